@@ -1,0 +1,97 @@
+"""Recipes: TOML files that say only what differs from the defaults.
+
+Defaults < recipe file < `--set section.key=value`. A recipe's schema is a pydantic model beside the code it
+configures; this file only knows how to read one, complain well, and save the resolved result.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from incoder.errors import IncoderError
+from incoder.files import write_text
+
+
+class Recipe(BaseModel):
+    """Base of every recipe and of every section of one: frozen, and no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+R = TypeVar("R", bound=Recipe)
+
+
+def load_recipe(schema: type[R], path: Path | None, overrides: Sequence[str] = ()) -> R:
+    """Read a recipe file, apply `section.key=value` overrides, and fill in the defaults.
+
+    An override's value is TOML (`3e-4`, `true`, `"text"`, `[1, 2]`); what is not valid TOML is a string.
+
+    Raises:
+        IncoderError: the file cannot be read or parsed, a key is unknown (the nearest one is named), or a
+            value breaks a rule.
+    """
+    values: dict[str, Any] = {}
+    origin = "the recipe"
+    if path is not None:
+        origin = str(path)
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise IncoderError(f"cannot read the recipe {path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise IncoderError(f"{path} is not valid TOML: {error}") from error
+    for override in overrides:
+        _apply_override(values, override)
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise IncoderError("\n".join(_complaints(schema, error, origin))) from error
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write the resolved recipe as TOML, so that the run can be repeated from it.
+
+    Raises:
+        IncoderError: the file cannot be written.
+    """
+    import tomli_w
+
+    write_text(path, tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)))
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise IncoderError(f"--set takes KEY=VALUE, such as training.lr=3e-4, got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, name = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise IncoderError(f"--set {override}: {section} is a value, not a section")
+    values[name] = value
+
+
+def _complaints(schema: type[BaseModel], error: ValidationError, origin: str) -> Iterator[str]:
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = list(_keys(schema))
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+            yield f"{origin}: unknown key {key}; did you mean {nearest[0]}?"
+        else:
+            yield f"{origin}: {key}: {problem['msg']}, got {problem['input']!r}"
+
+
+def _keys(schema: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, info in schema.model_fields.items():
+        yield prefix + name
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from _keys(info.annotation, f"{prefix}{name}.")
