@@ -1,0 +1,1 @@
+"""Byte-level BPE, its special tokens, and the infilling format."""

@@ -1,0 +1,134 @@
+"""THE sentinel layout of causal masking: written here, parsed here, and nowhere else.
+
+Token ids in, token ids out (paper, section 2). m0, m1, … are the sentinels, EOM is the end-of-mask:
+
+    training    K0 m0 K1 m1 … Kn [mn]  m0 S0 EOM  m1 S1 EOM …     Ki kept text, Si the span that stood at mi
+    prompt      start A m0 C m1 E m2   m0 → B EOM   m1 → D EOM    n holes; the last sentinel is the extra one
+
+The extra sentinel, which has no span, says that the text goes on after the last kept part. Knows no text, no
+model and not how spans are chosen.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from incoder.errors import IncoderError
+from incoder.tokenizer.tokenizer import Tokenizer
+
+
+class CausalMaskingFormat:
+    """The layout with the ids of one tokenizer.
+
+    The parts and spans that come in hold no sentinels and no end-of-mask: `Tokenizer.encode` never makes any.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._document_start = tokenizer.document_start_id
+        self._sentinels = tokenizer.sentinel_ids
+        self._end_of_mask = tokenizer.end_of_mask_id
+        self.end_of_infill_ids = frozenset({tokenizer.end_of_mask_id})
+        self.never_generated_ids = frozenset(
+            {
+                *tokenizer.sentinel_ids,
+                tokenizer.begin_of_sequence_id,
+                tokenizer.pad_id,
+                tokenizer.document_start_id,
+                tokenizer.unknown_id,
+            }
+        )
+
+    @property
+    def max_num_holes(self) -> int:
+        """Holes that one prompt can hold; the extra sentinel takes the last one."""
+        return len(self._sentinels) - 1
+
+    def prompt(self, parts: Sequence[Sequence[int]]) -> list[int]:
+        """The document start and the parts, a sentinel after each; one part alone, without a hole, gets none.
+
+        Raises:
+            IncoderError: more than `max_num_holes` holes.
+        """
+        num_holes = len(parts) - 1
+        if num_holes > self.max_num_holes:
+            raise IncoderError(f"at most {self.max_num_holes} holes can be filled at once, got {num_holes}")
+        token_ids = [self._document_start, *parts[0]]
+        for sentinel, part in zip(self._sentinels, parts[1:], strict=False):
+            token_ids.append(sentinel)
+            token_ids += part
+        if num_holes:
+            token_ids.append(self._sentinels[num_holes])
+        return token_ids
+
+    def hole_start(self, hole: int) -> list[int]:
+        """What stands right before the fill of this hole (counted from 0)."""
+        return [self._sentinels[hole]]
+
+    def write(
+        self, kept: Sequence[Sequence[int]], spans: Sequence[Sequence[int]], *, continues: bool
+    ) -> list[int]:
+        """Lay out a document, or a block of one, from what was kept and the spans that were cut out.
+
+        `kept[i]` stands before `spans[i]`, so there is one more of them; `continues` says that the document goes
+        on after this block, and leaves no trace when there are no spans. A document start is among the kept ids
+        or not there.
+
+        Raises:
+            IncoderError: more spans than there are sentinels.
+        """
+        num_spans = len(spans)
+        assert len(kept) == num_spans + 1
+        if num_spans + continues > len(self._sentinels):
+            raise IncoderError(
+                f"at most {len(self._sentinels) - continues} spans can be cut out, got {num_spans}"
+            )
+        token_ids = list(kept[0])
+        if not num_spans:
+            return token_ids
+        for sentinel, part in zip(self._sentinels, kept[1:], strict=False):
+            token_ids.append(sentinel)
+            token_ids += part
+        if continues:
+            token_ids.append(self._sentinels[num_spans])
+        for sentinel, span in zip(self._sentinels, spans, strict=False):
+            token_ids.append(sentinel)
+            token_ids += span
+            token_ids.append(self._end_of_mask)
+        return token_ids
+
+    def parse(self, token_ids: Sequence[int]) -> tuple[list[list[int]], list[list[int]], bool]:
+        """Take a laid-out document apart again: kept, spans, continues, as `write` was given them.
+
+        Raises:
+            IncoderError: the ids are not of this layout (an end cut off, a sentinel missing or out of order).
+        """
+        ids = np.asarray(token_ids, dtype=np.int64)
+        is_end_of_mask = ids == self._end_of_mask
+        positions = np.flatnonzero(self.ignored_in_loss(ids) | is_end_of_mask)
+        num_spans = int(is_end_of_mask.sum())
+        continues = len(positions) > 3 * num_spans
+        if not np.array_equal(ids[positions], self._marks(num_spans, continues)):
+            raise IncoderError(
+                f"not a masked document: with {num_spans} end-of-mask tokens it must have the sentinels 0 to "
+                f"{num_spans - 1} in order (perhaps an extra one), and again each before its span"
+            )
+        if num_spans and positions[-1] != len(ids) - 1:
+            raise IncoderError("not a masked document: tokens follow the last end-of-mask")
+        pieces = [piece.tolist() for piece in np.split(ids, positions)]
+        pieces = [pieces[0], *(piece[1:] for piece in pieces[1:])]  # without the mark that each begins with
+        kept, rest = pieces[: num_spans + 1], pieces[num_spans + 1 :]
+        if continues and rest.pop(0):
+            raise IncoderError("not a masked document: tokens between the extra sentinel and the first span")
+        return kept, rest[::2][:num_spans], continues
+
+    def ignored_in_loss(self, token_ids: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """True at every sentinel: the model is never taught to write one. The end-of-mask is trained."""
+        return (token_ids >= self._sentinels.start) & (token_ids < self._sentinels.stop)
+
+    def _marks(self, num_spans: int, continues: bool) -> list[int]:
+        """The sentinels and end-of-masks of a document with so many spans, in order."""
+        marks = list(self._sentinels[: num_spans + continues]) if num_spans else []
+        for sentinel in self._sentinels[:num_spans]:
+            marks += [sentinel, self._end_of_mask]
+        return marks

@@ -1,0 +1,102 @@
+"""Which ids there are: four special tokens in front, the BPE vocabulary, then 256 sentinels and the end-of-mask.
+
+The layout of the published InCoder vocabulary (paper, section 3.4, and the authors' code), used for every
+tokenizer that this package trains as well. Also the pre-tokenizer, and the table between bytes and the
+characters that stand for them inside a byte-level vocabulary. Knows no files and encodes nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers.pre_tokenizers import PreTokenizer
+
+BEGIN_OF_SEQUENCE = "<s>"
+PAD = "<pad>"
+DOCUMENT_START = "<|endoftext|>"
+UNKNOWN = "<unk>"
+FRONT = (BEGIN_OF_SEQUENCE, PAD, DOCUMENT_START, UNKNOWN)  # ids 0–3
+
+NUM_SENTINELS = 256
+SENTINELS = tuple(f"<|mask:{i}|>" for i in range(NUM_SENTINELS))
+END_OF_MASK = "<|endofmask|>"
+BACK = (*SENTINELS, END_OF_MASK)  # the last 257 ids
+
+SPECIAL_TOKENS = frozenset((*FRONT, *BACK))
+NUM_SPECIAL_TOKENS = len(SPECIAL_TOKENS)
+MIN_VOCAB_SIZE = NUM_SPECIAL_TOKENS + 256  # a byte-level vocabulary holds every byte
+
+
+def _byte_characters() -> tuple[str, ...]:
+    """GPT-2's table: printable Latin-1 bytes stand for themselves, the other 68 for U+0100 onwards."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = (chr(code) for code in range(0x100, 0x200))
+    return tuple(chr(byte) if byte in printable else next(others) for byte in range(256))
+
+
+BYTE_CHARACTERS = _byte_characters()
+_CHARACTER_OF_LATIN_1 = {chr(byte): character for byte, character in enumerate(BYTE_CHARACTERS)}
+_TO_CHARACTERS = str.maketrans(_CHARACTER_OF_LATIN_1)
+_TO_LATIN_1 = str.maketrans({character: latin for latin, character in _CHARACTER_OF_LATIN_1.items()})
+
+
+def characters_of(data: bytes) -> str:
+    """The characters that stand for these bytes in the vocabulary."""
+    return data.decode("latin-1").translate(_TO_CHARACTERS)
+
+
+def bytes_of(characters: str) -> bytes:
+    """The bytes that a vocabulary entry stands for."""
+    return characters.translate(_TO_LATIN_1).encode("latin-1")
+
+
+def text_pre_tokenizer() -> PreTokenizer:
+    """A run of line ends is one piece, and so is all that stands between two runs."""
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex("[\r\n]+"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+def character_pre_tokenizer() -> PreTokenizer:
+    """The same pieces, on text that went through `characters_of` already."""
+    line_ends = characters_of(b"\r\n")
+    return pre_tokenizers.Split(Regex(f"[{line_ends}]+"), "isolated")
+
+
+def assemble(bpe_tokens: Sequence[str], merges: Iterable[tuple[str, str]]) -> Tokenizer:
+    """The tokenizer whose id for `bpe_tokens[i]` is i + 4, with the special tokens around.
+
+    `bpe_tokens` must hold none of the special tokens, or they would share an id.
+    """
+    vocab = {token: token_id for token_id, token in enumerate((*FRONT, *bpe_tokens))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=list(merges)))
+    tokenizer.pre_tokenizer = text_pre_tokenizer()
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(
+        [AddedToken(token, normalized=False, special=True) for token in (*FRONT, *BACK)]
+    )
+    # For `transformers` and its friends, as the published tokenizer does: a text is a document.
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{DOCUMENT_START} $A",
+        pair=f"{DOCUMENT_START} $A {DOCUMENT_START} $B",
+        special_tokens=[(DOCUMENT_START, FRONT.index(DOCUMENT_START))],
+    )
+    return tokenizer
+
+
+def misplaced_special_token(ids: Mapping[str, int]) -> str | None:
+    """What is wrong with the special tokens of a vocabulary (token → id), or None if they are where they belong."""
+    missing = [token for token in (*FRONT, *BACK) if token not in ids]
+    if missing:
+        return f"it has no {missing[0]}" + (f" (and {len(missing) - 1} more)" if len(missing) > 1 else "")
+    back_start = len(ids) - len(BACK)
+    expected = {
+        **{token: i for i, token in enumerate(FRONT)},
+        **{t: back_start + i for i, t in enumerate(BACK)},
+    }
+    for token, token_id in expected.items():
+        if ids[token] != token_id:
+            return f"{token} has the id {ids[token]} instead of {token_id}"
+    return None

@@ -1,0 +1,231 @@
+"""Text or bytes in, token ids out, and back without losing a byte.
+
+A byte-level BPE whose tokens may cross spaces but never a line end (paper, section 3.4). Special tokens in a
+text are text; whoever wants them recognised says so. Knows no model, and not what the sentinels are for (see
+infilling_format.py).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from incoder.errors import IncoderError
+from incoder.files import make_folder, write_text
+from incoder.tokenizer import layout
+
+
+class Tokenizer:
+    """A vocabulary in the layout of layout.py, immutable.
+
+    Raises:
+        IncoderError: the special tokens are missing or not where the layout has them.
+    """
+
+    begin_of_sequence_id = layout.FRONT.index(layout.BEGIN_OF_SEQUENCE)
+    pad_id = layout.FRONT.index(layout.PAD)
+    document_start_id = layout.FRONT.index(layout.DOCUMENT_START)
+    unknown_id = layout.FRONT.index(layout.UNKNOWN)
+
+    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+        problem = layout.misplaced_special_token(backend.get_vocab(with_added_tokens=True))
+        if problem:
+            raise IncoderError(
+                f"this tokenizer cannot infill: {problem}; InCoder's vocabularies have <s>, <pad>, <|endoftext|> "
+                "and <unk> as ids 0 to 3, and end with <|mask:0|> … <|mask:255|> and <|endofmask|>"
+            )
+        backend.encode_special_tokens = True
+        self._backend = backend
+        self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
+        self.end_of_mask_id = self.vocab_size - 1
+        self.sentinel_ids = range(self.end_of_mask_id - layout.NUM_SENTINELS, self.end_of_mask_id)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Tokenizer":
+        """Read a `tokenizer.json`, or a folder that holds one, or a folder with `vocab.json` and `merges.txt`.
+
+        The last is how the published vocabulary comes; its ids are those of the BPE alone and move up by four.
+
+        Raises:
+            IncoderError: nothing there, not a tokenizer, or one without InCoder's special tokens.
+        """
+        file = path / "tokenizer.json" if path.is_dir() else path
+        if path.is_dir() and not file.exists() and (path / "vocab.json").exists():
+            backend = _read_published(path / "vocab.json", path / "merges.txt")
+        else:
+            backend = _parse(_read(file), file)
+        try:
+            return cls(backend)
+        except IncoderError as error:
+            raise IncoderError(f"{file}: {error}") from error
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json` and what `transformers.AutoTokenizer` wants beside it.
+
+        Raises:
+            IncoderError: the folder cannot be written.
+        """
+        special_tokens_map = {
+            "bos_token": layout.DOCUMENT_START,
+            "eos_token": layout.DOCUMENT_START,
+            "pad_token": layout.PAD,
+            "unk_token": layout.UNKNOWN,
+        }
+        config = {
+            **special_tokens_map,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": False,  # decoding must give back what was encoded
+            "padding_side": "left",
+        }
+        make_folder(folder)
+        write_text(folder / "tokenizer.json", self._backend.to_str(pretty=True) + "\n")
+        write_text(folder / "tokenizer_config.json", _json(config))
+        write_text(folder / "special_tokens_map.json", _json(special_tokens_map))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the vocabulary, the merges and the rules: the same for the same ids."""
+        canonical = json.dumps(json.loads(self._backend.to_str()), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, special tokens in it being ordinary text.
+
+        Bytes that a lone surrogate stands for (Python's `surrogateescape`) encode as those bytes.
+
+        Raises:
+            IncoderError: a lone surrogate that stands for no byte.
+        """
+        try:
+            return self._backend.encode(text, add_special_tokens=False).ids
+        except (
+            TypeError
+        ):  # what the backend says of a lone surrogate; asking first would cost every other text
+            return self.encode_bytes(_escaped_bytes(text))
+
+    def encode_bytes(self, data: bytes) -> list[int]:
+        """The ids of any bytes; of valid UTF-8, the same as those of its text."""
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            return self._byte_backend.encode(layout.characters_of(data), add_special_tokens=False).ids
+        return self._backend.encode(text, add_special_tokens=False).ids
+
+    def encode_with_special_tokens(self, text: str) -> list[int]:
+        """The ids of a text in which `<|mask:0|>`, `<|endoftext|>` and the like are the special tokens.
+
+        Raises:
+            IncoderError: a lone surrogate.
+        """
+        try:
+            return self._recognising_backend.encode(text, add_special_tokens=False).ids
+        except TypeError as error:
+            raise IncoderError(
+                "a text with special tokens must be valid Unicode, got a lone surrogate"
+            ) from error
+
+    def decode_bytes(self, token_ids: Iterable[int]) -> bytes:
+        """The bytes of these ids, special tokens left out.
+
+        Raises:
+            IncoderError: an id outside of the vocabulary.
+        """
+        try:
+            return b"".join([self._bytes_by_id[token_id] for token_id in token_ids])
+        except KeyError as error:
+            raise IncoderError(f"token ids must be in [0, {self.vocab_size}), got {error}") from error
+
+    def decode(self, token_ids: Iterable[int], errors: str = "replace") -> str:
+        """The text of these ids, special tokens left out; `errors` as in `bytes.decode`.
+
+        Raises:
+            IncoderError: an id outside of the vocabulary.
+        """
+        return self.decode_bytes(token_ids).decode("utf-8", errors)
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes of one id, none for a special token.
+
+        Raises:
+            IncoderError: an id outside of the vocabulary.
+        """
+        return self.decode_bytes((token_id,))
+
+    def special_token(self, token_id: int) -> str | None:
+        """The name of a special token (`<|mask:0|>`), or None for an id that stands for bytes."""
+        token = self._backend.id_to_token(token_id)
+        return token if token in layout.SPECIAL_TOKENS else None
+
+    @cached_property
+    def _bytes_by_id(self) -> dict[int, bytes]:
+        return {
+            token_id: b"" if token in layout.SPECIAL_TOKENS else layout.bytes_of(token)
+            for token, token_id in self._backend.get_vocab(with_added_tokens=True).items()
+        }
+
+    @cached_property
+    def _byte_backend(self) -> tokenizers.Tokenizer:
+        """The same merges over the characters that stand for bytes: for what is no UTF-8."""
+        backend = tokenizers.Tokenizer(self._backend.model)
+        backend.pre_tokenizer = layout.character_pre_tokenizer()
+        return backend
+
+    @cached_property
+    def _recognising_backend(self) -> tokenizers.Tokenizer:
+        return tokenizers.Tokenizer.from_str(self._backend.to_str())  # the flag is not part of the text
+
+
+def _escaped_bytes(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise IncoderError(
+            f"cannot encode {text[error.start]!r} at position {error.start}: half of a surrogate pair is no character"
+        ) from error
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise IncoderError(
+            f"there is no tokenizer at {file}; "
+            "give a tokenizer.json, or a folder with one (or with vocab.json and merges.txt)"
+        ) from error
+    except OSError as error:
+        raise IncoderError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise IncoderError(f"{file} is not a tokenizer: it is no UTF-8 text") from error
+
+
+def _parse(text: str, file: Path) -> tokenizers.Tokenizer:
+    try:
+        return tokenizers.Tokenizer.from_str(text)
+    except Exception as error:  # the backend raises bare Exceptions
+        raise IncoderError(f"{file} is not a tokenizer.json: {error}") from error
+
+
+def _read_published(vocab_file: Path, merges_file: Path) -> tokenizers.Tokenizer:
+    try:
+        vocab: dict[str, int] = json.loads(_read(vocab_file))
+        bpe_tokens = sorted(vocab, key=vocab.__getitem__)
+    except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        raise IncoderError(f"{vocab_file} is not a vocabulary (token → id): {error}") from error
+    if [vocab[token] for token in bpe_tokens] != list(range(len(vocab))):
+        raise IncoderError(f"{vocab_file}: the ids must be 0 to {len(vocab) - 1}, each once")
+    lines = _read(merges_file).split("\n")
+    merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+    if any(len(merge) != 2 for merge in merges):
+        raise IncoderError(f"{merges_file}: every line must be two tokens with one space between them")
+    try:
+        return layout.assemble(bpe_tokens, merges)  # type: ignore[arg-type]
+    except Exception as error:  # the backend raises bare Exceptions
+        raise IncoderError(f"{vocab_file} and {merges_file} do not belong together: {error}") from error
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,90 @@
+"""Learn a byte-level BPE vocabulary from documents.
+
+Documents in (text, attributes already rendered), a `Tokenizer` out. Knows no files.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import tokenizers
+from tokenizers import models, pre_tokenizers, trainers
+
+from incoder.errors import IncoderError
+from incoder.tokenizer import layout
+from incoder.tokenizer.sample import sample_text
+from incoder.tokenizer.tokenizer import Tokenizer
+
+DEFAULT_MAX_SAMPLE_BYTES = (
+    20_000_000  # 10–25 MB cost 2–5 % more tokens than 50 MB, and about 1.3 GB of memory
+)
+DEFAULT_MAX_TOKEN_LENGTH = 32  # bytes; costs 0.3 % more tokens, and keeps whole licence headers out
+MIN_FREQUENCY = 2
+
+
+def train_tokenizer(
+    documents: Iterable[str],
+    vocab_size: int,
+    max_sample_bytes: int = DEFAULT_MAX_SAMPLE_BYTES,
+    max_token_length: int = DEFAULT_MAX_TOKEN_LENGTH,
+    seed: int = 0,
+    on_read: Callable[[int], None] | None = None,
+) -> Tokenizer:
+    """Learn a vocabulary of exactly `vocab_size` ids, the 261 special ones included.
+
+    The documents are read once; at most `max_sample_bytes` of them are learnt from (see sample.py, which also
+    says what `on_read` is told). Same documents in the same order and same settings: same tokenizer.
+
+    Raises:
+        IncoderError: `vocab_size` has no room for the special tokens and every byte, or the sample does not
+            repeat itself enough to give that many tokens.
+    """
+    if vocab_size < layout.MIN_VOCAB_SIZE:
+        raise IncoderError(
+            f"vocab_size must be at least {layout.MIN_VOCAB_SIZE} "
+            f"({layout.NUM_SPECIAL_TOKENS} special tokens and 256 bytes), got {vocab_size}"
+        )
+    sample = sample_text(documents, max_sample_bytes, seed, on_read)
+    # A merge that spells a special token ("<s>" is common in text about HTML) would take its id and make text
+    # special, so such merges are left out afterwards, and as many more are learnt at first.
+    num_bpe_tokens = vocab_size - layout.NUM_SPECIAL_TOKENS
+    learnt = _learn(sample, num_bpe_tokens + layout.NUM_SPECIAL_TOKENS, max_token_length)
+    bpe_tokens, merges = _first_tokens(learnt, num_bpe_tokens)
+    if len(bpe_tokens) < num_bpe_tokens:
+        raise IncoderError(
+            f"the sample of {sum(map(len, sample)):,} characters gives only "
+            f"{len(bpe_tokens) + layout.NUM_SPECIAL_TOKENS} tokens, {vocab_size} were asked for; "
+            "give more text, or a smaller vocab_size"
+        )
+    return Tokenizer(layout.assemble(bpe_tokens, merges))
+
+
+def _learn(sample: list[str], num_bpe_tokens: int, max_token_length: int) -> dict[str, Any]:
+    """The trained BPE model, as in a `tokenizer.json`: without special tokens, ids from 0."""
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = layout.text_pre_tokenizer()
+    trainer = trainers.BpeTrainer(
+        vocab_size=num_bpe_tokens,
+        min_frequency=MIN_FREQUENCY,
+        max_token_length=max_token_length,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(sample, trainer=trainer, length=len(sample))
+    model: dict[str, Any] = json.loads(backend.to_str())["model"]
+    return model
+
+
+def _first_tokens(model: dict[str, Any], num_tokens: int) -> tuple[list[str], list[tuple[str, str]]]:
+    """The first tokens of a trained model and the merges that make them, none that spells a special token."""
+    tokens = dict.fromkeys(sorted(layout.BYTE_CHARACTERS))
+    merges: list[tuple[str, str]] = []
+    for left, right in model["merges"]:
+        token = left + right
+        if token in layout.SPECIAL_TOKENS or left not in tokens or right not in tokens:
+            continue
+        if token not in tokens and len(tokens) == num_tokens:
+            break
+        tokens[token] = None
+        merges.append((left, right))
+    return list(tokens), merges
