@@ -1,0 +1,1 @@
+"""Judging models: benchmarks, metrics, and running what a model wrote inside limits."""
