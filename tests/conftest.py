@@ -9,10 +9,12 @@ from incoder.tokenizer.training import train_tokenizer
 
 # Twice each, so that every pair is frequent enough to become a token.
 TINY_DOCUMENTS = 2 * (
-    "<| file ext=.py source=github |>\nimport os\nimport sys\n\n\ndef main():\n    print(os.getcwd())\n<|/ file |>",
+    "<| file ext=.py source=github |>\nimport os\nimport sys\n"
+    "\n\ndef main():\n    print(os.getcwd())\n<|/ file |>",
     "class Counter:\n    def __init__(self, start=0):\n        self.count = start\n\n    def add(self, n):\n"
     '        """Add n."""\n        self.count += n\n        return self.count\n',
-    "import numpy as np\n\n\ndef mean(xs):\n    return sum(xs) / len(xs)\n\n\nfor x in range(10):\n    print(x)\n",
+    "import numpy as np\n\n\ndef mean(xs):\n    return sum(xs) / len(xs)\n"
+    "\n\nfor x in range(10):\n    print(x)\n",
     "if x is None:\n\treturn None\nelse:\n\treturn x + 1\n",
     "def first(items):\r\n    for item in items:\r\n        return item\r\n\r\n",
     "def größe(text: str) -> int:\n    # 漢字 and 🙂 are text as well\n    return len(text)\n",

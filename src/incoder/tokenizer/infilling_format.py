@@ -70,9 +70,9 @@ class CausalMaskingFormat:
     ) -> list[int]:
         """Lay out a document, or a block of one, from what was kept and the spans that were cut out.
 
-        `kept[i]` stands before `spans[i]`, so there is one more of them; `continues` says that the document goes
-        on after this block, and leaves no trace when there are no spans. A document start is among the kept ids
-        or not there.
+        `kept[i]` stands before `spans[i]`, so there is one more of them; `continues` says that the document
+        goes on after this block, and leaves no trace when there are no spans. A document start is not added:
+        where there is one, it is the first of the kept ids.
 
         Raises:
             IncoderError: more spans than there are sentinels.
@@ -80,9 +80,8 @@ class CausalMaskingFormat:
         num_spans = len(spans)
         assert len(kept) == num_spans + 1
         if num_spans + continues > len(self._sentinels):
-            raise IncoderError(
-                f"at most {len(self._sentinels) - continues} spans can be cut out, got {num_spans}"
-            )
+            limit = len(self._sentinels) - continues
+            raise IncoderError(f"at most {limit} spans can be cut out of a text, got {num_spans}")
         token_ids = list(kept[0])
         if not num_spans:
             return token_ids
@@ -113,14 +112,14 @@ class CausalMaskingFormat:
                 f"not a masked document: with {num_spans} end-of-mask tokens it must have the sentinels 0 to "
                 f"{num_spans - 1} in order (perhaps an extra one), and again each before its span"
             )
-        if num_spans and positions[-1] != len(ids) - 1:
-            raise IncoderError("not a masked document: tokens follow the last end-of-mask")
-        pieces = [piece.tolist() for piece in np.split(ids, positions)]
-        pieces = [pieces[0], *(piece[1:] for piece in pieces[1:])]  # without the mark that each begins with
-        kept, rest = pieces[: num_spans + 1], pieces[num_spans + 1 :]
+        first, *others = (piece.tolist() for piece in np.split(ids, positions))
+        kept = [first, *(piece[1:] for piece in others[:num_spans])]  # each without the mark it begins with
+        rest = [piece[1:] for piece in others[num_spans:]]
         if continues and rest.pop(0):
             raise IncoderError("not a masked document: tokens between the extra sentinel and the first span")
-        return kept, rest[::2][:num_spans], continues
+        if any(rest[1::2]):
+            raise IncoderError("not a masked document: tokens after the end-of-mask of a span")
+        return kept, rest[::2], continues
 
     def ignored_in_loss(self, token_ids: NDArray[np.integer]) -> NDArray[np.bool_]:
         """True at every sentinel: the model is never taught to write one. The end-of-mask is trained."""

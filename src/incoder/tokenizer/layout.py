@@ -1,4 +1,4 @@
-"""Which ids there are: four special tokens in front, the BPE vocabulary, then 256 sentinels and the end-of-mask.
+"""Which ids there are: four special tokens, the BPE vocabulary, 256 sentinels and the end-of-mask.
 
 The layout of the published InCoder vocabulary (paper, section 3.4, and the authors' code), used for every
 tokenizer that this package trains as well. Also the pre-tokenizer, and the table between bytes and the
@@ -74,9 +74,7 @@ def assemble(bpe_tokens: Sequence[str], merges: Iterable[tuple[str, str]]) -> To
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=list(merges)))
     tokenizer.pre_tokenizer = text_pre_tokenizer()
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(
-        [AddedToken(token, normalized=False, special=True) for token in (*FRONT, *BACK)]
-    )
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in (*FRONT, *BACK)])
     # For `transformers` and its friends, as the published tokenizer does: a text is a document.
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{DOCUMENT_START} $A",
@@ -86,17 +84,13 @@ def assemble(bpe_tokens: Sequence[str], merges: Iterable[tuple[str, str]]) -> To
     return tokenizer
 
 
-def misplaced_special_token(ids: Mapping[str, int]) -> str | None:
-    """What is wrong with the special tokens of a vocabulary (token → id), or None if they are where they belong."""
-    missing = [token for token in (*FRONT, *BACK) if token not in ids]
+def problem_with(vocab: Mapping[str, int]) -> str | None:
+    """What keeps a vocabulary (token → id) from having this layout, or None if nothing does."""
+    missing = [token for token in (*FRONT, *BACK, *BYTE_CHARACTERS) if token not in vocab]
     if missing:
         return f"it has no {missing[0]}" + (f" (and {len(missing) - 1} more)" if len(missing) > 1 else "")
-    back_start = len(ids) - len(BACK)
-    expected = {
-        **{token: i for i, token in enumerate(FRONT)},
-        **{t: back_start + i for i, t in enumerate(BACK)},
-    }
-    for token, token_id in expected.items():
-        if ids[token] != token_id:
-            return f"{token} has the id {ids[token]} instead of {token_id}"
+    back = enumerate(BACK, start=len(vocab) - len(BACK))
+    for token_id, token in (*enumerate(FRONT), *back):
+        if vocab[token] != token_id:
+            return f"{token} has the id {vocab[token]} instead of {token_id}"
     return None

@@ -32,11 +32,11 @@ class Tokenizer:
     unknown_id = layout.FRONT.index(layout.UNKNOWN)
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
-        problem = layout.misplaced_special_token(backend.get_vocab(with_added_tokens=True))
+        problem = layout.problem_with(backend.get_vocab(with_added_tokens=True))
         if problem:
             raise IncoderError(
-                f"this tokenizer cannot infill: {problem}; InCoder's vocabularies have <s>, <pad>, <|endoftext|> "
-                "and <unk> as ids 0 to 3, and end with <|mask:0|> … <|mask:255|> and <|endofmask|>"
+                f"this tokenizer cannot infill: {problem}; InCoder's vocabularies have <s>, <pad>, "
+                "<|endoftext|> and <unk> as ids 0 to 3, and end with <|mask:0|> … <|mask:255|>, <|endofmask|>"
             )
         backend.encode_special_tokens = True
         self._backend = backend
@@ -46,9 +46,9 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, path: Path) -> "Tokenizer":
-        """Read a `tokenizer.json`, or a folder that holds one, or a folder with `vocab.json` and `merges.txt`.
+        """Read a `tokenizer.json`, or a folder with one, or a folder with `vocab.json` and `merges.txt`.
 
-        The last is how the published vocabulary comes; its ids are those of the BPE alone and move up by four.
+        The last is how the published vocabulary comes; its ids count the BPE alone and move up by four.
 
         Raises:
             IncoderError: nothing there, not a tokenizer, or one without InCoder's special tokens.
@@ -62,6 +62,10 @@ class Tokenizer:
             return cls(backend)
         except IncoderError as error:
             raise IncoderError(f"{file}: {error}") from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For worker processes. The backend alone would come back recognising special tokens in text.
+        return _from_json, (self._backend.to_str(),)
 
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json` and what `transformers.AutoTokenizer` wants beside it.
@@ -124,9 +128,7 @@ class Tokenizer:
         try:
             return self._recognising_backend.encode(text, add_special_tokens=False).ids
         except TypeError as error:
-            raise IncoderError(
-                "a text with special tokens must be valid Unicode, got a lone surrogate"
-            ) from error
+            raise IncoderError("a text with special tokens must not hold lone surrogates") from error
 
     def decode_bytes(self, token_ids: Iterable[int]) -> bytes:
         """The bytes of these ids, special tokens left out.
@@ -179,12 +181,17 @@ class Tokenizer:
         return tokenizers.Tokenizer.from_str(self._backend.to_str())  # the flag is not part of the text
 
 
+def _from_json(text: str) -> Tokenizer:
+    return Tokenizer(tokenizers.Tokenizer.from_str(text))
+
+
 def _escaped_bytes(text: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise IncoderError(
-            f"cannot encode {text[error.start]!r} at position {error.start}: half of a surrogate pair is no character"
+            f"cannot encode {text[error.start]!r} at position {error.start}: "
+            "half of a surrogate pair is no character"
         ) from error
 
 
@@ -211,12 +218,14 @@ def _parse(text: str, file: Path) -> tokenizers.Tokenizer:
 
 def _read_published(vocab_file: Path, merges_file: Path) -> tokenizers.Tokenizer:
     try:
-        vocab: dict[str, int] = json.loads(_read(vocab_file))
-        bpe_tokens = sorted(vocab, key=vocab.__getitem__)
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
-        raise IncoderError(f"{vocab_file} is not a vocabulary (token → id): {error}") from error
-    if [vocab[token] for token in bpe_tokens] != list(range(len(vocab))):
-        raise IncoderError(f"{vocab_file}: the ids must be 0 to {len(vocab) - 1}, each once")
+        vocab = json.loads(_read(vocab_file))
+    except json.JSONDecodeError as error:
+        raise IncoderError(f"{vocab_file} is not JSON: {error}") from error
+    if not isinstance(vocab, dict) or set(vocab.values()) != set(range(len(vocab))):
+        raise IncoderError(
+            f"{vocab_file} is not a vocabulary: one object of tokens with ids from 0 up, each once"
+        )
+    bpe_tokens = sorted(vocab, key=vocab.__getitem__)
     lines = _read(merges_file).split("\n")
     merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     if any(len(merge) != 2 for merge in merges):

@@ -1,25 +1,41 @@
 """Learn a byte-level BPE vocabulary from documents.
 
-Documents in (text, attributes already rendered), a `Tokenizer` out. Knows no files.
+Documents in (text, attributes already rendered), a `Tokenizer` out. Reads no files.
 """
 
 import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import tokenizers
+from pydantic import Field
 from tokenizers import models, pre_tokenizers, trainers
 
+from incoder.config import Recipe
 from incoder.errors import IncoderError
 from incoder.tokenizer import layout
 from incoder.tokenizer.sample import sample_text
 from incoder.tokenizer.tokenizer import Tokenizer
 
-DEFAULT_MAX_SAMPLE_BYTES = (
-    20_000_000  # 10–25 MB cost 2–5 % more tokens than 50 MB, and about 1.3 GB of memory
-)
+DEFAULT_MAX_SAMPLE_BYTES = 20_000_000  # 1.3 GB of memory; 2–5 % more tokens than from 50 MB
 DEFAULT_MAX_TOKEN_LENGTH = 32  # bytes; costs 0.3 % more tokens, and keeps whole licence headers out
 MIN_FREQUENCY = 2
+
+
+class TokenizerRecipe(Recipe):
+    """What `incoder tokenizer train` reads.
+
+    `corpus` is a folder that `incoder corpus build` made, and a relative one starts at the working directory;
+    `seed` draws the sample and the places of the documents' attributes.
+    """
+
+    corpus: Path
+    split: str = "train"
+    vocab_size: int = Field(ge=layout.MIN_VOCAB_SIZE)
+    max_sample_bytes: int = Field(default=DEFAULT_MAX_SAMPLE_BYTES, ge=1_000_000)
+    max_token_length: int = Field(default=DEFAULT_MAX_TOKEN_LENGTH, ge=2)
+    seed: int = 0
 
 
 def train_tokenizer(
@@ -66,7 +82,7 @@ def _learn(sample: list[str], num_bpe_tokens: int, max_token_length: int) -> dic
     trainer = trainers.BpeTrainer(
         vocab_size=num_bpe_tokens,
         min_frequency=MIN_FREQUENCY,
-        max_token_length=max_token_length,
+        max_token_length=max_token_length + 1,  # the trainer stops short of the number it is given
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
