@@ -44,8 +44,11 @@ class CausalMaskingFormat:
         """Holes that one prompt can hold; the extra sentinel takes the last one."""
         return len(self._sentinels) - 1
 
-    def prompt(self, parts: Sequence[Sequence[int]]) -> list[int]:
+    def prompt(self, parts: Sequence[Sequence[int]], *, is_start: bool = True) -> list[int]:
         """The document start and the parts, a sentinel after each; one part alone, without a hole, gets none.
+
+        Where the parts are not the start of a document but cut out of a long one, `is_start` is False and
+        there is no document start, as in the later blocks of a long document in training.
 
         Raises:
             IncoderError: more than `max_num_holes` holes.
@@ -53,7 +56,7 @@ class CausalMaskingFormat:
         num_holes = len(parts) - 1
         if num_holes > self.max_num_holes:
             raise IncoderError(f"at most {self.max_num_holes} holes can be filled at once, got {num_holes}")
-        token_ids = [self._document_start, *parts[0]]
+        token_ids = [self._document_start, *parts[0]] if is_start else list(parts[0])
         for sentinel, part in zip(self._sentinels, parts[1:], strict=False):
             token_ids.append(sentinel)
             token_ids += part

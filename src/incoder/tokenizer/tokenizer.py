@@ -136,8 +136,9 @@ class Tokenizer:
         Raises:
             IncoderError: an id outside of the vocabulary.
         """
+        bytes_by_id = self._bytes_by_id
         try:
-            return b"".join([self._bytes_by_id[token_id] for token_id in token_ids])
+            return b"".join([bytes_by_id[token_id] for token_id in token_ids])
         except KeyError as error:
             raise IncoderError(f"token ids must be in [0, {self.vocab_size}), got {error}") from error
 

@@ -1,0 +1,48 @@
+"""The fast way to encode a whole corpus: the ids of `Tokenizer.encode`, computed by tiktoken.
+
+Text in, token ids out. Needs the `corpus` extra. Knows no files and no special tokens.
+"""
+
+from incoder.errors import IncoderError
+from incoder.tokenizer.tokenizer import Tokenizer
+
+
+class CorpusEncoder:
+    """An encoder with the ids of a tokenizer, about three times as fast.
+
+    Raises:
+        IncoderError: tiktoken is not installed.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        try:
+            import tiktoken
+        except ImportError as error:
+            raise IncoderError("encoding a corpus needs tiktoken: pip install 'incoder[corpus]'") from error
+        self._tokenizer = tokenizer
+        self.vocab_size = tokenizer.vocab_size
+        self.fingerprint = tokenizer.fingerprint
+        self.document_start_id = tokenizer.document_start_id
+        # tiktoken merges any two neighbours that make a token, lowest id first; BPE only those pairs that it
+        # learnt, in the order of learning, which is the order of the ids. These agree if every token is what
+        # its own bytes encode to. One that is not can never come out of BPE, and tiktoken must not know it.
+        bpe_ids = range(tokenizer.unknown_id + 1, tokenizer.sentinel_ids.start)
+        ranks = {tokenizer.token_bytes(i): i for i in bpe_ids}
+        self._encoding = tiktoken.Encoding(
+            "incoder",
+            pat_str=r"[\r\n]+|[^\r\n]+",  # the pieces of the pre-tokenizer
+            mergeable_ranks={data: i for data, i in ranks.items() if tokenizer.encode_bytes(data) == [i]},
+            special_tokens={},
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, special tokens in it being ordinary text.
+
+        Raises:
+            IncoderError: a lone surrogate that stands for no byte.
+        """
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:  # tiktoken would put U+FFFD in the place of a lone surrogate
+            return self._tokenizer.encode(text)
+        return self._encoding.encode_ordinary(text)
