@@ -94,6 +94,10 @@ def test_prompt_ends_with_the_extra_sentinel(masking: CausalMaskingFormat) -> No
     assert masking.prompt([[10]]) == [2, 10]
 
 
+def test_a_prompt_cut_out_of_a_long_document_has_no_document_start(masking: CausalMaskingFormat) -> None:
+    assert masking.prompt([[10], [11]], is_start=False) == [10, M0, 11, M1]
+
+
 def test_prompt_holds_255_holes(masking: CausalMaskingFormat) -> None:
     assert masking.prompt([[5]] * 256)[-1] == M255
     with pytest.raises(IncoderError, match="at most 255 holes can be filled at once, got 256"):

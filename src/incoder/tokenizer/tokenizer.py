@@ -53,8 +53,12 @@ class Tokenizer:
         Raises:
             IncoderError: nothing there, not a tokenizer, or one without InCoder's special tokens.
         """
-        file = path / "tokenizer.json" if path.is_dir() else path
-        if path.is_dir() and not file.exists() and (path / "vocab.json").exists():
+        try:
+            file = path / "tokenizer.json" if path.is_dir() else path
+            is_published = file != path and not file.exists() and (path / "vocab.json").exists()
+        except OSError as error:
+            raise IncoderError(f"cannot read {path}: {error.strerror}") from error
+        if is_published:
             backend = _read_published(path / "vocab.json", path / "merges.txt")
         else:
             backend = _parse(_read(file), file)
