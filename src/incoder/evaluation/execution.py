@@ -52,8 +52,9 @@ class Limits:
 class Verdict:
     """How a program ended.
 
-    `failed`: it raised, `detail` is the exception's name. `timeout`: it ran past the limit. `died`: it ended
-    without a verdict, by a signal, `os._exit` or a crash; `detail` says how.
+    `failed`: it raised, `detail` is the exception's name. `timeout`: it ran past the limit, `detail` is
+    "busy" or "waiting". `died`: it ended without a verdict, by a signal, `os._exit` or a crash; `detail` says
+    how.
     """
 
     outcome: Literal["passed", "failed", "timeout", "died"]
@@ -79,8 +80,8 @@ def run_programs(
 ) -> list[Verdict]:
     """Run every program and return the verdicts in the same order.
 
-    A program that ran out of time is run once more at the end, alone: a busy machine makes false timeouts.
-    `on_verdict` is called in this thread with the number of programs done so far.
+    A program that ran out of time waiting more than computing is run once more at the end, alone: a busy
+    machine makes false timeouts. `on_verdict` is called in this thread with the number of programs done so far.
 
     Raises:
         IncoderError: `num_workers` is below 1.
@@ -95,7 +96,7 @@ def run_programs(
             if on_verdict is not None:
                 on_verdict(len(verdicts))
     return [
-        _run(program, limits) if verdict.outcome == "timeout" else verdict
+        _run(program, limits) if (verdict.outcome, verdict.detail) == ("timeout", "waiting") else verdict
         for program, verdict in zip(programs, verdicts, strict=True)
     ]
 
@@ -118,12 +119,14 @@ def _run(program: str, limits: Limits) -> Verdict:
             os.killpg(
                 process.pid, signal.SIGKILL
             )  # before it is waited for, so that the number is still its own
-            process.wait()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
             os.close(verdict_fd)
     if told is not None and told[0] == token:
         return Verdict(told[1], told[2], seconds)
     if timed_out or process.returncode == -signal.SIGXCPU:
-        return Verdict("timeout", "", seconds)
+        is_busy = usage.ru_utime + usage.ru_stime > limits.seconds / 2
+        return Verdict("timeout", "busy" if is_busy else "waiting", seconds)
     return Verdict("died", _how_it_died(process.returncode), seconds)
 
 

@@ -1,0 +1,39 @@
+"""How sure a rate is: numbers in, an interval out."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from incoder.errors import IncoderError
+
+
+def cluster_bootstrap_interval(
+    values: Sequence[float],
+    clusters: Sequence[Hashable],
+    *,
+    level: float = 0.95,
+    num_resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The interval of the mean of `values` when whole clusters are drawn again with replacement.
+
+    Values of one cluster stand or fall together (1,033 infilling tasks are cut from 164 problems), which an
+    interval from single values would not see: it is too narrow. Percentile method (Efron 1979; for clusters
+    Field and Welsh 2007).
+
+    Raises:
+        IncoderError: there are no values, or `level` is not in (0, 1).
+    """
+    if not values:
+        raise IncoderError("an interval needs at least one value, got none")
+    if not 0 < level < 1:
+        raise IncoderError(f"level must be in (0, 1), got {level}")
+    numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
+    members = np.array([numbers[cluster] for cluster in clusters])
+    sums = np.bincount(members, weights=np.asarray(values, dtype=np.float64))
+    counts = np.bincount(members)
+    drawn = np.random.default_rng(seed).integers(len(counts), size=(num_resamples, len(counts)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)

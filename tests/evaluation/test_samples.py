@@ -1,0 +1,50 @@
+"""A run's completions are kept line by line, and never mixed with another model's."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from incoder.errors import IncoderError
+from incoder.evaluation.samples import Samples
+
+SETTINGS = {"model": "mini", "decoding": {"temperature": 0.0}}
+
+
+def test_completions_are_read_again_as_they_were(tmp_path: Path) -> None:
+    texts = {"a/1": "    return\n", "a/2": "", "a/3": "größe 🙂 \udc80 \u2028\r\n"}
+    with Samples(tmp_path / "run", SETTINGS) as samples:
+        for task_id, text in texts.items():
+            samples.add(task_id, text)
+    assert Samples(tmp_path / "run", SETTINGS).completions == texts
+    lines = (tmp_path / "run/samples.jsonl").read_text().splitlines()
+    assert json.loads(lines[0]) == {"task_id": "a/1", "completion": "    return\n"}
+
+
+def test_a_line_that_was_cut_off_is_dropped_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    with Samples(tmp_path, SETTINGS) as samples:
+        samples.add("a/1", "x")
+    with samples.path.open("a") as file:
+        file.write('{"task_id": "a/2", "compl')
+    with Samples(tmp_path, SETTINGS) as samples:
+        assert samples.completions == {"a/1": "x"}
+        samples.add("a/2", "y")
+    assert Samples(tmp_path, SETTINGS).completions == {"a/1": "x", "a/2": "y"}
+
+
+def test_other_settings_are_refused_with_what_differs(tmp_path: Path) -> None:
+    Samples(tmp_path, SETTINGS)
+    with pytest.raises(IncoderError, match=r'model = "mini", this run has "other"; give another --output'):
+        Samples(tmp_path, {**SETTINGS, "model": "other"})
+
+
+def test_a_line_that_is_no_completion_is_named(tmp_path: Path) -> None:
+    Samples(tmp_path, SETTINGS).path.write_text('{"task_id": "a/1", "completion": ""}\n{"other": 1}\n')
+    with pytest.raises(IncoderError, match=r"samples\.jsonl, line 2: not a completion"):
+        Samples(tmp_path, SETTINGS)
+
+
+def test_a_file_in_the_folders_place_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(IncoderError, match="cannot make the folder"):
+        Samples(tmp_path / "run", SETTINGS)
