@@ -1,0 +1,1 @@
+"""Filling holes, completing and scoring with a loaded model."""

@@ -1,0 +1,175 @@
+"""A loaded model, as its users see it: text with holes in, filled text out.
+
+Joins the rooms' parts: what the model sees of a text, the candidates and their ranking, long scores. Knows no
+files and no networks.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePath
+
+import torch
+
+from incoder.document import Parts
+from incoder.errors import IncoderError
+from incoder.inference.decoding import Vocabulary
+from incoder.inference.infilling import Chain, Infiller
+from incoder.inference.line_endings import as_model_sees, to_crlf, uses_crlf
+from incoder.inference.results import Candidate, InfillResult, Score
+from incoder.inference.sampling import SamplingParams, random_stream
+from incoder.inference.sequences import LanguageModel
+from incoder.tokenizer.tokenizer import Tokenizer
+
+OnFill = Callable[[int, int], None]
+
+
+class InfillModel:
+    """Fills holes, completes and scores. Made by `incoder.load`."""
+
+    def __init__(self, language_model: LanguageModel, tokenizer: Tokenizer) -> None:
+        self.language_model = language_model
+        self.tokenizer = tokenizer
+        self._vocabulary = Vocabulary(tokenizer)
+
+    def infill(
+        self,
+        parts: str | Parts | Sequence[str],
+        *,
+        num_candidates: int = 1,
+        temperature: float = 0.2,
+        top_p: float = 0.95,
+        top_k: int | None = None,
+        max_new_tokens: int = 128,
+        seed: int = 0,
+        stop: str | Sequence[str] = (),
+        path: str | PurePath | None = None,
+        heal_tokens: bool = True,
+        on_fill: OnFill | None = None,
+    ) -> InfillResult:
+        """Fill every hole: those between the parts, or at each `<FILL>` of a string.
+
+        Holes are filled in order and later ones see the earlier fills. Long texts are cut around the holes to
+        what the model can read; the result holds the whole text. Fills get the text's line ends. A file's
+        `path` tells the model its language. `heal_tokens` lets a fill begin in the middle of a word as if the
+        prefix had not been cut there. `on_fill(done, total)` is called after every fill of every candidate.
+
+        Raises:
+            IncoderError: no hole, or a setting outside of its range.
+        """
+        texts = _texts(parts)
+        if len(texts) < 2:
+            raise IncoderError(
+                "nothing to fill: the text has no hole; mark one with <FILL>, or give two parts or more"
+            )
+        params = SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, _stops(stop))
+        return self._generate(texts, params, num_candidates, path, heal_tokens, on_fill)
+
+    def complete(
+        self,
+        prompt: str,
+        *,
+        num_candidates: int = 1,
+        temperature: float = 0.2,
+        top_p: float = 0.95,
+        top_k: int | None = None,
+        max_new_tokens: int = 128,
+        seed: int = 0,
+        stop: str | Sequence[str] = (),
+        path: str | PurePath | None = None,
+        heal_tokens: bool = True,
+    ) -> InfillResult:
+        """Write on after `prompt`, left to right; the same settings as `infill`.
+
+        The completion is the result's one infill; its `text` is the prompt with it.
+
+        Raises:
+            IncoderError: a setting outside of its range.
+        """
+        params = SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, _stops(stop))
+        return self._generate([prompt], params, num_candidates, path, heal_tokens, None)
+
+    def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
+        """How probable the model finds `text` as a document of its own.
+
+        A text longer than the context is read in windows that overlap by half: every token but those of the
+        first half window has at least half a window before it.
+        """
+        header = self.tokenizer.encode(attribute_header(path))
+        before = [self.tokenizer.document_start_id, *header]
+        token_ids = [*before, *self.tokenizer.encode(text)]
+        logprobs: list[float] = []
+        for start, end in _overlapping(len(token_ids), self.language_model.max_positions):
+            with torch.inference_mode():
+                window_T = self.language_model.logprobs(token_ids[start:end])
+            logprobs += window_T[len(logprobs) - start :].tolist()
+        return Score(tuple(logprobs[len(header) :]))
+
+    def _generate(
+        self,
+        texts: list[str],
+        params: SamplingParams,
+        num_candidates: int,
+        path: str | PurePath | None,
+        heal_tokens: bool,
+        on_fill: OnFill | None,
+    ) -> InfillResult:
+        if num_candidates < 1:
+            raise IncoderError(f"num_candidates must be at least 1, got {num_candidates}")
+        if params.temperature == 0:
+            num_candidates = 1  # greedy decoding has one outcome
+        infiller = Infiller(
+            self.language_model,
+            self._vocabulary,
+            params,
+            header=attribute_header(path),
+            heal_tokens=heal_tokens,
+        )
+        chains = [Chain(random_stream(params.seed, index)) for index in range(num_candidates)]
+        total = num_candidates * max(1, len(texts) - 1)
+
+        def report() -> None:
+            if on_fill is not None:
+                on_fill(sum(len(chain.infills) for chain in chains), total)
+
+        with torch.inference_mode():
+            infiller.fill(as_model_sees(texts), chains, report)
+        return InfillResult(tuple(_ranked(_candidate(texts, chain) for chain in chains)))
+
+
+def attribute_header(path: str | PurePath | None) -> str:
+    """The line that tells the model a file's language, as in its training documents (paper, section 3.3)."""
+    extension = PurePath(path).suffix if path is not None else ""
+    return f"<| file ext={extension} |>\n" if extension else ""
+
+
+def _candidate(texts: Sequence[str], chain: Chain) -> Candidate:
+    infills = tuple(map(to_crlf, chain.infills) if uses_crlf(texts) else chain.infills)
+    joined = Parts(tuple(texts)).join(infills) if len(texts) > 1 else texts[0] + infills[0]
+    total = sum(chain.logprobs)
+    return Candidate(joined, infills, total / len(chain.logprobs), total, tuple(chain.finish_reasons))
+
+
+def _ranked(candidates: Iterator[Candidate]) -> list[Candidate]:
+    """The most probable first, and of those with the same text only that one."""
+    distinct: dict[tuple[str, ...], Candidate] = {}
+    for candidate in sorted(candidates, key=lambda candidate: candidate.logprob, reverse=True):
+        distinct.setdefault(candidate.infills, candidate)
+    return list(distinct.values())
+
+
+def _overlapping(num_tokens: int, window: int) -> Iterator[tuple[int, int]]:
+    start, end = 0, min(num_tokens, window)
+    yield start, end
+    while end < num_tokens:
+        start = end - window // 2
+        end = min(num_tokens, start + window)
+        yield start, end
+
+
+def _texts(parts: str | Parts | Sequence[str]) -> list[str]:
+    if isinstance(parts, str):
+        parts = Parts.split(parts)
+    return list(parts.texts if isinstance(parts, Parts) else parts)
+
+
+def _stops(stop: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(as_model_sees([stop] if isinstance(stop, str) else list(stop))) if stop else ()

@@ -1,0 +1,160 @@
+"""Filling all the holes of a text: windows over long texts, holes in order, candidates side by side.
+
+The prompt is read once for all candidates; after the first hole each candidate goes its own way, and its
+later fills see its earlier ones: in the model's memory where the holes share a window, as text where they do
+not. Texts are as the model knows them (see line_endings.py). Knows no files and no ranking.
+"""
+
+import codecs
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from incoder.document import Parts
+from incoder.inference.decoding import Decoded, FinishReason, Vocabulary, decode
+from incoder.inference.sampling import SamplingParams
+from incoder.inference.sequences import LanguageModel
+from incoder.inference.window import Window, cut_window
+
+_SPARE = 16  # tokens: what was held back may be spelled by more of them, and each hole has its marks
+_SPARE_PER_HOLE = 32  # so that a window full of text still has room for short fills of neighbouring holes
+_MAX_SPARE_HOLES = 3
+
+
+@dataclass(slots=True)
+class Chain:
+    """One candidate on its way through the holes."""
+
+    stream: torch.Generator
+    infills: list[str] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish_reasons: list[FinishReason] = field(default_factory=list)
+
+    def add(self, decoded: Decoded) -> None:
+        self.infills.append(text_of(decoded.spelling))
+        self.logprobs += decoded.logprobs
+        self.finish_reasons.append(decoded.finish_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is read before the first fill, and the bytes with which each hole's tokens must begin."""
+
+    token_ids: list[int]
+    forced: tuple[bytes, ...]
+
+
+class Infiller:
+    """Fills the holes of one text with one model; `header` is put before the text (its attributes)."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        vocabulary: Vocabulary,
+        params: SamplingParams,
+        *,
+        header: str = "",
+        heal_tokens: bool = True,
+    ) -> None:
+        self._model = model
+        self._vocabulary = vocabulary
+        self._layout = vocabulary.layout
+        self._params = params
+        self._header = header
+        self._heal_tokens = heal_tokens
+        # A fill takes no more than half of the positions from the text that it is to fit into.
+        self._fill_room = min(params.max_new_tokens + _SPARE, model.max_positions // 2)
+
+    def fill(self, texts: Sequence[str], chains: Sequence[Chain], on_fill: Callable[[], None]) -> None:
+        """Fill the holes between `texts` in every chain, or write on where there is only one text.
+
+        `on_fill` is called after each fill of each chain.
+        """
+        num_fills = max(1, len(texts) - 1)
+        waiting = [list(chains)]
+        while waiting:
+            group = waiting.pop()
+            self._fill_window(texts, group, on_fill)
+            if len(group[0].infills) < num_fills:
+                waiting += _with_the_same_infills(group)
+
+    def prompt(self, texts: Sequence[str], infills: Sequence[str]) -> Prompt:
+        """The prompt for the first hole without an infill, and for as many after it as are near."""
+        num_filled = len(infills)
+        prefix = Parts(tuple(texts[: num_filled + 1])).join(infills)
+        parts = [prefix, *texts[num_filled + 1 :]]
+        spare = _SPARE_PER_HOLE * min(len(parts) - 1, _MAX_SPARE_HOLES)
+        room = self._model.max_positions - self._fill_room - spare - self._num_tokens(self._header)
+        while True:
+            window = cut_window(parts, room, self._layout.max_num_holes, self._num_tokens)
+            prompt = self._written(window, has_holes=len(parts) > 1)
+            excess = len(prompt.token_ids) + self._fill_room - self._model.max_positions
+            if excess <= 0 or room <= 0:
+                return prompt
+            room -= excess
+
+    def _written(self, window: Window, *, has_holes: bool) -> Prompt:
+        encode = self._vocabulary.tokenizer.encode
+        texts = window.parts if has_holes else window.parts[:1]
+        parts = [encode(text) for text in texts]
+        parts[0] = encode(self._header + texts[0])
+        forced = []
+        for index, text in enumerate(texts[:-1] or texts):
+            held = b""
+            if self._heal_tokens:
+                num_bytes = len(text.encode("utf-8", "surrogateescape"))
+                parts[index], held = self._vocabulary.table.hold_back(parts[index], num_bytes)
+            forced.append(held)
+        token_ids = self._layout.prompt(parts, is_start=window.is_start or bool(self._header))
+        return Prompt(token_ids + (self._layout.hole_start(0) if has_holes else []), tuple(forced))
+
+    def _fill_window(
+        self, texts: Sequence[str], chains: Sequence[Chain], on_fill: Callable[[], None]
+    ) -> None:
+        """Fill as many holes as one window shows and has room for; the chains are equal so far."""
+        prompt = self.prompt(texts, chains[0].infills)
+        num_slots = len(prompt.token_ids) + len(prompt.forced) * (self._fill_room + _SPARE)
+        sequences = self._model.open(num_slots)
+        logits_BV = sequences.read([prompt.token_ids])
+        if len(chains) > 1:
+            sequences.repeat(len(chains))
+            logits_BV = logits_BV.expand(len(chains), -1)
+        decoded: list[Decoded] = []
+        for hole, forced in enumerate(prompt.forced):
+            if hole:
+                marks = [self._vocabulary.tokenizer.end_of_mask_id, *self._layout.hole_start(hole)]
+                unread = [[*row.unread, *marks] for row in decoded]
+                num_read = map(len, unread)
+                longest = max(map(sum, zip(sequences.lengths, num_read, strict=True)))
+                if longest + self._fill_room > self._model.max_positions:
+                    return
+                logits_BV = sequences.read(unread)
+            decoded = decode(
+                sequences,
+                logits_BV,
+                forced=forced,
+                params=self._params,
+                streams=[chain.stream for chain in chains],
+                vocabulary=self._vocabulary,
+                max_positions=self._model.max_positions,
+            )
+            for chain, row in zip(chains, decoded, strict=True):
+                chain.add(row)
+                on_fill()
+
+    def _num_tokens(self, text: str) -> int:
+        return len(self._vocabulary.tokenizer.encode(text))
+
+
+def text_of(spelling: bytes) -> str:
+    """The text of a fill's bytes: a character cut off at the end is left out, bad bytes are replaced."""
+    return codecs.getincrementaldecoder("utf-8")("replace").decode(spelling)
+
+
+def _with_the_same_infills(chains: Sequence[Chain]) -> list[list[Chain]]:
+    groups: dict[tuple[str, ...], list[Chain]] = defaultdict(list)
+    for chain in chains:
+        groups[tuple(chain.infills)].append(chain)
+    return list(groups.values())

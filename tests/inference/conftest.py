@@ -1,0 +1,147 @@
+"""Models that need no training: one that knows what it wants to write, and the slow twin of the cache."""
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+
+import pytest
+import torch
+from torch import Tensor
+
+from incoder.inference.infill_model import InfillModel
+from incoder.tokenizer.tokenizer import Tokenizer
+
+LogitsAfter = Callable[[list[int]], Tensor]
+
+
+class ReadingAgain:
+    """`Sequences` that remember nothing but the tokens: every row, alone, from its start, at every step."""
+
+    def __init__(self, logits_after: LogitsAfter) -> None:
+        self._logits_after = logits_after
+        self.rows: list[list[int]] = [[]]
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(row) for row in self.rows]
+
+    def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        assert any(rows)
+        for row, token_ids in zip(self.rows, rows, strict=True):
+            row += token_ids
+        return torch.stack([self._logits_after(row) for row in self.rows])
+
+    def forget(self, row: int, num_tokens: int) -> None:
+        del self.rows[row][-num_tokens:]
+
+    def repeat(self, num_rows: int) -> None:
+        self.rows = [list(self.rows[0]) for _ in range(num_rows)]
+
+
+class FakeModel:
+    """A language model from a function of the token ids; it keeps what was opened for tests to look at."""
+
+    def __init__(self, logits_after: LogitsAfter, max_positions: int) -> None:
+        self.logits_after = logits_after
+        self.max_positions = max_positions
+        self.opened: list[ReadingAgain] = []
+
+    def open(self, num_slots: int) -> ReadingAgain:
+        assert num_slots > 0
+        self.opened.append(ReadingAgain(self.logits_after))
+        return self.opened[-1]
+
+    def logprobs(self, token_ids: Sequence[int]) -> Tensor:
+        assert len(token_ids) <= self.max_positions
+        logits = [self.logits_after(list(token_ids[:end])) for end in range(1, len(token_ids))]
+        rows = [row.log_softmax(-1)[token_ids[i + 1]] for i, row in enumerate(logits)]
+        return torch.stack(rows) if rows else torch.zeros(0)
+
+
+class Author:
+    """Knows the finished document, and only in the tokens that it has without the holes' left edges.
+
+    Wherever the text so far ends inside one of those tokens it has no idea and writes "?". That makes visible
+    whether a hole's left edge was healed.
+    """
+
+    def __init__(self, document: str, tokenizer: Tokenizer) -> None:
+        self.document = document.encode()
+        self.tokenizer = tokenizer
+
+    def __call__(self, token_ids: list[int]) -> Tensor:
+        logits = torch.zeros(self.tokenizer.vocab_size)
+        logits[self._next(token_ids)] = 20.0
+        return logits
+
+    def _next(self, token_ids: list[int]) -> int:
+        pieces, num_holes = self._pieces(token_ids)
+        pieces[0] = pieces[0].removeprefix(b"<| file ext=.py |>\n")
+        if not num_holes:
+            return self._token_after(pieces[0], len(self.document))
+        kept, spans = (
+            pieces[: num_holes + 1],
+            pieces[num_holes + 2 :],
+        )  # between them: after the extra sentinel
+        so_far = b"".join(part + span for part, span in zip(kept, spans, strict=False))
+        part = kept[len(spans)]
+        is_last = len(spans) == num_holes
+        end = len(self.document) - len(part) if is_last else self.document.find(part, len(so_far))
+        return self.tokenizer.end_of_mask_id if len(so_far) == end else self._token_after(so_far, end)
+
+    def _token_after(self, so_far: bytes, end: int) -> int:
+        token_ids = self.tokenizer.encode_bytes(self.document[:end])
+        ends = accumulate(len(self.tokenizer.token_bytes(token_id)) for token_id in token_ids)
+        token_at = dict(zip([0, *ends], token_ids, strict=False))
+        return token_at.get(len(so_far), self.tokenizer.encode("?")[0])
+
+    def _pieces(self, token_ids: list[int]) -> tuple[list[bytes], int]:
+        """The text between the sentinels, and the number of holes."""
+        pieces: list[list[int]] = [[]]
+        num_holes = 0
+        for token_id in token_ids:
+            if token_id in self.tokenizer.sentinel_ids:
+                num_holes = max(num_holes, self.tokenizer.sentinel_ids.index(token_id))
+                pieces.append([])
+            else:
+                pieces[-1].append(token_id)
+        return [self.tokenizer.decode_bytes(piece) for piece in pieces], num_holes
+
+
+@pytest.fixture
+def author(tiny_tokenizer: Tokenizer) -> Callable[..., InfillModel]:
+    """A model that fills the holes of this one document as the document has it."""
+
+    def make(document: str, max_positions: int = 512) -> InfillModel:
+        return InfillModel(FakeModel(Author(document, tiny_tokenizer), max_positions), tiny_tokenizer)
+
+    return make
+
+
+@pytest.fixture
+def dice(tiny_tokenizer: Tokenizer) -> InfillModel:
+    """A model whose every opinion is random, but always the same after the same tokens."""
+
+    def logits_after(token_ids: list[int]) -> Tensor:
+        stream = torch.Generator().manual_seed(hash(tuple(token_ids)) % 2**63)
+        return 2 * torch.randn(tiny_tokenizer.vocab_size, generator=stream)
+
+    return InfillModel(FakeModel(logits_after, max_positions=256), tiny_tokenizer)
+
+
+@pytest.fixture
+def transcript(tiny_tokenizer: Tokenizer) -> Callable[..., str]:
+    """What a fake model read, with its special tokens as <START>, <0>, <1>, …, <EOM>."""
+
+    def spelled(token_id: int) -> bytes:
+        if token_id in tiny_tokenizer.sentinel_ids:
+            return b"<%d>" % tiny_tokenizer.sentinel_ids.index(token_id)
+        marks = {tiny_tokenizer.end_of_mask_id: b"<EOM>", tiny_tokenizer.document_start_id: b"<START>"}
+        return marks.get(token_id) or tiny_tokenizer.token_bytes(token_id)
+
+    def write(model: InfillModel, opened: int = 0, row: int = 0) -> str:
+        assert isinstance(model.language_model, FakeModel)
+        return b"".join(map(spelled, model.language_model.opened[opened].rows[row])).decode(
+            "utf-8", "replace"
+        )
+
+    return write

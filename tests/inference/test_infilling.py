@@ -1,0 +1,323 @@
+"""Holes, edges, stops and windows, with a model that knows what it wants to write."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from incoder.document import Parts
+from incoder.errors import IncoderError
+from incoder.inference.infill_model import InfillModel
+from incoder.inference.infilling import text_of
+from incoder.inference.results import InfillResult
+from incoder.tokenizer.tokenizer import Tokenizer
+
+DOCUMENT = """import numpy as np
+
+
+def mean(xs):
+    return sum(xs) / len(xs)
+
+
+for x in range(10):
+    print(x)
+"""
+
+MakeAuthor = Callable[..., InfillModel]
+Transcript = Callable[..., str]
+
+
+def with_holes(*gone: str, document: str = DOCUMENT) -> list[str]:
+    """The parts that are left of the document without these pieces, which come in this order."""
+    parts = []
+    for piece in gone:
+        at = document.index(piece)
+        before, document = document[:at], document[at + len(piece) :]
+        parts.append(before)
+    return [*parts, document]
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        ["\n    print"],
+        ["import numpy"],  # at the very start
+        ["print(x)\n"],  # at the very end
+        [DOCUMENT],
+        ["numpy", "sum", "range", "x)\n"],
+        [""],  # nothing is missing
+    ],
+)
+def test_holes_are_filled_with_what_is_missing(gone: list[str], author: MakeAuthor) -> None:
+    result = author(DOCUMENT).infill(with_holes(*gone), temperature=0)
+    assert result.infills == tuple(gone)
+    assert result.text == DOCUMENT
+    assert set(result.candidates[0].finish_reasons) == {"end"}
+
+
+def test_a_string_is_cut_at_the_hole_markers(author: MakeAuthor) -> None:
+    text = DOCUMENT.replace("print", "<FILL>").replace("numpy", "<FILL>")
+    assert author(DOCUMENT).infill(text, temperature=0).infills == ("numpy", "print")
+    assert author(DOCUMENT).infill(Parts.split(text), temperature=0).text == DOCUMENT
+
+
+def test_a_text_without_a_hole_is_refused(author: MakeAuthor) -> None:
+    for parts in ("x = 1", ["x = 1"], []):
+        with pytest.raises(IncoderError, match="no hole"):
+            author(DOCUMENT).infill(parts)
+
+
+def test_a_hole_that_begins_inside_a_token_is_filled_as_if_it_did_not(author: MakeAuthor) -> None:
+    start = DOCUMENT.index("    return sum")
+    for cut in range(start, start + len("    return sum(xs)")):
+        parts = [DOCUMENT[:cut], " / len(xs)\n" + DOCUMENT.split(" / len(xs)\n")[1]]
+        assert author(DOCUMENT).infill(parts, temperature=0).text == DOCUMENT, parts
+
+
+def test_without_healing_such_a_hole_is_not_filled(author: MakeAuthor) -> None:
+    parts = ["".join(DOCUMENT.partition("    ret")[:2]), DOCUMENT.partition("    return sum(xs)")[2]]
+    assert author(DOCUMENT).infill(parts, temperature=0).text == DOCUMENT
+    assert author(DOCUMENT).infill(parts, temperature=0, heal_tokens=False).infills[0].startswith("?")
+
+
+def test_every_hole_is_healed(author: MakeAuthor) -> None:
+    parts = [
+        "import nu",
+        DOCUMENT[len("import numpy") : DOCUMENT.index("urn ")],
+        " sum" + DOCUMENT.split(" sum")[1],
+    ]
+    assert author(DOCUMENT).infill(parts, temperature=0).infills == ("mpy", "urn")
+
+
+def test_a_character_cut_in_two_is_healed(author: MakeAuthor) -> None:
+    document = "# 漢字 and 🙂 are text as well\n"
+    data = document.encode()
+    for cut in range(len(data) + 1):
+        prefix = data[:cut].decode("utf-8", "surrogateescape")
+        infill = author(document).infill([prefix, ""], temperature=0).infills[0]
+        assert (prefix + infill).encode("utf-8", "surrogateescape")[:cut] == data[:cut]
+        if not 0x80 <= (data[cut : cut + 1] or b"a")[0] < 0xC0:  # at a character the fill is text
+            assert prefix + infill == document
+
+
+def test_a_completion_is_healed_and_ends_at_its_length(author: MakeAuthor) -> None:
+    result = author(DOCUMENT).complete("import nu", temperature=0, max_new_tokens=7)
+    assert result.text == "import nu" + result.infills[0]
+    assert DOCUMENT.startswith(result.text)
+    assert result.candidates[0].finish_reasons == ("length",)
+
+
+def test_a_fill_has_at_most_max_new_tokens(author: MakeAuthor, tiny_tokenizer: Tokenizer) -> None:
+    for length in range(1, 6):
+        result = author(DOCUMENT).infill(
+            ["import numpy as np\n\n\n", ""], temperature=0, max_new_tokens=length
+        )
+        assert len(tiny_tokenizer.encode(result.infills[0])) == length
+        assert result.candidates[0].finish_reasons == ("length",)
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected", "reason"),
+    [
+        (" / ", "sum(xs)", "stop"),
+        ("s) / le", "sum(x", "stop"),
+        (["no such", "len", "(xs)"], "sum", "stop"),
+        ("sum", "", "stop"),
+        ("\r\n", "sum(xs) / len(xs)", "end"),
+        ("    return", "sum(xs) / len(xs)", "end"),  # stands before the fill, not in it
+    ],
+)
+def test_a_fill_ends_before_a_stop_string(
+    stop: str | Sequence[str], expected: str, reason: str, author: MakeAuthor
+) -> None:
+    candidate = (
+        author(DOCUMENT).infill(with_holes("sum(xs) / len(xs)"), temperature=0, stop=stop).candidates[0]
+    )
+    assert candidate.infills == (expected,)
+    assert candidate.finish_reasons == (reason,)
+
+
+def test_a_stop_string_may_have_windows_line_ends(author: MakeAuthor) -> None:
+    result = author(DOCUMENT).infill(["import numpy as np", ""], temperature=0, stop="def", max_new_tokens=9)
+    same = author(DOCUMENT).infill(["import numpy as np", ""], temperature=0, stop="\r\n\r\n\r\ndef")
+    assert result.infills == ("\n\n\n",)
+    assert same.infills == ("",)
+
+
+def test_the_next_hole_sees_a_fill_as_it_was_cut(author: MakeAuthor, transcript: Transcript) -> None:
+    model = author(DOCUMENT)
+    model.infill(with_holes("sum(xs) / len(xs)", "range"), temperature=0, stop="s) / le", max_new_tokens=20)
+    assert "    return sum(x<EOM>" in transcript(model)
+
+
+def test_a_fill_without_an_end_gets_one_before_the_next(author: MakeAuthor, transcript: Transcript) -> None:
+    model = author(DOCUMENT)
+    parts = with_holes("sum(xs) / len(xs)", "range")
+    result = model.infill(parts, temperature=0, max_new_tokens=2, heal_tokens=False)
+    assert result.candidates[0].finish_reasons == ("length", "length")
+    written = transcript(model).split("<2>")[1]
+    assert written.startswith(f"<0>{result.infills[0]}<EOM><1>{result.infills[1][:1]}")
+
+
+def test_the_prompt_is_the_papers(author: MakeAuthor, transcript: Transcript) -> None:
+    model = author(DOCUMENT)
+    a, b, c = with_holes(" numpy as np", "range")
+    model.infill([a, b, c], temperature=0, heal_tokens=False, path="src/mean.py")
+    expected = f"<START><| file ext=.py |>\n{a}<0>{b}<1>{c}<2><0> numpy as np<EOM><1>range"
+    assert transcript(model) == expected
+
+
+def test_healed_text_moves_behind_the_sentinel(author: MakeAuthor, transcript: Transcript) -> None:
+    model = author("x is None")
+    model.infill(["x is No", ""], temperature=0)
+    written = transcript(model)
+    prefix, span = written.removeprefix("<START>").split("<0><1><0>")
+    assert prefix + span == "x is None"
+    assert len(prefix) < len("x is No")
+
+
+def test_sentinels_in_the_text_are_text(author: MakeAuthor, transcript: Transcript) -> None:
+    document = "x = '<|mask:0|> <|endofmask|> <|endoftext|>'\n"
+    model = author(document)
+    assert model.infill(["x = '<|mask:0|> <|end", "<|endoftext|>'\n"], temperature=0).text == document
+    assert transcript(model).count("<START>") == 1
+
+
+def test_later_candidates_do_not_change_earlier_ones(dice: InfillModel) -> None:
+    def fill(num_candidates: int) -> InfillResult:
+        parts = ["a", "b", "c"]
+        return dice.infill(
+            parts, num_candidates=num_candidates, temperature=1.0, top_p=1.0, max_new_tokens=6, seed=3
+        )
+
+    few, many = fill(2), fill(5)
+    assert len(many.candidates) == 5
+    assert set(few.candidates) < set(many.candidates)
+
+
+def test_candidates_come_best_first(dice: InfillModel) -> None:
+    result = dice.infill(["a", "b"], num_candidates=8, temperature=1.0, top_p=1.0, max_new_tokens=6)
+    logprobs = [candidate.logprob for candidate in result.candidates]
+    assert logprobs == sorted(logprobs, reverse=True)
+    assert (result.text, result.infills, result.logprob) == (
+        result.candidates[0].text,
+        result.candidates[0].infills,
+        logprobs[0],
+    )
+
+
+def test_candidates_with_the_same_text_are_one(author: MakeAuthor) -> None:
+    result = author(DOCUMENT).infill(with_holes("numpy"), num_candidates=4, temperature=0.5)
+    assert [candidate.infills for candidate in result.candidates] == [("numpy",)]
+
+
+def test_the_seed_decides(dice: InfillModel) -> None:
+    def fill(seed: int) -> str:
+        return dice.infill(["a", "b"], seed=seed, temperature=1.0, top_p=1.0, max_new_tokens=8).text
+
+    assert fill(0) == fill(0)
+    assert len({fill(seed) for seed in range(3)}) == 3
+
+
+def test_logprobs_are_the_models_own(dice: InfillModel, tiny_tokenizer: Tokenizer) -> None:
+    """Temperature and forbidden tokens change what is chosen, not how probable the model finds it."""
+    candidate = dice.infill(["a", "b"], temperature=0.7, max_new_tokens=5, heal_tokens=False).candidates[0]
+    fake = dice.language_model
+    row = fake.opened[0].rows[0]  # type: ignore[attr-defined]
+    num_tokens = len(row) - len(tiny_tokenizer.encode("a")) - len(tiny_tokenizer.encode("b")) - 4
+    read = fake.logprobs(row)[-num_tokens:].sum().item()
+    last = candidate.total_logprob - read  # the last token was chosen but not read
+    assert candidate.logprob == pytest.approx(candidate.total_logprob / 5)
+    assert num_tokens == 4
+    assert -12 < last < 0
+
+
+def test_every_fill_is_reported(author: MakeAuthor) -> None:
+    reports: list[tuple[int, int]] = []
+    author(DOCUMENT).infill(
+        with_holes("numpy", "sum"),
+        temperature=0.1,
+        num_candidates=2,
+        on_fill=lambda *report: reports.append(report),
+    )
+    assert reports == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_fewer_than_one_candidate_is_refused(dice: InfillModel) -> None:
+    with pytest.raises(IncoderError, match="num_candidates must be at least 1, got 0"):
+        dice.infill(["a", "b"], num_candidates=0)
+
+
+def test_windows_line_ends_stay_and_fills_get_them(author: MakeAuthor) -> None:
+    model = author(DOCUMENT)
+    parts = ["\ufeff" + DOCUMENT[:18].replace("\n", "\r\n"), DOCUMENT[-6:].replace("\n", "\r\n")]
+    result = model.infill(parts, temperature=0)
+    assert result.text == "\ufeff" + DOCUMENT.replace("\n", "\r\n")
+
+
+def test_a_fill_of_bad_bytes_is_text() -> None:
+    assert text_of("é🙂".encode()) == "é🙂"
+    assert text_of("é🙂".encode()[:-1]) == "é"
+    assert text_of(b"a\xffb") == "a\ufffdb"
+
+
+def long_document(num_functions: int) -> str:
+    return "import numpy as np\n\n\n" + "\n\n".join(
+        f"def f{number}(xs):\n    return sum(xs) / {number}\n" for number in range(num_functions)
+    )
+
+
+def test_the_prompt_of_a_long_text_fits_and_keeps_its_imports(
+    dice: InfillModel, transcript: Transcript
+) -> None:
+    before, after = long_document(300).split("f150")
+    result = dice.infill([before, after], temperature=1.0, top_p=1.0, max_new_tokens=4)
+    assert result.text.startswith(before)
+    assert result.text.endswith(after)
+    written = transcript(dice)
+    assert written.startswith("<START>import numpy as np\n")
+    assert len(dice.language_model.opened[0].rows[0]) <= dice.language_model.max_positions  # type: ignore[attr-defined]
+    prefix, suffix = written.split("<0>")[:2]
+    assert "f149" in prefix
+    assert "f0(" in prefix
+    assert "f75" not in prefix
+    assert suffix.startswith("(xs):\n    return sum(xs) / 150\n")
+
+
+def test_far_holes_are_filled_in_windows_of_their_own(dice: InfillModel) -> None:
+    document = long_document(300)
+    gone = [f"f{number}" for number in range(10, 300, 15)]
+    parts = with_holes(*gone, document=document)
+    assert len(gone) == 20
+    result = dice.infill(parts, temperature=1.0, top_p=1.0, max_new_tokens=4)
+    assert len(result.infills) == 20
+    assert result.text == Parts(tuple(parts)).join(result.infills)
+
+
+def test_a_later_window_sees_the_earlier_fills_as_text(dice: InfillModel, transcript: Transcript) -> None:
+    middle = "x = 1\n" * 20
+    parts = ["a = ", middle, middle, ""]
+    result = dice.infill(parts, temperature=1.0, top_p=1.0, max_new_tokens=20, heal_tokens=False)
+    assert f"{result.infills[1]}{middle}<0><1><0>" in transcript(dice, opened=-1)
+
+
+def test_candidates_part_ways_in_later_windows(dice: InfillModel) -> None:
+    middle = "x = 1\n" * 120
+    parts = ["a = ", middle, middle, ""]
+    one = dice.infill(parts, temperature=1.0, top_p=1.0, max_new_tokens=3)
+    three = dice.infill(parts, num_candidates=3, temperature=1.0, top_p=1.0, max_new_tokens=3)
+    assert one.candidates[0] in three.candidates
+    assert len(three.candidates) == 3
+
+
+def test_more_holes_than_sentinels_are_filled(dice: InfillModel) -> None:
+    result = dice.infill(["x"] * 301, temperature=1.0, top_p=1.0, max_new_tokens=1)
+    assert len(result.infills) == 300
+
+
+def test_a_fill_stops_where_the_context_ends(dice: InfillModel) -> None:
+    candidate = dice.infill(["x", "y"], temperature=1.0, top_p=1.0, max_new_tokens=10_000).candidates[0]
+    row = dice.language_model.opened[0].rows[0]  # type: ignore[attr-defined]
+    if candidate.finish_reasons == ("length",):
+        assert len(row) == dice.language_model.max_positions - 1
+    else:
+        assert len(row) < dice.language_model.max_positions

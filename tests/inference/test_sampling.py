@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+from incoder.errors import IncoderError
+from incoder.inference.sampling import SamplingParams, choose, next_token_probabilities, random_stream
+
+LOGITS_1V = torch.log(torch.tensor([[0.1, 0.4, 0.2, 0.3]], dtype=torch.float64))
+
+
+def probabilities(temperature: float = 1.0, top_p: float = 1.0, top_k: int | None = None) -> list[float]:
+    probabilities_1V = next_token_probabilities(LOGITS_1V, SamplingParams(temperature, top_p, top_k))
+    return [round(value, 6) for value in probabilities_1V[0].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"top_p": 1.4}, r"top_p must be in \(0, 1\], got 1.4"),
+        ({"top_p": 0}, "top_p must be in"),
+        ({"temperature": -1}, "temperature must be at least 0"),
+        ({"temperature": float("nan")}, "temperature must be at least 0"),
+        ({"top_k": 0}, "top_k must be at least 1, got 0"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
+        ({"seed": -1}, "seed must be"),
+        ({"stop": ("",)}, "stop string must not be empty"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(IncoderError, match=message):
+        SamplingParams(**settings)  # type: ignore[arg-type]
+
+
+def test_temperature_one_samples_from_the_model_itself() -> None:
+    assert probabilities() == [0.1, 0.4, 0.2, 0.3]
+
+
+def test_low_temperature_sharpens() -> None:
+    squares = [0.01, 0.16, 0.04, 0.09]
+    assert probabilities(temperature=0.5) == [round(square / 0.3, 6) for square in squares]
+
+
+def test_the_lowest_temperature_is_greedy() -> None:
+    assert probabilities(temperature=0) == [0, 1, 0, 0]
+    assert probabilities(temperature=1e-300) == [0, 1, 0, 0]
+
+
+def test_top_k_keeps_the_k_most_probable() -> None:
+    assert probabilities(top_k=2) == [0, round(4 / 7, 6), 0, round(3 / 7, 6)]
+    assert probabilities(top_k=9) == probabilities()
+
+
+@pytest.mark.parametrize(
+    ("top_p", "kept"),
+    [(0.3, [1]), (0.39, [1]), (0.41, [1, 3]), (0.69, [1, 3]), (0.71, [1, 2, 3]), (1.0, [0, 1, 2, 3])],
+)
+def test_top_p_keeps_the_smallest_set_that_reaches_it(top_p: float, kept: list[int]) -> None:
+    assert [i for i, value in enumerate(probabilities(top_p=top_p)) if value > 0] == kept
+
+
+def test_top_k_comes_before_top_p() -> None:
+    # Of the two that top-k keeps the first has 4/7 of the mass, so it alone reaches a half.
+    assert probabilities(top_k=2, top_p=0.5) == [0, 1, 0, 0]
+
+
+def test_equal_logits_are_not_lost() -> None:
+    probabilities_1V = next_token_probabilities(torch.zeros(1, 4), SamplingParams(temperature=1.0, top_p=0.5))
+    assert probabilities_1V[0].tolist() == [0.5, 0.5, 0, 0]
+
+
+def test_choices_follow_the_probabilities() -> None:
+    params = SamplingParams(temperature=1.0, top_p=1.0)
+    stream = random_stream(0, 0)
+    counts = torch.bincount(torch.tensor([choose(LOGITS_1V, params, [stream])[0] for _ in range(4000)]))
+    assert counts / 4000 == pytest.approx([0.1, 0.4, 0.2, 0.3], abs=0.03)
+
+
+def test_a_forbidden_token_is_never_chosen() -> None:
+    logits_1V = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]])
+    params = SamplingParams(temperature=5.0, top_p=1.0)
+    stream = random_stream(0, 0)
+    assert {choose(logits_1V, params, [stream])[0] for _ in range(200)} == {1, 3}
+
+
+def test_a_row_draws_from_its_own_stream() -> None:
+    params = SamplingParams(temperature=1.0, top_p=1.0)
+    alone = choose(LOGITS_1V, params, [random_stream(7, 2)])
+    together = choose(LOGITS_1V.expand(3, -1), params, [random_stream(7, row) for row in range(3)])
+    assert together[2] == alone[0]
+
+
+def test_candidates_have_different_streams() -> None:
+    draws = {
+        torch.rand(1, generator=random_stream(seed, row)).item() for seed in range(5) for row in range(5)
+    }
+    assert len(draws) == 25
