@@ -46,7 +46,8 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
 ) -> None:
     asked: dict[str, float] = {}
 
-    def infill(parts: list[str], **decoding: float) -> SimpleNamespace:
+    def infill(parts: list[str], path: str, **decoding: float) -> SimpleNamespace:
+        assert path.endswith(".py")
         asked.update(decoding, num_parts=len(parts))
         return SimpleNamespace(infills=["    return 2 * x\n"])
 

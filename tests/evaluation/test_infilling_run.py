@@ -80,11 +80,11 @@ def run(
     )
 
 
-def test_infilling_sees_both_sides_behind_the_header(data: Path, tmp_path: Path) -> None:
+def test_infilling_sees_both_sides_of_a_python_file(data: Path, tmp_path: Path) -> None:
     model = Scripted()
     results = run(data, tmp_path / "run", model)
-    parts = ["<| file ext=.py |>\n" + PROMPT, "    return y\n"]
-    decoding = {"max_new_tokens": 64, "temperature": 0.0, "top_p": 0.95, "seed": 0}
+    parts = [PROMPT, "    return y\n"]
+    decoding = {"path": "solution.py", "max_new_tokens": 64, "temperature": 0.0, "top_p": 0.95, "seed": 0}
     assert model.asked == [(parts, decoding)] * 4
     assert results["metrics"]["pass_rate"] == 1
     assert results["metrics"]["exact_match"] == 0
@@ -93,7 +93,7 @@ def test_infilling_sees_both_sides_behind_the_header(data: Path, tmp_path: Path)
 def test_left_to_right_sees_the_left_side_and_is_cut_to_one_line(data: Path, tmp_path: Path) -> None:
     model = Scripted()
     results = run(data, tmp_path / "run", model, "left-to-right")
-    assert model.asked[0][0] == "<| file ext=.py |>\n" + PROMPT
+    assert model.asked[0][0] == PROMPT
     assert {row["completion"] for row in results["tasks"]} == {"    y = 2 * x\n"}
     assert results["metrics"]["pass_rate"] == 1
 

@@ -81,7 +81,7 @@ def run_programs(
     """Run every program and return the verdicts in the same order.
 
     A program that ran out of time waiting more than computing is run once more at the end, alone: a busy
-    machine makes false timeouts. `on_verdict` is called in this thread with the number of programs done so far.
+    machine makes false timeouts. `on_verdict` is called in this thread with the number of programs done.
 
     Raises:
         IncoderError: `num_workers` is below 1.

@@ -23,8 +23,8 @@ from incoder.evaluation.samples import Samples
 from incoder.evaluation.statistics import cluster_bootstrap_interval
 from incoder.files import write_text
 
-# The attribute that the paper's prompts begin with; in training it stands at the start of half the documents.
-PYTHON_HEADER = "<| file ext=.py |>\n"
+# Tells the model the language: the paper's prompts begin with `<| file ext=.py |>`.
+TASK_PATH = "solution.py"
 
 # Raised whenever the same completions could get another score.
 PROTOCOL_VERSION = 1
@@ -55,11 +55,18 @@ class Infiller(Protocol):
     """The part of a loaded model that is used here."""
 
     def infill(
-        self, parts: Sequence[str], *, temperature: float, top_p: float, max_new_tokens: int, seed: int
+        self,
+        parts: Sequence[str],
+        *,
+        path: str,
+        temperature: float,
+        top_p: float,
+        max_new_tokens: int,
+        seed: int,
     ) -> Infilled: ...
 
     def complete(
-        self, prompt: str, *, temperature: float, top_p: float, max_new_tokens: int, seed: int
+        self, prompt: str, *, path: str, temperature: float, top_p: float, max_new_tokens: int, seed: int
     ) -> Infilled: ...
 
 
@@ -74,10 +81,10 @@ def complete_task(task: Task, method: Method, model: Infiller | None, decoding: 
     if method == "empty":
         return ""
     assert model is not None, "only the floors do without a model"
-    left = PYTHON_HEADER + task.prompt
     if method == "infill":
-        return model.infill([left, task.suffix], **asdict(decoding)).infills[0]
-    return first_lines(model.complete(left, **asdict(decoding)).infills[0], task.num_lines)
+        return model.infill([task.prompt, task.suffix], path=TASK_PATH, **asdict(decoding)).infills[0]
+    written = model.complete(task.prompt, path=TASK_PATH, **asdict(decoding)).infills[0]
+    return first_lines(written, task.num_lines)
 
 
 def score(
@@ -159,7 +166,7 @@ def run_benchmark(
         "method": method,
         "model": dict(model_settings) if needs_model else None,
         "decoding": asdict(decoding) if needs_model else None,
-        "header": PYTHON_HEADER if needs_model else None,
+        "path": TASK_PATH if needs_model else None,
         "data_sha256": hashlib.sha256(data_file(data, benchmark).read_bytes()).hexdigest(),
     }
     tell = on_progress or (lambda *_: None)
