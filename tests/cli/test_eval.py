@@ -51,12 +51,17 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
         asked.update(decoding, num_parts=len(parts))
         return SimpleNamespace(infills=["    return 2 * x\n"])
 
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "config.json").write_text("{}")
     monkeypatch.setattr(eval_command, "_load", lambda name: SimpleNamespace(infill=infill, name=name))
-    options = ["--temperature", "0.5", "--seed", "3", "--output", str(tmp_path / "run")]
-    result = invoke(BENCHMARK, "--data", data_in(tmp_path), *options)
+    options = ["--temperature", "0.5", "--seed", "3", "--model", str(checkpoint)]
+    result = invoke(BENCHMARK, "--data", data_in(tmp_path), "--output", tmp_path / "run", *options)
     assert result.exit_code == 0
     assert asked == {"num_parts": 2, "temperature": 0.5, "top_p": 0.95, "seed": 3, "max_new_tokens": 64}
-    assert json.loads(result.stdout)["model"]["name"] == "mini"
+    model = json.loads(result.stdout)["model"]
+    assert model["name"] == str(checkpoint)
+    assert len(model["fingerprint"]) == 64
 
 
 def test_missing_data_is_said_before_a_model_is_loaded(

@@ -11,7 +11,13 @@ import pytest
 from incoder.errors import IncoderError
 from incoder.evaluation.execution import Limits
 from incoder.evaluation.humaneval_infilling import BENCHMARKS
-from incoder.evaluation.infilling_run import Decoding, Infiller, Method, run_benchmark
+from incoder.evaluation.infilling_run import (
+    Decoding,
+    Infiller,
+    Method,
+    checkpoint_fingerprint,
+    run_benchmark,
+)
 
 BENCHMARK = BENCHMARKS["humaneval-single-line"]
 PROMPT = "def double(x):\n"
@@ -136,3 +142,14 @@ def test_another_model_does_not_continue_the_run(data: Path, tmp_path: Path) -> 
     run(data, tmp_path / "run", Scripted(), limit=2)
     with pytest.raises(IncoderError, match="holds completions made with model"):
         run(data, tmp_path / "run", Scripted(), name="other")
+
+
+def test_a_checkpoints_fingerprint_follows_its_weights_and_not_its_folder(tmp_path: Path) -> None:
+    fingerprints = []
+    for name, weights in (("one", b"w"), ("same", b"w"), ("other", b"v")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(weights)
+        (folder / "README.md").write_text(name)
+        fingerprints.append(checkpoint_fingerprint(folder))
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]

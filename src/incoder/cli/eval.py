@@ -72,7 +72,7 @@ def _infilling_command(benchmark_name: str) -> Callable[..., None]:
                 output,
                 method=method,
                 model=_load(model) if method in METHODS_OF_A_MODEL else None,
-                model_settings={"name": model},
+                model_settings=_identity(model) if method in METHODS_OF_A_MODEL else {},
                 decoding=Decoding(max_new_tokens, temperature=temperature, seed=seed),
                 limit=limit,
                 limits=Limits(seconds=timeout),
@@ -94,6 +94,13 @@ def _infilling_command(benchmark_name: str) -> Callable[..., None]:
 
 for _name, _about in _ABOUT.items():
     app.command(_name, help=_about + _MORE.format(name=_name))(_infilling_command(_name))
+
+
+def _identity(name: str) -> dict[str, str]:
+    from incoder.evaluation.infilling_run import checkpoint_fingerprint
+    from incoder.inference.catalogue import find_model
+
+    return {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name))}
 
 
 def _load(name: str) -> "Infiller":

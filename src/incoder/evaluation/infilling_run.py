@@ -70,6 +70,15 @@ class Infiller(Protocol):
     ) -> Infilled: ...
 
 
+def checkpoint_fingerprint(folder: Path) -> str:
+    """sha256 over a checkpoint's weights, configuration and vocabulary, whatever its folder is called."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), *folder.glob("*.json")]):
+        with path.open("rb") as file:
+            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
 def complete_task(task: Task, method: Method, model: Infiller | None, decoding: Decoding) -> str:
     """The completion of one task: both sides in view, the left side only, the answer itself, or nothing.
 
