@@ -1,0 +1,1 @@
+"""The network, the table of its sizes, and its checkpoints."""

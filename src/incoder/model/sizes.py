@@ -1,0 +1,38 @@
+"""The sizes that models come in, one line each (paper, Table 8, for the last two)."""
+
+from typing import Any
+
+from incoder.errors import IncoderError
+from incoder.model.transformer import Shape, TransformerConfig
+
+# name: hidden size, layers, heads, key/value heads, inner size in each shape
+SIZES: dict[str, tuple[int, int, int, int, dict[Shape, int]]] = {
+    "mini": (256, 6, 4, 2, {"llama": 704, "xglm": 1024}),
+    "125m": (768, 12, 12, 12, {"llama": 2048, "xglm": 3072}),
+    "350m": (1024, 24, 16, 16, {"llama": 2736, "xglm": 4096}),
+    "1.3b": (2048, 24, 32, 32, {"llama": 5504, "xglm": 8192}),
+    "6.7b": (4096, 32, 32, 32, {"llama": 11008, "xglm": 16384}),
+}
+
+
+def config_for(size: str, shape: Shape, *, vocab_size: int, **overrides: Any) -> TransformerConfig:
+    """The configuration of a size in a shape; keyword arguments replace single fields of it.
+
+    The xglm shape has no grouped-query attention, so it gets as many key/value heads as heads.
+
+    Raises:
+        IncoderError: there is no such size.
+    """
+    if size not in SIZES:
+        raise IncoderError(f"there is no model size {size!r}; the sizes are {', '.join(SIZES)}")
+    hidden_size, num_layers, num_heads, num_kv_heads, inner_sizes = SIZES[size]
+    fields: dict[str, Any] = {
+        "hidden_size": hidden_size,
+        "num_layers": num_layers,
+        "num_heads": num_heads,
+        "num_kv_heads": num_kv_heads if shape == "llama" else num_heads,
+        "inner_size": inner_sizes[shape],
+        **overrides,
+    }
+    fields.setdefault("head_dim", fields["hidden_size"] // fields["num_heads"])
+    return TransformerConfig(shape=shape, vocab_size=vocab_size, **fields)

@@ -1,0 +1,343 @@
+"""The network, in two shapes: `xglm` (the paper's) and `llama`.
+
+Token ids in, hidden states out; logits on request. Knows no text, no sampling and no files. Weights that are
+multiplied with the same input are fused in memory (q/k/v, gate/up); checkpoint.py splits them on disk.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Shape = Literal["xglm", "llama"]
+
+XGLM_POSITION_OFFSET = 2  # fairseq's table begins with two rows that no token has
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerConfig:
+    """All that decides the network's computation."""
+
+    shape: Shape
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    inner_size: int
+    max_positions: int = 2048
+    rope_theta: float = 10_000.0
+    norm_eps: float = 1e-5
+    qkv_bias: bool = False
+    tie_embeddings: bool = True
+    bos_id: int = 2
+    eos_id: int = 2
+    pad_id: int = 1
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights of the network, a tied embedding counted once."""
+        with torch.device("meta"):
+            return sum(parameter.numel() for parameter in Transformer(self).parameters())
+
+
+class KVCache:
+    """Keys and values of what was read, for every layer: [B, K, capacity, head_dim], grown when full."""
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        batch_size: int,
+        capacity: int,
+        dtype: torch.dtype,
+        device: torch.device | None = None,
+    ) -> None:
+        self._shape = (batch_size, config.num_kv_heads, capacity, config.head_dim)
+        self.length = 0
+        self.keys = [torch.empty(self._shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
+        self.values = [torch.empty_like(keys) for keys in self.keys]
+
+    @property
+    def batch_size(self) -> int:
+        return self.keys[0].shape[0]
+
+    @property
+    def capacity(self) -> int:
+        return self.keys[0].shape[2]
+
+    def reserve(self, length: int) -> None:
+        """Make room for `length` positions, at least doubling where there is too little."""
+        if length <= self.capacity:
+            return
+        extra = max(length, 2 * self.capacity) - self.capacity
+        for tensors in (self.keys, self.values):
+            for layer, tensor in enumerate(tensors):
+                tensors[layer] = F.pad(tensor, (0, 0, 0, extra))
+
+    def append(self, layer: int, keys_BKTd: Tensor, values_BKTd: Tensor) -> tuple[Tensor, Tensor]:
+        """Store a layer's new keys and values behind the others, and return all of them."""
+        end = self.length + keys_BKTd.shape[2]
+        keys, values = self.keys[layer], self.values[layer]
+        keys[:, :, self.length : end] = keys_BKTd
+        values[:, :, self.length : end] = values_BKTd
+        return keys[:, :, :end], values[:, :, :end]
+
+    def truncate(self, length: int) -> None:
+        """Forget everything from position `length` on."""
+        assert 0 <= length <= self.length
+        self.length = length
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Keep these rows, in this order; a row named twice is copied."""
+        index = torch.tensor(rows, device=self.keys[0].device)
+        for tensors in (self.keys, self.values):
+            for layer, tensor in enumerate(tensors):
+                tensors[layer] = tensor.index_select(0, index)
+
+    def repeat(self, num_copies: int) -> None:
+        """Copy every row `num_copies` times, copies side by side."""
+        self.select([row for row in range(self.batch_size) for _ in range(num_copies)])
+
+
+class Transformer(nn.Module):
+    """A pre-norm decoder-only Transformer."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.final_norm = _norm(config)
+        self.lm_head = (
+            None if config.tie_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        )
+        # Computed on the CPU whatever the default device, so that a model made on `meta` has them too.
+        with torch.device("cpu"):
+            table = _sinusoids(config) if config.shape == "xglm" else _rotations(config)
+        self.register_buffer("position_table", table, persistent=False)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The matrix [V, D] that turns hidden states into logits."""
+        return self.embedding.weight if self.lm_head is None else self.lm_head.weight
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states […, D] to logits […, V]."""
+        return F.linear(hidden, self.output_weight)
+
+    def forward(
+        self,
+        token_ids_BT: Tensor,
+        *,
+        positions_BT: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """Read tokens, after those in the cache if there is one; return hidden_BTD behind the final norm.
+
+        `positions_BT` count from 0 and follow the cache's length by default. `attention_mask` is bool,
+        broadcastable to [B, 1, T, S], True where a query may attend to a key, and already causal; without one
+        every query attends to all keys up to its own.
+        """
+        num_past = cache.length if cache else 0
+        num_queries = token_ids_BT.shape[1]
+        if cache is not None:
+            cache.reserve(num_past + num_queries)
+            if attention_mask is None and num_past and num_queries > 1:
+                attention_mask = torch.ones(
+                    num_queries, num_past + num_queries, dtype=torch.bool, device=token_ids_BT.device
+                ).tril(num_past)
+        rows = slice(num_past, num_past + num_queries) if positions_BT is None else positions_BT
+        hidden_BTD = self.embedding(token_ids_BT)
+        rotation = None
+        if self.config.shape == "xglm":
+            hidden_BTD = hidden_BTD * math.sqrt(self.config.hidden_size) + self.position_table[rows]
+        else:
+            rotation = self.position_table[:, rows].to(_compute_dtype(hidden_BTD)).unsqueeze(-2)
+        if attention_mask is not None:
+            attention_mask = _additive(attention_mask, _compute_dtype(hidden_BTD))
+        for layer, block in enumerate(self.blocks):
+            hidden_BTD = block(hidden_BTD, rotation, attention_mask, cache, layer)
+        if cache is not None:
+            cache.length += num_queries
+        return self.final_norm(hidden_BTD)
+
+    @torch.no_grad()
+    def init_weights(self, generator: torch.Generator) -> None:
+        """Fresh weights, the same for the same generator.
+
+        `llama`: N(0, 0.02), and the projections that write into the residual stream smaller by √(2 · layers)
+        (GPT-2). `xglm`: fairseq's: embedding N(0, d^-0.5), q/k/v Xavier with gain 1/√2, the rest Xavier.
+        """
+        config = self.config
+        residual_scale = 1 / math.sqrt(2 * config.num_layers)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+            elif parameter.ndim == 1:
+                parameter.fill_(1.0)
+            elif config.shape == "llama":
+                std = 0.02 * (
+                    residual_scale if name.endswith(("attention.out.weight", "down.weight")) else 1.0
+                )
+                parameter.normal_(std=std, generator=generator)
+            elif name.startswith(("embedding", "lm_head")):
+                parameter.normal_(std=config.hidden_size**-0.5, generator=generator)
+            else:
+                for part in parameter.chunk(3) if name.endswith("qkv.weight") else (parameter,):
+                    gain = 1 / math.sqrt(2) if name.endswith("qkv.weight") else 1.0
+                    nn.init.xavier_uniform_(part, gain=gain, generator=generator)
+
+
+class Block(nn.Module):
+    """Attention, then the feed-forward layer, each on the normalised residual stream."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.attention_norm = _norm(config)
+        self.attention = Attention(config)
+        self.feed_forward_norm = _norm(config)
+        self.feed_forward = SwiGLU(config) if config.shape == "llama" else GELULayer(config)
+
+    def forward(
+        self,
+        hidden_BTD: Tensor,
+        rotation: Tensor | None,
+        mask: Tensor | None,
+        cache: KVCache | None,
+        layer: int,
+    ) -> Tensor:
+        hidden_BTD = hidden_BTD + self.attention(
+            self.attention_norm(hidden_BTD), rotation, mask, cache, layer
+        )
+        out: Tensor = hidden_BTD + self.feed_forward(self.feed_forward_norm(hidden_BTD))
+        return out
+
+
+class Attention(nn.Module):
+    """Multi-head attention; in the llama shape rotary, with K ≤ H heads of keys and values."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self._heads = (config.num_heads, config.num_kv_heads, config.num_kv_heads)
+        self._head_dim = config.head_dim
+        xglm = config.shape == "xglm"
+        width = config.num_heads * config.head_dim
+        self.qkv = nn.Linear(
+            config.hidden_size, sum(self._heads) * config.head_dim, bias=xglm or config.qkv_bias
+        )
+        self.out = nn.Linear(width, config.hidden_size, bias=xglm)
+
+    def forward(
+        self,
+        hidden_BTD: Tensor,
+        rotation: Tensor | None,
+        mask: Tensor | None,
+        cache: KVCache | None,
+        layer: int,
+    ) -> Tensor:
+        num_heads, num_kv_heads, _ = self._heads
+        qkv_BTHd = self.qkv(hidden_BTD).unflatten(-1, (-1, self._head_dim))
+        if rotation is None:
+            q_BTHd, k_BTKd, v_BTKd = qkv_BTHd.split(self._heads, dim=2)
+        else:
+            qk, v_BTKd = qkv_BTHd.split((num_heads + num_kv_heads, num_kv_heads), dim=2)
+            q_BTHd, k_BTKd = _rotate(qk, rotation).split((num_heads, num_kv_heads), dim=2)
+        q_BHTd, k_BKTd, v_BKTd = q_BTHd.transpose(1, 2), k_BTKd.transpose(1, 2), v_BTKd.transpose(1, 2)
+        if cache is not None:
+            k_BKTd, v_BKTd = cache.append(layer, k_BKTd, v_BKTd)
+        mixed_BHTd = F.scaled_dot_product_attention(
+            q_BHTd,
+            k_BKTd,
+            v_BKTd,
+            attn_mask=mask,
+            is_causal=mask is None and q_BHTd.shape[2] > 1,
+            enable_gqa=num_heads != num_kv_heads,
+        )
+        out: Tensor = self.out(mixed_BHTd.transpose(1, 2).flatten(2))
+        return out
+
+
+class SwiGLU(nn.Module):
+    """The llama shape's feed-forward layer: down(silu(gate x) · up x)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(config.hidden_size, 2 * config.inner_size, bias=False)
+        self.down = nn.Linear(config.inner_size, config.hidden_size, bias=False)
+
+    def forward(self, hidden_BTD: Tensor) -> Tensor:
+        gate, up = self.gate_up(hidden_BTD).chunk(2, dim=-1)
+        out: Tensor = self.down(F.silu(gate) * up)
+        return out
+
+
+class GELULayer(nn.Module):
+    """The paper's feed-forward layer: down(gelu(up x)), the exact GELU and not its tanh approximation."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.up = nn.Linear(config.hidden_size, config.inner_size)
+        self.down = nn.Linear(config.inner_size, config.hidden_size)
+
+    def forward(self, hidden_BTD: Tensor) -> Tensor:
+        out: Tensor = self.down(F.gelu(self.up(hidden_BTD)))
+        return out
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation in the dtype of the weight, as transformers has it."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self._eps = eps
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return F.rms_norm(hidden, self.weight.shape, self.weight.to(hidden.dtype), self._eps)
+
+
+def _norm(config: TransformerConfig) -> nn.Module:
+    if config.shape == "xglm":
+        return nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+    return RMSNorm(config.hidden_size, config.norm_eps)
+
+
+def _sinusoids(config: TransformerConfig) -> Tensor:
+    """Rows of [sin | cos], of position 0 first: fairseq's table without its first two rows."""
+    half = config.hidden_size // 2
+    frequencies = torch.exp(torch.arange(half) * -(math.log(10_000) / (half - 1)))
+    positions = torch.arange(XGLM_POSITION_OFFSET, XGLM_POSITION_OFFSET + config.max_positions)
+    angles = positions[:, None] * frequencies
+    return torch.cat((angles.sin(), angles.cos()), dim=1)
+
+
+def _rotations(config: TransformerConfig) -> Tensor:
+    """[2, max_positions, head_dim / 2]: the cosines and sines of the rotary embedding."""
+    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
+    angles = torch.outer(torch.arange(config.max_positions), config.rope_theta**-exponents)
+    return torch.stack((angles.cos(), angles.sin()))
+
+
+def _rotate(qk_BTHd: Tensor, rotation: Tensor) -> Tensor:
+    """Rotate each pair (i, i + head_dim / 2) by its position's angle, as Llama's weights expect."""
+    cosines, sines = rotation
+    first, second = qk_BTHd.chunk(2, dim=-1)
+    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
+
+
+def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
+        ~mask, torch.finfo(dtype).min
+    )
+
+
+def _compute_dtype(hidden: Tensor) -> torch.dtype:
+    """The dtype that matrix products have here: autocast's where it is on."""
+    kind = hidden.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
