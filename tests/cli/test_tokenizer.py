@@ -90,15 +90,15 @@ def test_train_writes_a_tokenizer_that_knows_the_attribute_tags(recipe: Path, tm
     output = tmp_path / "output"
     result = runner.invoke(
         command.app,
-        ["train", str(recipe), "--output", str(output), "--set", "vocab_size=545"],
+        ["train", str(recipe), "--output", str(output), "--set", "vocab_size=550"],
         catch_exceptions=False,
     )
     assert result.exit_code == 0
     tokenizer = Tokenizer.from_file(output)
-    assert tokenizer.vocab_size == 545
-    assert len(tokenizer.encode("import numpy as np")) == 1
-    assert len(tokenizer.encode("<| file")) < 4
-    assert "vocab_size = 545" in (output / "tokenizer.toml").read_text()
+    assert tokenizer.vocab_size == 550
+    assert len(tokenizer.encode("import numpy as np")) < 4
+    assert len(tokenizer.encode("<|")) == 1
+    assert "vocab_size = 550" in (output / "tokenizer.toml").read_text()
 
 
 def test_train_takes_another_corpus_from_the_command_line(recipe: Path, tmp_path: Path) -> None:
