@@ -118,6 +118,14 @@ def author(tiny_tokenizer: Tokenizer) -> Callable[..., InfillModel]:
 
 
 @pytest.fixture
+def reading_again(tiny_tokenizer: Tokenizer) -> Callable[[LogitsAfter, int], InfillModel]:
+    """A model from a function of all tokens so far and the longest context."""
+    return lambda logits_after, max_positions: InfillModel(
+        FakeModel(logits_after, max_positions), tiny_tokenizer
+    )
+
+
+@pytest.fixture
 def dice(tiny_tokenizer: Tokenizer) -> InfillModel:
     """A model whose every opinion is random, but always the same after the same tokens."""
 

@@ -1,0 +1,61 @@
+"""From a name to a loaded model: where its folder is, on which device, in which precision."""
+
+import os
+
+import torch
+
+from incoder.errors import IncoderError
+from incoder.inference.cached_sequences import TransformerModel
+from incoder.inference.catalogue import find_model
+from incoder.inference.infill_model import InfillModel
+from incoder.model.checkpoint import load_checkpoint
+from incoder.tokenizer.tokenizer import Tokenizer
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+) -> InfillModel:
+    """See `incoder.load`.
+
+    Raises:
+        IncoderError: no such model, device or dtype, or the tokenizer and the weights do not belong together.
+    """
+    folder = find_model(name)
+    chosen_device = _device(device)
+    tokenizer = Tokenizer.from_file(folder)
+    transformer = load_checkpoint(folder, dtype=_dtype(dtype, chosen_device), device=chosen_device)
+    if tokenizer.vocab_size > transformer.config.vocab_size:
+        raise IncoderError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "
+            f"{transformer.config.vocab_size}; they do not belong together"
+        )
+    return InfillModel(TransformerModel(transformer), tokenizer)
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise IncoderError(
+            f"there is no device {str(device)!r}; give cpu, cuda or cuda:1 and so on"
+        ) from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise IncoderError("there is no CUDA GPU that PyTorch can use here; use the device cpu")
+    return chosen
+
+
+def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    if dtype is None:
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if isinstance(dtype, str):
+        if dtype not in _DTYPES:
+            raise IncoderError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
+        return _DTYPES[dtype]
+    return dtype
