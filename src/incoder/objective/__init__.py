@@ -1,0 +1,1 @@
+"""What training learns from: masked documents, packed rows, and the loss."""

@@ -1,0 +1,42 @@
+"""Line-sized spans: what someone leaves open in an editor, and what single- and multi-line infilling ask for.
+
+The paper's uniform lengths make most spans about half a document long, so that a small model rarely sees a
+short fill end. Bytes in, spans of byte positions out. Knows no tokens.
+"""
+
+from itertools import accumulate
+
+import numpy as np
+
+from incoder.objective.spans import Span, place_spans
+
+_MEAN_LINES = 2.0  # geometric: half of the spans are one line, a quarter two
+_WHOLE_LINES, _FROM_FIRST_CHARACTER = 0.5, 0.75  # cumulative; the rest starts anywhere in the line
+
+
+def line_spans(num_spans: int, data: bytes, rng: np.random.Generator) -> list[Span]:
+    """Spans of consecutive lines, a geometric number each, evenly placed; fewer where the lines run out.
+
+    Half of them are whole lines with their newline; a quarter runs from the first character that is not blank
+    to the end of its last line; the others from anywhere after that character. Spans begin and end in lines
+    that are not blank, so there is none in a blank text.
+    """
+    lines = data.splitlines(keepends=True)
+    ends = list(accumulate(map(len, lines)))
+    filled = [index for index, line in enumerate(lines) if not line.isspace()]
+    num_lines = rng.geometric(1 / _MEAN_LINES, num_spans).tolist()
+    while num_lines and sum(num_lines) > len(filled):
+        num_lines.pop()
+    spans = []
+    for first, last in place_spans(num_lines, len(filled), rng):
+        first_line, last_line = filled[first], filled[last - 1]
+        start, end = ends[first_line] - len(lines[first_line]), ends[last_line]
+        kind = rng.random()
+        if kind >= _WHOLE_LINES:
+            line_end = start + len(lines[first_line].rstrip())
+            start += len(lines[first_line]) - len(lines[first_line].lstrip())
+            end -= len(lines[last_line]) - len(lines[last_line].rstrip(b"\r\n"))
+            if kind >= _FROM_FIRST_CHARACTER:
+                start = int(rng.integers(start, line_end))
+        spans.append((start, end))
+    return spans

@@ -1,0 +1,88 @@
+"""Cross-entropy over a large vocabulary without ever holding the logits of all positions.
+
+The output layer and the loss in one: hidden states and the output weight in, the sum of the losses out. The
+gradients are computed chunk by chunk along with the loss. Agrees with `F.cross_entropy`.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+_CHUNK_SIZE = 256  # positions
+
+
+def chunked_cross_entropy(
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    targets_N: Tensor,
+    *,
+    ignore_index: int = -100,
+    chunk_size: int = _CHUNK_SIZE,
+) -> tuple[Tensor, Tensor]:
+    """The summed cross-entropy of `hidden @ weight.T` against the targets, and the number of targets.
+
+    Positions with the target `ignore_index` cost nothing. Matrix products are in autocast's precision where
+    it is on, the loss itself in float32. The gradient cannot be differentiated again.
+    """
+    device_type = hidden_ND.device.type
+    dtype = (
+        torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else hidden_ND.dtype
+    )
+    wants_gradient = torch.is_grad_enabled() and (hidden_ND.requires_grad or weight_VD.requires_grad)
+    return cast(
+        tuple[Tensor, Tensor],
+        _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            hidden_ND, weight_VD, targets_N, ignore_index, chunk_size, dtype, wants_gradient
+        ),
+    )
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_ND: Tensor,
+        weight_VD: Tensor,
+        targets_N: Tensor,
+        ignore_index: int,
+        chunk_size: int,
+        dtype: torch.dtype,
+        wants_gradient: bool,
+    ) -> tuple[Tensor, Tensor]:
+        trained_M = (targets_N != ignore_index).nonzero().squeeze(1)
+        hidden_MD = hidden_ND.detach()[trained_M].to(dtype)
+        targets_M = targets_N[trained_M]
+        weight = weight_VD.detach().to(dtype)
+        loss = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
+        hidden_gradient_MD = torch.empty_like(hidden_MD) if wants_gradient else None
+        weight_gradient_VD = torch.zeros_like(weight, dtype=torch.float32) if wants_gradient else None
+        with torch.autocast(hidden_ND.device.type, enabled=False):
+            for start in range(0, len(trained_M), chunk_size):
+                chunk = slice(start, start + chunk_size)
+                hidden_CD, targets_C1 = hidden_MD[chunk], targets_M[chunk, None]
+                logits_CV = (hidden_CD @ weight.T).float()
+                lse_C1 = logits_CV.logsumexp(1, keepdim=True)
+                loss += (lse_C1 - logits_CV.gather(1, targets_C1)).sum()
+                if hidden_gradient_MD is None or weight_gradient_VD is None:
+                    continue
+                gradient_CV = logits_CV.sub_(lse_C1).exp_()
+                gradient_CV.scatter_add_(1, targets_C1, torch.full_like(lse_C1, -1.0))
+                gradient = gradient_CV.to(dtype)
+                torch.mm(gradient, weight, out=hidden_gradient_MD[chunk])
+                weight_gradient_VD += gradient.T @ hidden_CD
+        num_targets = torch.tensor(len(trained_M), device=hidden_ND.device)
+        ctx.mark_non_differentiable(num_targets)
+        ctx.save_for_backward(trained_M, hidden_gradient_MD, weight_gradient_VD)
+        ctx.hidden_like = (hidden_ND.shape, hidden_ND.dtype)
+        ctx.weight_dtype = weight_VD.dtype
+        return loss, num_targets
+
+    @staticmethod
+    def backward(ctx: Any, loss_gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        trained_M, hidden_gradient_MD, weight_gradient_VD = ctx.saved_tensors
+        shape, dtype = ctx.hidden_like
+        hidden_gradient_ND = torch.zeros(shape, dtype=dtype, device=trained_M.device)
+        hidden_gradient_ND[trained_M] = (hidden_gradient_MD * loss_gradient).to(dtype)
+        weight_gradient_VD = (weight_gradient_VD * loss_gradient).to(ctx.weight_dtype)
+        return hidden_gradient_ND, weight_gradient_VD, None, None, None, None, None
