@@ -149,7 +149,7 @@ def from_hugging_face(values: Mapping[str, Any], origin: Path) -> TransformerCon
     if kind not in ("xglm", "llama", "qwen2"):
         raise IncoderError(f"{origin}: model_type {kind!r} is not known; known are xglm, llama and qwen2")
     try:
-        ids = {
+        ids: dict[str, Any] = {
             "bos_id": _first(values.get("bos_token_id"), 2),
             "eos_id": _first(values.get("eos_token_id"), 2),
             "pad_id": _first(values.get("pad_token_id"), 1),
@@ -243,7 +243,7 @@ def _split(weights: Mapping[str, Tensor], config: TransformerConfig) -> Iterator
     sizes = [config.num_heads * config.head_dim, *2 * [config.num_kv_heads * config.head_dim]]
     for name, tensor in weights.items():
         disk_names = _disk_names(name, config)
-        parts = tensor.split(sizes) if len(disk_names) == 3 else tensor.chunk(len(disk_names))
+        parts = torch.split(tensor, sizes) if len(disk_names) == 3 else tensor.chunk(len(disk_names))
         yield from zip(disk_names, parts, strict=True)
 
 

@@ -119,6 +119,7 @@ class Transformer(nn.Module):
         # Computed on the CPU whatever the default device, so that a model made on `meta` has them too.
         with torch.device("cpu"):
             table = _sinusoids(config) if config.shape == "xglm" else _rotations(config)
+        self.position_table: Tensor
         self.register_buffer("position_table", table, persistent=False)
 
     @property
@@ -165,7 +166,8 @@ class Transformer(nn.Module):
             hidden_BTD = block(hidden_BTD, rotation, attention_mask, cache, layer)
         if cache is not None:
             cache.length += num_queries
-        return self.final_norm(hidden_BTD)
+        out_BTD: Tensor = self.final_norm(hidden_BTD)
+        return out_BTD
 
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator) -> None:
@@ -224,7 +226,7 @@ class Attention(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self._heads = (config.num_heads, config.num_kv_heads, config.num_kv_heads)
+        self._heads = [config.num_heads, config.num_kv_heads, config.num_kv_heads]
         self._head_dim = config.head_dim
         xglm = config.shape == "xglm"
         width = config.num_heads * config.head_dim
@@ -244,10 +246,10 @@ class Attention(nn.Module):
         num_heads, num_kv_heads, _ = self._heads
         qkv_BTHd = self.qkv(hidden_BTD).unflatten(-1, (-1, self._head_dim))
         if rotation is None:
-            q_BTHd, k_BTKd, v_BTKd = qkv_BTHd.split(self._heads, dim=2)
+            q_BTHd, k_BTKd, v_BTKd = torch.split(qkv_BTHd, self._heads, dim=2)
         else:
-            qk, v_BTKd = qkv_BTHd.split((num_heads + num_kv_heads, num_kv_heads), dim=2)
-            q_BTHd, k_BTKd = _rotate(qk, rotation).split((num_heads, num_kv_heads), dim=2)
+            qk, v_BTKd = torch.split(qkv_BTHd, [num_heads + num_kv_heads, num_kv_heads], dim=2)
+            q_BTHd, k_BTKd = torch.split(_rotate(qk, rotation), [num_heads, num_kv_heads], dim=2)
         q_BHTd, k_BKTd, v_BKTd = q_BTHd.transpose(1, 2), k_BTKd.transpose(1, 2), v_BTKd.transpose(1, 2)
         if cache is not None:
             k_BKTd, v_BKTd = cache.append(layer, k_BKTd, v_BKTd)

@@ -1,0 +1,113 @@
+"""Training speed: tokens/s of one optimizer step, ours against the same shape in transformers.
+
+Both train a random llama-shaped model of the given size with the same batch, bf16 autocast and AdamW, in turns
+within one run, so that both meet the same noise; the ratio of the medians is what counts. The peer is transformers'
+`LlamaForCausalLM` with its own loss, SDPA attention and `torch.optim.AdamW` as the Trainer's default builds it.
+
+    python benchmarks/training.py --size mini --window 512
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from incoder.model.sizes import config_for
+from incoder.model.transformer import Transformer, TransformerConfig
+from incoder.objective.loss import chunked_cross_entropy
+from incoder.training.optimizer import Optimizers
+from incoder.training.recipe import OptimizerSection
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", default="mini")
+    parser.add_argument("--vocab-size", type=int, default=8192)
+    parser.add_argument("--tokens", type=int, default=4096, help="tokens a step")
+    parser.add_argument("--window", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--compile", action="store_true", help="torch.compile ours")
+    arguments = parser.parse_args()
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config = config_for(arguments.size, "llama", vocab_size=arguments.vocab_size)
+    shape = (arguments.tokens // arguments.window, arguments.window)
+    token_ids_BT = torch.randint(4, arguments.vocab_size, shape, device=device)
+    steps = {
+        "transformers": _peer_step(config, token_ids_BT),
+        "incoder": _our_step(config, token_ids_BT, compiled=arguments.compile),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in steps}
+    for step in steps.values():
+        step()
+        step()
+    for _ in range(arguments.rounds):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step()
+            speeds[name].append(token_ids_BT.numel() / (time.perf_counter() - started))
+    medians = {name: statistics.median(values) for name, values in speeds.items()}
+    for name, median in medians.items():
+        print(
+            f"{name:>12}: {median:8,.0f} tokens/s (from {min(speeds[name]):,.0f} to {max(speeds[name]):,.0f})"
+        )
+    print(f"       ratio: {medians['incoder'] / medians['transformers']:.2f}")
+
+
+def _our_step(config: TransformerConfig, token_ids_BT: torch.Tensor, *, compiled: bool) -> Callable[[], None]:
+    model = Transformer(config).to(token_ids_BT.device)
+    model.init_weights(torch.Generator().manual_seed(0))
+    optimizers = Optimizers(model, OptimizerSection())
+    forward = torch.compile(model) if compiled else model
+    targets_N = _shifted(token_ids_BT).flatten()
+
+    def step() -> None:
+        with torch.autocast(token_ids_BT.device.type, dtype=torch.bfloat16):
+            hidden_ND = forward(token_ids_BT).flatten(0, 1)
+            loss_sum, count = chunked_cross_entropy(hidden_ND, model.output_weight, targets_N)
+        (loss_sum / count).backward()
+        optimizers.step(0, 100)
+
+    return step
+
+
+def _peer_step(config: TransformerConfig, token_ids_BT: torch.Tensor) -> Callable[[], None]:
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=config.vocab_size,
+            hidden_size=config.hidden_size,
+            intermediate_size=config.inner_size,
+            num_hidden_layers=config.num_layers,
+            num_attention_heads=config.num_heads,
+            num_key_value_heads=config.num_kv_heads,
+            head_dim=config.head_dim,
+            tie_word_embeddings=True,
+            use_cache=False,
+        )
+    ).to(token_ids_BT.device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+    def step() -> None:
+        with torch.autocast(token_ids_BT.device.type, dtype=torch.bfloat16):
+            loss = model(token_ids_BT, labels=token_ids_BT).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def _shifted(token_ids_BT: torch.Tensor) -> torch.Tensor:
+    targets_BT = torch.full_like(token_ids_BT, -100)
+    targets_BT[:, :-1] = token_ids_BT[:, 1:]
+    return targets_BT
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""`incoder train`: a run from a recipe, watched and interruptible."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from incoder.cli.console import notes
+
+if TYPE_CHECKING:
+    from incoder.training.loop import StepReport
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="The training recipe, a TOML file.", show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The run's folder: checkpoints, metrics, model, loss curve."),
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint; start where there is none.")
+    ] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Replace one setting, e.g. --set optimizer.lr=3e-4. Repeatable.",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; by default CUDA when there is one.")
+    ] = None,
+) -> None:
+    """Train a model on the token shards that the recipe names.
+
+    Ctrl-C finishes the step, writes a checkpoint and stops; `--resume` goes on from there with the same losses
+    as if nothing had happened.
+
+    Example: incoder train recipes/tiny/train.toml --output runs/tiny
+    """
+    import signal
+    import threading
+
+    import torch
+
+    from incoder.config import load_recipe
+    from incoder.training.loop import train as run_training
+    from incoder.training.recipe import TrainingRecipe
+
+    stop = threading.Event()
+
+    def stop_after_this_step(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)  # a second Ctrl-C stops at once
+        notes.print("stopping after this step …")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop_after_this_step)
+    resolved = load_recipe(TrainingRecipe, recipe, overrides or [])
+    with _Watch(resolved.training.steps) as watch:
+        result = run_training(
+            resolved,
+            output,
+            resume=resume,
+            device=torch.device(device) if device else None,
+            on_step=watch.on_step,
+            should_stop=stop.is_set,
+        )
+    if not result.finished:
+        notes.print(
+            f"stopped after step {result.steps_done} of {resolved.training.steps}; "
+            f"go on with: incoder train {recipe} --output {output} --resume",
+            markup=False,
+        )
+        raise typer.Exit(130)
+    notes.print(
+        f"the model is in {result.model_folder}, the loss curve in {output / 'loss.png'}", markup=False
+    )
+
+
+class _Watch:
+    """A progress bar on a terminal; elsewhere, such as in a log file, a line every hundred steps."""
+
+    _LINE_EVERY = 100
+
+    def __init__(self, num_steps: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._num_steps = num_steps
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}  {task.fields[speed]} tokens/s"),
+            TimeRemainingColumn(),
+            console=notes,
+            disable=not notes.is_terminal,
+        )
+        self._task = self._progress.add_task("training", total=num_steps, loss="–", speed="–")
+
+    def __enter__(self) -> "_Watch":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def on_step(self, report: "StepReport") -> None:
+        metrics = report.metrics
+        loss, speed = f"{metrics['loss']:.3f}", f"{metrics['tokens_per_second']:,.0f}"
+        self._progress.update(self._task, completed=report.steps_done, loss=loss, speed=speed)
+        if notes.is_terminal:
+            return
+        if "validation_loss" in metrics:
+            notes.print(
+                f"step {report.steps_done}/{self._num_steps}  loss {loss}  held out "
+                f"{metrics['validation_loss']:.3f} ({metrics['validation_bits_per_byte']:.3f} bits/byte)"
+            )
+        elif report.steps_done % self._LINE_EVERY == 0:
+            notes.print(f"step {report.steps_done}/{self._num_steps}  loss {loss}  {speed} tokens/s")

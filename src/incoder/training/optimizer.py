@@ -1,0 +1,70 @@
+"""The optimizers of a run behind one small face: step, learning rate, state.
+
+AdamW moves everything; with `name = "muon"`, Muon (momentum orthogonalized by Newton-Schulz; K. Jordan 2024)
+moves the two-dimensional weights of the blocks, and AdamW the embeddings, norms and biases.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from incoder.model.transformer import Transformer
+from incoder.training.recipe import OptimizerSection
+from incoder.training.schedule import learning_rate_factor
+
+
+class Optimizers:
+    """The optimizers that a recipe asks for, stepped together."""
+
+    def __init__(self, model: Transformer, config: OptimizerSection) -> None:
+        self._config = config
+        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._parameters = list(model.parameters())
+        matrices, others = (
+            _block_matrices_and_others(model) if config.name == "muon" else ([], self._parameters)
+        )
+        if matrices:
+            self._optimizers["muon"] = torch.optim.Muon(
+                matrices, lr=config.muon_lr, weight_decay=config.weight_decay, momentum=0.95
+            )
+        # Weight decay on gains and biases pulls them to zero for no gain, hence only on matrices.
+        groups = [
+            {"params": [p for p in others if p.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        self._optimizers["adamw"] = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
+        for optimizer in self._optimizers.values():
+            for group in optimizer.param_groups:
+                group["peak_lr"] = group["lr"]
+
+    def step(self, step: int, num_steps: int) -> float:
+        """Clip the gradients, move the weights, drop the gradients; return the norm before clipping."""
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm)
+        factor = learning_rate_factor(step, num_steps, self._config)
+        for optimizer in self._optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = factor * group["peak_lr"]
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return float(norm)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step (AdamW's)."""
+        return float(self._optimizers["adamw"].param_groups[0]["lr"])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(state[name])
+
+
+def _block_matrices_and_others(
+    model: Transformer,
+) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
+    matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
+    chosen = {id(p) for p in matrices}
+    return matrices, [p for p in model.parameters() if id(p) not in chosen]

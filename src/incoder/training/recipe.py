@@ -1,0 +1,119 @@
+"""The training recipe: every setting of a run, with the values that a small run should start from."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
+
+from incoder.config import Recipe
+from incoder.model.sizes import SIZES
+from incoder.objective.masking import MaskingConfig
+
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _known_size(size: str) -> str:
+    if size not in SIZES:
+        raise ValueError(f"the sizes are {', '.join(SIZES)}")
+    return size
+
+
+class ModelSection(Recipe):
+    """The network: a row of the table of sizes, and what differs from it."""
+
+    size: Annotated[str, AfterValidator(_known_size)] = "mini"
+    shape: Literal["llama", "xglm"] = "llama"
+    num_layers: PositiveInt | None = None
+    hidden_size: PositiveInt | None = None
+    num_heads: PositiveInt | None = None
+    num_kv_heads: PositiveInt | None = None
+    inner_size: PositiveInt | None = None
+    max_positions: PositiveInt = 2048
+
+    def overrides(self) -> dict[str, int]:
+        """The settings that replace those of the table."""
+        return self.model_dump(exclude={"size", "shape"}, exclude_none=True)
+
+
+class OptimizerSection(Recipe):
+    """AdamW for everything, or Muon for the weight matrices of the blocks and AdamW for the rest."""
+
+    name: Literal["adamw", "muon"] = "adamw"
+    lr: PositiveFloat = 1e-3
+    muon_lr: PositiveFloat = 1e-2
+    betas: tuple[Fraction, Fraction] = (0.9, 0.98)  # paper, section 4
+    weight_decay: float = Field(0.1, ge=0.0)
+    clip_norm: PositiveFloat = 1.0  # paper, section 4
+    warmup_steps: int = Field(100, ge=0)
+    decay_power: PositiveFloat = 1.0
+    final_lr_fraction: Fraction = 0.0
+
+
+class Phase(Recipe):
+    """A stretch of the run with one window: short ones first are cheap, long ones at the end teach range.
+
+    `until` is the fraction of all steps at which the phase ends.
+    """
+
+    window: int = Field(512, ge=16)
+    until: Fraction = 1.0
+
+
+class TrainingSection(Recipe):
+    """How long, how wide, and in what precision."""
+
+    steps: PositiveInt = 1000
+    tokens_per_step: PositiveInt = 4096
+    rows_per_micro_batch: PositiveInt | None = None
+    phases: tuple[Phase, ...] = (Phase(),)
+    precision: Literal["bf16", "fp32"] = "bf16"
+    compile: bool = False
+    seed: int = Field(0, ge=0)
+    documents_per_group: PositiveInt = 128
+    checkpoint_every: PositiveInt = 250
+    keep_checkpoints: PositiveInt = 2
+
+    @model_validator(mode="after")
+    def _phases_cover_the_run(self) -> Self:
+        ends = [phase.until for phase in self.phases]
+        if not ends or ends != sorted(set(ends)) or ends[-1] != 1.0:
+            raise ValueError("the phases' `until` must rise and end at 1.0")
+        for phase in self.phases:
+            if self.tokens_per_step % phase.window:
+                raise ValueError(
+                    f"tokens_per_step ({self.tokens_per_step}) must be a multiple of each window ({phase.window})"
+                )
+        return self
+
+    def window_at(self, step: int) -> int:
+        """The window of step number `step` (from 0)."""
+        return next(phase.window for phase in self.phases if step < phase.until * self.steps)
+
+
+class EvaluationSection(Recipe):
+    """The held-out measurement during training."""
+
+    every: PositiveInt = 250
+    max_tokens: PositiveInt = 65_536
+
+
+class TrainingRecipe(Recipe):
+    """A whole run: `incoder train RECIPE --output DIR`."""
+
+    tokens: UserPath
+    tokenizer: UserPath
+    model: ModelSection = ModelSection()
+    masking: MaskingConfig = MaskingConfig()
+    optimizer: OptimizerSection = OptimizerSection()
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
+
+    @model_validator(mode="after")
+    def _windows_fit_the_model(self) -> Self:
+        longest = max(phase.window for phase in self.training.phases)
+        if longest > self.model.max_positions:
+            raise ValueError(
+                f"the window ({longest}) must not exceed model.max_positions ({self.model.max_positions})"
+            )
+        return self
