@@ -1,0 +1,1 @@
+"""From source files to documents and token shards: sources → filters → dedup → attributes → shards."""

@@ -1,0 +1,49 @@
+"""Metadata written into a document's text, at its start or its end (paper, section 3.3 and appendix A.3).
+
+`<| file ext=.py source=github |>⏎…text…⏎<|/ file filename=string_utils.py |>`: for each attribute a coin says
+at which end it stands, so that a model learns both to be steered by it and to predict it. Both tags are
+always there, as in the authors' code, also with no attribute in them. They are plain text, not special
+tokens.
+"""
+
+from pathlib import PurePosixPath
+
+from incoder.corpus.languages import extension_of
+from incoder.corpus.recipe import AttributeSettings
+from incoder.corpus.source_file import SourceFile, drawn, drawn_share
+from incoder.document import Document
+
+
+def attributes_of(file: SourceFile, settings: AttributeSettings, seed: int) -> dict[str, str]:
+    """The attributes that a document made from this file carries: none, for a share of 1 − `rate`."""
+    if drawn_share(seed, "attributes", file.project, file.path) >= settings.rate:
+        return {}
+    values = {
+        "ext": extension_of(file.path),
+        "source": file.source,
+        "filename": PurePosixPath(file.path).name,
+    }
+    return {name: values[name] for name in settings.names}
+
+
+def render(document: Document, seed: int) -> str:
+    """The text with its attributes, the same for the same seed, project and path.
+
+    A document without attributes is its text alone.
+    """
+    if not document.attributes:
+        return document.text
+    start, end = list[str](), list[str]()
+    draws = {name: drawn(seed, document.project, document.path, name) for name in document.attributes}
+    for name in sorted(draws, key=draws.__getitem__):
+        side = end if draws[name] & 1 else start  # the lowest bit says nothing of the order
+        side.append(f"{name}={_quoted(document.attributes[name])}")
+    return f"{_tag('<| file', start)}\n{document.text}\n{_tag('<|/ file', end)}"
+
+
+def _tag(opening: str, attributes: list[str]) -> str:
+    return " ".join([opening, *attributes, "|>"])
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if any(character.isspace() for character in value) else value

@@ -1,0 +1,182 @@
+"""Which licence a package is under, as an SPDX expression, and whether that is in a list.
+
+Reads what the package says of itself (its metadata), and no licence text beyond that.
+"""
+
+import re
+from collections.abc import Collection
+from importlib.metadata import PackageMetadata
+
+# Licences that ask for no more than a notice. The paper took MIT, Apache-2.0, BSD-2-Clause and BSD-3-Clause
+# (section 3.1); the rest are as free, and what Python packages and the parts that they bundle are under.
+# LicenseRef-BSD is a BSD licence whose metadata does not say how many clauses it has.
+PERMISSIVE = (
+    "MIT",
+    "MIT-0",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "LicenseRef-BSD",
+    "0BSD",
+    "BSL-1.0",
+    "CC0-1.0",
+    "HPND",
+    "ISC",
+    "NCSA",
+    "PSF-2.0",
+    "Python-2.0",
+    "Unlicense",
+    "Zlib",
+)
+
+_CLASSIFIERS = {
+    "0BSD License": "0BSD",
+    "Academic Free License (AFL)": "AFL-3.0",
+    "Apache Software License": "Apache-2.0",
+    "BSD License": "LicenseRef-BSD",
+    "Boost Software License 1.0 (BSL-1.0)": "BSL-1.0",
+    "Historical Permission Notice and Disclaimer (HPND)": "HPND",
+    "ISC License (ISCL)": "ISC",
+    "MIT License": "MIT",
+    "MIT No Attribution License (MIT-0)": "MIT-0",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "Python Software Foundation License": "PSF-2.0",
+    "The Unlicense (Unlicense)": "Unlicense",
+    "University of Illinois/NCSA Open Source License": "NCSA",
+    "zlib/libpng License": "Zlib",
+}
+
+# What people write into the free-text field, reduced to letters and digits by `_squeeze`.
+_NAMES = {
+    "mit": "MIT",
+    "mitlicense": "MIT",
+    "themitlicense": "MIT",
+    "themitlicensemit": "MIT",
+    "apache": "Apache-2.0",
+    "apache2": "Apache-2.0",
+    "apache20": "Apache-2.0",
+    "apache20license": "Apache-2.0",
+    "apachelicense": "Apache-2.0",
+    "apachelicense2": "Apache-2.0",
+    "apachelicense20": "Apache-2.0",
+    "apachelicenseversion20": "Apache-2.0",
+    "apachesoftwarelicense": "Apache-2.0",
+    "apachesoftwarelicense20": "Apache-2.0",
+    "asl20": "Apache-2.0",
+    "bsd": "LicenseRef-BSD",
+    "bsdlicense": "LicenseRef-BSD",
+    "2clausebsd": "BSD-2-Clause",
+    "bsd2clause": "BSD-2-Clause",
+    "bsd2clauselicense": "BSD-2-Clause",
+    "simplifiedbsd": "BSD-2-Clause",
+    "3clausebsd": "BSD-3-Clause",
+    "3clausebsdlicense": "BSD-3-Clause",
+    "bsd3": "BSD-3-Clause",
+    "bsd3clause": "BSD-3-Clause",
+    "bsd3clauselicense": "BSD-3-Clause",
+    "modifiedbsd": "BSD-3-Clause",
+    "newbsd": "BSD-3-Clause",
+    "isc": "ISC",
+    "isclicense": "ISC",
+    "psf": "PSF-2.0",
+    "psf20": "PSF-2.0",
+    "pythonsoftwarefoundationlicense": "PSF-2.0",
+    "unlicense": "Unlicense",
+    "theunlicense": "Unlicense",
+}
+
+_WORD = re.compile(r"[()]|[^\s()]+")
+
+
+def licence_of(metadata: PackageMetadata) -> str | None:
+    """The licence that a package's metadata names, or None where it names none that is known here.
+
+    The `License-Expression` is taken as it is. Else the classifiers decide, and several of them must all
+    hold, since they do not say how they are meant; else the free-text field, where it is a known name or
+    text.
+    """
+    if expression := field(metadata, "License-Expression"):
+        return expression
+    stated = _from_field(field(metadata, "License") or "")
+    classified = _from_classifiers(metadata.get_all("Classifier") or [])
+    if classified is None or (classified == "LicenseRef-BSD" and stated in ("BSD-2-Clause", "BSD-3-Clause")):
+        return stated
+    return classified
+
+
+def field(metadata: PackageMetadata, name: str) -> str | None:
+    """The first value of a field, or None; asking by subscript warns from Python 3.12 on."""
+    values = metadata.get_all(name)
+    return values[0] if values else None
+
+
+def allows(expression: str, licences: Collection[str]) -> bool:
+    """Whether the listed licences suffice for an SPDX expression: AND asks for both sides, OR for one.
+
+    What cannot be parsed is not allowed. `X WITH Y` is allowed where X is: exceptions only add rights.
+    """
+    accepted = {licence.lower() for licence in licences}
+    words = _WORD.findall(expression)[::-1]  # a stack, first word on top
+
+    def alternatives() -> bool:
+        allowed = conjunction()
+        while words and words[-1].upper() == "OR":
+            words.pop()
+            allowed = conjunction() or allowed
+        return allowed
+
+    def conjunction() -> bool:
+        allowed = operand()
+        while words and words[-1].upper() == "AND":
+            words.pop()
+            allowed = operand() and allowed
+        return allowed
+
+    def operand() -> bool:
+        word = words.pop()
+        if word == "(":
+            allowed = alternatives()
+            if words.pop() != ")":
+                raise ValueError(expression)
+            return allowed
+        if words and words[-1].upper() == "WITH":
+            del words[-2:]
+        return word.lower() in accepted
+
+    try:
+        return alternatives() and not words
+    except (IndexError, ValueError):
+        return False
+
+
+def _from_classifiers(classifiers: list[str]) -> str | None:
+    named = []
+    for classifier in classifiers:
+        parts = classifier.split(" :: ")
+        if parts[0] == "License" and parts[-1] not in ("License", "OSI Approved"):
+            named.append(_CLASSIFIERS.get(parts[-1], f"LicenseRef-{_squeeze(parts[-1])}"))
+    return " AND ".join(sorted(set(named))) or None
+
+
+def _from_field(text: str) -> str | None:
+    if name := _NAMES.get(_squeeze(text)):
+        return name
+    if _WORD.fullmatch(text) and text in PERMISSIVE:
+        return text
+    return _from_text(" ".join(text.split()))
+
+
+def _from_text(text: str) -> str | None:
+    """Recognise the texts of the paper's four licences at the start of the field."""
+    beginning = text[:2000]
+    if "Permission is hereby granted, free of charge" in beginning:
+        return "MIT"
+    if "Apache License Version 2.0" in beginning or "Apache License, Version 2.0" in beginning:
+        return "Apache-2.0"
+    if "Redistribution and use in source and binary forms" in beginning:
+        return "BSD-3-Clause" if re.search("neither the name", beginning, re.IGNORECASE) else "BSD-2-Clause"
+    return None
+
+
+def _squeeze(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "", text.lower())

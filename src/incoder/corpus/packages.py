@@ -1,0 +1,80 @@
+"""The Python packages installed in a folder such as `site-packages`: their files and their licences.
+
+Everything comes from the metadata that installers write (`*.dist-info`); no package is imported.
+"""
+
+import re
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+from incoder.corpus.licences import allows, field, licence_of
+from incoder.corpus.recipe import PackagesSource
+from incoder.corpus.source_file import DroppedProject, OnDrop, SourceFile
+from incoder.errors import IncoderError
+
+
+def list_packages(
+    source: PackagesSource, extensions: tuple[str, ...], licences: tuple[str, ...], on_drop: OnDrop
+) -> Iterator[SourceFile]:
+    """The source files of every package that is wanted and allowed.
+
+    Raises:
+        IncoderError: the folder is missing, or a package asked for by name is not in it.
+    """
+    if source.path is not None and not source.path.is_dir():
+        raise IncoderError(
+            f"there is no folder {source.path} with installed packages; install them there first "
+            "(pip install --no-deps --target FOLDER …)"
+        )
+    wanted = None if source.names is None else {normalised(name) for name in source.names}
+    seen = set[str]()
+    for distribution in _sorted_distributions(source.path):
+        name = _name(distribution)
+        if name in seen or (wanted is not None and name not in wanted):
+            continue  # of two installed under one name, Python takes the first as well
+        seen.add(name)
+        licence = licence_of(distribution.metadata)
+        if problem := _problem(distribution, licence, licences):
+            on_drop(DroppedProject(name, distribution.version, licence, problem))
+        else:
+            yield from _files(distribution, name, licence, extensions)
+    if wanted is not None and wanted - seen:
+        where = source.path or "the running environment"
+        raise IncoderError(f"not installed in {where}: {', '.join(sorted(wanted - seen))}")
+
+
+def normalised(name: str) -> str:
+    """A package's name as the packaging standards compare it: `Foo.Bar_baz` → `foo-bar-baz`."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _sorted_distributions(path: Path | None) -> list[Distribution]:
+    found = distributions() if path is None else distributions(path=[str(path)])
+    return sorted(filter(_name, found), key=_name)  # a stable order; half-removed ones have no name
+
+
+def _name(distribution: Distribution) -> str:
+    return normalised(field(distribution.metadata, "Name") or "")
+
+
+def _problem(distribution: Distribution, licence: str | None, licences: tuple[str, ...]) -> str | None:
+    if licence is None:
+        return "unknown licence"
+    if not allows(licence, licences):
+        return "licence not allowed"
+    if distribution.files is None:
+        return "no list of its files"
+    return None
+
+
+def _files(
+    distribution: Distribution, name: str, licence: str | None, extensions: tuple[str, ...]
+) -> Iterator[SourceFile]:
+    for file in distribution.files or ():
+        if file.suffix.lower() in extensions and ".." not in file.parts and not file.is_absolute():
+            location = Path(str(distribution.locate_file(file)))
+            num_bytes = file.size or 0
+            yield SourceFile(
+                name, file.as_posix(), "package", location, num_bytes, licence, distribution.version
+            )

@@ -1,0 +1,111 @@
+"""What a corpus holds and what was left out, project by project and reason by reason.
+
+The same recipe and input give the same report: no times, no machine names.
+"""
+
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from incoder.corpus.documents import SEAL
+from incoder.corpus.source_file import Dropped, DroppedProject, SourceFile
+from incoder.document import Document
+from incoder.errors import IncoderError
+
+NUM_EXAMPLES = 3
+
+
+@dataclass(slots=True)
+class ProjectCount:
+    """What was kept of one project."""
+
+    source: str
+    licence: str | None
+    version: str | None
+    split: str
+    num_documents: int = 0
+    num_bytes: int = 0
+
+
+@dataclass(slots=True)
+class DropCount:
+    """What was dropped for one reason; the examples are the first ones met, as project and path."""
+
+    num_files: int = 0
+    num_bytes: int = 0
+    examples: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Report:
+    """Counts while a corpus is built."""
+
+    def __init__(self) -> None:
+        self.projects: dict[str, ProjectCount] = {}
+        self.dropped: defaultdict[str, DropCount] = defaultdict(DropCount)
+        self.dropped_projects: list[DroppedProject] = []
+
+    def on_drop(self, dropped: Dropped | DroppedProject) -> None:
+        if isinstance(dropped, DroppedProject):
+            self.dropped_projects.append(dropped)
+            return
+        count = self.dropped[dropped.reason]
+        count.num_files += 1
+        count.num_bytes += dropped.num_bytes
+        if len(count.examples) < NUM_EXAMPLES:
+            count.examples.append((dropped.project, dropped.path))
+
+    def add_project(self, file: SourceFile, split: str) -> None:
+        """Have the project of this file in the report, also if nothing of it is kept."""
+        if file.project not in self.projects:
+            self.projects[file.project] = ProjectCount(file.source, file.licence, file.version, split)
+
+    def add(self, document: Document, num_bytes: int) -> None:
+        count = self.projects[document.project]
+        count.num_documents += 1
+        count.num_bytes += num_bytes
+
+    @property
+    def num_documents(self) -> int:
+        return sum(count.num_documents for count in self.projects.values())
+
+    def as_dict(self, splits: tuple[str, ...], sha256: dict[str, str]) -> dict[str, Any]:
+        """What `report.json` holds; `sha256` are the digests of the files beside it."""
+        return {
+            "splits": {split: self._split(split) for split in splits},
+            "projects": {name: asdict(count) for name, count in sorted(self.projects.items())},
+            "dropped": {reason: asdict(count) for reason, count in sorted(self.dropped.items())},
+            "dropped_projects": [asdict(dropped) for dropped in self.dropped_projects],
+            "sha256": sha256,
+        }
+
+    def _split(self, split: str) -> dict[str, int]:
+        counts = [count for count in self.projects.values() if count.split == split]
+        return {
+            "num_projects": sum(count.num_documents > 0 for count in counts),
+            "num_documents": sum(count.num_documents for count in counts),
+            "num_bytes": sum(count.num_bytes for count in counts),
+        }
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The report of a finished corpus, as `Report.as_dict` made it.
+
+    Raises:
+        IncoderError: there is no finished corpus, or the file is damaged.
+    """
+    path = folder / SEAL
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise IncoderError(
+            f"there is no corpus in {folder}; make one with: incoder corpus build RECIPE --output {folder}"
+        ) from error
+    except OSError as error:
+        raise IncoderError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise IncoderError(f"{path} is damaged ({error}); build the corpus again") from error
+    if not isinstance(report, dict) or not {"splits", "projects", "dropped"} <= report.keys():
+        raise IncoderError(f"{path} is not the report of a corpus; build the corpus again")
+    return report

@@ -1,0 +1,215 @@
+"""Token shards: a corpus as one long array of token ids, opened without reading it.
+
+A folder holds for each split `{split}.tokens` (raw little-endian uint16, or uint32 for more than 65,536 ids),
+`{split}.documents.npy` (where each document begins, and the end: int64 [num_documents + 1]) and
+`{split}.bytes.npy` (UTF-8 bytes of each document: int64 [num_documents]), and `meta.json`. Every document
+begins with the document start. Documents are encoded as they are trained on, attributes included.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from incoder.config import load_recipe
+from incoder.corpus.attributes import render
+from incoder.corpus.build import RECIPE
+from incoder.corpus.documents import read_documents
+from incoder.corpus.recipe import CorpusRecipe
+from incoder.corpus.report import read_report
+from incoder.corpus.splits import SPLITS
+from incoder.corpus.staging import sealed_together
+from incoder.errors import IncoderError
+
+META = "meta.json"
+
+
+class Encoder(Protocol):
+    """What turns a text into token ids: a tokenizer, or something faster with the same ids."""
+
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def document_start_id(self) -> int: ...
+    def encode(self, text: str) -> list[int]: ...
+
+
+def encode_corpus(
+    corpus: Path, encoder: Encoder, output: Path, on_document: Callable[[int], None] | None = None
+) -> None:
+    """Encode every split of a corpus into shards in the folder `output`; an interrupted run changes nothing.
+
+    `on_document` is told the bytes of each document when it is done.
+
+    Raises:
+        IncoderError: there is no finished corpus, or the folder cannot be written.
+    """
+    read_report(corpus)  # complains where there is none
+    seed = load_recipe(CorpusRecipe, corpus / RECIPE).seed
+    dtype = np.dtype("<u2" if encoder.vocab_size <= 1 << 16 else "<u4")
+    with sealed_together(output, META) as folder:
+        meta: dict[str, Any] = {
+            "dtype": dtype.name,
+            "vocab_size": encoder.vocab_size,
+            "tokenizer_fingerprint": encoder.fingerprint,
+            "splits": {},
+        }
+        for split in SPLITS:
+            with TokenShardWriter(folder, split, dtype) as writer:
+                for document in read_documents(corpus, split):
+                    text = render(document, seed)
+                    num_bytes = len(text.encode())
+                    writer.write([encoder.document_start_id, *encoder.encode(text)], num_bytes)
+                    if on_document is not None:
+                        on_document(num_bytes)
+            meta["splits"][split] = writer.counts()
+        meta["sha256"] = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+        meta["fingerprint"] = hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+        (folder / META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
+
+
+class TokenShardWriter:
+    """Writes one split, a document at a time; the index is in memory, the tokens are not."""
+
+    def __init__(self, folder: Path, split: str, dtype: np.dtype[Any]) -> None:
+        self._folder, self._split, self._dtype = folder, split, dtype
+        self._file = _tokens_file(folder, split).open("wb")
+        self._ends = [0]
+        self._num_bytes: list[int] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        np.save(_documents_file(self._folder, self._split), np.array(self._ends, dtype="<i8"))
+        np.save(_bytes_file(self._folder, self._split), np.array(self._num_bytes, dtype="<i8"))
+
+    def write(self, token_ids: Iterable[int], num_bytes: int) -> None:
+        tokens = np.array(token_ids, dtype=self._dtype)
+        self._file.write(tokens.tobytes())
+        self._ends.append(self._ends[-1] + len(tokens))
+        self._num_bytes.append(num_bytes)
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "num_documents": len(self._num_bytes),
+            "num_tokens": self._ends[-1],
+            "num_bytes": sum(self._num_bytes),
+        }
+
+
+class TokenShard:
+    """One split, mapped into memory: documents by number, in no need of the rest."""
+
+    def __init__(
+        self,
+        tokens: np.ndarray[Any, Any],
+        starts: np.ndarray[Any, Any],
+        document_bytes: np.ndarray[Any, Any],
+        *,
+        fingerprint: str,
+        vocab_size: int,
+        tokenizer_fingerprint: str,
+    ) -> None:
+        self._tokens, self._starts, self._document_bytes = tokens, starts, document_bytes
+        self.fingerprint = fingerprint
+        self.vocab_size = vocab_size
+        self.tokenizer_fingerprint = tokenizer_fingerprint
+
+    @classmethod
+    def open(cls, folder: Path, split: str) -> Self:
+        """Map one split ("train" or "validation").
+
+        Raises:
+            IncoderError: no shards there, or files that do not fit together.
+        """
+        assert split in SPLITS, split
+        meta = _read_meta(folder)
+        try:
+            counts = meta["splits"][split]
+            dtype = np.dtype(meta["dtype"]).newbyteorder("<")
+            starts = np.load(_documents_file(folder, split), mmap_mode="r")
+            document_bytes = np.load(_bytes_file(folder, split), mmap_mode="r")
+            tokens: np.ndarray[Any, Any] = np.empty(0, dtype)
+            if counts["num_tokens"]:  # an empty file cannot be mapped
+                tokens = np.memmap(_tokens_file(folder, split), dtype, mode="r")
+            shard = cls(
+                tokens,
+                starts,
+                document_bytes,
+                fingerprint=meta["fingerprint"],
+                vocab_size=meta["vocab_size"],
+                tokenizer_fingerprint=meta["tokenizer_fingerprint"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise IncoderError(
+                f"the token shards in {folder} are damaged ({error}); encode them again"
+            ) from error
+        found = {"num_documents": len(starts) - 1, "num_tokens": len(tokens), "num_bytes": shard.num_bytes}
+        if found != counts:
+            raise IncoderError(
+                f"the token shards in {folder} are damaged ({split} should have {counts} and has {found}); "
+                "encode them again"
+            )
+        return shard
+
+    def __len__(self) -> int:
+        return len(self._document_bytes)
+
+    def document(self, index: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """The token ids of one document, its document start first."""
+        start, end = self._starts[index], self._starts[index + 1]
+        return np.asarray(self._tokens[start:end], dtype=np.int64)
+
+    def document_num_bytes(self, index: int) -> int:
+        """How many bytes of UTF-8 the document is as text."""
+        return int(self._document_bytes[index])
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self._tokens)
+
+    @property
+    def num_bytes(self) -> int:
+        return int(self._document_bytes.sum())
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    path = folder / META
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise IncoderError(
+            f"there are no token shards in {folder}; "
+            "make them with: incoder corpus encode CORPUS --tokenizer TOKENIZER"
+        ) from error
+    except OSError as error:
+        raise IncoderError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise IncoderError(f"{path} is damaged ({error}); encode the corpus again") from error
+    if not isinstance(meta, dict):
+        raise IncoderError(f"{path} is damaged; encode the corpus again")
+    return meta
+
+
+def _tokens_file(folder: Path, split: str) -> Path:
+    return folder / f"{split}.tokens"
+
+
+def _documents_file(folder: Path, split: str) -> Path:
+    return folder / f"{split}.documents.npy"
+
+
+def _bytes_file(folder: Path, split: str) -> Path:
+    return folder / f"{split}.bytes.npy"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,82 @@
+"""What a source lists before anything is read, and what is said of a file that is left out."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file to be read: `path` is within its project, `location` is on this machine."""
+
+    project: str
+    path: str
+    source: str
+    location: Path
+    num_bytes: int
+    licence: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """One file or document that was left out, and why."""
+
+    project: str
+    path: str
+    num_bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedProject:
+    """A whole project that was left out, and why."""
+
+    project: str
+    version: str | None
+    licence: str | None
+    reason: str
+
+
+OnDrop = Callable[[Dropped | DroppedProject], None]
+
+
+def within_budget(
+    files: Iterable[SourceFile],
+    *,
+    max_bytes: int | None,
+    max_project_bytes: int | None,
+    seed: int,
+    on_drop: OnDrop,
+) -> list[SourceFile]:
+    """A sample within both bounds, each file as likely as any other of its size.
+
+    The files are taken in an order that depends on the seed and their names alone; one that no longer fits is
+    dropped and smaller ones after it may still be taken.
+    """
+    if max_bytes is None and max_project_bytes is None:
+        return list(files)
+    kept, total, of_project = [], 0, defaultdict[str, int](int)
+    for file in sorted(files, key=lambda file: drawn(seed, file.project, file.path)):
+        if max_project_bytes is not None and of_project[file.project] + file.num_bytes > max_project_bytes:
+            on_drop(Dropped(file.project, file.path, file.num_bytes, "over max_project_bytes"))
+        elif max_bytes is not None and total + file.num_bytes > max_bytes:
+            on_drop(Dropped(file.project, file.path, file.num_bytes, "over max_bytes"))
+        else:
+            kept.append(file)
+            total += file.num_bytes
+            of_project[file.project] += file.num_bytes
+    return kept
+
+
+def drawn(*key: int | str) -> int:
+    """A uniform draw from [0, 2**64) that depends on the key alone: the same on every machine and run."""
+    text = "\0".join(str(part) for part in key)
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8])
+
+
+def drawn_share(*key: int | str) -> float:
+    """The same draw as a float in [0, 1)."""
+    return (drawn(*key) >> 11) / (1 << 53)

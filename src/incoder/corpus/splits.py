@@ -1,0 +1,35 @@
+"""Which projects are held out. A whole project is on one side, and so are its forks and copies."""
+
+from collections.abc import Iterable
+
+from incoder.corpus.recipe import CorpusRecipe
+from incoder.corpus.source_file import drawn_share
+from incoder.corpus.sources import bare_name
+from incoder.errors import IncoderError
+
+TRAIN = "train"
+VALIDATION = "validation"
+SPLITS = (TRAIN, VALIDATION)
+
+
+def validation_names(projects: Iterable[str], recipe: CorpusRecipe) -> frozenset[str]:
+    """The bare names of the projects to hold out: those that the recipe names, or else a share by the seed.
+
+    Where there are two projects or more and a share is asked for, at least one is held out.
+
+    Raises:
+        IncoderError: the recipe names a project that no source has.
+    """
+    names = {bare_name(project) for project in projects}
+    if recipe.validation_projects:
+        wanted = frozenset(name.lower() for name in recipe.validation_projects)
+        if missing := sorted(wanted - names):
+            raise IncoderError(
+                f"validation_projects must be projects of the sources, got {', '.join(missing)}"
+            )
+        return wanted
+    draws = {name: drawn_share(recipe.seed, "split", name) for name in names}
+    chosen = {name for name, draw in draws.items() if draw < recipe.validation_fraction}
+    if not chosen and recipe.validation_fraction > 0 and len(names) > 1:
+        chosen = {min(draws, key=draws.__getitem__)}
+    return frozenset(chosen)
