@@ -1,0 +1,253 @@
+"""`incoder corpus`: make a corpus from a recipe, look at it, and encode it for training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from incoder.cli.console import notes, print_note, write_result
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+    from rich.table import Table
+    from rich.text import Text
+
+app = typer.Typer(
+    no_args_is_help=True, help="Make a corpus from a recipe, look at it, encode it for training."
+)
+
+_MAX_ROWS = 50  # of projects; --json has them all
+
+Folder = Annotated[Path, typer.Argument(help="A folder made by `incoder corpus build`.", show_default=False)]
+
+
+@app.command()
+def build(
+    recipe: Annotated[Path, typer.Argument(help="The corpus recipe, a TOML file.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder for the documents and the report.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Replace one setting, e.g. --set filters.max_line_length=1000. Repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Collect, filter, redact, deduplicate and split source files into documents.
+
+    Writes train.parquet, validation.parquet, the resolved recipe.toml and report.json; the same recipe and
+    sources give the same bytes. An interrupted build changes nothing.
+
+    Example: incoder corpus build recipes/tiny/corpus.toml --output runs/tiny/corpus
+    """
+    import time
+
+    from incoder.config import load_recipe
+    from incoder.corpus.build import build_corpus
+    from incoder.corpus.recipe import CorpusRecipe
+
+    resolved = load_recipe(CorpusRecipe, recipe, overrides or [])
+    started = time.monotonic()
+    with _bytes_bar() as progress:
+        task = progress.add_task("building", total=None)
+        report = build_corpus(
+            resolved, output, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    num_bytes = sum(count.num_bytes for count in report.projects.values())
+    num_dropped = sum(count.num_files for count in report.dropped.values())
+    print_note(
+        f"{report.num_documents:,} documents ({_size(num_bytes)}) in {output}, "
+        f"{num_dropped:,} files left out, in {time.monotonic() - started:.1f} s; "
+        f"why: incoder corpus report {output}"
+    )
+    if (output / "tokens").is_dir():
+        print_note(f"{output / 'tokens'} is of an earlier build; encode this one anew")
+
+
+@app.command()
+def encode(
+    corpus: Folder,
+    tokenizer: Annotated[
+        Path, typer.Option(help="A tokenizer.json or a folder with one.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The folder for the shards.", show_default="CORPUS/tokens"),
+    ] = None,
+) -> None:
+    """Write the documents as token shards, which training reads.
+
+    Example: incoder corpus encode runs/tiny/corpus --tokenizer runs/tiny/tokenizer
+    """
+    from incoder.corpus.report import read_report
+    from incoder.corpus.shards import TokenShard, encode_corpus
+    from incoder.corpus.splits import SPLITS
+    from incoder.tokenizer.fast_encoder import FastEncoder
+    from incoder.tokenizer.tokenizer import Tokenizer
+
+    folder = output or corpus / "tokens"
+    encoder = FastEncoder(Tokenizer.from_file(tokenizer))
+    total = sum(counts["num_bytes"] for counts in read_report(corpus)["splits"].values())
+    with _bytes_bar() as progress:
+        task = progress.add_task("encoding", total=total)
+        encode_corpus(corpus, encoder, folder, lambda num_bytes: progress.advance(task, num_bytes))
+    for split in SPLITS:
+        shard = TokenShard.open(folder, split)
+        rate = f", {shard.num_bytes / shard.num_tokens:.2f} bytes a token" if shard.num_tokens else ""
+        print_note(f"{split}: {len(shard):,} documents, {shard.num_tokens:,} tokens{rate}")
+
+
+@app.command()
+def report(
+    corpus: Folder,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+) -> None:
+    """Say what a corpus holds, and what was left out and why.
+
+    Example: incoder corpus report runs/tiny/corpus
+    """
+    from json import dumps
+
+    from rich.console import Console
+
+    from incoder.corpus.report import read_report
+
+    found = read_report(corpus)
+    if json:
+        write_result(dumps(found, ensure_ascii=False) + "\n")
+        return
+    console = Console(highlight=False)
+    console.print(_split_table(found))
+    console.print(_project_table(found))
+    if found["dropped"]:
+        console.print(_dropped_table(found))
+    if found["dropped_projects"]:
+        console.print(_dropped_projects_table(found))
+
+
+@app.command()
+def show(
+    corpus: Folder,
+    num_documents: Annotated[int, typer.Option("--n", "-n", min=1, help="How many documents.")] = 5,
+    num_lines: Annotated[int, typer.Option("--lines", min=1, help="The first lines of each.")] = 20,
+    split: Annotated[str, typer.Option(help="train or validation.")] = "train",
+    seed: Annotated[int, typer.Option(help="Another seed draws other documents.")] = 0,
+) -> None:
+    """Print documents drawn at random as training sees them, attributes highlighted.
+
+    Example: incoder corpus show runs/tiny/corpus --n 2 --lines 10
+    """
+    from rich.console import Console
+
+    from incoder.config import load_recipe
+    from incoder.corpus.attributes import render
+    from incoder.corpus.build import RECIPE
+    from incoder.corpus.documents import sample_documents
+    from incoder.corpus.recipe import CorpusRecipe
+    from incoder.corpus.splits import SPLITS
+    from incoder.errors import IncoderError
+
+    if split not in SPLITS:
+        raise IncoderError(f"--split must be one of {', '.join(SPLITS)}, got {split}")
+    documents = sample_documents(corpus, split, num_documents, seed)
+    recipe_seed = load_recipe(CorpusRecipe, corpus / RECIPE).seed
+    console = Console(highlight=False)
+    for document in documents:
+        console.rule(f"{document.project}  {document.path}", align="left")
+        console.print(_highlighted(render(document, recipe_seed), num_lines), soft_wrap=True)
+
+
+def _bytes_bar() -> "Progress":
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=notes, disable=not notes.is_terminal)
+
+
+def _highlighted(text: str, num_lines: int) -> "Text":
+    """The first lines and, where there are more, how many are left out and the last line."""
+    from rich.text import Text
+
+    lines = text.split("\n")
+    shown = Text("\n").join(_highlighted_line(line) for line in lines[:num_lines])
+    if len(lines) > num_lines:
+        left_out = len(lines) - num_lines - 1
+        if left_out:
+            shown.append(f"\n… {left_out:,} more lines …", "dim")
+        shown.append("\n").append_text(_highlighted_line(lines[-1]))
+    return shown
+
+
+def _highlighted_line(line: str) -> "Text":
+    from rich.text import Text
+
+    is_tag = line.startswith(("<| file", "<|/ file")) and line.endswith("|>")
+    # Control characters of a file must not steer the terminal.
+    visible = "".join(c if c.isprintable() or c == "\t" else "�" for c in line.removesuffix("\r"))
+    return Text(visible, "bold magenta" if is_tag else "")
+
+
+def _table(title: str, *columns: str) -> "Table":
+    """An empty table; what counts something is aligned to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for column in columns:
+        numeric = column in ("projects", "documents", "files", "size")
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    return table
+
+
+def _split_table(found: dict[str, Any]) -> "Table":
+    table = _table("Splits", "split", "projects", "documents", "size")
+    for split, counts in found["splits"].items():
+        table.add_row(
+            split, f"{counts['num_projects']:,}", f"{counts['num_documents']:,}", _size(counts["num_bytes"])
+        )
+    return table
+
+
+def _project_table(found: dict[str, Any]) -> "Table":
+    table = _table("Kept", "project", "documents", "size", "split", "licence")
+    by_size = sorted(found["projects"].items(), key=lambda item: -item[1]["num_bytes"])
+    for name, count in by_size[:_MAX_ROWS]:
+        version = f" {count['version']}" if count["version"] else ""
+        table.add_row(
+            name + version,
+            f"{count['num_documents']:,}",
+            _size(count["num_bytes"]),
+            count["split"],
+            count["licence"] or "not stated",
+        )
+    if rest := [count for _, count in by_size[_MAX_ROWS:]]:
+        num_documents = sum(count["num_documents"] for count in rest)
+        num_bytes = sum(count["num_bytes"] for count in rest)
+        table.add_row(f"{len(rest):,} smaller ones (--json)", f"{num_documents:,}", _size(num_bytes), "", "")
+    return table
+
+
+def _dropped_table(found: dict[str, Any]) -> "Table":
+    table = _table("Left out", "reason", "files", "size", "for example")
+    by_files = sorted(found["dropped"].items(), key=lambda item: -item[1]["num_files"])
+    for reason, count in by_files:
+        examples = "\n".join(f"{project}: {path}" for project, path in count["examples"])
+        table.add_row(reason, f"{count['num_files']:,}", _size(count["num_bytes"]), examples)
+    return table
+
+
+def _dropped_projects_table(found: dict[str, Any]) -> "Table":
+    table = _table("Projects left out", "project", "reason", "licence")
+    for dropped in found["dropped_projects"]:
+        version = f" {dropped['version']}" if dropped["version"] else ""
+        table.add_row(dropped["project"] + version, dropped["reason"], dropped["licence"] or "unknown")
+    return table
+
+
+def _size(num_bytes: int) -> str:
+    if num_bytes < 1_000_000:
+        return f"{num_bytes / 1_000:.1f} kB"
+    return f"{num_bytes / 1_000_000:,.1f} MB"
