@@ -1,9 +1,11 @@
-"""What all commands share: the consoles, and how an error is shown.
+"""What all commands share: the consoles, and how errors and progress are shown.
 
 Results go to stdout, so that they can be piped; progress, notes and errors go to stderr.
 """
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 
@@ -11,8 +13,22 @@ notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_error(message: str) -> None:
-    notes.print(f"[bold red]error:[/] ", end="")
+    notes.print("[bold red]error:[/] ", end="")
     notes.print(message, markup=False)
+
+
+def print_note(message: str) -> None:
+    notes.print(message, markup=False)
+
+
+@contextmanager
+def progress(task: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what takes so long; the yielded function says what it is now."""
+    if not notes.is_terminal:
+        yield lambda _: None
+        return
+    with notes.status(task) as status:
+        yield status.update
 
 
 def write_result(text: str) -> None:

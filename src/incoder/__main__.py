@@ -1,0 +1,5 @@
+"""`python -m incoder`."""
+
+from incoder.cli.main import main
+
+main()

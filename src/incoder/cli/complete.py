@@ -1,0 +1,54 @@
+"""`incoder complete`: write on where a file ends."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from incoder.cli import options
+from incoder.cli.console import progress, write_result
+from incoder.cli.results import as_json, note_candidates
+from incoder.cli.source import read_source
+
+
+def complete(
+    file: Annotated[
+        str, typer.Argument(help="A file to go on with, or - for standard input.", show_default=False)
+    ],
+    model: options.Model = "mini",
+    num_candidates: options.NumCandidates = 1,
+    temperature: options.Temperature = 0.2,
+    top_p: options.TopP = 0.95,
+    top_k: options.TopK = None,
+    max_new_tokens: options.MaxNewTokens = 128,
+    seed: options.Seed = 0,
+    stop: options.Stop = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object with all candidates.")] = False,
+    extension: options.Extension = None,
+    heal: options.Heal = True,
+    device: options.Device = None,
+) -> None:
+    """Write on after the end of a file, left to right.
+
+    The file and what was written go to standard output. The end of the file counts to the byte: after a line
+    end the model begins a new line.
+
+    Example: printf 'def hello(' | incoder complete - --ext .py --max-new-tokens 32
+    """
+    text = read_source(file)
+    params = options.sampling_params(temperature, top_p, top_k, max_new_tokens, seed, stop)
+
+    import incoder
+
+    with progress(f"loading {model} …") as update:
+        infill_model = incoder.load(model, device=device)
+        update("writing …")
+        result = infill_model.complete(
+            text,
+            num_candidates=num_candidates,
+            **asdict(params),
+            path=options.path_to_tell(file, extension),
+            heal_tokens=heal,
+        )
+    note_candidates(result, num_candidates)
+    write_result(as_json(file, model, result) if json else result.text)

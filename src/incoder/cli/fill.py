@@ -1,0 +1,79 @@
+"""`incoder fill`: fill the holes of a file."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from incoder.cli import options
+from incoder.cli.console import progress, write_result
+from incoder.cli.results import as_diff, as_json, note_candidates, note_unfinished
+from incoder.cli.source import STANDARD_INPUT, read_source, replace_source
+from incoder.document import DEFAULT_HOLE, Parts
+from incoder.errors import IncoderError
+
+
+def fill(
+    file: Annotated[
+        str, typer.Argument(help="A file with holes, or - for standard input.", show_default=False)
+    ],
+    model: options.Model = "mini",
+    num_candidates: options.NumCandidates = 1,
+    hole: Annotated[str, typer.Option(help="What marks a hole.")] = DEFAULT_HOLE,
+    temperature: options.Temperature = 0.2,
+    top_p: options.TopP = 0.95,
+    top_k: options.TopK = None,
+    max_new_tokens: options.MaxNewTokens = 128,
+    seed: options.Seed = 0,
+    stop: options.Stop = None,
+    in_place: Annotated[
+        bool,
+        typer.Option("--in-place", help="Write the result into FILE; all outside the holes stays as it is."),
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what changes, as a unified diff.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object with all candidates.")] = False,
+    extension: options.Extension = None,
+    heal: options.Heal = True,
+    device: options.Device = None,
+) -> None:
+    """Fill the holes of a file, with both sides in view.
+
+    Mark the places where code is missing with <FILL>, as many as you like; each is filled in turn and later
+    ones see the earlier. The filled text goes to standard output, unless you ask for something else. Long
+    files are read in a window around the holes.
+
+    Example: printf 'def mean(xs):\\n    return <FILL>\\n' | incoder fill -
+    """
+    if in_place + diff + json > 1:
+        raise typer.BadParameter("--in-place, --diff and --json exclude each other; choose one")
+    if in_place and file == STANDARD_INPUT:
+        raise typer.BadParameter("--in-place needs a file; standard input cannot be written to")
+    if not hole:
+        raise typer.BadParameter("--hole must not be empty")
+    text = read_source(file)
+    parts = Parts.split(text, hole)
+    if not parts.num_holes:
+        empty = "is empty" if not text else "has no hole"
+        raise IncoderError(f"{file} {empty}; mark where code is missing with {hole} (another marker: --hole)")
+    params = options.sampling_params(temperature, top_p, top_k, max_new_tokens, seed, stop)
+
+    import incoder
+
+    with progress(f"loading {model} …") as update:
+        infill_model = incoder.load(model, device=device)
+        result = infill_model.infill(
+            parts,
+            num_candidates=num_candidates,
+            **asdict(params),
+            path=options.path_to_tell(file, extension),
+            heal_tokens=heal,
+            on_fill=lambda done, total: update(f"{done} of {total} infills written …"),
+        )
+    note_candidates(result, num_candidates)
+    note_unfinished(result, max_new_tokens, "allow more with --max-new-tokens, or end it with --stop")
+    if in_place:
+        replace_source(file, old=text, new=result.text)
+    elif diff:
+        write_result(as_diff(file, text, result.text))
+    else:
+        write_result(as_json(file, model, result) if json else result.text)

@@ -1,0 +1,91 @@
+"""Options that several commands share, with one wording each."""
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from incoder.cli.source import STANDARD_INPUT
+from incoder.errors import IncoderError
+
+if TYPE_CHECKING:
+    from incoder.inference.sampling import SamplingParams
+
+Model = Annotated[
+    str,
+    typer.Option(
+        help="An embedded model (see: incoder models) or a checkpoint folder.", metavar="NAME|FOLDER"
+    ),
+]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA when there is one.")]
+NumCandidates = Annotated[
+    int,
+    typer.Option(
+        "--num-candidates",
+        "-n",
+        min=1,
+        help="Ways to generate; the most probable one is the result, the others are shown on stderr. "
+        "Equal ones count once.",
+    ),
+]
+Temperature = Annotated[
+    float, typer.Option(help="0 always takes the most probable token; higher values dare more.")
+]
+TopP = Annotated[
+    float, typer.Option(help="Draw from the most probable tokens that together reach this share.")
+]
+TopK = Annotated[int | None, typer.Option(help="Draw from this many tokens at most.", show_default="all")]
+MaxNewTokens = Annotated[int, typer.Option(help="The longest infill, in tokens.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="End an infill before this text; \\n is a line end. Repeatable.",
+        metavar="TEXT",
+        show_default=False,
+    ),
+]
+Extension = Annotated[
+    str | None,
+    typer.Option(
+        "--ext",
+        help="The file extension that the model is told, such as .py; empty tells it none.",
+        show_default="that of FILE",
+    ),
+]
+Heal = Annotated[
+    bool,
+    typer.Option(
+        "--heal/--no-heal",
+        help="Let an infill begin inside a word as if the text had not been cut there (import nu<FILL>).",
+    ),
+]
+
+
+def sampling_params(
+    temperature: float,
+    top_p: float,
+    top_k: int | None,
+    max_new_tokens: int,
+    seed: int,
+    stop: list[str] | None,
+) -> "SamplingParams":
+    """The settings of these options, checked before a model is loaded.
+
+    Raises:
+        typer.BadParameter: one is outside of its range.
+    """
+    from incoder.inference.sampling import SamplingParams
+
+    stops = tuple(text.replace("\\n", "\n") for text in stop or [])
+    try:
+        return SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, stops)
+    except IncoderError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def path_to_tell(file: str, extension: str | None) -> PurePath | None:
+    """A path with the extension that the model is told, or None to tell it none."""
+    if extension is None:
+        return None if file == STANDARD_INPUT else PurePath(file)
+    return PurePath(f"file.{extension.lstrip('.')}") if extension else None

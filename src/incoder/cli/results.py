@@ -1,0 +1,67 @@
+"""How infills are shown: as JSON, as a diff, and what the user should know besides the text."""
+
+import difflib
+import json
+import re
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from incoder.cli.console import print_note
+
+if TYPE_CHECKING:
+    from incoder.inference.results import InfillResult
+
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")  # str.splitlines would also cut at form feeds and the like
+_COLOURS = {"@": "\x1b[36m", "-": "\x1b[31m", "+": "\x1b[32m"}
+_MAX_SHOWN = 200  # characters of another candidate's infill
+
+
+def as_json(file: str, model: str, result: "InfillResult") -> str:
+    """One object: the best candidate's text and infills, then all candidates.
+
+    Bytes that are no UTF-8 appear as the lone surrogates that Python's `surrogateescape` makes of them.
+    """
+    summary = {"file": file, "model": model, "text": result.text, "infills": result.infills}
+    candidates = [asdict(candidate) for candidate in result.candidates]
+    return json.dumps({**summary, "candidates": candidates}) + "\n"
+
+
+def as_diff(file: str, old: str, new: str) -> str:
+    """A unified diff, coloured where stdout is a terminal."""
+    lines = difflib.unified_diff(_LINE.findall(old), _LINE.findall(new), fromfile=file, tofile=file)
+    whole = [line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines]
+    if Console(file=sys.stdout).color_system:  # None where it is no terminal, or NO_COLOR is set
+        whole = [_coloured(line) for line in whole]
+    return "".join(whole)
+
+
+def note_candidates(result: "InfillResult", num_wanted: int) -> None:
+    """Show the infills of all candidates, where several were asked for."""
+    if num_wanted == 1:
+        return
+    num_found = len(result.candidates)
+    if num_found < num_wanted:
+        print_note(f"{num_found} of the {num_wanted} candidates are different")
+    for number, candidate in enumerate(result.candidates, start=1):
+        used = " (used)" if number == 1 else ""
+        print_note(f"candidate {number}, mean log-probability {candidate.logprob:.3f}{used}")
+        for infill in candidate.infills:
+            shown = infill if len(infill) <= _MAX_SHOWN else infill[:_MAX_SHOWN] + " …"
+            print_note(f"    {shown!r}")
+
+
+def note_unfinished(result: "InfillResult", max_new_tokens: int, remedy: str) -> None:
+    """Say which infills of the best candidate were cut off."""
+    reasons = enumerate(result.candidates[0].finish_reasons, start=1)
+    cut = [str(number) for number, reason in reasons if reason == "length"]
+    if cut:
+        holes = f"hole {cut[0]}" if len(cut) == 1 else f"holes {', '.join(cut)}"
+        print_note(f"{holes}: not finished after {max_new_tokens} tokens; {remedy}")
+
+
+def _coloured(line: str) -> str:
+    colour = _COLOURS.get(line[0], "")
+    return f"{colour}{line.removesuffix(chr(10))}\x1b[0m\n" if colour else line

@@ -1,0 +1,49 @@
+"""The text a command works on: a file or standard input, kept to the byte."""
+
+import sys
+from pathlib import Path
+
+from incoder.cli.console import notes, print_note
+from incoder.errors import IncoderError
+from incoder.files import write_bytes
+
+STANDARD_INPUT = "-"
+
+
+def read_source(file: str) -> str:
+    """The text of the file, or of standard input for `-`; bytes that are no UTF-8 come as surrogates.
+
+    Raises:
+        IncoderError: the file cannot be read.
+    """
+    return _decoded(_read(file))
+
+
+def replace_source(file: str, old: str, new: str) -> None:
+    """Write the new text into the file, if it still holds the old one.
+
+    Raises:
+        IncoderError: the file was changed meanwhile, or cannot be written; either way it is left as it is.
+    """
+    if _decoded(_read(file)) != old:
+        raise IncoderError(f"{file} was changed while its holes were filled; it is left as it is")
+    write_bytes(Path(file), new.encode("utf-8", "surrogateescape"))
+
+
+def _read(file: str) -> bytes:
+    if file == STANDARD_INPUT:
+        if sys.stdin.isatty() and notes.is_terminal:
+            print_note("reading standard input; Ctrl-D ends it")
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except FileNotFoundError as error:
+        raise IncoderError(f"there is no file {file}; give a path, or - for standard input") from error
+    except IsADirectoryError as error:
+        raise IncoderError(f"{file} is a folder; give a file, or - for standard input") from error
+    except OSError as error:
+        raise IncoderError(f"cannot read {file}: {error.strerror or error}") from error
+
+
+def _decoded(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")

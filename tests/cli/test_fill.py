@@ -1,0 +1,277 @@
+"""`incoder fill` on the files that people have."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RunCli = Callable[..., Any]
+Fill = Callable[..., Any]
+
+NUM_TOKENS = 3
+
+
+@pytest.fixture
+def fill(run_cli: RunCli, tiny_checkpoint: Path) -> Fill:
+    """Fill with the tiny model and short infills."""
+
+    def run(*arguments: str | Path, stdin: bytes = b"") -> Any:
+        settings = ("--model", tiny_checkpoint, "--max-new-tokens", str(NUM_TOKENS))
+        return run_cli("fill", *arguments, *settings, stdin=stdin)
+
+    return run
+
+
+def assert_only_the_holes_changed(before: bytes, after: bytes, hole: bytes = b"<FILL>") -> list[bytes]:
+    """The infills; the parts around them must be there to the byte, in order."""
+    first, *parts = before.split(hole)
+    assert after.startswith(first)
+    place = len(first)
+    infills = []
+    for number, part in enumerate(parts, start=1):
+        is_last = number == len(parts)
+        found = len(after) - len(part) if is_last else after.find(part, place)
+        assert found >= place
+        assert after[found : found + len(part)] == part
+        infills.append(after[place:found])
+        place = found + len(part)
+    assert place == len(after)
+    return infills
+
+
+FILES = {
+    "one hole": b"def mean(xs):\n    return <FILL>\n",
+    "a hole at the very start": b"<FILL>\n\nmain()\n",
+    "a hole at the very end": b"def main():\n    <FILL>",
+    "nothing but a hole": b"<FILL>",
+    "two holes side by side": b"x = <FILL><FILL>\n",
+    "20 holes": b"".join(b"value_%d = <FILL>\n" % number for number in range(20)),
+    "10,000 lines": b"import os\n\n" + b"x = 1\n" * 5000 + b"y = <FILL>\n" + b"z = 2\n" * 5000,
+    "20 holes far apart": b"import os\n\n"
+    + b"".join(b"x = 1\n" * 500 + b"y%d = <FILL>\n" % n for n in range(20)),
+    "Windows line ends": b"def mean(xs):\r\n    <FILL>\r\n    return total\r\n",
+    "mixed line ends": b"a = 1\r\nb = <FILL>\nc = 3\r\r\n",
+    "tabs": b"if x:\n\tif y:\n\t\t<FILL>\n\telse:\n\t\tpass\n",
+    "emoji": "smile = '🙂<FILL>👩‍👩‍👧'\n".encode(),
+    "Latin-1": b"# -*- coding: latin-1 -*-\nname = 'M\xfcller<FILL>\xe9'\n",
+    "bytes that are no text": b"\x00\xff\xfe<FILL>\x80\n",
+    "a byte order mark": b"\xef\xbb\xbfimport os\n<FILL>\n",
+    "special tokens": b"s = '<|mask:0|> <|endofmask|> <|endoftext|> <pad>' + <FILL>\n",
+    "one endless line": b"x = [" + b"1, " * 20_000 + b"<FILL>" + b", 2" * 20_000 + b"]\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_all_outside_the_holes_stays_to_the_byte(name: str, fill: Fill, tmp_path: Path) -> None:
+    file = tmp_path / "file.py"
+    file.write_bytes(FILES[name])
+    printed = fill(file)
+    assert printed.status == 0, printed.stderr
+    assert file.read_bytes() == FILES[name]
+    infills = assert_only_the_holes_changed(FILES[name], printed.stdout)
+    assert len(infills) == FILES[name].count(b"<FILL>")
+    written = fill(file, "--in-place")
+    assert (written.status, written.stdout) == (0, b"")
+    assert file.read_bytes() == printed.stdout
+
+
+def test_infills_in_a_windows_file_have_windows_line_ends(fill: Fill) -> None:
+    """The model is made to write a line end by a prefix that every line end in the vocabulary continues."""
+    outcome = fill(
+        "-", "--json", "--max-new-tokens", "60", "--temperature", "3", stdin=b"a = 1\r\n<FILL>\r\n" * 4
+    )
+    infills = "".join(json.loads(outcome.stdout)["infills"])
+    assert infills.count("\n") == infills.count("\r\n")
+
+
+def test_standard_input_is_a_file_too(fill: Fill) -> None:
+    outcome = fill("-", stdin=FILES["one hole"])
+    assert outcome.status == 0
+    assert_only_the_holes_changed(FILES["one hole"], outcome.stdout)
+
+
+def test_a_hole_may_be_marked_otherwise(fill: Fill) -> None:
+    outcome = fill("-", "--hole", "???", stdin=b"x = ???; y = '<FILL>'\n")
+    assert_only_the_holes_changed(b"x = ???; y = '<FILL>'\n", outcome.stdout, b"???")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"x = 1\n", "holes.py has no hole; mark where code is missing with <FILL> (another marker: --hole)"),
+        (b"", "holes.py is empty; mark where code is missing with <FILL> (another marker: --hole)"),
+    ],
+)
+def test_a_file_without_a_hole_is_refused(
+    content: bytes, message: str, run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("holes.py").write_bytes(content)
+    outcome = run_cli("fill", "holes.py", "--in-place")
+    assert outcome.status == 1
+    assert outcome.stderr == f"error: {message}\n"
+    assert Path("holes.py").read_bytes() == content
+
+
+def test_a_folder_is_refused(run_cli: RunCli, tmp_path: Path) -> None:
+    outcome = run_cli("fill", tmp_path)
+    assert (
+        outcome.status,
+        outcome.stderr.endswith("is a folder; give a file, or - for standard input\n"),
+    ) == (1, True)
+
+
+def test_a_file_that_may_not_be_read_is_refused(
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, os.strerror(13), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read everything
+    outcome = run_cli("fill", tmp_path / "secret.py")
+    assert outcome.status == 1
+    assert outcome.stderr.endswith("secret.py: Permission denied\n")
+
+
+def test_a_file_that_may_not_be_written_stays(
+    fill: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, target: Path) -> Path:
+        raise OSError(28, os.strerror(28), str(path), None, str(target))
+
+    file = tmp_path / "holes.py"
+    file.write_bytes(FILES["one hole"])
+    monkeypatch.setattr(Path, "replace", refuse)
+    outcome = fill(file, "--in-place")
+    assert outcome.status == 1
+    assert "No space left on device" in outcome.stderr
+    assert file.read_bytes() == FILES["one hole"]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_that_was_changed_meanwhile_stays(
+    fill: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from incoder.inference.infill_model import InfillModel
+
+    file = tmp_path / "holes.py"
+    file.write_bytes(FILES["one hole"])
+    infill = InfillModel.infill
+
+    def edit_then_fill(model: InfillModel, *arguments: Any, **settings: Any) -> Any:
+        file.write_bytes(b"edited meanwhile <FILL>\n")
+        return infill(model, *arguments, **settings)
+
+    monkeypatch.setattr(InfillModel, "infill", edit_then_fill)
+    outcome = fill(file, "--in-place")
+    assert outcome.status == 1
+    assert "was changed while its holes were filled" in outcome.stderr
+    assert file.read_bytes() == b"edited meanwhile <FILL>\n"
+
+
+def test_in_place_keeps_the_mode_and_follows_links(fill: Fill, tmp_path: Path) -> None:
+    file, link = tmp_path / "script.py", tmp_path / "link.py"
+    file.write_bytes(FILES["one hole"])
+    file.chmod(0o751)
+    link.symlink_to(file)
+    assert fill(link, "--in-place").status == 0
+    assert link.is_symlink()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o751
+    assert b"<FILL>" not in file.read_bytes()
+
+
+def test_standard_input_cannot_be_written_to(run_cli: RunCli) -> None:
+    outcome = run_cli("fill", "-", "--in-place", stdin=b"<FILL>")
+    assert outcome.status == 2
+    assert "--in-place needs a file" in outcome.stderr
+
+
+def test_only_one_kind_of_output_at_a_time(run_cli: RunCli, tmp_path: Path) -> None:
+    assert run_cli("fill", tmp_path / "a.py", "--diff", "--json").status == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--top-p", "1.4", "top_p must be in (0, 1], got 1.4"),
+        ("--temperature", "-1", "temperature must be at least 0"),
+        ("--max-new-tokens", "0", "max_new_tokens must be at least 1"),
+        ("-n", "0", "Invalid value for '--num-candidates'"),
+        ("--hole", "", "--hole must not be empty"),
+    ],
+)
+def test_settings_out_of_range_are_bad_usage(option: str, value: str, message: str, run_cli: RunCli) -> None:
+    outcome = run_cli("fill", "-", option, value, stdin=b"<FILL>")
+    assert outcome.status == 2
+    assert message in outcome.stderr
+
+
+def test_a_model_that_is_not_there_is_named(run_cli: RunCli) -> None:
+    outcome = run_cli("fill", "-", "--model", "no-such-model", stdin=b"<FILL>")
+    assert outcome.status == 1
+    assert (
+        "there is no model 'no-such-model'; give a checkpoint folder or an embedded model" in outcome.stderr
+    )
+
+
+def test_json_has_all_candidates(fill: Fill, tiny_checkpoint: Path) -> None:
+    outcome = fill("-", "--json", "-n", "3", "--temperature", "2", stdin=FILES["Latin-1"])
+    answer = json.loads(outcome.stdout)
+    assert outcome.stdout.count(b"\n") == 1
+    assert answer["file"] == "-"
+    assert answer["model"] == str(tiny_checkpoint)
+    assert len(answer["candidates"]) == 3
+    best = answer["candidates"][0]
+    assert (answer["text"], answer["infills"]) == (best["text"], best["infills"])
+    assert set(best) == {"text", "infills", "logprob", "total_logprob", "finish_reasons"}
+    assert_only_the_holes_changed(FILES["Latin-1"], best["text"].encode("utf-8", "surrogateescape"))
+
+
+def test_the_best_candidate_is_printed_and_the_others_are_noted(fill: Fill) -> None:
+    settings = ("-", "-n", "3", "--temperature", "2", "--seed", "1")
+    outcome = fill(*settings, stdin=FILES["one hole"])
+    answer = json.loads(fill(*settings, "--json", stdin=FILES["one hole"]).stdout)
+    assert outcome.stdout.decode() == answer["text"]
+    for number, candidate in enumerate(answer["candidates"], start=1):
+        assert f"candidate {number}, mean log-probability {candidate['logprob']:.3f}" in outcome.stderr
+        assert repr(candidate["infills"][0]) in outcome.stderr
+
+
+def test_an_infill_that_was_cut_off_is_noted(fill: Fill) -> None:
+    outcome = fill("-", stdin=FILES["20 holes"])
+    assert "not finished after 3 tokens; allow more with --max-new-tokens" in outcome.stderr
+
+
+def test_a_diff_can_be_applied(fill: Fill, tmp_path: Path) -> None:
+    file = tmp_path / "holes.py"
+    file.write_bytes(FILES["a hole at the very end"])
+    outcome = fill(file, "--diff")
+    assert outcome.stdout.startswith(f"--- {file}\n+++ {file}\n@@ -1,2 +1,".encode())
+    assert b"\n-    <FILL>\n\\ No newline at end of file\n" in outcome.stdout
+    assert b"\x1b" not in outcome.stdout
+    filled = fill(file).stdout
+    subprocess.run(["patch", "-s", str(file)], input=outcome.stdout, check=True)
+    assert file.read_bytes() == filled
+
+
+def test_the_same_seed_fills_the_same(fill: Fill) -> None:
+    def filled(seed: str) -> bytes:
+        outcome = fill("-", "--temperature", "2", "--seed", seed, stdin=FILES["one hole"])
+        assert isinstance(outcome.stdout, bytes)
+        return outcome.stdout
+
+    assert filled("1") == filled("1") != filled("2")
+
+
+def test_the_installed_command_fills(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    file = tmp_path / "holes.py"
+    file.write_bytes(FILES["Latin-1"])
+    command = [sys.executable, "-m", "incoder", "fill", str(file), "--model", str(tiny_checkpoint)]
+    result = subprocess.run([*command, "--max-new-tokens", "3"], capture_output=True, check=True)
+    assert_only_the_holes_changed(FILES["Latin-1"], result.stdout)
