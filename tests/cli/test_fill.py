@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from incoder.document import Parts
+
 RunCli = Callable[..., Any]
 Fill = Callable[..., Any]
 
@@ -275,3 +277,10 @@ def test_the_installed_command_fills(tiny_checkpoint: Path, tmp_path: Path) -> N
     command = [sys.executable, "-m", "incoder", "fill", str(file), "--model", str(tiny_checkpoint)]
     result = subprocess.run([*command, "--max-new-tokens", "3"], capture_output=True, check=True)
     assert_only_the_holes_changed(FILES["Latin-1"], result.stdout)
+
+
+def test_the_demo_is_a_program_once_it_is_filled() -> None:
+    demo = Path(__file__).resolve().parents[2] / "examples/demo.py"
+    parts = Parts.split(demo.read_text(encoding="utf-8"))
+    infills = ["sys", "encoding", "self.counts", "file", "parse_args(argv)", '"__main__"']
+    compile(parts.join(infills), demo, "exec")

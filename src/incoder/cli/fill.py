@@ -61,6 +61,7 @@ def fill(
 
     with progress(f"loading {model} …") as update:
         infill_model = incoder.load(model, device=device)
+        update(f"0 of {num_candidates * parts.num_holes} infills written …")
         result = infill_model.infill(
             parts,
             num_candidates=num_candidates,

@@ -1,0 +1,108 @@
+"""`incoder.load`: by name and by folder, and what it says when that cannot be."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import incoder
+from incoder.errors import IncoderError
+from incoder.inference import catalogue
+from incoder.inference.cached_sequences import TransformerModel
+from incoder.inference.infill_model import InfillModel
+from incoder.model.checkpoint import save_checkpoint
+from incoder.model.transformer import Transformer, TransformerConfig
+from incoder.tokenizer.tokenizer import Tokenizer
+
+
+@pytest.fixture
+def folder(tiny_tokenizer: Tokenizer, tmp_path: Path) -> Path:
+    config = TransformerConfig("llama", tiny_tokenizer.vocab_size, 32, 2, 4, 2, 8, 64, max_positions=128)
+    model = Transformer(config)
+    model.init_weights(torch.Generator().manual_seed(0))
+    save_checkpoint(model, tmp_path / "nonsense", tokenizer=tiny_tokenizer)
+    return tmp_path / "nonsense"
+
+
+def dtype_of(model: InfillModel) -> torch.dtype:
+    assert isinstance(model.language_model, TransformerModel)
+    return model.language_model.transformer.output_weight.dtype
+
+
+def test_a_folder_is_loaded_and_fills(folder: Path) -> None:
+    model = incoder.load(folder, device="cpu")
+    result = model.infill(["x = ", "\n"], max_new_tokens=4)
+    assert result.text == f"x = {result.infills[0]}\n"
+
+
+def test_an_embedded_model_goes_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "EMBEDDED", folder.parent)
+    assert catalogue.embedded_models() == ["nonsense"]
+    assert incoder.load("nonsense").infill(["", ""], max_new_tokens=1).infills
+
+
+def test_on_a_cpu_the_weights_are_float32_unless_asked_otherwise(folder: Path) -> None:
+    assert dtype_of(incoder.load(folder, device="cpu")) == torch.float32
+    assert dtype_of(incoder.load(folder, device="cpu", dtype="bfloat16")) == torch.bfloat16
+    assert dtype_of(incoder.load(folder, device="cpu", dtype=torch.float64)) == torch.float64
+
+
+def test_a_bfloat16_model_fills_too(folder: Path) -> None:
+    result = incoder.load(folder, device="cpu", dtype="bfloat16").infill(
+        ["x = ", "\n", ""], num_candidates=3, temperature=1.0, max_new_tokens=6
+    )
+    assert len(result.candidates) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gigantic", r"there is no model 'gigantic'; give a checkpoint folder or an embedded model"),
+        ("facebook/incoder-1B", r"not available yet: download the folder and give its path"),
+        ("/", r"/ is not a checkpoint: it has no config.json"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(name: str, message: str) -> None:
+    with pytest.raises(IncoderError, match=message):
+        incoder.load(name)
+
+
+def test_a_device_that_is_not_there_is_named(folder: Path) -> None:
+    with pytest.raises(IncoderError, match="there is no device 'abacus'"):
+        incoder.load(folder, device="abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(IncoderError, match="no CUDA GPU"):
+            incoder.load(folder, device="cuda")
+
+
+def test_an_unknown_dtype_is_named(folder: Path) -> None:
+    with pytest.raises(IncoderError, match="dtype must be one of float32, bfloat16, float16, got 'int3'"):
+        incoder.load(folder, dtype="int3")
+
+
+def test_a_tokenizer_larger_than_its_model_is_refused(folder: Path, tiny_tokenizer: Tokenizer) -> None:
+    config = TransformerConfig("llama", 600, 32, 2, 4, 2, 8, 64, max_positions=128)
+    model = Transformer(config)
+    model.init_weights(torch.Generator().manual_seed(0))
+    save_checkpoint(model, folder, tokenizer=tiny_tokenizer)
+    with pytest.raises(IncoderError, match="the tokenizer has 640 tokens, the model only 600"):
+        incoder.load(folder)
+
+
+def test_a_model_with_a_padded_vocabulary_never_writes_the_padding(
+    folder: Path, tiny_tokenizer: Tokenizer
+) -> None:
+    config = TransformerConfig("llama", 1024, 32, 2, 4, 2, 8, 64, max_positions=128)
+    model = Transformer(config)
+    model.init_weights(torch.Generator().manual_seed(0))
+    save_checkpoint(model, folder, tokenizer=tiny_tokenizer)
+    assert incoder.load(folder).infill(["x", ""], temperature=100.0, top_p=1.0, max_new_tokens=60).infills
+
+
+def test_a_broken_configuration_is_named(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "abacus"}))
+    with pytest.raises(IncoderError, match="model_type 'abacus' is not known"):
+        incoder.load(folder)
+    with pytest.raises(IncoderError, match="has no 'vocab_size'"):
+        catalogue.describe_model(folder)
