@@ -24,10 +24,11 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
     try:
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
             temporary = Path(file.name)
-        temporary.chmod(target.stat().st_mode if target.exists() else 0o666 & ~_umask())
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        # Last: what was written may be another file (safetensors renames its own here), and the mode read-only.
+        temporary.chmod(target.stat().st_mode if target.exists() else 0o666 & ~_umask())
         temporary.replace(target)
     except OSError as error:
         raise IncoderError(f"cannot write {path}: {error.strerror or error}; nothing was changed") from error
