@@ -32,11 +32,15 @@ def test_a_replaced_file_keeps_its_mode(tmp_path: Path) -> None:
 
 
 def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
+    def write_half(path: Path) -> None:
+        with replaced_atomically(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), replaced_atomically(path) as temporary:
-        temporary.write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_half(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

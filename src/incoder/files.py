@@ -27,7 +27,7 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        # Last: what was written may be another file (safetensors renames its own here), and the mode read-only.
+        # Last: safetensors may have renamed a file of its own to this, and the mode may forbid writing.
         temporary.chmod(target.stat().st_mode if target.exists() else 0o666 & ~_umask())
         temporary.replace(target)
     except OSError as error:
