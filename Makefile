@@ -4,7 +4,7 @@ MINI ?= $(HOME)/.cache/incoder/mini
 TINY ?= runs/tiny
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL := $(PIP) install -c constraints.txt
 LOWEST := nice -n 19
 MINI_IS_RUNNING = test -f $(MINI)/pid && ps -o args= -p "$$(cat $(MINI)/pid)" 2>/dev/null | grep -q 'incoder train'
