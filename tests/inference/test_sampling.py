@@ -64,7 +64,25 @@ def test_top_k_comes_before_top_p() -> None:
 
 def test_equal_logits_are_not_lost() -> None:
     probabilities_1V = next_token_probabilities(torch.zeros(1, 4), SamplingParams(temperature=1.0, top_p=0.5))
-    assert probabilities_1V[0].tolist() == [0.5, 0.5, 0, 0]
+    assert sorted(probabilities_1V[0].tolist()) == [0, 0, 0.5, 0.5]
+
+
+def test_a_nucleus_larger_than_what_is_sorted_first_is_kept() -> None:
+    """Of 1,000 equal tokens, 500 reach a half; 128 are looked at first."""
+    probabilities_1V = next_token_probabilities(
+        torch.zeros(1, 1000, dtype=torch.float64), SamplingParams(temperature=1.0, top_p=0.4995)
+    )
+    assert int((probabilities_1V > 0).sum()) == 500
+    assert probabilities_1V.max().item() == pytest.approx(1 / 500)
+
+
+def test_a_row_is_kept_as_if_it_were_alone() -> None:
+    """A flat row makes all rows be sorted whole; that must not change what the others keep."""
+    stream = torch.Generator().manual_seed(0)
+    logits_BV = torch.stack((torch.zeros(1000), 4 * torch.randn(1000, generator=stream)))
+    params = SamplingParams(temperature=1.0, top_p=0.9)
+    together_BV = next_token_probabilities(logits_BV, params)
+    assert torch.equal(together_BV[1:], next_token_probabilities(logits_BV[1:], params))
 
 
 def test_choices_follow_the_probabilities() -> None:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from incoder.errors import IncoderError
 
+_FIRST_SORTED = 128  # tokens that nearly always hold top_p; sorting 8,192 takes 0.5 ms, finding these 0.05 ms
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
@@ -60,37 +62,49 @@ def next_token_probabilities(logits_BV: Tensor, params: SamplingParams) -> Tenso
     """What is sampled from: `logits_BV` after temperature, top-k and top-p, as probabilities.
 
     Tokens that must not be generated come in with a logit of minus infinity. Greedy decoding puts all
-    probability on the first of the largest logits.
+    probability on one of the largest logits.
     """
     if params.temperature == 0:
         best_B1 = logits_BV.argmax(dim=-1, keepdim=True)
         return torch.zeros_like(logits_BV).scatter_(-1, best_B1, 1.0)
-    logits_BV = logits_BV - logits_BV.amax(dim=-1, keepdim=True)  # a tiny temperature must not overflow
-    probabilities_BV = torch.softmax(logits_BV / params.temperature, dim=-1)
-    if params.top_k is not None and params.top_k < probabilities_BV.shape[-1]:
-        kept_BK = probabilities_BV.topk(params.top_k, dim=-1).indices
-        probabilities_BV = _renormalised(probabilities_BV, kept_BK)
-    if params.top_p < 1:
-        sorted_BV, order_BV = probabilities_BV.sort(dim=-1, descending=True, stable=True)
-        mass_before_BV = sorted_BV.cumsum(dim=-1) - sorted_BV
-        # The smallest set that reaches top_p: a token stays while those before it have not reached it.
-        sorted_BV = sorted_BV.masked_fill(mass_before_BV >= params.top_p, 0.0)
-        probabilities_BV = torch.zeros_like(probabilities_BV).scatter_(-1, order_BV, sorted_BV)
-        probabilities_BV = probabilities_BV / probabilities_BV.sum(dim=-1, keepdim=True)
-    return probabilities_BV
+    kept_BK, token_ids_BK = _kept(logits_BV, params)
+    kept_BK = kept_BK / kept_BK.sum(dim=-1, keepdim=True)
+    return torch.zeros_like(logits_BV).scatter_(-1, token_ids_BK, kept_BK)
 
 
 def choose(logits_BV: Tensor, params: SamplingParams, streams: Sequence[torch.Generator]) -> list[int]:
     """One token for each row; row i takes one random number from `streams[i]`, greedy decoding takes none."""
     if params.temperature == 0:
         return [int(token_id) for token_id in logits_BV.argmax(dim=-1)]
-    cumulative_BV = next_token_probabilities(logits_BV.double(), params).cumsum(dim=-1)
+    kept_BK, token_ids_BK = _kept(logits_BV, params)
+    cumulative_BK = kept_BK.double().cumsum(dim=-1)
     uniform_B = torch.cat([torch.rand(1, generator=stream, dtype=torch.float64) for stream in streams])
-    threshold_B1 = uniform_B.to(cumulative_BV.device)[:, None] * cumulative_BV[:, -1:]
+    threshold_B1 = uniform_B.to(cumulative_BK.device)[:, None] * cumulative_BK[:, -1:]
     # right=True: a token without probability, whose cumulative sum equals its neighbour's, is never hit.
-    return [int(i) for i in torch.searchsorted(cumulative_BV, threshold_B1, right=True)[:, 0]]
+    place_B1 = torch.searchsorted(cumulative_BK, threshold_B1, right=True)
+    return [int(token_id) for token_id in token_ids_BK.gather(-1, place_B1)[:, 0]]
 
 
-def _renormalised(probabilities_BV: Tensor, kept_BK: Tensor) -> Tensor:
-    kept_BV = torch.zeros_like(probabilities_BV).scatter_(-1, kept_BK, probabilities_BV.gather(-1, kept_BK))
-    return kept_BV / kept_BV.sum(dim=-1, keepdim=True)
+def _kept(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
+    """The probabilities that are left, not normalised, and whose they are; the largest first."""
+    logits_BV = logits_BV - logits_BV.amax(dim=-1, keepdim=True)  # a tiny temperature must not overflow
+    probabilities_BV = torch.softmax(logits_BV / params.temperature, dim=-1)
+    vocab_size = logits_BV.shape[-1]
+    if params.top_k is not None:
+        largest_BK, token_ids_BK = probabilities_BV.topk(min(params.top_k, vocab_size), dim=-1)
+        return _nucleus(largest_BK / largest_BK.sum(dim=-1, keepdim=True), params.top_p), token_ids_BK
+    if params.top_p == 1:
+        return probabilities_BV, torch.arange(vocab_size, device=logits_BV.device).expand_as(logits_BV)
+    for num_sorted in (min(_FIRST_SORTED, vocab_size), vocab_size):
+        largest_BK, token_ids_BK = probabilities_BV.topk(num_sorted, dim=-1)
+        if bool((largest_BK.sum(dim=-1) >= params.top_p).all()):
+            break
+    return _nucleus(largest_BK, params.top_p), token_ids_BK
+
+
+def _nucleus(sorted_BK: Tensor, top_p: float) -> Tensor:
+    """The smallest set that reaches `top_p`: a token stays while those before it have not reached it."""
+    if top_p == 1:
+        return sorted_BK
+    mass_before_BK = sorted_BK.cumsum(dim=-1) - sorted_BK
+    return sorted_BK.masked_fill(mass_before_BK >= top_p, 0.0)
