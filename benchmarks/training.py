@@ -1,8 +1,8 @@
 """Training speed: tokens/s of one optimizer step, ours against the same shape in transformers.
 
-Both train a random llama-shaped model of the given size with the same batch, bf16 autocast and AdamW, in turns
-within one run, so that both meet the same noise; the ratio of the medians is what counts. The peer is transformers'
-`LlamaForCausalLM` with its own loss, SDPA attention and `torch.optim.AdamW` as the Trainer's default builds it.
+Both train a random llama-shaped model of the given size on the same batch with bf16 autocast and AdamW, in
+turns within one run, so that both meet the same noise; the ratio of the medians is what counts. The peer is
+transformers' `LlamaForCausalLM` with its own loss and SDPA attention, and `torch.optim.AdamW` as it comes.
 
     python benchmarks/training.py --size mini --window 512
 """
@@ -70,7 +70,7 @@ def _our_step(config: TransformerConfig, token_ids_BT: torch.Tensor, *, compiled
         with torch.autocast(token_ids_BT.device.type, dtype=torch.bfloat16):
             hidden_ND = forward(token_ids_BT).flatten(0, 1)
             loss_sum, count = chunked_cross_entropy(hidden_ND, model.output_weight, targets_N)
-        (loss_sum / count).backward()
+        torch.autograd.backward(loss_sum / count)
         optimizers.step(0, 100)
 
     return step
@@ -89,13 +89,14 @@ def _peer_step(config: TransformerConfig, token_ids_BT: torch.Tensor) -> Callabl
             tie_word_embeddings=True,
             use_cache=False,
         )
-    ).to(token_ids_BT.device)
+    )
+    torch.nn.Module.to(model, token_ids_BT.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 
     def step() -> None:
         with torch.autocast(token_ids_BT.device.type, dtype=torch.bfloat16):
             loss = model(token_ids_BT, labels=token_ids_BT).loss
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

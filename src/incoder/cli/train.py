@@ -18,7 +18,7 @@ def train(
         typer.Option("--output", "-o", help="The run's folder: checkpoints, metrics, model, loss curve."),
     ],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the newest checkpoint; start where there is none.")
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint, or start.")
     ] = False,
     overrides: Annotated[
         list[str] | None,
@@ -34,8 +34,8 @@ def train(
 ) -> None:
     """Train a model on the token shards that the recipe names.
 
-    Ctrl-C finishes the step, writes a checkpoint and stops; `--resume` goes on from there with the same losses
-    as if nothing had happened.
+    Ctrl-C finishes the step, writes a checkpoint and stops; `--resume` goes on from there with the same
+    losses as if nothing had happened.
 
     Example: incoder train recipes/tiny/train.toml --output runs/tiny
     """

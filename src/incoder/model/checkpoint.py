@@ -1,7 +1,7 @@
 """Checkpoints in Hugging Face's layout, in and out: a folder that transformers loads as it is.
 
-`config.json`, `model.safetensors`, `generation_config.json` and the tokenizer's files. Knows the names that each
-family gives its weights, and which of them are one matrix in memory here.
+`config.json`, `model.safetensors`, `generation_config.json` and the tokenizer's files. Knows the names that
+each family gives its weights, and which of them are one matrix in memory here.
 """
 
 import json

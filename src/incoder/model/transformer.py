@@ -110,7 +110,7 @@ class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        # Given its memory, it does not draw numbers: on `meta` that would import the compiler, which takes 2 s.
+        # Given its memory, it draws no numbers: on `meta` that would import the compiler, which takes 2 s.
         self.embedding = nn.Embedding(
             config.vocab_size,
             config.hidden_size,

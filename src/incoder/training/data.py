@@ -84,8 +84,8 @@ class BatchStream:
                 return rows[start : start + num_rows]
             self._next_group()
         raise IncoderError(
-            f"the corpus is too small: none of its groups of documents gives {num_rows} rows of {window} tokens; "
-            "use a larger corpus, or fewer tokens_per_step"
+            f"the corpus is too small: none of its groups of documents gives {num_rows} rows of {window} "
+            "tokens; use a larger corpus, or fewer tokens_per_step"
         )
 
     @property
@@ -124,7 +124,7 @@ class BatchStream:
 
 @dataclass(frozen=True, slots=True)
 class DeviceBatch:
-    """A batch as the model takes it: token_ids, targets, positions [B, T] and the attention mask [B, 1, T, T]."""
+    """A batch as the model takes it; the mask is [B, 1, T, T], True where a query may attend to a key."""
 
     token_ids_BT: torch.Tensor
     targets_BT: torch.Tensor
@@ -133,7 +133,7 @@ class DeviceBatch:
 
 
 def to_device(rows: PackedRows, device: torch.device) -> DeviceBatch:
-    """Move rows to the device; attention is causal and stays within one's own segment (FIM: context-level)."""
+    """Move rows to the device; attention is causal and stays within one's own segment."""
     segments_BT = torch.from_numpy(rows.segment_ids).to(device)
     same_segment = segments_BT[:, None, :, None] == segments_BT[:, None, None, :]
     return DeviceBatch(

@@ -1,8 +1,9 @@
 """The training loop: recipe in, checkpoints, metrics and a Hugging Face model folder out.
 
-One process, CPU or CUDA. It prints nothing and handles no signals: a caller watches through `on_step` and stops
-it through `should_stop`. Nothing in a step depends on the clock or on global random state, so a run resumed from
-any checkpoint repeats the losses of one that was never stopped, to the last bit on the same machine.
+One process, CPU or CUDA. It prints nothing and handles no signals: a caller watches through `on_step` and
+stops it through `should_stop`. Nothing in a step depends on the clock or on global random state, so a run
+resumed from any checkpoint repeats the losses of one that was never stopped, to the last bit on the same
+machine.
 """
 
 import fcntl
@@ -37,7 +38,7 @@ _PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What a watcher is told after each step: the count of steps and tokens so far, and the step's metrics."""
+    """What a watcher is told after each step: how many are done, and the metrics of the last."""
 
     steps_done: int
     metrics: dict[str, float]
@@ -63,8 +64,8 @@ def train(
 ) -> TrainingResult:
     """Train as the recipe says; a folder that already holds a run goes on only with `resume`.
 
-    Writes `recipe.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `model/` (loads in transformers) and
-    `loss.png` into `output`.
+    Writes `recipe.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `model/` (loads in transformers)
+    and `loss.png` into `output`.
 
     Raises:
         IncoderError: the output is in use, cannot be written, holds another run, or the data do not fit the

@@ -82,7 +82,8 @@ class TrainingSection(Recipe):
         for phase in self.phases:
             if self.tokens_per_step % phase.window:
                 raise ValueError(
-                    f"tokens_per_step ({self.tokens_per_step}) must be a multiple of each window ({phase.window})"
+                    f"tokens_per_step ({self.tokens_per_step}) must be a multiple of the window "
+                    f"({phase.window})"
                 )
         return self
 

@@ -1,5 +1,7 @@
 """The learning rate as a function of the step."""
 
+import math
+
 from incoder.training.recipe import OptimizerSection
 
 
@@ -12,4 +14,4 @@ def learning_rate_factor(step: int, num_steps: int, config: OptimizerSection) ->
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
     remaining = (num_steps - step) / max(1, num_steps - config.warmup_steps)
-    return config.final_lr_fraction + (1 - config.final_lr_fraction) * remaining**config.decay_power
+    return config.final_lr_fraction + (1 - config.final_lr_fraction) * math.pow(remaining, config.decay_power)

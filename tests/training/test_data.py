@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from incoder.corpus.shards import TokenShard
+from incoder.errors import IncoderError
+from incoder.objective.masking import MaskingConfig
+from incoder.objective.packing import PackedRows
+from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.training.data import BatchStream, Position, to_device
+
+WINDOWS = (64, 64, 64, 128, 128, 64, 64, 64, 64, 64)
+
+
+def stream(
+    world: Path, tokenizer: Tokenizer, *, seed: int = 0, position: Position | None = None
+) -> BatchStream:
+    return BatchStream(
+        TokenShard.open(world / "tokens", "train"),
+        tokenizer,
+        MaskingConfig(),
+        seed=seed,
+        documents_per_group=4,
+        position=position,
+    )
+
+
+def test_a_stream_goes_on_from_any_position_as_if_it_had_never_stopped(
+    world: Path, tiny_tokenizer: Tokenizer
+) -> None:
+    whole = stream(world, tiny_tokenizer)
+    positions, batches = [], []
+    for window in WINDOWS:
+        positions.append(BatchStream.position_of(whole.state()))
+        batches.append(whole.next_batch(2, window))
+    for start, position in enumerate(positions):
+        resumed = stream(world, tiny_tokenizer, position=position)
+        for window, expected in zip(WINDOWS[start:], batches[start:], strict=True):
+            assert np.array_equal(resumed.next_batch(2, window).token_ids, expected.token_ids)
+
+
+def test_every_epoch_masks_the_documents_anew(world: Path, tiny_tokenizer: Tokenizer) -> None:
+    batches = stream(world, tiny_tokenizer)
+    first = batches.next_batch(4, 64).token_ids
+    while batches.state()["epoch"] == 0:
+        batches.next_batch(4, 64)
+    again = stream(world, tiny_tokenizer, position=Position(epoch=1)).next_batch(4, 64).token_ids
+    assert not np.array_equal(first, again)
+
+
+def test_an_epoch_sees_every_document(world: Path, tiny_tokenizer: Tokenizer) -> None:
+    shard = TokenShard.open(world / "tokens", "train")
+    batches = stream(world, tiny_tokenizer)
+    starts = 0
+    while True:
+        rows = batches.next_batch(1, 64)
+        if batches.state()["epoch"] == 1:
+            break
+        starts += int((rows.token_ids == tiny_tokenizer.document_start_id).sum())
+    assert starts == len(shard)
+
+
+def test_another_seed_gives_another_order(world: Path, tiny_tokenizer: Tokenizer) -> None:
+    one = stream(world, tiny_tokenizer, seed=1).next_batch(4, 64).token_ids
+    other = stream(world, tiny_tokenizer, seed=2).next_batch(4, 64).token_ids
+    assert not np.array_equal(one, other)
+
+
+def test_a_corpus_too_small_for_a_batch_is_a_clear_error(world: Path, tiny_tokenizer: Tokenizer) -> None:
+    with pytest.raises(IncoderError, match="the corpus is too small"):
+        stream(world, tiny_tokenizer).next_batch(10_000, 64)
+
+
+def test_attention_is_causal_and_stays_in_its_segment() -> None:
+    segment_ids = np.array([[0, 0, 1, -1]])
+    rows = PackedRows(
+        np.zeros((1, 4), np.int64), np.zeros((1, 4), np.int64), segment_ids, np.zeros((1, 4), np.int64)
+    )
+    expected = [
+        [True, False, False, False],
+        [True, True, False, False],
+        [False, False, True, False],
+        [False, False, False, True],
+    ]
+    assert to_device(rows, torch.device("cpu")).mask_B1TT[0, 0].tolist() == expected
