@@ -99,6 +99,12 @@ def test_a_character_cut_in_two_is_healed(author: MakeAuthor) -> None:
             assert prefix + infill == document
 
 
+def test_a_line_end_is_not_taken_back(author: MakeAuthor, transcript: Transcript) -> None:
+    model = author(DOCUMENT)
+    model.infill(["import numpy as np\n", "\n\n"], temperature=0, max_new_tokens=1)
+    assert transcript(model).startswith("<START>import numpy as np\n<0>")
+
+
 def test_a_completion_is_healed_and_ends_at_its_length(author: MakeAuthor) -> None:
     result = author(DOCUMENT).complete("import nu", temperature=0, max_new_tokens=7)
     assert result.text == "import nu" + result.infills[0]

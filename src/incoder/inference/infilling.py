@@ -104,8 +104,7 @@ class Infiller:
         for index, text in enumerate(texts[:-1] or texts):
             held = b""
             if self._heal_tokens:
-                num_bytes = len(text.encode("utf-8", "surrogateescape"))
-                parts[index], held = self._vocabulary.table.hold_back(parts[index], num_bytes)
+                parts[index], held = self._vocabulary.table.hold_back(parts[index], _bytes_of_last_line(text))
             forced.append(held)
         token_ids = self._layout.prompt(parts, is_start=window.is_start or bool(self._header))
         return Prompt(token_ids + (self._layout.hole_start(0) if has_holes else []), tuple(forced))
@@ -151,6 +150,15 @@ class Infiller:
 def text_of(spelling: bytes) -> str:
     """The text of a fill's bytes: a character cut off at the end is left out, bad bytes are replaced."""
     return codecs.getincrementaldecoder("utf-8")("replace").decode(spelling)
+
+
+def _bytes_of_last_line(text: str) -> int:
+    """How much of a text healing may take back: what stands on the hole's own line.
+
+    A run of line ends is left alone, though it may be part of a longer run that is one token: in training, whole
+    lines are cut out after their predecessor's line end, and hardly ever together with it.
+    """
+    return len(text[1 + max(text.rfind("\n"), text.rfind("\r")) :].encode("utf-8", "surrogateescape"))
 
 
 def _with_the_same_infills(chains: Sequence[Chain]) -> list[list[Chain]]:
