@@ -11,7 +11,7 @@ import typer
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("recipes/*.md"))]
 NOT_OURS = {"runs", "build", "dist"}  # made by running things, ignored by git
-CAPTIONED = ("src/incoder/**/*.py", "benchmarks/*.py", "docs/*", "examples/*", "recipes/*", "tests/*", "*")
+CAPTIONED = ("src/incoder/**/*.py", "benchmarks/*.py", "docs/*", "examples/*", "recipes/*", "tests/*/", "*")
 
 
 def code_blocks(page: Path) -> Iterator[str]:
