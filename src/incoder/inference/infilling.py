@@ -155,7 +155,7 @@ def text_of(spelling: bytes) -> str:
 def _bytes_of_last_line(text: str) -> int:
     """How much of a text healing may take back: what stands on the hole's own line.
 
-    A run of line ends is left alone, though it may be part of a longer run that is one token: in training, whole
+    A run of line ends is left alone, though a longer run may be one token: in training, whole
     lines are cut out after their predecessor's line end, and hardly ever together with it.
     """
     return len(text[1 + max(text.rfind("\n"), text.rfind("\r")) :].encode("utf-8", "surrogateescape"))
