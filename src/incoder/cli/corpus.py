@@ -152,7 +152,7 @@ def show(
 
     if split not in SPLITS:
         raise IncoderError(f"--split must be one of {', '.join(SPLITS)}, got {split}")
-    documents = sample_documents(corpus, split, num_documents, seed)
+    documents = list(sample_documents(corpus, split, num_documents, seed))
     recipe_seed = load_recipe(CorpusRecipe, corpus / RECIPE).seed
     console = Console(highlight=False)
     for document in documents:

@@ -3,14 +3,11 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from incoder.corpus.splits import SPLITS
 from incoder.document import Document
 from incoder.errors import IncoderError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SEAL = "report.json"
 
@@ -58,9 +55,8 @@ class DocumentWriter:
     """Writes documents to a parquet file, at most one row group in memory."""
 
     def __init__(self, path: Path) -> None:
-        from pyarrow import parquet
-
-        self._schema = _schema()
+        self._pa, parquet = _pyarrow()
+        self._schema = _schema(self._pa)
         self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
         self._num_bytes = 0
@@ -88,16 +84,12 @@ class DocumentWriter:
             self._flush()
 
     def _flush(self) -> None:
-        import pyarrow as pa
-
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            self._writer.write_table(self._pa.Table.from_pylist(self._rows, schema=self._schema))
         self._rows, self._num_bytes = [], 0
 
 
-def _schema() -> "pa.Schema":
-    import pyarrow as pa
-
+def _schema(pa: Any) -> Any:
     return pa.schema(
         [
             pa.field("text", pa.string(), nullable=False),
@@ -111,19 +103,23 @@ def _schema() -> "pa.Schema":
 
 
 def _open(folder: Path, split: str) -> Any:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise IncoderError("a corpus needs pyarrow: pip install 'incoder[corpus]'") from error
-
     assert split in SPLITS, split
     if not (folder / SEAL).is_file():
         raise IncoderError(
             f"there is no corpus in {folder}; make one with: incoder corpus build RECIPE --output {folder}"
         )
     path = documents_file(folder, split)
+    pa, parquet = _pyarrow()
     try:
         return parquet.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
         raise IncoderError(f"cannot read {path}: {error}") from error
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise IncoderError("a corpus needs pyarrow: pip install 'incoder[corpus]'") from error
+    return pa, parquet

@@ -19,7 +19,7 @@ _TOP_LEVEL = (
 # A start only where no address could have begun earlier, and at most 64 characters before the @ (RFC 5321):
 # the search stays linear on long runs without one.
 _EMAIL = re.compile(
-    rf"(?<![\w.+%-])[\w.+%-]{{1,64}}@(?:[a-z0-9-]{{1,63}}\.){{1,8}}(?:{_TOP_LEVEL})(?![\w(-]|\.\w)",
+    rf"(?<![\w.+%-])[\w.+%-]{{1,64}}@(?:[a-z0-9-]{{1,63}}\.){{1,8}}(?:{_TOP_LEVEL})(?![\w(\[-]|\.\w)",
     re.IGNORECASE | re.ASCII,
 )
 

@@ -57,13 +57,13 @@ def _order(file: SourceFile) -> tuple[str, str]:
 def _list(source: Source, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterable[SourceFile]:
     match source:
         case FolderSource():
-            return _list_folder(source, recipe.extensions)
+            return _list_folder(source, recipe.extensions, on_drop)
         case GitSource():
             return _list_git(source, recipe.extensions)
         case PackagesSource():
             return list_packages(source, recipe.extensions, recipe.licences, on_drop)
         case StandardLibrarySource():
-            return _list_standard_library(recipe.extensions)
+            return _list_standard_library(recipe.extensions, on_drop)
 
 
 def _without_excluded(
@@ -80,16 +80,16 @@ def _without_excluded(
             yield file
 
 
-def _list_folder(source: FolderSource, extensions: tuple[str, ...]) -> Iterator[SourceFile]:
+def _list_folder(source: FolderSource, extensions: tuple[str, ...], on_drop: OnDrop) -> Iterator[SourceFile]:
     root = _existing_folder(source.path)
-    for path in _walk(root, extensions):
+    for path in _walk(root, extensions, on_drop):
         file = SourceFile(root.name, path, "folder", root / path, _size(root / path), source.licence)
         yield replace(file, project=_entry(path)) if source.projects == "entries" else file
 
 
-def _list_standard_library(extensions: tuple[str, ...]) -> Iterator[SourceFile]:
+def _list_standard_library(extensions: tuple[str, ...], on_drop: OnDrop) -> Iterator[SourceFile]:
     root = Path(sysconfig.get_path("stdlib"))
-    for path in _walk(root, extensions, skipped=_NOT_THE_LIBRARY):
+    for path in _walk(root, extensions, on_drop, skipped=_NOT_THE_LIBRARY):
         yield SourceFile(
             f"python/{_entry(path)}",
             path,
@@ -117,10 +117,17 @@ def _entry(path: str) -> str:
 
 
 def _walk(
-    root: Path, extensions: tuple[str, ...], skipped: frozenset[str] = frozenset({"__pycache__"})
+    root: Path,
+    extensions: tuple[str, ...],
+    on_drop: OnDrop,
+    skipped: frozenset[str] = frozenset({"__pycache__"}),
 ) -> Iterator[str]:
-    """Paths below `root`, with slashes. Folders that cannot be read are passed over, as if empty."""
-    for folder, folders, names in os.walk(root):
+    """Paths below `root`, with slashes; links to folders are not followed."""
+
+    def report(error: OSError) -> None:
+        on_drop(Dropped(root.name, Path(error.filename).relative_to(root).as_posix(), 0, "unreadable folder"))
+
+    for folder, folders, names in os.walk(root, onerror=report):
         folders[:] = sorted(name for name in folders if name not in skipped and not name.startswith("."))
         for name in names:
             if extension_of(name) in extensions and not name.startswith("."):
@@ -152,8 +159,16 @@ def _project_of_remote(root: Path) -> str | None:
 
 
 def _git(root: Path, *arguments: str) -> bytes:
+    command: list[str | Path] = [
+        "git",
+        "-C",
+        root,
+        "-c",
+        "core.fsmonitor=false",
+        *arguments,
+    ]  # runs nothing of the checkout's
     try:
-        return subprocess.run(["git", "-C", root, *arguments], capture_output=True, check=True).stdout
+        return subprocess.run(command, capture_output=True, check=True).stdout
     except FileNotFoundError as error:
         raise IncoderError("the recipe has a git source, but the command `git` is not installed") from error
     except subprocess.CalledProcessError as error:

@@ -1,0 +1,40 @@
+"""A small world of source files, and a recipe for it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incoder.corpus.recipe import CorpusRecipe
+
+WriteFiles = Callable[[Mapping[str, str | bytes]], Path]
+MakeRecipe = Callable[..., CorpusRecipe]
+
+
+@pytest.fixture
+def write_files(tmp_path: Path) -> WriteFiles:
+    """Write files below a folder `source` and return that folder."""
+
+    def write(files: Mapping[str, str | bytes]) -> Path:
+        root = tmp_path / "source"
+        root.mkdir(exist_ok=True)
+        for name, content in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return root
+
+    return write
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> MakeRecipe:
+    """A recipe over the folder `source`, its entries being the projects, with some settings replaced."""
+
+    def make(**settings: Any) -> CorpusRecipe:
+        source = {"kind": "folder", "path": str(tmp_path / "source"), "projects": "entries"}
+        values = {"sources": [source], "validation_fraction": 0.0, **settings}
+        return CorpusRecipe.model_validate(values)
+
+    return make

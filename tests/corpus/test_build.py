@@ -1,0 +1,214 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from incoder.config import load_recipe
+from incoder.corpus import documents
+from incoder.corpus.build import build_corpus
+from incoder.corpus.documents import read_documents, sample_documents
+from incoder.corpus.recipe import CorpusRecipe
+from incoder.corpus.report import read_report
+from incoder.document import Document
+from incoder.errors import IncoderError
+
+WriteFiles = Callable[..., Path]
+MakeRecipe = Callable[..., CorpusRecipe]
+
+FILES: dict[str, str | bytes] = {
+    "one/a.py": "value = 1  # by a@b.com\n",
+    "one/copy.py": "value=1 # by a@b.com",
+    "one/empty.py": "",
+    "one/bad.py": b"\xff",
+    "two/b.py": "def größe():\r\n    return 2\r\n",
+    "three/c.py": "value = 3\n",
+    "three/long.py": "y" * 4000,
+}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_documents_come_out_filtered_redacted_and_split(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files(FILES)
+    report = build_corpus(recipe(validation_projects=["two"]), tmp_path / "corpus")
+    attributes = {"ext": ".py", "source": "folder"}
+    assert list(read_documents(tmp_path / "corpus", "train")) == [
+        Document(
+            "value = 1  # by removed@example.com\n",
+            "one/a.py",
+            "one",
+            "folder",
+            None,
+            {**attributes, "filename": "a.py"},
+        ),
+        Document("value = 3\n", "three/c.py", "three", "folder", None, {**attributes, "filename": "c.py"}),
+    ]
+    (held_out,) = read_documents(tmp_path / "corpus", "validation")
+    assert held_out.text == "def größe():\r\n    return 2\r\n"
+    assert report.num_documents == 3
+
+
+def test_the_report_counts_everything_once(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files(FILES)
+    build_corpus(recipe(validation_projects=["two"]), tmp_path / "corpus")
+    report = read_report(tmp_path / "corpus")
+    assert report["splits"] == {
+        "train": {"num_projects": 2, "num_documents": 2, "num_bytes": 46},
+        "validation": {"num_projects": 1, "num_documents": 1, "num_bytes": 30},
+    }
+    assert {reason: count["num_files"] for reason, count in report["dropped"].items()} == {
+        "duplicate": 1,
+        "empty": 1,
+        "long line": 1,
+        "not UTF-8": 1,
+    }
+    assert report["dropped"]["duplicate"]["examples"] == [["one", "one/copy.py"]]
+    kept = sum(count["num_documents"] for count in report["projects"].values())
+    assert kept + sum(count["num_files"] for count in report["dropped"].values()) == len(FILES)
+
+
+def test_the_same_recipe_and_input_give_the_same_bytes(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files(FILES)
+    for name in ("first", "second"):
+        build_corpus(recipe(validation_fraction=0.3, attributes={"rate": 0.5}), tmp_path / name)
+    assert content(tmp_path / "first") == content(tmp_path / "second")
+
+
+def test_the_saved_recipe_builds_the_same_corpus(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files(FILES)
+    build_corpus(recipe(exclude=["*/three/*"]), tmp_path / "first")
+    build_corpus(load_recipe(CorpusRecipe, tmp_path / "first" / "recipe.toml"), tmp_path / "second")
+    assert content(tmp_path / "first") == content(tmp_path / "second")
+
+
+def test_many_row_groups_read_back_in_order(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "_ROW_GROUP_BYTES", 100)
+    write_files({f"p/{number:03}.py": f"value = {number}\n" for number in range(200)})
+    build_corpus(recipe(), tmp_path / "corpus")
+    texts = [document.text for document in read_documents(tmp_path / "corpus", "train")]
+    assert texts == [f"value = {number}\n" for number in range(200)]
+
+
+def test_switches_turn_steps_off(write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path) -> None:
+    write_files(FILES)
+    settings = recipe(redact_emails=False, deduplicate=False, filters={"max_line_length": 5000})
+    build_corpus(settings, tmp_path / "corpus")
+    texts = {document.path: document.text for document in read_documents(tmp_path / "corpus", "train")}
+    assert texts["one/copy.py"] == "value=1 # by a@b.com"
+    assert "three/long.py" not in texts  # its mean line is long as well
+
+
+def test_progress_reaches_the_total(write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path) -> None:
+    write_files(FILES)
+    told = list[tuple[int, int]]()
+    build_corpus(recipe(), tmp_path / "corpus", lambda done, total: told.append((done, total)))
+    assert told[-1][0] == told[-1][1] == sum(len(text) for text in FILES.values()) + 2  # two letters of größe
+
+
+def test_a_corpus_of_nothing_is_an_error_with_the_reasons(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files({"p/a.py": "", "p/b.py": b"\0"})
+    with pytest.raises(IncoderError, match="no document survived: 1 binary; 1 empty"):
+        build_corpus(recipe(), tmp_path / "corpus")
+    assert content(tmp_path / "corpus") == {}
+
+
+def test_a_failed_build_leaves_the_old_corpus(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    root = write_files({"p/a.py": "value = 1\n"})
+    build_corpus(recipe(), tmp_path / "corpus")
+    before = content(tmp_path / "corpus")
+    (root / "p" / "a.py").write_text("")
+    with pytest.raises(IncoderError, match="1 empty"):
+        build_corpus(recipe(), tmp_path / "corpus")
+    assert content(tmp_path / "corpus") == before
+
+
+def test_a_folder_without_a_corpus_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(IncoderError, match="incoder corpus build"):
+        list(read_documents(tmp_path, "train"))
+    with pytest.raises(IncoderError, match="incoder corpus build"):
+        read_report(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["[]", "{", "\udcff"])
+def test_a_damaged_report_is_an_error(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "report.json").write_text(damage, errors="surrogateescape")
+    with pytest.raises(IncoderError, match="build the corpus again"):
+        read_report(tmp_path)
+
+
+def test_damaged_documents_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("{}")
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 or not")
+    with pytest.raises(IncoderError, match=r"cannot read .*train\.parquet"):
+        list(read_documents(tmp_path, "train"))
+
+
+def test_a_sample_has_no_repetition_and_depends_on_the_seed(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files({f"p/{number:03}.py": f"value = {number}\n" for number in range(50)})
+    build_corpus(recipe(), tmp_path / "corpus")
+
+    def sample(num_documents: int, seed: int) -> list[str]:
+        drawn = sample_documents(tmp_path / "corpus", "train", num_documents, seed)
+        return [document.path for document in drawn]
+
+    assert len(set(sample(5, 0))) == 5
+    assert sample(5, 0) == sample(5, 0) != sample(5, 1)
+    assert len(sample(500, 0)) == 50
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ("sources = []\n", "sources"),
+        ('[[sources]]\nkind = "folders"\npath = "x"\n', "folder"),
+        ('[[sources]]\nkind = "folder"\n', "path"),
+        ('extensions = [".exe"]\n[[sources]]\nkind = "standard-library"\n', "must be one of .py"),
+        ('[[sources]]\nkind = "standard-library"\n[filters]\nmax_line = 3\n', "max_line_length"),
+        ('validation_fraction = 1.5\n[[sources]]\nkind = "standard-library"\n', "validation_fraction"),
+    ],
+)
+def test_a_recipe_with_a_mistake_says_which(tmp_path: Path, settings: str, complaint: str) -> None:
+    (tmp_path / "corpus.toml").write_text(settings)
+    with pytest.raises(IncoderError, match=complaint):
+        load_recipe(CorpusRecipe, tmp_path / "corpus.toml")
+
+
+@pytest.mark.parametrize("name", ["tiny", "mini"])
+def test_the_recipes_that_come_along_are_valid(name: str) -> None:
+    recipes = Path(__file__).resolve().parents[2] / "recipes"
+    recipe = load_recipe(CorpusRecipe, recipes / name / "corpus.toml")
+    if name == "mini":
+        listed = (recipes / name / "packages.txt").read_text().splitlines()
+        packages = {line.partition("==")[0] for line in listed if not line.startswith("#")}
+        assert not packages & set(recipe.exclude_projects)
+        assert len(packages) + 1 <= 40  # and torch
+        assert all("==" in line for line in listed if not line.startswith("#"))
+
+
+def test_the_report_is_json_with_names_as_they_are(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files({"größe/a.py": "value = 1\n"})
+    build_corpus(recipe(), tmp_path / "corpus")
+    text = (tmp_path / "corpus" / "report.json").read_text(encoding="utf-8")
+    assert "größe" in text
+    assert json.loads(text)["sha256"].keys() == {"recipe.toml", "train.parquet", "validation.parquet"}

@@ -1,0 +1,116 @@
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from incoder.corpus.attributes import render
+from incoder.corpus.build import build_corpus
+from incoder.corpus.documents import read_documents
+from incoder.corpus.recipe import CorpusRecipe
+from incoder.corpus.shards import TokenShard, encode_corpus
+from incoder.errors import IncoderError
+
+
+@dataclass(frozen=True)
+class ByteEncoder:
+    """One id for each byte, after four special ones."""
+
+    vocab_size: int = 260
+    fingerprint: str = "bytes"
+    document_start_id: int = 2
+
+    def encode(self, text: str) -> list[int]:
+        return [byte + 4 for byte in text.encode()]
+
+
+@pytest.fixture
+def corpus(write_files: Callable[..., Path], recipe: Callable[..., CorpusRecipe], tmp_path: Path) -> Path:
+    write_files({"one/a.py": "value = 1\n", "one/b.py": "größe = 2\n", "two/c.py": "value = 3\n"})
+    build_corpus(recipe(seed=5, validation_projects=["two"]), tmp_path / "corpus")
+    return tmp_path / "corpus"
+
+
+@pytest.mark.parametrize(("vocab_size", "dtype"), [(1 << 16, "uint16"), ((1 << 16) + 1, "uint32")])
+def test_every_document_comes_back_with_its_start(
+    corpus: Path, tmp_path: Path, vocab_size: int, dtype: str
+) -> None:
+    encoder = ByteEncoder(vocab_size)
+    encode_corpus(corpus, encoder, tmp_path / "tokens")
+    for split in ("train", "validation"):
+        shard = TokenShard.open(tmp_path / "tokens", split)
+        texts = [render(document, 5) for document in read_documents(corpus, split)]
+        assert len(shard) == len(texts)
+        for index, text in enumerate(texts):
+            assert shard.document(index).dtype == np.int64
+            assert shard.document(index).tolist() == [2, *encoder.encode(text)]
+            assert shard.document_num_bytes(index) == len(text.encode())
+        assert shard.num_bytes == sum(len(text.encode()) for text in texts)
+        assert shard.num_tokens == shard.num_bytes + len(texts)
+        assert (shard.vocab_size, shard.tokenizer_fingerprint) == (vocab_size, "bytes")
+    assert json.loads((tmp_path / "tokens" / "meta.json").read_text())["dtype"] == dtype
+
+
+def test_encoding_again_gives_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        encode_corpus(corpus, ByteEncoder(), tmp_path / name)
+    for path in (tmp_path / "first").iterdir():
+        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
+
+
+def test_the_fingerprint_tells_tokenizers_and_documents_apart(
+    corpus: Path, tmp_path: Path, recipe: Callable[..., CorpusRecipe]
+) -> None:
+    fingerprints = set[str]()
+    encoders = [ByteEncoder(), ByteEncoder(fingerprint="other"), ByteEncoder()]
+    for seed, encoder in zip((5, 5, 6), encoders, strict=True):
+        build_corpus(recipe(seed=seed, validation_projects=["two"]), corpus)
+        encode_corpus(corpus, encoder, tmp_path / "tokens")
+        fingerprints.add(TokenShard.open(tmp_path / "tokens", "train").fingerprint)
+    assert len(fingerprints) == 3
+
+
+def test_a_split_without_documents_opens(
+    write_files: Callable[..., Path], recipe: Callable[..., CorpusRecipe], tmp_path: Path
+) -> None:
+    write_files({"one/a.py": "value = 1\n"})
+    build_corpus(recipe(), tmp_path / "corpus")
+    encode_corpus(tmp_path / "corpus", ByteEncoder(), tmp_path / "tokens")
+    shard = TokenShard.open(tmp_path / "tokens", "validation")
+    assert (len(shard), shard.num_tokens, shard.num_bytes) == (0, 0, 0)
+
+
+def test_an_interrupted_run_leaves_the_old_shards(corpus: Path, tmp_path: Path) -> None:
+    encode_corpus(corpus, ByteEncoder(), tmp_path / "tokens")
+    before = TokenShard.open(tmp_path / "tokens", "train").fingerprint
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(corpus, ByteEncoder(fingerprint="other"), tmp_path / "tokens", interrupt)
+    assert TokenShard.open(tmp_path / "tokens", "train").fingerprint == before
+    assert not (tmp_path / "tokens" / ".partial").exists()
+
+
+def test_there_must_be_a_corpus_and_there_must_be_shards(tmp_path: Path) -> None:
+    with pytest.raises(IncoderError, match="incoder corpus build"):
+        encode_corpus(tmp_path, ByteEncoder(), tmp_path / "tokens")
+    with pytest.raises(IncoderError, match="incoder corpus encode"):
+        TokenShard.open(tmp_path / "tokens", "train")
+
+
+@pytest.mark.parametrize("name", ["train.tokens", "train.bytes.npy", "train.documents.npy", "meta.json"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "nonsense"])
+def test_damaged_shards_are_an_error(corpus: Path, tmp_path: Path, name: str, damage: str) -> None:
+    encode_corpus(corpus, ByteEncoder(), tmp_path / "tokens")
+    path = tmp_path / "tokens" / name
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"[]")
+    with pytest.raises(IncoderError, match=r"damaged|no token shards"):
+        TokenShard.open(tmp_path / "tokens", "train")
