@@ -5,6 +5,7 @@ each family gives its weights, and which of them are one matrix in memory here.
 """
 
 import json
+import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -275,7 +276,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
         if pickled.exists():
             weights: dict[str, Tensor] = torch.load(pickled, map_location="cpu", weights_only=True, mmap=True)
             return weights
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         raise IncoderError(f"the weights in {folder} cannot be read: {error}") from error
     raise IncoderError(f"{folder} has no weights: neither model.safetensors nor pytorch_model.bin")
 

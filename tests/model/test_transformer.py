@@ -1,0 +1,100 @@
+from functools import partial
+
+import pytest
+import torch
+
+from incoder.model.transformer import KVCache, Transformer
+
+assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
+
+
+def cache_for(model: Transformer, batch_size: int = 3, capacity: int = 64) -> KVCache:
+    return KVCache(model.config, batch_size, capacity, torch.float32)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("chunks", [[20], [1] * 20, [7, 1, 5, 7]])
+def test_reading_with_a_cache_equals_reading_at_once(
+    model: Transformer, token_ids_BT: torch.Tensor, chunks: list[int]
+) -> None:
+    cache = cache_for(model)
+    hidden = [model(part, cache=cache) for part in token_ids_BT.split(chunks, dim=1)]
+    assert_close(torch.cat(hidden, dim=1), model(token_ids_BT))
+    assert cache.length == 20
+
+
+@torch.no_grad()
+def test_a_cache_grows_when_it_is_full(model: Transformer, token_ids_BT: torch.Tensor) -> None:
+    cache = cache_for(model, capacity=2)
+    hidden = [model(part, cache=cache) for part in token_ids_BT.split(3, dim=1)]
+    assert_close(torch.cat(hidden, dim=1), model(token_ids_BT))
+
+
+@torch.no_grad()
+def test_a_truncated_cache_goes_on_as_a_fresh_one(model: Transformer, token_ids_BT: torch.Tensor) -> None:
+    cache = cache_for(model)
+    model(token_ids_BT, cache=cache)
+    cache.truncate(8)
+    assert_close(model(token_ids_BT[:, 8:], cache=cache), model(token_ids_BT)[:, 8:])
+
+
+@torch.no_grad()
+def test_repeated_rows_go_on_apart(model: Transformer, token_ids_BT: torch.Tensor) -> None:
+    cache = cache_for(model, batch_size=1)
+    model(token_ids_BT[:1, :10], cache=cache)
+    cache.repeat(3)
+    together = torch.cat((token_ids_BT[:1, :10].expand(3, -1), token_ids_BT[:, 10:]), dim=1)
+    assert_close(model(token_ids_BT[:, 10:], cache=cache), model(together)[:, 10:])
+
+
+@torch.no_grad()
+def test_selected_rows_keep_what_they_read(model: Transformer, token_ids_BT: torch.Tensor) -> None:
+    cache = cache_for(model)
+    model(token_ids_BT[:, :10], cache=cache)
+    cache.select([2, 0])
+    chosen = token_ids_BT[[2, 0]]
+    assert_close(model(chosen[:, 10:], cache=cache), model(chosen)[:, 10:])
+
+
+@torch.no_grad()
+def test_packed_segments_read_as_each_alone(model: Transformer, token_ids_BT: torch.Tensor) -> None:
+    segments = torch.tensor([0] * 8 + [1] * 12)
+    mask = (segments[:, None] == segments).tril()[None, None]
+    positions = torch.cat((torch.arange(8), torch.arange(12))).expand(3, -1)
+    packed = model(token_ids_BT, positions_BT=positions, attention_mask=mask)
+    assert_close(packed[:, :8], model(token_ids_BT[:, :8]))
+    assert_close(packed[:, 8:], model(token_ids_BT[:, 8:]))
+
+
+@torch.no_grad()
+def test_a_left_padded_row_reads_as_without_padding(model: Transformer, token_ids_BT: torch.Tensor) -> None:
+    is_token = torch.arange(20) >= 6
+    mask = (is_token & torch.ones(20, 20, dtype=torch.bool).tril())[None, None]
+    positions = (torch.arange(20) - 6).clamp(min=0).expand(3, -1)
+    padded = model(token_ids_BT, positions_BT=positions, attention_mask=mask)
+    assert padded.isfinite().all()
+    assert_close(padded[:, 6:], model(token_ids_BT[:, 6:]))
+
+
+@torch.no_grad()
+def test_no_position_sees_what_comes_after_it(model: Transformer, token_ids_BT: torch.Tensor) -> None:
+    changed = token_ids_BT.clone()
+    changed[:, 12:] = 5
+    assert_close(model(changed)[:, :12], model(token_ids_BT)[:, :12])
+
+
+def test_every_weight_is_trained(model: Transformer, token_ids_BT: torch.Tensor) -> None:
+    model.logits(model(token_ids_BT)).square().mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_weights_are_a_function_of_the_generator(model: Transformer) -> None:
+    def weights(seed: int) -> torch.Tensor:
+        fresh = Transformer(model.config)
+        fresh.init_weights(torch.Generator().manual_seed(seed))
+        return torch.cat([parameter.detach().flatten() for parameter in fresh.parameters()])
+
+    assert torch.equal(weights(3), weights(3))
+    assert not torch.equal(weights(3), weights(4))
