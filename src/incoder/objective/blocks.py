@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from incoder.objective.masking import Masker
+from incoder.tokenizer.infilling_format import CausalMaskingFormat
 
 _TOKENS_PER_SPAN = 3  # its sentinel twice and the end-of-mask
 _EXTRA_SENTINEL = 1
@@ -21,24 +22,56 @@ def masked_blocks(
     """The blocks of a document, masked, each of at most `window` tokens.
 
     The number of spans is drawn first, and the block takes what they leave of the window. Spans with edges
-    inside of tokens need a few more; then the block is made shorter by these and masked anew. One that would
-    lose half of the window that way is left plain.
+    inside of tokens take a few tokens more; these are handed on to the next block.
+
+    Raises:
+        IncoderError: a special token elsewhere than at the document's start.
     """
     start = 0
     while start < len(document):
-        num_spans = min(masker.draw_num_spans(rng), (window - _EXTRA_SENTINEL) // (_TOKENS_PER_SPAN + 1))
-        room = window - _TOKENS_PER_SPAN * num_spans
+        most_spans = (window - _EXTRA_SENTINEL) // (_TOKENS_PER_SPAN + 1)  # with one token in each
+        num_spans = min(masker.draw_num_spans(rng), most_spans)
         size = len(document) - start
-        if size > room:
-            size = room - (_EXTRA_SENTINEL if num_spans else 0)
-        while True:
-            block = document[start : start + size]
-            masked = masker.mask(block, num_spans, rng, continues=start + size < len(document))
-            excess = len(masked) - window
-            if excess <= 0:
-                break
-            size -= excess
-            if size < window // 2:
-                num_spans, size = 0, min(window, len(document) - start)
+        if size + _TOKENS_PER_SPAN * num_spans > window:
+            size = window - _TOKENS_PER_SPAN * num_spans - (_EXTRA_SENTINEL if num_spans else 0)
+        masked, size = _masked_block(document[start:], size, num_spans, masker, window, rng)
         yield masked
         start += size
+
+
+def _masked_block(
+    rest: NDArray[np.integer],
+    size: int,
+    num_spans: int,
+    masker: Masker,
+    window: int,
+    rng: np.random.Generator,
+) -> tuple[list[int], int]:
+    """Mask the first `size` tokens of the rest of a document, or fewer; how many is returned as well.
+
+    Where not even one token fits in that way, the block is left plain.
+    """
+    while size > 0:
+        masked = masker.mask(rest[:size], num_spans, rng, continues=size < len(rest))
+        excess = len(masked) - window
+        if excess <= 0:
+            return masked, size
+        shortened, num_left_out = _shortened(masked, rest[:size], excess, masker.infilling_format)
+        size -= num_left_out
+        if len(shortened) <= window:
+            return shortened, size
+        # A span ends where the block does: another draw, of fewer tokens.
+    size = min(window, len(rest))
+    return rest[:size].tolist(), size
+
+
+def _shortened(
+    masked: list[int], block: NDArray[np.integer], excess: int, infilling_format: CausalMaskingFormat
+) -> tuple[list[int], int]:
+    """Leave out the end of the block, where it is kept text whose tokens are as they were."""
+    kept, spans, continues = infilling_format.parse(masked)
+    excess += not continues  # there will be an extra sentinel
+    if kept[-1][-excess:] != block[-excess:].tolist():
+        return masked, excess
+    kept[-1] = kept[-1][:-excess]
+    return infilling_format.write(kept, spans, continues=True), excess

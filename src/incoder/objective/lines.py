@@ -24,8 +24,10 @@ def line_spans(num_spans: int, data: bytes, rng: np.random.Generator) -> list[Sp
     lines = data.splitlines(keepends=True)
     ends = list(accumulate(map(len, lines)))
     filled = [index for index, line in enumerate(lines) if not line.isspace()]
-    num_lines = rng.geometric(1 / _MEAN_LINES, num_spans).tolist()
-    while num_lines and sum(num_lines) > len(filled):
+    if not filled:
+        return []
+    num_lines = np.minimum(rng.geometric(1 / _MEAN_LINES, num_spans), len(filled)).tolist()
+    while sum(num_lines) > len(filled):
         num_lines.pop()
     spans = []
     for first, last in place_spans(num_lines, len(filled), rng):

@@ -57,20 +57,26 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         loss = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         hidden_gradient_MD = torch.empty_like(hidden_MD) if wants_gradient else None
         weight_gradient_VD = torch.zeros_like(weight, dtype=torch.float32) if wants_gradient else None
+        # Room for one chunk, used again and again: fresh memory of this size costs page faults each time.
+        all_logits_CV = weight.new_empty(min(chunk_size, len(trained_M)), len(weight))
+        all_probs_CV = torch.empty_like(all_logits_CV, dtype=torch.float32)
         with torch.autocast(hidden_ND.device.type, enabled=False):
             for start in range(0, len(trained_M), chunk_size):
-                chunk = slice(start, start + chunk_size)
-                hidden_CD, targets_C1 = hidden_MD[chunk], targets_M[chunk, None]
-                logits_CV = (hidden_CD @ weight.T).float()
-                lse_C1 = logits_CV.logsumexp(1, keepdim=True)
-                loss += (lse_C1 - logits_CV.gather(1, targets_C1)).sum()
+                hidden_CD = hidden_MD[start : start + chunk_size]
+                targets_C1 = targets_M[start : start + chunk_size, None]
+                logits_CV, probs_CV = all_logits_CV[: len(hidden_CD)], all_probs_CV[: len(hidden_CD)]
+                torch.mm(hidden_CD, weight.T, out=logits_CV)
+                torch.softmax(logits_CV, 1, dtype=torch.float32, out=probs_CV)
+                # The log of the sum of exponentials by way of the likeliest token, whose probability is no
+                # tiny number: a fused softmax and two maxima cost less than logsumexp and exp.
+                lse_C = logits_CV.amax(1).float() - probs_CV.amax(1).log()
+                loss += (lse_C - logits_CV.gather(1, targets_C1).squeeze(1).float()).sum()
                 if hidden_gradient_MD is None or weight_gradient_VD is None:
                     continue
-                gradient_CV = logits_CV.sub_(lse_C1).exp_()
-                gradient_CV.scatter_add_(1, targets_C1, torch.full_like(lse_C1, -1.0))
-                gradient = gradient_CV.to(dtype)
-                torch.mm(gradient, weight, out=hidden_gradient_MD[chunk])
-                weight_gradient_VD += gradient.T @ hidden_CD
+                probs_CV.scatter_add_(1, targets_C1, probs_CV.new_full(targets_C1.shape, -1.0))
+                gradient_CV = logits_CV.copy_(probs_CV)
+                torch.mm(gradient_CV, weight, out=hidden_gradient_MD[start : start + chunk_size])
+                weight_gradient_VD += gradient_CV.T @ hidden_CD
         num_targets = torch.tensor(len(trained_M), device=hidden_ND.device)
         ctx.mark_non_differentiable(num_targets)
         ctx.save_for_backward(trained_M, hidden_gradient_MD, weight_gradient_VD)

@@ -41,7 +41,7 @@ class Masker:
         self, config: MaskingConfig, infilling_format: CausalMaskingFormat, tokenizer: Tokenizer
     ) -> None:
         self._config = config
-        self._format = infilling_format
+        self.infilling_format = infilling_format
         self._tokenizer = tokenizer
         self._draw_spans = {"paper": rules.uniform_length_spans, "released-code": rules.released_code_spans}
 
@@ -78,7 +78,7 @@ class Masker:
         pieces = text.cut(edges)
         if has_start:
             pieces[0].insert(0, self._tokenizer.document_start_id)
-        return self._format.write(pieces[::2], pieces[1::2], continues=continues)
+        return self.infilling_format.write(pieces[::2], pieces[1::2], continues=continues)
 
     def _spans(self, text: EncodedText, num_spans: int, rng: np.random.Generator) -> list[Span]:
         borders = text.token_borders if self._config.edges == "token" else text.character_borders
