@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from incoder.objective.lines import line_spans
+
+TEXT = b"import os\n\n\ndef main():\r\n    print(1)\n\n    \n    return 2"
+
+
+def test_spans_are_whole_lines_or_begin_in_one_and_end_with_one() -> None:
+    whole, from_first, from_inside = 0, 0, 0
+    for seed in range(2000):
+        ((start, end),) = line_spans(1, TEXT, np.random.default_rng(seed))
+        line_start = TEXT.rfind(b"\n", 0, start) + 1
+        if start == line_start and (TEXT[:end].endswith(b"\n") or end == len(TEXT)):
+            whole += 1
+            continue
+        assert TEXT[end : end + 1] in (b"\n", b"\r", b"")
+        before = TEXT[line_start:start]
+        from_first += before.isspace() or not before
+        from_inside += bool(before.strip())
+        assert not TEXT[start : start + 1].isspace() or before.strip()
+    assert 0.4 < whole / 2000 < 0.65  # those at the end, without a newline, look like whole ones
+    assert from_first > 200
+    assert from_inside > 200
+
+
+def test_half_of_the_spans_are_one_line() -> None:
+    text = b"x = 1\n" * 100
+    rng = np.random.default_rng(0)
+    num_lines = []
+    for _ in range(2000):
+        ((start, end),) = line_spans(1, text, rng)
+        num_lines.append(text[start:end].count(b"x"))
+    assert num_lines.count(1) / 2000 == pytest.approx(0.5, abs=0.15)  # some begin after the x
+    assert np.mean(num_lines) == pytest.approx(2, abs=0.3)
+
+
+def test_blank_lines_are_neither_first_nor_last() -> None:
+    text = b"\n \n\tx = 1\n\n\n"
+    for seed in range(50):
+        ((start, end),) = line_spans(1, text, np.random.default_rng(seed))
+        assert text[start:end].strip()
+        assert start >= 3
+        assert end <= 10
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b" \r\n\t\n"])
+def test_a_blank_text_has_no_line_spans(text: bytes) -> None:
+    assert line_spans(3, text, np.random.default_rng(0)) == []
+
+
+def test_where_lines_run_out_there_are_fewer_spans() -> None:
+    assert len(line_spans(5, b"a\nb\n", np.random.default_rng(0))) <= 2
+    assert any(line_spans(5, b"a\nb\n", np.random.default_rng(seed)) for seed in range(10))
+
+
+@given(
+    st.lists(st.sampled_from([b"x", b" ", b"\n", b"\r\n", b"\r", b"\xc3\xa9", b"\xff"]), max_size=30),
+    st.integers(1, 5),
+    st.integers(0, 2**32),
+)
+def test_line_spans_do_not_overlap_and_are_not_empty(pieces: list[bytes], num_spans: int, seed: int) -> None:
+    data = b"".join(pieces)
+    spans = line_spans(num_spans, data, np.random.default_rng(seed))
+    edges = [edge for span in spans for edge in span]
+    assert edges == sorted(edges)
+    assert len(spans) <= num_spans
+    assert all(data[start:end].strip() for start, end in spans)

@@ -1,0 +1,142 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from incoder.errors import IncoderError
+from incoder.objective.masking import Masker, MaskingConfig, unmask
+from incoder.tokenizer.infilling_format import CausalMaskingFormat
+from incoder.tokenizer.tokenizer import Tokenizer
+
+START = Tokenizer.document_start_id
+SETTINGS = [
+    MaskingConfig.model_validate({"rule": rule, "edges": edges, "line_span_rate": rate, "mean_spans": mean})
+    for rule, edges, rate, mean in product(
+        ("paper", "released-code"), ("token", "character"), (0.0, 0.5, 1.0), (1.0, 5.0)
+    )
+]
+
+
+def masker(tokenizer: Tokenizer, config: MaskingConfig) -> Masker:
+    return Masker(config, CausalMaskingFormat(tokenizer), tokenizer)
+
+
+@given(
+    config=st.sampled_from(SETTINGS),
+    data=st.binary(max_size=40)
+    | st.lists(
+        st.sampled_from([b"import os", b"\n", b"\r\n", b"    ", b"return", "é🙂".encode(), b"\xe9"])
+    ).map(b"".join),
+    is_first=st.booleans(),
+    continues=st.booleans(),
+    seed=st.integers(0, 2**32),
+)
+def test_unmasking_gives_back_the_text(
+    tiny_tokenizer: Tokenizer,
+    infilling_format: CausalMaskingFormat,
+    config: MaskingConfig,
+    data: bytes,
+    is_first: bool,
+    continues: bool,
+    seed: int,
+) -> None:
+    token_ids = [START] * is_first + tiny_tokenizer.encode_bytes(data)
+    rng = np.random.default_rng(seed)
+    ours = masker(tiny_tokenizer, config)
+    masked = ours.mask(np.array(token_ids, np.int64), ours.draw_num_spans(rng), rng, continues=continues)
+    restored = unmask(masked, infilling_format)
+    assert tiny_tokenizer.decode_bytes(restored) == data
+    assert masked[: int(is_first)] == [START] * is_first
+    if config.edges == "token":
+        assert restored == token_ids
+    _, spans, told_to_continue = infilling_format.parse(masked)
+    assert told_to_continue == (continues and bool(spans))
+    assert all(spans)
+
+
+def test_token_edges_add_three_tokens_a_span_and_one_where_the_text_goes_on(
+    tiny_tokenizer: Tokenizer, infilling_format: CausalMaskingFormat, code: bytes
+) -> None:
+    token_ids = np.array(tiny_tokenizer.encode_bytes(code))
+    rng = np.random.default_rng(0)
+    for num_spans, continues in product((1, 3, 20), (False, True)):
+        masked = masker(tiny_tokenizer, MaskingConfig()).mask(token_ids, num_spans, rng, continues=continues)
+        assert len(masked) == len(token_ids) + 3 * num_spans + continues
+        assert len(infilling_format.parse(masked)[1]) == num_spans
+
+
+def test_character_edges_split_tokens_and_never_characters(
+    tiny_tokenizer: Tokenizer, infilling_format: CausalMaskingFormat, code: bytes
+) -> None:
+    token_ids = np.array(tiny_tokenizer.encode_bytes(code))
+    ours = masker(tiny_tokenizer, MaskingConfig(edges="character"))
+    borders = set(np.cumsum([len(tiny_tokenizer.token_bytes(int(token_id))) for token_id in token_ids]))
+    num_inside = 0
+    for seed in range(100):
+        kept, spans, _ = infilling_format.parse(ours.mask(token_ids, 1, np.random.default_rng(seed)))
+        prefix = tiny_tokenizer.decode_bytes(kept[0])
+        for part in (*kept, *spans):
+            tiny_tokenizer.decode_bytes(part).decode("utf-8")
+        num_inside += len(prefix) not in {0, *borders}
+    assert num_inside > 30
+
+
+def test_line_spans_with_token_edges_are_whole_tokens(
+    tiny_tokenizer: Tokenizer, infilling_format: CausalMaskingFormat
+) -> None:
+    # The two newlines are one token, so a whole line takes both.
+    token_ids = np.array(tiny_tokenizer.encode("return x\n\nreturn y"))
+    ours = masker(tiny_tokenizer, MaskingConfig(line_span_rate=1.0))
+    spans = set()
+    for seed in range(1000):
+        _, (span,), _ = infilling_format.parse(ours.mask(token_ids, 1, np.random.default_rng(seed)))
+        spans.add(tiny_tokenizer.decode(span))
+    assert spans == {
+        "return x\n\n",
+        "return x",
+        "x",
+        "return x\n\nreturn y",
+        "x\n\nreturn y",
+        "return y",
+        "y",
+    }
+
+
+@pytest.mark.parametrize(("rate", "share"), [(0.0, 0.0), (0.3, 0.3), (1.0, 1.0)])
+def test_a_share_of_blocks_is_left_plain(tiny_tokenizer: Tokenizer, rate: float, share: float) -> None:
+    ours = masker(tiny_tokenizer, MaskingConfig(plain_rate=rate))
+    rng = np.random.default_rng(0)
+    draws = [ours.draw_num_spans(rng) for _ in range(4000)]
+    assert draws.count(0) / 4000 == pytest.approx(share, abs=0.03)
+    assert ours.mask(np.array([START, 70, 71]), 0, rng) == [START, 70, 71]
+
+
+@pytest.mark.parametrize("token_ids", [[], [START]])
+def test_a_block_without_text_is_left_as_it_is(tiny_tokenizer: Tokenizer, token_ids: list[int]) -> None:
+    for config in SETTINGS:
+        rng = np.random.default_rng(0)
+        assert masker(tiny_tokenizer, config).mask(np.array(token_ids, np.int64), 2, rng) == token_ids
+
+
+def test_there_are_never_more_spans_than_sentinels(
+    tiny_tokenizer: Tokenizer, infilling_format: CausalMaskingFormat
+) -> None:
+    token_ids = np.full(600, 70)
+    ours = masker(tiny_tokenizer, MaskingConfig())
+    for continues in (False, True):
+        masked = ours.mask(token_ids, 400, np.random.default_rng(0), continues=continues)
+        assert len(infilling_format.parse(masked)[1]) == 256 - continues
+
+
+def test_special_tokens_inside_a_document_are_refused(tiny_tokenizer: Tokenizer) -> None:
+    with pytest.raises(IncoderError, match="no special tokens but the first"):
+        masker(tiny_tokenizer, MaskingConfig()).mask(np.array([70, START]), 1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("setting", [{"plain_rate": 1.1}, {"line_span_rate": -0.1}, {"mean_spans": 0}])
+def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        MaskingConfig.model_validate(setting)
