@@ -1,0 +1,198 @@
+"""`incoder objective`: look at what training makes of a file."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from incoder.cli.console import write_result
+from incoder.cli.source import read_source
+from incoder.errors import IncoderError
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from incoder.tokenizer.tokenizer import Tokenizer
+
+app = typer.Typer(no_args_is_help=True)
+
+_EMBEDDED = Path(__file__).resolve().parents[1] / "embedded" / "mini"
+_COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
+
+
+@app.callback()
+def _group() -> None:
+    """Look at what the training objective makes of a file."""
+    # Without a callback, typer would make a group of one command into that command, and take no `show`.
+
+
+@app.command()
+def show(
+    file: Annotated[str, typer.Argument(help="The file, or - to read standard input.", show_default=False)],
+    seed: Annotated[int, typer.Option(min=0, help="Another seed masks other spans.")] = 0,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            help="A tokenizer.json or a folder with one; by default the embedded model's.", show_default=False
+        ),
+    ] = None,
+    window: Annotated[
+        int, typer.Option(min=16, help="Tokens in a block; a longer file becomes several.")
+    ] = 2048,
+    rule: Annotated[
+        Literal["paper", "released-code"], typer.Option(help="How the spans are drawn.")
+    ] = "paper",
+    edges: Annotated[
+        Literal["token", "character"],
+        typer.Option(help="Where spans may begin and end: between tokens, or inside of them as well."),
+    ] = "token",
+    mean_spans: Annotated[
+        float, typer.Option(min=0.01, max=64, help="The mean of the Poisson number of spans.")
+    ] = 1.0,
+    line_span_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of blocks whose spans are lines.")
+    ] = 0.0,
+    plain_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of blocks that are not masked.")
+    ] = 0.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show a file as the model sees it in training: its spans cut out, marked, and moved to the end.
+
+    Each span has the colour of the sentinel that stands in its place. The defaults are the paper's.
+
+    Example: incoder objective show script.py --seed 3 --line-span-rate 1
+    """
+    import numpy as np
+
+    from incoder.objective.blocks import masked_blocks
+    from incoder.objective.masking import Masker, MaskingConfig
+    from incoder.objective.rows import document_rng
+    from incoder.tokenizer.infilling_format import CausalMaskingFormat
+
+    vocabulary = _load(tokenizer)
+    config = MaskingConfig(
+        rule=rule,
+        edges=edges,
+        mean_spans=mean_spans,
+        line_span_rate=line_span_rate,
+        plain_rate=plain_rate,
+    )
+    infilling_format = CausalMaskingFormat(vocabulary)
+    masker = Masker(config, infilling_format, vocabulary)
+    document = np.array([vocabulary.document_start_id, *vocabulary.encode(read_source(file))])
+    blocks = [
+        _Block(token_ids, *infilling_format.parse(token_ids))
+        for token_ids in masked_blocks(document, masker, window, document_rng(seed, epoch=0, document=0))
+    ]
+    if json:
+        write_result(_as_json(blocks, vocabulary))
+    else:
+        _print_blocks(blocks, vocabulary)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    token_ids: list[int]
+    kept: list[list[int]]
+    spans: list[list[int]]
+    continues: bool
+
+
+def _load(path: Path | None) -> "Tokenizer":
+    from incoder.tokenizer.tokenizer import Tokenizer
+
+    if path is None and not (_EMBEDDED / "tokenizer.json").exists():
+        raise IncoderError(
+            "no model is embedded in this installation; "
+            "name a tokenizer: incoder objective show FILE --tokenizer PATH"
+        )
+    return Tokenizer.from_file(path or _EMBEDDED)
+
+
+def _as_json(blocks: Sequence[_Block], vocabulary: "Tokenizer") -> str:
+    import json
+
+    result = {
+        "num_tokens": sum(len(block.token_ids) for block in blocks),
+        "num_spans": sum(len(block.spans) for block in blocks),
+        "blocks": [
+            {
+                "kept": [vocabulary.decode(part) for part in block.kept],
+                "spans": [vocabulary.decode(span) for span in block.spans],
+                "continues": block.continues,
+                "token_ids": block.token_ids,
+            }
+            for block in blocks
+        ],
+    }
+    return json.dumps(result, ensure_ascii=False) + "\n"
+
+
+def _print_blocks(blocks: Sequence[_Block], vocabulary: "Tokenizer") -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for number, block in enumerate(blocks, start=1):
+        title = Text(f"block {number} of {len(blocks)}", "bold")
+        title.append(f": {_counted(len(block.token_ids), 'token')}", "dim")
+        console.print(title)
+        console.print(Text().join(_laid_out(block, vocabulary)))
+        console.print()
+        for index, span in enumerate(block.spans):
+            num_lines = vocabulary.decode_bytes(span).count(b"\n")
+            line = Text.assemble(_sentinel(vocabulary, index), f" {_counted(len(span), 'token')}")
+            console.print(line.append(f", {_counted(num_lines, 'line end')}"))
+        if block.continues:
+            extra = _sentinel(vocabulary, len(block.spans))
+            console.print(Text.assemble(extra, " has no span: the file goes on in the next block"))
+        console.print()
+    num_spans = sum(len(block.spans) for block in blocks)
+    num_tokens = sum(len(block.token_ids) for block in blocks)
+    console.print(
+        f"{_counted(len(blocks), 'block')}, {_counted(num_spans, 'span')}, {_counted(num_tokens, 'token')}. "
+        "Each span is shown on a line of its own; the model sees no line end there."
+    )
+
+
+def _laid_out(block: _Block, vocabulary: "Tokenizer") -> "Iterator[Text]":
+    """The block as it is laid out in training, with a line end before each span."""
+    from rich.text import Text
+
+    for index, part in enumerate(block.kept):
+        if index:
+            yield _sentinel(vocabulary, index - 1)
+        if part[:1] == [vocabulary.document_start_id]:
+            yield Text("<|endoftext|>", "dim")
+        yield Text(_visible(vocabulary.decode(part)))
+    if block.continues:
+        yield _sentinel(vocabulary, len(block.spans))
+    for index, span in enumerate(block.spans):
+        yield Text("\n")
+        yield _sentinel(vocabulary, index)
+        yield Text(_visible(vocabulary.decode(span)), _COLOURS[index % len(_COLOURS)])
+        yield Text("<|endofmask|>", "dim")
+
+
+def _sentinel(vocabulary: "Tokenizer", index: int) -> "Text":
+    from rich.text import Text
+
+    name = vocabulary.special_token(vocabulary.sentinel_ids[index]) or ""
+    return Text(name, f"bold reverse {_COLOURS[index % len(_COLOURS)]}")
+
+
+def _visible(text: str) -> str:
+    """Escape what a terminal would obey instead of showing it."""
+    return "".join(
+        character
+        if character.isprintable() or character in "\n\t"
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
