@@ -27,8 +27,8 @@ def test_every_placement_and_order_comes_up_equally_often() -> None:
     counts = Counter(
         render(document(number, a="1", b="2", c="3"), seed=0).replace("x = 1\n", "") for number in range(8000)
     )
-    # Each of 8 placements is as likely as any other; 2 of them have all three on one side and so 6 orders, the
-    # others have 2.
+    # Each of 8 placements is as likely as any other; 2 of them have all three on one side and so 6 orders,
+    # the others have 2.
     assert len(counts) == 2 * 6 + 6 * 2
     for text, count in counts.items():
         num_orders = 6 if text.partition("\n")[0].count("=") in (0, 3) else 2
