@@ -27,11 +27,13 @@ def test_importing_the_package_loads_no_torch() -> None:
 def test_help_names_the_commands(run_cli: RunCli) -> None:
     outcome = run_cli("--help")
     assert outcome.status == 0
-    for command in ("fill", "complete", "models", "train", "corpus", "tokenizer", "eval"):
+    for command in ("fill", "complete", "models", "train", "corpus", "tokenizer", "objective", "eval"):
         assert f"\n  {command} " in outcome.stdout.decode()
 
 
-@pytest.mark.parametrize("command", ["fill", "complete", "models", "train", "corpus", "tokenizer", "eval"])
+@pytest.mark.parametrize(
+    "command", ["fill", "complete", "models", "train", "corpus", "tokenizer", "objective", "eval"]
+)
 def test_every_command_explains_itself(command: str, run_cli: RunCli) -> None:
     outcome = run_cli(command, "--help")
     assert outcome.status == 0

@@ -13,6 +13,7 @@ from incoder.cli.corpus import app as corpus
 from incoder.cli.eval import app as evaluation
 from incoder.cli.fill import fill
 from incoder.cli.models import app as models
+from incoder.cli.objective import app as objective
 from incoder.cli.tokenizer import app as tokenizer
 from incoder.cli.train import train
 from incoder.errors import IncoderError
@@ -60,4 +61,5 @@ app.add_typer(models, name="models")
 app.command()(train)
 app.add_typer(corpus, name="corpus")
 app.add_typer(tokenizer, name="tokenizer")
+app.add_typer(objective, name="objective")
 app.add_typer(evaluation, name="eval")
