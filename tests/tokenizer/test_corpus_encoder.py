@@ -8,6 +8,14 @@ import incoder
 from incoder.tokenizer.corpus_encoder import CorpusEncoder
 from incoder.tokenizer.tokenizer import Tokenizer
 
+VARIED = [
+    "",
+    "\n\n\r\n\r\n\n",
+    "\tif größe == '漢字🙂':\r\n\t\tpass\r\n",
+    "<|endoftext|> <|mask:0|> <pad>\n",
+    "a" * 2000 + "\n" + " " * 2000 + "ab" * 1000,
+    "\x00\x0b\x0c\x85\u2028 no line ends\n",
+]
 fragments = [*"\r\n\t  ex:sé漢🙂\udcff", "return ", "self.count", "<s>", "<|", " |>", "<|mask:0|>"]
 
 
@@ -23,11 +31,11 @@ def test_its_ids_are_those_of_the_tokenizer(
     assert encoder.encode(text) == tiny_tokenizer.encode(text)
 
 
-def test_its_ids_are_those_of_the_published_vocabulary_on_our_own_source(shared: Path) -> None:
+def test_its_ids_are_those_of_the_published_vocabulary(shared: Path) -> None:
     published = Tokenizer.from_file(shared / "tokenizer")
     encoder = CorpusEncoder(published)
-    for path in sorted(Path(incoder.__file__).parent.rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
+    sources = [path.read_text(encoding="utf-8") for path in Path(incoder.__file__).parent.rglob("*.py")]
+    for text in [*VARIED, *sources]:
         assert encoder.encode(text) == published.encode(text)
 
 

@@ -85,11 +85,11 @@ def encode(
     from incoder.corpus.report import read_report
     from incoder.corpus.shards import TokenShard, encode_corpus
     from incoder.corpus.splits import SPLITS
-    from incoder.tokenizer.fast_encoder import FastEncoder
+    from incoder.tokenizer.corpus_encoder import CorpusEncoder
     from incoder.tokenizer.tokenizer import Tokenizer
 
     folder = output or corpus / "tokens"
-    encoder = FastEncoder(Tokenizer.from_file(tokenizer))
+    encoder = CorpusEncoder(Tokenizer.from_file(tokenizer))
     total = sum(counts["num_bytes"] for counts in read_report(corpus)["splits"].values())
     with _bytes_bar() as progress:
         task = progress.add_task("encoding", total=total)
