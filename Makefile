@@ -90,12 +90,17 @@ mini-corpus: $(MINI)/corpus/tokens/meta.json  ## make the corpus and the tokeniz
 mini: mini-corpus  ## train the embedded model, or go on with it
 	$(BIN)/incoder train recipes/mini/train.toml --output $(MINI)/run --resume
 
-mini-resume: mini-corpus  ## the same in the background at the lowest priority; harmless when running or finished
+# Linux weighs whole sessions against each other before it looks at the niceness of a process, hence `autogroup`.
+mini-resume: mini-corpus  ## train mini's successor in the background; harmless when running or finished
 	@if $(MINI_IS_RUNNING); then \
 	  echo "already running as process $$(cat $(MINI)/pid); it writes to $(MINI)/log"; \
 	else \
-	  nohup $(LOWEST) $(BIN)/incoder train recipes/mini/train.toml --output $(MINI)/run --resume \
+	  detach=$$(command -v setsid || true); \
+	  nohup $$detach $(LOWEST) $(BIN)/incoder train recipes/mini/train-long.toml --output $(MINI)/run-long --resume \
 	    >> $(MINI)/log 2>&1 < /dev/null & echo $$! > $(MINI)/pid; \
+	  if [ -n "$$detach" ] && [ -w /proc/$$(cat $(MINI)/pid)/autogroup ]; then \
+	    sleep 1; echo 19 > /proc/$$(cat $(MINI)/pid)/autogroup; \
+	  fi; \
 	  echo "training as process $$(cat $(MINI)/pid); it writes to $(MINI)/log"; \
 	fi
 

@@ -1,0 +1,93 @@
+"""Put a finished run into the package as the embedded model `mini`, with its model card.
+
+    python recipes/mini/embed.py --work ~/.cache/incoder/mini --run ~/.cache/incoder/mini/run \\
+        --results runs/eval/infill/results.json runs/eval/left/results.json
+
+Copies the model folder and the loss curve, and fills MODEL_CARD.md with what the run's own files say: the corpus
+report (data by project and licence), the resolved recipe and the metrics, and results of `incoder eval`.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from incoder.config import load_recipe
+from incoder.files import make_folder, write_text
+from incoder.inference.catalogue import EMBEDDED, describe_model
+from incoder.training.metrics import read_metrics
+from incoder.training.recipe import TrainingRecipe
+
+TEMPLATE = Path(__file__).with_name("MODEL_CARD.md")
+SMALL = 500_000  # bytes; smaller projects share one row of the table for each licence
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, required=True, help="the folder that `make mini` works in")
+    parser.add_argument("--run", type=Path, required=True, help="the finished run")
+    parser.add_argument("--results", type=Path, nargs="+", required=True, help="results.json of evaluations")
+    arguments = parser.parse_args()
+
+    target = make_folder(EMBEDDED / "mini")
+    for file in (arguments.run / "model").iterdir():
+        shutil.copyfile(file, target / file.name)
+    shutil.copyfile(arguments.run / "loss.png", target / "loss.png")
+    recipe = load_recipe(TrainingRecipe, arguments.run / "recipe.toml")
+    metrics = read_metrics(arguments.run / "metrics.jsonl")
+    last_held_out = [row for row in metrics if "validation_loss" in row][-1]
+    report = json.loads((arguments.work / "corpus" / "report.json").read_text(encoding="utf-8"))
+    info = describe_model("mini")
+    card = TEMPLATE.read_text(encoding="utf-8").format(
+        num_parameters=f"{info.num_parameters / 1e6:.1f}",
+        context_length=info.context_length,
+        vocab_size=f"{info.vocab_size:,}",
+        num_layers=recipe.model.num_layers,
+        steps=f"{len(metrics):,}",
+        tokens=f"{metrics[-1]['tokens'] / 1e6:.1f}",
+        windows=", then ".join(str(phase.window) for phase in recipe.training.phases),
+        longest_window=recipe.training.phases[-1].window,
+        validation_loss=f"{last_held_out['validation_loss']:.2f}",
+        bits_per_byte=f"{last_held_out['validation_bits_per_byte']:.2f}",
+        corpus_megabytes=f"{report['splits']['train']['num_bytes'] / 1e6:.0f}",
+        data=_data_table(report["projects"]),
+        quality=_quality_table(arguments.results),
+    )
+    write_text(target / "README.md", card)
+
+
+def _data_table(projects: dict[str, dict[str, Any]]) -> str:
+    rows = ["| project | licence | split | MB |", "|---|---|---|---|"]
+    small: dict[tuple[str, str], list[int]] = {}
+    for name, project in sorted(projects.items(), key=lambda item: -item[1]["num_bytes"]):
+        licence, split, num_bytes = project["licence"], project["split"], project["num_bytes"]
+        if num_bytes < SMALL:
+            small.setdefault((licence, split), []).append(num_bytes)
+            continue
+        rows.append(f"| {name} {project['version']} | {licence} | {split} | {num_bytes / 1e6:.1f} |")
+    for (licence, split), sizes in sorted(small.items()):
+        rows.append(f"| {len(sizes)} smaller ones | {licence} | {split} | {sum(sizes) / 1e6:.1f} |")
+    return "\n".join(rows)
+
+
+def _quality_table(results: list[Path]) -> str:
+    rows = [
+        "| benchmark | method | pass rate (95 % interval) | exact match | tasks |",
+        "|---|---|---|---|---|",
+    ]
+    for path in results:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        metrics = result["metrics"]
+        low, high = metrics["pass_rate_interval"]
+        rows.append(
+            f"| {result['benchmark']} | {result['method']} | {metrics['pass_rate']:.1%} ({low:.1%}–{high:.1%}) "
+            f"| {metrics['exact_match']:.1%} | {metrics['num_tasks']:,} |"
+        )
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()
