@@ -3,8 +3,8 @@
     python recipes/mini/embed.py --work ~/.cache/incoder/mini --run ~/.cache/incoder/mini/run \\
         --results runs/eval/infill/results.json runs/eval/left/results.json
 
-Copies the model folder and the loss curve, and fills MODEL_CARD.md with what the run's own files say: the corpus
-report (data by project and licence), the resolved recipe and the metrics, and results of `incoder eval`.
+Copies the model folder and the loss curve, and fills MODEL_CARD.md with what the run's own files say: the
+corpus report (data by project and licence), the resolved recipe, the metrics, and results of `incoder eval`.
 """
 
 import argparse
@@ -83,8 +83,8 @@ def _quality_table(results: list[Path]) -> str:
         metrics = result["metrics"]
         low, high = metrics["pass_rate_interval"]
         rows.append(
-            f"| {result['benchmark']} | {result['method']} | {metrics['pass_rate']:.1%} ({low:.1%}–{high:.1%}) "
-            f"| {metrics['exact_match']:.1%} | {metrics['num_tasks']:,} |"
+            f"| {result['benchmark']} | {result['method']} | {metrics['pass_rate']:.1%} "
+            f"({low:.1%}–{high:.1%}) | {metrics['exact_match']:.1%} | {metrics['num_tasks']:,} |"
         )
     return "\n".join(rows)
 
