@@ -1,7 +1,7 @@
 """The chunked loss against `F.cross_entropy`: one forward and backward pass in bf16 autocast.
 
-Both run in turns within one run, so that both meet the same noise; the ratio of the medians is what counts. With
-`--ignored 0.1` a tenth of the positions has no target, which ours leaves out of the matrix products.
+Both run in turns within one run, so that both meet the same noise; the ratio of the medians is what counts.
+With `--ignored 0.1` a tenth of the positions has no target, which ours leaves out of the matrix products.
 
     python benchmarks/chunked_loss.py --positions 4096 --vocab-size 8192 --hidden-size 256
 """

@@ -60,6 +60,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         # Room for one chunk, used again and again: fresh memory of this size costs page faults each time.
         all_logits_CV = weight.new_empty(min(chunk_size, len(trained_M)), len(weight))
         all_probs_CV = torch.empty_like(all_logits_CV, dtype=torch.float32)
+        chunk_gradient_VD = torch.empty_like(weight)
         with torch.autocast(hidden_ND.device.type, enabled=False):
             for start in range(0, len(trained_M), chunk_size):
                 hidden_CD = hidden_MD[start : start + chunk_size]
@@ -76,7 +77,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 probs_CV.scatter_add_(1, targets_C1, probs_CV.new_full(targets_C1.shape, -1.0))
                 gradient_CV = logits_CV.copy_(probs_CV)
                 torch.mm(gradient_CV, weight, out=hidden_gradient_MD[start : start + chunk_size])
-                weight_gradient_VD += gradient_CV.T @ hidden_CD
+                weight_gradient_VD += torch.mm(gradient_CV.T, hidden_CD, out=chunk_gradient_VD)
         num_targets = torch.tensor(len(trained_M), device=hidden_ND.device)
         ctx.mark_non_differentiable(num_targets)
         ctx.save_for_backward(trained_M, hidden_gradient_MD, weight_gradient_VD)
