@@ -76,6 +76,10 @@ def test_a_program_without_end_is_a_timeout(program: str) -> None:
     assert time.monotonic() - start < 10
 
 
+def test_a_program_whose_time_is_up_before_it_starts_is_a_timeout() -> None:
+    assert verdict_of("x = 1", Limits(seconds=1e-9)).outcome == "timeout"
+
+
 def test_memory_without_end_fails_inside_the_limit() -> None:
     assert verdict_of("x = bytearray(4 << 30)").detail == "MemoryError"
 

@@ -104,21 +104,21 @@ def run_programs(
 def _run(program: str, limits: Limits) -> Verdict:
     token = secrets.token_hex(16)
     request = json.dumps({"token": token, "limits": _resource_limits(limits)}).encode()
-    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="incoder-program-", ignore_cleanup_errors=True) as folder:
         process, verdict_fd = _start(folder)
+        start = time.monotonic()
         try:
             assert process.stdin is not None
             with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(request + b"\n" + program.encode("utf-8", "surrogatepass"))
             # Readable when the verdict is there, or when the process is gone without one.
-            timed_out = not select.select([verdict_fd], [], [], start + limits.seconds - time.monotonic())[0]
+            seconds_left = max(0.0, start + limits.seconds - time.monotonic())
+            timed_out = not select.select([verdict_fd], [], [], seconds_left)[0]
             seconds = time.monotonic() - start
             told = None if timed_out else _read(verdict_fd)
         finally:
-            os.killpg(
-                process.pid, signal.SIGKILL
-            )  # before it is waited for, so that the number is still its own
+            # Killed before it is waited for, while its number is still its own.
+            os.killpg(process.pid, signal.SIGKILL)
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             os.close(verdict_fd)
