@@ -8,12 +8,14 @@ import difflib
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from incoder.errors import IncoderError
 from incoder.files import write_text
+
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]  # ~ is the home folder
 
 
 class Recipe(BaseModel):

@@ -60,7 +60,9 @@ class Parts:
             IncoderError: not one infill for each hole.
         """
         if len(infills) != self.num_holes:
-            raise IncoderError(f"a text with {self.num_holes} holes needs as many infills, got {len(infills)}")
+            raise IncoderError(
+                f"a text with {self.num_holes} holes needs as many infills, got {len(infills)}"
+            )
         pieces = [self.texts[0]]
         for infill, text in zip(infills, self.texts[1:], strict=True):
             pieces += [infill, text]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from incoder.cli.console import write_result
+from incoder.cli.options import load_tokenizer
 from incoder.cli.source import read_source
-from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-_EMBEDDED = Path(__file__).resolve().parents[1] / "embedded" / "mini"
 _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
 
 
@@ -72,7 +71,7 @@ def show(
     from incoder.objective.rows import document_rng
     from incoder.tokenizer.infilling_format import CausalMaskingFormat
 
-    vocabulary = _load(tokenizer)
+    vocabulary = load_tokenizer(tokenizer)
     config = MaskingConfig(
         rule=rule,
         edges=edges,
@@ -99,17 +98,6 @@ class _Block:
     kept: list[list[int]]
     spans: list[list[int]]
     continues: bool
-
-
-def _load(path: Path | None) -> "Tokenizer":
-    from incoder.tokenizer.tokenizer import Tokenizer
-
-    if path is None and not (_EMBEDDED / "tokenizer.json").exists():
-        raise IncoderError(
-            "no model is embedded in this installation; "
-            "name a tokenizer: incoder objective show FILE --tokenizer PATH"
-        )
-    return Tokenizer.from_file(path or _EMBEDDED)
 
 
 def _as_json(blocks: Sequence[_Block], vocabulary: "Tokenizer") -> str:

@@ -1,6 +1,6 @@
 """Options that several commands share, with one wording each."""
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +10,9 @@ from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
     from incoder.inference.sampling import SamplingParams
+    from incoder.tokenizer.tokenizer import Tokenizer
+
+DEFAULT_MODEL = "mini"
 
 Model = Annotated[
     str,
@@ -82,6 +85,20 @@ def sampling_params(
         return SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, stops)
     except IncoderError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def load_tokenizer(path: Path | None) -> "Tokenizer":
+    """The tokenizer at `path`, by default that of the embedded model.
+
+    Raises:
+        IncoderError: there is none there, or no model is embedded.
+    """
+    from incoder.inference.catalogue import embedded_models, find_model
+    from incoder.tokenizer.tokenizer import Tokenizer
+
+    if path is None and DEFAULT_MODEL not in embedded_models():
+        raise IncoderError("no model is embedded here; name a tokenizer with --tokenizer PATH")
+    return Tokenizer.from_file(path or find_model(DEFAULT_MODEL))
 
 
 def path_to_tell(file: str, extension: str | None) -> PurePath | None:

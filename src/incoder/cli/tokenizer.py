@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from incoder.cli.console import notes, write_result
-from incoder.errors import IncoderError
+from incoder.cli.options import load_tokenizer
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from incoder.tokenizer.tokenizer import Tokenizer
 
 app = typer.Typer(no_args_is_help=True, help="Learn a vocabulary, or look at what one does to a text.")
 
-_EMBEDDED = Path(__file__).resolve().parents[1] / "embedded" / "mini"
 _STYLES = ("black on bright_cyan", "black on bright_yellow")
 
 
@@ -97,7 +95,7 @@ def show(
 
     from incoder.tokenizer.pieces import readable_piece
 
-    vocabulary = _load(tokenizer)
+    vocabulary = load_tokenizer(tokenizer)
     data = sys.stdin.buffer.read() if text == "-" else text.encode("utf-8", "surrogateescape")
     if special_tokens:
         token_ids = vocabulary.encode_with_special_tokens(data.decode("utf-8", "surrogateescape"))
@@ -108,17 +106,6 @@ def show(
         write_result(_as_json(token_ids, pieces, len(data)))
     else:
         _print_pieces(token_ids, pieces, len(data))
-
-
-def _load(path: Path | None) -> "Tokenizer":
-    from incoder.tokenizer.tokenizer import Tokenizer
-
-    if path is None and not (_EMBEDDED / "tokenizer.json").exists():
-        raise IncoderError(
-            "no model is embedded in this installation; "
-            "name a tokenizer: incoder tokenizer show TEXT --tokenizer PATH"
-        )
-    return Tokenizer.from_file(path or _EMBEDDED)
 
 
 def _as_json(token_ids: Sequence[int], pieces: Sequence[str], num_bytes: int) -> str:

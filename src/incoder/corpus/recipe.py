@@ -4,16 +4,14 @@ The defaults are the paper's (section 3.1 and appendix A.1) where the paper is f
 where they differ, the field says which it follows.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
-from incoder.config import Recipe
+from incoder.config import Recipe, UserPath
 from incoder.corpus.languages import LANGUAGES
 from incoder.corpus.licences import PERMISSIVE
 
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -5,14 +5,13 @@ Documents in (text, attributes already rendered), a `Tokenizer` out. Reads no fi
 
 import json
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import tokenizers
 from pydantic import Field
 from tokenizers import models, pre_tokenizers, trainers
 
-from incoder.config import Recipe
+from incoder.config import Recipe, UserPath
 from incoder.errors import IncoderError
 from incoder.tokenizer import layout
 from incoder.tokenizer.sample import sample_text
@@ -30,7 +29,7 @@ class TokenizerRecipe(Recipe):
     `seed` draws the sample and the places of the documents' attributes.
     """
 
-    corpus: Path
+    corpus: UserPath
     split: str = "train"
     vocab_size: int = Field(ge=layout.MIN_VOCAB_SIZE)
     max_sample_bytes: int = Field(default=DEFAULT_MAX_SAMPLE_BYTES, ge=1_000_000)

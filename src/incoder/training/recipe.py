@@ -1,15 +1,13 @@
 """The training recipe: every setting of a run, with the values that a small run should start from."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from incoder.config import Recipe
+from incoder.config import Recipe, UserPath
 from incoder.model.sizes import SIZES
 from incoder.objective.masking import MaskingConfig
 
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
