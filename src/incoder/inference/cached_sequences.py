@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from incoder.inference.token_step import TokenStep, lay_out_for_steps
 from incoder.model.transformer import KVCache, Transformer
 
 _CHUNK = 512  # positions whose logits are held at once when scoring: 100 MB in float32 with 50,000 tokens
@@ -18,9 +19,10 @@ _CHUNK = 512  # positions whose logits are held at once when scoring: 100 MB in 
 class CachedSequences:
     """`Sequences` that read nothing twice; starts with one empty row."""
 
-    def __init__(self, model: Transformer, num_slots: int) -> None:
+    def __init__(self, model: Transformer, step: TokenStep, num_slots: int) -> None:
         weight = model.output_weight
         self._model = model
+        self._step = step
         self._device = weight.device
         self._cache = KVCache(model.config, 1, num_slots, weight.dtype, weight.device)
         self._lengths = [0]
@@ -37,12 +39,20 @@ class CachedSequences:
         token_ids_BT = self._tensor(
             [[*[0] * gaps, *row] for gaps, row in zip(num_gaps, rows, strict=True)]
         )  # aligned at the end, where each row's logits are wanted
-        if self._filled_BS is None and not any(num_gaps):
-            hidden_BTD = self._model(token_ids_BT, cache=self._cache)
+        positions_BT = mask_BTS = None
+        if self._filled_BS is not None or any(num_gaps):
+            positions_BT, mask_BTS = self._around_gaps(num_new, num_gaps)
+        if num_new == 1:
+            positions_B = None if positions_BT is None else positions_BT[:, 0]
+            mask_BS = None if mask_BTS is None else mask_BTS[:, 0]
+            logits_BV = self._step(token_ids_BT[:, 0], self._cache, positions_B, mask_BS)
         else:
-            hidden_BTD = self._read_with_gaps(token_ids_BT, num_gaps)
+            mask_B1TS = None if mask_BTS is None else mask_BTS[:, None]
+            hidden_BTD = self._model(
+                token_ids_BT, positions_BT=positions_BT, attention_mask=mask_B1TS, cache=self._cache
+            )
+            logits_BV = self._model.logits(hidden_BTD[:, -1])
         self._lengths = [length + len(row) for length, row in zip(self._lengths, rows, strict=True)]
-        logits_BV: Tensor = self._model.logits(hidden_BTD[:, -1])
         return logits_BV.float()
 
     def forget(self, row: int, num_tokens: int) -> None:
@@ -61,23 +71,16 @@ class CachedSequences:
         self._cache.repeat(num_rows)
         self._lengths = self._lengths * num_rows
 
-    def _read_with_gaps(self, token_ids_BT: Tensor, num_gaps: list[int]) -> Tensor:
-        num_new = token_ids_BT.shape[1]
+    def _around_gaps(self, num_new: int, num_gaps: list[int]) -> tuple[Tensor, Tensor]:
+        """The positions of new tokens that are aligned at the end, and what they may attend to."""
         steps_T = torch.arange(num_new, device=self._device)
         after_gaps_BT = steps_T - self._tensor(num_gaps)[:, None]
         positions_BT = (self._tensor(self._lengths)[:, None] + after_gaps_BT).clamp(min=0)
         filled_BS = self._all_filled() if self._filled_BS is None else self._filled_BS
-        filled_BS = torch.cat((filled_BS, after_gaps_BT >= 0), dim=1)
-        slots_S = torch.arange(filled_BS.shape[1], device=self._device)
+        self._filled_BS = torch.cat((filled_BS, after_gaps_BT >= 0), dim=1)
+        slots_S = torch.arange(self._filled_BS.shape[1], device=self._device)
         causal_TS = slots_S <= (self._cache.length + steps_T)[:, None]
-        self._filled_BS = filled_BS
-        hidden_BTD: Tensor = self._model(
-            token_ids_BT,
-            positions_BT=positions_BT,
-            attention_mask=(filled_BS[:, None] & causal_TS)[:, None],
-            cache=self._cache,
-        )
-        return hidden_BTD
+        return positions_BT, self._filled_BS[:, None] & causal_TS
 
     def _all_filled(self) -> Tensor:
         return torch.ones(len(self._lengths), self._cache.length, dtype=torch.bool, device=self._device)
@@ -87,17 +90,19 @@ class CachedSequences:
 
 
 class TransformerModel:
-    """A Transformer as a `LanguageModel`."""
+    """A Transformer as a `LanguageModel`, which takes it over: its weights can no longer be trained."""
 
     def __init__(self, transformer: Transformer) -> None:
+        lay_out_for_steps(transformer)
         self.transformer = transformer
+        self._step = TokenStep(transformer)
 
     @property
     def max_positions(self) -> int:
         return self.transformer.config.max_positions
 
     def open(self, num_slots: int) -> CachedSequences:
-        return CachedSequences(self.transformer, num_slots)
+        return CachedSequences(self.transformer, self._step, num_slots)
 
     def logprobs(self, token_ids: Sequence[int]) -> Tensor:
         device = self.transformer.output_weight.device

@@ -1,0 +1,99 @@
+"""The step against the network's own forward pass."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from incoder.inference.token_step import TokenStep, lay_out_for_steps
+from incoder.model.transformer import KVCache, Transformer, TransformerConfig
+
+LLAMA = TransformerConfig(
+    "llama",
+    vocab_size=97,
+    hidden_size=32,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=16,  # not hidden_size / num_heads, as in some families
+    inner_size=48,
+    max_positions=64,
+)
+CONFIGS = {
+    "llama": LLAMA,
+    "qwen2": replace(LLAMA, qkv_bias=True),
+    "untied": replace(LLAMA, tie_embeddings=False),
+    "as many key heads as heads": replace(LLAMA, num_kv_heads=4),
+    "xglm": replace(LLAMA, shape="xglm", num_kv_heads=4, head_dim=8),
+}
+
+
+def random_model(config: TransformerConfig) -> Transformer:
+    model = Transformer(config).eval()
+    stream = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3, generator=stream)
+    return model
+
+
+def read_cache(model: Transformer, num_rows: int, num_tokens: int) -> KVCache:
+    cache = KVCache(model.config, num_rows, 4, model.output_weight.dtype)
+    stream = torch.Generator().manual_seed(1)
+    model(torch.randint(97, (num_rows, num_tokens), generator=stream), cache=cache)
+    return cache
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_a_step_is_a_forward_pass(name: str, is_turned: bool) -> None:
+    model = random_model(CONFIGS[name])
+    if is_turned:
+        lay_out_for_steps(model)
+    token_ids_B = torch.tensor([3, 5, 96])
+    with torch.inference_mode():
+        cache, other = read_cache(model, 3, 7), read_cache(model, 3, 7)
+        for _ in range(3):
+            logits_BV = TokenStep(model)(token_ids_B, cache)
+            expected_BV = model.logits(model(token_ids_B[:, None], cache=other)[:, 0])
+            torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-4, atol=1e-4)
+    assert cache.length == other.length == 10
+    torch.testing.assert_close(cache.keys[1][:, :, :10], other.keys[1][:, :, :10], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_rows_may_have_positions_and_masks_of_their_own(name: str) -> None:
+    model = random_model(CONFIGS[name])
+    token_ids_B, positions_B = torch.tensor([3, 5]), torch.tensor([7, 4])
+    mask_BS = torch.ones(2, 8, dtype=torch.bool)
+    mask_BS[1, 2:5] = False
+    with torch.inference_mode():
+        cache, other = read_cache(model, 2, 7), read_cache(model, 2, 7)
+        logits_BV = TokenStep(model)(token_ids_B, cache, positions_B, mask_BS)
+        hidden_BTD = model(
+            token_ids_B[:, None],
+            positions_BT=positions_B[:, None],
+            attention_mask=mask_BS[:, None, None],
+            cache=other,
+        )
+        torch.testing.assert_close(logits_BV, model.logits(hidden_BTD[:, 0]), rtol=1e-4, atol=1e-4)
+
+
+def test_a_step_in_bfloat16_is_near() -> None:
+    model = random_model(LLAMA).bfloat16()
+    token_ids_B = torch.tensor([3])
+    with torch.inference_mode():
+        cache, other = read_cache(model, 1, 7), read_cache(model, 1, 7)
+        logits_BV = TokenStep(model)(token_ids_B, cache)
+        expected_BV = model.logits(model(token_ids_B[:, None], cache=other)[:, 0])
+    torch.testing.assert_close(logits_BV, expected_BV, rtol=0.1, atol=0.5)
+
+
+def test_turning_the_matrices_changes_no_value() -> None:
+    model = random_model(LLAMA)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    lay_out_for_steps(model)
+    assert model.output_weight is model.embedding.weight
+    assert model.output_weight.t().is_contiguous()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
