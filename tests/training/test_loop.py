@@ -150,3 +150,9 @@ def test_shards_of_another_tokenizer_are_refused(tmp_path: Path, recipe: Trainin
     (tokens / "meta.json").write_text(json.dumps({**meta, "tokenizer_fingerprint": "other"}))
     with pytest.raises(IncoderError, match="encoded with another tokenizer"):
         train(recipe.model_copy(update={"tokens": tokens}), tmp_path / "run")
+
+
+def test_a_run_that_diverges_stops_and_says_what_to_change(tmp_path: Path, recipe_file: Path) -> None:
+    recipe = load_recipe(TrainingRecipe, recipe_file, ["optimizer.lr=1e30", "optimizer.warmup_steps=0"])
+    with pytest.raises(IncoderError, match=r"has diverged; .* a lower optimizer\.lr"):
+        train(recipe, tmp_path)

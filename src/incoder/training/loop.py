@@ -7,6 +7,7 @@ machine.
 """
 
 import fcntl
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,8 +69,8 @@ def train(
     and `loss.png` into `output`.
 
     Raises:
-        IncoderError: the output is in use, cannot be written, holds another run, or the data do not fit the
-            tokenizer.
+        IncoderError: the output is in use, cannot be written, holds another run, the data do not fit the
+            tokenizer, or the loss is no longer a number.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with _locked(output):
@@ -164,6 +165,11 @@ class _Run:
         loss = 0.0
         for micro_batch in _micro_batches(rows, settings.rows_per_micro_batch or num_rows):
             loss += self._backward(micro_batch, num_targets)
+        if not math.isfinite(loss):
+            raise IncoderError(
+                f"the loss is {loss} at step {self.step}: the run has diverged; start another --output "
+                "with a lower optimizer.lr, or a longer optimizer.warmup_steps"
+            )
         gradient_norm = self.optimizers.step(self.step, settings.steps)
         num_tokens = int((rows.segment_ids >= 0).sum())
         seconds = time.perf_counter() - started
