@@ -156,3 +156,8 @@ def test_a_run_that_diverges_stops_and_says_what_to_change(tmp_path: Path, recip
     recipe = load_recipe(TrainingRecipe, recipe_file, ["optimizer.lr=1e30", "optimizer.warmup_steps=0"])
     with pytest.raises(IncoderError, match=r"has diverged; .* a lower optimizer\.lr"):
         train(recipe, tmp_path)
+
+
+def test_a_device_that_is_not_there_is_a_clear_error(tmp_path: Path, recipe: TrainingRecipe) -> None:
+    with pytest.raises(IncoderError, match="there is no device 'gpu'"):
+        train(recipe, tmp_path, device="gpu")

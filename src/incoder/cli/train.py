@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from incoder.cli import options
 from incoder.cli.console import notes
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ def train(
             help="Replace one setting, e.g. --set optimizer.lr=3e-4. Repeatable.",
         ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; by default CUDA when there is one.")
-    ] = None,
+    device: options.Device = None,
 ) -> None:
     """Train a model on the token shards that the recipe names.
 
@@ -41,8 +40,6 @@ def train(
     """
     import signal
     import threading
-
-    import torch
 
     from incoder.config import load_recipe
     from incoder.training.loop import train as run_training
@@ -63,7 +60,7 @@ def train(
             resolved,
             output,
             resume=resume,
-            device=torch.device(device) if device else None,
+            device=device,
             on_step=watch.on_step,
             should_stop=stop.is_set,
         )

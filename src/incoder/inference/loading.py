@@ -9,6 +9,7 @@ from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.catalogue import find_model
 from incoder.inference.infill_model import InfillModel
 from incoder.model.checkpoint import load_checkpoint
+from incoder.model.device import choose_device
 from incoder.tokenizer.tokenizer import Tokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -26,7 +27,7 @@ def load(
         IncoderError: no such model, device or dtype, or the tokenizer and the weights do not belong together.
     """
     folder = find_model(name)
-    chosen_device = _device(device)
+    chosen_device = choose_device(device)
     tokenizer = Tokenizer.from_file(folder)
     transformer = load_checkpoint(folder, dtype=_dtype(dtype, chosen_device), device=chosen_device)
     if tokenizer.vocab_size > transformer.config.vocab_size:
@@ -35,20 +36,6 @@ def load(
             f"{transformer.config.vocab_size}; they do not belong together"
         )
     return InfillModel(TransformerModel(transformer), tokenizer)
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise IncoderError(
-            f"there is no device {str(device)!r}; give cpu, cuda or cuda:1 and so on"
-        ) from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise IncoderError("there is no CUDA GPU that PyTorch can use here; use the device cpu")
-    return chosen
 
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:

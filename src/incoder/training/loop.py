@@ -22,6 +22,7 @@ from incoder.corpus.shards import TokenShard
 from incoder.errors import IncoderError
 from incoder.files import make_folder
 from incoder.model.checkpoint import save_checkpoint
+from incoder.model.device import choose_device
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Transformer
 from incoder.objective.loss import chunked_cross_entropy
@@ -59,7 +60,7 @@ def train(
     output: Path,
     *,
     resume: bool = False,
-    device: torch.device | None = None,
+    device: str | torch.device | None = None,
     on_step: Callable[[StepReport], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
@@ -70,9 +71,9 @@ def train(
 
     Raises:
         IncoderError: the output is in use, cannot be written, holds another run, the data do not fit the
-            tokenizer, or the loss is no longer a number.
+            tokenizer, there is no such device, or the loss is no longer a number.
     """
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen_device = choose_device(device)
     with _locked(output):
         checkpoint = newest_state(output / "checkpoints")
         if checkpoint and not resume:
@@ -81,7 +82,7 @@ def train(
             _check_same_recipe(recipe, output / "recipe.toml")
         else:
             save_recipe(recipe, output / "recipe.toml")
-        run = _Run(recipe, output, device)
+        run = _Run(recipe, output, chosen_device)
         if checkpoint:
             run.load_state_dict(load_state(checkpoint))
         return run.train(on_step, should_stop)
