@@ -32,6 +32,24 @@ def test_single_fields_can_be_replaced() -> None:
     assert (config.num_layers, config.hidden_size, config.head_dim) == (3, 128, 32)
 
 
+@pytest.mark.parametrize(
+    ("shape", "override", "message"),
+    [
+        ("llama", {"num_layers": 0}, "num_layers must be a whole number of at least 1, got 0"),
+        ("llama", {"num_heads": 3}, "num_heads must be a multiple of num_kv_heads"),
+        ("llama", {"head_dim": 31}, "head_dim must be even"),
+        ("xglm", {"num_kv_heads": 2}, "the xglm shape needs num_kv_heads = num_heads"),
+        ("xglm", {"head_dim": 32}, r"num_heads \* head_dim = hidden_size"),
+        ("xglm", {"hidden_size": 255, "num_heads": 5, "num_kv_heads": 5}, "must be even"),
+    ],
+)
+def test_sizes_that_no_network_can_have_are_refused(
+    shape: Shape, override: dict[str, int], message: str
+) -> None:
+    with pytest.raises(IncoderError, match=message):
+        config_for("mini", shape, vocab_size=1000, **override)
+
+
 def test_an_unknown_size_names_the_known_ones() -> None:
     with pytest.raises(IncoderError, match=r"'7b'; the sizes are mini, 125m, 350m, 1\.3b, 6\.7b"):
         config_for("7b", "llama", vocab_size=1000)

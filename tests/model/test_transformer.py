@@ -3,6 +3,7 @@ from functools import partial
 import pytest
 import torch
 
+from incoder.errors import IncoderError
 from incoder.model.transformer import KVCache, Transformer
 
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
@@ -28,6 +29,16 @@ def test_a_cache_grows_when_it_is_full(model: Transformer, token_ids_BT: torch.T
     cache = cache_for(model, capacity=2)
     hidden = [model(part, cache=cache) for part in torch.split(token_ids_BT, 3, dim=1)]
     assert_close(torch.cat(hidden, dim=1), model(token_ids_BT))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("num_read", [0, 64])
+def test_more_tokens_than_positions_are_refused(model: Transformer, num_read: int) -> None:
+    cache = cache_for(model, batch_size=1)
+    if num_read:
+        model(torch.full((1, num_read), 5), cache=cache)
+    with pytest.raises(IncoderError, match="65 tokens are more than the 64 positions"):
+        model(torch.full((1, 65 - num_read), 5), cache=cache)
 
 
 @torch.no_grad()

@@ -13,14 +13,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from incoder.errors import IncoderError
+
 Shape = Literal["xglm", "llama"]
 
 XGLM_POSITION_OFFSET = 2  # fairseq's table begins with two rows that no token has
 
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_layers",
+    "num_heads",
+    "num_kv_heads",
+    "head_dim",
+    "inner_size",
+    "max_positions",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TransformerConfig:
-    """All that decides the network's computation."""
+    """All that decides the network's computation.
+
+    Raises:
+        IncoderError: sizes that no network can have together.
+    """
 
     shape: Shape
     vocab_size: int
@@ -38,6 +55,32 @@ class TransformerConfig:
     bos_id: int = 2
     eos_id: int = 2
     pad_id: int = 1
+
+    def __post_init__(self) -> None:
+        for name in _SIZES:
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise IncoderError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if self.num_heads % self.num_kv_heads:
+            raise IncoderError(
+                f"num_heads must be a multiple of num_kv_heads ({self.num_kv_heads}), got {self.num_heads}"
+            )
+        if self.shape == "llama" and self.head_dim % 2:
+            raise IncoderError(f"head_dim must be even for rotary positions, got {self.head_dim}")
+        if self.shape == "xglm":
+            self._check_xglm()
+
+    def _check_xglm(self) -> None:
+        width = self.num_heads * self.head_dim
+        if self.num_kv_heads != self.num_heads or width != self.hidden_size:
+            raise IncoderError(
+                "the xglm shape needs num_kv_heads = num_heads and num_heads * head_dim = hidden_size, got "
+                f"{self.num_kv_heads} and {self.num_heads}, {width} and {self.hidden_size}"
+            )
+        if self.hidden_size % 2 or self.hidden_size < 4:
+            raise IncoderError(
+                f"hidden_size must be even and at least 4 for sinusoidal positions, got {self.hidden_size}"
+            )
 
     @property
     def num_parameters(self) -> int:
@@ -149,9 +192,17 @@ class Transformer(nn.Module):
         `positions_BT` count from 0 and follow the cache's length by default. `attention_mask` is bool,
         broadcastable to [B, 1, T, S], True where a query may attend to a key, and already causal; without one
         every query attends to all keys up to its own.
+
+        Raises:
+            IncoderError: more tokens than the model has positions.
         """
         num_past = cache.length if cache else 0
         num_queries = token_ids_BT.shape[1]
+        if positions_BT is None and num_past + num_queries > self.config.max_positions:
+            raise IncoderError(
+                f"{num_past + num_queries} tokens are more than the {self.config.max_positions} positions "
+                "of this model; shorten the text"
+            )
         if cache is not None:
             cache.reserve(num_past + num_queries)
             if attention_mask is None and num_past and num_queries > 1:
@@ -162,7 +213,8 @@ class Transformer(nn.Module):
         hidden_BTD = self.embedding(token_ids_BT)
         rotation = None
         if self.config.shape == "xglm":
-            hidden_BTD = hidden_BTD * math.sqrt(self.config.hidden_size) + self.position_table[rows]
+            scale = math.sqrt(self.config.hidden_size)
+            hidden_BTD = hidden_BTD * scale + self.position_table[rows].to(hidden_BTD.dtype)
         else:
             rotation = self.position_table[:, rows].to(_compute_dtype(hidden_BTD)).unsqueeze(-2)
         if attention_mask is not None:
