@@ -1,4 +1,8 @@
 import json
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,19 @@ from safetensors.torch import load_file, save_file
 from incoder.errors import IncoderError
 from incoder.model.checkpoint import load_checkpoint, save_checkpoint
 from incoder.model.transformer import Transformer
+
+
+@contextmanager
+def little_room() -> Iterator[None]:
+    """No file may grow beyond 20 kB, which is to a writer what a full disk is."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.fixture
@@ -36,6 +53,35 @@ def test_weights_keep_their_stored_precision_unless_another_is_asked_for(
     assert load_checkpoint(tmp_path, dtype=torch.float32).output_weight.dtype == torch.float32
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_of_half_precision_reads_in_half_precision(
+    folder: Path, model: Transformer, token_ids_BT: torch.Tensor, dtype: torch.dtype
+) -> None:
+    hidden_BTD = load_checkpoint(folder, dtype=dtype)(token_ids_BT)
+    assert hidden_BTD.dtype == dtype
+    error = (hidden_BTD.float() - model(token_ids_BT)).norm() / model(token_ids_BT).norm()
+    assert error < 0.1
+
+
+def test_what_was_loaded_can_be_trained_on(folder: Path, token_ids_BT: torch.Tensor) -> None:
+    loaded = load_checkpoint(folder)
+    torch.autograd.backward(loaded(token_ids_BT).square().mean())
+    assert all(parameter.grad is not None for parameter in loaded.parameters())
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_the_old_weights(folder: Path, model: Transformer) -> None:
+    before = (folder / "model.safetensors").read_bytes()
+    with little_room(), pytest.raises(IncoderError, match=r"cannot write .*model\.safetensors"):
+        save_checkpoint(model, folder, dtype=torch.float32)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+    }
+
+
 def test_a_tied_head_is_stored_once_and_may_be_stored_twice(
     folder: Path, model: Transformer, token_ids_BT: torch.Tensor
 ) -> None:
@@ -55,8 +101,12 @@ def test_a_stored_table_of_positions_is_ignored(
     assert torch.equal(load_checkpoint(folder)(token_ids_BT), model(token_ids_BT))
 
 
-def test_pickled_weights_load_too(folder: Path, model: Transformer, token_ids_BT: torch.Tensor) -> None:
-    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_pickled_weights_load_too(
+    folder: Path, model: Transformer, token_ids_BT: torch.Tensor, is_zip: bool
+) -> None:
+    weights = load_file(folder / "model.safetensors")
+    torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=is_zip)
     (folder / "model.safetensors").unlink()
     assert torch.equal(load_checkpoint(folder)(token_ids_BT), model(token_ids_BT))
 
@@ -65,6 +115,19 @@ def test_a_pickle_that_would_run_code_is_refused(folder: Path) -> None:
     torch.save({"model.embed_tokens.weight": Path("/")}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(IncoderError, match="cannot be read"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [([1], "must hold weights by name, got list"), (None, "ends too early")]
+)
+def test_a_pickle_that_holds_no_weights_is_refused(folder: Path, content: object, message: str) -> None:
+    (folder / "model.safetensors").unlink()
+    if content is None:
+        (folder / "pytorch_model.bin").touch()
+    else:
+        torch.save(content, folder / "pytorch_model.bin")
+    with pytest.raises(IncoderError, match=message):
         load_checkpoint(folder)
 
 
@@ -86,7 +149,15 @@ def test_a_weight_that_no_part_takes_is_named(folder: Path) -> None:
 
 def test_a_weight_of_another_shape_is_named(folder: Path) -> None:
     change_config(folder, vocab_size=99)
-    with pytest.raises(IncoderError, match=r"embedding\.weight has the shape \(101, 48\)"):
+    with pytest.raises(IncoderError, match=r"model\.embed_tokens\.weight has the shape \(101, 48\)"):
+        load_checkpoint(folder)
+
+
+def test_a_part_of_a_fused_weight_of_another_shape_is_named(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.0.self_attn.k_proj.weight"] = torch.zeros(12, 47)
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(IncoderError, match=r"0\.self_attn\.k_proj\.weight has the shape \(12, 47\)"):
         load_checkpoint(folder)
 
 

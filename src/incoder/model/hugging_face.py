@@ -1,0 +1,186 @@
+"""What Hugging Face's families call things: the settings in `config.json`, and the weights.
+
+Pure functions between those names and ours. Knows which weights are one matrix in memory here, and reads no
+files.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from incoder.errors import IncoderError
+from incoder.model.transformer import TransformerConfig
+
+
+def to_hugging_face(config: TransformerConfig, dtype: torch.dtype) -> dict[str, Any]:
+    """The `config.json` of a model."""
+    common = {
+        "vocab_size": config.vocab_size,
+        "bos_token_id": config.bos_id,
+        "eos_token_id": config.eos_id,
+        "pad_token_id": config.pad_id,
+        "tie_word_embeddings": config.tie_embeddings,
+        "torch_dtype": str(dtype).removeprefix("torch."),
+    }
+    if config.shape == "xglm":
+        return {
+            "architectures": ["XGLMForCausalLM"],
+            "model_type": "xglm",
+            "activation_function": "gelu",
+            "attention_heads": config.num_heads,
+            "d_model": config.hidden_size,
+            "ffn_dim": config.inner_size,
+            "max_position_embeddings": config.max_positions,
+            "num_layers": config.num_layers,
+            "scale_embedding": True,
+            **common,
+        }
+    family = "Qwen2" if config.qkv_bias else "Llama"
+    return {
+        "architectures": [f"{family}ForCausalLM"],
+        "model_type": family.lower(),
+        "hidden_act": "silu",
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.inner_size,
+        "max_position_embeddings": config.max_positions,
+        "num_attention_heads": config.num_heads,
+        "num_hidden_layers": config.num_layers,
+        "num_key_value_heads": config.num_kv_heads,
+        "head_dim": config.head_dim,
+        "rms_norm_eps": config.norm_eps,
+        "rope_theta": config.rope_theta,
+        **common,
+    }
+
+
+def from_hugging_face(values: object, origin: Path) -> TransformerConfig:
+    """The configuration that the content of a `config.json` describes.
+
+    Raises:
+        IncoderError: an architecture or a setting that this network does not compute.
+    """
+    if not isinstance(values, dict):
+        raise IncoderError(f"{origin} must hold one JSON object, got {type(values).__name__}")
+    kind = values.get("model_type")
+    if kind not in ("xglm", "llama", "qwen2"):
+        raise IncoderError(f"{origin}: model_type {kind!r} is not known; known are xglm, llama and qwen2")
+    try:
+        return _from_xglm(values) if kind == "xglm" else _from_llama(values)
+    except IncoderError as error:
+        raise IncoderError(f"{origin}: {error}") from error
+    except KeyError as error:
+        raise IncoderError(f"{origin} has no {error}, which a {kind} model needs") from error
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise IncoderError(f"{origin} holds a value of the wrong kind: {error}") from error
+
+
+def _from_xglm(values: dict[str, Any]) -> TransformerConfig:
+    _refuse_others(values, "activation_function", "gelu")
+    _refuse_others(values, "scale_embedding", True)
+    return TransformerConfig(
+        shape="xglm",
+        vocab_size=values["vocab_size"],
+        hidden_size=values["d_model"],
+        num_layers=values["num_layers"],
+        num_heads=values["attention_heads"],
+        num_kv_heads=values["attention_heads"],
+        head_dim=values["d_model"] // values["attention_heads"],
+        inner_size=values["ffn_dim"],
+        max_positions=values["max_position_embeddings"],
+        tie_embeddings=values.get("tie_word_embeddings", True),
+        **_token_ids(values),
+    )
+
+
+def _from_llama(values: dict[str, Any]) -> TransformerConfig:
+    _refuse_others(values, "hidden_act", "silu")
+    _refuse_others(values, "attention_bias", False)  # Llama's has one on the output as well, unlike Qwen2's
+    _refuse_others(values, "mlp_bias", False)
+    _refuse_others(values, "use_sliding_window", False)
+    # transformers 5 writes `rope_parameters`, before that `rope_theta` stood alone.
+    rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
+    _refuse_others({"rope type": rope.get("rope_type", rope.get("type"))}, "rope type", "default")
+    num_heads = values["num_attention_heads"]
+    return TransformerConfig(
+        shape="llama",
+        vocab_size=values["vocab_size"],
+        hidden_size=values["hidden_size"],
+        num_layers=values["num_hidden_layers"],
+        num_heads=num_heads,
+        num_kv_heads=values.get("num_key_value_heads") or num_heads,
+        head_dim=values.get("head_dim") or values["hidden_size"] // num_heads,
+        inner_size=values["intermediate_size"],
+        max_positions=values["max_position_embeddings"],
+        rope_theta=float(rope.get("rope_theta") or values.get("rope_theta", 10_000.0)),
+        norm_eps=float(values.get("rms_norm_eps", 1e-6)),
+        qkv_bias=values["model_type"] == "qwen2",
+        tie_embeddings=values.get("tie_word_embeddings", False),
+        **_token_ids(values),
+    )
+
+
+def _refuse_others(values: Mapping[str, Any], name: str, supported: object) -> None:
+    """Refuse a setting that the network does not compute; one that is absent or null is as it should be."""
+    value = values.get(name)
+    if value is not None and value != supported:
+        raise IncoderError(f"{name} is {value!r}; only {supported!r} is supported")
+
+
+def _token_ids(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "bos_id": _first(values.get("bos_token_id"), 2),
+        "eos_id": _first(values.get("eos_token_id"), 2),
+        "pad_id": _first(values.get("pad_token_id"), 1),
+    }
+
+
+def _first(value: Any, default: int) -> int:
+    """A token id; families with several end tokens list them."""
+    if isinstance(value, list):
+        return int(value[0])
+    return default if value is None else int(value)
+
+
+# One line each: the name in memory, and on disk the names of its parts, in their order along the first axis.
+_XGLM_BLOCK = {
+    "attention_norm": ("self_attn_layer_norm",),
+    "attention.qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "attention.out": ("self_attn.out_proj",),
+    "feed_forward_norm": ("final_layer_norm",),
+    "feed_forward.up": ("fc1",),
+    "feed_forward.down": ("fc2",),
+}
+_LLAMA_BLOCK = {
+    "attention_norm": ("input_layernorm",),
+    "attention.qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "attention.out": ("self_attn.o_proj",),
+    "feed_forward_norm": ("post_attention_layernorm",),
+    "feed_forward.gate_up": ("mlp.gate_proj", "mlp.up_proj"),
+    "feed_forward.down": ("mlp.down_proj",),
+}
+
+
+def disk_names(name: str, config: TransformerConfig) -> tuple[str, ...]:
+    """The names on disk of the parts of a weight in memory."""
+    module, _, kind = name.rpartition(".")
+    if module == "embedding":
+        return (f"model.embed_tokens.{kind}",)
+    if module == "lm_head":
+        return (f"lm_head.{kind}",)
+    if module == "final_norm":
+        return (f"model.{'layer_norm' if config.shape == 'xglm' else 'norm'}.{kind}",)
+    _, layer, inner = module.split(".", 2)
+    parts = (_XGLM_BLOCK if config.shape == "xglm" else _LLAMA_BLOCK)[inner]
+    return tuple(f"model.layers.{layer}.{part}.{kind}" for part in parts)
+
+
+def split_weights(weights: Mapping[str, Tensor], config: TransformerConfig) -> Iterator[tuple[str, Tensor]]:
+    """Weights by their names on disk, as views of those in memory."""
+    sizes = [config.num_heads * config.head_dim, *2 * [config.num_kv_heads * config.head_dim]]
+    for name, tensor in weights.items():
+        names = disk_names(name, config)
+        parts = torch.split(tensor, sizes) if len(names) == 3 else tensor.chunk(len(names))
+        yield from zip(names, parts, strict=True)
