@@ -40,8 +40,8 @@ setup: .venv/.core  ## make .venv and install InCoder into it
 
 demo: .venv/.core  ## fill the holes of examples/demo.py with the embedded model
 	@echo "--- examples/demo.py, before"; cat examples/demo.py
-	@echo "--- after: incoder fill examples/demo.py --max-new-tokens 16"; \
-	  $(BIN)/incoder fill examples/demo.py --max-new-tokens 16
+	@printf '%s\n' "--- after: incoder fill examples/demo.py --stop '\n'"
+	@$(BIN)/incoder fill examples/demo.py --stop '\n'
 
 test: .venv/.dev  ## run the tests
 	@$(BIN)/python -m pytest
