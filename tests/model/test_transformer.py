@@ -1,3 +1,4 @@
+from copy import deepcopy
 from functools import partial
 
 import pytest
@@ -92,6 +93,17 @@ def test_no_position_sees_what_comes_after_it(model: Transformer, token_ids_BT: 
     changed = token_ids_BT.clone()
     changed[:, 12:] = 5
     assert_close(model(changed)[:, :12], model(token_ids_BT)[:, :12])
+
+
+def test_a_row_of_padding_alone_gives_no_nan(model: Transformer, token_ids_BT: torch.Tensor) -> None:
+    mask = torch.ones(20, 20, dtype=torch.bool).tril().repeat(3, 1, 1, 1)
+    mask[1] = False
+    for precision in (torch.float32, torch.bfloat16):
+        network = deepcopy(model).to(precision)
+        hidden_BTD = network(token_ids_BT, attention_mask=mask)
+        torch.autograd.backward(hidden_BTD[[0, 2]].square().mean())
+        assert hidden_BTD.isfinite().all()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
 def test_every_weight_is_trained(model: Transformer, token_ids_BT: torch.Tensor) -> None:

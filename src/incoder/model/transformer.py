@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from incoder.errors import IncoderError
+from incoder.model.attention import Attend, choose_attention
 
 Shape = Literal["xglm", "llama"]
 
@@ -205,22 +206,20 @@ class Transformer(nn.Module):
             )
         if cache is not None:
             cache.reserve(num_past + num_queries)
-            if attention_mask is None and num_past and num_queries > 1:
-                attention_mask = torch.ones(
-                    num_queries, num_past + num_queries, dtype=torch.bool, device=token_ids_BT.device
-                ).tril(num_past)
         rows = slice(num_past, num_past + num_queries) if positions_BT is None else positions_BT
         hidden_BTD = self.embedding(token_ids_BT)
+        dtype = _compute_dtype(hidden_BTD)
         rotation = None
         if self.config.shape == "xglm":
             scale = math.sqrt(self.config.hidden_size)
             hidden_BTD = hidden_BTD * scale + self.position_table[rows].to(hidden_BTD.dtype)
         else:
-            rotation = self.position_table[:, rows].to(_compute_dtype(hidden_BTD)).unsqueeze(-2)
-        if attention_mask is not None:
-            attention_mask = _additive(attention_mask, _compute_dtype(hidden_BTD))
+            rotation = self.position_table[:, rows].to(dtype).unsqueeze(-2)
+        attend = choose_attention(
+            token_ids_BT, attention_mask, num_past=num_past, is_cached=cache is not None, dtype=dtype
+        )
         for layer, block in enumerate(self.blocks):
-            hidden_BTD = block(hidden_BTD, rotation, attention_mask, cache, layer)
+            hidden_BTD = block(hidden_BTD, rotation, attend, cache, layer)
         if cache is not None:
             cache.length += num_queries
         out_BTD: Tensor = self.final_norm(hidden_BTD)
@@ -267,12 +266,12 @@ class Block(nn.Module):
         self,
         hidden_BTD: Tensor,
         rotation: Tensor | None,
-        mask: Tensor | None,
+        attend: Attend,
         cache: KVCache | None,
         layer: int,
     ) -> Tensor:
         hidden_BTD = hidden_BTD + self.attention(
-            self.attention_norm(hidden_BTD), rotation, mask, cache, layer
+            self.attention_norm(hidden_BTD), rotation, attend, cache, layer
         )
         out: Tensor = hidden_BTD + self.feed_forward(self.feed_forward_norm(hidden_BTD))
         return out
@@ -296,7 +295,7 @@ class Attention(nn.Module):
         self,
         hidden_BTD: Tensor,
         rotation: Tensor | None,
-        mask: Tensor | None,
+        attend: Attend,
         cache: KVCache | None,
         layer: int,
     ) -> Tensor:
@@ -310,14 +309,7 @@ class Attention(nn.Module):
         q_BHTd, k_BKTd, v_BKTd = q_BTHd.transpose(1, 2), k_BTKd.transpose(1, 2), v_BTKd.transpose(1, 2)
         if cache is not None:
             k_BKTd, v_BKTd = cache.append(layer, k_BKTd, v_BKTd)
-        mixed_BHTd = F.scaled_dot_product_attention(
-            q_BHTd,
-            k_BKTd,
-            v_BKTd,
-            attn_mask=mask,
-            is_causal=mask is None and q_BHTd.shape[2] > 1,
-            enable_gqa=num_heads != num_kv_heads,
-        )
+        mixed_BHTd = attend(q_BHTd, k_BKTd, v_BKTd)
         out: Tensor = self.out(mixed_BHTd.transpose(1, 2).flatten(2))
         return out
 
@@ -388,12 +380,6 @@ def _rotate(qk_BTHd: Tensor, rotation: Tensor) -> Tensor:
     cosines, sines = rotation
     first, second = qk_BTHd.chunk(2, dim=-1)
     return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
-
-
-def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
-        ~mask, torch.finfo(dtype).min
-    )
 
 
 def _compute_dtype(hidden: Tensor) -> torch.dtype:
