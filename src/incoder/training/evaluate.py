@@ -13,6 +13,7 @@ from incoder.model.transformer import Transformer
 from incoder.objective.loss import chunked_cross_entropy
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import IGNORED, PackedRows
+from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.data import BatchStream, to_device
 
@@ -102,9 +103,7 @@ def kinds_of_targets(rows: PackedRows, tokenizer: Tokenizer) -> dict[str, NDArra
     num_before = np.cumsum(is_first_sentinel, axis=1)
     num_before_segment = np.where(rows.positions == 0, num_before - is_first_sentinel, 0)
     in_fills = num_before - np.maximum.accumulate(num_before_segment, axis=1) == 2
-    is_sentinel = (rows.token_ids >= tokenizer.sentinel_ids.start) & (
-        rows.token_ids < tokenizer.sentinel_ids.stop
-    )
+    is_sentinel = CausalMaskingFormat(tokenizer).ignored_in_loss(rows.token_ids)
     return {
         "kept": ~in_fills,
         "fill": in_fills,
