@@ -1,7 +1,7 @@
 """The held-out measurements during training: left to right on whole documents, and on masked ones."""
 
 import math
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,8 +76,8 @@ def held_out_fills(
     """
     device = model.output_weight.device
     stream = BatchStream(shard, tokenizer, masking, seed=0, documents_per_group=_DOCUMENTS_PER_GROUP)
-    nats: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
+    nats: dict[str, float] = defaultdict(float)
+    counts: dict[str, int] = defaultdict(int)
     was_training = model.training
     model.eval()
     with torch.no_grad(), torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
