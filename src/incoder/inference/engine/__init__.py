@@ -1,0 +1,1 @@
+"""Many sequences read side by side, over one cache of keys and values in blocks."""
