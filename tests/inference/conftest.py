@@ -33,8 +33,14 @@ class ReadingAgain:
     def forget(self, row: int, num_tokens: int) -> None:
         del self.rows[row][-num_tokens:]
 
-    def repeat(self, num_rows: int) -> None:
-        self.rows = [list(self.rows[0]) for _ in range(num_rows)]
+    def read_each(self, token_ids: Sequence[int]) -> Tensor:
+        return torch.cat([self.read([[token_id]]) for token_id in token_ids])
+
+    def select(self, rows: Sequence[int]) -> None:
+        self.rows = [list(self.rows[row]) for row in rows]
+
+    def close(self) -> None:
+        """What was read stays, for tests to look at."""
 
 
 class FakeModel:

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from incoder.inference.token_step import TokenStep, lay_out_for_steps
 from incoder.model.quantization import quantize
@@ -39,6 +41,28 @@ def random_model(config: TransformerConfig) -> Transformer:
     return model
 
 
+def step(
+    model: Transformer,
+    token_ids_B: Tensor,
+    cache: KVCache,
+    positions: Tensor | None = None,
+    mask_BS: Tensor | None = None,
+) -> Tensor:
+    """One token in every row of an ordinary cache."""
+
+    def attend(layer: int, q_BHd: Tensor, k_BKd: Tensor, v_BKd: Tensor) -> Tensor:
+        keys, values = cache.append(layer, k_BKd[:, :, None], v_BKd[:, :, None])
+        mask = None if mask_BS is None else mask_BS[:, None, None]
+        return F.scaled_dot_product_attention(
+            q_BHd[:, :, None], keys, values, attn_mask=mask, enable_gqa=q_BHd.shape[1] != k_BKd.shape[1]
+        )[:, :, 0]
+
+    cache.reserve(cache.length + 1)
+    logits_BV = TokenStep(model)(token_ids_B, cache.length if positions is None else positions, attend)
+    cache.length += 1
+    return logits_BV
+
+
 def read_cache(model: Transformer, num_rows: int, num_tokens: int) -> KVCache:
     cache = KVCache(model.config, num_rows, 4, model.dtype)
     stream = torch.Generator().manual_seed(1)
@@ -51,7 +75,7 @@ def test_a_step_of_a_small_quantized_model_is_a_forward_pass() -> None:
     quantize(model)
     with torch.inference_mode():
         cache, other = (KVCache(LLAMA, 1, 4, torch.float32) for _ in range(2))
-        logits_BV = TokenStep(model)(torch.tensor([3]), cache)
+        logits_BV = step(model, torch.tensor([3]), cache)
         expected_BV = model.logits(model(torch.tensor([[3]]), cache=other)[:, 0])
     torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-4, atol=1e-4)
 
@@ -66,7 +90,7 @@ def test_a_step_is_a_forward_pass(name: str, is_turned: bool) -> None:
     with torch.inference_mode():
         cache, other = read_cache(model, 3, 7), read_cache(model, 3, 7)
         for _ in range(3):
-            logits_BV = TokenStep(model)(token_ids_B, cache)
+            logits_BV = step(model, token_ids_B, cache)
             expected_BV = model.logits(model(token_ids_B[:, None], cache=other)[:, 0])
             torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-4, atol=1e-4)
     assert cache.length == other.length == 10
@@ -81,7 +105,7 @@ def test_rows_may_have_positions_and_masks_of_their_own(name: str) -> None:
     mask_BS[1, 2:5] = False
     with torch.inference_mode():
         cache, other = read_cache(model, 2, 7), read_cache(model, 2, 7)
-        logits_BV = TokenStep(model)(token_ids_B, cache, positions_B, mask_BS)
+        logits_BV = step(model, token_ids_B, cache, positions_B, mask_BS)
         hidden_BTD = model(
             token_ids_B[:, None],
             positions_BT=positions_B[:, None],
@@ -106,7 +130,7 @@ def test_a_step_with_row_products_is_a_forward_pass(shape: Shape, is_quantized: 
     token_ids_B = torch.arange(num_rows)
     with torch.inference_mode():
         cache, other = read_cache(model, num_rows, 7), read_cache(model, num_rows, 7)
-        logits_BV = TokenStep(model)(token_ids_B, cache)
+        logits_BV = step(model, token_ids_B, cache)
         expected_BV = model.logits(model(token_ids_B[:, None], cache=other)[:, 0])
     torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-3, atol=1e-3)
 
@@ -116,7 +140,7 @@ def test_a_step_in_bfloat16_is_near() -> None:
     token_ids_B = torch.tensor([3])
     with torch.inference_mode():
         cache, other = read_cache(model, 1, 7), read_cache(model, 1, 7)
-        logits_BV = TokenStep(model)(token_ids_B, cache)
+        logits_BV = step(model, token_ids_B, cache)
         expected_BV = model.logits(model(token_ids_B[:, None], cache=other)[:, 0])
     torch.testing.assert_close(logits_BV, expected_BV, rtol=0.1, atol=0.5)
 

@@ -1,8 +1,9 @@
-"""A Transformer as generation sees one: what a row has read stays in its key/value cache.
+"""A Transformer as generation sees one: what any sequence has read stays in one cache of blocks.
 
-Rows of a batch may read different numbers of tokens, while all rows of the cache have the same number of
-slots. Where a row has nothing to read its slots are gaps: masked out, and not counted in its positions. As
-long as there is none, which is always so with one row, there is no mask, and that is faster.
+This is the engine (engine/) behind the interface that generation already had, rather than beside it: holes,
+candidates, windows and keystrokes are all sequences that begin alike, so each finds what the others left
+behind, and nothing above knows. A sequence alone lies in one run of blocks and is read as a view, as fast
+as a cache of its own would be.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from incoder.inference.token_step import TokenStep, lay_out_for_steps
-from incoder.model.transformer import KVCache, Transformer
+from incoder.inference.engine.reading import Reading, step
+from incoder.inference.engine.runner import Runner
+from incoder.inference.token_step import lay_out_for_steps
+from incoder.model.transformer import Transformer
 
 _CHUNK = 512  # positions whose logits are held at once when scoring: 100 MB in float32 with 50,000 tokens
 
@@ -19,89 +22,76 @@ _CHUNK = 512  # positions whose logits are held at once when scoring: 100 MB in 
 class CachedSequences:
     """`Sequences` that read nothing twice; starts with one empty row."""
 
-    def __init__(self, model: Transformer, step: TokenStep, num_slots: int) -> None:
-        self._model = model
-        self._step = step
-        self._device = model.device
-        self._cache = KVCache(model.config, 1, num_slots, model.dtype, model.device)
-        self._lengths = [0]
-        self._filled_BS: Tensor | None = None  # which slots hold a token; None while all do
+    def __init__(self, runner: Runner, num_slots: int) -> None:
+        self.runner = runner
+        self._rows = [runner.open(num_slots)]
 
     @property
     def lengths(self) -> list[int]:
-        return self._lengths
+        return [len(row) for row in self._rows]
+
+    def start(self, rows: Sequence[Sequence[int]], *, each: bool = False) -> list[Reading | None]:
+        """What there is to read in each row; the caller sees to it that it is read."""
+        assert any(rows)
+        return [
+            Reading(sequence, row, each=each) if row else None
+            for sequence, row in zip(self._rows, rows, strict=True)
+        ]
 
     def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        num_new = max(map(len, rows))
-        num_gaps = [num_new - len(row) for row in rows]
-        assert num_new > 0
-        token_ids_BT = self._tensor(
-            [[*[0] * gaps, *row] for gaps, row in zip(num_gaps, rows, strict=True)]
-        )  # aligned at the end, where each row's logits are wanted
-        positions_BT = mask_BTS = None
-        if self._filled_BS is not None or any(num_gaps):
-            positions_BT, mask_BTS = self._around_gaps(num_new, num_gaps)
-        if num_new == 1:
-            positions_B = None if positions_BT is None else positions_BT[:, 0]
-            mask_BS = None if mask_BTS is None else mask_BTS[:, 0]
-            logits_BV = self._step(token_ids_BT[:, 0], self._cache, positions_B, mask_BS)
-        else:
-            mask_B1TS = None if mask_BTS is None else mask_BTS[:, None]
-            hidden_BTD = self._model(
-                token_ids_BT, positions_BT=positions_BT, attention_mask=mask_B1TS, cache=self._cache
-            )
-            logits_BV = self._model.logits(hidden_BTD[:, -1])
-        self._lengths = [length + len(row) for length, row in zip(self._lengths, rows, strict=True)]
-        return logits_BV.float()
+        return self._read(self.start(rows))
+
+    def read_each(self, token_ids: Sequence[int]) -> Tensor:
+        assert len(self._rows) == 1
+        return self._read(self.start([token_ids], each=True))
 
     def forget(self, row: int, num_tokens: int) -> None:
-        self._lengths[row] -= num_tokens
-        if self._filled_BS is None and len(self._lengths) == 1:
-            self._cache.truncate(self._lengths[row])
-            return
-        filled_BS = self._all_filled() if self._filled_BS is None else self._filled_BS
-        slots = filled_BS[row].nonzero()[:, 0]
-        filled_BS[row, slots[len(slots) - num_tokens :]] = False
-        self._filled_BS = filled_BS
+        sequence = self._rows[row]
+        sequence.truncate(len(sequence) - num_tokens)
 
-    def repeat(self, num_rows: int) -> None:
-        assert len(self._lengths) == 1
-        assert self._filled_BS is None
-        self._cache.repeat(num_rows)
-        self._lengths = self._lengths * num_rows
+    def select(self, rows: Sequence[int]) -> None:
+        old, self._rows = self._rows, []
+        used = set()
+        for row in rows:
+            self._rows.append(old[row].fork() if row in used else old[row])
+            used.add(row)
+        self.runner.close([sequence for row, sequence in enumerate(old) if row not in used])
 
-    def _around_gaps(self, num_new: int, num_gaps: list[int]) -> tuple[Tensor, Tensor]:
-        """The positions of new tokens that are aligned at the end, and what they may attend to."""
-        steps_T = torch.arange(num_new, device=self._device)
-        after_gaps_BT = steps_T - self._tensor(num_gaps)[:, None]
-        positions_BT = (self._tensor(self._lengths)[:, None] + after_gaps_BT).clamp(min=0)
-        filled_BS = self._all_filled() if self._filled_BS is None else self._filled_BS
-        self._filled_BS = torch.cat((filled_BS, after_gaps_BT >= 0), dim=1)
-        slots_S = torch.arange(self._filled_BS.shape[1], device=self._device)
-        causal_TS = slots_S <= (self._cache.length + steps_T)[:, None]
-        return positions_BT, self._filled_BS[:, None] & causal_TS
+    def close(self) -> None:
+        self.runner.close(self._rows)
+        self._rows = []
 
-    def _all_filled(self) -> Tensor:
-        return torch.ones(len(self._lengths), self._cache.length, dtype=torch.bool, device=self._device)
+    def _read(self, readings: Sequence[Reading | None]) -> Tensor:
+        active = [reading for reading in readings if reading is not None]
+        while any(reading.num_left for reading in active):
+            step(self.runner, active)
+        return logits_of(readings)
 
-    def _tensor(self, values: list[int] | list[list[int]]) -> Tensor:
-        return torch.tensor(values, device=self._device)
+
+def logits_of(readings: Sequence[Reading | None]) -> Tensor:
+    """What was read, one row after the other; those without a reading have logits that mean nothing."""
+    logits = [None if reading is None else reading.logits() for reading in readings]
+    nothing = torch.zeros_like(next(row for row in logits if row is not None))
+    return torch.cat([nothing if row is None else row for row in logits])
 
 
 class TransformerModel:
-    """A Transformer as a `LanguageModel`, which takes it over: its weights can no longer be trained."""
+    """A Transformer as a `LanguageModel`, which takes it over: its weights can no longer be trained.
 
-    def __init__(self, transformer: Transformer) -> None:
+    It keeps the cache of `num_blocks` blocks, by default of 1 GiB or one context, whichever is more.
+    """
+
+    def __init__(self, transformer: Transformer, num_blocks: int | None = None) -> None:
         lay_out_for_steps(transformer)
         self.transformer = transformer
-        self._step = TokenStep(transformer)
+        self.runner = Runner(transformer, num_blocks)
 
     @property
     def max_positions(self) -> int:
         return self.transformer.config.max_positions
 
     def open(self, num_slots: int) -> CachedSequences:
-        return CachedSequences(self.transformer, self._step, num_slots)
+        return CachedSequences(self.runner, num_slots)
 
     def logprobs(self, token_ids: Sequence[int]) -> Tensor:
         device = self.transformer.device

@@ -5,7 +5,7 @@ of what stands before or after in the prompt.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from incoder.inference.healing import TokenTable
-from incoder.inference.sampling import SamplingParams, choose
+from incoder.inference.lookup import Guesser
+from incoder.inference.programs import Program, Read, run
+from incoder.inference.sampling import SamplingParams, adjusted, choose
 from incoder.inference.sequences import Sequences
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
-FinishReason = Literal["end", "stop", "length"]
+FinishReason = Literal["end", "stop", "length", "time"]
+OnBytes = Callable[[int, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,12 @@ class Decoded:
 
     `spelling` are the bytes of the fill, without its forced start. `logprobs` has every token that was chosen
     (the forced start's, the end-of-mask, those of the stop string too), under the model's own distribution:
-    temperature 1, nothing left out. `unread` are the tokens of the fill that the model has not read yet.
+    temperature 1, nothing left out; `token_ids` are those tokens. `unread` are the tokens of the fill that
+    the model has not read yet.
     """
 
     spelling: bytes
+    token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish_reason: FinishReason
     unread: tuple[int, ...]
@@ -70,32 +75,133 @@ def decode(
     vocabulary: Vocabulary,
     max_positions: int,
 ) -> list[Decoded]:
+    """Generate alone; see `decoding`."""
+    return run(
+        decoding(
+            sequences,
+            logits_BV,
+            forced=forced,
+            params=params,
+            streams=streams,
+            vocabulary=vocabulary,
+            max_positions=max_positions,
+        )
+    )
+
+
+def decoding(
+    sequences: Sequences,
+    logits_BV: Tensor,
+    *,
+    forced: bytes,
+    params: SamplingParams,
+    streams: Sequence[torch.Generator],
+    vocabulary: Vocabulary,
+    max_positions: int,
+    contexts: Sequence[Sequence[int]] | None = None,
+    is_time_up: Callable[[], bool] = lambda: False,
+    on_bytes: OnBytes | None = None,
+) -> Program[list[Decoded]]:
     """Generate in every row until the end-of-mask, a stop string, `max_new_tokens`, or a full context.
 
     `logits_BV` are those of what the rows have read; each row has a random stream of its own. The fill begins
-    after the bytes `forced`, which the first tokens must spell and which do not count as new.
+    after the bytes `forced`, which the first tokens must spell and which do not count as new. `contexts` are
+    the tokens that each row has read, for penalties and guesses. `on_bytes(row, data)` gets the bytes of the
+    fill as they come, once no stop string can take them back.
+
+    A row alone reads guesses along with its last token. Every token is chosen from the logits after those
+    before it, with the same random number, whether it was guessed or not; so guesses change no result.
     """
-    rows = [_Row(forced, params, max_positions - length, vocabulary) for length in sequences.lengths]
+    contexts = contexts or [()] * len(sequences.lengths)
+    rows = [
+        _Row(forced, params, max_positions - length, vocabulary, context)
+        for length, context in zip(sequences.lengths, contexts, strict=True)
+    ]
+    guesser = None
+    if params.speculate and len(rows) == 1 and contexts[0]:
+        guesser = Guesser(contexts[0], vocabulary.layout.never_generated_ids | vocabulary.end_ids)
+    guess: list[int] = []
     while live := [index for index, row in enumerate(rows) if row.finish_reason is None]:
-        logits_BV = logits_BV[live] if len(live) < len(rows) else logits_BV
-        permitted_BV = vocabulary.permitted(logits_BV, [rows[index].forced_left for index in live])
-        token_ids = choose(permitted_BV, params, [streams[index] for index in live])
-        chosen_B = torch.tensor(token_ids, device=logits_BV.device)
-        logprobs_B = logits_BV.gather(1, chosen_B[:, None])[:, 0] - logits_BV.logsumexp(dim=1)
-        for index, token_id, logprob in zip(live, token_ids, logprobs_B.tolist(), strict=True):
-            rows[index].take(token_id, logprob)
-        if any(row.finish_reason is None for row in rows):
-            logits_BV = sequences.read([row.next_to_read for row in rows])
+        if is_time_up():
+            for index in live:
+                rows[index].finish_reason = "time"
+            break
+        if guesser is None:
+            logits_BV = logits_BV[live] if len(live) < len(rows) else logits_BV
+            _choose(rows, live, logits_BV, params, streams, vocabulary)
+        else:
+            num_right = _choose_along(guess, rows, logits_BV, params, streams, vocabulary, guesser)
+            if num_right < len(guess):
+                sequences.forget(0, len(guess) - num_right)
+        if on_bytes is not None:
+            for index in live:
+                on_bytes(index, rows[index].newly_settled())
+        if all(row.finish_reason is not None for row in rows):
+            break
+        if guesser is not None:
+            guess = guesser.guess(rows[0].max_num_guesses)
+        if guess:
+            logits_BV = yield Read(sequences, [[*rows[0].next_to_read, *guess]], each=True)
+        else:
+            logits_BV = yield Read(sequences, [row.next_to_read for row in rows])
     for index, row in enumerate(rows):
         if row.num_read_in_vain:
             sequences.forget(index, row.num_read_in_vain)
     return [row.decoded() for row in rows]
 
 
+def _choose(
+    rows: Sequence["_Row"],
+    live: Sequence[int],
+    logits_BV: Tensor,
+    params: SamplingParams,
+    streams: Sequence[torch.Generator],
+    vocabulary: Vocabulary,
+) -> None:
+    """The next token of each row that is live."""
+    adjusted_BV = adjusted(logits_BV, params, [rows[index].seen for index in live])
+    permitted_BV = vocabulary.permitted(adjusted_BV, [rows[index].forced_left for index in live])
+    token_ids = choose(permitted_BV, params, [streams[index] for index in live])
+    chosen_B = torch.tensor(token_ids, device=logits_BV.device)
+    logprobs_B = logits_BV.gather(1, chosen_B[:, None])[:, 0] - logits_BV.logsumexp(dim=1)
+    for index, token_id, logprob in zip(live, token_ids, logprobs_B.tolist(), strict=True):
+        rows[index].take(token_id, logprob)
+
+
+def _choose_along(
+    guess: Sequence[int],
+    rows: Sequence["_Row"],
+    logits_TV: Tensor,
+    params: SamplingParams,
+    streams: Sequence[torch.Generator],
+    vocabulary: Vocabulary,
+    guesser: Guesser,
+) -> int:
+    """The next tokens of the only row, as long as they are those of the guess; how many were."""
+    (row,) = rows
+    num_right = 0
+    for place in range(len(guess) + 1):
+        _choose(rows, [0], logits_TV[place : place + 1], params, streams, vocabulary)
+        guesser.add(row.last_token_id)
+        if row.finish_reason is not None or place == len(guess) or row.last_token_id != guess[place]:
+            break
+        num_right += 1
+    if guess:
+        guesser.learn(len(guess), num_right)
+    return num_right
+
+
 class _Row:
     """One row while it is generated."""
 
-    def __init__(self, forced: bytes, params: SamplingParams, room: int, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        forced: bytes,
+        params: SamplingParams,
+        room: int,
+        vocabulary: Vocabulary,
+        context: Sequence[int],
+    ) -> None:
         self.finish_reason: FinishReason | None = None
         self.num_read_in_vain = 0
         self._vocabulary = vocabulary
@@ -109,10 +215,28 @@ class _Row:
         self._logprobs: list[float] = []
         self._num_new_tokens = 0
         self._cut: int | None = None  # where in the spelling a stop string begins
+        self._end_id: int | None = None
+        self._num_settled = len(forced)  # bytes that were handed out as they came
+        self._seen = set(context) if params.repetition_penalty != 1 else set()
 
     @property
     def forced_left(self) -> bytes:
         return self._forced[len(self._spelling) :]
+
+    @property
+    def seen(self) -> Collection[int]:
+        """What the repetition penalty is for."""
+        return self._seen
+
+    @property
+    def last_token_id(self) -> int:
+        return self._token_ids[-1] if self._end_id is None else self._end_id
+
+    @property
+    def max_num_guesses(self) -> int:
+        """So many more tokens can be read and still leave one to choose; none while a start is forced."""
+        num_new = self._params.max_new_tokens - self._num_new_tokens
+        return 0 if self.forced_left else min(num_new, self._room - len(self._token_ids)) - 1
 
     @property
     def next_to_read(self) -> list[int]:
@@ -120,8 +244,9 @@ class _Row:
 
     def take(self, token_id: int, logprob: float) -> None:
         self._logprobs.append(logprob)
+        self._seen.add(token_id)
         if token_id in self._vocabulary.end_ids:
-            self.finish_reason = "end"
+            self.finish_reason, self._end_id = "end", token_id
             return
         num_bytes_before = len(self._spelling)
         self._token_ids.append(token_id)
@@ -137,17 +262,28 @@ class _Row:
 
     def decoded(self) -> Decoded:
         assert self.finish_reason is not None
-        unread = self._token_ids[-1:] if self.finish_reason == "length" else []
+        unread = self._token_ids[-1:] if self.finish_reason in ("length", "time") else []
         if self._cut is not None:  # the stop string may begin inside a token
             num_kept = bisect_right(self._ends, self._cut)
             start = self._ends[num_kept - 1] if num_kept else 0
             unread = self._vocabulary.tokenizer.encode_bytes(self._spelling[start : self._cut])
         return Decoded(
             self._spelling[len(self._forced) : self._cut],
+            tuple(self._token_ids if self._end_id is None else [*self._token_ids, self._end_id]),
             tuple(self._logprobs),
             self.finish_reason,
             tuple(unread),
         )
+
+    def newly_settled(self) -> bytes:
+        """The bytes of the fill that are certain and were not handed out yet."""
+        end = self._cut
+        if end is None:
+            end = len(self._spelling)
+            if self.finish_reason is None:
+                end -= max((_overlap(self._spelling, stop) for stop in self._stops), default=0)
+        start, self._num_settled = self._num_settled, max(self._num_settled, end)
+        return self._spelling[start:end]
 
     def _stop_after(self, num_bytes_before: int) -> int | None:
         """Where the first stop string begins, if one ends in the bytes after `num_bytes_before`."""
@@ -156,3 +292,9 @@ class _Row:
             start = max(len(self._forced), num_bytes_before - len(stop) + 1)
             places.append(self._spelling.find(stop, start))
         return min((place for place in places if place >= 0), default=None)
+
+
+def _overlap(spelling: bytes, stop: bytes) -> int:
+    """How many bytes at the end of the spelling may be the beginning of a stop string."""
+    longest = min(len(stop) - 1, len(spelling))
+    return next((length for length in range(longest, 0, -1) if spelling.endswith(stop[:length])), 0)

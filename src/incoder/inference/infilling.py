@@ -118,7 +118,7 @@ class Infiller:
         sequences = self._model.open(num_slots)
         logits_BV = sequences.read([prompt.token_ids])
         if len(chains) > 1:
-            sequences.repeat(len(chains))
+            sequences.select([0] * len(chains))
             logits_BV = logits_BV.expand(len(chains), -1)
         decoded: list[Decoded] = []
         for hole, forced in enumerate(prompt.forced):

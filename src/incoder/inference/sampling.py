@@ -1,12 +1,12 @@
 """From logits to the next token: pure functions, randomness comes in as numbers.
 
-What the settings mean, and the one rule of order: temperature, then top-k, then top-p, as in Hugging Face's
-`generate`. Knows no model, no cache and no text.
+What the settings mean, and the one rule of order: logit bias, repetition penalty, temperature, top-k, top-p,
+min-p, as in Hugging Face's `generate`. Knows no model, no cache and no text.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -22,7 +22,10 @@ class SamplingParams:
 
     `temperature` 0 is greedy decoding. `top_k` None and `top_p` 1 keep every token. Candidate i draws its
     random numbers from (`seed`, i) alone, so it does not depend on how many others there are. A `stop` string
-    ends a fill where it first appears and is not part of it.
+    ends a fill where it first appears and is not part of it. `min_p` leaves out tokens that are less probable
+    than this share of the most probable one. `repetition_penalty` divides positive logits of tokens that were
+    read or written before, and multiplies negative ones; `logit_bias` is added to the logits of these ids.
+    `time_limit` is in seconds, for all holes; `speculate` saves time and changes nothing else.
 
     Raises:
         IncoderError: a value outside of its range.
@@ -34,6 +37,11 @@ class SamplingParams:
     max_new_tokens: int = 128
     seed: int = 0
     stop: tuple[str, ...] = ()
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    time_limit: float | None = None
+    speculate: bool = True
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -50,12 +58,47 @@ class SamplingParams:
             raise IncoderError(f"seed must be in [0, 2^63), got {self.seed}")
         if "" in self.stop:
             raise IncoderError("a stop string must not be empty")
+        if not 0 <= self.min_p <= 1:
+            raise IncoderError(f"min_p must be in [0, 1], got {self.min_p:g}")
+        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
+            raise IncoderError(
+                f"repetition_penalty must be greater than 0 (1 is none), got {self.repetition_penalty:g}"
+            )
+        if not all(math.isfinite(bias) for bias in self.logit_bias.values()):
+            raise IncoderError("a logit_bias must be a finite number")
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise IncoderError(f"time_limit must be greater than 0 seconds, got {self.time_limit:g}")
 
 
 def random_stream(seed: int, candidate: int) -> torch.Generator:
     """The random numbers of one candidate, the same on every device."""
     # A large odd multiplier spreads (seed, candidate) so that neighbours share no stream.
     return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + candidate) % 2**63)
+
+
+def adjusted(logits_BV: Tensor, params: SamplingParams, seen: Sequence[Collection[int]]) -> Tensor:
+    """The logits with bias and repetition penalty; row i has read and written the tokens `seen[i]`.
+
+    Raises:
+        IncoderError: a bias for an id that no token has.
+    """
+    if not params.logit_bias and params.repetition_penalty == 1:
+        return logits_BV
+    logits_BV = logits_BV.clone()
+    for token_id, bias in params.logit_bias.items():
+        if not 0 <= token_id < logits_BV.shape[-1]:
+            raise IncoderError(
+                f"logit_bias is for token ids in [0, {logits_BV.shape[-1]}), got one for {token_id}"
+            )
+        logits_BV[:, token_id] += bias
+    if params.repetition_penalty != 1:
+        for logits_V, token_ids in zip(logits_BV, seen, strict=True):
+            ids = torch.tensor(sorted(token_ids), dtype=torch.long, device=logits_V.device)
+            penalised = logits_V[ids]
+            logits_V[ids] = torch.where(
+                penalised > 0, penalised / params.repetition_penalty, penalised * params.repetition_penalty
+            )
+    return logits_BV
 
 
 def next_token_probabilities(logits_BV: Tensor, params: SamplingParams) -> Tensor:
@@ -86,7 +129,15 @@ def choose(logits_BV: Tensor, params: SamplingParams, streams: Sequence[torch.Ge
 
 
 def _kept(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
-    """The probabilities that are left, not normalised, and whose they are; the largest first."""
+    """The probabilities that are left, not normalised, and whose they are."""
+    kept_BK, token_ids_BK = _kept_by_rank(logits_BV, params)
+    if params.min_p:
+        kept_BK = kept_BK.masked_fill(kept_BK < params.min_p * kept_BK.amax(dim=-1, keepdim=True), 0.0)
+    return kept_BK, token_ids_BK
+
+
+def _kept_by_rank(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
+    """What top-k and top-p leave."""
     logits_BV = logits_BV - logits_BV.amax(dim=-1, keepdim=True)  # a tiny temperature must not overflow
     probabilities_BV = torch.softmax(logits_BV / params.temperature, dim=-1)
     vocab_size = logits_BV.shape[-1]

@@ -26,8 +26,14 @@ class Sequences(Protocol):
     def forget(self, row: int, num_tokens: int) -> None:
         """Take back the last tokens that this row has read."""
 
-    def repeat(self, num_rows: int) -> None:
-        """Go on with `num_rows` copies of the only row."""
+    def read_each(self, token_ids: Sequence[int]) -> Tensor:
+        """Read on in the only row; the logits (float32, T × V) after each of these tokens."""
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Go on with these rows, in this order; a row named twice goes on twice."""
+
+    def close(self) -> None:
+        """Nothing more will be read."""
 
 
 class LanguageModel(Protocol):

@@ -1,8 +1,8 @@
-"""One more token in every row: the Transformer's computation with nothing around it.
+"""One step of generation: the Transformer's computation over any tokens, with nothing around it.
 
-Most of generation is this. `Transformer.forward` is its slow twin, which can do everything else as well;
-tests hold the two together. With `mini`, a step takes 2.3 ms where the twin takes 4.2 (one thread of a busy
-machine, float32, 420 tokens in the cache).
+The tokens of all sequences stand in one list; how they attend to what their sequences have read is the
+caller's business. `Transformer.forward` is the slow twin; tests hold the two together. With `mini`, a step
+with one token takes 2.3 ms where the twin takes 4.2 (one thread of a busy machine, float32, 420 tokens read).
 """
 
 import math
@@ -16,7 +16,10 @@ from torch.nn import functional as F
 
 from incoder.model.quantization import Int8Linear
 from incoder.model.row_products import MAX_ROWS, RowProduct, row_product
-from incoder.model.transformer import KVCache, Transformer
+from incoder.model.transformer import Transformer
+
+# Layer, q_NHd, k_NKd, v_NKd to mixed_NHd. It stores the keys and values of the new tokens, too.
+AttendAt = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 def lay_out_for_steps(transformer: Transformer) -> None:
@@ -36,7 +39,7 @@ def lay_out_for_steps(transformer: Transformer) -> None:
 
 
 class TokenStep:
-    """Reads one token in every row, behind what is in the cache."""
+    """Reads tokens, each behind what its own sequence has read."""
 
     def __init__(self, transformer: Transformer) -> None:
         config = transformer.config
@@ -55,61 +58,41 @@ class TokenStep:
 
     def __call__(
         self,
-        token_ids_B: Tensor,
-        cache: KVCache,
-        positions_B: Tensor | None = None,
-        attention_mask_BS: Tensor | None = None,
+        token_ids_N: Tensor,
+        positions: int | slice | Tensor,
+        attend: AttendAt,
+        wanted: int | slice | Tensor = slice(None),
     ) -> Tensor:
-        """The logits (B × V) after these tokens, which are put into the cache.
-
-        Positions follow the cache's length, and every slot is attended to, unless given otherwise.
-        """
+        """The logits (num_wanted × V) after those of the tokens that are `wanted`."""
         config = self._config
-        position = cache.length if positions_B is None else positions_B
-        cache.reserve(cache.length + 1)
-        hidden_BD: Tensor = self._embedding(token_ids_B)
+        hidden_ND: Tensor = self._embedding(token_ids_N)
         rotation = None
         if config.shape == "xglm":
-            hidden_BD = hidden_BD * math.sqrt(config.hidden_size) + self._positions[position]
+            hidden_ND = hidden_ND * math.sqrt(config.hidden_size) + self._positions[positions]
         else:
-            rotation = (self._cosines[position].unsqueeze(-2), self._sines[position].unsqueeze(-2))
-        mask = None if attention_mask_BS is None else attention_mask_BS[:, None, None]
+            rotation = (self._cosines[positions].unsqueeze(-2), self._sines[positions].unsqueeze(-2))
         for index, layer in enumerate(self._layers):
-            attended_BD = self._attend(layer, index, layer.attention_norm(hidden_BD), rotation, mask, cache)
-            hidden_BD = layer.out.added_to(hidden_BD, attended_BD)
-            inner_BI = layer.up(layer.feed_forward_norm(hidden_BD))
+            qkv_NHd = layer.qkv(layer.attention_norm(hidden_ND)).view(len(hidden_ND), -1, config.head_dim)
+            mixed_NHd = self._mixed(index, qkv_NHd, rotation, attend)
+            hidden_ND = layer.out.added_to(hidden_ND, mixed_NHd.reshape(len(hidden_ND), -1))
+            inner_NI = layer.up(layer.feed_forward_norm(hidden_ND))
             if config.shape == "llama":
-                gate_BI, up_BI = inner_BI.chunk(2, dim=-1)
-                inner_BI = F.silu(gate_BI).mul_(up_BI)
+                gate_NI, up_NI = inner_NI.chunk(2, dim=-1)
+                inner_NI = F.silu(gate_NI).mul_(up_NI)
             else:
-                inner_BI = F.gelu(inner_BI)
-            hidden_BD = layer.down.added_to(hidden_BD, inner_BI)
-        cache.length += 1
-        return self._output(self._final_norm(hidden_BD))
+                inner_NI = F.gelu(inner_NI)
+            hidden_ND = layer.down.added_to(hidden_ND, inner_NI)
+        return self._output(self._final_norm(hidden_ND[wanted]))
 
-    def _attend(
-        self,
-        layer: "_Layer",
-        index: int,
-        normed_BD: Tensor,
-        rotation: tuple[Tensor, Tensor] | None,
-        mask: Tensor | None,
-        cache: KVCache,
+    def _mixed(
+        self, layer: int, qkv_NHd: Tensor, rotation: tuple[Tensor, Tensor] | None, attend: AttendAt
     ) -> Tensor:
-        num_heads, num_kv_heads = self._config.num_heads, self._config.num_kv_heads
-        head_dim = self._config.head_dim
-        qkv_BHd = layer.qkv(normed_BD).view(len(normed_BD), -1, head_dim)
-        qk_BHd = qkv_BHd[:, : num_heads + num_kv_heads]
+        num_heads, num_keys = self._config.num_heads, self._config.num_heads + self._config.num_kv_heads
+        qk_NHd = qkv_NHd[:, :num_keys]
         if rotation is not None:
             cosines, sines = rotation
-            qk_BHd = torch.addcmul(qk_BHd * cosines, qk_BHd.roll(head_dim // 2, dims=-1), sines)
-        keys, values = cache.append(
-            index, qk_BHd[:, num_heads:, None], qkv_BHd[:, num_heads + num_kv_heads :, None]
-        )
-        mixed_BH1d = F.scaled_dot_product_attention(
-            qk_BHd[:, :num_heads, None], keys, values, attn_mask=mask, enable_gqa=num_heads != num_kv_heads
-        )
-        return mixed_BH1d.reshape(len(normed_BD), -1)
+            qk_NHd = torch.addcmul(qk_NHd * cosines, qk_NHd.roll(self._config.head_dim // 2, dims=-1), sines)
+        return attend(layer, qk_NHd[:, :num_heads], qk_NHd[:, num_heads:], qkv_NHd[:, num_keys:])
 
 
 class _Matrix(Protocol):

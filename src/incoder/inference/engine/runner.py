@@ -1,0 +1,112 @@
+"""Runs one step: tokens of several sequences through the network in one pass.
+
+Owns the memory of the cache: grows it where sequences that are under way need more than its bound, and goes
+back to the bound afterwards. Decides nothing about who reads when.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from incoder.inference.engine.attention import Queries, StepAttention
+from incoder.inference.engine.blocks import BlockPool, OutOfBlocks
+from incoder.inference.engine.sequence import BlockSequence
+from incoder.inference.engine.store import BlockStore, bytes_per_token
+from incoder.inference.token_step import TokenStep
+from incoder.model.transformer import Transformer
+
+BLOCK_SIZE = 16  # tokens that a changed text reads again in vain: half of that on average
+_MAX_BYTES = 2**30  # of what is kept for later, unless one context takes more
+_MAX_CONTEXTS = 16  # so that small models, whose steps are short, look through short lists
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tokens that a sequence reads in a step; the logits wanted are those after the last `num_logits`."""
+
+    sequence: BlockSequence
+    token_ids: Sequence[int]
+    num_logits: int
+
+
+class Runner:
+    """A Transformer and its cache for at least `num_blocks` blocks."""
+
+    def __init__(self, transformer: Transformer, num_blocks: int | None = None) -> None:
+        self._step = TokenStep(transformer)
+        self._device = transformer.device
+        config = transformer.config
+        if num_blocks is None:
+            num_tokens = _MAX_BYTES // bytes_per_token(config, transformer.dtype)
+            num_tokens = min(max(num_tokens, config.max_positions), _MAX_CONTEXTS * config.max_positions)
+            num_blocks = -(-num_tokens // BLOCK_SIZE)
+        self._num_blocks = num_blocks
+        self.pool = BlockPool(num_blocks)
+        with torch.inference_mode():
+            self._store = BlockStore(config, num_blocks, BLOCK_SIZE, transformer.dtype, self._device)
+
+    def open(self, num_slots: int) -> BlockSequence:
+        """An empty sequence that will have at most so many tokens."""
+        return BlockSequence(self.pool, BLOCK_SIZE, num_slots)
+
+    def close(self, sequences: Sequence[BlockSequence]) -> None:
+        """Give back the blocks of these sequences, and the memory that was needed beyond the bound."""
+        for sequence in sequences:
+            sequence.close()
+        if self.pool.num_blocks > self._num_blocks and self.pool.num_needed() <= self._num_blocks:
+            self._resize(self._num_blocks)
+
+    @torch.inference_mode()
+    def run(self, chunks: Sequence[Chunk]) -> list[Tensor]:
+        """Read all chunks, each of another sequence; the logits wanted of each (num_logits × V, float32)."""
+        starts = [len(chunk.sequence) for chunk in chunks]
+        # Backwards, so that of a sequence and its copies the first, which has room behind it, writes last
+        # into what they share, and stays where it is.
+        for chunk in reversed(chunks):
+            self._append(chunk)
+        slots: list[int] = []
+        for chunk, start in zip(chunks, starts, strict=True):
+            slots += chunk.sequence.slots(start)
+        queries = [Queries(chunk.sequence.runs(), len(chunk.token_ids)) for chunk in chunks]
+        attend = StepAttention(self._store, queries, slots)
+        token_ids_N = self._tensor([token_id for chunk in chunks for token_id in chunk.token_ids])
+        logits_WV = self._step(token_ids_N, self._positions(chunks, starts), attend, self._wanted(chunks))
+        for chunk in chunks:
+            chunk.sequence.remember()
+        return list(logits_WV.float().split([chunk.num_logits for chunk in chunks]))
+
+    def _append(self, chunk: Chunk) -> None:
+        try:
+            copy = chunk.sequence.append(chunk.token_ids)
+        except OutOfBlocks:
+            missing = chunk.sequence.num_to_take(len(chunk.token_ids)) - self.pool.num_unused
+            self._resize(self.pool.num_blocks + max(missing, self.pool.num_blocks // 4))
+            copy = chunk.sequence.append(chunk.token_ids)
+        if copy is not None:
+            self._store.copy_block(*copy)
+
+    def _positions(self, chunks: Sequence[Chunk], starts: Sequence[int]) -> slice | Tensor:
+        ends = [start + len(chunk.token_ids) for chunk, start in zip(chunks, starts, strict=True)]
+        if len(chunks) == 1:
+            return slice(starts[0], ends[0])
+        return self._tensor(
+            [position for start, end in zip(starts, ends, strict=True) for position in range(start, end)]
+        )
+
+    def _wanted(self, chunks: Sequence[Chunk]) -> slice | Tensor:
+        """The places of the tokens after which logits are wanted."""
+        wanted, end = [], 0
+        for chunk in chunks:
+            end += len(chunk.token_ids)
+            wanted += range(end - chunk.num_logits, end)
+        return slice(None) if len(wanted) == end else self._tensor(wanted)
+
+    @torch.inference_mode()
+    def _resize(self, num_blocks: int) -> None:
+        self.pool.resize(num_blocks)
+        self._store.resize(num_blocks)
+
+    def _tensor(self, values: list[int]) -> Tensor:
+        return torch.tensor(values, device=self._device)

@@ -1,0 +1,45 @@
+"""Programs: work that waits for a model now and then, and does not care who else the model works for.
+
+A program is a generator: it yields what it wants to read and is sent the logits. `run` runs one alone; the
+engine (engine/engine.py) runs many, and reads for all of them in the same steps. So a fill with several holes,
+a beam search, a score are batched without knowing it. Closing a program ends it between two steps.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from torch import Tensor
+
+from incoder.inference.sequences import Sequences
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a program waits for: `Sequences.read(rows)`, or `read_each(rows[0])` where `each` is set."""
+
+    sequences: Sequences
+    rows: Sequence[Sequence[int]]
+    each: bool = False
+
+
+Program = Generator[Read, Tensor, T]
+
+
+def run(program: Program[T]) -> T:
+    """Run one program to its end, alone."""
+    try:
+        read = next(program)
+        while True:
+            if read.each:
+                logits = read.sequences.read_each(read.rows[0])
+            else:
+                logits = read.sequences.read(read.rows)
+            read = program.send(logits)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        program.close()
