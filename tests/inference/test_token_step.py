@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from incoder.inference.token_step import TokenStep, lay_out_for_steps
+from incoder.model.rotary import RopeScaling
 from incoder.model.transformer import KVCache, Transformer, TransformerConfig
 
 LLAMA = TransformerConfig(
@@ -24,6 +25,8 @@ CONFIGS = {
     "qwen2": replace(LLAMA, qkv_bias=True),
     "untied": replace(LLAMA, tie_embeddings=False),
     "as many key heads as heads": replace(LLAMA, num_kv_heads=4),
+    "starcoder2": replace(LLAMA, shape="starcoder2", head_dim=8),
+    "stretched positions": replace(LLAMA, rope_scaling=RopeScaling(4.0)),
     "xglm": replace(LLAMA, shape="xglm", num_kv_heads=4, head_dim=8),
 }
 

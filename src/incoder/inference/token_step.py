@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incoder.model.transformer import KVCache, Transformer
+from incoder.model.transformer import KVCache, Transformer, gelu_approximation
 
 
 def lay_out_for_steps(transformer: Transformer) -> None:
@@ -42,7 +42,8 @@ class TokenStep:
         self._final_norm = _norm(transformer.final_norm, config.norm_eps)
         self._layers = [_Layer.of(block, config.norm_eps) for block in transformer.blocks]
         table = transformer.position_table.to(self._embedding_VD.dtype)
-        if config.shape == "llama":
+        self._approximate = gelu_approximation(config)
+        if config.is_rotary:
             cosines, sines = table
             self._cosines = torch.cat((cosines, cosines), dim=-1)
             self._sines = torch.cat((-sines, sines), dim=-1)
@@ -65,10 +66,10 @@ class TokenStep:
         cache.reserve(cache.length + 1)
         hidden_BD = self._embedding_VD[token_ids_B]
         rotation = None
-        if config.shape == "xglm":
-            hidden_BD = hidden_BD * math.sqrt(config.hidden_size) + self._positions[position]
-        else:
+        if config.is_rotary:
             rotation = (self._cosines[position].unsqueeze(-2), self._sines[position].unsqueeze(-2))
+        else:
+            hidden_BD = hidden_BD * math.sqrt(config.hidden_size) + self._positions[position]
         mask = None if attention_mask_BS is None else attention_mask_BS[:, None, None]
         for index, layer in enumerate(self._layers):
             attended_BD = self._attend(layer, index, layer.attention_norm(hidden_BD), rotation, mask, cache)
@@ -78,7 +79,7 @@ class TokenStep:
                 gate_BI, up_BI = inner_BI.chunk(2, dim=-1)
                 inner_BI = F.silu(gate_BI).mul_(up_BI)
             else:
-                inner_BI = F.gelu(inner_BI)
+                inner_BI = F.gelu(inner_BI, approximate=self._approximate)
             hidden_BD = layer.down.added_to(hidden_BD, inner_BI)
         cache.length += 1
         return torch.mm(self._final_norm(hidden_BD), self._output_DV)
