@@ -17,7 +17,8 @@ from incoder.inference.line_endings import as_model_sees, to_crlf, uses_crlf
 from incoder.inference.results import Candidate, InfillResult, Score
 from incoder.inference.sampling import SamplingParams, random_stream
 from incoder.inference.sequences import LanguageModel
-from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.tokenizer.formats import InfillingFormat
+from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 OnFill = Callable[[int, int], None]
 
@@ -25,10 +26,20 @@ OnFill = Callable[[int, int], None]
 class InfillModel:
     """Fills holes, completes and scores. Made by `incoder.load`."""
 
-    def __init__(self, language_model: LanguageModel, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        tokenizer: TextTokenizer,
+        infilling_format: InfillingFormat | None = None,
+    ) -> None:
         self.language_model = language_model
         self.tokenizer = tokenizer
-        self._vocabulary = Vocabulary(tokenizer)
+        self._vocabulary = Vocabulary(tokenizer, infilling_format)
+
+    @property
+    def infilling_format(self) -> InfillingFormat:
+        """How this model is shown the holes of a text."""
+        return self._vocabulary.layout
 
     def infill(
         self,
@@ -53,12 +64,16 @@ class InfillModel:
         prefix had not been cut there. `on_fill(done, total)` is called after every fill of every candidate.
 
         Raises:
-            IncoderError: no hole, or a setting outside of its range.
+            IncoderError: no hole, a model that only completes, or a setting outside of its range.
         """
         texts = _texts(parts)
         if len(texts) < 2:
             raise IncoderError(
                 "nothing to fill: the text has no hole; mark one with <FILL>, or give two parts or more"
+            )
+        if not self.infilling_format.max_num_holes:
+            raise IncoderError(
+                "the vocabulary of this model has no fill-in-the-middle tokens; it can complete, not infill"
             )
         params = SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, _stops(stop))
         return self._generate(texts, params, num_candidates, path, heal_tokens, on_fill)
@@ -93,15 +108,19 @@ class InfillModel:
         A text longer than the context is read in windows that overlap by half: every token but those of the
         first half window has at least half a window before it.
         """
-        header = self.tokenizer.encode(attribute_header(path))
-        before = [self.tokenizer.document_start_id, *header]
-        token_ids = [*before, *self.tokenizer.encode(text)]
+        header = self.tokenizer.encode(self._header(path))
+        start = self.infilling_format.document_start_id
+        token_ids = [start] if start is not None else []
+        token_ids += [*header, *self.tokenizer.encode_start(text)]
         logprobs: list[float] = []
         for start, end in _overlapping(len(token_ids), self.language_model.max_positions):
             with torch.inference_mode():
                 window_T = self.language_model.logprobs(token_ids[start:end])
             logprobs += window_T[len(logprobs) - start :].tolist()
         return Score(tuple(logprobs[len(header) :]))
+
+    def _header(self, path: str | PurePath | None) -> str:
+        return attribute_header(path) if self.infilling_format.reads_attributes else ""
 
     def _generate(
         self,
@@ -120,7 +139,7 @@ class InfillModel:
             self.language_model,
             self._vocabulary,
             params,
-            header=attribute_header(path),
+            header=self._header(path),
             heal_tokens=heal_tokens,
         )
         chains = [Chain(random_stream(params.seed, index)) for index in range(num_candidates)]

@@ -85,6 +85,8 @@ class Infiller:
         num_filled = len(infills)
         prefix = Parts(tuple(texts[: num_filled + 1])).join(infills)
         parts = [prefix, *texts[num_filled + 1 :]]
+        if self._layout.max_num_holes == 1 and len(parts) > 2:
+            parts = [prefix, "".join(parts[1:])]  # later holes are shown as if there was nothing to fill
         spare = _SPARE_PER_HOLE * min(len(parts) - 1, _MAX_SPARE_HOLES)
         room = self._model.max_positions - self._fill_room - spare - self._num_tokens(self._header)
         while True:
@@ -96,10 +98,9 @@ class Infiller:
             room -= excess
 
     def _written(self, window: Window, *, has_holes: bool) -> Prompt:
-        encode = self._vocabulary.tokenizer.encode
+        tokenizer = self._vocabulary.tokenizer
         texts = window.parts if has_holes else window.parts[:1]
-        parts = [encode(text) for text in texts]
-        parts[0] = encode(self._header + texts[0])
+        parts = [tokenizer.encode_start(self._header + texts[0]), *map(tokenizer.encode, texts[1:])]
         forced = []
         for index, text in enumerate(texts[:-1] or texts):
             held = b""
@@ -123,7 +124,8 @@ class Infiller:
         decoded: list[Decoded] = []
         for hole, forced in enumerate(prompt.forced):
             if hole:
-                marks = [self._vocabulary.tokenizer.end_of_mask_id, *self._layout.hole_start(hole)]
+                assert self._layout.end_of_infill_id is not None
+                marks = [self._layout.end_of_infill_id, *self._layout.hole_start(hole)]
                 unread = [[*row.unread, *marks] for row in decoded]
                 num_read = map(len, unread)
                 longest = max(map(sum, zip(sequences.lengths, num_read, strict=True)))

@@ -10,7 +10,7 @@ from incoder.inference.catalogue import find_model
 from incoder.inference.infill_model import InfillModel
 from incoder.model.checkpoint import load_checkpoint
 from incoder.model.device import choose_device
-from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.tokenizer.formats import choose_format, read_tokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -20,6 +20,7 @@ def load(
     *,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
+    infilling_format: str | None = None,
 ) -> InfillModel:
     """See `incoder.load`.
 
@@ -28,14 +29,15 @@ def load(
     """
     folder = find_model(name)
     chosen_device = choose_device(device)
-    tokenizer = Tokenizer.from_file(folder)
+    tokenizer = read_tokenizer(folder)
+    layout = choose_format(tokenizer, infilling_format)
     transformer = load_checkpoint(folder, dtype=_dtype(dtype, chosen_device), device=chosen_device)
     if tokenizer.vocab_size > transformer.config.vocab_size:
         raise IncoderError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "
             f"{transformer.config.vocab_size}; they do not belong together"
         )
-    return InfillModel(TransformerModel(transformer), tokenizer)
+    return InfillModel(TransformerModel(transformer), tokenizer, layout)
 
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:

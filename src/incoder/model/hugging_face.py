@@ -135,8 +135,8 @@ def _from_llama(values: dict[str, Any]) -> TransformerConfig:
 def _from_starcoder2(values: dict[str, Any]) -> TransformerConfig:
     _refuse_others(values, "hidden_act", "gelu_pytorch_tanh")
     _refuse_others(values, "use_bias", True)
-    # Published ones attend to the last 4,096 tokens of up to 16,384. Inside of that window there is nothing to
-    # leave out, so it is the longest context here: exact, and caches need not know of it.
+    # Published ones attend to the last 4,096 tokens of up to 16,384. Inside of that window there is nothing
+    # to leave out, so it is the longest context here: exact, and caches need not know of it.
     max_positions = values["max_position_embeddings"]
     return TransformerConfig(
         shape="starcoder2",

@@ -16,9 +16,9 @@ from incoder.errors import IncoderError
 class RopeScaling:
     """Frequencies divided by `factor`, so that a model reads more positions than it was first trained on.
 
-    `linear` scaling (DeepSeek-Coder) has only that. With `original_max_positions` it is Llama 3's: frequencies
-    that turn more than `high_freq_factor` times in so many positions stay as they are, those that turn less
-    than `low_freq_factor` times are divided, and those between a part of the way.
+    `linear` scaling (DeepSeek-Coder) has only that. With `original_max_positions` it is Llama 3's:
+    frequencies that turn more than `high_freq_factor` times in so many positions stay as they are, those that
+    turn less than `low_freq_factor` times are divided, and those between a part of the way.
 
     Raises:
         IncoderError: a factor that stretches nothing.

@@ -42,7 +42,6 @@ def shards(index: Path) -> list[str]:
         raise IncoderError(f"{index} is not an index of weights: it has no weight_map") from error
     strange = [name for name in names if not isinstance(name, str) or Path(name).name != name]
     if strange or not names:
-        raise IncoderError(
-            f"{index} is not an index of weights: {strange[:1] or 'nothing'} is no file beside it"
-        )
+        named = repr(strange[0]) if strange else "nothing"
+        raise IncoderError(f"{index} is not an index of weights: it names {named}, no file beside it")
     return names
