@@ -4,7 +4,7 @@ Joins the rooms' parts: what the model sees of a text, the candidates and their 
 files and no networks.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 import torch
@@ -53,6 +53,8 @@ class InfillModel:
         seed: int = 0,
         stop: str | Sequence[str] = (),
         path: str | PurePath | None = None,
+        other_files: Mapping[str, str] | None = None,
+        repository: str = "project",
         heal_tokens: bool = True,
         on_fill: OnFill | None = None,
     ) -> InfillResult:
@@ -60,8 +62,10 @@ class InfillModel:
 
         Holes are filled in order and later ones see the earlier fills. Long texts are cut around the holes to
         what the model can read; the result holds the whole text. Fills get the text's line ends. A file's
-        `path` tells the model its language. `heal_tokens` lets a fill begin in the middle of a word as if the
-        prefix had not been cut there. `on_fill(done, total)` is called after every fill of every candidate.
+        `path` tells the model its language. Models that were trained on whole repositories can be shown
+        `other_files` by path, the most important last, and the `repository`'s name. `heal_tokens` lets a fill
+        begin in the middle of a word as if the prefix had not been cut there. `on_fill(done, total)` is
+        called after every fill of every candidate.
 
         Raises:
             IncoderError: no hole, a model that only completes, or a setting outside of its range.
@@ -76,7 +80,10 @@ class InfillModel:
                 "the vocabulary of this model has no fill-in-the-middle tokens; it can complete, not infill"
             )
         params = SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, _stops(stop))
-        return self._generate(texts, params, num_candidates, path, heal_tokens, on_fill)
+        header, context = self._header(path), list[int]()
+        if other_files:
+            context, header = self._context(other_files, path, repository)
+        return self._generate(texts, params, num_candidates, header, context, heal_tokens, on_fill)
 
     def complete(
         self,
@@ -100,7 +107,7 @@ class InfillModel:
             IncoderError: a setting outside of its range.
         """
         params = SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, _stops(stop))
-        return self._generate([prompt], params, num_candidates, path, heal_tokens, None)
+        return self._generate([prompt], params, num_candidates, self._header(path), [], heal_tokens, None)
 
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
         """How probable the model finds `text` as a document of its own.
@@ -122,12 +129,29 @@ class InfillModel:
     def _header(self, path: str | PurePath | None) -> str:
         return attribute_header(path) if self.infilling_format.reads_attributes else ""
 
+    def _context(
+        self, files: Mapping[str, str], path: str | PurePath | None, repository: str
+    ) -> tuple[list[int], str]:
+        """As many files, from the last on, as half of the positions hold."""
+        if path is None:
+            raise IncoderError("other_files need a path for the text with the holes")
+        names = list(files)
+        for first in range(len(names) + 1):
+            shown = {name: as_model_sees([files[name]])[0] for name in names[first:]}
+            context, header = self.infilling_format.context(
+                shown, PurePath(path).as_posix(), repository, self.tokenizer.encode
+            )
+            if len(context) <= self.language_model.max_positions // 2:
+                break
+        return context, header
+
     def _generate(
         self,
         texts: list[str],
         params: SamplingParams,
         num_candidates: int,
-        path: str | PurePath | None,
+        header: str,
+        context: list[int],
         heal_tokens: bool,
         on_fill: OnFill | None,
     ) -> InfillResult:
@@ -139,7 +163,8 @@ class InfillModel:
             self.language_model,
             self._vocabulary,
             params,
-            header=self._header(path),
+            header=header,
+            context=context,
             heal_tokens=heal_tokens,
         )
         chains = [Chain(random_stream(params.seed, index)) for index in range(num_candidates)]

@@ -47,7 +47,10 @@ class Prompt:
 
 
 class Infiller:
-    """Fills the holes of one text with one model; `header` is put before the text (its attributes)."""
+    """Fills the holes of one text with one model.
+
+    `header` is put before the text (its attributes), and the tokens `context` before every prompt.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Infiller:
         params: SamplingParams,
         *,
         header: str = "",
+        context: Sequence[int] = (),
         heal_tokens: bool = True,
     ) -> None:
         self._model = model
@@ -63,6 +67,7 @@ class Infiller:
         self._layout = vocabulary.layout
         self._params = params
         self._header = header
+        self._context = list(context)
         self._heal_tokens = heal_tokens
         # A fill takes no more than half of the positions from the text that it is to fit into.
         self._fill_room = min(params.max_new_tokens + _SPARE, model.max_positions // 2)
@@ -88,7 +93,8 @@ class Infiller:
         if self._layout.max_num_holes == 1 and len(parts) > 2:
             parts = [prefix, "".join(parts[1:])]  # later holes are shown as if there was nothing to fill
         spare = _SPARE_PER_HOLE * min(len(parts) - 1, _MAX_SPARE_HOLES)
-        room = self._model.max_positions - self._fill_room - spare - self._num_tokens(self._header)
+        before = len(self._context) + self._num_tokens(self._header)
+        room = self._model.max_positions - self._fill_room - spare - before
         while True:
             window = cut_window(parts, room, self._layout.max_num_holes, self._num_tokens)
             prompt = self._written(window, has_holes=len(parts) > 1)
@@ -108,7 +114,8 @@ class Infiller:
                 parts[index], held = self._vocabulary.table.hold_back(parts[index], _bytes_of_last_line(text))
             forced.append(held)
         token_ids = self._layout.prompt(parts, is_start=window.is_start or bool(self._header))
-        return Prompt(token_ids + (self._layout.hole_start(0) if has_holes else []), tuple(forced))
+        token_ids += self._layout.hole_start(0) if has_holes else []
+        return Prompt(self._context + token_ids, tuple(forced))
 
     def _fill_window(
         self, texts: Sequence[str], chains: Sequence[Chain], on_fill: Callable[[], None]

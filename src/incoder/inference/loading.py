@@ -18,6 +18,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 def load(
     name: str | os.PathLike[str],
     *,
+    revision: str | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     infilling_format: str | None = None,
@@ -25,9 +26,10 @@ def load(
     """See `incoder.load`.
 
     Raises:
-        IncoderError: no such model, device or dtype, or the tokenizer and the weights do not belong together.
+        IncoderError: no such model, device, dtype or format, or the tokenizer and the weights do not belong
+            together.
     """
-    folder = find_model(name)
+    folder = find_model(name, revision)
     chosen_device = choose_device(device)
     tokenizer = read_tokenizer(folder)
     layout = choose_format(tokenizer, infilling_format)

@@ -53,7 +53,9 @@ class FamilyTokenizer:
         self._bytes_by_id = {
             token_id: b"" if token in special else self._bytes_of(token) for token, token_id in ids.items()
         }
-        self._byte_ids = {byte: ids[token] for byte in range(256) if (token := self._byte_token(byte)) in ids}
+        self._byte_ids: dict[int, int] = {
+            byte: ids[token] for byte in range(256) if (token := self._byte_token(byte)) in ids
+        }
         lacking = set(range(256)) - self._byte_ids.keys() - _NEVER_IN_UTF_8
         if lacking:
             raise IncoderError(f"it has no token for the byte {min(lacking):#04x}")
@@ -136,7 +138,7 @@ def _text_backend(
     # Code Llama's vocabulary has merges that lead from text to its special tokens.
     model["merges"] = [(a, b) for a, b in merges if a in vocab and b in vocab and a + b in vocab]
     model |= {"vocab": vocab, "unk_token": None}
-    plain = {
+    plain: dict[str, Any] = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
@@ -157,7 +159,7 @@ def _prepends_space(content: Mapping[str, Any]) -> bool:
     """Whether a text gets a space before it, in the forms that versions of `tokenizers` write that."""
     pre_tokenizer = content.get("pre_tokenizer") or {}
     if pre_tokenizer.get("type") == "Metaspace":
-        return pre_tokenizer.get("prepend_scheme", "always") != "never"
+        return bool(pre_tokenizer.get("prepend_scheme", "always") != "never")
     return "Prepend" in _types(content.get("normalizer"))
 
 

@@ -6,7 +6,7 @@ knows no model.
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -62,6 +62,15 @@ class InfillingFormat(Protocol):
     def hole_start(self, hole: int) -> list[int]:
         """What stands right before the fill of this hole (counted from 0)."""
 
+    def context(
+        self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
+    ) -> tuple[list[int], str]:
+        """Other files by path, as they stand before the prompt for `path`, and what its prefix begins with.
+
+        Raises:
+            IncoderError: the model was not trained on whole repositories.
+        """
+
 
 class NoInfillingFormat:
     """Of models without tokens for holes: they complete."""
@@ -85,6 +94,11 @@ class NoInfillingFormat:
 
     def hole_start(self, hole: int) -> list[int]:
         raise AssertionError(f"no prompt of this format has a hole {hole}")
+
+    def context(
+        self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
+    ) -> tuple[list[int], str]:
+        raise AssertionError(f"no hole of {path} in {repository} is filled, whatever {files} and {encode}")
 
 
 def format_names() -> list[str]:

@@ -9,7 +9,7 @@ The extra sentinel, which has no span, says that the text goes on after the last
 model and not how spans are chosen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,17 @@ class CausalMaskingFormat:
     def hole_start(self, hole: int) -> list[int]:
         """What stands right before the fill of this hole (counted from 0)."""
         return [self._sentinels[hole]]
+
+    def context(
+        self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
+    ) -> tuple[list[int], str]:
+        """Refuse: documents were single files in training.
+
+        Raises:
+            IncoderError: always.
+        """
+        del files, path, repository, encode
+        raise IncoderError(f"the infilling format {self.name} has no place for other files")
 
     def write(
         self, kept: Sequence[Sequence[int]], spans: Sequence[Sequence[int]], *, continues: bool
