@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from incoder.inference.token_step import TokenStep, lay_out_for_steps
+from incoder.model.quantization import quantize
 from incoder.model.rotary import RopeScaling
-from incoder.model.transformer import KVCache, Transformer, TransformerConfig
+from incoder.model.row_products import MAX_ROWS, row_product
+from incoder.model.transformer import KVCache, Shape, Transformer, TransformerConfig
 
 LLAMA = TransformerConfig(
     "llama",
@@ -41,10 +43,20 @@ def random_model(config: TransformerConfig) -> Transformer:
 
 
 def read_cache(model: Transformer, num_rows: int, num_tokens: int) -> KVCache:
-    cache = KVCache(model.config, num_rows, 4, model.output_weight.dtype)
+    cache = KVCache(model.config, num_rows, 4, model.dtype)
     stream = torch.Generator().manual_seed(1)
     model(torch.randint(97, (num_rows, num_tokens), generator=stream), cache=cache)
     return cache
+
+
+def test_a_step_of_a_small_quantized_model_is_a_forward_pass() -> None:
+    model = random_model(LLAMA)
+    quantize(model)
+    with torch.inference_mode():
+        cache, other = (KVCache(LLAMA, 1, 4, torch.float32) for _ in range(2))
+        logits_BV = TokenStep(model)(torch.tensor([3]), cache)
+        expected_BV = model.logits(model(torch.tensor([[3]]), cache=other)[:, 0])
+    torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -80,6 +92,26 @@ def test_rows_may_have_positions_and_masks_of_their_own(name: str) -> None:
             cache=other,
         )
         torch.testing.assert_close(logits_BV, model.logits(hidden_BTD[:, 0]), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("num_rows", [1, MAX_ROWS, MAX_ROWS + 1])
+@pytest.mark.parametrize("is_quantized", [False, True])
+@pytest.mark.parametrize("shape", ["llama", "xglm"])
+def test_a_step_with_row_products_is_a_forward_pass(shape: Shape, is_quantized: bool, num_rows: int) -> None:
+    pytest.importorskip("numba")
+    wide = replace(LLAMA, shape=shape, hidden_size=520, head_dim=130, num_kv_heads=4, inner_size=530)
+    model = random_model(wide)
+    if is_quantized:
+        quantize(model)
+    else:
+        assert row_product(model.get_parameter("blocks.0.feed_forward.down.weight")) is not None
+    lay_out_for_steps(model)
+    token_ids_B = torch.arange(num_rows)
+    with torch.inference_mode():
+        cache, other = read_cache(model, num_rows, 7), read_cache(model, num_rows, 7)
+        logits_BV = TokenStep(model)(token_ids_B, cache)
+        expected_BV = model.logits(model(token_ids_B[:, None], cache=other)[:, 0])
+    torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-3, atol=1e-3)
 
 
 def test_a_step_in_bfloat16_is_near() -> None:

@@ -110,9 +110,11 @@ class _Watch:
         if notes.is_terminal:
             return
         if "validation_loss" in metrics:
+            fills = metrics.get("validation_fill_loss")
             notes.print(
                 f"step {report.steps_done}/{self._num_steps}  loss {loss}  held out "
                 f"{metrics['validation_loss']:.3f} ({metrics['validation_bits_per_byte']:.3f} bits/byte)"
+                + (f", in fills {fills:.3f}" if fills is not None else "")
             )
         elif report.steps_done % self._LINE_EVERY == 0:
             notes.print(f"step {report.steps_done}/{self._num_steps}  loss {loss}  {speed} tokens/s")

@@ -20,11 +20,10 @@ class CachedSequences:
     """`Sequences` that read nothing twice; starts with one empty row."""
 
     def __init__(self, model: Transformer, step: TokenStep, num_slots: int) -> None:
-        weight = model.output_weight
         self._model = model
         self._step = step
-        self._device = weight.device
-        self._cache = KVCache(model.config, 1, num_slots, weight.dtype, weight.device)
+        self._device = model.device
+        self._cache = KVCache(model.config, 1, num_slots, model.dtype, model.device)
         self._lengths = [0]
         self._filled_BS: Tensor | None = None  # which slots hold a token; None while all do
 
@@ -105,7 +104,7 @@ class TransformerModel:
         return CachedSequences(self.transformer, self._step, num_slots)
 
     def logprobs(self, token_ids: Sequence[int]) -> Tensor:
-        device = self.transformer.output_weight.device
+        device = self.transformer.device
         token_ids_T = torch.tensor(token_ids, device=device)
         hidden_TD = self.transformer(token_ids_T[None, :-1])[0]
         chunks = []

@@ -10,9 +10,10 @@ from incoder.inference.catalogue import find_model
 from incoder.inference.infill_model import InfillModel
 from incoder.model.checkpoint import load_checkpoint
 from incoder.model.device import choose_device
+from incoder.model.quantization import quantize
 from incoder.tokenizer.formats import choose_format, read_tokenizer
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.int8}
 
 
 def load(
@@ -33,7 +34,12 @@ def load(
     chosen_device = choose_device(device)
     tokenizer = read_tokenizer(folder)
     layout = choose_format(tokenizer, infilling_format)
-    transformer = load_checkpoint(folder, dtype=_dtype(dtype, chosen_device), device=chosen_device)
+    chosen_dtype = _dtype(dtype, chosen_device)
+    if chosen_dtype == torch.int8:
+        transformer = load_checkpoint(folder, device=chosen_device)  # in the precision that it is stored in
+        quantize(transformer, _dtype(None, chosen_device))
+    else:
+        transformer = load_checkpoint(folder, dtype=chosen_dtype, device=chosen_device)
     if tokenizer.vocab_size > transformer.config.vocab_size:
         raise IncoderError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "

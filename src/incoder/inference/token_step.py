@@ -8,25 +8,29 @@ machine, float32, 420 tokens in the cache).
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from incoder.model.quantization import Int8Linear
+from incoder.model.row_products import MAX_ROWS, RowProduct, row_product
 from incoder.model.transformer import KVCache, Transformer, gelu_approximation
 
 
 def lay_out_for_steps(transformer: Transformer) -> None:
     """Turn each matrix in memory, one at a time, so that a step reads it in the order in which it is stored.
 
-    On a CPU in float32 a product with a single row then runs at 16 to 21 GB/s on one thread instead of 9;
-    with more rows, as in bfloat16, it makes no difference.
+    On a CPU in float32 PyTorch's product with a single row then runs at 16 to 21 GB/s on one thread instead
+    of 9; with more rows, as in bfloat16, it makes no difference. Large ones have row products of their own.
     """
-    weight = transformer.output_weight
-    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+    if transformer.device.type != "cpu":
         return
     for module in transformer.modules():
-        if isinstance(module, nn.Linear | nn.Embedding):
+        if not isinstance(module, nn.Linear | nn.Embedding) or module.weight.dtype != torch.float32:
+            continue
+        if row_product(module.weight) is None:
             turned = module.weight.detach().t().contiguous().t()
             module.weight = nn.Parameter(turned, requires_grad=False)
 
@@ -37,11 +41,11 @@ class TokenStep:
     def __init__(self, transformer: Transformer) -> None:
         config = transformer.config
         self._config = config
-        self._embedding_VD = transformer.embedding.weight.detach()
-        self._output_DV = transformer.output_weight.detach().t()
+        self._embedding = transformer.embedding
+        self._output = _matrix(transformer.lm_head or transformer.embedding)
         self._final_norm = _norm(transformer.final_norm, config.norm_eps)
         self._layers = [_Layer.of(block, config.norm_eps) for block in transformer.blocks]
-        table = transformer.position_table.to(self._embedding_VD.dtype)
+        table = transformer.position_table.to(transformer.dtype)
         self._approximate = gelu_approximation(config)
         if config.is_rotary:
             cosines, sines = table
@@ -64,7 +68,7 @@ class TokenStep:
         config = self._config
         position = cache.length if positions_B is None else positions_B
         cache.reserve(cache.length + 1)
-        hidden_BD = self._embedding_VD[token_ids_B]
+        hidden_BD: Tensor = self._embedding(token_ids_B)
         rotation = None
         if config.is_rotary:
             rotation = (self._cosines[position].unsqueeze(-2), self._sines[position].unsqueeze(-2))
@@ -82,7 +86,7 @@ class TokenStep:
                 inner_BI = F.gelu(inner_BI, approximate=self._approximate)
             hidden_BD = layer.down.added_to(hidden_BD, inner_BI)
         cache.length += 1
-        return torch.mm(self._final_norm(hidden_BD), self._output_DV)
+        return self._output(self._final_norm(hidden_BD))
 
     def _attend(
         self,
@@ -109,17 +113,20 @@ class TokenStep:
         return mixed_BH1d.reshape(len(normed_BD), -1)
 
 
+class _Matrix(Protocol):
+    """A linear layer, alone or with what its output is added to."""
+
+    def __call__(self, input_BI: Tensor) -> Tensor: ...
+
+    def added_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor: ...
+
+
 @dataclass(frozen=True, slots=True)
-class _Matrix:
-    """A linear layer, turned as `torch.mm` wants it."""
+class _PyTorchMatrix:
+    """By PyTorch's products, turned as `torch.mm` wants it."""
 
     weight_IO: Tensor
     bias_O: Tensor | None
-
-    @classmethod
-    def of(cls, linear: nn.Module) -> "_Matrix":
-        assert isinstance(linear, nn.Linear)
-        return cls(linear.weight.detach().t(), None if linear.bias is None else linear.bias.detach())
 
     def __call__(self, input_BI: Tensor) -> Tensor:
         if self.bias_O is None:
@@ -130,6 +137,49 @@ class _Matrix:
         if self.bias_O is not None:
             residual_BO = residual_BO + self.bias_O
         return torch.addmm(residual_BO, input_BI, self.weight_IO)
+
+
+@dataclass(frozen=True, slots=True)
+class _RowProductMatrix:
+    """By a product made for few rows; where there are many, as the other one."""
+
+    product: RowProduct
+    bias_O: Tensor | None
+    many_rows: Callable[[Tensor], Tensor]
+
+    def __call__(self, input_BI: Tensor) -> Tensor:
+        if len(input_BI) > MAX_ROWS:
+            return self.many_rows(input_BI)
+        output_BO = self.product(input_BI)
+        return output_BO if self.bias_O is None else output_BO.add_(self.bias_O)
+
+    def added_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor:
+        return self(input_BI).add_(residual_BO)
+
+
+@dataclass(frozen=True, slots=True)
+class _ModuleMatrix:
+    """As the module itself computes it."""
+
+    module: Callable[[Tensor], Tensor]
+
+    def __call__(self, input_BI: Tensor) -> Tensor:
+        return self.module(input_BI)
+
+    def added_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor:
+        return residual_BO + self.module(input_BI)
+
+
+def _matrix(module: nn.Module) -> _Matrix:
+    """The fastest way to multiply with a layer's weight, an embedding's as the output layer's included."""
+    if isinstance(module, Int8Linear):
+        product = row_product(module.weight_OI, module.scale_O)
+        return _RowProductMatrix(product, module.bias_O, module) if product else _ModuleMatrix(module)
+    assert isinstance(module, nn.Linear | nn.Embedding)
+    weight_OI, bias_O = module.weight.detach(), getattr(module, "bias", None)
+    by_pytorch = _PyTorchMatrix(weight_OI.t(), None if bias_O is None else bias_O.detach())
+    product = row_product(weight_OI)
+    return _RowProductMatrix(product, by_pytorch.bias_O, by_pytorch) if product else by_pytorch
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +198,11 @@ class _Layer:
         up = feed_forward + ("gate_up" if feed_forward + "gate_up" in weights else "up")
         return cls(
             attention_norm=_norm(weights["attention_norm"], eps),
-            qkv=_Matrix.of(weights["attention.qkv"]),
-            out=_Matrix.of(weights["attention.out"]),
+            qkv=_matrix(weights["attention.qkv"]),
+            out=_matrix(weights["attention.out"]),
             feed_forward_norm=_norm(weights["feed_forward_norm"], eps),
-            up=_Matrix.of(weights[up]),
-            down=_Matrix.of(weights[feed_forward + "down"]),
+            up=_matrix(weights[up]),
+            down=_matrix(weights[feed_forward + "down"]),
         )
 
 

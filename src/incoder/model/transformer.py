@@ -178,14 +178,14 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         # Given its memory, it draws no numbers: on `meta` that would import the compiler, which takes 2 s.
-        self.embedding = nn.Embedding(
+        self.embedding: nn.Module = nn.Embedding(
             config.vocab_size,
             config.hidden_size,
             _weight=torch.empty(config.vocab_size, config.hidden_size),
         )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.final_norm = _norm(config)
-        self.lm_head = (
+        self.lm_head: nn.Module | None = (
             None if config.tie_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         )
         # Computed on the CPU whatever the default device, so that a model made on `meta` has them too.
@@ -199,13 +199,29 @@ class Transformer(nn.Module):
         self.register_buffer("position_table", table, persistent=False)
 
     @property
+    def device(self) -> torch.device:
+        return self.position_table.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of what flows through the network outside of autocast, whatever the matrices are kept in."""
+        weight = self.final_norm.weight
+        assert isinstance(weight, Tensor)
+        return weight.dtype
+
+    @property
     def output_weight(self) -> Tensor:
         """The matrix [V, D] that turns hidden states into logits."""
-        return self.embedding.weight if self.lm_head is None else self.lm_head.weight
+        weight = (self.lm_head or self.embedding).weight
+        assert isinstance(weight, Tensor)
+        return weight
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states […, D] to logits […, V]."""
-        return F.linear(hidden, self.output_weight)
+        if self.lm_head is None:
+            return F.linear(hidden, self.output_weight)
+        out: Tensor = self.lm_head(hidden)
+        return out
 
     def forward(
         self,

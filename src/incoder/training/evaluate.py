@@ -1,14 +1,23 @@
-"""The held-out measurement during training: loss per token and bits per byte."""
+"""The held-out measurements during training: left to right on whole documents, and on masked ones."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from incoder.corpus.shards import TokenShard
 from incoder.model.transformer import Transformer
 from incoder.objective.loss import chunked_cross_entropy
+from incoder.objective.masking import MaskingConfig
+from incoder.objective.packing import IGNORED, PackedRows
+from incoder.tokenizer.infilling_format import CausalMaskingFormat
+from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.training.data import BatchStream, to_device
+
+_DOCUMENTS_PER_GROUP = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +56,57 @@ def held_out_loss(
                 break
     model.train(was_training)
     return HeldOutLoss(loss=nats / num_targets, bits_per_byte=nats / math.log(2) / num_bytes)
+
+
+def held_out_fills(
+    model: Transformer,
+    shard: TokenShard,
+    tokenizer: Tokenizer,
+    masking: MaskingConfig,
+    *,
+    window: int,
+    max_tokens: int,
+    precision: torch.dtype,
+) -> dict[str, float]:
+    """Nats per token on documents masked as `masking` says, always in the same way, by kind of token.
+
+    `kept`: around the holes; `fill`: in the fills, their ends included; `first_token` of a fill, for which
+    the model has to find the place that the sentinel stands for; `end_of_mask`. A kind that does not occur
+    is left out. About `max_tokens` tokens are scored.
+    """
+    device = model.output_weight.device
+    stream = BatchStream(shard, tokenizer, masking, seed=0, documents_per_group=_DOCUMENTS_PER_GROUP)
+    nats: dict[str, float] = defaultdict(float)
+    counts: dict[str, int] = defaultdict(int)
+    was_training = model.training
+    model.eval()
+    with torch.no_grad(), torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
+        for _ in range(max(1, max_tokens // window)):
+            rows = stream.next_batch(1, window)
+            batch = to_device(rows, device)
+            hidden_TD = model(
+                batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask_B1TT
+            )[0]
+            for kind, is_kind in kinds_of_targets(rows, tokenizer).items():
+                targets_T = torch.from_numpy(np.where(is_kind, rows.targets, IGNORED)[0]).to(device)
+                loss, count = chunked_cross_entropy(hidden_TD, model.output_weight, targets_T)
+                nats[kind] += float(loss)
+                counts[kind] += int(count)
+    model.train(was_training)
+    return {kind: nats[kind] / count for kind, count in counts.items() if count}
+
+
+def kinds_of_targets(rows: PackedRows, tokenizer: Tokenizer) -> dict[str, NDArray[np.bool_]]:
+    """For each position of the rows, of which kinds (as `held_out_fills` has them) its target is."""
+    # A segment's fills begin where its first sentinel comes for the second time.
+    is_first_sentinel = rows.token_ids == tokenizer.sentinel_ids.start
+    num_before = np.cumsum(is_first_sentinel, axis=1)
+    num_before_segment = np.where(rows.positions == 0, num_before - is_first_sentinel, 0)
+    in_fills = num_before - np.maximum.accumulate(num_before_segment, axis=1) == 2
+    is_sentinel = CausalMaskingFormat(tokenizer).ignored_in_loss(rows.token_ids)
+    return {
+        "kept": ~in_fills,
+        "fill": in_fills,
+        "first_token": in_fills & is_sentinel,
+        "end_of_mask": in_fills & (rows.targets == tokenizer.end_of_mask_id),
+    }

@@ -27,10 +27,11 @@ from incoder.model.sizes import config_for
 from incoder.model.transformer import Transformer
 from incoder.objective.loss import chunked_cross_entropy
 from incoder.objective.packing import PackedRows
+from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.checkpoint import load_state, newest_state, save_state
 from incoder.training.data import BatchStream, to_device
-from incoder.training.evaluate import held_out_loss
+from incoder.training.evaluate import held_out_fills, held_out_loss
 from incoder.training.metrics import MetricsLog, plot_losses
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import TrainingRecipe
@@ -108,6 +109,11 @@ class _Run:
         self.model.init_weights(torch.Generator().manual_seed(recipe.training.seed))
         self.model.to(device)
         self.optimizers = Optimizers(self.model, recipe.optimizer)
+        # Sentinels are never a target, so the softmax only ever pushes them away. With tied embeddings that
+        # makes them all alike, and the model can no longer tell them apart as inputs (docs/mini.md).
+        self.never_targets = torch.tensor(
+            sorted(CausalMaskingFormat(self.tokenizer).never_generated_ids), device=device
+        )
         self.stream = self._stream()
         self.step = 0
         self.tokens = 0
@@ -193,21 +199,30 @@ class _Run:
                 batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask_B1TT
             )
             loss_sum, _ = chunked_cross_entropy(
-                hidden_BTD.flatten(0, 1), self.model.output_weight, batch.targets_BT.flatten()
+                hidden_BTD.flatten(0, 1),
+                self.model.output_weight,
+                batch.targets_BT.flatten(),
+                unmoved_ids=self.never_targets if self.model.config.tie_embeddings else None,
             )
         loss = loss_sum / num_targets
         torch.autograd.backward(loss)
         return float(loss.detach())
 
     def _evaluate(self) -> dict[str, float]:
-        held_out = held_out_loss(
-            self.model,
-            self.validation_shard,
-            window=self.recipe.training.phases[-1].window,
-            max_tokens=self.recipe.evaluation.max_tokens,
-            precision=_PRECISIONS[self.recipe.training.precision],
+        settings: dict[str, Any] = {
+            "window": self.recipe.training.phases[-1].window,
+            "max_tokens": self.recipe.evaluation.max_tokens,
+            "precision": _PRECISIONS[self.recipe.training.precision],
+        }
+        held_out = held_out_loss(self.model, self.validation_shard, **settings)
+        fills = held_out_fills(
+            self.model, self.validation_shard, self.tokenizer, self.recipe.masking, **settings
         )
-        return {"validation_loss": held_out.loss, "validation_bits_per_byte": held_out.bits_per_byte}
+        return {
+            "validation_loss": held_out.loss,
+            "validation_bits_per_byte": held_out.bits_per_byte,
+            **{f"validation_{kind}_loss": loss for kind, loss in fills.items()},
+        }
 
     def _save(self) -> None:
         save_checkpoint(self.model, self.output / "model", tokenizer=self.tokenizer, dtype=torch.bfloat16)

@@ -10,6 +10,10 @@ from incoder.errors import IncoderError
 from incoder.files import replaced_atomically, write_text
 
 TENSORBOARD_FOLDER = "tensorboard"
+_HELD_OUT = (
+    ("validation_loss", "held out, left to right", "#d94801"),
+    ("validation_fill_loss", "held out, fills", "#6a51a3"),
+)
 
 
 class MetricsLog:
@@ -69,11 +73,10 @@ def plot_losses(metrics_path: Path, picture_path: Path) -> None:
         tokens, [row["loss"] for row in rows], color="#9ecae1", linewidth=0.7, label="training, each step"
     )
     axes.plot(tokens, _smoothed([row["loss"] for row in rows]), color="#08519c", label="training, smoothed")
-    held_out = [(row["tokens"] / 1e6, row["validation_loss"]) for row in rows if "validation_loss" in row]
-    if held_out:
-        axes.plot(
-            *zip(*held_out, strict=True), "o-", color="#d94801", markersize=4, label="held out, left to right"
-        )
+    for metric, label, color in _HELD_OUT:
+        held_out = [(row["tokens"] / 1e6, row[metric]) for row in rows if metric in row]
+        if held_out:
+            axes.plot(*zip(*held_out, strict=True), "o-", color=color, markersize=4, label=label)
     axes.set_xlabel("tokens seen (millions)")
     axes.set_ylabel("loss (nats per token)")
     axes.grid(alpha=0.3)

@@ -28,6 +28,7 @@ class ModelSection(Recipe):
     num_kv_heads: PositiveInt | None = None
     inner_size: PositiveInt | None = None
     max_positions: PositiveInt = 2048
+    tie_embeddings: bool = True
 
     def overrides(self) -> dict[str, int]:
         """The settings that replace those of the table."""
@@ -68,7 +69,7 @@ class TrainingSection(Recipe):
     precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
     seed: int = Field(0, ge=0)
-    documents_per_group: PositiveInt = 128
+    documents_per_group: PositiveInt = 1024
     checkpoint_every: PositiveInt = 250
     keep_checkpoints: PositiveInt = 2
 

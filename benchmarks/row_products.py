@@ -1,0 +1,80 @@
+"""One row times a large matrix: the share of the read bandwidth, ours beside `torch.mm`.
+
+As many matrices as one layer of the 1.3b model has in all layers would not fit into a processor's cache, so
+each is another one. The limit is what a sum over the same memory reads, all in turns within one run.
+
+    python benchmarks/row_products.py --outputs 8192 --inputs 2048
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from incoder.model.row_products import RowProduct, row_product
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--outputs", type=int, default=8192)
+    parser.add_argument("--inputs", type=int, default=2048)
+    parser.add_argument("--matrices", type=int, default=16)
+    parser.add_argument("--rows", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=8)
+    arguments = parser.parse_args()
+
+    input_BI = torch.randn(arguments.rows, arguments.inputs)
+    float_weights = [torch.randn(arguments.outputs, arguments.inputs) for _ in range(arguments.matrices)]
+    limit = _bandwidths({"sum": [_sum(weight) for weight in float_weights]}, float_weights, arguments.rounds)
+    print(f"{'reading':>20}: {limit['sum']:5.1f} GB/s")
+    for dtype in (torch.float32, torch.bfloat16, torch.int8):
+        weights = [_cast(weight, dtype) for weight in float_weights]
+        scale_O = torch.ones(arguments.outputs) if dtype == torch.int8 else None
+        products = {"ours": [_bound(row_product(weight, scale_O), input_BI) for weight in weights]}
+        if dtype != torch.int8:
+            products["torch"] = [_torch_product(weight, input_BI) for weight in weights]
+        speeds = _bandwidths(products, weights, arguments.rounds)
+        name = str(dtype).removeprefix("torch.")
+        for who, speed in speeds.items():
+            print(f"{name + ', ' + who:>20}: {speed:5.1f} GB/s, {speed / limit['sum']:.0%} of reading")
+
+
+def _cast(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return (weight * 30).clamp(-127, 127).to(dtype) if dtype == torch.int8 else weight.to(dtype)
+
+
+def _sum(weight: torch.Tensor) -> Callable[[], object]:
+    return weight.sum
+
+
+def _bound(product: RowProduct | None, input_BI: torch.Tensor) -> Callable[[], object]:
+    assert product is not None, "numba is missing, or the matrices are too small"
+    return lambda: product(input_BI)
+
+
+def _torch_product(weight: torch.Tensor, input_BI: torch.Tensor) -> Callable[[], object]:
+    input_BI = input_BI.to(weight.dtype)
+    return lambda: torch.mm(input_BI, weight.T)
+
+
+def _bandwidths(
+    contestants: dict[str, list[Callable[[], object]]], weights: list[torch.Tensor], rounds: int
+) -> dict[str, float]:
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for round_number in range(rounds + 1):
+        for name, calls in contestants.items():
+            started = time.perf_counter()
+            for call in calls:
+                call()
+            if round_number:  # the first one warms up
+                seconds[name].append(time.perf_counter() - started)
+    num_bytes = sum(weight.nbytes for weight in weights)
+    return {name: num_bytes / statistics.median(values) / 1e9 for name, values in seconds.items()}
+
+
+if __name__ == "__main__":
+    main()

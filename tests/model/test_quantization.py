@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from incoder.model.quantization import Int8Linear, quantize, quantized_rows
+from incoder.model.transformer import Transformer, TransformerConfig
+
+LLAMA = TransformerConfig(
+    "llama",
+    vocab_size=97,
+    hidden_size=32,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=8,
+    inner_size=48,
+    max_positions=64,
+)
+CONFIGS = {
+    "llama": LLAMA,
+    "untied, with biases": replace(LLAMA, tie_embeddings=False, qkv_bias=True),
+    "xglm": replace(LLAMA, shape="xglm", num_kv_heads=4),
+}
+
+
+def random_model(config: TransformerConfig) -> Transformer:
+    model = Transformer(config).eval()
+    model.init_weights(torch.Generator().manual_seed(0))
+    return model
+
+
+def test_no_number_is_off_by_more_than_half_a_step_of_its_row() -> None:
+    weight_OI = torch.randn(20, 50, generator=torch.Generator().manual_seed(0))
+    weight_OI[3] *= 1000
+    int8_OI, scale_O = quantized_rows(weight_OI)
+    error_OI = (int8_OI * scale_O[:, None] - weight_OI).abs()
+    assert (error_OI <= scale_O[:, None] * 0.501).all()
+    torch.testing.assert_close(scale_O, weight_OI.abs().amax(dim=1) / 127)
+
+
+def test_a_row_of_zeros_stays_one() -> None:
+    int8_OI, scale_O = quantized_rows(torch.zeros(2, 5))
+    assert not (int8_OI * scale_O[:, None]).any()
+
+
+def test_large_layers_are_computed_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight_OI, bias_O = torch.randn(20, 50, generator=generator), torch.randn(20, generator=generator)
+    layer = Int8Linear(*quantized_rows(weight_OI), bias_O)
+    input_BTI = torch.randn(2, 3, 50, generator=generator)
+    whole_BTO = layer(input_BTI)
+    monkeypatch.setattr("incoder.model.quantization._CHUNK", 7 * 50)
+    torch.testing.assert_close(layer(input_BTI), whole_BTO)
+    torch.testing.assert_close(whole_BTO, input_BTI @ weight_OI.T + bias_O, rtol=0.05, atol=0.1)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
+def test_a_quantized_model_says_nearly_the_same(name: str, stored: torch.dtype) -> None:
+    model = random_model(CONFIGS[name])
+    token_ids_BT = torch.randint(97, (2, 20), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected_BTV = model.logits(model(token_ids_BT))
+        quantized = random_model(CONFIGS[name]).to(stored)
+        quantize(quantized)
+        logits_BTV = quantized.logits(quantized(token_ids_BT))
+    assert logits_BTV.dtype == torch.float32
+    assert (logits_BTV - expected_BTV).norm() < 0.03 * expected_BTV.norm()
+
+
+def test_what_stays_in_floating_point_is_norms_and_biases() -> None:
+    model = random_model(CONFIGS["xglm"])
+    quantize(model)
+    assert all(parameter.ndim == 1 for parameter in model.parameters())
+    matrices = [
+        buffer for buffer in model.buffers() if buffer.ndim == 2 and buffer is not model.position_table
+    ]
+    assert matrices
+    assert all(matrix.dtype == torch.int8 for matrix in matrices)

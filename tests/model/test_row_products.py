@@ -1,0 +1,55 @@
+import pytest
+import torch
+
+from incoder.model.row_products import MAX_ROWS, row_product
+
+pytest.importorskip("numba")
+
+SIZE = (1031, 1100)  # neither is a multiple of a vector's width
+
+
+def matrix(dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+    if dtype == torch.int8:
+        return torch.randint(-127, 128, SIZE, generator=generator, dtype=torch.int8)
+    return torch.randn(SIZE, generator=generator).to(dtype)
+
+
+@pytest.mark.parametrize("num_rows", [1, 3, MAX_ROWS])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+def test_products_equal_those_in_double_precision(dtype: torch.dtype, num_rows: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight_OI = matrix(dtype, generator)
+    scale_O = torch.rand(SIZE[0], generator=generator) if dtype == torch.int8 else None
+    input_BI = torch.randn(num_rows, SIZE[1], generator=generator)
+    product = row_product(weight_OI, scale_O)
+    assert product is not None
+    expected_BO = input_BI.double() @ weight_OI.double().T
+    if scale_O is not None:
+        expected_BO *= scale_O
+    torch.testing.assert_close(product(input_BI).double(), expected_BO, rtol=1e-4, atol=2e-3)
+
+
+def test_the_output_has_the_inputs_precision() -> None:
+    weight_OI = matrix(torch.bfloat16, torch.Generator().manual_seed(0))
+    product = row_product(weight_OI)
+    assert product is not None
+    input_BI = torch.randn(1, SIZE[1], generator=torch.Generator().manual_seed(1)).bfloat16()
+    output_BO = product(input_BI)
+    assert output_BO.dtype == torch.bfloat16
+    torch.testing.assert_close(output_BO, (input_BI.double() @ weight_OI.double().T).bfloat16())
+
+
+def test_infinities_and_nans_come_through() -> None:
+    weight_OI = torch.ones(SIZE)
+    weight_OI[0, 0], weight_OI[1, 0] = torch.inf, torch.nan
+    product = row_product(weight_OI)
+    assert product is not None
+    output_O = product(torch.ones(1, SIZE[1]))[0]
+    assert output_O[0] == torch.inf
+    assert output_O[1].isnan()
+    assert output_O[2] == SIZE[1]
+
+
+@pytest.mark.parametrize("weight_OI", [torch.ones(8, 8), torch.ones(1024, 1024, dtype=torch.float64)])
+def test_small_matrices_and_other_precisions_are_left_to_pytorch(weight_OI: torch.Tensor) -> None:
+    assert row_product(weight_OI) is None
