@@ -85,7 +85,7 @@ def test_a_device_that_is_not_there_is_named(folder: Path) -> None:
 
 
 def test_an_unknown_dtype_is_named(folder: Path) -> None:
-    with pytest.raises(IncoderError, match="dtype must be one of float32, .*int8, got 'int3'"):
+    with pytest.raises(IncoderError, match=r"dtype must be one of float32, .*int8, got 'int3'"):
         incoder.load(folder, dtype="int3")
 
 
