@@ -7,6 +7,7 @@ import typer
 
 from incoder.cli import options
 from incoder.cli.console import print_note, write_result
+from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
     from incoder.inference.catalogue import ModelInfo
@@ -26,15 +27,20 @@ def models(context: typer.Context, json: _AsJson = False) -> None:
     from incoder.inference.catalogue import EMBEDDED, cached_models, describe_model, embedded_models
 
     infos = [describe_model(name) for name in embedded_models()]
-    infos += [describe_model(name, revision) for name, revision, _ in cached_models()]
+    for name, revision, folder in cached_models():
+        try:
+            infos.append(describe_model(name, revision, folder=folder))
+        except IncoderError as error:  # one strange model must not hide the others
+            print_note(f"{name} ({revision}): {error}")
     if json:
         write_result(json_module.dumps({"models": [asdict(info) for info in infos]}, default=str) + "\n")
         return
     if not infos:
         print_note(f"no model is embedded in this installation ({EMBEDDED}), and none was fetched")
     for info in infos:
+        revision = f" ({info.revision})" if info.revision else ""
         write_result(
-            f"{info.name}  {_parameters(info)}, {info.num_bytes / 1e6:.0f} MB, "
+            f"{info.name}{revision}  {_parameters(info)}, {info.num_bytes / 1e6:.0f} MB, "
             f"context of {info.context_length} tokens, format {info.infilling_format}, "
             f"licence {info.licence or 'unknown'}\n"
         )

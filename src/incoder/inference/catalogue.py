@@ -28,10 +28,12 @@ _LICENCE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
 class ModelInfo:
     """What is known of a model; `num_bytes` is the size of its files, `context_length` counts tokens.
 
+    Only models on the hub have a `revision`.
     `num_parameters` is None where weights are pickled, and counting them would mean reading them.
     """
 
     name: str
+    revision: str | None
     folder: Path
     architecture: str
     num_parameters: int | None
@@ -94,17 +96,22 @@ def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fet
     )
 
 
-def describe_model(name: str | os.PathLike[str], revision: str | None = None) -> ModelInfo:
+def describe_model(
+    name: str | os.PathLike[str], revision: str | None = None, *, folder: Path | None = None
+) -> ModelInfo:
     """What the files of a model say about it; weights are not read, and nothing is fetched.
+
+    Where the `folder` is known, the name is not looked up.
 
     Raises:
         IncoderError: there is no such model, or its files are not what they should be.
     """
-    folder = find_model(name, revision, fetch=False)
+    folder = folder or find_model(name, revision, fetch=False)
     config = _read_config(folder / _CONFIG)
     try:
         return ModelInfo(
             name=str(name),
+            revision=revision,
             folder=folder,
             architecture=config["model_type"],
             num_parameters=_num_parameters(folder),

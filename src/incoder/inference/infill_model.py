@@ -116,8 +116,8 @@ class InfillModel:
         first half window has at least half a window before it.
         """
         header = self.tokenizer.encode(self._header(path))
-        start = self.infilling_format.document_start_id
-        token_ids = [start] if start is not None else []
+        document_start = self.infilling_format.document_start_id
+        token_ids = [] if document_start is None else [document_start]
         token_ids += [*header, *self.tokenizer.encode_start(text)]
         logprobs: list[float] = []
         for start, end in _overlapping(len(token_ids), self.language_model.max_positions):
