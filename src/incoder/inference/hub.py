@@ -46,11 +46,11 @@ def cached_folder(name: str, revision: str | None = None, *, cache: Path | None 
 
 def cached_models(cache: Path | None = None) -> Iterator[tuple[str, str, Path]]:
     """Name, revision and folder of all that was fetched completely."""
-    from huggingface_hub import scan_cache_dir
+    from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        repositories = scan_cache_dir(cache).repos
+        repositories = scan_cache_dir(cache or constants.HF_HUB_CACHE).repos
     except CacheNotFound:
         return
     for repository in sorted(repositories, key=lambda repository: repository.repo_id):
