@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from incoder.model.quantization import Int8Linear
 from incoder.model.row_products import MAX_ROWS, RowProduct, row_product
-from incoder.model.transformer import KVCache, Transformer
+from incoder.model.transformer import KVCache, Transformer, gelu_approximation
 
 
 def lay_out_for_steps(transformer: Transformer) -> None:
@@ -46,7 +46,8 @@ class TokenStep:
         self._final_norm = _norm(transformer.final_norm, config.norm_eps)
         self._layers = [_Layer.of(block, config.norm_eps) for block in transformer.blocks]
         table = transformer.position_table.to(transformer.dtype)
-        if config.shape == "llama":
+        self._approximate = gelu_approximation(config)
+        if config.is_rotary:
             cosines, sines = table
             self._cosines = torch.cat((cosines, cosines), dim=-1)
             self._sines = torch.cat((-sines, sines), dim=-1)
@@ -69,10 +70,10 @@ class TokenStep:
         cache.reserve(cache.length + 1)
         hidden_BD: Tensor = self._embedding(token_ids_B)
         rotation = None
-        if config.shape == "xglm":
-            hidden_BD = hidden_BD * math.sqrt(config.hidden_size) + self._positions[position]
-        else:
+        if config.is_rotary:
             rotation = (self._cosines[position].unsqueeze(-2), self._sines[position].unsqueeze(-2))
+        else:
+            hidden_BD = hidden_BD * math.sqrt(config.hidden_size) + self._positions[position]
         mask = None if attention_mask_BS is None else attention_mask_BS[:, None, None]
         for index, layer in enumerate(self._layers):
             attended_BD = self._attend(layer, index, layer.attention_norm(hidden_BD), rotation, mask, cache)
@@ -82,7 +83,7 @@ class TokenStep:
                 gate_BI, up_BI = inner_BI.chunk(2, dim=-1)
                 inner_BI = F.silu(gate_BI).mul_(up_BI)
             else:
-                inner_BI = F.gelu(inner_BI)
+                inner_BI = F.gelu(inner_BI, approximate=self._approximate)
             hidden_BD = layer.down.added_to(hidden_BD, inner_BI)
         cache.length += 1
         return self._output(self._final_norm(hidden_BD))
