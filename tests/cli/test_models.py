@@ -36,6 +36,17 @@ def test_models_in_the_cache_are_listed(run_cli: RunCli, put_in_cache: Any) -> N
     assert b"\nformat          causal-masking\n" in about
 
 
+@pytest.mark.usefixtures("embedded")
+def test_a_damaged_model_in_the_cache_does_not_hide_the_others(
+    run_cli: RunCli, put_in_cache: Any, hub_cache: Path
+) -> None:
+    put_in_cache("owner/damaged", "main")
+    put_in_cache("owner/nonsense", "main")
+    (hub_cache / "models--owner--damaged" / "snapshots" / ("0" * 40) / "config.json").write_text("{")
+    models = json.loads(run_cli("models", "--json").stdout)["models"]
+    assert [model["name"] for model in models] == ["checkpoint", "owner/nonsense"]
+
+
 def test_a_model_in_the_cache_fills(run_cli: RunCli, put_in_cache: Any) -> None:
     put_in_cache("owner/nonsense", "float16")
     options = ("--model", "owner/nonsense", "--revision", "float16", "--format", "causal-masking")

@@ -54,7 +54,7 @@ def cached_models() -> list[tuple[str, str, Path]]:
     return [
         (name, revision, folder)
         for name, revision, folder in hub.cached_models()
-        if _read_config(folder / _CONFIG).get("model_type") in _MODEL_TYPES
+        if _model_type(folder) in _MODEL_TYPES
     ]
 
 
@@ -123,6 +123,15 @@ def describe_model(
         )
     except KeyError as error:
         raise IncoderError(f"{folder / _CONFIG} has no {error}") from error
+
+
+def _model_type(folder: Path) -> str | None:
+    """None where the configuration cannot be read: the cache is shared, and may hold anything."""
+    try:
+        config = _read_config(folder / _CONFIG)
+    except IncoderError:
+        return None
+    return config.get("model_type") if isinstance(config, dict) else None
 
 
 def _read_config(path: Path) -> dict[str, Any]:
