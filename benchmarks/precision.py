@@ -1,7 +1,7 @@
 """What smaller weights cost in quality: bits per byte and single-line fills, each precision beside fp32.
 
 The text is Python's own standard library, which `mini` was not trained on. Fills are greedy, of lines evenly
-spaced over the files; *same* is the share that equals the fill in fp32, *exact* the share that equals the line
+spaced over the files; *same* is the share that equals the fill in fp32, *exact* that which equals the line
 that stood there.
 
     python benchmarks/precision.py --model mini
