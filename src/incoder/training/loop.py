@@ -32,7 +32,7 @@ from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.checkpoint import load_state, newest_state, save_state
 from incoder.training.data import BatchStream, to_device
 from incoder.training.evaluate import held_out_fills, held_out_loss
-from incoder.training.metrics import MetricsLog, plot_losses
+from incoder.training.metrics import MetricsLog, plot_losses, read_metrics
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import TrainingRecipe
 
@@ -151,7 +151,7 @@ class _Run:
                 if self.step % settings.checkpoint_every == 0:
                     self._save()
         self._save()
-        plot_losses(self.output / "metrics.jsonl", self.output / "loss.png")
+        plot_losses(read_metrics(self.output / "metrics.jsonl"), self.output / "loss.png")
         return TrainingResult(finished, self.step, self.output / "model")
 
     def _train_step(self) -> dict[str, float]:
