@@ -86,7 +86,7 @@ def _training_table(recipes: list[TrainingRecipe]) -> str:
         windows = ", then ".join(str(phase.window) for phase in training.phases)
         rows.append(
             f"| {number} | {training.steps:,} | {training.tokens_per_step:,} | {windows} "
-            f"| {optimizer.muon_lr:g}, {optimizer.lr:g} | {masking.mean_spans:g} "
+            f"| {optimizer.muon_lr:g}, {optimizer.lr:g} | {masking.span_counts}, {masking.mean_spans:g} "
             f"| {masking.line_span_rate:.0%} | {masking.plain_rate:.0%} |"
         )
     return "\n".join(rows)
