@@ -2,7 +2,7 @@
 
 Writing one token reads every weight once, so tokens/s times the bytes of the weights cannot be more than what
 the memory delivers. That is measured in the same run, by summing up a gigabyte. Peers, on the same random
-weights: transformers' `generate` in fp32 and bf16, CTranslate2 in int8 (xglm shape only). The time of the prompt
+weights: transformers' `generate` in fp32 and bf16, CTranslate2 in int8 (xglm shape only). The prompt's time
 is taken off. All in turns, so that all meet the same noise; medians.
 
     python benchmarks/bandwidth.py                                   # 1.3b, xglm, all precisions
