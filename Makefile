@@ -88,8 +88,10 @@ $(MINI)/corpus/tokens/meta.json: $(MINI)/tokenizer/tokenizer.json
 
 mini-corpus: $(MINI)/corpus/tokens/meta.json  ## make the corpus and the tokenizer of the embedded model
 
+# Waiting threads that spin are 1.4 times as fast beside other work, at its cost (docs/mini.md).
 mini: mini-corpus  ## train the embedded model, or go on with it
-	$(BIN)/incoder train recipes/mini/train.toml --output $(MINI)/run --resume
+	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/train.toml --output $(MINI)/run --resume
+	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/train-fills.toml --output $(MINI)/run-fills --resume
 
 # Linux weighs whole sessions against each other before it looks at the niceness of a process, hence `autogroup`.
 mini-resume: mini-corpus  ## train mini's successor in the background; harmless when running or finished

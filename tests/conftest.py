@@ -1,9 +1,15 @@
 """Fixtures that more than one room uses."""
 
+import json
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from incoder.tokenizer import layout
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.tokenizer.training import train_tokenizer
 
@@ -34,3 +40,140 @@ def shared() -> Path:
 def tiny_tokenizer() -> Tokenizer:
     """640 ids, learnt from a few lines of Python (the special tokens and the bytes alone are 517)."""
     return train_tokenizer(TINY_DOCUMENTS, vocab_size=640)
+
+
+@pytest.fixture(params=["codellama", "deepseek-coder", "qwen2.5-coder", "starcoder"])
+def family_name(request: pytest.FixtureRequest) -> str:
+    """Each of the families with fill-in-the-middle in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def family_tokenizers() -> Any:
+    """From a family's name to the content of a `tokenizer.json` as it publishes it, but for the vocabulary.
+
+    Special tokens, pre-tokenizer and all else are the family's; the vocabulary is learnt from the tiny
+    documents.
+    """
+    makers = {
+        "codellama": _codellama,
+        "deepseek-coder": _deepseek_coder,
+        "qwen2.5-coder": _qwen,
+        "starcoder": _starcoder2,
+    }
+    return cache(lambda name: makers[name]())
+
+
+def _learnt(
+    pre_tokenizer: pre_tokenizers.PreTokenizer, alphabet: list[str], front: list[str], **model: Any
+) -> dict[str, Any]:
+    """A tokenizer with the tokens `front`, then the characters `alphabet`, then up to 250 merges."""
+    backend = tokenizers.Tokenizer(models.BPE(**model))
+    backend.pre_tokenizer = pre_tokenizer
+    trainer = trainers.BpeTrainer(
+        vocab_size=len(front) + len(alphabet) + 250,
+        limit_alphabet=len(alphabet),
+        initial_alphabet=alphabet,
+        special_tokens=front,
+        show_progress=False,
+    )
+    backend.train_from_iterator(TINY_DOCUMENTS, trainer)
+    content: dict[str, Any] = json.loads(backend.to_str())
+    return content
+
+
+def _finished(content: dict[str, Any], added: dict[str, bool], **parts: Any) -> dict[str, Any]:
+    """The tokenizer with added tokens (name → whether they are called special) and with these parts."""
+    backend = tokenizers.Tokenizer.from_str(json.dumps({**content, "added_tokens": []}))
+    for part, value in parts.items():
+        setattr(backend, part, value)
+    for name, is_special in added.items():
+        token = tokenizers.AddedToken(name, special=is_special, normalized=False)
+        (backend.add_special_tokens if is_special else backend.add_tokens)([token])
+    finished: dict[str, Any] = json.loads(backend.to_str())
+    return finished
+
+
+def _byte_level(use_regex: bool = False) -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
+
+
+def _qwen() -> dict[str, Any]:
+    words = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+        r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+    split = pre_tokenizers.Split(tokenizers.Regex(words), "isolated")
+    chat = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    others = ("tool_call", "/tool_call", "|fim_prefix|", "|fim_middle|", "|fim_suffix|", "|fim_pad|")
+    names = [f"<{name}>" for name in (*others, "|repo_name|", "|file_sep|")]
+    return _finished(
+        _learnt(pre_tokenizers.Sequence([split, _byte_level()]), list(layout.BYTE_CHARACTERS), []),
+        {**dict.fromkeys(chat, True), **dict.fromkeys(names, False)},
+        normalizer=normalizers.NFC(),
+        post_processor=processors.ByteLevel(trim_offsets=False),
+        decoder=decoders.ByteLevel(),
+    )
+
+
+def _starcoder2() -> dict[str, Any]:
+    names = ("|endoftext|", "fim_prefix", "fim_middle", "fim_suffix", "fim_pad", "repo_name", "file_sep")
+    front = [f"<{name}>" for name in (*names, "issue_start", "jupyter_start")]
+    split = pre_tokenizers.Digits(individual_digits=True)
+    return _finished(
+        _learnt(
+            pre_tokenizers.Sequence([split, _byte_level(use_regex=True)]),
+            list(layout.BYTE_CHARACTERS),
+            front,
+        ),
+        dict.fromkeys(front, True),
+        post_processor=processors.ByteLevel(trim_offsets=True),
+        decoder=decoders.ByteLevel(),
+    )
+
+
+def _deepseek_coder() -> dict[str, Any]:
+    never_in_utf_8 = [layout.BYTE_CHARACTERS[byte] for byte in (0xC0, 0xC1, *range(0xF5, 0x100))]
+    alphabet = [character for character in layout.BYTE_CHARACTERS if character not in never_in_utf_8]
+    patterns = ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+")
+    splits = [pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated") for pattern in patterns]
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    sentence = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>")
+    others = ("<｜fim▁hole｜>", "<｜fim▁begin｜>", "<｜fim▁end｜>", "<pad>", "<|User|>", "<|EOT|>")
+    return _finished(
+        _learnt(pre_tokenizers.Sequence([*splits, digits, _byte_level()]), alphabet, []),
+        {
+            **dict.fromkeys(never_in_utf_8, False),
+            **dict.fromkeys(sentence, True),
+            **dict.fromkeys(others, False),
+        },
+        normalizer=normalizers.Sequence([]),
+        post_processor=processors.ByteLevel(trim_offsets=False),
+        decoder=decoders.ByteLevel(),
+    )
+
+
+def _codellama() -> dict[str, Any]:
+    front = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    alphabet = ["▁", "☺", *map(chr, range(0x21, 0x7F))]
+    content = _learnt(pre_tokenizers.Metaspace(prepend_scheme="never"), alphabet, front, unk_token="<unk>")
+    content["pre_tokenizer"] = None
+    model = content["model"]
+    model |= {"byte_fallback": True, "fuse_unk": True}
+    for word in ("PRE", "SUF", "MID", "EOT"):  # as published: merges lead from text to the special tokens
+        token = "▁"
+        for character in f"<{word}>":
+            if [token, character] not in model["merges"]:
+                model["merges"].append([token, character])
+            token += character
+            model["vocab"].setdefault(token, len(model["vocab"]))
+    names = ("<unk>", "<s>", "</s>", "▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>")
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    return _finished(
+        content,
+        dict.fromkeys(names, True),
+        normalizer=normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]),
+        post_processor=processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)]),
+        decoder=decoders.Sequence(steps),
+    )

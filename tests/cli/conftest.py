@@ -1,6 +1,7 @@
 """The real command line, in this process, and a model of random weights to run it with."""
 
 import io
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from incoder.cli.main import main
 from incoder.model.checkpoint import save_checkpoint
@@ -61,3 +63,25 @@ def tiny_checkpoint(tiny_tokenizer: Tokenizer, tmp_path_factory: pytest.TempPath
     save_checkpoint(model, folder, tokenizer=tiny_tokenizer)
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Nonsense\n")
     return folder
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of models from the hub, and no network."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def put_in_cache(hub_cache: Path, tiny_checkpoint: Path) -> Callable[[str, str], None]:
+    """Put the tiny model into the cache under this name and revision, as the hub's client does."""
+
+    def put(name: str, revision: str) -> None:
+        repository = hub_cache / f"models--{name.replace('/', '--')}"
+        shutil.copytree(tiny_checkpoint, repository / "snapshots" / ("0" * 40))
+        (repository / "refs").mkdir()
+        (repository / "blobs").mkdir()
+        (repository / "refs" / revision).write_text("0" * 40)
+
+    return put

@@ -54,7 +54,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "config.json").write_text("{}")
-    monkeypatch.setattr(eval_command, "_load", lambda name: SimpleNamespace(infill=infill, name=name))
+    monkeypatch.setattr(eval_command, "_load", lambda name, *_: SimpleNamespace(infill=infill, name=name))
     options = ["--temperature", "0.5", "--seed", "3", "--model", str(checkpoint)]
     result = invoke(BENCHMARK, "--data", data_in(tmp_path), "--output", tmp_path / "run", *options)
     assert result.exit_code == 0
@@ -67,7 +67,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
 def test_missing_data_is_said_before_a_model_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eval_command, "_load", lambda name: pytest.fail(f"loaded {name}"))
+    monkeypatch.setattr(eval_command, "_load", lambda name, *_: pytest.fail(f"loaded {name}"))
     result = invoke(BENCHMARK, "--data", tmp_path / "no.jsonl.gz", "--output", tmp_path / "run")
     assert isinstance(result.exception, IncoderError)
     assert "data is not fetched" in str(result.exception)

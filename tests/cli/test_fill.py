@@ -217,9 +217,7 @@ def test_settings_out_of_range_are_bad_usage(option: str, value: str, message: s
 def test_a_model_that_is_not_there_is_named(run_cli: RunCli) -> None:
     outcome = run_cli("fill", "-", "--model", "no-such-model", stdin=b"<FILL>")
     assert outcome.status == 1
-    assert (
-        "there is no model 'no-such-model'; give a checkpoint folder or an embedded model" in outcome.stderr
-    )
+    assert "there is no model 'no-such-model'; give an embedded model" in outcome.stderr
 
 
 def test_json_has_all_candidates(fill: Fill, tiny_checkpoint: Path) -> None:

@@ -11,7 +11,8 @@ RunCli = Callable[..., Any]
 
 
 @pytest.fixture
-def embedded(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def embedded(tiny_checkpoint: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hub_cache
     monkeypatch.setattr(catalogue, "EMBEDDED", tiny_checkpoint.parent)
 
 
@@ -19,10 +20,54 @@ def embedded(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_embedded_models_are_listed(run_cli: RunCli) -> None:
     outcome = run_cli("models")
     assert outcome.stdout.startswith(
-        b"checkpoint  0.0 M parameters, 0 MB, context of 256 tokens, licence apache-2.0"
+        b"checkpoint  0.0 M parameters, 0 MB, context of 256 tokens, format causal-masking, "
+        b"licence apache-2.0"
     )
     (model,) = json.loads(run_cli("models", "--json").stdout)["models"]
     assert model["name"] == "checkpoint"
+
+
+@pytest.mark.usefixtures("embedded")
+def test_models_in_the_cache_are_listed(run_cli: RunCli, put_in_cache: Any) -> None:
+    put_in_cache("owner/nonsense", "float16")
+    (_, model) = json.loads(run_cli("models", "--json").stdout)["models"]
+    assert (model["name"], model["infilling_format"]) == ("owner/nonsense", "causal-masking")
+    about = run_cli("models", "info", "owner/nonsense", "--revision", "float16").stdout
+    assert b"\nformat          causal-masking\n" in about
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_damaged_model_in_the_cache_does_not_hide_the_others(
+    run_cli: RunCli, put_in_cache: Any, hub_cache: Path
+) -> None:
+    put_in_cache("owner/damaged", "main")
+    put_in_cache("owner/nonsense", "main")
+    (hub_cache / "models--owner--damaged" / "snapshots" / ("0" * 40) / "config.json").write_text("{")
+    models = json.loads(run_cli("models", "--json").stdout)["models"]
+    assert [model["name"] for model in models] == ["checkpoint", "owner/nonsense"]
+
+
+def test_a_model_in_the_cache_fills(run_cli: RunCli, put_in_cache: Any) -> None:
+    put_in_cache("owner/nonsense", "float16")
+    options = ("--model", "owner/nonsense", "--revision", "float16", "--format", "causal-masking")
+    outcome = run_cli("fill", "-", *options, "--max-new-tokens", "2", stdin=b"x = <FILL>\n")
+    assert outcome.status == 0
+    assert outcome.stdout.startswith(b"x = ")
+
+
+@pytest.mark.usefixtures("hub_cache")
+def test_without_a_network_a_model_that_is_not_cached_is_named(run_cli: RunCli) -> None:
+    outcome = run_cli("fill", "-", "--model", "facebook/incoder-1B", stdin=b"x = <FILL>\n")
+    assert outcome.status == 1
+    assert "facebook/incoder-1B (revision main) is neither a folder nor in the cache at" in outcome.stderr
+    outcome = run_cli("models", "info", "facebook/incoder-1B")
+    assert "is neither a folder nor in the cache; filling with it once fetches it" in outcome.stderr
+
+
+def test_a_format_that_does_not_fit_is_an_error(run_cli: RunCli, tiny_checkpoint: Path) -> None:
+    outcome = run_cli("fill", "-", "--model", tiny_checkpoint, "--format", "starcoder", stdin=b"x = <FILL>\n")
+    assert outcome.status == 1
+    assert "the vocabulary has no <fim_prefix>, which the infilling format starcoder needs" in outcome.stderr
 
 
 def test_one_model_is_described(run_cli: RunCli, tiny_checkpoint: Path) -> None:

@@ -17,7 +17,7 @@ from incoder.tokenizer.tokenizer import Tokenizer
 TEXTS = ["import os\n\n\ndef main():\n    ret", "\n\n\nif x is None:\n    pri", "(x)\n", ""]
 
 
-@pytest.fixture(params=["llama", "xglm"])
+@pytest.fixture(params=["llama", "xglm", "starcoder2"])
 def transformer(request: pytest.FixtureRequest, tiny_tokenizer: Tokenizer) -> Transformer:
     shape: Shape = request.param
     config = TransformerConfig(
@@ -26,7 +26,7 @@ def transformer(request: pytest.FixtureRequest, tiny_tokenizer: Tokenizer) -> Tr
         hidden_size=32,
         num_layers=2,
         num_heads=4,
-        num_kv_heads=2 if shape == "llama" else 4,
+        num_kv_heads=4 if shape == "xglm" else 2,
         head_dim=8,
         inner_size=64,
         max_positions=160,

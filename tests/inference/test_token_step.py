@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from incoder.inference.token_step import TokenStep, lay_out_for_steps
 from incoder.model.quantization import quantize
+from incoder.model.rotary import RopeScaling
 from incoder.model.row_products import MAX_ROWS, row_product
 from incoder.model.transformer import KVCache, Shape, Transformer, TransformerConfig
 
@@ -28,6 +29,8 @@ CONFIGS = {
     "qwen2": replace(LLAMA, qkv_bias=True),
     "untied": replace(LLAMA, tie_embeddings=False),
     "as many key heads as heads": replace(LLAMA, num_kv_heads=4),
+    "starcoder2": replace(LLAMA, shape="starcoder2", head_dim=8),
+    "stretched positions": replace(LLAMA, rope_scaling=RopeScaling(4.0)),
     "xglm": replace(LLAMA, shape="xglm", num_kv_heads=4, head_dim=8),
 }
 

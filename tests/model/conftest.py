@@ -1,4 +1,4 @@
-"""Small random networks of both shapes, lively enough to tell near-equal computations apart."""
+"""Small random networks of all shapes, lively enough to tell near-equal computations apart."""
 
 from typing import Protocol
 
@@ -30,13 +30,13 @@ def make_model() -> MakeModel:
                 if parameter.ndim == 1:
                     parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
                 else:
-                    parameter.mul_(12 if shape == "llama" else 4)
+                    parameter.mul_(4 if shape == "xglm" else 12)
         return model.eval()
 
     return make
 
 
-@pytest.fixture(params=["llama", "xglm"])
+@pytest.fixture(params=["llama", "xglm", "starcoder2"])
 def model(request: pytest.FixtureRequest, make_model: MakeModel) -> Transformer:
     return make_model(request.param)
 

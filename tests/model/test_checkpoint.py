@@ -4,14 +4,21 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from incoder.errors import IncoderError
+from incoder.model import checkpoint
 from incoder.model.checkpoint import load_checkpoint, save_checkpoint
-from incoder.model.transformer import Transformer
+from incoder.model.hugging_face import disk_names
+from incoder.model.transformer import Shape, Transformer, TransformerConfig
+
+
+class MakeModel(Protocol):
+    def __call__(self, shape: Shape, **overrides: object) -> Transformer: ...
 
 
 @contextmanager
@@ -31,6 +38,29 @@ def little_room() -> Iterator[None]:
 def folder(tmp_path: Path, model: Transformer) -> Path:
     save_checkpoint(model, tmp_path, dtype=torch.float32)
     return tmp_path
+
+
+def shard_weights(folder: Path, kind: str) -> list[str]:
+    """The folder's weights in two files with an index, as large models are published."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    stem = "model" if kind == "safetensors" else "pytorch_model"
+    names = [f"{stem}-0000{number}-of-00002.{kind}" for number in (1, 2)]
+    weight_map = {name: names[index % 2] for index, name in enumerate(weights)}
+    for file in names:
+        part = {name: tensor for name, tensor in weights.items() if weight_map[name] == file}
+        if kind == "safetensors":
+            save_file(part, folder / file)
+        else:
+            torch.save(part, folder / file)
+    index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
+    (folder / f"{stem}.{kind}.index.json").write_text(json.dumps(index))
+    return names
+
+
+def own_memory() -> int:
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if "RssAnon" in line)
+    return int(line.split()[1]) * 1024
 
 
 def change_config(folder: Path, **values: object) -> None:
@@ -111,6 +141,61 @@ def test_pickled_weights_load_too(
     assert torch.equal(load_checkpoint(folder)(token_ids_BT), model(token_ids_BT))
 
 
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+def test_weights_in_several_files_load(
+    folder: Path, model: Transformer, token_ids_BT: torch.Tensor, kind: str
+) -> None:
+    shard_weights(folder, kind)
+    assert torch.equal(load_checkpoint(folder)(token_ids_BT), model(token_ids_BT))
+
+
+def test_a_missing_file_of_several_is_named(folder: Path) -> None:
+    names = shard_weights(folder, "bin")
+    (folder / names[1]).unlink()
+    with pytest.raises(IncoderError, match=f"lacks {names[1]}, of the 2 files named in pytorch_model"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("weight_map", [None, {}, {"a": "../model.safetensors"}, {"a": 1}])
+def test_an_index_that_is_none_is_refused(folder: Path, weight_map: object) -> None:
+    (folder / "model.safetensors").rename(folder / "elsewhere.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    with pytest.raises(IncoderError, match="is not an index of weights"):
+        load_checkpoint(folder)
+
+
+def test_safetensors_are_read_rather_than_pickles(folder: Path) -> None:
+    (folder / "pytorch_model.bin").write_bytes(b"not looked at")
+    assert load_checkpoint(folder)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures memory as Linux tells it")
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+def test_a_model_is_never_in_memory_twice(
+    tmp_path: Path, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Memory of our own, counted before every weight; the system can drop pages that are a file's."""
+    model = make_model("xglm", hidden_size=512, num_layers=6, inner_size=2048)
+    save_checkpoint(model, tmp_path, dtype=torch.float16)
+    if kind == "bin":
+        torch.save(load_file(tmp_path / "model.safetensors"), tmp_path / "pytorch_model.bin")
+        (tmp_path / "model.safetensors").unlink()
+    num_bytes = 4 * model.config.num_parameters
+    del model
+    before, peak = own_memory(), 0
+
+    def counted(name: str, config: TransformerConfig) -> tuple[str, ...]:
+        nonlocal peak
+        peak = max(peak, own_memory())
+        return disk_names(name, config)
+
+    monkeypatch.setattr(checkpoint, "disk_names", counted)
+    loaded = load_checkpoint(tmp_path, dtype=torch.float32)
+    largest = 4 * 3 * 512 * 512
+    assert max(peak, own_memory()) - before < num_bytes + 3 * largest
+    assert loaded.config.num_parameters * 4 == num_bytes
+
+
 def test_a_pickle_that_would_run_code_is_refused(folder: Path) -> None:
     torch.save({"model.embed_tokens.weight": Path("/")}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
@@ -163,7 +248,7 @@ def test_a_part_of_a_fused_weight_of_another_shape_is_named(folder: Path) -> Non
 
 def test_an_unknown_architecture_names_the_known_ones(folder: Path) -> None:
     change_config(folder, model_type="mamba")
-    with pytest.raises(IncoderError, match="'mamba' is not known; known are xglm, llama and qwen2"):
+    with pytest.raises(IncoderError, match="'mamba' is not known; known are xglm, llama, qwen2, starcoder2"):
         load_checkpoint(folder)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from incoder.errors import IncoderError
 from incoder.model.hugging_face import from_hugging_face
+from incoder.model.rotary import RopeScaling
 
 ORIGIN = Path("config.json")
 LLAMA = {
@@ -52,6 +53,31 @@ def test_the_base_of_rotary_positions_is_found_where_each_version_writes_it(rope
     assert from_hugging_face({**LLAMA, **rope}, ORIGIN).rope_theta == 1e6
 
 
+def test_deepseek_coder_s_linear_scaling_is_read() -> None:
+    """What matters of the published file of the 6.7B model."""
+    published = {**LLAMA, "rope_theta": 100000, "rope_scaling": {"factor": 4.0, "type": "linear"}}
+    config = from_hugging_face(published, ORIGIN)
+    assert config.rope_theta == 1e5
+    assert config.rope_scaling == RopeScaling(4.0)
+
+
+def test_the_context_of_starcoder2_ends_where_its_window_of_attention_does() -> None:
+    published = {  # what matters of the published file of the 3B model, with another width
+        **LLAMA,
+        "model_type": "starcoder2",
+        "hidden_act": "gelu_pytorch_tanh",
+        "max_position_embeddings": 16384,
+        "norm_epsilon": 1e-5,
+        "num_key_value_heads": 2,
+        "sliding_window": 4096,
+        "use_bias": True,
+    }
+    config = from_hugging_face(published, ORIGIN)
+    assert (config.shape, config.max_positions, config.num_kv_heads) == ("starcoder2", 4096, 2)
+    assert config.tie_embeddings
+    assert from_hugging_face({**published, "sliding_window": None}, ORIGIN).max_positions == 16384
+
+
 def test_what_old_files_leave_out_has_the_family_s_default() -> None:
     config = from_hugging_face(LLAMA, ORIGIN)
     assert (config.num_kv_heads, config.head_dim, config.rope_theta, config.norm_eps) == (4, 12, 10_000, 1e-6)
@@ -69,12 +95,14 @@ def test_of_several_end_tokens_the_first_is_taken() -> None:
         {"mlp_bias": True},
         {"use_sliding_window": True},
         {"hidden_act": "gelu"},
-        {"rope_scaling": {"type": "linear", "factor": 4.0}},
-        {"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5}},
+        {"rope_scaling": {"type": "dynamic", "factor": 4.0}},
+        {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 5e5}},
+        {"model_type": "starcoder2", "use_bias": False},
+        {"model_type": "starcoder2", "hidden_act": "gelu"},
     ],
 )
 def test_a_setting_that_is_not_computed_is_refused(setting: dict[str, Any]) -> None:
-    with pytest.raises(IncoderError, match=r"config\.json: .* only .* is supported"):
+    with pytest.raises(IncoderError, match=r"config\.json: .* only .* (is|are) supported"):
         from_hugging_face({**LLAMA, **setting}, ORIGIN)
 
 
@@ -84,6 +112,11 @@ def test_a_setting_that_is_not_computed_is_refused(setting: dict[str, Any]) -> N
         ([1], "must hold one JSON object, got list"),
         ({**LLAMA, "hidden_size": "wide"}, "wrong kind"),
         ({**INCODER_1B, "attention_heads": 0}, "wrong kind"),
+        ({**LLAMA, "rope_scaling": {"type": "linear"}}, "has no 'factor'"),
+        (
+            {**LLAMA, "rope_scaling": {"type": "linear", "factor": 0.5}},
+            "factor .* must be at least 1, got 0.5",
+        ),
         ({**LLAMA, "vocab_size": -1}, "vocab_size must be a whole number of at least 1, got -1"),
         ({key: value for key, value in LLAMA.items() if key != "hidden_size"}, "has no 'hidden_size'"),
     ],

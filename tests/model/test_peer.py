@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from incoder.model.checkpoint import load_checkpoint, save_checkpoint
+from incoder.model.rotary import RopeScaling
 from incoder.model.transformer import Transformer
 
 transformers = pytest.importorskip("transformers")
@@ -19,7 +20,11 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "LlamaForCausalLM": ("llama", {}),
     "LlamaForCausalLM-untied": ("llama", {"tie_embeddings": False}),
     "LlamaForCausalLM-wide-heads": ("llama", {"head_dim": 16, "rope_theta": 5e5, "norm_eps": 1e-6}),
+    "LlamaForCausalLM-linear": ("llama", {"rope_theta": 1e5, "rope_scaling": RopeScaling(4.0)}),
+    "LlamaForCausalLM-llama3": ("llama", {"rope_scaling": RopeScaling(8.0, 32, 1.0, 4.0)}),
     "Qwen2ForCausalLM": ("llama", {"qkv_bias": True}),
+    "Starcoder2ForCausalLM": ("starcoder2", {"rope_theta": 999999.4420358813}),
+    "Starcoder2ForCausalLM-untied": ("starcoder2", {"tie_embeddings": False}),
 }
 
 

@@ -38,6 +38,7 @@ def test_single_fields_can_be_replaced() -> None:
         ("llama", {"num_layers": 0}, "num_layers must be a whole number of at least 1, got 0"),
         ("llama", {"num_heads": 3}, "num_heads must be a multiple of num_kv_heads"),
         ("llama", {"head_dim": 31}, "head_dim must be even"),
+        ("starcoder2", {"head_dim": 32}, r"num_heads \* head_dim = hidden_size"),
         ("xglm", {"num_kv_heads": 2}, "the xglm shape needs num_kv_heads = num_heads"),
         ("xglm", {"head_dim": 32}, r"num_heads \* head_dim = hidden_size"),
         ("xglm", {"hidden_size": 255, "num_heads": 5, "num_kv_heads": 5}, "must be even"),

@@ -17,7 +17,7 @@ SETTINGS = [
     for rule, edges, rate, mean in product(
         ("paper", "released-code"), ("token", "character"), (0.0, 0.5, 1.0), (1.0, 5.0)
     )
-]
+] + [MaskingConfig(mean_spans=5.0, span_counts="geometric", line_span_rate=0.5)]
 
 
 def masker(tokenizer: Tokenizer, config: MaskingConfig) -> Masker:
@@ -112,6 +112,17 @@ def test_a_share_of_blocks_is_left_plain(tiny_tokenizer: Tokenizer, rate: float,
     draws = [ours.draw_num_spans(rng) for _ in range(4000)]
     assert draws.count(0) / 4000 == pytest.approx(share, abs=0.03)
     assert ours.mask(np.array([START, 70, 71]), 0, rng) == [START, 70, 71]
+
+
+@pytest.mark.parametrize("mean", [1.0, 3.0, 8.0])
+def test_geometric_numbers_of_spans_halve_at_a_constant_rate(tiny_tokenizer: Tokenizer, mean: float) -> None:
+    ours = masker(tiny_tokenizer, MaskingConfig(mean_spans=mean, span_counts="geometric"))
+    rng = np.random.default_rng(0)
+    draws = np.array([ours.draw_num_spans(rng) for _ in range(8000)])
+    assert draws.min() == 1
+    assert draws.mean() == pytest.approx(mean, rel=0.05)
+    for number in (1, 2, 5):
+        assert np.mean(draws > number) == pytest.approx((1 - 1 / mean) ** number, abs=0.02)
 
 
 @pytest.mark.parametrize("token_ids", [[], [START]])

@@ -46,6 +46,26 @@ def test_sentinels_stay_apart_though_they_are_never_a_target(tmp_path: Path, rec
     assert cosines.abs().mean() < 0.2  # in 32 dimensions, of random directions: 0.14
 
 
+def test_a_run_can_start_from_the_weights_of_another(finished: Path, tmp_path: Path, world: Path) -> None:
+    path = tmp_path / "continue.toml"
+    path.write_text(
+        f'tokens = "{world}/tokens"\ntokenizer = "{world}/tokenizer"\n'
+        f'[model]\nstart_from = "{finished}/model"\n'
+        "[training]\nsteps = 4\ntokens_per_step = 256\nphases = [{window = 128}]\n"
+    )
+    recipe = load_recipe(TrainingRecipe, path)
+    assert train(recipe, tmp_path / "run").finished
+    assert load_checkpoint(tmp_path / "run" / "model").config.hidden_size == 32
+    assert losses(tmp_path / "run")[0] < (losses(finished)[0] + losses(finished)[-1]) / 2
+    assert train(recipe, tmp_path / "run", resume=True).finished
+
+    with pytest.raises(IncoderError, match=r"leave out hidden_size, or start_from"):
+        load_recipe(TrainingRecipe, path, ["model.hidden_size=64"])
+    longer = load_recipe(TrainingRecipe, path, ["training.phases=[{window = 256}]"])
+    with pytest.raises(IncoderError, match=r"must not exceed the 128 positions"):
+        train(longer, tmp_path / "longer")
+
+
 def test_a_run_leaves_everything_that_the_documentation_names(finished: Path) -> None:
     for name in ("recipe.toml", "metrics.jsonl", "tensorboard", "checkpoints", "loss.png"):
         assert (finished / name).exists(), name

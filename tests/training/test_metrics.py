@@ -25,5 +25,5 @@ def test_the_loss_curve_is_a_png(tmp_path: Path) -> None:
     with MetricsLog(tmp_path, first_step=0) as log:
         log.write(0, {"loss": 5.0, "tokens": 64})
         log.write(1, {"loss": 4.5, "tokens": 128, "validation_loss": 4.75})
-    plot_losses(tmp_path / "metrics.jsonl", tmp_path / "loss.png")
+    plot_losses(read_metrics(tmp_path / "metrics.jsonl"), tmp_path / "loss.png")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")

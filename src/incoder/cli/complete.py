@@ -16,6 +16,7 @@ def complete(
         str, typer.Argument(help="A file to go on with, or - for standard input.", show_default=False)
     ],
     model: options.Model = "mini",
+    revision: options.Revision = None,
     num_candidates: options.NumCandidates = 1,
     temperature: options.Temperature = 0.2,
     top_p: options.TopP = 0.95,
@@ -40,8 +41,9 @@ def complete(
 
     import incoder
 
+    options.fetch(model, revision)
     with progress(f"loading {model} …") as update:
-        infill_model = incoder.load(model, device=device)
+        infill_model = incoder.load(model, revision=revision, device=device)
         update("writing …")
         result = infill_model.complete(
             text,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from incoder.cli import options
 from incoder.cli.console import notes, write_result
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ def _infilling_command(benchmark_name: str) -> Callable[..., None]:
         output: Annotated[
             Path, typer.Option("--output", "-o", help="For samples.jsonl, settings.json and results.json.")
         ],
-        model: Annotated[
-            str, typer.Option(help="An embedded model, a checkpoint folder or a hub id.")
-        ] = "mini",
+        model: options.Model = "mini",
+        revision: options.Revision = None,
+        infilling_format: options.Format = None,
         method: Annotated[
             Literal["infill", "left-to-right", "gold", "empty"],
             typer.Option(
@@ -63,6 +64,8 @@ def _infilling_command(benchmark_name: str) -> Callable[..., None]:
 
         benchmark = BENCHMARKS[benchmark_name]
         load_tasks(data, benchmark, limit)  # complain about the data before a model is loaded
+        if method in METHODS_OF_A_MODEL:
+            options.fetch(model, revision)
         if max_new_tokens is None:
             max_new_tokens = benchmark.max_new_tokens
         with _ProgressBars() as bars:
@@ -71,8 +74,8 @@ def _infilling_command(benchmark_name: str) -> Callable[..., None]:
                 data,
                 output,
                 method=method,
-                model=_load(model) if method in METHODS_OF_A_MODEL else None,
-                model_settings=_identity(model) if method in METHODS_OF_A_MODEL else {},
+                model=_load(model, revision, infilling_format) if method in METHODS_OF_A_MODEL else None,
+                model_settings=_identity(model, revision) if method in METHODS_OF_A_MODEL else {},
                 decoding=Decoding(max_new_tokens, temperature=temperature, seed=seed),
                 limit=limit,
                 limits=Limits(seconds=timeout),
@@ -96,17 +99,17 @@ for _name, _about in _ABOUT.items():
     app.command(_name, help=_about + _MORE.format(name=_name))(_infilling_command(_name))
 
 
-def _identity(name: str) -> dict[str, str]:
+def _identity(name: str, revision: str | None) -> dict[str, str]:
     from incoder.evaluation.infilling_run import checkpoint_fingerprint
     from incoder.inference.catalogue import find_model
 
-    return {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name))}
+    return {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
 
 
-def _load(name: str) -> "Infiller":
+def _load(name: str, revision: str | None, infilling_format: str | None) -> "Infiller":
     import incoder
 
-    return incoder.load(name)
+    return incoder.load(name, revision=revision, infilling_format=infilling_format)
 
 
 class _ProgressBars:

@@ -18,6 +18,7 @@ def fill(
         str, typer.Argument(help="A file with holes, or - for standard input.", show_default=False)
     ],
     model: options.Model = "mini",
+    revision: options.Revision = None,
     num_candidates: options.NumCandidates = 1,
     hole: Annotated[str, typer.Option(help="What marks a hole.")] = DEFAULT_HOLE,
     temperature: options.Temperature = 0.2,
@@ -34,6 +35,7 @@ def fill(
     json: Annotated[bool, typer.Option("--json", help="One JSON object with all candidates.")] = False,
     extension: options.Extension = None,
     heal: options.Heal = True,
+    infilling_format: options.Format = None,
     device: options.Device = None,
 ) -> None:
     """Fill the holes of a file, with both sides in view.
@@ -59,8 +61,11 @@ def fill(
 
     import incoder
 
+    options.fetch(model, revision)
     with progress(f"loading {model} …") as update:
-        infill_model = incoder.load(model, device=device)
+        infill_model = incoder.load(
+            model, revision=revision, device=device, infilling_format=infilling_format
+        )
         update(f"0 of {num_candidates * parts.num_holes} infills written …")
         result = infill_model.infill(
             parts,

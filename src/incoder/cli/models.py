@@ -1,11 +1,16 @@
-"""`incoder models`: what is embedded, and what is known of a model."""
+"""`incoder models`: what is embedded, what was fetched, and what is known of a model."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from incoder.cli import options
 from incoder.cli.console import print_note, write_result
+from incoder.errors import IncoderError
+
+if TYPE_CHECKING:
+    from incoder.inference.catalogue import ModelInfo
 
 app = typer.Typer(help="List the models at hand, or look at one.", invoke_without_command=True)
 
@@ -14,31 +19,42 @@ _AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 @app.callback()
 def models(context: typer.Context, json: _AsJson = False) -> None:
-    """List the embedded models; `incoder models info NAME` says more about one, or about a folder."""
+    """List the embedded models and those fetched from the hub; `incoder models info NAME` says more."""
     if context.invoked_subcommand is not None:
         return
     import json as json_module
 
-    from incoder.inference.catalogue import EMBEDDED, describe_model, embedded_models
+    from incoder.inference.catalogue import EMBEDDED, cached_models, describe_model, embedded_models
 
     infos = [describe_model(name) for name in embedded_models()]
+    for name, revision, folder in cached_models():
+        try:
+            infos.append(describe_model(name, revision, folder=folder))
+        except IncoderError as error:  # one strange model must not hide the others
+            print_note(f"{name} ({revision}): {error}")
     if json:
         write_result(json_module.dumps({"models": [asdict(info) for info in infos]}, default=str) + "\n")
         return
     if not infos:
-        print_note(f"no model is embedded in this installation ({EMBEDDED})")
+        print_note(f"no model is embedded in this installation ({EMBEDDED}), and none was fetched")
     for info in infos:
+        revision = f" ({info.revision})" if info.revision else ""
         write_result(
-            f"{info.name}  {info.num_parameters / 1e6:.1f} M parameters, {info.num_bytes / 1e6:.0f} MB, "
-            f"context of {info.context_length} tokens, licence {info.licence or 'unknown'}\n"
+            f"{info.name}{revision}  {_parameters(info)}, {info.num_bytes / 1e6:.0f} MB, "
+            f"context of {info.context_length} tokens, format {info.infilling_format}, "
+            f"licence {info.licence or 'unknown'}\n"
         )
 
 
 @app.command()
 def info(
     name: Annotated[
-        str, typer.Argument(help="An embedded model or a checkpoint folder.", show_default=False)
+        str,
+        typer.Argument(
+            help="An embedded model, a checkpoint folder, or a fetched model.", show_default=False
+        ),
     ],
+    revision: options.Revision = None,
     json: _AsJson = False,
 ) -> None:
     """Say what is known of one model.
@@ -49,17 +65,25 @@ def info(
 
     from incoder.inference.catalogue import describe_model
 
-    about = describe_model(name)
+    about = describe_model(name, revision)
     if json:
         write_result(json_module.dumps(asdict(about), default=str) + "\n")
         return
+    count = about.num_parameters
     write_result(
         f"name            {about.name}\n"
         f"folder          {about.folder}\n"
         f"architecture    {about.architecture}\n"
-        f"parameters      {about.num_parameters:,}\n"
+        f"parameters      {'not counted (pickled)' if count is None else f'{count:,}'}\n"
         f"size            {about.num_bytes / 1e6:.1f} MB\n"
         f"vocabulary      {about.vocab_size:,} tokens\n"
         f"context         {about.context_length:,} tokens\n"
+        f"format          {about.infilling_format}\n"
         f"licence         {about.licence or 'unknown'}\n"
     )
+
+
+def _parameters(info: "ModelInfo") -> str:
+    if info.num_parameters is None:
+        return "uncounted parameters (pickled)"
+    return f"{info.num_parameters / 1e6:.1f} M parameters"

@@ -48,8 +48,11 @@ def show(
         typer.Option(help="Where spans may begin and end: between tokens, or inside of them as well."),
     ] = "token",
     mean_spans: Annotated[
-        float, typer.Option(min=0.01, max=64, help="The mean of the Poisson number of spans.")
+        float, typer.Option(min=0.01, max=64, help="The mean number of spans in a block.")
     ] = 1.0,
+    span_counts: Annotated[
+        Literal["poisson", "geometric"], typer.Option(help="How that number is distributed.")
+    ] = "poisson",
     line_span_rate: Annotated[
         float, typer.Option(min=0, max=1, help="The share of blocks whose spans are lines.")
     ] = 0.0,
@@ -76,6 +79,7 @@ def show(
         rule=rule,
         edges=edges,
         mean_spans=mean_spans,
+        span_counts=span_counts,
         line_span_rate=line_span_rate,
         plain_rate=plain_rate,
     )

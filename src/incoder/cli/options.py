@@ -17,7 +17,21 @@ DEFAULT_MODEL = "mini"
 Model = Annotated[
     str,
     typer.Option(
-        help="An embedded model (see: incoder models) or a checkpoint folder.", metavar="NAME|FOLDER"
+        help="An embedded model (see: incoder models), a checkpoint folder, or a model on the hub "
+        "(owner/model), which is fetched once.",
+        metavar="NAME|FOLDER",
+    ),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(help="A branch, tag or commit of a model on the hub.", show_default="main"),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="How the model is shown holes (see docs/models.md), such as codellama-spm.",
+        show_default="told by its vocabulary",
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA when there is one.")]
@@ -85,6 +99,17 @@ def sampling_params(
         return SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, stops)
     except IncoderError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def fetch(model: str, revision: str | None) -> None:
+    """Bring a model on the hub here, with the progress bars of the hub's client.
+
+    Raises:
+        IncoderError: there is no such model, or it cannot be fetched.
+    """
+    from incoder.inference.catalogue import find_model
+
+    find_model(model, revision)
 
 
 def load_tokenizer(path: Path | None) -> "Tokenizer":

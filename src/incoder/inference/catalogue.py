@@ -1,7 +1,7 @@
 """Which models there are, and what their folders say about them, without loading one.
 
 A model is a folder in Hugging Face's layout; those in `incoder/embedded` come with the package and go by
-their folder's name. Imports no torch.
+their folder's name, those on the hub by `owner/model` (see hub.py). Imports no torch.
 """
 
 import json
@@ -13,24 +13,34 @@ from pathlib import Path
 from typing import Any
 
 from incoder.errors import IncoderError
+from incoder.inference import hub
+from incoder.model import weight_files
+from incoder.tokenizer.formats import choose_format, read_tokenizer
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "embedded"
 
 _CONFIG = "config.json"
+_MODEL_TYPES = frozenset({"xglm", "llama", "qwen2", "starcoder2"})  # those of model/hugging_face.py
 _LICENCE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What is known of a model; `num_bytes` is the size of its files, `context_length` counts tokens."""
+    """What is known of a model; `num_bytes` is the size of its files, `context_length` counts tokens.
+
+    Only models on the hub have a `revision`.
+    `num_parameters` is None where weights are pickled, and counting them would mean reading them.
+    """
 
     name: str
+    revision: str | None
     folder: Path
     architecture: str
-    num_parameters: int
+    num_parameters: int | None
     num_bytes: int
     vocab_size: int
     context_length: int
+    infilling_format: str
     licence: str | None
 
 
@@ -39,52 +49,89 @@ def embedded_models() -> list[str]:
     return sorted(config.parent.name for config in EMBEDDED.glob(f"*/{_CONFIG}"))
 
 
-def find_model(name: str | os.PathLike[str]) -> Path:
-    """The folder of an embedded model or of a checkpoint.
+def cached_models() -> list[tuple[str, str, Path]]:
+    """Name, revision and folder of the models from the hub that are here, of architectures that load."""
+    return [
+        (name, revision, folder)
+        for name, revision, folder in hub.cached_models()
+        if _model_type(folder) in _MODEL_TYPES
+    ]
+
+
+def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fetch: bool = True) -> Path:
+    """The folder of an embedded model, of a checkpoint, or of a model on the hub.
+
+    The last is fetched if it is not in the cache, unless `fetch` is False. Only it has revisions.
 
     Raises:
         IncoderError: there is none; the message says what there is.
     """
     embedded = embedded_models()
     if name in embedded:
+        if revision is not None:
+            raise IncoderError(f"{name} is embedded, and only models on the hub have revisions")
         return EMBEDDED / name
     folder = Path(name)
     if (folder / _CONFIG).is_file():
+        if revision is not None:
+            raise IncoderError(f"{folder} is a folder, and only models on the hub have revisions")
         return folder
     if folder.is_dir():
         raise IncoderError(f"{folder} is not a checkpoint: it has no {_CONFIG}")
+    if hub.is_hub_name(str(name)):
+        cached = hub.fetch(str(name), revision) if fetch else hub.cached_folder(str(name), revision)
+        if cached is None:
+            raise IncoderError(
+                f"{name} is neither a folder nor in the cache; filling with it once fetches it"
+            )
+        return cached
     known = (
         f"the embedded ones are: {', '.join(embedded)}"
         if embedded
         else "no model is embedded in this installation"
     )
-    message = f"there is no model {str(name)!r}; give a checkpoint folder or an embedded model ({known})"
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
-        message += ". Fetching from a hub by name is not available yet: download the folder and give its path"
-    raise IncoderError(message)
+    raise IncoderError(
+        f"there is no model {str(name)!r}; give an embedded model ({known}), a checkpoint folder, "
+        "or the name of a model on the hub (owner/model)"
+    )
 
 
-def describe_model(name: str | os.PathLike[str]) -> ModelInfo:
-    """What the files of a model say about it; weights are not read.
+def describe_model(
+    name: str | os.PathLike[str], revision: str | None = None, *, folder: Path | None = None
+) -> ModelInfo:
+    """What the files of a model say about it; weights are not read, and nothing is fetched.
+
+    Where the `folder` is known, the name is not looked up.
 
     Raises:
         IncoderError: there is no such model, or its files are not what they should be.
     """
-    folder = find_model(name)
+    folder = folder or find_model(name, revision, fetch=False)
     config = _read_config(folder / _CONFIG)
     try:
         return ModelInfo(
             name=str(name),
+            revision=revision,
             folder=folder,
             architecture=config["model_type"],
             num_parameters=_num_parameters(folder),
             num_bytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
             vocab_size=config["vocab_size"],
-            context_length=config["max_position_embeddings"],
+            context_length=_context_length(config),
+            infilling_format=choose_format(read_tokenizer(folder)).name,
             licence=_licence(folder / "README.md"),
         )
     except KeyError as error:
         raise IncoderError(f"{folder / _CONFIG} has no {error}") from error
+
+
+def _model_type(folder: Path) -> str | None:
+    """None where the configuration cannot be read: the cache is shared, and may hold anything."""
+    try:
+        config = _read_config(folder / _CONFIG)
+    except IncoderError:
+        return None
+    return config.get("model_type") if isinstance(config, dict) else None
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -97,9 +144,19 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _num_parameters(folder: Path) -> int:
+def _context_length(config: dict[str, Any]) -> int:
+    """As many positions as there are; StarCoder2 has no more than its window of attention here."""
+    length: int = config["max_position_embeddings"]
+    window = config.get("sliding_window") if config["model_type"] == "starcoder2" else None
+    return min(length, window or length)
+
+
+def _num_parameters(folder: Path) -> int | None:
     from safetensors import SafetensorError, safe_open
 
+    weights = weight_files.choose([file.name for file in folder.iterdir()])
+    if weights is None or ".safetensors" not in weights:
+        return None
     total = 0
     for file in folder.glob("*.safetensors"):
         try:

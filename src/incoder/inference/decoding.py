@@ -17,8 +17,8 @@ from incoder.inference.lookup import Guesser
 from incoder.inference.programs import Program, Read, run
 from incoder.inference.sampling import SamplingParams, adjusted, choose
 from incoder.inference.sequences import Sequences
-from incoder.tokenizer.infilling_format import CausalMaskingFormat
-from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.tokenizer.formats import InfillingFormat, choose_format
+from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 FinishReason = Literal["end", "stop", "length", "time"]
 OnBytes = Callable[[int, bytes], None]
@@ -42,10 +42,13 @@ class Decoded:
 
 
 class Vocabulary:
-    """Which tokens may be generated, which end a fill, and how they are spelled."""
+    """Which tokens may be generated, which end a fill, and how they are spelled.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        layout = CausalMaskingFormat(tokenizer)
+    `layout` is by default the infilling format that the tokenizer tells.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, layout: InfillingFormat | None = None) -> None:
+        layout = layout or choose_format(tokenizer)
         self.tokenizer = tokenizer
         self.table = TokenTable(tokenizer)
         self.layout = layout

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 TokenIds = NDArray[np.int64]
 
@@ -22,7 +22,7 @@ class TokenTable:
     Special tokens are not in it.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: TextTokenizer) -> None:
         self._tokenizer = tokenizer
         entries = sorted(
             (spelling, token_id)

@@ -4,7 +4,7 @@ Joins the rooms' parts: what the model sees of a text, the candidates and their 
 files and no networks.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 import torch
@@ -17,7 +17,8 @@ from incoder.inference.line_endings import as_model_sees, to_crlf, uses_crlf
 from incoder.inference.results import Candidate, InfillResult, Score
 from incoder.inference.sampling import SamplingParams, random_stream
 from incoder.inference.sequences import LanguageModel
-from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.tokenizer.formats import InfillingFormat
+from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 OnFill = Callable[[int, int], None]
 
@@ -25,10 +26,20 @@ OnFill = Callable[[int, int], None]
 class InfillModel:
     """Fills holes, completes and scores. Made by `incoder.load`."""
 
-    def __init__(self, language_model: LanguageModel, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        tokenizer: TextTokenizer,
+        infilling_format: InfillingFormat | None = None,
+    ) -> None:
         self.language_model = language_model
         self.tokenizer = tokenizer
-        self._vocabulary = Vocabulary(tokenizer)
+        self._vocabulary = Vocabulary(tokenizer, infilling_format)
+
+    @property
+    def infilling_format(self) -> InfillingFormat:
+        """How this model is shown the holes of a text."""
+        return self._vocabulary.layout
 
     def infill(
         self,
@@ -42,6 +53,8 @@ class InfillModel:
         seed: int = 0,
         stop: str | Sequence[str] = (),
         path: str | PurePath | None = None,
+        other_files: Mapping[str, str] | None = None,
+        repository: str = "project",
         heal_tokens: bool = True,
         on_fill: OnFill | None = None,
     ) -> InfillResult:
@@ -49,19 +62,28 @@ class InfillModel:
 
         Holes are filled in order and later ones see the earlier fills. Long texts are cut around the holes to
         what the model can read; the result holds the whole text. Fills get the text's line ends. A file's
-        `path` tells the model its language. `heal_tokens` lets a fill begin in the middle of a word as if the
-        prefix had not been cut there. `on_fill(done, total)` is called after every fill of every candidate.
+        `path` tells the model its language. Models that were trained on whole repositories can be shown
+        `other_files` by path, the most important last, and the `repository`'s name. `heal_tokens` lets a fill
+        begin in the middle of a word as if the prefix had not been cut there. `on_fill(done, total)` is
+        called after every fill of every candidate.
 
         Raises:
-            IncoderError: no hole, or a setting outside of its range.
+            IncoderError: no hole, a model that only completes, or a setting outside of its range.
         """
         texts = _texts(parts)
         if len(texts) < 2:
             raise IncoderError(
                 "nothing to fill: the text has no hole; mark one with <FILL>, or give two parts or more"
             )
+        if not self.infilling_format.max_num_holes:
+            raise IncoderError(
+                "the vocabulary of this model has no fill-in-the-middle tokens; it can complete, not infill"
+            )
         params = SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, _stops(stop))
-        return self._generate(texts, params, num_candidates, path, heal_tokens, on_fill)
+        header, context = self._header(path), list[int]()
+        if other_files:
+            context, header = self._context(other_files, path, repository)
+        return self._generate(texts, params, num_candidates, header, context, heal_tokens, on_fill)
 
     def complete(
         self,
@@ -85,7 +107,7 @@ class InfillModel:
             IncoderError: a setting outside of its range.
         """
         params = SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, _stops(stop))
-        return self._generate([prompt], params, num_candidates, path, heal_tokens, None)
+        return self._generate([prompt], params, num_candidates, self._header(path), [], heal_tokens, None)
 
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
         """How probable the model finds `text` as a document of its own.
@@ -93,9 +115,10 @@ class InfillModel:
         A text longer than the context is read in windows that overlap by half: every token but those of the
         first half window has at least half a window before it.
         """
-        header = self.tokenizer.encode(attribute_header(path))
-        before = [self.tokenizer.document_start_id, *header]
-        token_ids = [*before, *self.tokenizer.encode(text)]
+        header = self.tokenizer.encode(self._header(path))
+        document_start = self.infilling_format.document_start_id
+        token_ids = [] if document_start is None else [document_start]
+        token_ids += [*header, *self.tokenizer.encode_start(text)]
         logprobs: list[float] = []
         for start, end in _overlapping(len(token_ids), self.language_model.max_positions):
             with torch.inference_mode():
@@ -103,12 +126,32 @@ class InfillModel:
             logprobs += window_T[len(logprobs) - start :].tolist()
         return Score(tuple(logprobs[len(header) :]))
 
+    def _header(self, path: str | PurePath | None) -> str:
+        return attribute_header(path) if self.infilling_format.reads_attributes else ""
+
+    def _context(
+        self, files: Mapping[str, str], path: str | PurePath | None, repository: str
+    ) -> tuple[list[int], str]:
+        """As many files, from the last on, as half of the positions hold."""
+        if path is None:
+            raise IncoderError("other_files need a path for the text with the holes")
+        names = list(files)
+        for first in range(len(names) + 1):
+            shown = {name: as_model_sees([files[name]])[0] for name in names[first:]}
+            context, header = self.infilling_format.context(
+                shown, PurePath(path).as_posix(), repository, self.tokenizer.encode
+            )
+            if len(context) <= self.language_model.max_positions // 2:
+                break
+        return context, header
+
     def _generate(
         self,
         texts: list[str],
         params: SamplingParams,
         num_candidates: int,
-        path: str | PurePath | None,
+        header: str,
+        context: list[int],
         heal_tokens: bool,
         on_fill: OnFill | None,
     ) -> InfillResult:
@@ -120,7 +163,8 @@ class InfillModel:
             self.language_model,
             self._vocabulary,
             params,
-            header=attribute_header(path),
+            header=header,
+            context=context,
             heal_tokens=heal_tokens,
         )
         chains = [Chain(random_stream(params.seed, index)) for index in range(num_candidates)]

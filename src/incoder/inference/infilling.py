@@ -47,7 +47,10 @@ class Prompt:
 
 
 class Infiller:
-    """Fills the holes of one text with one model; `header` is put before the text (its attributes)."""
+    """Fills the holes of one text with one model.
+
+    `header` is put before the text (its attributes), and the tokens `context` before every prompt.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Infiller:
         params: SamplingParams,
         *,
         header: str = "",
+        context: Sequence[int] = (),
         heal_tokens: bool = True,
     ) -> None:
         self._model = model
@@ -63,6 +67,7 @@ class Infiller:
         self._layout = vocabulary.layout
         self._params = params
         self._header = header
+        self._context = list(context)
         self._heal_tokens = heal_tokens
         # A fill takes no more than half of the positions from the text that it is to fit into.
         self._fill_room = min(params.max_new_tokens + _SPARE, model.max_positions // 2)
@@ -85,8 +90,11 @@ class Infiller:
         num_filled = len(infills)
         prefix = Parts(tuple(texts[: num_filled + 1])).join(infills)
         parts = [prefix, *texts[num_filled + 1 :]]
+        if self._layout.max_num_holes == 1 and len(parts) > 2:
+            parts = [prefix, "".join(parts[1:])]  # later holes are shown as if there was nothing to fill
         spare = _SPARE_PER_HOLE * min(len(parts) - 1, _MAX_SPARE_HOLES)
-        room = self._model.max_positions - self._fill_room - spare - self._num_tokens(self._header)
+        before = len(self._context) + self._num_tokens(self._header)
+        room = self._model.max_positions - self._fill_room - spare - before
         while True:
             window = cut_window(parts, room, self._layout.max_num_holes, self._num_tokens)
             prompt = self._written(window, has_holes=len(parts) > 1)
@@ -96,10 +104,9 @@ class Infiller:
             room -= excess
 
     def _written(self, window: Window, *, has_holes: bool) -> Prompt:
-        encode = self._vocabulary.tokenizer.encode
+        tokenizer = self._vocabulary.tokenizer
         texts = window.parts if has_holes else window.parts[:1]
-        parts = [encode(text) for text in texts]
-        parts[0] = encode(self._header + texts[0])
+        parts = [tokenizer.encode_start(self._header + texts[0]), *map(tokenizer.encode, texts[1:])]
         forced = []
         for index, text in enumerate(texts[:-1] or texts):
             held = b""
@@ -107,7 +114,8 @@ class Infiller:
                 parts[index], held = self._vocabulary.table.hold_back(parts[index], _bytes_of_last_line(text))
             forced.append(held)
         token_ids = self._layout.prompt(parts, is_start=window.is_start or bool(self._header))
-        return Prompt(token_ids + (self._layout.hole_start(0) if has_holes else []), tuple(forced))
+        token_ids += self._layout.hole_start(0) if has_holes else []
+        return Prompt(self._context + token_ids, tuple(forced))
 
     def _fill_window(
         self, texts: Sequence[str], chains: Sequence[Chain], on_fill: Callable[[], None]
@@ -123,7 +131,8 @@ class Infiller:
         decoded: list[Decoded] = []
         for hole, forced in enumerate(prompt.forced):
             if hole:
-                marks = [self._vocabulary.tokenizer.end_of_mask_id, *self._layout.hole_start(hole)]
+                assert self._layout.end_of_infill_id is not None
+                marks = [self._layout.end_of_infill_id, *self._layout.hole_start(hole)]
                 unread = [[*row.unread, *marks] for row in decoded]
                 num_read = map(len, unread)
                 longest = max(map(sum, zip(sequences.lengths, num_read, strict=True)))

@@ -11,7 +11,7 @@ from incoder.inference.infill_model import InfillModel
 from incoder.model.checkpoint import load_checkpoint
 from incoder.model.device import choose_device
 from incoder.model.quantization import quantize
-from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.tokenizer.formats import choose_format, read_tokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.int8}
 
@@ -19,17 +19,21 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 def load(
     name: str | os.PathLike[str],
     *,
+    revision: str | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
+    infilling_format: str | None = None,
 ) -> InfillModel:
     """See `incoder.load`.
 
     Raises:
-        IncoderError: no such model, device or dtype, or the tokenizer and the weights do not belong together.
+        IncoderError: no such model, device, dtype or format, or the tokenizer and the weights do not belong
+            together.
     """
-    folder = find_model(name)
+    folder = find_model(name, revision)
     chosen_device = choose_device(device)
-    tokenizer = Tokenizer.from_file(folder)
+    tokenizer = read_tokenizer(folder)
+    layout = choose_format(tokenizer, infilling_format)
     chosen_dtype = _dtype(dtype, chosen_device)
     if chosen_dtype == torch.int8:
         transformer = load_checkpoint(folder, device=chosen_device)  # in the precision that it is stored in
@@ -41,7 +45,7 @@ def load(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "
             f"{transformer.config.vocab_size}; they do not belong together"
         )
-    return InfillModel(TransformerModel(transformer), tokenizer)
+    return InfillModel(TransformerModel(transformer), tokenizer, layout)
 
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:

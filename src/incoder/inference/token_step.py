@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from incoder.model.quantization import Int8Linear
 from incoder.model.row_products import MAX_ROWS, RowProduct, row_product
-from incoder.model.transformer import Transformer
+from incoder.model.transformer import Transformer, gelu_approximation
 
 # Layer, q_NHd, k_NKd, v_NKd to mixed_NHd. It stores the keys and values of the new tokens, too.
 AttendAt = Callable[[int, Tensor, Tensor, Tensor], Tensor]
@@ -49,7 +49,8 @@ class TokenStep:
         self._final_norm = _norm(transformer.final_norm, config.norm_eps)
         self._layers = [_Layer.of(block, config.norm_eps) for block in transformer.blocks]
         table = transformer.position_table.to(transformer.dtype)
-        if config.shape == "llama":
+        self._approximate = gelu_approximation(config)
+        if config.is_rotary:
             cosines, sines = table
             self._cosines = torch.cat((cosines, cosines), dim=-1)
             self._sines = torch.cat((-sines, sines), dim=-1)
@@ -67,10 +68,10 @@ class TokenStep:
         config = self._config
         hidden_ND: Tensor = self._embedding(token_ids_N)
         rotation = None
-        if config.shape == "xglm":
-            hidden_ND = hidden_ND * math.sqrt(config.hidden_size) + self._positions[positions]
-        else:
+        if config.is_rotary:
             rotation = (self._cosines[positions].unsqueeze(-2), self._sines[positions].unsqueeze(-2))
+        else:
+            hidden_ND = hidden_ND * math.sqrt(config.hidden_size) + self._positions[positions]
         for index, layer in enumerate(self._layers):
             qkv_NHd = layer.qkv(layer.attention_norm(hidden_ND)).view(len(hidden_ND), -1, config.head_dim)
             mixed_NHd = self._mixed(index, qkv_NHd, rotation, attend)
@@ -80,7 +81,7 @@ class TokenStep:
                 gate_NI, up_NI = inner_NI.chunk(2, dim=-1)
                 inner_NI = F.silu(gate_NI).mul_(up_NI)
             else:
-                inner_NI = F.gelu(inner_NI)
+                inner_NI = F.gelu(inner_NI, approximate=self._approximate)
             hidden_ND = layer.down.added_to(hidden_ND, inner_NI)
         return self._output(self._final_norm(hidden_ND[wanted]))
 

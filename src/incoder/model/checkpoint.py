@@ -1,7 +1,7 @@
 """Checkpoints in Hugging Face's layout, in and out: a folder that transformers loads as it is.
 
-`config.json`, `model.safetensors`, `generation_config.json` and the tokenizer's files. hugging_face.py knows
-what each family calls things.
+`config.json`, `model.safetensors`, `generation_config.json` and the tokenizer's files; other people's weights
+may be in several files, or pickled. hugging_face.py knows what each family calls things.
 """
 
 import json
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from incoder.errors import IncoderError
 from incoder.files import make_folder, replaced_atomically, write_text
+from incoder.model import weight_files
 from incoder.model.hugging_face import disk_names, from_hugging_face, split_weights, to_hugging_face
 from incoder.model.transformer import Transformer, TransformerConfig
 
@@ -66,7 +67,8 @@ def load_checkpoint(
 ) -> Transformer:
     """Read a model; the weights keep the dtype they are stored in unless `dtype` is given.
 
-    Weights are turned into their form in memory one at a time, so that little is held twice.
+    The files are mapped into memory, and weights are turned into their form one at a time, each let go of on
+    disk before the next: at no time is more held than the model and its largest layer.
 
     Raises:
         IncoderError: no checkpoint there, an architecture that is not known, or weights that do not fit it.
@@ -131,20 +133,32 @@ def _some(names: list[str]) -> str:
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
-    safetensors, pickled = folder / "model.safetensors", folder / "pytorch_model.bin"
+    """The weights by their names on disk, mapped into memory: a page is read when it is used."""
+    chosen = weight_files.choose([file.name for file in folder.iterdir()])
+    if chosen is None:
+        raise IncoderError(f"{folder} has no weights: none of {', '.join(weight_files.CHOICES)}")
+    names = weight_files.shards(folder / chosen) if weight_files.is_index(chosen) else [chosen]
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise IncoderError(f"{folder} lacks {_some(missing)}, of the {len(names)} files named in {chosen}")
+    weights: dict[str, Tensor] = {}
+    for name in names:
+        weights.update(_read_file(folder / name))
+    return weights
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
     try:
-        if safetensors.exists():
-            return load_file(safetensors)
-        if pickled.exists():
-            mapped = zipfile.is_zipfile(pickled)  # files of before PyTorch 1.6 are not and are read whole
-            weights = torch.load(pickled, map_location="cpu", weights_only=True, mmap=mapped)
-            if not isinstance(weights, dict):
-                raise IncoderError(f"{pickled} must hold weights by name, got {type(weights).__name__}")
-            return weights
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        mapped = zipfile.is_zipfile(path)  # files of before PyTorch 1.6 are not and are read whole
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = str(error) or "the file ends too early"
-        raise IncoderError(f"the weights in {folder} cannot be read: {reason}") from error
-    raise IncoderError(f"{folder} has no weights: neither model.safetensors nor pytorch_model.bin")
+        raise IncoderError(f"the weights in {path} cannot be read: {reason}") from error
+    if not isinstance(weights, dict):
+        raise IncoderError(f"{path} must hold weights by name, got {type(weights).__name__}")
+    return weights
 
 
 def _json(value: Mapping[str, Any]) -> str:

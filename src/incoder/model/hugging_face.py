@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from incoder.errors import IncoderError
+from incoder.model.rotary import RopeScaling
 from incoder.model.transformer import TransformerConfig
 
 
@@ -38,20 +39,34 @@ def to_hugging_face(config: TransformerConfig, dtype: torch.dtype) -> dict[str, 
             "scale_embedding": True,
             **common,
         }
-    family = "Qwen2" if config.qkv_bias else "Llama"
+    if config.shape == "starcoder2":
+        own = {
+            "architectures": ["Starcoder2ForCausalLM"],
+            "model_type": "starcoder2",
+            "hidden_act": "gelu_pytorch_tanh",
+            "norm_epsilon": config.norm_eps,
+            "sliding_window": None,
+            "use_bias": True,
+        }
+    else:
+        family = "Qwen2" if config.qkv_bias else "Llama"
+        own = {
+            "architectures": [f"{family}ForCausalLM"],
+            "model_type": family.lower(),
+            "hidden_act": "silu",
+            "head_dim": config.head_dim,
+            "rms_norm_eps": config.norm_eps,
+        }
     return {
-        "architectures": [f"{family}ForCausalLM"],
-        "model_type": family.lower(),
-        "hidden_act": "silu",
+        **own,
         "hidden_size": config.hidden_size,
         "intermediate_size": config.inner_size,
         "max_position_embeddings": config.max_positions,
         "num_attention_heads": config.num_heads,
         "num_hidden_layers": config.num_layers,
         "num_key_value_heads": config.num_kv_heads,
-        "head_dim": config.head_dim,
-        "rms_norm_eps": config.norm_eps,
         "rope_theta": config.rope_theta,
+        **({"rope_scaling": _scaling_on_disk(config.rope_scaling)} if config.rope_scaling else {}),
         **common,
     }
 
@@ -65,10 +80,16 @@ def from_hugging_face(values: object, origin: Path) -> TransformerConfig:
     if not isinstance(values, dict):
         raise IncoderError(f"{origin} must hold one JSON object, got {type(values).__name__}")
     kind = values.get("model_type")
-    if kind not in ("xglm", "llama", "qwen2"):
-        raise IncoderError(f"{origin}: model_type {kind!r} is not known; known are xglm, llama and qwen2")
+    readers = {
+        "xglm": _from_xglm,
+        "llama": _from_llama,
+        "qwen2": _from_llama,
+        "starcoder2": _from_starcoder2,
+    }
+    if kind not in readers:
+        raise IncoderError(f"{origin}: model_type {kind!r} is not known; known are {', '.join(readers)}")
     try:
-        return _from_xglm(values) if kind == "xglm" else _from_llama(values)
+        return readers[kind](values)
     except IncoderError as error:
         raise IncoderError(f"{origin}: {error}") from error
     except KeyError as error:
@@ -100,26 +121,76 @@ def _from_llama(values: dict[str, Any]) -> TransformerConfig:
     _refuse_others(values, "attention_bias", False)  # Llama's has one on the output as well, unlike Qwen2's
     _refuse_others(values, "mlp_bias", False)
     _refuse_others(values, "use_sliding_window", False)
-    # transformers 5 writes `rope_parameters`, before that `rope_theta` stood alone.
-    rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
-    _refuse_others({"rope type": rope.get("rope_type", rope.get("type"))}, "rope type", "default")
-    num_heads = values["num_attention_heads"]
     return TransformerConfig(
         shape="llama",
-        vocab_size=values["vocab_size"],
-        hidden_size=values["hidden_size"],
-        num_layers=values["num_hidden_layers"],
-        num_heads=num_heads,
-        num_kv_heads=values.get("num_key_value_heads") or num_heads,
-        head_dim=values.get("head_dim") or values["hidden_size"] // num_heads,
-        inner_size=values["intermediate_size"],
         max_positions=values["max_position_embeddings"],
-        rope_theta=float(rope.get("rope_theta") or values.get("rope_theta", 10_000.0)),
+        head_dim=values.get("head_dim") or values["hidden_size"] // values["num_attention_heads"],
         norm_eps=float(values.get("rms_norm_eps", 1e-6)),
         qkv_bias=values["model_type"] == "qwen2",
         tie_embeddings=values.get("tie_word_embeddings", False),
-        **_token_ids(values),
+        **_rotary_sizes(values),
     )
+
+
+def _from_starcoder2(values: dict[str, Any]) -> TransformerConfig:
+    _refuse_others(values, "hidden_act", "gelu_pytorch_tanh")
+    _refuse_others(values, "use_bias", True)
+    # Published ones attend to the last 4,096 tokens of up to 16,384. Inside of that window there is nothing
+    # to leave out, so it is the longest context here: exact, and caches need not know of it.
+    max_positions = values["max_position_embeddings"]
+    return TransformerConfig(
+        shape="starcoder2",
+        max_positions=min(max_positions, values.get("sliding_window") or max_positions),
+        head_dim=values["hidden_size"] // values["num_attention_heads"],
+        norm_eps=float(values.get("norm_epsilon", 1e-5)),
+        tie_embeddings=values.get("tie_word_embeddings", True),
+        **_rotary_sizes(values),
+    )
+
+
+def _rotary_sizes(values: dict[str, Any]) -> dict[str, Any]:
+    """What the families with rotary positions call the same."""
+    # transformers 5 writes `rope_parameters`, before that `rope_theta` stood alone.
+    rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
+    return {
+        "vocab_size": values["vocab_size"],
+        "hidden_size": values["hidden_size"],
+        "num_layers": values["num_hidden_layers"],
+        "num_heads": values["num_attention_heads"],
+        "num_kv_heads": values.get("num_key_value_heads") or values["num_attention_heads"],
+        "inner_size": values["intermediate_size"],
+        "rope_theta": float(rope.get("rope_theta") or values.get("rope_theta", 10_000.0)),
+        "rope_scaling": _scaling(rope),
+        **_token_ids(values),
+    }
+
+
+def _scaling(rope: Mapping[str, Any]) -> RopeScaling | None:
+    kind = rope.get("rope_type", rope.get("type"))
+    if kind in (None, "default"):
+        return None
+    if kind == "linear":
+        return RopeScaling(float(rope["factor"]))
+    if kind == "llama3":
+        return RopeScaling(
+            float(rope["factor"]),
+            int(rope["original_max_position_embeddings"]),
+            float(rope["low_freq_factor"]),
+            float(rope["high_freq_factor"]),
+        )
+    raise IncoderError(f"rope type is {kind!r}; only 'default', 'linear' and 'llama3' are supported")
+
+
+def _scaling_on_disk(scaling: RopeScaling) -> dict[str, Any]:
+    if scaling.original_max_positions is None:
+        return {"rope_type": "linear", "factor": scaling.factor}
+    return {
+        "rope_type": "llama3",
+        "factor": scaling.factor,
+        "original_max_position_embeddings": scaling.original_max_positions,
+        "low_freq_factor": scaling.low_freq_factor,
+        "high_freq_factor": scaling.high_freq_factor,
+    }
 
 
 def _refuse_others(values: Mapping[str, Any], name: str, supported: object) -> None:
@@ -161,6 +232,15 @@ _LLAMA_BLOCK = {
     "feed_forward.gate_up": ("mlp.gate_proj", "mlp.up_proj"),
     "feed_forward.down": ("mlp.down_proj",),
 }
+_STARCODER2_BLOCK = {
+    "attention_norm": ("input_layernorm",),
+    "attention.qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "attention.out": ("self_attn.o_proj",),
+    "feed_forward_norm": ("post_attention_layernorm",),
+    "feed_forward.up": ("mlp.c_fc",),
+    "feed_forward.down": ("mlp.c_proj",),
+}
+_BLOCKS = {"xglm": _XGLM_BLOCK, "llama": _LLAMA_BLOCK, "starcoder2": _STARCODER2_BLOCK}
 
 
 def disk_names(name: str, config: TransformerConfig) -> tuple[str, ...]:
@@ -173,7 +253,7 @@ def disk_names(name: str, config: TransformerConfig) -> tuple[str, ...]:
     if module == "final_norm":
         return (f"model.{'layer_norm' if config.shape == 'xglm' else 'norm'}.{kind}",)
     _, layer, inner = module.split(".", 2)
-    parts = (_XGLM_BLOCK if config.shape == "xglm" else _LLAMA_BLOCK)[inner]
+    parts = _BLOCKS[config.shape][inner]
     return tuple(f"model.layers.{layer}.{part}.{kind}" for part in parts)
 
 

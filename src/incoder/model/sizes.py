@@ -5,13 +5,13 @@ from typing import Any
 from incoder.errors import IncoderError
 from incoder.model.transformer import Shape, TransformerConfig
 
-# name: hidden size, layers, heads, key/value heads, inner size in each shape
-SIZES: dict[str, tuple[int, int, int, int, dict[Shape, int]]] = {
-    "mini": (256, 6, 4, 2, {"llama": 704, "xglm": 1024}),
-    "125m": (768, 12, 12, 12, {"llama": 2048, "xglm": 3072}),
-    "350m": (1024, 24, 16, 16, {"llama": 2736, "xglm": 4096}),
-    "1.3b": (2048, 24, 32, 32, {"llama": 5504, "xglm": 8192}),
-    "6.7b": (4096, 32, 32, 32, {"llama": 11008, "xglm": 16384}),
+# name: hidden size, layers, heads, key/value heads, inner size with a gate (llama) and without (the others)
+SIZES: dict[str, tuple[int, int, int, int, int, int]] = {
+    "mini": (256, 6, 4, 2, 704, 1024),
+    "125m": (768, 12, 12, 12, 2048, 3072),
+    "350m": (1024, 24, 16, 16, 2736, 4096),
+    "1.3b": (2048, 24, 32, 32, 5504, 8192),
+    "6.7b": (4096, 32, 32, 32, 11008, 16384),
 }
 
 
@@ -25,13 +25,13 @@ def config_for(size: str, shape: Shape, *, vocab_size: int, **overrides: Any) ->
     """
     if size not in SIZES:
         raise IncoderError(f"there is no model size {size!r}; the sizes are {', '.join(SIZES)}")
-    hidden_size, num_layers, num_heads, num_kv_heads, inner_sizes = SIZES[size]
+    hidden_size, num_layers, num_heads, num_kv_heads, gated_inner_size, inner_size = SIZES[size]
     fields: dict[str, Any] = {
         "hidden_size": hidden_size,
         "num_layers": num_layers,
         "num_heads": num_heads,
-        "num_kv_heads": num_kv_heads if shape == "llama" else num_heads,
-        "inner_size": inner_sizes[shape],
+        "num_kv_heads": num_heads if shape == "xglm" else num_kv_heads,
+        "inner_size": gated_inner_size if shape == "llama" else inner_size,
         **overrides,
     }
     fields.setdefault("head_dim", fields["hidden_size"] // fields["num_heads"])

@@ -1,4 +1,4 @@
-"""The network, in two shapes: `xglm` (the paper's) and `llama`.
+"""The network, in three shapes: `xglm` (the paper's), `llama` and `starcoder2`.
 
 Token ids in, hidden states out; logits on request. Knows no text, no sampling and no files. Weights that are
 multiplied with the same input are fused in memory (q/k/v, gate/up); checkpoint.py splits them on disk.
@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from incoder.errors import IncoderError
 from incoder.model.attention import Attend, choose_attention
+from incoder.model.rotary import RopeScaling, rotate, rotations
 
-Shape = Literal["xglm", "llama"]
+Shape = Literal["xglm", "llama", "starcoder2"]
 
 XGLM_POSITION_OFFSET = 2  # fairseq's table begins with two rows that no token has
 
@@ -36,6 +37,12 @@ _SIZES = (
 class TransformerConfig:
     """All that decides the network's computation.
 
+    | shape | positions | norm | feed-forward | biases |
+    |---|---|---|---|---|
+    | xglm | sinusoidal | LayerNorm | exact GELU | everywhere |
+    | llama | rotary | RMSNorm | SwiGLU | none, or q/k/v's |
+    | starcoder2 | rotary | LayerNorm | tanh GELU | everywhere |
+
     Raises:
         IncoderError: sizes that no network can have together.
     """
@@ -50,6 +57,7 @@ class TransformerConfig:
     inner_size: int
     max_positions: int = 2048
     rope_theta: float = 10_000.0
+    rope_scaling: RopeScaling | None = None
     norm_eps: float = 1e-5
     qkv_bias: bool = False
     tie_embeddings: bool = True
@@ -66,8 +74,13 @@ class TransformerConfig:
             raise IncoderError(
                 f"num_heads must be a multiple of num_kv_heads ({self.num_kv_heads}), got {self.num_heads}"
             )
-        if self.shape == "llama" and self.head_dim % 2:
+        if self.is_rotary and self.head_dim % 2:
             raise IncoderError(f"head_dim must be even for rotary positions, got {self.head_dim}")
+        if self.shape == "starcoder2" and self.num_heads * self.head_dim != self.hidden_size:
+            raise IncoderError(
+                "the starcoder2 shape needs num_heads * head_dim = hidden_size, got "
+                f"{self.num_heads * self.head_dim} and {self.hidden_size}"
+            )
         if self.shape == "xglm":
             self._check_xglm()
 
@@ -82,6 +95,16 @@ class TransformerConfig:
             raise IncoderError(
                 f"hidden_size must be even and at least 4 for sinusoidal positions, got {self.hidden_size}"
             )
+
+    @property
+    def is_rotary(self) -> bool:
+        """Positions turn queries and keys, instead of being added to the embedding."""
+        return self.shape != "xglm"
+
+    @property
+    def has_biases(self) -> bool:
+        """Every linear layer has one, not only those of q/k/v."""
+        return self.shape != "llama"
 
     @property
     def num_parameters(self) -> int:
@@ -167,7 +190,11 @@ class Transformer(nn.Module):
         )
         # Computed on the CPU whatever the default device, so that a model made on `meta` has them too.
         with torch.device("cpu"):
-            table = _sinusoids(config) if config.shape == "xglm" else _rotations(config)
+            table = (
+                rotations(config.max_positions, config.head_dim, config.rope_theta, config.rope_scaling)
+                if config.is_rotary
+                else _sinusoids(config)
+            )
         self.position_table: Tensor
         self.register_buffer("position_table", table, persistent=False)
 
@@ -226,11 +253,11 @@ class Transformer(nn.Module):
         hidden_BTD = self.embedding(token_ids_BT)
         dtype = _compute_dtype(hidden_BTD)
         rotation = None
-        if self.config.shape == "xglm":
+        if self.config.is_rotary:
+            rotation = self.position_table[:, rows].to(dtype).unsqueeze(-2)
+        else:
             scale = math.sqrt(self.config.hidden_size)
             hidden_BTD = hidden_BTD * scale + self.position_table[rows].to(hidden_BTD.dtype)
-        else:
-            rotation = self.position_table[:, rows].to(dtype).unsqueeze(-2)
         attend = choose_attention(
             token_ids_BT, attention_mask, num_past=num_past, is_cached=cache is not None, dtype=dtype
         )
@@ -245,8 +272,8 @@ class Transformer(nn.Module):
     def init_weights(self, generator: torch.Generator) -> None:
         """Fresh weights, the same for the same generator.
 
-        `llama`: N(0, 0.02), and the projections that write into the residual stream smaller by √(2 · layers)
-        (GPT-2). `xglm`: fairseq's: embedding N(0, d^-0.5), q/k/v Xavier with gain 1/√2, the rest Xavier.
+        `xglm`: fairseq's: embedding N(0, d^-0.5), q/k/v Xavier with gain 1/√2, the rest Xavier. The others:
+        N(0, 0.02), and the projections that write into the residual stream smaller by √(2 · layers) (GPT-2).
         """
         config = self.config
         residual_scale = 1 / math.sqrt(2 * config.num_layers)
@@ -255,7 +282,7 @@ class Transformer(nn.Module):
                 parameter.zero_()
             elif parameter.ndim == 1:
                 parameter.fill_(1.0)
-            elif config.shape == "llama":
+            elif config.shape != "xglm":
                 std = 0.02 * (
                     residual_scale if name.endswith(("attention.out.weight", "down.weight")) else 1.0
                 )
@@ -294,18 +321,19 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention; in the llama shape rotary, with K ≤ H heads of keys and values."""
+    """Multi-head attention, rotary or not, with K ≤ H heads of keys and values."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self._heads = [config.num_heads, config.num_kv_heads, config.num_kv_heads]
         self._head_dim = config.head_dim
-        xglm = config.shape == "xglm"
         width = config.num_heads * config.head_dim
         self.qkv = nn.Linear(
-            config.hidden_size, sum(self._heads) * config.head_dim, bias=xglm or config.qkv_bias
+            config.hidden_size,
+            sum(self._heads) * config.head_dim,
+            bias=config.has_biases or config.qkv_bias,
         )
-        self.out = nn.Linear(width, config.hidden_size, bias=xglm)
+        self.out = nn.Linear(width, config.hidden_size, bias=config.has_biases)
 
     def forward(
         self,
@@ -321,7 +349,7 @@ class Attention(nn.Module):
             q_BTHd, k_BTKd, v_BTKd = torch.split(qkv_BTHd, self._heads, dim=2)
         else:
             qk, v_BTKd = torch.split(qkv_BTHd, [num_heads + num_kv_heads, num_kv_heads], dim=2)
-            q_BTHd, k_BTKd = torch.split(_rotate(qk, rotation), [num_heads, num_kv_heads], dim=2)
+            q_BTHd, k_BTKd = torch.split(rotate(qk, rotation), [num_heads, num_kv_heads], dim=2)
         q_BHTd, k_BKTd, v_BKTd = q_BTHd.transpose(1, 2), k_BTKd.transpose(1, 2), v_BTKd.transpose(1, 2)
         if cache is not None:
             k_BKTd, v_BKTd = cache.append(layer, k_BKTd, v_BKTd)
@@ -345,15 +373,17 @@ class SwiGLU(nn.Module):
 
 
 class GELULayer(nn.Module):
-    """The paper's feed-forward layer: down(gelu(up x)), the exact GELU and not its tanh approximation."""
+    """The others' feed-forward layer: down(gelu(up x)). GELU is exact in the paper's shape, where the tanh
+    approximation shows in the logits, and that approximation in StarCoder2's."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.up = nn.Linear(config.hidden_size, config.inner_size)
         self.down = nn.Linear(config.inner_size, config.hidden_size)
+        self._approximate = gelu_approximation(config)
 
     def forward(self, hidden_BTD: Tensor) -> Tensor:
-        out: Tensor = self.down(F.gelu(self.up(hidden_BTD)))
+        out: Tensor = self.down(F.gelu(self.up(hidden_BTD), approximate=self._approximate))
         return out
 
 
@@ -369,10 +399,15 @@ class RMSNorm(nn.Module):
         return F.rms_norm(hidden, self.weight.shape, self.weight.to(hidden.dtype), self._eps)
 
 
+def gelu_approximation(config: TransformerConfig) -> str:
+    """PyTorch's name of the GELU that the shape was trained with."""
+    return "tanh" if config.shape == "starcoder2" else "none"
+
+
 def _norm(config: TransformerConfig) -> nn.Module:
-    if config.shape == "xglm":
-        return nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
-    return RMSNorm(config.hidden_size, config.norm_eps)
+    if config.shape == "llama":
+        return RMSNorm(config.hidden_size, config.norm_eps)
+    return nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
 
 
 def _sinusoids(config: TransformerConfig) -> Tensor:
@@ -382,20 +417,6 @@ def _sinusoids(config: TransformerConfig) -> Tensor:
     positions = torch.arange(XGLM_POSITION_OFFSET, XGLM_POSITION_OFFSET + config.max_positions)
     angles = positions[:, None] * frequencies
     return torch.cat((angles.sin(), angles.cos()), dim=1)
-
-
-def _rotations(config: TransformerConfig) -> Tensor:
-    """[2, max_positions, head_dim / 2]: the cosines and sines of the rotary embedding."""
-    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
-    angles = torch.outer(torch.arange(config.max_positions), config.rope_theta**-exponents)
-    return torch.stack((angles.cos(), angles.sin()))
-
-
-def _rotate(qk_BTHd: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate each pair (i, i + head_dim / 2) by its position's angle, as Llama's weights expect."""
-    cosines, sines = rotation
-    first, second = qk_BTHd.chunk(2, dim=-1)
-    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
 
 
 def _compute_dtype(hidden: Tensor) -> torch.dtype:

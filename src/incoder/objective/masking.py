@@ -24,8 +24,9 @@ class MaskingConfig(Recipe):
     """What is masked and how; the defaults are the paper's."""
 
     rule: Literal["paper", "released-code"] = "paper"
-    # Spans in a block: a Poisson number, at least one.
+    # Spans in a block: a Poisson number, at least one, or a geometric one, whose mean is this.
     mean_spans: float = Field(1.0, gt=0.0, le=64.0)
+    span_counts: Literal["poisson", "geometric"] = "poisson"
     # Blocks left as they are. FIM: with 0.1, masking costs nothing left to right; with 0 it does.
     plain_rate: float = Field(0.0, ge=0.0, le=1.0)
     # FIM: spans with character edges teach what a cursor inside a word needs (0.32 against 0.10).
@@ -49,6 +50,8 @@ class Masker:
         """How many spans the next block has; 0 leaves it as it is."""
         if rng.random() < self._config.plain_rate:
             return 0
+        if self._config.span_counts == "geometric":
+            return rules.geometric(self._config.mean_spans, rng)
         if self._config.rule == "paper":
             return rules.truncated_poisson(self._config.mean_spans, rng)
         return rules.clamped_poisson(self._config.mean_spans, rng)

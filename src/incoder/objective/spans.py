@@ -28,6 +28,11 @@ def clamped_poisson(mean: float, rng: np.random.Generator) -> int:
     return min(max(1, int(rng.poisson(mean))), _RELEASED_MAX_SPANS)
 
 
+def geometric(mean: float, rng: np.random.Generator) -> int:
+    """A number of spans with a long tail: one hole, as people leave it, is the most frequent at any mean."""
+    return min(int(rng.geometric(min(1.0, 1 / mean))), MAX_SPANS)
+
+
 def uniform_length_spans(num_spans: int, length: int, rng: np.random.Generator) -> list[Span]:
     """The paper's spans: each length uniform in [1, length], the set drawn anew while any two overlap.
 

@@ -9,7 +9,7 @@ The extra sentinel, which has no span, says that the text goes on after the last
 model and not how spans are chosen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,13 @@ class CausalMaskingFormat:
     The parts and spans that come in hold no sentinels and no end-of-mask: `Tokenizer.encode` never makes any.
     """
 
+    name = "causal-masking"
+    reads_attributes = True
+
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._document_start = tokenizer.document_start_id
+        self.document_start_id = tokenizer.document_start_id
         self._sentinels = tokenizer.sentinel_ids
-        self._end_of_mask = tokenizer.end_of_mask_id
+        self.end_of_infill_id = tokenizer.end_of_mask_id
         self.end_of_infill_ids = frozenset({tokenizer.end_of_mask_id})
         self.never_generated_ids = frozenset(
             {
@@ -56,7 +59,7 @@ class CausalMaskingFormat:
         num_holes = len(parts) - 1
         if num_holes > self.max_num_holes:
             raise IncoderError(f"at most {self.max_num_holes} holes can be filled at once, got {num_holes}")
-        token_ids = [self._document_start, *parts[0]] if is_start else list(parts[0])
+        token_ids = [self.document_start_id, *parts[0]] if is_start else list(parts[0])
         for sentinel, part in zip(self._sentinels, parts[1:], strict=False):
             token_ids.append(sentinel)
             token_ids += part
@@ -67,6 +70,17 @@ class CausalMaskingFormat:
     def hole_start(self, hole: int) -> list[int]:
         """What stands right before the fill of this hole (counted from 0)."""
         return [self._sentinels[hole]]
+
+    def context(
+        self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
+    ) -> tuple[list[int], str]:
+        """Refuse: documents were single files in training.
+
+        Raises:
+            IncoderError: always.
+        """
+        del files, path, repository, encode
+        raise IncoderError(f"the infilling format {self.name} has no place for other files")
 
     def write(
         self, kept: Sequence[Sequence[int]], spans: Sequence[Sequence[int]], *, continues: bool
@@ -96,7 +110,7 @@ class CausalMaskingFormat:
         for sentinel, span in zip(self._sentinels, spans, strict=False):
             token_ids.append(sentinel)
             token_ids += span
-            token_ids.append(self._end_of_mask)
+            token_ids.append(self.end_of_infill_id)
         return token_ids
 
     def parse(self, token_ids: Sequence[int]) -> tuple[list[list[int]], list[list[int]], bool]:
@@ -106,7 +120,7 @@ class CausalMaskingFormat:
             IncoderError: the ids are not of this layout (an end cut off, a sentinel missing or out of order).
         """
         ids = np.asarray(token_ids, dtype=np.int64)
-        is_end_of_mask = ids == self._end_of_mask
+        is_end_of_mask = ids == self.end_of_infill_id
         positions = np.flatnonzero(self.ignored_in_loss(ids) | is_end_of_mask)
         num_spans = int(is_end_of_mask.sum())
         continues = len(positions) > 3 * num_spans
@@ -132,5 +146,5 @@ class CausalMaskingFormat:
         """The sentinels and end-of-masks of a document with so many spans, in order."""
         marks = list(self._sentinels[: num_spans + continues]) if num_spans else []
         for sentinel in self._sentinels[:num_spans]:
-            marks += [sentinel, self._end_of_mask]
+            marks += [sentinel, self.end_of_infill_id]
         return marks

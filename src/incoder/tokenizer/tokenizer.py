@@ -7,7 +7,7 @@ infilling_format.py).
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,10 @@ class Tokenizer:
         ):  # what the backend says of a lone surrogate; asking first would cost every other text
             return self.encode_bytes(_escaped_bytes(text))
 
+    def encode_start(self, text: str) -> list[int]:
+        """The same ids: a document's start is spelled like the rest of it."""
+        return self.encode(text)
+
     def encode_bytes(self, data: bytes) -> list[int]:
         """The ids of any bytes; of valid UTF-8, the same as those of its text."""
         try:
@@ -161,6 +165,12 @@ class Tokenizer:
             IncoderError: an id outside of the vocabulary.
         """
         return self.decode_bytes((token_id,))
+
+    @cached_property
+    def special_ids(self) -> Mapping[str, int]:
+        """The special tokens by name."""
+        vocab = self._backend.get_vocab(with_added_tokens=True)
+        return {name: vocab[name] for name in layout.SPECIAL_TOKENS}
 
     def special_token(self, token_id: int) -> str | None:
         """The name of a special token (`<|mask:0|>`), or None for an id that stands for bytes."""

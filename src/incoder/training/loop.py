@@ -21,7 +21,7 @@ from incoder.config import load_recipe, save_recipe
 from incoder.corpus.shards import TokenShard
 from incoder.errors import IncoderError
 from incoder.files import make_folder
-from incoder.model.checkpoint import save_checkpoint
+from incoder.model.checkpoint import load_checkpoint, save_checkpoint
 from incoder.model.device import choose_device
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Transformer
@@ -32,7 +32,7 @@ from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.checkpoint import load_state, newest_state, save_state
 from incoder.training.data import BatchStream, to_device
 from incoder.training.evaluate import held_out_fills, held_out_loss
-from incoder.training.metrics import MetricsLog, plot_losses
+from incoder.training.metrics import MetricsLog, plot_losses, read_metrics
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import TrainingRecipe
 
@@ -99,15 +99,7 @@ class _Run:
         self.tokenizer = Tokenizer.from_file(recipe.tokenizer)
         self.training_shard = self._open_shard("train")
         self.validation_shard = self._open_shard("validation")
-        config = config_for(
-            recipe.model.size,
-            recipe.model.shape,
-            vocab_size=self.tokenizer.vocab_size,
-            **recipe.model.overrides(),
-        )
-        self.model = Transformer(config)
-        self.model.init_weights(torch.Generator().manual_seed(recipe.training.seed))
-        self.model.to(device)
+        self.model = self._first_model().to(device)
         self.optimizers = Optimizers(self.model, recipe.optimizer)
         # Sentinels are never a target, so the softmax only ever pushes them away. With tied embeddings that
         # makes them all alike, and the model can no longer tell them apart as inputs (docs/mini.md).
@@ -159,7 +151,7 @@ class _Run:
                 if self.step % settings.checkpoint_every == 0:
                     self._save()
         self._save()
-        plot_losses(self.output / "metrics.jsonl", self.output / "loss.png")
+        plot_losses(read_metrics(self.output / "metrics.jsonl"), self.output / "loss.png")
         return TrainingResult(finished, self.step, self.output / "model")
 
     def _train_step(self) -> dict[str, float]:
@@ -210,7 +202,8 @@ class _Run:
 
     def _evaluate(self) -> dict[str, float]:
         settings: dict[str, Any] = {
-            "window": self.recipe.training.phases[-1].window,
+            # Not the longest window: positions that were not trained yet would say nothing but that.
+            "window": self.recipe.training.window_at(self.step - 1),
             "max_tokens": self.recipe.evaluation.max_tokens,
             "precision": _PRECISIONS[self.recipe.training.precision],
         }
@@ -232,6 +225,29 @@ class _Run:
             self.state_dict(),
             keep=self.recipe.training.keep_checkpoints,
         )
+
+    def _first_model(self) -> Transformer:
+        section = self.recipe.model
+        if section.start_from is None:
+            config = config_for(
+                section.size, section.shape, vocab_size=self.tokenizer.vocab_size, **section.overrides()
+            )
+            model = Transformer(config)
+            model.init_weights(torch.Generator().manual_seed(self.recipe.training.seed))
+            return model
+        if Tokenizer.from_file(section.start_from).fingerprint != self.tokenizer.fingerprint:
+            raise IncoderError(
+                f"{section.start_from} was trained with another tokenizer than {self.recipe.tokenizer}; "
+                "name the model's own as the recipe's tokenizer, and encode the corpus with it"
+            )
+        model = load_checkpoint(section.start_from, dtype=torch.float32)
+        longest = max(phase.window for phase in self.recipe.training.phases)
+        if longest > model.config.max_positions:
+            raise IncoderError(
+                f"the window ({longest}) must not exceed the {model.config.max_positions} positions of "
+                f"{section.start_from}"
+            )
+        return model.train()
 
     def _open_shard(self, split: str) -> TokenShard:
         shard = TokenShard.open(self.recipe.tokens, split)

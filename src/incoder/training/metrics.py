@@ -1,7 +1,7 @@
 """The record of a run: one JSON object a step in `metrics.jsonl`, the same for TensorBoard, and a picture."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -61,11 +61,10 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def plot_losses(metrics_path: Path, picture_path: Path) -> None:
-    """Draw training and held-out loss over tokens seen as a PNG."""
+def plot_losses(rows: Sequence[Mapping[str, Any]], picture_path: Path) -> None:
+    """Draw training and held-out loss over tokens seen, as `read_metrics` gives them, as a PNG."""
     from matplotlib.figure import Figure
 
-    rows = read_metrics(metrics_path)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     tokens = [row["tokens"] / 1e6 for row in rows]

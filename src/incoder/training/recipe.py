@@ -18,8 +18,9 @@ def _known_size(size: str) -> str:
 
 
 class ModelSection(Recipe):
-    """The network: a row of the table of sizes, and what differs from it."""
+    """The network: a row of the table of sizes and what differs from it, or a model folder to start from."""
 
+    start_from: UserPath | None = None
     size: Annotated[str, AfterValidator(_known_size)] = "mini"
     shape: Literal["llama", "xglm"] = "llama"
     num_layers: PositiveInt | None = None
@@ -30,9 +31,18 @@ class ModelSection(Recipe):
     max_positions: PositiveInt = 2048
     tie_embeddings: bool = True
 
+    @model_validator(mode="after")
+    def _one_network(self) -> Self:
+        different = {name for name, value in self if value != type(self).model_fields[name].default}
+        if self.start_from and (others := different - {"start_from"}):
+            raise ValueError(
+                f"start_from brings its own network; leave out {', '.join(sorted(others))}, or start_from"
+            )
+        return self
+
     def overrides(self) -> dict[str, int]:
         """The settings that replace those of the table."""
-        return self.model_dump(exclude={"size", "shape"}, exclude_none=True)
+        return self.model_dump(exclude={"size", "shape", "start_from"}, exclude_none=True)
 
 
 class OptimizerSection(Recipe):
@@ -112,7 +122,7 @@ class TrainingRecipe(Recipe):
     @model_validator(mode="after")
     def _windows_fit_the_model(self) -> Self:
         longest = max(phase.window for phase in self.training.phases)
-        if longest > self.model.max_positions:
+        if self.model.start_from is None and longest > self.model.max_positions:
             raise ValueError(
                 f"the window ({longest}) must not exceed model.max_positions ({self.model.max_positions})"
             )

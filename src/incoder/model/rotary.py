@@ -1,0 +1,64 @@
+"""Rotary positions: the table of angles, and the two ways in which families stretch it.
+
+Sizes in, cosines and sines out; and the rotation of queries and keys by them. Knows no weights.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from incoder.errors import IncoderError
+
+
+@dataclass(frozen=True, slots=True)
+class RopeScaling:
+    """Frequencies divided by `factor`, so that a model reads more positions than it was first trained on.
+
+    `linear` scaling (DeepSeek-Coder) has only that. With `original_max_positions` it is Llama 3's:
+    frequencies that turn more than `high_freq_factor` times in so many positions stay as they are, those that
+    turn less than `low_freq_factor` times are divided, and those between a part of the way.
+
+    Raises:
+        IncoderError: a factor that stretches nothing.
+    """
+
+    factor: float
+    original_max_positions: int | None = None
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.factor < math.inf:
+            raise IncoderError(f"the factor of rope_scaling must be at least 1, got {self.factor:g}")
+        if not self.low_freq_factor < self.high_freq_factor:
+            raise IncoderError(
+                "low_freq_factor of rope_scaling must be less than high_freq_factor, got "
+                f"{self.low_freq_factor:g} and {self.high_freq_factor:g}"
+            )
+
+
+def rotations(num_positions: int, head_dim: int, theta: float, scaling: RopeScaling | None) -> Tensor:
+    """[2, num_positions, head_dim / 2]: the cosines and sines of the rotary embedding."""
+    frequencies = theta ** -(torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    if scaling is not None:
+        frequencies = _scaled(frequencies, scaling)
+    angles = torch.outer(torch.arange(num_positions), frequencies)
+    return torch.stack((angles.cos(), angles.sin()))
+
+
+def rotate(qk_BTHd: Tensor, rotation: Tensor) -> Tensor:
+    """Rotate each pair (i, i + head_dim / 2) by its position's angle, as Llama's weights expect."""
+    cosines, sines = rotation
+    first, second = qk_BTHd.chunk(2, dim=-1)
+    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
+
+
+def _scaled(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
+    if scaling.original_max_positions is None:
+        return frequencies / scaling.factor
+    turns = scaling.original_max_positions * frequencies / (2 * math.pi)
+    low, high = scaling.low_freq_factor, scaling.high_freq_factor
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return frequencies * (kept + (1 - kept) / scaling.factor)

@@ -1,0 +1,171 @@
+"""Published tokenizers of other families, from their `tokenizer.json`: byte-level BPE and SentencePiece's.
+
+Text or bytes in, token ids out, and back without losing a byte, as in tokenizer.py. The ids are those of the
+family's own tokenizer, with two exceptions, both so that no byte of a text changes: text is not normalised
+(Qwen's tokenizer composes characters), and added tokens are never read out of a text (DeepSeek-Coder's finds
+bytes in ö and a dozen other letters). Knows no model, and not what the special tokens are for.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import tokenizers
+
+from incoder.errors import IncoderError
+from incoder.tokenizer import layout
+
+_SPACE = "▁"  # U+2581: what SentencePiece writes for a space
+_BYTE = re.compile("<0x([0-9A-F]{2})>")  # what it writes for a byte of a character that has no token
+_NEVER_IN_UTF_8 = {0xC0, 0xC1, *range(0xF5, 0x100)}
+
+
+class FamilyTokenizer:
+    """A vocabulary with its merges, as a `tokenizer.json` holds them, immutable.
+
+    `special_tokens` are names that are special where the vocabulary has them; its added tokens are so, too.
+
+    Raises:
+        IncoderError: it is of a kind that is not known, or cannot spell every text.
+    """
+
+    def __init__(self, content: Mapping[str, Any], special_tokens: Collection[str] = ()) -> None:
+        try:
+            self._set_up(content, special_tokens)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise IncoderError(f"not a tokenizer.json of a known form: {error!r}") from error
+
+    def _set_up(self, content: Mapping[str, Any], special_tokens: Collection[str]) -> None:
+        model = content["model"]
+        if model.get("type", "BPE") != "BPE":
+            raise IncoderError(f"its model is {model['type']}; only BPE is supported")
+        self._is_byte_level = "ByteLevel" in _types(content.get("pre_tokenizer"))
+        if not (self._is_byte_level or model.get("byte_fallback")):
+            raise IncoderError("it is neither byte-level nor falls back to bytes; it cannot spell every text")
+        added = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
+        ids = {**model["vocab"], **added}
+        # DeepSeek-Coder adds the bytes that its vocabulary lacks, those that no UTF-8 has, as tokens.
+        is_byte = set(layout.BYTE_CHARACTERS) - model["vocab"].keys() if self._is_byte_level else set[str]()
+        special = {*(added.keys() - is_byte), *(ids.keys() & set(special_tokens))}
+        self.special_ids: Mapping[str, int] = {name: ids[name] for name in special}
+        self.vocab_size: int = max(ids.values()) + 1
+        self._bytes_by_id = {
+            token_id: b"" if token in special else self._bytes_of(token) for token, token_id in ids.items()
+        }
+        self._byte_ids: dict[int, int] = {
+            byte: ids[token] for byte in range(256) if (token := self._byte_token(byte)) in ids
+        }
+        lacking = set(range(256)) - self._byte_ids.keys() - _NEVER_IN_UTF_8
+        if lacking:
+            raise IncoderError(f"it has no token for the byte {min(lacking):#04x}")
+        self._begins_with_a_space = not self._is_byte_level and _prepends_space(content)
+        # Escaped bytes, and the character that would come back as a space.
+        also = "" if self._is_byte_level else _SPACE
+        self._unspelled = re.compile(f"([\udc80-\udcff{also}]+)")
+        self._backend = _text_backend(content, special, self._is_byte_level)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a piece of a text, special tokens in it being ordinary text.
+
+        Raises:
+            IncoderError: a lone surrogate that stands for no byte, or a byte that the vocabulary lacks.
+        """
+        token_ids: list[int] = []
+        for index, piece in enumerate(self._unspelled.split(text)):
+            if index % 2:
+                token_ids += map(self._byte_id, piece.encode("utf-8", "surrogateescape"))
+            elif piece:
+                token_ids += self._encode_plain(piece)
+        return token_ids
+
+    def encode_start(self, text: str) -> list[int]:
+        """The ids of what a document begins with: SentencePiece puts a space before it."""
+        return self.encode(" " + text if text and self._begins_with_a_space else text)
+
+    def encode_bytes(self, data: bytes) -> list[int]:
+        """The ids of any bytes; of valid UTF-8, those of its text."""
+        return self.encode(data.decode("utf-8", "surrogateescape"))
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes of one id in the middle of a text, none for a special token or an id that is not used.
+
+        Raises:
+            IncoderError: an id outside of the vocabulary.
+        """
+        if not 0 <= token_id < self.vocab_size:
+            raise IncoderError(f"token ids must be in [0, {self.vocab_size}), got {token_id}")
+        return self._bytes_by_id.get(token_id, b"")
+
+    def decode_bytes(self, token_ids: Iterable[int]) -> bytes:
+        """The bytes of these ids, special tokens left out."""
+        return b"".join(map(self.token_bytes, token_ids))
+
+    def decode(self, token_ids: Iterable[int], errors: str = "replace") -> str:
+        """The text of these ids, special tokens left out; `errors` as in `bytes.decode`."""
+        return self.decode_bytes(token_ids).decode("utf-8", errors)
+
+    def _encode_plain(self, text: str) -> list[int]:
+        spelled = text if self._is_byte_level else text.replace(" ", _SPACE)
+        try:
+            return self._backend.encode(spelled, add_special_tokens=False).ids
+        except TypeError as error:  # what the backend says of a lone surrogate
+            raise IncoderError("cannot encode half of a surrogate pair: it is no character") from error
+
+    def _byte_id(self, byte: int) -> int:
+        if byte not in self._byte_ids:
+            raise IncoderError(f"this vocabulary has no token for the byte {byte:#04x}, which is no UTF-8")
+        return self._byte_ids[byte]
+
+    def _byte_token(self, byte: int) -> str:
+        return layout.BYTE_CHARACTERS[byte] if self._is_byte_level else f"<0x{byte:02X}>"
+
+    def _bytes_of(self, token: str) -> bytes:
+        if self._is_byte_level:
+            is_spelled = all(character in layout.BYTE_CHARACTERS for character in token)
+            return layout.bytes_of(token) if is_spelled else token.encode("utf-8")
+        byte = _BYTE.fullmatch(token)
+        return bytes([int(byte[1], 16)]) if byte else token.replace(_SPACE, " ").encode("utf-8")
+
+
+def _text_backend(
+    content: Mapping[str, Any], special: Collection[str], is_byte_level: bool
+) -> tokenizers.Tokenizer:
+    """The tokenizer of plain text: special tokens cannot come out of it, not even by merging."""
+    model = dict(content["model"])
+    vocab = {token: token_id for token, token_id in model["vocab"].items() if token not in special}
+    merges = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
+    # Code Llama's vocabulary has merges that lead from text to its special tokens.
+    model["merges"] = [(a, b) for a, b in merges if a in vocab and b in vocab and a + b in vocab]
+    model |= {"vocab": vocab, "unk_token": None}
+    plain: dict[str, Any] = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": content["pre_tokenizer"] if is_byte_level else None,
+        "post_processor": None,
+        "decoder": None,
+        "model": model,
+    }
+    try:
+        return tokenizers.Tokenizer.from_str(json.dumps(plain))
+    except Exception as error:  # the backend raises bare Exceptions
+        raise IncoderError(f"not a tokenizer.json: {error}") from error
+
+
+def _prepends_space(content: Mapping[str, Any]) -> bool:
+    """Whether a text gets a space before it, in the forms that versions of `tokenizers` write that."""
+    pre_tokenizer = content.get("pre_tokenizer") or {}
+    if pre_tokenizer.get("type") == "Metaspace":
+        return bool(pre_tokenizer.get("prepend_scheme", "always") != "never")
+    return "Prepend" in _types(content.get("normalizer"))
+
+
+def _types(step: Mapping[str, Any] | None) -> Iterator[str]:
+    """The types of a normaliser or pre-tokenizer, and of those it is made of."""
+    if step:
+        yield step["type"]
+        for part in (*step.get("normalizers", ()), *step.get("pretokenizers", ())):
+            yield from _types(part)

@@ -1,0 +1,179 @@
+"""Fill-in-the-middle, the infilling format of other families: one hole, its fill written after both sides.
+
+Token ids in, token ids out. A family is one line of `FAMILIES`: the names of its tokens, and the order (the
+letters are prefix, suffix and middle):
+
+    PSM    begin PREFIX prefix SUFFIX suffix MIDDLE → fill END
+    SPM    begin PREFIX SUFFIX suffix MIDDLE prefix → fill END        (Code Llama's and StarCoder's variant)
+
+Several holes are filled one after the other: whoever asks joins the earlier fills to the prefix. Knows no
+model, and no text but file names.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from incoder.errors import IncoderError
+from incoder.tokenizer.text_tokenizer import TextTokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The tokens of one family's format, by name.
+
+    `ends` end a fill and a completion; those that a vocabulary lacks do not count, and the first that it has
+    ends a document. `repository` and `file` stand before a repository's name and before each of its files;
+    `path_in_prefix` says that the path of the file with the hole comes behind the prefix's token.
+    """
+
+    name: str
+    prefix: str
+    suffix: str
+    middle: str
+    ends: tuple[str, ...]
+    begin: str | None = None
+    has_spm: bool = False
+    repository: str | None = None
+    file: str | None = None
+    path_in_prefix: bool = False
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Those without which there is no such format."""
+        return (self.prefix, self.suffix, self.middle, *([self.begin] if self.begin else []))
+
+
+FAMILIES = (
+    # Rozière et al., arXiv 2308.12950, and infilling_prompt_tokens of facebookresearch/codellama.
+    Family(
+        "codellama",
+        prefix="▁<PRE>",
+        suffix="▁<SUF>",
+        middle="▁<MID>",
+        begin="<s>",
+        ends=("▁<EOT>", "</s>"),
+        has_spm=True,
+    ),
+    # Guo et al., arXiv 2401.14196; its tokenizer begins every text with the begin token.
+    Family(
+        "deepseek-coder",
+        prefix="<｜fim▁begin｜>",
+        suffix="<｜fim▁hole｜>",
+        middle="<｜fim▁end｜>",
+        begin="<｜begin▁of▁sentence｜>",
+        ends=("<｜end▁of▁sentence｜>", "<|EOT|>"),
+    ),
+    # Hui et al., arXiv 2409.12186, and the examples of QwenLM/Qwen2.5-Coder.
+    Family(
+        "qwen2.5-coder",
+        prefix="<|fim_prefix|>",
+        suffix="<|fim_suffix|>",
+        middle="<|fim_middle|>",
+        ends=(
+            *("<|endoftext|>", "<|file_sep|>", "<|repo_name|>", "<|fim_pad|>"),
+            *("<|fim_prefix|>", "<|fim_suffix|>", "<|im_end|>"),  # its examples end at all of these
+        ),
+        repository="<|repo_name|>",
+        file="<|file_sep|>",
+    ),
+    # Lozhkov et al., arXiv 2402.19173, section 5.1; StarCoder has other tokens for repositories.
+    Family(
+        "starcoder",
+        prefix="<fim_prefix>",
+        suffix="<fim_suffix>",
+        middle="<fim_middle>",
+        ends=("<|endoftext|>", "<file_sep>"),
+        has_spm=True,
+        repository="<repo_name>",
+        file="<file_sep>",
+        path_in_prefix=True,
+    ),
+)
+
+
+class FillInTheMiddleFormat:
+    """A family's format with the ids of one tokenizer.
+
+    Raises:
+        IncoderError: the vocabulary lacks one of its tokens.
+    """
+
+    max_num_holes = 1
+    reads_attributes = False
+
+    def __init__(self, tokenizer: TextTokenizer, family: Family, *, suffix_first: bool = False) -> None:
+        ids = tokenizer.special_ids
+        missing = [token for token in family.tokens if token not in ids]
+        if missing:
+            raise IncoderError(
+                f"the vocabulary has no {missing[0]}, which the infilling format {family.name} needs"
+            )
+        self.name = f"{family.name}-spm" if suffix_first else family.name
+        self._family = family
+        self._suffix_first = suffix_first
+        self._begin = [ids[family.begin]] if family.begin else []
+        self._prefix, self._suffix, self._middle = (
+            ids[token] for token in (family.prefix, family.suffix, family.middle)
+        )
+        self._repository = ids.get(family.repository or "")
+        self._file = ids.get(family.file or "")
+        self.end_of_infill_ids, self.never_generated_ids = ends_and_unspelled(tokenizer, family.ends)
+        ends = [ids[token] for token in family.ends if token in ids]
+        if not ends:
+            raise IncoderError(f"the vocabulary has no {family.ends[0]}, so that no fill would ever end")
+        self.end_of_infill_id = ends[0]
+        self.document_start_id = ids[family.begin] if family.begin else ends[0]
+
+    def prompt(self, parts: Sequence[Sequence[int]], *, is_start: bool = True) -> list[int]:
+        """What is read before the fill of the hole between two parts; one part alone is only begun.
+
+        These models were not told whether a text is a document's start, so `is_start` changes nothing.
+
+        Raises:
+            IncoderError: more than one hole.
+        """
+        del is_start
+        if len(parts) > 2:
+            raise IncoderError(f"{self.name} fills one hole at a time, got {len(parts) - 1}")
+        if len(parts) < 2:
+            return [*self._begin, *parts[0]]
+        prefix, suffix = parts
+        if self._suffix_first:
+            return [*self._begin, self._prefix, self._suffix, *suffix, self._middle, *prefix]
+        return [*self._begin, self._prefix, *prefix, self._suffix, *suffix, self._middle]
+
+    def hole_start(self, hole: int) -> list[int]:
+        """Nothing: the prompt ends where its only fill begins."""
+        assert hole == 0
+        return []
+
+    def context(
+        self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
+    ) -> tuple[list[int], str]:
+        """Other files of the repository by path, laid out to stand before the prompt for a hole in `path`.
+
+        Returns their ids, and what the prefix must begin with.
+
+        Raises:
+            IncoderError: the family has no format for repositories.
+        """
+        if self._repository is None or self._file is None:
+            raise IncoderError(f"the infilling format {self.name} has no place for other files")
+        family_ends_lines = not self._family.path_in_prefix  # Qwen's examples do, StarCoder2's do not
+        token_ids = [self._repository, *encode(repository + "\n" * family_ends_lines)]
+        for name, text in files.items():
+            end = "\n" if family_ends_lines and not text.endswith("\n") else ""
+            token_ids += [self._file, *encode(f"{name}\n{text}{end}")]
+        token_ids.append(self._file)
+        if self._family.path_in_prefix:
+            return token_ids, f"{path}\n"
+        return token_ids + encode(f"{path}\n"), ""
+
+
+def ends_and_unspelled(
+    tokenizer: TextTokenizer, end_names: Sequence[str]
+) -> tuple[frozenset[int], frozenset[int]]:
+    """The ids with these names, and all others that stand for no bytes."""
+    ends = frozenset(tokenizer.special_ids[name] for name in end_names if name in tokenizer.special_ids)
+    unspelled = {i for i in range(tokenizer.vocab_size) if not tokenizer.token_bytes(i)}
+    return ends, frozenset(unspelled - ends)

@@ -1,0 +1,161 @@
+"""Which infilling format a tokenizer's model was trained with, and what inference sees of any (a Protocol).
+
+A vocabulary has the tokens of one format, and so tells it; a name overrides that. Reads tokenizer files;
+knows no model.
+"""
+
+import difflib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from incoder.errors import IncoderError
+from incoder.tokenizer.family_tokenizer import FamilyTokenizer
+from incoder.tokenizer.fill_in_the_middle import FAMILIES, Family, FillInTheMiddleFormat, ends_and_unspelled
+from incoder.tokenizer.infilling_format import CausalMaskingFormat
+from incoder.tokenizer.layout import END_OF_MASK
+from incoder.tokenizer.text_tokenizer import TextTokenizer
+from incoder.tokenizer.tokenizer import Tokenizer
+
+_SPECIAL_TOKENS = frozenset(token for family in FAMILIES for token in (*family.tokens, *family.ends))
+# Models that only complete: how they begin and end a document, in the families that load here.
+_BEGINS = ("<s>", "<|begin_of_text|>")
+_ENDS = ("</s>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|im_end|>")
+
+
+class InfillingFormat(Protocol):
+    """How a prompt for holes is laid out, and which tokens are not text."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def max_num_holes(self) -> int:
+        """Holes that one prompt can hold; with none, the model can only complete.
+
+        Where it is 1, several holes are filled one after the other, each in a prompt of its own.
+        """
+
+    @property
+    def document_start_id(self) -> int | None:
+        """What stands before a whole document."""
+
+    @property
+    def reads_attributes(self) -> bool:
+        """Whether documents began with a line of attributes (`<| file ext=.py |>`) in training."""
+
+    @property
+    def end_of_infill_id(self) -> int | None:
+        """What stands behind a fill, where more holes follow in the same prompt."""
+
+    @property
+    def end_of_infill_ids(self) -> frozenset[int]:
+        """What ends a fill or a completion when the model writes it."""
+
+    @property
+    def never_generated_ids(self) -> frozenset[int]: ...
+
+    def prompt(self, parts: Sequence[Sequence[int]], *, is_start: bool = True) -> list[int]:
+        """The parts with a hole between each two, up to what stands before the first fill."""
+
+    def hole_start(self, hole: int) -> list[int]:
+        """What stands right before the fill of this hole (counted from 0)."""
+
+    def context(
+        self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
+    ) -> tuple[list[int], str]:
+        """Other files by path, as they stand before the prompt for `path`, and what its prefix begins with.
+
+        Raises:
+            IncoderError: the model was not trained on whole repositories.
+        """
+
+
+class NoInfillingFormat:
+    """Of models without tokens for holes: they complete."""
+
+    name = "none"
+    max_num_holes = 0
+    reads_attributes = False
+    end_of_infill_id = None
+
+    def __init__(self, tokenizer: TextTokenizer) -> None:
+        ids = tokenizer.special_ids
+        self.document_start_id = next((ids[name] for name in (*_BEGINS, *_ENDS) if name in ids), None)
+        self._begin = [ids[name] for name in _BEGINS if name in ids][:1]
+        self.end_of_infill_ids, self.never_generated_ids = ends_and_unspelled(tokenizer, _ENDS)
+
+    def prompt(self, parts: Sequence[Sequence[int]], *, is_start: bool = True) -> list[int]:
+        """The begin of a document and the only part."""
+        del is_start
+        assert len(parts) == 1
+        return [*self._begin, *parts[0]]
+
+    def hole_start(self, hole: int) -> list[int]:
+        raise AssertionError(f"no prompt of this format has a hole {hole}")
+
+    def context(
+        self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
+    ) -> tuple[list[int], str]:
+        raise AssertionError(f"no hole of {path} in {repository} is filled, whatever {files} and {encode}")
+
+
+def format_names() -> list[str]:
+    """The names that `choose_format` takes."""
+    return [CausalMaskingFormat.name, *_families_by_name()]
+
+
+def choose_format(tokenizer: TextTokenizer, name: str | None = None) -> InfillingFormat:
+    """The format of this name, by default the one whose tokens the vocabulary has.
+
+    Raises:
+        IncoderError: there is no such format, or the vocabulary lacks its tokens.
+    """
+    if isinstance(tokenizer, Tokenizer) and name in (None, CausalMaskingFormat.name):
+        return CausalMaskingFormat(tokenizer)
+    if name is None:
+        for family in FAMILIES:
+            if all(token in tokenizer.special_ids for token in family.tokens):
+                return FillInTheMiddleFormat(tokenizer, family)
+        return NoInfillingFormat(tokenizer)
+    if name == CausalMaskingFormat.name:
+        raise IncoderError(f"the vocabulary has no {END_OF_MASK}, which the infilling format {name} needs")
+    if name not in _families_by_name():
+        (nearest,) = difflib.get_close_matches(name, format_names(), n=1, cutoff=0)
+        raise IncoderError(
+            f"there is no infilling format {name!r}, perhaps {nearest}? "
+            f"The formats are {', '.join(format_names())}"
+        )
+    family, suffix_first = _families_by_name()[name]
+    return FillInTheMiddleFormat(tokenizer, family, suffix_first=suffix_first)
+
+
+def read_tokenizer(folder: Path) -> TextTokenizer:
+    """The tokenizer in a model's folder: InCoder's, or that of another family.
+
+    Raises:
+        IncoderError: there is none, or it is of a kind that is not known.
+    """
+    file = folder / "tokenizer.json"
+    if not file.exists() and (folder / "tokenizer.model").exists():
+        raise IncoderError(f"{folder} has a tokenizer.model but no tokenizer.json, which is needed")
+    try:
+        text = file.read_text(encoding="utf-8") if file.exists() else None
+        if text is None or f'"{END_OF_MASK}"' in text:
+            return Tokenizer.from_file(folder)
+        content = json.loads(text)
+    except OSError as error:
+        raise IncoderError(f"cannot read {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise IncoderError(f"{file} is not a tokenizer.json: {error}") from error
+    try:
+        return FamilyTokenizer(content, _SPECIAL_TOKENS)
+    except IncoderError as error:
+        raise IncoderError(f"{file}: {error}") from error
+
+
+def _families_by_name() -> dict[str, tuple[Family, bool]]:
+    """Families by the names of their formats, and whether that is the one with the suffix first."""
+    by_name = {family.name: (family, False) for family in FAMILIES}
+    return by_name | {f"{family.name}-spm": (family, True) for family in FAMILIES if family.has_spm}
