@@ -110,7 +110,7 @@ def _ours(folder: Path, dtype: str) -> Writer:
     model = incoder.load(folder, dtype=name)
 
     def write(num_tokens: int) -> None:
-        result = model.complete(PROMPT, temperature=0, max_new_tokens=num_tokens, heal_tokens=False)
+        result = model.complete(PROMPT, temperature=0, max_new_tokens=num_tokens, speculate=False)
         assert result.candidates[0].finish_reasons == ("length",), "random weights ended a text; take others"
 
     return write

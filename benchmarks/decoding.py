@@ -17,15 +17,19 @@ from typing import Any
 
 import torch
 import transformers
+from torch import Tensor
 
 from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.catalogue import find_model
-from incoder.inference.decoding import Vocabulary, decode
+from incoder.inference.decoding import Vocabulary, decoding
+from incoder.inference.programs import Program, Read, run
 from incoder.inference.sampling import SamplingParams, random_stream
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Shape, Transformer
 from incoder.tokenizer.tokenizer import Tokenizer
+
+Writer = Callable[[Tensor], int]  # writes on after a prompt, and says how many tokens
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -63,47 +67,51 @@ def _speeds(
         save_checkpoint(model, Path(folder), dtype=DTYPES[arguments.dtype])
         auto_model: Any = transformers.AutoModelForCausalLM
         peer = auto_model.from_pretrained(folder, dtype=DTYPES[arguments.dtype]).eval()
-    prompt = torch.randint(4, 4000, (arguments.prompt_tokens,), generator=torch.Generator().manual_seed(0))
-    runs = {
-        "ours": _our_run(model, tokenizer, prompt.tolist(), arguments.tokens),
-        "peer": _peer_run(peer, prompt, arguments.tokens),
+    writers = {
+        "ours": _our_writer(model, tokenizer, arguments.tokens),
+        "peer": _peer_writer(peer, arguments.tokens),
     }
-    speeds: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        run()
-    for _ in range(arguments.rounds):
-        for name, run in runs.items():
+    speeds: dict[str, list[float]] = {name: [] for name in writers}
+    for round_number in range(arguments.rounds + 1):
+        # Another prompt in each round, since ours keeps what it has read.
+        stream = torch.Generator().manual_seed(round_number)
+        prompt = torch.randint(4, 4000, (arguments.prompt_tokens,), generator=stream)
+        for name, write in writers.items():
             started = time.perf_counter()
-            num_tokens = run()
-            speeds[name].append(num_tokens / (time.perf_counter() - started))
+            num_tokens = write(prompt)
+            if round_number:  # the first one warms up
+                speeds[name].append(num_tokens / (time.perf_counter() - started))
     return statistics.median(speeds["ours"]), statistics.median(speeds["peer"])
 
 
-def _our_run(
-    model: Transformer, tokenizer: Tokenizer, prompt: list[int], num_tokens: int
-) -> Callable[[], int]:
+def _our_writer(model: Transformer, tokenizer: Tokenizer, num_tokens: int) -> Writer:
     language_model, vocabulary = TransformerModel(model), Vocabulary(tokenizer)
-    params = SamplingParams(temperature=0, max_new_tokens=num_tokens)
+    params = SamplingParams(temperature=0, max_new_tokens=num_tokens, speculate=False)
 
-    @torch.inference_mode()
-    def run() -> int:
+    def writing(prompt: Tensor) -> Program[int]:
         sequences = language_model.open(len(prompt) + num_tokens)
-        decoded = decode(
+        logits_BV = yield Read(sequences, [prompt.tolist()])
+        (decoded,) = yield from decoding(
             sequences,
-            sequences.read([prompt]),
+            logits_BV,
             forced=b"",
             params=params,
             streams=[random_stream(0, 0)],
             vocabulary=vocabulary,
             max_positions=language_model.max_positions,
         )
-        return len(decoded[0].logprobs)
+        sequences.close()
+        return len(decoded.logprobs)
 
-    return run
+    @torch.inference_mode()
+    def write(prompt: Tensor) -> int:
+        return run(writing(prompt))
+
+    return write
 
 
-def _peer_run(peer: Any, prompt: torch.Tensor, num_tokens: int) -> Callable[[], int]:
-    def run() -> int:
+def _peer_writer(peer: Any, num_tokens: int) -> Writer:
+    def write(prompt: Tensor) -> int:
         output = peer.generate(
             prompt[None],
             attention_mask=torch.ones_like(prompt[None]),
@@ -114,7 +122,7 @@ def _peer_run(peer: Any, prompt: torch.Tensor, num_tokens: int) -> Callable[[], 
         )
         return int(output.shape[1]) - len(prompt)
 
-    return run
+    return write
 
 
 if __name__ == "__main__":

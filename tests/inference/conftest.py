@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
+from incoder.model.transformer import Shape, Transformer, TransformerConfig
 from incoder.tokenizer.tokenizer import Tokenizer
 
 LogitsAfter = Callable[[list[int]], Tensor]
@@ -19,6 +21,7 @@ class ReadingAgain:
     def __init__(self, logits_after: LogitsAfter) -> None:
         self._logits_after = logits_after
         self.rows: list[list[int]] = [[]]
+        self.num_reads = 0
 
     @property
     def lengths(self) -> list[int]:
@@ -26,6 +29,7 @@ class ReadingAgain:
 
     def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
         assert any(rows)
+        self.num_reads += 1
         for row, token_ids in zip(self.rows, rows, strict=True):
             row += token_ids
         return torch.stack([self._logits_after(row) for row in self.rows])
@@ -34,7 +38,13 @@ class ReadingAgain:
         del self.rows[row][-num_tokens:]
 
     def read_each(self, token_ids: Sequence[int]) -> Tensor:
-        return torch.cat([self.read([[token_id]]) for token_id in token_ids])
+        self.num_reads += 1
+        (row,) = self.rows
+        logits = []
+        for token_id in token_ids:
+            row.append(token_id)
+            logits.append(self._logits_after(row))
+        return torch.stack(logits)
 
     def select(self, rows: Sequence[int]) -> None:
         self.rows = [list(self.rows[row]) for row in rows]
@@ -159,3 +169,42 @@ def transcript(tiny_tokenizer: Tokenizer) -> Callable[..., str]:
         )
 
     return write
+
+
+@pytest.fixture(params=["llama", "xglm", "starcoder2"])
+def transformer(request: pytest.FixtureRequest, tiny_tokenizer: Tokenizer) -> Transformer:
+    """A network of random weights with strong opinions, in each shape in turn."""
+    shape: Shape = request.param
+    config = TransformerConfig(
+        shape,
+        vocab_size=tiny_tokenizer.vocab_size,
+        hidden_size=32,
+        num_layers=2,
+        num_heads=4,
+        num_kv_heads=4 if shape == "xglm" else 2,
+        head_dim=8,
+        inner_size=64,
+        max_positions=160,
+    )
+    model = Transformer(config).eval()
+    model.init_weights(torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in model.parameters():  # opinions as strong as a trained model's
+            parameter.mul_(4 if parameter.ndim > 1 else 1)
+    return model
+
+
+@pytest.fixture
+def fast(transformer: Transformer, tiny_tokenizer: Tokenizer) -> InfillModel:
+    """That network with its cache, as users get it."""
+    return InfillModel(TransformerModel(transformer), tiny_tokenizer)
+
+
+@pytest.fixture
+def slow(transformer: Transformer, reading_again: Callable[..., InfillModel]) -> InfillModel:
+    """The same without a cache."""
+
+    def logits_after(token_ids: list[int]) -> Tensor:
+        return transformer.logits(transformer(torch.tensor([token_ids])))[0, -1].float()
+
+    return reading_again(logits_after, 160)

@@ -1,55 +1,17 @@
 """The cache against its slow twin, which reads every row from its start, alone, at every step."""
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 import torch
-from torch import Tensor
 
-from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.results import InfillResult
-from incoder.model.transformer import Shape, Transformer, TransformerConfig
+from incoder.model.transformer import Transformer
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
 TEXTS = ["import os\n\n\ndef main():\n    ret", "\n\n\nif x is None:\n    pri", "(x)\n", ""]
-
-
-@pytest.fixture(params=["llama", "xglm", "starcoder2"])
-def transformer(request: pytest.FixtureRequest, tiny_tokenizer: Tokenizer) -> Transformer:
-    shape: Shape = request.param
-    config = TransformerConfig(
-        shape,
-        vocab_size=tiny_tokenizer.vocab_size,
-        hidden_size=32,
-        num_layers=2,
-        num_heads=4,
-        num_kv_heads=4 if shape == "xglm" else 2,
-        head_dim=8,
-        inner_size=64,
-        max_positions=160,
-    )
-    model = Transformer(config).eval()
-    model.init_weights(torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for parameter in model.parameters():  # opinions as strong as a trained model's
-            parameter.mul_(4 if parameter.ndim > 1 else 1)
-    return model
-
-
-@pytest.fixture
-def fast(transformer: Transformer, tiny_tokenizer: Tokenizer) -> InfillModel:
-    return InfillModel(TransformerModel(transformer), tiny_tokenizer)
-
-
-@pytest.fixture
-def slow(transformer: Transformer, reading_again: Callable[..., InfillModel]) -> InfillModel:
-    def logits_after(token_ids: list[int]) -> Tensor:
-        return transformer.logits(transformer(torch.tensor([token_ids])))[0, -1].float()
-
-    return reading_again(logits_after, 160)
 
 
 def fill(

@@ -2,7 +2,13 @@ import pytest
 import torch
 
 from incoder.errors import IncoderError
-from incoder.inference.sampling import SamplingParams, choose, next_token_probabilities, random_stream
+from incoder.inference.sampling import (
+    SamplingParams,
+    adjusted,
+    choose,
+    next_token_probabilities,
+    random_stream,
+)
 
 LOGITS_1V = torch.log(torch.tensor([[0.1, 0.4, 0.2, 0.3]], dtype=torch.float64))
 
@@ -23,6 +29,10 @@ def probabilities(temperature: float = 1.0, top_p: float = 1.0, top_k: int | Non
         ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
         ({"seed": -1}, "seed must be"),
         ({"stop": ("",)}, "stop string must not be empty"),
+        ({"min_p": 1.5}, r"min_p must be in \[0, 1\], got 1.5"),
+        ({"repetition_penalty": 0}, "repetition_penalty must be greater than 0"),
+        ({"logit_bias": {3: float("inf")}}, "logit_bias must be a finite number"),
+        ({"time_limit": 0}, "time_limit must be greater than 0 seconds, got 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, object], message: str) -> None:
@@ -111,3 +121,30 @@ def test_candidates_have_different_streams() -> None:
         torch.rand(1, generator=random_stream(seed, row)).item() for seed in range(5) for row in range(5)
     }
     assert len(draws) == 25
+
+
+@pytest.mark.parametrize(
+    ("min_p", "kept"), [(0.2, [0, 1, 2, 3]), (0.26, [1, 2, 3]), (0.6, [1, 3]), (1.0, [1])]
+)
+def test_min_p_keeps_what_is_not_much_less_probable_than_the_best(min_p: float, kept: list[int]) -> None:
+    params = SamplingParams(1.0, 1.0, min_p=min_p)
+    probabilities_V = next_token_probabilities(LOGITS_1V, params)[0].tolist()
+    assert [i for i, value in enumerate(probabilities_V) if value > 0] == kept
+
+
+def test_a_bias_is_added_to_logits() -> None:
+    logits_1V = torch.tensor([[1.0, 2.0, 3.0]])
+    assert adjusted(logits_1V, SamplingParams(logit_bias={1: 5.0}), [()]).tolist() == [[1.0, 7.0, 3.0]]
+    assert logits_1V.tolist() == [[1.0, 2.0, 3.0]]
+    with pytest.raises(IncoderError, match=r"in \[0, 3\), got one for 3"):
+        adjusted(logits_1V, SamplingParams(logit_bias={3: 1.0}), [()])
+
+
+def test_the_repetition_penalty_is_that_of_transformers() -> None:
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    logits_BV = torch.randn(2, 9, generator=torch.Generator().manual_seed(0))
+    seen = [[1, 4, 4, 7], [0, 2, 2, 2]]
+    expected_BV = RepetitionPenaltyLogitsProcessor(1.7)(torch.tensor(seen), logits_BV.clone())
+    ours_BV = adjusted(logits_BV, SamplingParams(repetition_penalty=1.7), [set(row) for row in seen])
+    torch.testing.assert_close(ours_BV, expected_BV)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from incoder.inference.healing import TokenTable
 from incoder.inference.lookup import Guesser
-from incoder.inference.programs import Program, Read, run
+from incoder.inference.programs import Program, Read
 from incoder.inference.sampling import SamplingParams, adjusted, choose
 from incoder.inference.sequences import Sequences
 from incoder.tokenizer.formats import InfillingFormat, choose_format
@@ -66,30 +66,6 @@ class Vocabulary:
                 permitted_BV[row] = -torch.inf
                 permitted_BV[row, allowed] = logits_BV[row, allowed]
         return permitted_BV
-
-
-def decode(
-    sequences: Sequences,
-    logits_BV: Tensor,
-    *,
-    forced: bytes,
-    params: SamplingParams,
-    streams: Sequence[torch.Generator],
-    vocabulary: Vocabulary,
-    max_positions: int,
-) -> list[Decoded]:
-    """Generate alone; see `decoding`."""
-    return run(
-        decoding(
-            sequences,
-            logits_BV,
-            forced=forced,
-            params=params,
-            streams=streams,
-            vocabulary=vocabulary,
-            max_positions=max_positions,
-        )
-    )
 
 
 def decoding(

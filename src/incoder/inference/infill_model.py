@@ -4,23 +4,31 @@ Joins the rooms' parts: what the model sees of a text, the candidates and their 
 files and no networks.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import PurePath
+from typing import TypeVar
 
 import torch
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
 from incoder.inference.decoding import Vocabulary
-from incoder.inference.infilling import Chain, Infiller
+from incoder.inference.infilling import Chain, Infiller, Watch
 from incoder.inference.line_endings import as_model_sees, to_crlf, uses_crlf
+from incoder.inference.programs import Program, run
+from incoder.inference.request import InfillRequest, RankBy
 from incoder.inference.results import Candidate, InfillResult, Score
 from incoder.inference.sampling import SamplingParams, random_stream
 from incoder.inference.sequences import LanguageModel
+from incoder.inference.text_stream import OnText, TextStream
 from incoder.tokenizer.formats import InfillingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 OnFill = Callable[[int, int], None]
+T = TypeVar("T")
 
 
 class InfillModel:
@@ -49,41 +57,64 @@ class InfillModel:
         temperature: float = 0.2,
         top_p: float = 0.95,
         top_k: int | None = None,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        logit_bias: Mapping[int, float] | None = None,
         max_new_tokens: int = 128,
         seed: int = 0,
         stop: str | Sequence[str] = (),
+        time_limit: float | None = None,
+        rank_by: RankBy = "mean",
         path: str | PurePath | None = None,
         other_files: Mapping[str, str] | None = None,
         repository: str = "project",
         heal_tokens: bool = True,
+        speculate: bool = True,
         on_fill: OnFill | None = None,
     ) -> InfillResult:
         """Fill every hole: those between the parts, or at each `<FILL>` of a string.
 
         Holes are filled in order and later ones see the earlier fills. Long texts are cut around the holes to
-        what the model can read; the result holds the whole text. Fills get the text's line ends. A file's
-        `path` tells the model its language. Models that were trained on whole repositories can be shown
-        `other_files` by path, the most important last, and the `repository`'s name. `heal_tokens` lets a fill
-        begin in the middle of a word as if the prefix had not been cut there. `on_fill(done, total)` is
-        called after every fill of every candidate.
+        what the model can read; the result holds the whole text. Fills get the text's line ends. How tokens
+        are chosen is told by `SamplingParams`; candidates come by their mean or total log-probability
+        (`rank_by`), the best first. A file's `path` tells the model its language. Models that were trained on
+        whole repositories can be shown `other_files` by path, the most important last, and the `repository`'s
+        name. `heal_tokens` lets a fill begin in the middle of a word as if the prefix had not been cut there.
+        `on_fill(done, total)` is called after every fill of every candidate.
+
+        What was read stays in memory: the next call reads of a text that begins alike only what is new.
 
         Raises:
             IncoderError: no hole, a model that only completes, or a setting outside of its range.
         """
-        texts = _texts(parts)
-        if len(texts) < 2:
+        params = SamplingParams(
+            temperature,
+            top_p,
+            top_k,
+            max_new_tokens,
+            seed,
+            _stops(stop),
+            min_p,
+            repetition_penalty,
+            logit_bias or {},
+            time_limit,
+            speculate,
+        )
+        request = InfillRequest(
+            tuple(_texts(parts)),
+            params,
+            num_candidates,
+            rank_by,
+            path,
+            other_files or {},
+            repository,
+            heal_tokens,
+        )
+        if len(request.texts) < 2:
             raise IncoderError(
                 "nothing to fill: the text has no hole; mark one with <FILL>, or give two parts or more"
             )
-        if not self.infilling_format.max_num_holes:
-            raise IncoderError(
-                "the vocabulary of this model has no fill-in-the-middle tokens; it can complete, not infill"
-            )
-        params = SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, _stops(stop))
-        header, context = self._header(path), list[int]()
-        if other_files:
-            context, header = self._context(other_files, path, repository)
-        return self._generate(texts, params, num_candidates, header, context, heal_tokens, on_fill)
+        return self._run(self.program(request, on_fill=on_fill))
 
     def complete(
         self,
@@ -93,11 +124,17 @@ class InfillModel:
         temperature: float = 0.2,
         top_p: float = 0.95,
         top_k: int | None = None,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        logit_bias: Mapping[int, float] | None = None,
         max_new_tokens: int = 128,
         seed: int = 0,
         stop: str | Sequence[str] = (),
+        time_limit: float | None = None,
+        rank_by: RankBy = "mean",
         path: str | PurePath | None = None,
         heal_tokens: bool = True,
+        speculate: bool = True,
     ) -> InfillResult:
         """Write on after `prompt`, left to right; the same settings as `infill`.
 
@@ -106,8 +143,49 @@ class InfillModel:
         Raises:
             IncoderError: a setting outside of its range.
         """
-        params = SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, _stops(stop))
-        return self._generate([prompt], params, num_candidates, self._header(path), [], heal_tokens, None)
+        params = SamplingParams(
+            temperature,
+            top_p,
+            top_k,
+            max_new_tokens,
+            seed,
+            _stops(stop),
+            min_p,
+            repetition_penalty,
+            logit_bias or {},
+            time_limit,
+            speculate,
+        )
+        request = InfillRequest((prompt,), params, num_candidates, rank_by, path, heal_tokens=heal_tokens)
+        return self._run(self.program(request))
+
+    def program(
+        self, request: InfillRequest, *, on_fill: OnFill | None = None, on_text: OnText | None = None
+    ) -> Program[InfillResult]:
+        """What `infill` and `complete` run, for an `Engine` to run beside others.
+
+        `on_text(candidate, hole, text)` gets what is written as it comes, both counted from 0, with the
+        line ends that the model writes. The time limit counts from the first step.
+
+        Raises:
+            IncoderError: holes, and a model that only completes; or too many other files.
+        """
+        if len(request.texts) > 1 and not self.infilling_format.max_num_holes:
+            raise IncoderError(
+                "the vocabulary of this model has no fill-in-the-middle tokens; it can complete, not infill"
+            )
+        header, context = self._header(request.path), list[int]()
+        if request.other_files:
+            context, header = self._context(request.other_files, request.path, request.repository)
+        infiller = Infiller(
+            self.language_model,
+            self._vocabulary,
+            request.params,
+            header=header,
+            context=context,
+            heal_tokens=request.heal_tokens,
+        )
+        return _filling(infiller, request, on_fill, on_text)
 
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
         """How probable the model finds `text` as a document of its own.
@@ -145,38 +223,32 @@ class InfillModel:
                 break
         return context, header
 
-    def _generate(
-        self,
-        texts: list[str],
-        params: SamplingParams,
-        num_candidates: int,
-        header: str,
-        context: list[int],
-        heal_tokens: bool,
-        on_fill: OnFill | None,
-    ) -> InfillResult:
-        if num_candidates < 1:
-            raise IncoderError(f"num_candidates must be at least 1, got {num_candidates}")
-        if params.temperature == 0:
-            num_candidates = 1  # greedy decoding has one outcome
-        infiller = Infiller(
-            self.language_model,
-            self._vocabulary,
-            params,
-            header=header,
-            context=context,
-            heal_tokens=heal_tokens,
-        )
-        chains = [Chain(random_stream(params.seed, index)) for index in range(num_candidates)]
-        total = num_candidates * max(1, len(texts) - 1)
-
-        def report() -> None:
-            if on_fill is not None:
-                on_fill(sum(len(chain.infills) for chain in chains), total)
-
+    def _run(self, program: Program[T]) -> T:
         with torch.inference_mode():
-            infiller.fill(as_model_sees(texts), chains, report)
-        return InfillResult(tuple(_ranked(_candidate(texts, chain) for chain in chains)))
+            return run(program)
+
+
+def _filling(
+    infiller: Infiller, request: InfillRequest, on_fill: OnFill | None, on_text: OnText | None
+) -> Program[InfillResult]:
+    chains = [Chain(index, random_stream(request.params.seed, index)) for index in range(request.num_chains)]
+    limit = request.params.time_limit
+    deadline = math.inf if limit is None else time.monotonic() + limit
+    texts = TextStream(on_text) if on_text is not None else None
+
+    def report() -> None:
+        if on_fill is not None:
+            on_fill(sum(len(chain.infills) for chain in chains), len(chains) * request.num_fills)
+
+    def pass_on(chain: Chain, data: bytes) -> None:
+        if texts is not None:
+            texts.add(chain.index, len(chain.infills), data)
+
+    watch = Watch(report, pass_on, lambda: time.monotonic() > deadline)
+    yield from infiller.filling(as_model_sees(request.texts), chains, watch)
+    return InfillResult(
+        tuple(_ranked((_candidate(request.texts, chain) for chain in chains), request.rank_by))
+    )
 
 
 def attribute_header(path: str | PurePath | None) -> str:
@@ -189,13 +261,15 @@ def _candidate(texts: Sequence[str], chain: Chain) -> Candidate:
     infills = tuple(map(to_crlf, chain.infills) if uses_crlf(texts) else chain.infills)
     joined = Parts(tuple(texts)).join(infills) if len(texts) > 1 else texts[0] + infills[0]
     total = sum(chain.logprobs)
-    return Candidate(joined, infills, total / len(chain.logprobs), total, tuple(chain.finish_reasons))
+    mean = total / max(1, len(chain.logprobs))  # without a token where the time was up before the first
+    return Candidate(joined, infills, mean, total, tuple(chain.finish_reasons))
 
 
-def _ranked(candidates: Iterator[Candidate]) -> list[Candidate]:
+def _ranked(candidates: Iterator[Candidate], rank_by: RankBy) -> list[Candidate]:
     """The most probable first, and of those with the same text only that one."""
+    key = attrgetter("logprob" if rank_by == "mean" else "total_logprob")
     distinct: dict[tuple[str, ...], Candidate] = {}
-    for candidate in sorted(candidates, key=lambda candidate: candidate.logprob, reverse=True):
+    for candidate in sorted(candidates, key=key, reverse=True):
         distinct.setdefault(candidate.infills, candidate)
     return list(distinct.values())
 

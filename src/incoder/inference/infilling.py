@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import torch
 
 from incoder.document import Parts
-from incoder.inference.decoding import Decoded, FinishReason, Vocabulary, decode
+from incoder.inference.decoding import Decoded, FinishReason, Vocabulary, decoding
+from incoder.inference.programs import Program, Read
 from incoder.inference.sampling import SamplingParams
 from incoder.inference.sequences import LanguageModel
 from incoder.inference.window import Window, cut_window
@@ -25,8 +26,9 @@ _MAX_SPARE_HOLES = 3
 
 @dataclass(slots=True)
 class Chain:
-    """One candidate on its way through the holes."""
+    """One candidate, number `index`, on its way through the holes."""
 
+    index: int
     stream: torch.Generator
     infills: list[str] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -36,6 +38,18 @@ class Chain:
         self.infills.append(text_of(decoded.spelling))
         self.logprobs += decoded.logprobs
         self.finish_reasons.append(decoded.finish_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on: `on_fill` after each fill of each chain, `on_bytes` when more of a chain's is certain.
+
+    `is_time_up` is asked before every token; what was written until then is kept.
+    """
+
+    on_fill: Callable[[], None] = lambda: None
+    on_bytes: Callable[[Chain, bytes], None] = lambda *_: None
+    is_time_up: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +86,13 @@ class Infiller:
         # A fill takes no more than half of the positions from the text that it is to fit into.
         self._fill_room = min(params.max_new_tokens + _SPARE, model.max_positions // 2)
 
-    def fill(self, texts: Sequence[str], chains: Sequence[Chain], on_fill: Callable[[], None]) -> None:
-        """Fill the holes between `texts` in every chain, or write on where there is only one text.
-
-        `on_fill` is called after each fill of each chain.
-        """
+    def filling(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Program[None]:
+        """Fill the holes between `texts` in every chain, or write on where there is only one text."""
         num_fills = max(1, len(texts) - 1)
         waiting = [list(chains)]
         while waiting:
             group = waiting.pop()
-            self._fill_window(texts, group, on_fill)
+            yield from self._filling_window(texts, group, watch)
             if len(group[0].infills) < num_fills:
                 waiting += _with_the_same_infills(group)
 
@@ -117,40 +128,50 @@ class Infiller:
         token_ids += self._layout.hole_start(0) if has_holes else []
         return Prompt(self._context + token_ids, tuple(forced))
 
-    def _fill_window(
-        self, texts: Sequence[str], chains: Sequence[Chain], on_fill: Callable[[], None]
-    ) -> None:
+    def _filling_window(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Program[None]:
         """Fill as many holes as one window shows and has room for; the chains are equal so far."""
         prompt = self.prompt(texts, chains[0].infills)
         num_slots = len(prompt.token_ids) + len(prompt.forced) * (self._fill_room + _SPARE)
         sequences = self._model.open(num_slots)
-        logits_BV = sequences.read([prompt.token_ids])
-        if len(chains) > 1:
-            sequences.select([0] * len(chains))
-            logits_BV = logits_BV.expand(len(chains), -1)
-        decoded: list[Decoded] = []
-        for hole, forced in enumerate(prompt.forced):
-            if hole:
-                assert self._layout.end_of_infill_id is not None
-                marks = [self._layout.end_of_infill_id, *self._layout.hole_start(hole)]
-                unread = [[*row.unread, *marks] for row in decoded]
-                num_read = map(len, unread)
-                longest = max(map(sum, zip(sequences.lengths, num_read, strict=True)))
-                if longest + self._fill_room > self._model.max_positions:
-                    return
-                logits_BV = sequences.read(unread)
-            decoded = decode(
-                sequences,
-                logits_BV,
-                forced=forced,
-                params=self._params,
-                streams=[chain.stream for chain in chains],
-                vocabulary=self._vocabulary,
-                max_positions=self._model.max_positions,
-            )
-            for chain, row in zip(chains, decoded, strict=True):
-                chain.add(row)
-                on_fill()
+        try:
+            logits_BV = yield Read(sequences, [prompt.token_ids])
+            if len(chains) > 1:
+                sequences.select([0] * len(chains))
+                logits_BV = logits_BV.expand(len(chains), -1)
+            contexts = [list(prompt.token_ids) for _ in chains]
+            decoded: list[Decoded] = []
+            for hole, forced in enumerate(prompt.forced):
+                if hole:
+                    unread = self._between_holes(decoded, hole)
+                    num_read = map(len, unread)
+                    longest = max(map(sum, zip(sequences.lengths, num_read, strict=True)))
+                    if longest + self._fill_room > self._model.max_positions:
+                        return
+                    logits_BV = yield Read(sequences, unread)
+                decoded = yield from decoding(
+                    sequences,
+                    logits_BV,
+                    forced=forced,
+                    params=self._params,
+                    streams=[chain.stream for chain in chains],
+                    vocabulary=self._vocabulary,
+                    max_positions=self._model.max_positions,
+                    contexts=contexts,
+                    is_time_up=watch.is_time_up,
+                    on_bytes=lambda row, data: watch.on_bytes(chains[row], data),
+                )
+                for chain, context, row in zip(chains, contexts, decoded, strict=True):
+                    context += row.token_ids
+                    chain.add(row)
+                    watch.on_fill()
+        finally:
+            sequences.close()
+
+    def _between_holes(self, decoded: Sequence[Decoded], hole: int) -> list[list[int]]:
+        """What each row reads before it fills the next hole: the end of its last fill, and the marks."""
+        assert self._layout.end_of_infill_id is not None
+        marks = [self._layout.end_of_infill_id, *self._layout.hole_start(hole)]
+        return [[*row.unread, *marks] for row in decoded]
 
     def _num_tokens(self, text: str) -> int:
         return len(self._vocabulary.tokenizer.encode(text))

@@ -1,8 +1,8 @@
 """Programs: work that waits for a model now and then, and does not care who else the model works for.
 
 A program is a generator: it yields what it wants to read and is sent the logits. `run` runs one alone; the
-engine (engine/engine.py) runs many, and reads for all of them in the same steps. So a fill with several holes,
-a beam search, a score are batched without knowing it. Closing a program ends it between two steps.
+engine (engine/engine.py) runs many, and reads for all of them in the same steps. So a fill with several
+holes, a beam search, a score are batched without knowing it. Closing a program ends it between two steps.
 """
 
 from collections.abc import Generator, Sequence
@@ -33,11 +33,8 @@ def run(program: Program[T]) -> T:
     try:
         read = next(program)
         while True:
-            if read.each:
-                logits = read.sequences.read_each(read.rows[0])
-            else:
-                logits = read.sequences.read(read.rows)
-            read = program.send(logits)
+            sequences, rows = read.sequences, read.rows
+            read = program.send(sequences.read_each(rows[0]) if read.each else sequences.read(rows))
     except StopIteration as end:
         result: T = end.value
         return result

@@ -158,11 +158,11 @@ def test_the_last_to_write_needs_no_copy(pool: BlockPool) -> None:
 
 
 def test_what_a_row_takes_back_is_not_found_by_others_once_it_is_written_over(pool: BlockPool) -> None:
-    first, _ = read(pool, [1, 2, 3, 4, 5, 6, 7])
+    first, _ = read(pool, [1, 2, 3, 4, 5, 6, 7], num_slots=9)
     first.truncate(4)
     first.append([8, 8, 8])
     first.remember()
-    _, num_adopted = read(pool, [1, 2, 3, 4, 5, 6, 7])
+    _, num_adopted = read(pool, [1, 2, 3, 4, 5, 6, 7], num_slots=9)
     assert num_adopted == 3
-    _, num_adopted = read(pool, [1, 2, 3, 4, 8, 8, 7])
+    _, num_adopted = read(pool, [1, 2, 3, 4, 8, 8, 7], num_slots=9)
     assert num_adopted == 6

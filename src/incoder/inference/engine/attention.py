@@ -138,9 +138,10 @@ def _part(q_nKGd: Tensor, keys_KLd: Tensor, values_KLd: Tensor) -> Part:
     log_sums_KM = scores_KML.logsumexp(dim=-1)
     weights_KML = (scores_KML - log_sums_KM[..., None]).exp_().to(values_KLd.dtype)
     mixed_KMd = torch.bmm(weights_KML, values_KLd).float()
-    shape = (len(keys_KLd), num_rows, -1)
-    mixed_nHd = mixed_KMd.unflatten(1, shape[1:]).transpose(0, 1).flatten(1, 2)
-    return mixed_nHd, log_sums_KM.unflatten(1, shape[1:]).transpose(0, 1).flatten(1, 2)
+    num_kv_heads, head_dim = len(keys_KLd), keys_KLd.shape[-1]
+    mixed_KnGd = mixed_KMd.view(num_kv_heads, num_rows, -1, head_dim)
+    log_sums_KnG = log_sums_KM.view(num_kv_heads, num_rows, -1)
+    return mixed_KnGd.transpose(0, 1).flatten(1, 2), log_sums_KnG.transpose(0, 1).flatten(1, 2)
 
 
 def _gathered_part(

@@ -75,7 +75,7 @@ class Runner:
         logits_WV = self._step(token_ids_N, self._positions(chunks, starts), attend, self._wanted(chunks))
         for chunk in chunks:
             chunk.sequence.remember()
-        return list(logits_WV.float().split([chunk.num_logits for chunk in chunks]))
+        return list(torch.split(logits_WV.float(), [chunk.num_logits for chunk in chunks]))
 
     def _append(self, chunk: Chunk) -> None:
         try:
@@ -97,7 +97,8 @@ class Runner:
 
     def _wanted(self, chunks: Sequence[Chunk]) -> slice | Tensor:
         """The places of the tokens after which logits are wanted."""
-        wanted, end = [], 0
+        wanted: list[int] = []
+        end = 0
         for chunk in chunks:
             end += len(chunk.token_ids)
             wanted += range(end - chunk.num_logits, end)

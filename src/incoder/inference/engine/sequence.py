@@ -19,7 +19,7 @@ class Run(NamedTuple):
 
 
 class BlockSequence:
-    """Takes room for `num_slots` tokens when it first reads, in blocks of `block_size`; later more if need be."""
+    """Takes room for `num_slots` tokens when it first reads, in blocks of `block_size`; later more."""
 
     def __init__(self, pool: BlockPool, block_size: int, num_slots: int) -> None:
         self._pool = pool
@@ -27,9 +27,7 @@ class BlockSequence:
         self._num_slots = num_slots
         self._blocks: list[int] = []
         self._keys: list[Key] = [b""]  # [i] stands for the tokens of the first i blocks, all of them full
-        self._seams: set[int] = (
-            set()
-        )  # blocks, counted in the sequence, before which copies went their own way
+        self._seams: set[int] = set()  # the blocks, counted in here, from which on copies went their own way
         self._block_runs: list[tuple[int, int]] | None = []
         self.token_ids: list[int] = []
 
@@ -99,6 +97,11 @@ class BlockSequence:
         assert 0 <= num_tokens <= len(self.token_ids)
         del self.token_ids[num_tokens:]
         del self._keys[num_tokens // self._block_size + 1 :]
+        behind = self._blocks[-(-num_tokens // self._block_size) :]
+        if any(self._pool.num_users(block) > 1 for block in behind):  # not ours to write into
+            self._pool.release(behind)
+            self._blocks = self._blocks[: len(self._blocks) - len(behind)]
+            self._block_runs = None
 
     def fork(self) -> "BlockSequence":
         """A copy that shares all blocks that hold something."""

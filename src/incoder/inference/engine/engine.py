@@ -1,0 +1,118 @@
+"""Many programs over one model, in the same steps: continuous batching.
+
+Whoever is done makes room for the next at once, long prompts are read in pieces between the others' tokens,
+and what a program gets does not depend on who else is there. Not for several threads: one of them steps.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from incoder.inference.cached_sequences import CachedSequences, TransformerModel, logits_of
+from incoder.inference.engine.reading import Reading, step
+from incoder.inference.programs import Program, Read
+
+T = TypeVar("T")
+
+
+class Cancelled(Exception):  # noqa: N818 - what became of a task, asked for by its owner
+    """The task was cancelled, so that there is no result."""
+
+
+class Task(Generic[T]):
+    """A program on its way. `is_done` is True once there is a result, or a reason why there is none."""
+
+    def __init__(self, program: Program[T]) -> None:
+        self._program = program
+        self._readings: Sequence[Reading | None] = ()
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return bool(self._result) or self._error is not None
+
+    def result(self) -> T:
+        """What the program returned.
+
+        Raises:
+            Cancelled: there will be none. Whatever else the program raised is raised as it was.
+        """
+        assert self.is_done, "the task is not done; step the engine until it is"
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    def cancel(self) -> None:
+        """End the program between two steps; what it held of the cache is given back. Harmless when done."""
+        if not self.is_done:
+            self._program.close()
+            self._error = Cancelled()
+            self._readings = ()
+
+    def _readings_left(self) -> list[Reading]:
+        return [reading for reading in self._readings if reading is not None]
+
+    def _begin(self) -> None:
+        self._take(lambda: next(self._program))
+
+    def _go_on(self) -> None:
+        """Let the program have what was read, if that is all it waits for."""
+        if not any(reading.num_left for reading in self._readings_left()):
+            logits = logits_of(self._readings)
+            self._take(lambda: self._program.send(logits))
+
+    def _take(self, next_read: Any) -> None:
+        try:
+            read: Read = next_read()
+            assert isinstance(read.sequences, CachedSequences), "the program is for another model"
+            self._readings = read.sequences.start(read.rows, each=read.each)
+        except StopIteration as end:
+            self._result.append(end.value)
+        except Exception as error:  # noqa: BLE001 - it is the owner's, and must not end the others
+            self._error = error
+
+
+class Engine:
+    """Runs up to `max_active` programs of one model at a time; the others wait for their turn."""
+
+    def __init__(self, model: TransformerModel, max_active: int = 16) -> None:
+        assert max_active > 0
+        self._runner = model.runner
+        self._max_active = max_active
+        self._waiting: deque[Task[Any]] = deque()
+        self._active: list[Task[Any]] = []
+
+    def submit(self, program: Program[T]) -> Task[T]:
+        """Put a program at the end of the queue; `step` begins it."""
+        task = Task(program)
+        self._waiting.append(task)
+        return task
+
+    @torch.inference_mode()
+    def step(self) -> bool:
+        """Read once for all active tasks; whether any task is left."""
+        self._admit()
+        readings = [reading for task in self._active for reading in task._readings_left() if reading.num_left]
+        if readings:
+            step(self._runner, readings)
+        for task in self._active:
+            task._go_on()
+        self._active = [task for task in self._active if not task.is_done]
+        return bool(self._active or self._waiting)
+
+    def run(self) -> None:
+        """Step until no task is left."""
+        while self.step():
+            pass
+
+    def _admit(self) -> None:
+        self._active = [task for task in self._active if not task.is_done]
+        while self._waiting and len(self._active) < self._max_active:
+            task = self._waiting.popleft()
+            if not task.is_done:
+                task._begin()
+            if not task.is_done:
+                self._active.append(task)

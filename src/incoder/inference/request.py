@@ -1,0 +1,44 @@
+"""What is asked of a model: a text with holes, or one to go on with, and how it is to be written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Literal
+
+from incoder.errors import IncoderError
+from incoder.inference.sampling import SamplingParams
+
+RankBy = Literal["mean", "total"]
+
+
+@dataclass(frozen=True, slots=True)
+class InfillRequest:
+    """Fill the holes between `texts`, or go on with the only one; `InfillModel.infill` tells of the settings.
+
+    Raises:
+        IncoderError: fewer than one candidate.
+    """
+
+    texts: tuple[str, ...]
+    params: SamplingParams = field(default_factory=SamplingParams)
+    num_candidates: int = 1
+    rank_by: RankBy = "mean"
+    path: str | PurePath | None = None
+    other_files: Mapping[str, str] = field(default_factory=dict)
+    repository: str = "project"
+    heal_tokens: bool = True
+
+    def __post_init__(self) -> None:
+        if self.num_candidates < 1:
+            raise IncoderError(f"num_candidates must be at least 1, got {self.num_candidates}")
+        if self.rank_by not in ("mean", "total"):
+            raise IncoderError(f"rank_by must be mean or total, got {self.rank_by!r}")
+
+    @property
+    def num_chains(self) -> int:
+        """Candidates that are written: greedy decoding has one outcome."""
+        return 1 if self.params.temperature == 0 else self.num_candidates
+
+    @property
+    def num_fills(self) -> int:
+        return max(1, len(self.texts) - 1)

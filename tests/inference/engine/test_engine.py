@@ -1,0 +1,149 @@
+"""Programs side by side against the same programs alone."""
+
+from collections.abc import Callable
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from incoder.errors import IncoderError
+from incoder.inference.cached_sequences import TransformerModel
+from incoder.inference.engine.engine import Cancelled, Engine
+from incoder.inference.infill_model import InfillModel
+from incoder.inference.request import InfillRequest
+from incoder.inference.results import InfillResult
+from incoder.inference.sampling import SamplingParams
+
+REQUESTS = [
+    InfillRequest(("def main():\n    ret", "\n"), SamplingParams(0.0, max_new_tokens=12)),
+    InfillRequest(
+        ("import os\n\n\ndef main():\n    ret", "\n\n\nif x is None:\n    pri", "(x)\n"),
+        SamplingParams(1.0, max_new_tokens=8, seed=3),
+        num_candidates=3,
+    ),
+    InfillRequest(("class Counter:\n",), SamplingParams(0.7, top_k=20, max_new_tokens=20)),
+    InfillRequest(("for item in items:\n    " * 6, "\n"), SamplingParams(1.0, min_p=0.01, max_new_tokens=3)),
+    InfillRequest(("def main():\n    ret", "\nx"), SamplingParams(0.0, max_new_tokens=5)),
+    InfillRequest(("",), SamplingParams(1.0, repetition_penalty=1.5, max_new_tokens=16), num_candidates=2),
+]
+
+
+@pytest.fixture
+def make_engine(fast: InfillModel) -> Callable[[int], Engine]:
+    def make(max_active: int) -> Engine:
+        assert isinstance(fast.language_model, TransformerModel)
+        return Engine(fast.language_model, max_active)
+
+    return make
+
+
+def outcome(result: InfillResult) -> list[tuple[tuple[str, ...], object]]:
+    return [
+        (candidate.infills, pytest.approx(candidate.total_logprob, rel=1e-3))
+        for candidate in result.candidates
+    ]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    chosen=st.lists(st.sampled_from(range(len(REQUESTS))), min_size=1, max_size=8),
+    max_active=st.integers(1, 6),
+)
+def test_a_result_does_not_depend_on_who_else_is_there(
+    fast: InfillModel, make_engine: Callable[[int], Engine], chosen: list[int], max_active: int
+) -> None:
+    engine = make_engine(max_active)
+    tasks = [engine.submit(fast.program(REQUESTS[index])) for index in chosen]
+    engine.run()
+    for index, task in zip(chosen, tasks, strict=True):
+        request = REQUESTS[index]
+        ask = fast.infill if len(request.texts) > 1 else fast.complete
+        params = request.params
+        alone = ask(
+            request.texts if len(request.texts) > 1 else request.texts[0],  # type: ignore[arg-type]
+            num_candidates=request.num_candidates,
+            temperature=params.temperature,
+            top_p=params.top_p,
+            top_k=params.top_k,
+            min_p=params.min_p,
+            repetition_penalty=params.repetition_penalty,
+            max_new_tokens=params.max_new_tokens,
+            seed=params.seed,
+        )
+        assert outcome(task.result()) == outcome(alone)
+
+
+def test_short_tasks_end_before_long_ones_that_came_earlier(
+    fast: InfillModel, make_engine: Callable[[int], Engine]
+) -> None:
+    engine = make_engine(2)
+    long = engine.submit(fast.program(InfillRequest(("x",), SamplingParams(1.0, max_new_tokens=60))))
+    short = engine.submit(fast.program(InfillRequest(("y",), SamplingParams(1.0, max_new_tokens=2))))
+    last = engine.submit(fast.program(InfillRequest(("z",), SamplingParams(1.0, max_new_tokens=2))))
+    while not last.is_done:
+        assert engine.step()
+    assert short.is_done
+    assert not long.is_done
+
+
+def test_a_cancelled_task_leaves_the_others_and_gives_its_memory_back(
+    fast: InfillModel, make_engine: Callable[[int], Engine]
+) -> None:
+    assert isinstance(fast.language_model, TransformerModel)
+    engine, pool = make_engine(4), fast.language_model.runner.pool
+    tasks = [engine.submit(fast.program(request)) for request in REQUESTS[:3]]
+    for _ in range(3):
+        engine.step()
+    assert pool.num_unused < pool.num_blocks
+    tasks[1].cancel()
+    engine.run()
+    with pytest.raises(Cancelled):
+        tasks[1].result()
+    assert all(task.result().text for task in (tasks[0], tasks[2]))
+    assert pool.num_unused == pool.num_blocks
+
+
+def test_a_task_that_fails_leaves_the_others(fast: InfillModel, make_engine: Callable[[int], Engine]) -> None:
+    engine = make_engine(2)
+    bias = {10**6: 1.0}
+    bad = engine.submit(fast.program(InfillRequest(("x",), SamplingParams(1.0, logit_bias=bias))))
+    good = engine.submit(fast.program(REQUESTS[0]))
+    engine.run()
+    with pytest.raises(IncoderError, match="got one for 1000000"):
+        bad.result()
+    assert good.result().infills
+
+
+def test_text_is_streamed_as_it_is_written(fast: InfillModel, make_engine: Callable[[int], Engine]) -> None:
+    pieces: dict[int, dict[int, list[str]]] = {index: {0: [], 1: []} for index in range(3)}
+    engine = make_engine(2)
+    task = engine.submit(
+        fast.program(REQUESTS[1], on_text=lambda index, hole, text: pieces[index][hole].append(text))
+    )
+    engine.run()
+    streamed = {tuple(map(whole, map("".join, holes.values()))) for holes in pieces.values()}
+    assert streamed == {tuple(map(whole, candidate.infills)) for candidate in task.result().candidates}
+    assert max(len(texts) for holes in pieces.values() for texts in holes.values()) > 1
+
+
+def whole(text: str) -> str:
+    """Without a character that was cut off at the end, which is not streamed."""
+    return text.rstrip("\N{REPLACEMENT CHARACTER}")
+
+
+def test_stop_strings_are_never_streamed(fast: InfillModel) -> None:
+    whole = fast.complete("def main():\n", temperature=1.0, max_new_tokens=30, seed=5).infills[0]
+    stop = whole[9:13]
+    pieces: list[str] = []
+    request = InfillRequest(("def main():\n",), SamplingParams(1.0, max_new_tokens=30, seed=5, stop=(stop,)))
+    program = fast.program(request, on_text=lambda _candidate, _hole, text: pieces.append(text))
+    assert isinstance(fast.language_model, TransformerModel)
+    engine = Engine(fast.language_model)
+    task = engine.submit(program)
+    engine.run()
+    assert "".join(pieces) == task.result().infills[0] == whole[: whole.index(stop)]
+
+
+def test_a_time_limit_keeps_what_was_written(fast: InfillModel) -> None:
+    result = fast.complete("x = ", temperature=1.0, max_new_tokens=100, time_limit=1e-9)
+    assert result.candidates[0].finish_reasons == ("time",)
