@@ -6,6 +6,7 @@ of what stands before or after in the prompt.
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,7 +94,7 @@ def decoding(
     """
     contexts = contexts or [()] * len(sequences.lengths)
     rows = [
-        _Row(forced, params, max_positions - length, vocabulary, context)
+        Row(forced, params, max_positions - length, vocabulary, context)
         for length, context in zip(sequences.lengths, contexts, strict=True)
     ]
     guesser = None
@@ -130,7 +131,7 @@ def decoding(
 
 
 def _choose(
-    rows: Sequence["_Row"],
+    rows: Sequence["Row"],
     live: Sequence[int],
     logits_BV: Tensor,
     params: SamplingParams,
@@ -149,7 +150,7 @@ def _choose(
 
 def _choose_along(
     guess: Sequence[int],
-    rows: Sequence["_Row"],
+    rows: Sequence["Row"],
     logits_TV: Tensor,
     params: SamplingParams,
     streams: Sequence[torch.Generator],
@@ -170,8 +171,8 @@ def _choose_along(
     return num_right
 
 
-class _Row:
-    """One row while it is generated."""
+class Row:
+    """One fill while it is written, token by token."""
 
     def __init__(
         self,
@@ -197,6 +198,13 @@ class _Row:
         self._end_id: int | None = None
         self._num_settled = len(forced)  # bytes that were handed out as they came
         self._seen = set(context) if params.repetition_penalty != 1 else set()
+
+    def copy(self) -> "Row":
+        """The same fill, to be continued otherwise."""
+        twin = copy(self)
+        twin._token_ids, twin._ends, twin._logprobs = [*self._token_ids], [*self._ends], [*self._logprobs]
+        twin._seen = set(self._seen)
+        return twin
 
     @property
     def forced_left(self) -> bytes:

@@ -70,6 +70,9 @@ class InfillModel:
         repository: str = "project",
         heal_tokens: bool = True,
         speculate: bool = True,
+        num_beams: int = 1,
+        length_penalty: float = 1.0,
+        early_stopping: bool = False,
         on_fill: OnFill | None = None,
     ) -> InfillResult:
         """Fill every hole: those between the parts, or at each `<FILL>` of a string.
@@ -99,6 +102,9 @@ class InfillModel:
             logit_bias or {},
             time_limit,
             speculate,
+            num_beams,
+            length_penalty,
+            early_stopping,
         )
         request = InfillRequest(
             tuple(_texts(parts)),
@@ -135,6 +141,9 @@ class InfillModel:
         path: str | PurePath | None = None,
         heal_tokens: bool = True,
         speculate: bool = True,
+        num_beams: int = 1,
+        length_penalty: float = 1.0,
+        early_stopping: bool = False,
     ) -> InfillResult:
         """Write on after `prompt`, left to right; the same settings as `infill`.
 
@@ -155,6 +164,9 @@ class InfillModel:
             logit_bias or {},
             time_limit,
             speculate,
+            num_beams,
+            length_penalty,
+            early_stopping,
         )
         request = InfillRequest((prompt,), params, num_candidates, rank_by, path, heal_tokens=heal_tokens)
         return self._run(self.program(request))
@@ -245,10 +257,13 @@ def _filling(
             texts.add(chain.index, len(chain.infills), data)
 
     watch = Watch(report, pass_on, lambda: time.monotonic() > deadline)
-    yield from infiller.filling(as_model_sees(request.texts), chains, watch)
-    return InfillResult(
-        tuple(_ranked((_candidate(request.texts, chain) for chain in chains), request.rank_by))
-    )
+    seen = as_model_sees(request.texts)
+    if request.params.num_beams > 1:
+        chains = yield from infiller.searching(seen, request.num_candidates, watch)
+        return InfillResult(tuple(_candidate(request.texts, chain) for chain in chains))
+    yield from infiller.filling(seen, chains, watch)
+    candidates = (_candidate(request.texts, chain) for chain in chains)
+    return InfillResult(tuple(_ranked(candidates, request.rank_by)))
 
 
 def attribute_header(path: str | PurePath | None) -> str:

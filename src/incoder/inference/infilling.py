@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from incoder.document import Parts
+from incoder.inference.beam_search import beam_search
 from incoder.inference.decoding import Decoded, FinishReason, Vocabulary, decoding
 from incoder.inference.programs import Program, Read
 from incoder.inference.sampling import SamplingParams
@@ -29,7 +30,7 @@ class Chain:
     """One candidate, number `index`, on its way through the holes."""
 
     index: int
-    stream: torch.Generator
+    stream: torch.Generator = field(default_factory=torch.Generator)
     infills: list[str] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish_reasons: list[FinishReason] = field(default_factory=list)
@@ -95,6 +96,36 @@ class Infiller:
             yield from self._filling_window(texts, group, watch)
             if len(group[0].infills) < num_fills:
                 waiting += _with_the_same_infills(group)
+
+    def searching(self, texts: Sequence[str], num_results: int, watch: Watch) -> Program[list[Chain]]:
+        """Fill each hole by beam search, the best fill going on; of a single one, so many results."""
+        best = Chain(0)
+        while True:
+            prompt = self.prompt(texts, best.infills)
+            sequences = self._model.open(len(prompt.token_ids) + self._fill_room + _SPARE)
+            try:
+                logits_1V = yield Read(sequences, [prompt.token_ids])
+                found = yield from beam_search(
+                    sequences,
+                    logits_1V,
+                    forced=prompt.forced[0],
+                    params=self._params,
+                    vocabulary=self._vocabulary,
+                    max_positions=self._model.max_positions,
+                    is_time_up=watch.is_time_up,
+                )
+            finally:
+                sequences.close()
+            if len(texts) <= 2:
+                chains = [Chain(index) for index in range(min(num_results, len(found)))]
+                for chain, decoded in zip(chains, found, strict=False):
+                    chain.add(decoded)
+                watch.on_fill()
+                return chains
+            best.add(found[0])
+            watch.on_fill()
+            if len(best.infills) == len(texts) - 1:
+                return [best]
 
     def prompt(self, texts: Sequence[str], infills: Sequence[str]) -> Prompt:
         """The prompt for the first hole without an infill, and for as many after it as are near."""

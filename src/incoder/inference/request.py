@@ -31,13 +31,19 @@ class InfillRequest:
     def __post_init__(self) -> None:
         if self.num_candidates < 1:
             raise IncoderError(f"num_candidates must be at least 1, got {self.num_candidates}")
+        if 1 < self.params.num_beams < self.num_candidates:
+            raise IncoderError(
+                f"num_beams must be at least num_candidates, got {self.params.num_beams} for "
+                f"{self.num_candidates}"
+            )
         if self.rank_by not in ("mean", "total"):
             raise IncoderError(f"rank_by must be mean or total, got {self.rank_by!r}")
 
     @property
     def num_chains(self) -> int:
-        """Candidates that are written: greedy decoding has one outcome."""
-        return 1 if self.params.temperature == 0 else self.num_candidates
+        """Candidates that are written side by side: greedy decoding has one outcome, beams are one search."""
+        is_drawn = self.params.temperature > 0 and self.params.num_beams == 1
+        return self.num_candidates if is_drawn else 1
 
     @property
     def num_fills(self) -> int:

@@ -25,7 +25,8 @@ class SamplingParams:
     ends a fill where it first appears and is not part of it. `min_p` leaves out tokens that are less probable
     than this share of the most probable one. `repetition_penalty` divides positive logits of tokens that were
     read or written before, and multiplies negative ones; `logit_bias` is added to the logits of these ids.
-    `time_limit` is in seconds, for all holes; `speculate` saves time and changes nothing else.
+    `time_limit` is in seconds, for all holes; `speculate` saves time and changes nothing else. More than one
+    beam (`num_beams`) means beam search instead of drawing (beam_search.py tells of the other two settings).
 
     Raises:
         IncoderError: a value outside of its range.
@@ -42,6 +43,9 @@ class SamplingParams:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     time_limit: float | None = None
     speculate: bool = True
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -66,6 +70,10 @@ class SamplingParams:
             )
         if not all(math.isfinite(bias) for bias in self.logit_bias.values()):
             raise IncoderError("a logit_bias must be a finite number")
+        if self.num_beams < 1:
+            raise IncoderError(f"num_beams must be at least 1, got {self.num_beams}")
+        if not math.isfinite(self.length_penalty):
+            raise IncoderError(f"length_penalty must be a finite number, got {self.length_penalty:g}")
         if self.time_limit is not None and not self.time_limit > 0:
             raise IncoderError(f"time_limit must be greater than 0 seconds, got {self.time_limit:g}")
 
