@@ -76,7 +76,7 @@ def test_guesses_save_steps_where_the_text_repeats(author: Callable[..., InfillM
     num_reads = []
     for speculate in (True, False):
         model = author(document)
-        result = model.infill(parts, temperature=0, speculate=speculate, path="x.py")
+        result = model.infill(parts, temperature=0, speculate=speculate, path="x.py", edge_rules=())
         assert result.text == document
         num_reads.append(model.language_model.opened[0].num_reads)  # type: ignore[attr-defined]
     assert num_reads[0] < num_reads[1] / 2

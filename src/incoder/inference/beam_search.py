@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from incoder.inference.decoding import Decoded, Row, Vocabulary
+from incoder.inference.edges import Edge
 from incoder.inference.programs import Program, Read
 from incoder.inference.sampling import SamplingParams
 from incoder.inference.sequences import Sequences
@@ -36,6 +37,7 @@ def beam_search(
     params: SamplingParams,
     vocabulary: Vocabulary,
     max_positions: int,
+    edge: Edge | None = None,
     is_time_up: Callable[[], bool] = lambda: False,
 ) -> Program[list[Decoded]]:
     """The `params.num_beams` best fills that were found, or fewer, the best first.
@@ -48,7 +50,7 @@ def beam_search(
     num_beams = params.num_beams
     num_kept = max(2, 1 + len(vocabulary.end_ids)) * num_beams  # so that enough are left if many end
     finished: list[tuple[float, Row]] = []
-    beams = [_Beam(Row(forced, params, max_positions - sequences.lengths[0], vocabulary, ()), 0.0, 0)]
+    beams = [_Beam(Row(forced, params, max_positions - sequences.lengths[0], vocabulary, edge=edge), 0.0, 0)]
     logits_BV, num_tokens = logits_1V, 0
     while True:
         num_tokens += 1

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from incoder.inference.edges import Edge
 from incoder.inference.healing import TokenTable
 from incoder.inference.lookup import Guesser
 from incoder.inference.programs import Program, Read
@@ -79,6 +80,7 @@ def decoding(
     vocabulary: Vocabulary,
     max_positions: int,
     contexts: Sequence[Sequence[int]] | None = None,
+    edge: Edge | None = None,
     is_time_up: Callable[[], bool] = lambda: False,
     on_bytes: OnBytes | None = None,
 ) -> Program[list[Decoded]]:
@@ -86,15 +88,15 @@ def decoding(
 
     `logits_BV` are those of what the rows have read; each row has a random stream of its own. The fill begins
     after the bytes `forced`, which the first tokens must spell and which do not count as new. `contexts` are
-    the tokens that each row has read, for penalties and guesses. `on_bytes(row, data)` gets the bytes of the
-    fill as they come, once no stop string can take them back.
+    the tokens that each row has read, for penalties and guesses; `edge` may end a fill early.
+    `on_bytes(row, data)` gets the bytes of the fill as they come, once nothing can take them back.
 
     A row alone reads guesses along with its last token. Every token is chosen from the logits after those
     before it, with the same random number, whether it was guessed or not; so guesses change no result.
     """
     contexts = contexts or [()] * len(sequences.lengths)
     rows = [
-        Row(forced, params, max_positions - length, vocabulary, context)
+        Row(forced, params, max_positions - length, vocabulary, context, edge)
         for length, context in zip(sequences.lengths, contexts, strict=True)
     ]
     guesser = None
@@ -180,7 +182,8 @@ class Row:
         params: SamplingParams,
         room: int,
         vocabulary: Vocabulary,
-        context: Sequence[int],
+        context: Sequence[int] = (),
+        edge: Edge | None = None,
     ) -> None:
         self.finish_reason: FinishReason | None = None
         self.num_read_in_vain = 0
@@ -188,13 +191,14 @@ class Row:
         self._forced = forced
         self._params = params
         self._room = room
+        self._edge = edge
         self._stops = [stop.encode("utf-8", "surrogateescape") for stop in params.stop]
         self._spelling = b""  # of all tokens, the forced start included
         self._token_ids: list[int] = []
         self._ends: list[int] = []  # where in the spelling each token ends
         self._logprobs: list[float] = []
         self._num_new_tokens = 0
-        self._cut: int | None = None  # where in the spelling a stop string begins
+        self._cut: int | None = None  # where in the spelling a stop string begins, or the edge of the hole is
         self._end_id: int | None = None
         self._num_settled = len(forced)  # bytes that were handed out as they came
         self._seen = set(context) if params.repetition_penalty != 1 else set()
@@ -269,15 +273,21 @@ class Row:
             end = len(self._spelling)
             if self.finish_reason is None:
                 end -= max((_overlap(self._spelling, stop) for stop in self._stops), default=0)
+                if self._edge is not None:
+                    fill = self._spelling[len(self._forced) :]
+                    end = min(end, len(self._forced) + self._edge.num_settled(fill))
         start, self._num_settled = self._num_settled, max(self._num_settled, end)
         return self._spelling[start:end]
 
     def _stop_after(self, num_bytes_before: int) -> int | None:
-        """Where the first stop string begins, if one ends in the bytes after `num_bytes_before`."""
+        """Where a stop string begins that ends in the bytes after `num_bytes_before`, or the edge is."""
         places = []
         for stop in self._stops:
             start = max(len(self._forced), num_bytes_before - len(stop) + 1)
             places.append(self._spelling.find(stop, start))
+        if self._edge is not None and not self.forced_left:
+            place = self._edge.cut(self._spelling[len(self._forced) :])
+            places.append(-1 if place is None else len(self._forced) + place)
         return min((place for place in places if place >= 0), default=None)
 
 

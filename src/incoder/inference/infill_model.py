@@ -16,6 +16,7 @@ import torch
 from incoder.document import Parts
 from incoder.errors import IncoderError
 from incoder.inference.decoding import Vocabulary
+from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
 from incoder.inference.infilling import Chain, Infiller, Watch
 from incoder.inference.line_endings import as_model_sees, to_crlf, uses_crlf
 from incoder.inference.programs import Program, run
@@ -69,6 +70,7 @@ class InfillModel:
         other_files: Mapping[str, str] | None = None,
         repository: str = "project",
         heal_tokens: bool = True,
+        edge_rules: Sequence[EdgeRule] = ALL_EDGE_RULES,
         speculate: bool = True,
         num_beams: int = 1,
         length_penalty: float = 1.0,
@@ -82,7 +84,8 @@ class InfillModel:
         are chosen is told by `SamplingParams`; candidates come by their mean or total log-probability
         (`rank_by`), the best first. A file's `path` tells the model its language. Models that were trained on
         whole repositories can be shown `other_files` by path, the most important last, and the `repository`'s
-        name. `heal_tokens` lets a fill begin in the middle of a word as if the prefix had not been cut there.
+        name. `heal_tokens` lets a fill begin in the middle of a word as if the prefix had not been cut there,
+        and the `edge_rules` end it where the text behind the hole tells that it should have ended (edges.py).
         `on_fill(done, total)` is called after every fill of every candidate.
 
         What was read stays in memory: the next call reads of a text that begins alike only what is new.
@@ -115,6 +118,7 @@ class InfillModel:
             other_files or {},
             repository,
             heal_tokens,
+            tuple(edge_rules),
         )
         if len(request.texts) < 2:
             raise IncoderError(
@@ -196,6 +200,7 @@ class InfillModel:
             header=header,
             context=context,
             heal_tokens=request.heal_tokens,
+            edge_rules=request.edge_rules,
         )
         return _filling(infiller, request, on_fill, on_text)
 

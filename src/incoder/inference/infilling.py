@@ -7,7 +7,7 @@ not. Texts are as the model knows them (see line_endings.py). Knows no files and
 
 import codecs
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +15,7 @@ import torch
 from incoder.document import Parts
 from incoder.inference.beam_search import beam_search
 from incoder.inference.decoding import Decoded, FinishReason, Vocabulary, decoding
+from incoder.inference.edges import ALL_EDGE_RULES, Edge, EdgeRule
 from incoder.inference.programs import Program, Read
 from incoder.inference.sampling import SamplingParams
 from incoder.inference.sequences import LanguageModel
@@ -76,6 +77,7 @@ class Infiller:
         header: str = "",
         context: Sequence[int] = (),
         heal_tokens: bool = True,
+        edge_rules: Collection[EdgeRule] = ALL_EDGE_RULES,
     ) -> None:
         self._model = model
         self._vocabulary = vocabulary
@@ -84,6 +86,7 @@ class Infiller:
         self._header = header
         self._context = list(context)
         self._heal_tokens = heal_tokens
+        self._edge_rules = edge_rules
         # A fill takes no more than half of the positions from the text that it is to fit into.
         self._fill_room = min(params.max_new_tokens + _SPARE, model.max_positions // 2)
 
@@ -112,6 +115,7 @@ class Infiller:
                     params=self._params,
                     vocabulary=self._vocabulary,
                     max_positions=self._model.max_positions,
+                    edge=self._edge(texts, len(best.infills)),
                     is_time_up=watch.is_time_up,
                 )
             finally:
@@ -188,6 +192,7 @@ class Infiller:
                     vocabulary=self._vocabulary,
                     max_positions=self._model.max_positions,
                     contexts=contexts,
+                    edge=self._edge(texts, len(chains[0].infills)),
                     is_time_up=watch.is_time_up,
                     on_bytes=lambda row, data: watch.on_bytes(chains[row], data),
                 )
@@ -197,6 +202,13 @@ class Infiller:
                     watch.on_fill()
         finally:
             sequences.close()
+
+    def _edge(self, texts: Sequence[str], hole: int) -> Edge | None:
+        """The edge of a hole, as far as the texts right beside it tell; a completion has none."""
+        if len(texts) < 2:
+            return None
+        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in texts[hole : hole + 2])
+        return Edge(prefix, suffix, self._edge_rules)
 
     def _between_holes(self, decoded: Sequence[Decoded], hole: int) -> list[list[int]]:
         """What each row reads before it fills the next hole: the end of its last fill, and the marks."""

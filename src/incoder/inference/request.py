@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from incoder.errors import IncoderError
+from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
 from incoder.inference.sampling import SamplingParams
 
 RankBy = Literal["mean", "total"]
@@ -27,6 +28,7 @@ class InfillRequest:
     other_files: Mapping[str, str] = field(default_factory=dict)
     repository: str = "project"
     heal_tokens: bool = True
+    edge_rules: tuple[EdgeRule, ...] = ALL_EDGE_RULES
 
     def __post_init__(self) -> None:
         if self.num_candidates < 1:
@@ -36,6 +38,9 @@ class InfillRequest:
                 f"num_beams must be at least num_candidates, got {self.params.num_beams} for "
                 f"{self.num_candidates}"
             )
+        unknown = [rule for rule in self.edge_rules if rule not in ALL_EDGE_RULES]
+        if unknown:
+            raise IncoderError(f"edge_rules are {', '.join(ALL_EDGE_RULES)}, got {unknown[0]!r}")
         if self.rank_by not in ("mean", "total"):
             raise IncoderError(f"rank_by must be mean or total, got {self.rank_by!r}")
 

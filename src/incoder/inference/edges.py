@@ -1,0 +1,166 @@
+"""Where a fill should have ended, told by the text around its hole: three small rules, each for itself.
+
+A model that runs past its hole writes what stands behind it again, leaves the block that the hole is in, or
+closes a bracket that is closed already. Bytes in, a place in the fill out: from there on it is cut off. The
+rules need no parser, so that they work in the middle of a broken file and in any language that indents or has
+brackets; quotes and comments of one line are the only syntax they know.
+"""
+
+import re
+from collections.abc import Callable, Collection
+from typing import Literal, Protocol, get_args
+
+EdgeRule = Literal["repetition", "indentation", "brackets"]
+ALL_EDGE_RULES: tuple[EdgeRule, ...] = get_args(EdgeRule)
+
+_TELLING_BYTES = 8  # a line with fewer than these that are not blank may well stand twice
+_GOES_ON = (b"else", b"elif", b"except", b"finally", b"case", b"default", b"catch")  # the same statement
+_CLOSERS = {b")": b"(", b"]": b"[", b"}": b"{"}
+_BRACKETS_AND_QUOTES = re.compile(
+    rb"""[()\[\]{}] | '(?:\\.|[^'\\\n])*'? | "(?:\\.|[^"\\\n])*"? | \#[^\n]*""", re.VERBOSE
+)
+
+
+class Rule(Protocol):
+    """One rule for one hole, asked again with every token of its fill."""
+
+    def cut(self, fill: bytes) -> int | None:
+        """Where the fill so far must be cut, None where it is fine."""
+
+    def num_settled(self, fill: bytes) -> int:
+        """So many bytes of a fill that is fine will not be cut off, whatever comes."""
+
+
+class Edge:
+    """The rules of these names together, for a hole between `prefix` and `suffix`."""
+
+    def __init__(self, prefix: bytes, suffix: bytes, rules: Collection[EdgeRule]) -> None:
+        makers: dict[EdgeRule, Callable[[bytes, bytes], Rule]] = {
+            "repetition": Repetition,
+            "indentation": Indentation,
+            "brackets": Brackets,
+        }
+        self._rules = [makers[rule](prefix, suffix) for rule in rules]
+
+    def cut(self, fill: bytes) -> int | None:
+        return min((place for rule in self._rules if (place := rule.cut(fill)) is not None), default=None)
+
+    def num_settled(self, fill: bytes) -> int:
+        return min((rule.num_settled(fill) for rule in self._rules), default=len(fill))
+
+
+class Repetition:
+    """A fill must not end in the next line that follows, or the next two where that one tells little."""
+
+    def __init__(self, prefix: bytes, suffix: bytes) -> None:
+        self._is_line_start = _is_line_start(prefix)
+        following = suffix if self._is_line_start else suffix.partition(b"\n")[2]
+        lines = [line.rstrip() for line in following.split(b"\n") if line.strip()]
+        is_telling = bool(lines) and len(b"".join(lines[0].split())) >= _TELLING_BYTES
+        self._wanted = lines[: 1 if is_telling else 2]
+        if not re.search(rb"\w", b"".join(self._wanted)):
+            self._wanted = []
+
+    def cut(self, fill: bytes) -> int | None:
+        lines = [(start, line) for start, line in self._lines(fill) if line.endswith(b"\n")]
+        last = lines[len(lines) - len(self._wanted) :]
+        if self._wanted and [line.rstrip() for _, line in last] == self._wanted:
+            return last[0][0]
+        return None
+
+    def num_settled(self, fill: bytes) -> int:
+        lines = self._lines(fill)
+        for number in range(min(len(self._wanted), len(lines)), 0, -1):
+            last = lines[len(lines) - number :]
+            whole = [line.rstrip() for _, line in last[:-1]]
+            if whole == self._wanted[: number - 1] and self._wanted[number - 1].startswith(
+                last[-1][1].rstrip()
+            ):
+                return last[0][0]
+        return len(fill)
+
+    def _lines(self, fill: bytes) -> list[tuple[int, bytes]]:
+        """Where lines start, those left out that are blank for good, and the rest of the hole's own line."""
+        lines, start = [], 0
+        for line in fill.split(b"\n"):
+            end = start + len(line) + 1
+            if (line.strip() or end > len(fill)) and (start or self._is_line_start):
+                lines.append((start, fill[start:end]))
+            start = end
+        return lines
+
+
+class Indentation:
+    """No line of a fill may stand further left than its first one and as far left as what follows.
+
+    Lines that go on with a statement (`else:`, a closing bracket) may.
+    """
+
+    def __init__(self, prefix: bytes, suffix: bytes) -> None:
+        self._hole_line = prefix.rpartition(b"\n")[2]
+        following = suffix if _is_line_start(prefix) else suffix.partition(b"\n")[2]
+        self._right = _width(next((line for line in following.split(b"\n") if line.strip()), b""))
+
+    def cut(self, fill: bytes) -> int | None:
+        left, start = None, 0
+        lines = (self._hole_line + fill).split(b"\n")
+        for number, line in enumerate(lines):
+            is_last = number == len(lines) - 1
+            if line.strip():
+                left = _width(line) if left is None else left
+                if _width(line) < left and _width(line) <= self._right and not _goes_on(line, is_last):
+                    return start - len(self._hole_line)
+            start += len(line) + 1
+        return None
+
+    def num_settled(self, fill: bytes) -> int:
+        start = fill.rfind(b"\n") + 1
+        return start if start and (not fill[start:].strip() or _goes_on(fill[start:], True)) else len(fill)
+
+
+class Brackets:
+    """A bracket that is opened before the hole and closed behind it must not be closed in it."""
+
+    def __init__(self, prefix: bytes, suffix: bytes) -> None:
+        del prefix
+        self._closed_behind = _first_unopened(suffix)[1]
+
+    def cut(self, fill: bytes) -> int | None:
+        place, closer = _first_unopened(fill)
+        return place if closer == self._closed_behind else None
+
+    def num_settled(self, fill: bytes) -> int:
+        return len(fill)
+
+
+def _first_unopened(text: bytes) -> tuple[int | None, bytes | None]:
+    """Where a bracket is closed that was not opened in this text, and which."""
+    num_open = 0
+    for match in _BRACKETS_AND_QUOTES.finditer(text):
+        mark = match[0]
+        num_open += (mark in _CLOSERS.values()) - (mark in _CLOSERS)
+        if num_open < 0:
+            return match.start(), mark
+    return None, None
+
+
+def _is_line_start(prefix: bytes) -> bool:
+    """Whether nothing but blanks stands before the hole on its line."""
+    return not prefix.rpartition(b"\n")[2].strip()
+
+
+def _width(line: bytes) -> int:
+    line = line.expandtabs(8)
+    return len(line) - len(line.lstrip(b" "))
+
+
+def _goes_on(line: bytes, may_grow: bool) -> bool:
+    """Whether a line belongs to the statement before it; one that is still written may yet turn out to."""
+    text = line.strip()
+    if text[:1] in _CLOSERS:
+        return True
+    word = re.match(rb"\w*", text)
+    assert word is not None
+    if may_grow and word[0] == text:
+        return any(keyword.startswith(text) for keyword in _GOES_ON)
+    return word[0] in _GOES_ON

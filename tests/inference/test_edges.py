@@ -1,0 +1,102 @@
+from itertools import accumulate
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from incoder.inference.edges import ALL_EDGE_RULES, Edge, EdgeRule
+
+BLOCK = b"def f(xs):\n    total = 0\n"
+
+
+def kept(prefix: bytes, fill: bytes, suffix: bytes, *rules: EdgeRule) -> bytes:
+    """What is left of a fill that comes byte by byte, as from a model, and stops where it is cut."""
+    edge = Edge(prefix, suffix, rules or ALL_EDGE_RULES)
+    for end in range(1, len(fill) + 1):
+        place = edge.cut(fill[:end])
+        if place is not None:
+            return fill[:place]
+    return fill
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fill", "suffix", "left"),
+    [
+        (BLOCK, b"    total += 1\n    return total / n\n", b"    return total / n\n", b"    total += 1\n"),
+        (BLOCK + b"    x = ", b"1\n    return total / n\n    y\n", b"\n    return total / n\n", b"1\n"),
+        (BLOCK, b"    i += 1\n    i += 1\n    j\n", b"    i += 1\n    j\n", b"    i += 1\n"),
+        (BLOCK, b"    return total / n + 1\n", b"    return total / n\n", None),
+        (BLOCK, b"        )\n        )\n", b"        )\n", None),
+        (BLOCK, b"    i += 1\n    k\n", b"    i += 1\n    j\n", None),
+        (BLOCK, b"    a\n\n    return total / n\n", b"\n\n    return total / n", b"    a\n\n"),
+        (BLOCK, b"anything\n", b"", None),
+    ],
+)
+def test_what_follows_the_hole_is_not_written_again(
+    prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
+) -> None:
+    assert kept(prefix, fill, suffix, "repetition") == (fill if left is None else left)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fill", "suffix", "left"),
+    [
+        (BLOCK, b"    return 1\n\n\ndef g():\n", b"\n\nprint()\n", b"    return 1\n\n\n"),
+        (BLOCK + b"    if xs:", b"\n        a()\n    b()\n", b"\n    c()\n", None),  # b() may be missing
+        (BLOCK + b"    if xs:\n        ", b"a()\n    b()\n", b"\n    c()\n", b"a()\n"),
+        (BLOCK + b"    if xs:\n        ", b"a()\n    else:\n        b()\n", b"\n    c()\n", None),
+        (BLOCK + b"    if xs:\n        ", b"a(\n            1\n    )\n", b"\n    c()\n", None),
+        (BLOCK + b"\tif xs:\n\t\t", b"a()\n\tb()\n", b"\n\tc()\n", b"a()\n"),
+        (b"", b"import os\nx = 1\n", b"y\n", None),
+        (BLOCK + b"    if xs:\n        ", b"a()\n    b()\n", b"\nc()\n", None),  # nothing says where it ends
+        (BLOCK, b"\n    a()\nb()\n", b"c()\n", b"\n    a()\n"),
+    ],
+)
+def test_a_fill_ends_with_the_block_that_its_hole_is_in(
+    prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
+) -> None:
+    assert kept(prefix, fill, suffix, "indentation") == (fill if left is None else left)
+
+
+@pytest.mark.parametrize(
+    ("fill", "suffix", "left"),
+    [
+        (b"a, b)", b")\n", b"a, b"),
+        (b"a, f(b), c) + 1", b") * 2\n", b"a, f(b), c"),
+        (b"a, b)", b"\n", None),
+        (b"a, b]", b")\n", None),
+        (b"')', b", b")\n", None),
+        (b"a # )", b"\n)\n", None),
+        (b"'it', \"don't)\"", b")\n", None),
+        (b"[1, {2: (3)}]", b")\n", None),
+    ],
+)
+def test_a_bracket_that_is_closed_behind_the_hole_is_not_closed_in_it(
+    fill: bytes, suffix: bytes, left: bytes | None
+) -> None:
+    assert kept(b"f(", fill, suffix, "brackets") == (fill if left is None else left)
+
+
+def test_each_rule_is_off_unless_it_is_named() -> None:
+    fill = b"    return total / n\nx)\n"
+    edge = Edge(BLOCK, b"    return total / n)\n", ())
+    assert edge.cut(fill) is None
+    assert edge.num_settled(fill) == len(fill)
+
+
+LINES = st.lists(
+    st.sampled_from([b"    a = 1", b"        b(", b"c)", b"else:", b"", b"    return a + b"]), max_size=5
+)
+TEXTS = LINES.map(b"\n".join)
+
+
+@given(prefix=TEXTS, pieces=st.lists(TEXTS, max_size=4), suffix=TEXTS)
+def test_what_is_settled_is_never_cut(prefix: bytes, pieces: list[bytes], suffix: bytes) -> None:
+    edge = Edge(prefix, suffix, ALL_EDGE_RULES)
+    settled = 0
+    for fill in accumulate(piece[i : i + 1] for piece in pieces for i in range(len(piece))):
+        place = edge.cut(fill)
+        if place is not None:
+            assert settled <= place
+            break
+        settled = max(settled, edge.num_settled(fill))
