@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 import tokenizers
+from hypothesis import settings
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from incoder.tokenizer import layout
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.tokenizer.training import train_tokenizer
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Twice each, so that every pair is frequent enough to become a token.
 TINY_DOCUMENTS = 2 * (

@@ -232,10 +232,15 @@ def test_other_files_are_shown_as_far_as_half_of_the_context_goes(make_folder: M
         model.infill(["x = ", "\n"], other_files=small)
 
 
-def test_a_family_without_repositories_refuses_other_files(make_folder: MakeFolder) -> None:
+def test_a_family_without_repositories_is_shown_other_files_as_comments(make_folder: MakeFolder) -> None:
     model = incoder.load(make_folder("codellama")[0], device="cpu")
-    with pytest.raises(IncoderError, match="format codellama has no place for other files"):
-        model.infill(["x = ", "\n"], path="c.py", other_files={"a.py": "x = 1\n"})
+    files = {"huge.py": "x = 1\n" * 500, "a.py": "x = 1\n\ny = x\n", "b.py": "import a"}
+    context, header = model._context(files, "c.py", "zoo")
+    assert context == []
+    assert header == "# a.py\n# x = 1\n#\n# y = x\n\n# b.py\n# import a\n\n"
+    assert model._context({"b.py": "import a"}, "c.rs", "zoo")[1] == "// b.py\n// import a\n\n"
+    result = model.infill(["x = ", "\n"], path="c.py", other_files=files, max_new_tokens=3)
+    assert result.text.startswith("x = ")
 
 
 def test_code_llama_fills_with_the_suffix_first_if_asked(make_folder: MakeFolder) -> None:

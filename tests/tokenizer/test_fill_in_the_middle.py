@@ -89,13 +89,9 @@ def test_other_files_stand_before_the_prompt_as_documented(
     assert prompt == peer.encode(text, add_special_tokens=False).ids
 
 
-@pytest.mark.parametrize("name", ["codellama", "deepseek-coder"])
-def test_a_family_without_a_format_for_repositories_says_so(family_tokenizers: Contents, name: str) -> None:
-    tokenizer, _ = tools_for(family_tokenizers(name))
-    layout = choose_format(tokenizer)
-    assert isinstance(layout, FillInTheMiddleFormat)
-    with pytest.raises(IncoderError, match=f"format {name} has no place for other files"):
-        layout.context({}, "main.py", "zoo", tokenizer.encode)
+def test_two_families_have_a_layout_for_repositories(family_tokenizers: Contents, family_name: str) -> None:
+    tokenizer, _ = tools_for(family_tokenizers(family_name))
+    assert choose_format(tokenizer).reads_repositories == (family_name in ("qwen2.5-coder", "starcoder"))
 
 
 def test_a_completion_is_begun_as_a_document(family_tokenizers: Contents, family_name: str) -> None:

@@ -24,10 +24,13 @@ def complete(
     max_new_tokens: options.MaxNewTokens = 128,
     seed: options.Seed = 0,
     stop: options.Stop = None,
+    beams: options.Beams = 1,
+    time_limit: options.TimeLimit = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object with all candidates.")] = False,
     extension: options.Extension = None,
     heal: options.Heal = True,
     device: options.Device = None,
+    dtype: options.Dtype = None,
 ) -> None:
     """Write on after the end of a file, left to right.
 
@@ -37,13 +40,24 @@ def complete(
     Example: printf 'def hello(' | incoder complete - --ext .py --max-new-tokens 32
     """
     text = read_source(file)
-    params = options.sampling_params(temperature, top_p, top_k, max_new_tokens, seed, stop)
+    if num_candidates > beams > 1:
+        raise typer.BadParameter(f"--beams must be at least -n, got {beams} for {num_candidates}")
+    params = options.sampling_params(
+        stop,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+        time_limit=time_limit,
+        num_beams=beams,
+    )
 
     import incoder
 
     options.fetch(model, revision)
     with progress(f"loading {model} …") as update:
-        infill_model = incoder.load(model, revision=revision, device=device)
+        infill_model = incoder.load(model, revision=revision, device=device, dtype=dtype)
         update("writing …")
         result = infill_model.complete(
             text,

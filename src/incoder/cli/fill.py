@@ -27,6 +27,16 @@ def fill(
     max_new_tokens: options.MaxNewTokens = 128,
     seed: options.Seed = 0,
     stop: options.Stop = None,
+    beams: options.Beams = 1,
+    time_limit: options.TimeLimit = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another file for the model to see, the most important last. Repeatable.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     in_place: Annotated[
         bool,
         typer.Option("--in-place", help="Write the result into FILE; all outside the holes stays as it is."),
@@ -35,8 +45,16 @@ def fill(
     json: Annotated[bool, typer.Option("--json", help="One JSON object with all candidates.")] = False,
     extension: options.Extension = None,
     heal: options.Heal = True,
+    edges: Annotated[
+        bool,
+        typer.Option(
+            "--edges/--no-edges",
+            help="End an infill that repeats what follows, leaves its block, or closes a bracket twice.",
+        ),
+    ] = True,
     infilling_format: options.Format = None,
     device: options.Device = None,
+    dtype: options.Dtype = None,
 ) -> None:
     """Fill the holes of a file, with both sides in view.
 
@@ -57,14 +75,27 @@ def fill(
     if not parts.num_holes:
         empty = "is empty" if not text else "has no hole"
         raise IncoderError(f"{file} {empty}; mark where code is missing with {hole} (another marker: --hole)")
-    params = options.sampling_params(temperature, top_p, top_k, max_new_tokens, seed, stop)
+    if num_candidates > beams > 1:
+        raise typer.BadParameter(f"--beams must be at least -n, got {beams} for {num_candidates}")
+    params = options.sampling_params(
+        stop,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+        time_limit=time_limit,
+        num_beams=beams,
+    )
+    other_files = {path: read_source(path) for path in context or []}
 
     import incoder
+    from incoder.inference.edges import ALL_EDGE_RULES
 
     options.fetch(model, revision)
     with progress(f"loading {model} …") as update:
         infill_model = incoder.load(
-            model, revision=revision, device=device, infilling_format=infilling_format
+            model, revision=revision, device=device, dtype=dtype, infilling_format=infilling_format
         )
         update(f"0 of {num_candidates * parts.num_holes} infills written …")
         result = infill_model.infill(
@@ -72,7 +103,9 @@ def fill(
             num_candidates=num_candidates,
             **asdict(params),
             path=options.path_to_tell(file, extension),
+            other_files=other_files,
             heal_tokens=heal,
+            edge_rules=ALL_EDGE_RULES if edges else (),
             on_fill=lambda done, total: update(f"{done} of {total} infills written …"),
         )
     note_candidates(result, num_candidates)

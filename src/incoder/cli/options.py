@@ -1,7 +1,7 @@
 """Options that several commands share, with one wording each."""
 
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -78,15 +78,22 @@ Heal = Annotated[
     ),
 ]
 
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help="The weights in memory: float32, bfloat16, float16 or int8, which takes a quarter of float32.",
+        show_default="float32 on a CPU, bfloat16 on CUDA",
+    ),
+]
+Beams = Annotated[
+    int, typer.Option("--beams", help="Search the most probable infills with so many beams; draw none.")
+]
+TimeLimit = Annotated[
+    float | None, typer.Option(help="Seconds; what was written until then is kept.", show_default="none")
+]
 
-def sampling_params(
-    temperature: float,
-    top_p: float,
-    top_k: int | None,
-    max_new_tokens: int,
-    seed: int,
-    stop: list[str] | None,
-) -> "SamplingParams":
+
+def sampling_params(stop: list[str] | None, **settings: Any) -> "SamplingParams":
     """The settings of these options, checked before a model is loaded.
 
     Raises:
@@ -96,7 +103,7 @@ def sampling_params(
 
     stops = tuple(text.replace("\\n", "\n") for text in stop or [])
     try:
-        return SamplingParams(temperature, top_p, top_k, max_new_tokens, seed, stops)
+        return SamplingParams(stop=stops, **settings)
     except IncoderError as error:
         raise typer.BadParameter(str(error)) from error
 

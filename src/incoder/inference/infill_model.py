@@ -19,6 +19,7 @@ from incoder.inference.decoding import Vocabulary
 from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
 from incoder.inference.infilling import Chain, Infiller, Watch
 from incoder.inference.line_endings import as_model_sees, to_crlf, uses_crlf
+from incoder.inference.other_files import as_comments
 from incoder.inference.programs import Program, run
 from incoder.inference.request import InfillRequest, RankBy
 from incoder.inference.results import Candidate, InfillResult, Score
@@ -82,11 +83,12 @@ class InfillModel:
         Holes are filled in order and later ones see the earlier fills. Long texts are cut around the holes to
         what the model can read; the result holds the whole text. Fills get the text's line ends. How tokens
         are chosen is told by `SamplingParams`; candidates come by their mean or total log-probability
-        (`rank_by`), the best first. A file's `path` tells the model its language. Models that were trained on
-        whole repositories can be shown `other_files` by path, the most important last, and the `repository`'s
-        name. `heal_tokens` lets a fill begin in the middle of a word as if the prefix had not been cut there,
-        and the `edge_rules` end it where the text behind the hole tells that it should have ended (edges.py).
-        `on_fill(done, total)` is called after every fill of every candidate.
+        (`rank_by`), the best first. A file's `path` tells the model its language. `other_files` by path, the
+        most important last, and the `repository`'s name are shown before it: to models that were trained on
+        whole repositories in their own format, to others as comments. `heal_tokens` lets a fill begin in the
+        middle of a word as if the prefix had not been cut there, and the `edge_rules` end it where the text
+        behind the hole tells that it should have ended (edges.py). `on_fill(done, total)` is called after
+        every fill of every candidate.
 
         What was read stays in memory: the next call reads of a text that begins alike only what is new.
 
@@ -227,16 +229,21 @@ class InfillModel:
     def _context(
         self, files: Mapping[str, str], path: str | PurePath | None, repository: str
     ) -> tuple[list[int], str]:
-        """As many files, from the last on, as half of the positions hold."""
+        """As many files, from the last on, as half of the positions hold: tokens, and text behind them."""
         if path is None:
             raise IncoderError("other_files need a path for the text with the holes")
-        names = list(files)
+        path, names = PurePath(path), list(files)
         for first in range(len(names) + 1):
             shown = {name: as_model_sees([files[name]])[0] for name in names[first:]}
-            context, header = self.infilling_format.context(
-                shown, PurePath(path).as_posix(), repository, self.tokenizer.encode
-            )
-            if len(context) <= self.language_model.max_positions // 2:
+            context, header = list[int](), self._header(path)
+            if self.infilling_format.reads_repositories:
+                context, header = self.infilling_format.context(
+                    shown, path.as_posix(), repository, self.tokenizer.encode
+                )
+            else:
+                header += as_comments(shown, path)
+            num_tokens = len(context) + len(self.tokenizer.encode(header))
+            if num_tokens <= self.language_model.max_positions // 2:
                 break
         return context, header
 

@@ -124,6 +124,11 @@ class FillInTheMiddleFormat:
         self.end_of_infill_id = ends[0]
         self.document_start_id = ids[family.begin] if family.begin else ends[0]
 
+    @property
+    def reads_repositories(self) -> bool:
+        """Whether the family has a layout for whole repositories, and the vocabulary its tokens."""
+        return self._repository is not None and self._file is not None
+
     def prompt(self, parts: Sequence[Sequence[int]], *, is_start: bool = True) -> list[int]:
         """What is read before the fill of the hole between two parts; one part alone is only begun.
 
@@ -153,12 +158,9 @@ class FillInTheMiddleFormat:
         """Other files of the repository by path, laid out to stand before the prompt for a hole in `path`.
 
         Returns their ids, and what the prefix must begin with.
-
-        Raises:
-            IncoderError: the family has no format for repositories.
         """
-        if self._repository is None or self._file is None:
-            raise IncoderError(f"the infilling format {self.name} has no place for other files")
+        assert self._repository is not None
+        assert self._file is not None
         family_ends_lines = not self._family.path_in_prefix  # Qwen's examples do, StarCoder2's do not
         token_ids = [self._repository, *encode(repository + "\n" * family_ends_lines)]
         for name, text in files.items():

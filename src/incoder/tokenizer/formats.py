@@ -46,6 +46,10 @@ class InfillingFormat(Protocol):
         """Whether documents began with a line of attributes (`<| file ext=.py |>`) in training."""
 
     @property
+    def reads_repositories(self) -> bool:
+        """Whether there is a layout for other files of the repository: `context`."""
+
+    @property
     def end_of_infill_id(self) -> int | None:
         """What stands behind a fill, where more holes follow in the same prompt."""
 
@@ -67,8 +71,7 @@ class InfillingFormat(Protocol):
     ) -> tuple[list[int], str]:
         """Other files by path, as they stand before the prompt for `path`, and what its prefix begins with.
 
-        Raises:
-            IncoderError: the model was not trained on whole repositories.
+        Only formats that `reads_repositories` have this.
         """
 
 
@@ -78,6 +81,7 @@ class NoInfillingFormat:
     name = "none"
     max_num_holes = 0
     reads_attributes = False
+    reads_repositories = False
     end_of_infill_id = None
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
@@ -98,7 +102,7 @@ class NoInfillingFormat:
     def context(
         self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
     ) -> tuple[list[int], str]:
-        raise AssertionError(f"no hole of {path} in {repository} is filled, whatever {files} and {encode}")
+        raise AssertionError(f"no layout for {path} in {repository} beside {files}, whatever {encode} says")
 
 
 def format_names() -> list[str]:

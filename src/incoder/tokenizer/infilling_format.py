@@ -26,6 +26,7 @@ class CausalMaskingFormat:
 
     name = "causal-masking"
     reads_attributes = True
+    reads_repositories = False  # documents were single files in training
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.document_start_id = tokenizer.document_start_id
@@ -74,13 +75,7 @@ class CausalMaskingFormat:
     def context(
         self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
     ) -> tuple[list[int], str]:
-        """Refuse: documents were single files in training.
-
-        Raises:
-            IncoderError: always.
-        """
-        del files, path, repository, encode
-        raise IncoderError(f"the infilling format {self.name} has no place for other files")
+        raise AssertionError(f"no layout for {path} in {repository} beside {files}, whatever {encode} says")
 
     def write(
         self, kept: Sequence[Sequence[int]], spans: Sequence[Sequence[int]], *, continues: bool

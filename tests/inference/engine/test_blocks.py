@@ -85,7 +85,7 @@ class PoolMachine(RuleBasedStateMachine):
 
 
 TestPool = PoolMachine.TestCase
-TestPool.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestPool.settings = settings(max_examples=60, stateful_step_count=25)
 
 
 def written(pool: BlockPool, letters: str, after: int | None = None) -> tuple[list[int], list[Key]]:

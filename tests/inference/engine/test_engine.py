@@ -44,7 +44,7 @@ def outcome(result: InfillResult) -> list[tuple[tuple[str, ...], object]]:
     ]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     chosen=st.lists(st.sampled_from(range(len(REQUESTS))), min_size=1, max_size=8),
     max_active=st.integers(1, 6),

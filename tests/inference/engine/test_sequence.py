@@ -98,7 +98,7 @@ class SequenceMachine(RuleBasedStateMachine):
 
 
 TestSequences = SequenceMachine.TestCase
-TestSequences.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestSequences.settings = settings(max_examples=60, stateful_step_count=20)
 
 
 @pytest.fixture
