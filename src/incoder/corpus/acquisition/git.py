@@ -1,0 +1,338 @@
+"""Running git on what strangers made: nothing of theirs is run, and it ends in time, in size, in memory.
+
+A bare repository is made by hand, fetched into, and read through pipes. No work tree is ever written, so that
+hooks, filters, LFS and links have no occasion; submodules are not followed; git sees no configuration but
+ours, asks for no password, and speaks https, http and file only.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from incoder.corpus.acquisition.repository import Repository, is_branch
+from incoder.errors import IncoderError
+
+_MEMORY_KILOBYTES = 4_000_000  # of addresses; against objects that unpack to gigabytes
+_LOOK_EVERY_SECONDS = 0.05
+_MAX_WORDS = 300
+
+_CONFIG = """[core]
+	repositoryformatversion = 0
+	bare = true
+	hooksPath = /dev/null
+	bigFileThreshold = 8m
+	packedGitWindowSize = 32m
+	packedGitLimit = 256m
+[fetch]
+	recurseSubmodules = false
+	unpackLimit = 1
+	writeCommitGraph = false
+[gc]
+	auto = 0
+[maintenance]
+	auto = false
+[pack]
+	threads = 1
+[index]
+	threads = 1
+[http]
+	lowSpeedLimit = 1000
+	lowSpeedTime = 60
+[credential]
+	helper =
+"""
+_ENVIRONMENT = {
+    "GIT_ALLOW_PROTOCOL": "https:http:file",
+    "GIT_ASKPASS": "false",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",  # the messages below are looked for in English
+}
+_FETCHED = "refs/incoder/fetched"
+
+
+class FetchError(Exception):
+    """This repository cannot be had; the message is the reason, the same words for the same kind of thing."""
+
+
+class StoppedError(Exception):
+    """The run was stopped while git was at work."""
+
+
+class _MissingRefError(Exception):
+    """The host has no such branch or commit."""
+
+
+class Git:
+    """Runs git; `environment` is all that it inherits (PATH, proxies, certificates).
+
+    Raises:
+        IncoderError: there is no git on the path.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        git = shutil.which("git", path=environment.get("PATH"))
+        if git is None:
+            raise IncoderError("fetching repositories needs git; install it, or put it on the PATH")
+        self._git = git
+        self._environment = {**environment, **_ENVIRONMENT}
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End every git at work and start no other; who waits for one gets `StoppedError`."""
+        self._stopped.set()
+
+    def fetch(
+        self, repository: Repository, folder: Path, *, deadline: float, max_bytes: int, max_file_bytes: int
+    ) -> tuple[str | None, str]:
+        """Fetch one commit, without history and files above `max_file_bytes`, into the empty `folder`.
+
+        A branch that is gone is replaced by the default branch. Returns the branch (None: not known) and the
+        commit. `deadline` is a time of `time.monotonic`.
+
+        Raises:
+            FetchError: it cannot be had, or not within `deadline` and `max_bytes` on disk.
+            StoppedError: see `stop`.
+            OSError: the disk is full.
+        """
+        url = repository.url
+        _make_bare(folder)
+
+        def fetch(ref: str) -> None:
+            # The host leaves large files out, where it can; a promised pack allows for that.
+            config = ["-c", f"remote.origin.url={url}", "-c", "remote.origin.promisor=true"]
+            options = ["--quiet", "--depth=1", "--no-tags", "--no-auto-gc", "--no-write-fetch-head"]
+            large = f"--filter=blob:limit={max_file_bytes + 1}"
+            words = [*config, "fetch", *options, large, "--", "origin", f"+{ref}:{_FETCHED}"]
+            self.run(words, folder, deadline=deadline, max_bytes=max_bytes)
+
+        branch = repository.branch
+        try:
+            if repository.commit is not None:
+                fetch(repository.commit)
+            elif branch is not None:
+                fetch(f"refs/heads/{branch}")
+        except _MissingRefError:
+            if repository.commit is not None:
+                raise FetchError("the commit is gone") from None
+            branch = None
+        if repository.commit is None and branch is None:
+            branch = self._default_branch(url, folder, deadline)
+            try:
+                fetch(f"refs/heads/{branch}")
+            except _MissingRefError:
+                raise FetchError("the branch is gone") from None
+        # What a promised pack lacks is lacking from now on: git must not ask the host for it, file by file.
+        _write_config(folder)
+        with self.reading(["rev-parse", f"{_FETCHED}^{{commit}}"], folder, deadline=deadline) as output:
+            return branch, output.read(200).decode("ascii", "replace").strip()
+
+    def _default_branch(self, url: str, folder: Path, deadline: float) -> str:
+        with self.reading(["ls-remote", "--symref", "--", url, "HEAD"], folder, deadline=deadline) as output:
+            said = output.read(10_000).decode("utf-8", "replace")
+        for line in said.splitlines():
+            if line.startswith("ref: refs/heads/") and line.endswith("\tHEAD"):
+                branch = line.removeprefix("ref: refs/heads/").removesuffix("\tHEAD")
+                if is_branch(branch):
+                    return branch
+        raise FetchError("empty repository")
+
+    def run(self, words: Sequence[str], folder: Path, *, deadline: float, max_bytes: int) -> None:
+        """Run git in the bare repository `folder` to its end.
+
+        Raises:
+            FetchError, StoppedError, OSError: see `fetch`.
+        """
+        with self._process(words, folder, subprocess.DEVNULL, deadline, max_bytes) as process:
+            process.wait()
+
+    @contextmanager
+    def reading(
+        self, words: Sequence[str], folder: Path, *, deadline: float, stdin: IO[bytes] | None = None
+    ) -> Iterator[IO[bytes]]:
+        """Run git and yield what it writes; what is left unread when the block ends is not waited for.
+
+        Raises:
+            FetchError, StoppedError, OSError: see `fetch`; when the block ends.
+        """
+        with self._process(words, folder, subprocess.PIPE, deadline, None, stdin) as process:
+            assert process.stdout is not None
+            yield process.stdout
+
+    @contextmanager
+    def _process(
+        self,
+        words: Sequence[str],
+        folder: Path,
+        stdout: int,
+        deadline: float,
+        max_bytes: int | None,
+        stdin: IO[bytes] | None = None,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A git in a group of its own with somebody watching it; its end is judged when the block ends."""
+        # Limits are for the shell to set: Python can do it only between fork and exec, which is not safe
+        # with threads. One file of twice the size is what remains possible should we be killed.
+        limits = f"ulimit -v {_MEMORY_KILOBYTES} 2>/dev/null; "
+        if max_bytes is not None:
+            limits += f"ulimit -f {2 * max_bytes // 512 + 1}; "
+        command = ["/bin/sh", "-c", limits + 'exec "$@"', "sh", self._git, f"--git-dir={folder}", *words]
+        messages = folder / "messages"
+        with messages.open("wb") as stderr:
+            process = subprocess.Popen(
+                command,
+                stdin=stdin or subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env={**self._environment, "HOME": str(folder)},
+                cwd=folder,
+                start_new_session=True,
+            )
+        watch = _Watch(process, folder, deadline, max_bytes, self._stopped)
+        try:
+            with watch:
+                yield process
+                _end_of_output(process)
+                process.wait()
+        except FetchError:
+            watch.raise_breach()  # which is why there was less to read than there should be
+            raise
+        finally:
+            _kill(process)
+            _end_of_output(process)
+            process.wait()
+        watch.raise_breach()
+        if process.returncode not in (0, -signal.SIGPIPE):
+            raise _judged(messages)
+
+
+class _Watch:
+    """Kills a process that takes too long, writes too much, or is no longer wanted."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        folder: Path,
+        deadline: float,
+        max_bytes: int | None,
+        stopped: threading.Event,
+    ) -> None:
+        self._process, self._folder, self._stopped = process, folder, stopped
+        self._deadline, self._max_bytes = deadline, max_bytes
+        self._done = threading.Event()
+        self._breach: Exception | None = None
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def raise_breach(self) -> None:
+        if self._breach is not None:
+            raise self._breach
+
+    def _look(self) -> None:
+        while not self._done.wait(_LOOK_EVERY_SECONDS):
+            if self._stopped.is_set():
+                self._breach = StoppedError()
+            elif time.monotonic() > self._deadline:
+                self._breach = FetchError("took too long")
+            elif self._max_bytes is not None and _num_bytes(self._folder) > self._max_bytes:
+                self._breach = FetchError("too large")
+            if self._breach is not None:
+                _kill(self._process)
+                return
+
+
+def _end_of_output(process: subprocess.Popen[bytes]) -> None:
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """The whole group: git has helpers of its own."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError, PermissionError):  # it has just ended
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _num_bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_size
+        except OSError:  # renamed or removed meanwhile
+            continue
+    return total
+
+
+def _make_bare(folder: Path) -> None:
+    (folder / "objects" / "pack").mkdir(parents=True)
+    (folder / "refs" / "heads").mkdir(parents=True)
+    (folder / "HEAD").write_text("ref: refs/heads/none\n", encoding="ascii")
+    _write_config(folder)
+
+
+def _write_config(folder: Path) -> None:
+    (folder / "config").write_text(_CONFIG, encoding="ascii")
+
+
+# What git says, and what that is called here. The first that fits counts.
+_MEANINGS = (
+    ("terminal prompts disabled", "gone or private"),
+    ("could not read Username", "gone or private"),
+    ("Authentication failed", "gone or private"),
+    ("repository not found", "gone or private"),
+    ("does not appear to be a git repository", "gone or private"),
+    ("error: 404", "gone or private"),
+    ("error: 401", "gone or private"),
+    ("error: 403", "gone or private"),
+    ("error: 451", "taken down"),
+    ("Could not resolve host", "network: the host's name is not known"),
+    ("Failed to connect", "network: no connection"),
+    ("Connection refused", "network: no connection"),
+    ("Connection reset", "network: broken off"),
+    ("error: 429", "network: the host asks to slow down"),
+    ("error: 5", "network: the host failed"),
+    ("RPC failed", "network: broken off"),
+    ("early EOF", "network: broken off"),
+    ("hung up unexpectedly", "network: broken off"),
+    ("unexpected disconnect", "network: broken off"),
+    ("timed out", "network: no answer"),
+    ("transfer closed", "network: broken off"),
+    ("too slow", "network: no answer"),
+    ("SSL", "network: no trusted connection"),
+    ("mismatched algorithms", "SHA-256 repository, which this git cannot fetch shallowly into SHA-1"),
+    ("out of memory", "needs too much memory"),
+    ("mmap failed", "needs too much memory"),
+)
+_MISSING_REF = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")
+
+
+def _judged(messages: Path) -> Exception:
+    with messages.open("rb") as file:
+        said = file.read(100_000).decode("utf-8", "replace")
+    if "No space left on device" in said:
+        return OSError(28, "No space left on device")
+    folded = said.casefold()
+    if any(phrase.casefold() in folded for phrase in _MISSING_REF):
+        return _MissingRefError()
+    for phrase, meaning in _MEANINGS:
+        if phrase.casefold() in folded:
+            return FetchError(meaning)
+    lines = [line for line in said.splitlines() if line.startswith(("fatal:", "error:"))]
+    words = (lines or ["git failed"])[-1][:_MAX_WORDS]
+    return FetchError("".join(c if c.isprintable() else " " for c in words).replace(str(messages.parent), ""))
