@@ -23,6 +23,7 @@ _PER_PAGE = 100
 _MAX_ASKS = 4  # of a part whose results came incomplete, before it is cut
 _PAUSE_SECONDS = 5.0
 _SECOND = timedelta(seconds=1)
+_SHORT = timedelta(days=1)
 
 
 def headers(token: str | None) -> dict[str, str]:
@@ -52,10 +53,9 @@ class GitHubListing:
             if ask:
                 self._api.wait(_PAUSE_SECONDS, "incomplete results")
             results = self._results(part)
-            if (results.total > _MAX_RESULTS and part.halves()) or results.is_whole:
+            if results.is_whole or (results.total > _MAX_RESULTS and part.halves()):
                 break
-        # A search that ran out of time on a part may have time enough for half of it.
-        if (results.total > _MAX_RESULTS or results.timed_out) and part.halves():
+        if part.halves() and (results.total > _MAX_RESULTS or (results.timed_out and part.is_long())):
             return Found([], [half.as_step() for half in part.halves()])
         return Found(results.repositories)
 
@@ -79,7 +79,7 @@ class GitHubListing:
             for item in items:
                 if (repository := _repository(item, part)) is not None:
                     found[repository.repo] = repository
-            if num_items >= total or not items or (total > _MAX_RESULTS and part.halves()):
+            if num_items >= total or not items or (part.halves() and (total > _MAX_RESULTS or timed_out)):
                 break
         is_whole = not timed_out and num_items >= min(total, _MAX_RESULTS)
         return _Results(list(found.values()), total, timed_out, is_whole)
@@ -109,6 +109,10 @@ class _Part:
             f'language:"{self.language}" license:{self.licence.lower()} fork:false archived:false{stars}'
             f" created:{self.first}..{self.last}"
         )
+
+    def is_long(self) -> bool:
+        """Whether a search that ran out of time may well have time enough for half of it."""
+        return datetime.fromisoformat(self.last) - datetime.fromisoformat(self.first) > _SHORT
 
     def halves(self) -> list["_Part"]:
         """Both halves of the time, or none where it is one second."""

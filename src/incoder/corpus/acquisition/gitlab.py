@@ -19,8 +19,11 @@ FIRST_SECOND = "2011-10-01T00:00:00Z"  # GitLab's first commit
 
 
 def headers(token: str | None) -> dict[str, str]:
-    """What GitLab's API wants with every request."""
-    return {"private-token": token} if token else {}
+    """What GitLab's API wants with every request.
+
+    It takes a token in private-token as well, a header that follows a redirect to another host.
+    """
+    return {"authorization": f"Bearer {token}"} if token else {}
 
 
 class GitLabListing:
