@@ -22,6 +22,7 @@ from incoder.errors import IncoderError
 _MEMORY_KILOBYTES = 4_000_000  # of addresses; against objects that unpack to gigabytes
 _LOOK_EVERY_SECONDS = 0.05
 _MAX_WORDS = 300
+_TOO_LARGE = "too large"
 
 _CONFIG = """[core]
 	repositoryformatversion = 0
@@ -239,6 +240,8 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
+        if self._breach is None and self._is_too_large():  # since it was last looked at
+            self._breach = FetchError(_TOO_LARGE)
 
     def raise_breach(self) -> None:
         if self._breach is not None:
@@ -250,11 +253,14 @@ class _Watch:
                 self._breach = StoppedError()
             elif time.monotonic() > self._deadline:
                 self._breach = FetchError("took too long")
-            elif self._max_bytes is not None and _num_bytes(self._folder) > self._max_bytes:
-                self._breach = FetchError("too large")
+            elif self._is_too_large():
+                self._breach = FetchError(_TOO_LARGE)
             if self._breach is not None:
                 _kill(self._process)
                 return
+
+    def _is_too_large(self) -> bool:
+        return self._max_bytes is not None and _num_bytes(self._folder) > self._max_bytes
 
 
 def _end_of_output(process: subprocess.Popen[bytes]) -> None:
@@ -296,6 +302,7 @@ _MEANINGS = (
     ("could not read Username", "gone or private"),
     ("Authentication failed", "gone or private"),
     ("repository not found", "gone or private"),
+    ("' not found", "gone or private"),
     ("does not appear to be a git repository", "gone or private"),
     ("error: 404", "gone or private"),
     ("error: 401", "gone or private"),
