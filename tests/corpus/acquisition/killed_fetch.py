@@ -39,7 +39,7 @@ def count_writes(on_write: Callable[[], None]) -> None:
             on_write()
 
     def traced(*arguments: Any) -> sqlite3.Connection:
-        connection = connect(*arguments)
+        connection: sqlite3.Connection = connect(*arguments)
         connection.set_trace_callback(lambda said: None if said.startswith("SELECT") else on_write())
         return connection
 
@@ -89,7 +89,8 @@ def check(folder: Path, urls: list[str]) -> None:
     assert not list((folder / "staging").iterdir())
     manifest = parquet.read_table(folder / "manifest.parquet").to_pylist()
     assert [row["outcome"] for row in manifest] == ["fetched"] * len(urls)
-    assert not [path for path in folder.iterdir() if path.name.startswith(".manifest")]
+    kept = {"files", "staging", "manifest.parquet", "state.sqlite", ".lock"}
+    assert {path.name for path in folder.iterdir()} == kept
 
 
 def main() -> None:

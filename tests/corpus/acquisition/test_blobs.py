@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from incoder.corpus.acquisition.blobs import FileLimits, LeftOut, RepositoryFile, read_files
-from incoder.corpus.acquisition.git import FetchError, Git
+from incoder.corpus.acquisition.bounded_process import FetchError
+from incoder.corpus.acquisition.git import Git
 from incoder.corpus.acquisition.repository import Repository
 
 MakeRepository = Callable[..., str]

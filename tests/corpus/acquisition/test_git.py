@@ -1,15 +1,18 @@
 import os
+import signal
 import socket
 import stat
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from incoder.corpus.acquisition.git import FetchError, Git, StoppedError
+from incoder.corpus.acquisition.bounded_process import FetchError, StoppedError
+from incoder.corpus.acquisition.git import Git
 from incoder.corpus.acquisition.repository import Repository
 from incoder.errors import IncoderError
 
@@ -32,6 +35,15 @@ def fetch(
 
 def head(url: str, branch: str) -> str:
     return (Path(url.removeprefix("file://")) / "refs" / "heads" / branch).read_text().strip()
+
+
+def is_alive(group: int) -> bool:
+    """Whether a process of this group is there."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -82,7 +94,7 @@ def test_only_one_commit_is_fetched(git: Git, make_repository: MakeRepository, t
     ],
 )
 def test_what_is_not_there_has_its_reason(
-    git: Git, make_repository: MakeRepository, tmp_path: Path, fields: dict[str, str], reason: str
+    git: Git, make_repository: MakeRepository, tmp_path: Path, fields: dict[str, Any], reason: str
 ) -> None:
     url = make_repository("r", {"a": b"1"} if "commit" in fields else {})
     with pytest.raises(FetchError, match=rf"^{reason}$"):
@@ -132,6 +144,23 @@ def test_stopping_ends_what_is_under_way(fake_git: Callable[[str], Git], tmp_pat
     with pytest.raises(StoppedError):
         fetch(git, tmp_path / "clone", NOWHERE, branch="main")
     assert time.monotonic() - started < 10
+
+
+def test_git_ends_with_us_even_when_we_are_killed(fake_git: Callable[[str], Git], tmp_path: Path) -> None:
+    git = fake_git("echo $$ > pid; sleep 100 & sleep 100")
+    folder = tmp_path / "clone"
+    if (child := os.fork()) == 0:
+        with suppress(FetchError):
+            fetch(git, folder, NOWHERE, branch="main")
+        os._exit(0)
+    while not (folder / "pid").is_file() or not (folder / "pid").read_text():
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    give_up = time.monotonic() + 10
+    while is_alive(int((folder / "pid").read_text())):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
 
 
 def test_a_full_disk_is_not_the_repositorys_fault(fake_git: Callable[[str], Git], tmp_path: Path) -> None:

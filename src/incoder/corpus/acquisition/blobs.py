@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from incoder.corpus.acquisition.git import FetchError, Git
+from incoder.corpus.acquisition.bounded_process import FetchError
+from incoder.corpus.acquisition.git import Git
 
 _CHUNK = 1 << 16
 _MAX_PATH_BYTES = 4096
@@ -122,10 +123,7 @@ def _fitting(
     """Those that are neither too large nor empty; a large one may not have been fetched at all."""
     fitting, num_bytes = [], 0
     words = ["cat-file", "--buffer", "--batch-check=%(objecttype) %(objectsize)"]
-    with (
-        _asked(folder, entries) as stdin,
-        git.reading(words, folder, deadline=deadline, stdin=stdin) as output,
-    ):
+    with git.reading(words, folder, deadline=deadline, asked=_asked(folder, entries)) as output:
         for entry in entries:
             kind, _, size = output.readline().rstrip(b"\n").partition(b" ")
             if size == b"missing" or (kind == b"blob" and int(size) > limits.max_file_bytes):
@@ -145,10 +143,8 @@ def _fitting(
 def _contents(
     git: Git, folder: Path, entries: Sequence[_Entry], deadline: float
 ) -> Iterator[tuple[_Entry, bytes]]:
-    with (
-        _asked(folder, entries) as stdin,
-        git.reading(["cat-file", "--buffer", "--batch"], folder, deadline=deadline, stdin=stdin) as output,
-    ):
+    words = ["cat-file", "--buffer", "--batch"]
+    with git.reading(words, folder, deadline=deadline, asked=_asked(folder, entries)) as output:
         for entry in entries:
             head = output.readline().split()
             if len(head) != 3 or head[1] != b"blob":
@@ -160,8 +156,8 @@ def _contents(
             yield entry, content[:size]
 
 
-def _asked(folder: Path, entries: Sequence[_Entry]) -> IO[bytes]:
+def _asked(folder: Path, entries: Sequence[_Entry]) -> Path:
     """A file of object names to read from: a pipe that we fill while we read could block both sides."""
     path = folder / "asked"
     path.write_bytes(b"".join(entry.object_id + b"\n" for entry in entries))
-    return path.open("rb")
+    return path

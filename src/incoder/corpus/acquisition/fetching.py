@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from incoder.corpus.acquisition.blobs import FileLimits, LeftOut, read_files
-from incoder.corpus.acquisition.git import FetchError, Git
-from incoder.corpus.acquisition.parts import FileWriter, pack, put_in_place
+from incoder.corpus.acquisition.bounded_process import FetchError
+from incoder.corpus.acquisition.git import Git
+from incoder.corpus.acquisition.parts import STAGING, FileWriter, pack, put_in_place
 from incoder.corpus.acquisition.repository import Repository
 from incoder.corpus.acquisition.state import Staged, State
 from incoder.errors import IncoderError
@@ -23,7 +24,6 @@ from incoder.files import make_folder
 
 FILES = "files"
 
-_STAGING = "staging"
 _NETWORK = "network"
 _MAX_NETWORK_FAILURES = 20  # in a row
 
@@ -71,6 +71,7 @@ def fetch_repositories(
             git.stop()
             raise
     run.pack()
+    _remove_all_but(folder / STAGING, [], folder)  # what a git of a killed run wrote in its last moments
 
 
 class _Run:
@@ -124,7 +125,7 @@ class _Run:
             return
         part = self._state.begin_part()
         target = _part(self._folder, part)
-        temporary = self._folder / _STAGING / "part"
+        temporary = self._folder / STAGING / "part"
         pack((_staged_file(self._folder, number) for number in numbers), temporary)
         put_in_place(temporary, target)
         self._state.finish_part(part, target.name, numbers)
@@ -136,7 +137,7 @@ class _Run:
 def _fetch(folder: Path, git: Git, limits: FetchLimits, number: int, repository: Repository) -> Staged:
     """Fetch one repository and stage its files; runs in a thread of its own."""
     deadline = time.monotonic() + limits.timeout_seconds
-    clone = Path(tempfile.mkdtemp(dir=folder / _STAGING, prefix=f"clone-{number}-"))
+    clone = Path(tempfile.mkdtemp(dir=folder / STAGING, prefix=f"clone-{number}-"))
     left_out = LeftOut()
     num_files = num_bytes = 0
     try:
@@ -164,7 +165,7 @@ def _fetch(folder: Path, git: Git, limits: FetchLimits, number: int, repository:
 
 def _recover(folder: Path, state: State) -> None:
     """Make the folder what the state says, after whatever ended the last run."""
-    files, staging = make_folder(folder / FILES), make_folder(folder / _STAGING)
+    files, staging = make_folder(folder / FILES), make_folder(folder / STAGING)
     if not state.has_parts() and next(files.glob("*.parquet"), None) is not None:
         raise IncoderError(f"{files} holds parts of another fetch; take another folder")
     for part in state.unfinished_parts():
@@ -181,14 +182,14 @@ def _remove_all_but(staging: Path, staged: Sequence[int], folder: Path) -> list[
         if path in keep:
             del keep[path]
         elif path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)  # a git that was not killed with us may still write there
+            shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink()
     return list(keep.values())
 
 
 def _staged_file(folder: Path, number: int) -> Path:
-    return folder / _STAGING / f"{number}.parquet"
+    return folder / STAGING / f"{number}.parquet"
 
 
 def _part(folder: Path, part: int) -> Path:

@@ -10,19 +10,22 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from incoder.corpus.acquisition.bounded_process import (
+    MESSAGES,
+    NOTHING,
+    Bounds,
+    FetchError,
+    bounded_process,
+)
 from incoder.corpus.acquisition.repository import Repository, is_branch
 from incoder.errors import IncoderError
 
-_MEMORY_KILOBYTES = 4_000_000  # of addresses; against objects that unpack to gigabytes
-_LOOK_EVERY_SECONDS = 0.05
 _MAX_WORDS = 300
-_TOO_LARGE = "too large"
 
 _CONFIG = """[core]
 	repositoryformatversion = 0
@@ -61,14 +64,6 @@ _ENVIRONMENT = {
     "LC_ALL": "C",  # the messages below are looked for in English
 }
 _FETCHED = "refs/incoder/fetched"
-
-
-class FetchError(Exception):
-    """This repository cannot be had; the message is the reason, the same words for the same kind of thing."""
-
-
-class StoppedError(Exception):
-    """The run was stopped while git was at work."""
 
 
 class _MissingRefError(Exception):
@@ -155,134 +150,35 @@ class Git:
         Raises:
             FetchError, StoppedError, OSError: see `fetch`.
         """
-        with self._process(words, folder, subprocess.DEVNULL, deadline, max_bytes) as process:
+        with self._process(words, folder, Bounds(deadline, max_bytes), stdout=subprocess.DEVNULL) as process:
             process.wait()
 
     @contextmanager
     def reading(
-        self, words: Sequence[str], folder: Path, *, deadline: float, stdin: IO[bytes] | None = None
+        self, words: Sequence[str], folder: Path, *, deadline: float, asked: Path = NOTHING
     ) -> Iterator[IO[bytes]]:
-        """Run git and yield what it writes; what is left unread when the block ends is not waited for.
+        """Run git on the content of `asked` and yield what it writes, of which not all need be read.
 
         Raises:
             FetchError, StoppedError, OSError: see `fetch`; when the block ends.
         """
-        with self._process(words, folder, subprocess.PIPE, deadline, None, stdin) as process:
+        bounds = Bounds(deadline, None)
+        with self._process(words, folder, bounds, stdout=subprocess.PIPE, asked=asked) as process:
             assert process.stdout is not None
             yield process.stdout
 
     @contextmanager
     def _process(
-        self,
-        words: Sequence[str],
-        folder: Path,
-        stdout: int,
-        deadline: float,
-        max_bytes: int | None,
-        stdin: IO[bytes] | None = None,
+        self, words: Sequence[str], folder: Path, bounds: Bounds, *, stdout: int, asked: Path = NOTHING
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A git in a group of its own with somebody watching it; its end is judged when the block ends."""
-        # Limits are for the shell to set: Python can do it only between fork and exec, which is not safe
-        # with threads. One file of twice the size is what remains possible should we be killed.
-        limits = f"ulimit -v {_MEMORY_KILOBYTES} 2>/dev/null; "
-        if max_bytes is not None:
-            limits += f"ulimit -f {2 * max_bytes // 512 + 1}; "
-        command = ["/bin/sh", "-c", limits + 'exec "$@"', "sh", self._git, f"--git-dir={folder}", *words]
-        messages = folder / "messages"
-        with messages.open("wb") as stderr:
-            process = subprocess.Popen(
-                command,
-                stdin=stdin or subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                env={**self._environment, "HOME": str(folder)},
-                cwd=folder,
-                start_new_session=True,
-            )
-        watch = _Watch(process, folder, deadline, max_bytes, self._stopped)
-        try:
-            with watch:
-                yield process
-                _end_of_output(process)
-                process.wait()
-        except FetchError:
-            watch.raise_breach()  # which is why there was less to read than there should be
-            raise
-        finally:
-            _kill(process)
-            _end_of_output(process)
-            process.wait()
-        watch.raise_breach()
-        if process.returncode not in (0, -signal.SIGPIPE):
-            raise _judged(messages)
-
-
-class _Watch:
-    """Kills a process that takes too long, writes too much, or is no longer wanted."""
-
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        folder: Path,
-        deadline: float,
-        max_bytes: int | None,
-        stopped: threading.Event,
-    ) -> None:
-        self._process, self._folder, self._stopped = process, folder, stopped
-        self._deadline, self._max_bytes = deadline, max_bytes
-        self._done = threading.Event()
-        self._breach: Exception | None = None
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-        if self._breach is None and self._is_too_large():  # since it was last looked at
-            self._breach = FetchError(_TOO_LARGE)
-
-    def raise_breach(self) -> None:
-        if self._breach is not None:
-            raise self._breach
-
-    def _look(self) -> None:
-        while not self._done.wait(_LOOK_EVERY_SECONDS):
-            if self._stopped.is_set():
-                self._breach = StoppedError()
-            elif time.monotonic() > self._deadline:
-                self._breach = FetchError("took too long")
-            elif self._is_too_large():
-                self._breach = FetchError(_TOO_LARGE)
-            if self._breach is not None:
-                _kill(self._process)
-                return
-
-    def _is_too_large(self) -> bool:
-        return self._max_bytes is not None and _num_bytes(self._folder) > self._max_bytes
-
-
-def _end_of_output(process: subprocess.Popen[bytes]) -> None:
-    if process.stdout is not None:
-        process.stdout.close()
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """The whole group: git has helpers of its own."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError, PermissionError):  # it has just ended
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def _num_bytes(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.lstat().st_size
-        except OSError:  # renamed or removed meanwhile
-            continue
-    return total
+        command = [self._git, f"--git-dir={folder}", *words]
+        environment = {**self._environment, "HOME": str(folder)}
+        with bounded_process(
+            command, folder, environment, bounds, self._stopped, stdout=stdout, asked=asked
+        ) as process:
+            yield process
+        if process.returncode not in (0, -signal.SIGPIPE):  # SIGPIPE: not all of its output was read
+            raise _judged(folder / MESSAGES)
 
 
 def _make_bare(folder: Path) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus.acquisition.parts import pyarrow
+from incoder.corpus.acquisition.parts import STAGING, put_in_place, pyarrow
 from incoder.corpus.acquisition.repository import HOSTS, Repository, default_url, problem_with
 from incoder.corpus.acquisition.state import State
 from incoder.errors import IncoderError
-from incoder.files import replaced_atomically
+from incoder.files import make_folder
 
 MANIFEST = "manifest.parquet"
 
@@ -81,7 +81,7 @@ def write_manifest(folder: Path, state: State) -> Path:
     `outcome` is fetched, failed (with a `reason`) or listed (not yet fetched).
 
     Raises:
-        IncoderError: it cannot be written.
+        OSError: it cannot be written.
     """
     pa, parquet = pyarrow()
     texts = ("repo", "source", "licence", "language", "branch", "commit", "url", "outcome", "reason")
@@ -89,8 +89,8 @@ def write_manifest(folder: Path, state: State) -> Path:
     schema = pa.schema(
         [pa.field(name, pa.string()) for name in texts] + [pa.field(name, pa.int64()) for name in numbers]
     )
-    path = folder / MANIFEST
-    with replaced_atomically(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+    temporary = make_folder(folder / STAGING) / MANIFEST
+    with parquet.ParquetWriter(temporary, schema) as writer:
         batch: list[dict[str, object]] = []
         for row in state.rows():
             batch.append({**row, "outcome": _OUTCOMES.get(str(row["outcome"]), row["outcome"])})
@@ -98,7 +98,8 @@ def write_manifest(folder: Path, state: State) -> Path:
                 writer.write_table(pa.Table.from_pylist(batch, schema=schema))
                 batch = []
         writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-    return path
+    put_in_place(temporary, folder / MANIFEST)
+    return folder / MANIFEST
 
 
 def _repository(row: Mapping[str, Any], default_source: str) -> Repository | str:

@@ -16,6 +16,8 @@ from incoder.errors import IncoderError
 # are the repository's, as its host or the list had them; `size` is that of the content in bytes.
 COLUMNS = ("repo", "path", "content", "licence", "stars", "language", "source", "branch", "commit", "size")
 
+STAGING = "staging"  # the folder of what is not in its place yet; what a killed run left there is removed
+
 _ROW_GROUP_BYTES = 16_000_000
 _READ_ROWS = 64
 
