@@ -39,8 +39,8 @@ _GITHUB_HELP = """Fetch repositories of GitHub: what its search lists, or what -
 
 Writes OUTPUT/manifest.parquet, a row for each repository (repo, source, licence, language, stars, branch,
 commit, outcome, reason), and OUTPUT/files/part-*.parquet, a row for each text file (repo, path, content,
-licence, stars, language, source, branch, commit, size), which a corpus recipe reads. Forks and archived
-repositories are left out. Nothing of a repository is executed.
+licence, stars, language, source, url, branch, commit, size), which a corpus recipe reads. Forks and
+archived repositories are left out. Nothing of a repository is executed.
 
 Stop it with Ctrl-C, or lose the machine: the same command goes on. What fails is noted with the reason
 (incoder corpus fetch status OUTPUT) and tried again with --retry-failed.

@@ -71,6 +71,7 @@ def test_path_content_and_metadata_are_in_one_record(
         "stars": 7,
         "language": "Python",
         "source": "gitlab",
+        "url": url,
         "branch": "trunk",
         "commit": commit,
     }

@@ -121,14 +121,17 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 def test_parquet_is_read_by_the_same_names(tmp_path: Path) -> None:
     table = pa.table(
         {
-            "max_stars_repo_name": ["a/b", "no name"],
-            "max_stars_count": [5, None],
-            "license": [["MIT", "GPL-3.0"], []],
+            "max_stars_repo_name": ["a/b", "no name", "c/d"],
+            "max_stars_count": [5, None, 0],
+            "license": [["MIT", "GPL-3.0"], [], ["NOASSERTION"]],
         }
     )
     parquet.write_table(table, tmp_path / "stack.parquet")
     good, bad = read(tmp_path / "stack.parquet")
-    assert good == [Repository("github", "a/b", "https://github.com/a/b.git", "MIT", None, 5)]
+    assert good == [
+        Repository("github", "a/b", "https://github.com/a/b.git", "MIT AND GPL-3.0", stars=5),
+        Repository("github", "c/d", "https://github.com/c/d.git", stars=0),
+    ]
     assert bad == [("row 2: 'no name'", "no name of a repository (it must be like owner/name)")]
 
 

@@ -112,13 +112,12 @@ def _repository(row: Mapping[str, Any], default_source: str) -> Repository | str
         stars = None if row.get("stars") in (None, "") else int(float(row["stars"]))
     except (ValueError, OverflowError, TypeError):
         return "no number of stars"
-    licence = _text(row.get("licence"))
     commit = _text(row.get("commit"))
     repository = Repository(
         source=source,
         repo=repo,
         url=url or default_url(source, repo),
-        licence=_LICENCE_NAMES.get(licence.lower(), licence) if licence else None,
+        licence=_licence(row.get("licence")),
         language=_text(row.get("language")),
         stars=stars,
         branch=_text(row.get("branch")),
@@ -127,10 +126,16 @@ def _repository(row: Mapping[str, Any], default_source: str) -> Repository | str
     return problem_with(repository) or repository
 
 
+def _licence(value: object) -> str | None:
+    """A cell as an SPDX expression; where it is a list, all of it holds. GitHub's NOASSERTION is none."""
+    cells = value if isinstance(value, list) else [value]
+    named = [_LICENCE_NAMES.get(text.lower(), text) for cell in cells if (text := _text(cell))]
+    if any(name.upper() in ("NOASSERTION", "OTHER", "NONE") for name in named):
+        return None
+    return " AND ".join(named) or None
+
+
 def _text(value: object) -> str | None:
-    """A cell as text; a list (The Stack's licences) by its first entry."""
-    if isinstance(value, list):
-        value = value[0] if value else None
     return str(value).strip() or None if value is not None else None
 
 

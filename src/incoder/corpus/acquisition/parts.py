@@ -14,7 +14,8 @@ from incoder.errors import IncoderError
 
 # `content` is bytes: whether they are UTF-8 is for who reads them to judge. `licence`, `stars` and `language`
 # are the repository's, as its host or the list had them; `size` is that of the content in bytes.
-COLUMNS = ("repo", "path", "content", "licence", "stars", "language", "source", "branch", "commit", "size")
+_REPOSITORY = ("licence", "stars", "language", "source", "url", "branch", "commit")
+COLUMNS = ("repo", "path", "content", *_REPOSITORY, "size")
 
 STAGING = "staging"  # the folder of what is not in its place yet; what a killed run left there is removed
 
@@ -50,6 +51,7 @@ class FileWriter:
                 "stars": repository.stars,
                 "language": repository.language,
                 "source": repository.source,
+                "url": repository.url,
                 "branch": branch,
                 "commit": commit,
                 "size": len(file.content),
