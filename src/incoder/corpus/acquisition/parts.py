@@ -42,7 +42,7 @@ class FileWriter:
         self._writer.close()
 
     def write(self, file: RepositoryFile, repository: Repository, *, branch: str | None, commit: str) -> None:
-        self.write_row(
+        self._rows.append(
             {
                 "repo": repository.repo,
                 "path": file.path,
@@ -57,10 +57,7 @@ class FileWriter:
                 "size": len(file.content),
             }
         )
-
-    def write_row(self, row: dict[str, Any]) -> None:
-        self._rows.append(row)
-        self._num_bytes += len(row["content"]) + len(row["path"])
+        self._num_bytes += len(file.content) + len(file.path)
         if self._num_bytes >= _ROW_GROUP_BYTES:
             self._flush()
 
@@ -72,13 +69,19 @@ class FileWriter:
 
 def pack(sources: Iterable[Path], target: Path) -> None:
     """Join files of `FileWriter` into one, with full row groups."""
-    _, parquet = pyarrow()
-    with FileWriter(target) as writer:
+    pa, parquet = pyarrow()
+    schema = _schema(pa)
+    group: list[Any] = []
+    with parquet.ParquetWriter(target, schema, compression="zstd") as writer:
         for path in sources:
             with parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=_READ_ROWS):
-                    for row in batch.to_pylist():
-                        writer.write_row(row)
+                    group.append(batch)
+                    if sum(batch.nbytes for batch in group) >= _ROW_GROUP_BYTES:
+                        writer.write_table(pa.Table.from_batches(group, schema=schema))
+                        group = []
+        if group:
+            writer.write_table(pa.Table.from_batches(group, schema=schema))
 
 
 def put_in_place(temporary: Path, target: Path) -> None:
