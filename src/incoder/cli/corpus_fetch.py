@@ -20,6 +20,7 @@ from incoder.cli.fetch_display import (
 from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
+    from incoder.corpus.acquisition.fetching import FetchLimits
     from incoder.corpus.acquisition.listing import Listing, Wanted
     from incoder.corpus.acquisition.state import State
 
@@ -90,6 +91,7 @@ def _command(host: str) -> Callable[..., None]:
             list[str] | None,
             typer.Option(
                 "--licence",
+                "--license",
                 help="An SPDX identifier. Repeatable.",
                 show_default="MIT, Apache-2.0, BSD-2-Clause, BSD-3-Clause",
             ),
@@ -105,7 +107,7 @@ def _command(host: str) -> Callable[..., None]:
         ] = None,
         max_repos: Annotated[
             int | None,
-            typer.Option(min=1, help="List no further once so many are known.", show_default="all"),
+            typer.Option(min=1, help="List so many at most.", show_default="all"),
         ] = None,
         list_only: Annotated[
             bool, typer.Option("--list-only", help="Write the manifest, and fetch nothing yet.")
@@ -228,7 +230,7 @@ def _fetch(
     max_repos: int | None,
     api: str | None,
     token: str | None,
-    limits: Any,
+    limits: "FetchLimits | None",
     retry_failed: bool,
 ) -> None:
     from incoder.corpus.acquisition.fetching import FILES, fetch_repositories
@@ -281,6 +283,8 @@ def _list(
     asked = {"host": host, "api": api_url or module.API, **asdict(wanted)}
     begun = _settle(state, "search", output, asked, ignored=() if until_given else ("last",))
     wanted = replace(wanted, last=str(begun["last"]))
+    if host == "gitlab" and not token:
+        print_note("without a token GitLab does not tell which projects are forks; they are listed as well")
     with (
         listing_progress() as (on_step, on_wait),
         Api(str(asked["api"]), module.headers(_checked(token)), on_wait=on_wait) as api,

@@ -169,6 +169,17 @@ def test_a_full_disk_is_not_the_repositorys_fault(fake_git: Callable[[str], Git]
         fetch(git, tmp_path / "clone", NOWHERE, branch="main")
 
 
+@pytest.mark.parametrize(
+    "line", ["remote: No space left on device", "fatal: remote error: No space left on device"]
+)
+def test_a_full_disk_of_the_host_is_not_ours(
+    fake_git: Callable[[str], Git], tmp_path: Path, line: str
+) -> None:
+    git = fake_git(f"echo '{line}' >&2; exit 128")
+    with pytest.raises(FetchError):
+        fetch(git, tmp_path / "clone", NOWHERE, branch="main")
+
+
 def test_git_is_told_nothing_of_the_users_and_asks_nothing(
     fake_git: Callable[[str], Git], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

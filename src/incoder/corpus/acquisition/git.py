@@ -5,6 +5,7 @@ hooks, filters, LFS and links have no occasion; submodules are not followed; git
 ours, asks for no password, and speaks https, http and file only.
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -222,14 +223,17 @@ _MEANINGS = (
     ("out of memory", "needs too much memory"),
     ("mmap failed", "needs too much memory"),
 )
+_FULL = "No space left on device"
 _MISSING_REF = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")
 
 
 def _judged(messages: Path) -> Exception:
     with messages.open("rb") as file:
         said = file.read(100_000).decode("utf-8", "replace")
-    if "No space left on device" in said:
-        return OSError(28, "No space left on device")
+    if any(
+        _FULL in line and "remote" not in line for line in said.splitlines()
+    ):  # else it is the host's disk
+        return OSError(errno.ENOSPC, _FULL)
     folded = said.casefold()
     if any(phrase.casefold() in folded for phrase in _MISSING_REF):
         return _MissingRefError()

@@ -48,7 +48,7 @@ def list_repositories(
     max_repositories: int | None = None,
     on_step: Callable[[int, int], None] = lambda _found, _steps: None,
 ) -> None:
-    """Take the steps that are left, until none is or `max_repositories` are known.
+    """Take the steps that are left, until none is or `max_repositories` are known; later more may be wanted.
 
     Args:
         on_step: told how many repositories are known and how many steps are left.
@@ -60,11 +60,16 @@ def list_repositories(
     while step := state.next_step():
         num_known = sum(state.outcomes().values())
         on_step(num_known, state.num_steps())
-        if max_repositories is not None and num_known >= max_repositories:
+        room = max_repositories - num_known if max_repositories is not None else None
+        if room is not None and room <= 0:
             return
         number, text = step
         found = listing.take(text)
-        state.take_step(number, (r for r in found.repositories if problem_with(r) is None), found.then)
+        new = [r for r in found.repositories if problem_with(r) is None and not state.knows(r)]
+        if room is not None and len(new) > room:
+            state.take_step(number, new[:room], [text])  # to be taken once more for the others
+        else:
+            state.take_step(number, new, found.then)
 
 
 def as_second(time: datetime) -> str:

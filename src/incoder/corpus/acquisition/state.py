@@ -90,6 +90,12 @@ class State:
             self._database.execute("DELETE FROM steps WHERE id = ?", (number,))
             self._database.executemany("INSERT INTO steps (step) VALUES (?)", ((s,) for s in reversed(then)))
 
+    def knows(self, repository: Repository) -> bool:
+        found = self._database.execute(
+            "SELECT 1 FROM repositories WHERE source = ? AND repo = ?", (repository.source, repository.repo)
+        )
+        return found.fetchone() is not None
+
     def num_steps(self) -> int:
         return self._count("SELECT count(*) FROM steps")
 
@@ -270,7 +276,9 @@ def opened(folder: Path) -> Iterator[State]:
             finally:
                 connection.close()
     except (OSError, sqlite3.Error) as error:
-        raise _unusable(folder, error) from error
+        raise IncoderError(
+            f"cannot go on in {folder}: {_words(error)}; what was fetched is kept: run the command again"
+        ) from error
 
 
 @contextmanager
@@ -291,9 +299,8 @@ def looked_at(folder: Path) -> Iterator[State]:
         finally:
             connection.close()
     except (OSError, sqlite3.Error) as error:
-        raise _unusable(folder, error) from error
+        raise IncoderError(f"cannot read {path}: {_words(error)}") from error
 
 
-def _unusable(folder: Path, error: OSError | sqlite3.Error) -> IncoderError:
-    what = error.strerror if isinstance(error, OSError) else str(error)
-    return IncoderError(f"cannot go on in {folder}: {what or error}; the same command again goes on")
+def _words(error: OSError | sqlite3.Error) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
