@@ -5,14 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incoder.corpus import filters
-from incoder.corpus.recipe import FilterSettings
+from incoder.corpus.filter_settings import FilterSettings
 from incoder.corpus.source_file import Dropped
 from incoder.document import Document
 
 
 def reason(text: str, **settings: object) -> str | None:
+    return reason_of("a.py", text, **settings)
+
+
+def reason_of(path: str, text: str, **settings: object) -> str | None:
     rules = filters.filters_of(FilterSettings.model_validate(settings))
-    return next(filter(None, (rule(text) for rule in rules)), None)
+    document = Document(text, path, "p", "folder")
+    return next(filter(None, (rule(document) for rule in rules)), None)
 
 
 @pytest.mark.parametrize("text", ["", "\n", " \t\r\n"])
