@@ -65,7 +65,7 @@ _OTHER = {
     ".php": {"Hack": r"\A\s*<\?hh"},
     ".pl": {"Prolog": r"^[^#]*:-", "Raku": r"^(?:use v6|unit class|unit module)\b"},
     ".pm": {"Raku": r"^(?:use v6|unit class|unit module)\b", "X PixMap": r"^/\* XPM \*/"},
-    ".r": {"Rebol": r"\bRebol\b\s*\[", "Rez": r"^\s*#include\s+\"Types\.r\""},
+    ".r": {"Rebol": r"(?i:\brebol)\s*\[", "Rez": r"^\s*#include\s+\"Types\.r\""},
     ".sc": {"SuperCollider": r"^\s*(?:\+\s*\w+\s*\{|~\w+\s*=\.?|SynthDef\b)"},
     ".sql": {"PL/SQL": r"(?i:\bpragma\s+autonomous_transaction|\bdbms_output\b|%(?:row)?type\b)"},
     ".t": {"Turing": r"^\s*\w+\s*:=\s*\w+", "Raku": r"^(?:use v6|my class|\s*class)\b"},
