@@ -100,6 +100,7 @@ class ColumnMap:
             return Dropped(str(project or ""), str(path or ""), 0, "record without text or path")
         if extension_of(path) not in self._extensions:
             return None
+        path = path.lstrip("/")  # The Stack v2's begin at the top of the repository
         file = self._file(record, path, str(project or self._location.stem), len(text))
         if reason := self._exclusion(file) or self._licence_reason(file.licence):
             return Dropped(file.project, path, file.num_bytes, reason)
