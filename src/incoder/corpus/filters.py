@@ -41,7 +41,9 @@ _MIN_VISIBLE_CHARACTERS = 100
 
 # Runs of data written as text, after The Stack v2: base64, hexadecimal bytes, escaped code points.
 _ENCODED = re.compile(
-    r"[A-Za-z0-9+/=\n]{64,}|(?:\b(?:0x|\\x)?[0-9a-fA-F]{2}(?:,|\b\s*)){8,}|(?:\\u[0-9a-fA-F]{4}){8,}"
+    r"(?<![A-Za-z0-9+/=\n])[A-Za-z0-9+/=\n]{64,}"
+    r"|(?:(?:0x|\\x|\b)[0-9a-fA-F]{2}(?:[,\s]\s*|\b|(?=\\x))){8,}"
+    r"|(?:\\u[0-9a-fA-F]{4}){8,}"
 )
 _MAX_ENCODED_RUN = 1024
 _MAX_ENCODED_FRACTION = 0.5
