@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -44,9 +45,9 @@ def test_the_ceiling_of_the_harness_is_one_json_object(shared: Path, tmp_path: P
 def test_the_model_is_asked_with_the_decoding_of_the_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: dict[str, float] = {}
+    asked: dict[str, Any] = {}
 
-    def infill(parts: list[str], path: str, **decoding: float) -> SimpleNamespace:
+    def infill(parts: list[str], path: str, **decoding: Any) -> SimpleNamespace:
         assert path.endswith(".py")
         asked.update(decoding, num_parts=len(parts))
         return SimpleNamespace(infills=["    return 2 * x\n"])
@@ -58,7 +59,15 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
     options = ["--temperature", "0.5", "--seed", "3", "--model", str(checkpoint)]
     result = invoke(BENCHMARK, "--data", data_in(tmp_path), "--output", tmp_path / "run", *options)
     assert result.exit_code == 0
-    assert asked == {"num_parts": 2, "temperature": 0.5, "top_p": 0.95, "seed": 3, "max_new_tokens": 64}
+    assert asked == {
+        "num_parts": 2,
+        "temperature": 0.5,
+        "top_p": 0.95,
+        "seed": 3,
+        "max_new_tokens": 64,
+        "heal_tokens": True,
+        "edge_rules": (),
+    }
     model = json.loads(result.stdout)["model"]
     assert model["name"] == str(checkpoint)
     assert len(model["fingerprint"]) == 64

@@ -91,6 +91,8 @@ def test_infilling_sees_both_sides_of_a_python_file(data: Path, tmp_path: Path) 
     results = run(data, tmp_path / "run", model)
     parts = [PROMPT, "    return y\n"]
     decoding = {"path": "solution.py", "max_new_tokens": 64, "temperature": 0.0, "top_p": 0.95, "seed": 0}
+    # The rules that end a fill for the model are for users; a benchmark judges what it wrote.
+    decoding |= {"heal_tokens": True, "edge_rules": ()}
     assert model.asked == [(parts, decoding)] * 4
     assert results["metrics"]["pass_rate"] == 1
     assert results["metrics"]["exact_match"] == 0
@@ -122,6 +124,7 @@ def test_results_carry_their_protocol(data: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run/results.json").read_text()) == results
     assert results["benchmark"] == "humaneval-single-line"
     assert results["model"] == {"name": "scripted"}
+    assert results["decoding"]["edge_rules"] == []
     assert len(results["data_sha256"]) == 64
     assert results["execution"]["seconds"] == 2
     assert results["metrics"]["num_tasks"] == len(results["tasks"]) == 3

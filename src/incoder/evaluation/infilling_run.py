@@ -22,12 +22,13 @@ from incoder.evaluation.humaneval_infilling import (
 from incoder.evaluation.samples import Samples
 from incoder.evaluation.statistics import cluster_bootstrap_interval
 from incoder.files import write_text
+from incoder.inference.edges import EdgeRule
 
 # Tells the model the language: the paper's prompts begin with `<| file ext=.py |>`.
 TASK_PATH = "solution.py"
 
 # Raised whenever the same completions could get another score.
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 Method = Literal["infill", "left-to-right", "gold", "empty"]
 METHODS_OF_A_MODEL = ("infill", "left-to-right")
@@ -36,12 +37,17 @@ Progress = Callable[[Literal["generating", "executing"], int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How completions are drawn; temperature 0 is greedy."""
+    """How completions are drawn; temperature 0 is greedy.
+
+    A benchmark judges what the model wrote: no `edge_rules` end its fills for it unless they are asked for.
+    """
 
     max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 0.95
     seed: int = 0
+    heal_tokens: bool = True
+    edge_rules: tuple[EdgeRule, ...] = ()
 
 
 class Infilled(Protocol):
@@ -63,10 +69,20 @@ class Infiller(Protocol):
         top_p: float,
         max_new_tokens: int,
         seed: int,
+        heal_tokens: bool,
+        edge_rules: Sequence[EdgeRule],
     ) -> Infilled: ...
 
     def complete(
-        self, prompt: str, *, path: str, temperature: float, top_p: float, max_new_tokens: int, seed: int
+        self,
+        prompt: str,
+        *,
+        path: str,
+        temperature: float,
+        top_p: float,
+        max_new_tokens: int,
+        seed: int,
+        heal_tokens: bool,
     ) -> Infilled: ...
 
 
@@ -92,7 +108,8 @@ def complete_task(task: Task, method: Method, model: Infiller | None, decoding: 
     assert model is not None, "only the floors do without a model"
     if method == "infill":
         return model.infill([task.prompt, task.suffix], path=TASK_PATH, **asdict(decoding)).infills[0]
-    written = model.complete(task.prompt, path=TASK_PATH, **asdict(decoding)).infills[0]
+    sampling = {name: value for name, value in asdict(decoding).items() if name != "edge_rules"}
+    written = model.complete(task.prompt, path=TASK_PATH, **sampling).infills[0]
     return first_lines(written, task.num_lines)
 
 
@@ -174,7 +191,7 @@ def run_benchmark(
         "benchmark": benchmark.name,
         "method": method,
         "model": dict(model_settings) if needs_model else None,
-        "decoding": asdict(decoding) if needs_model else None,
+        "decoding": {**asdict(decoding), "edge_rules": list(decoding.edge_rules)} if needs_model else None,
         "path": TASK_PATH if needs_model else None,
         "data_sha256": hashlib.sha256(data_file(data, benchmark).read_bytes()).hexdigest(),
     }
