@@ -57,7 +57,10 @@ def show(
         float, typer.Option(min=0, max=1, help="The share of blocks whose spans are lines.")
     ] = 0.0,
     num_lead_lines: Annotated[
-        int, typer.Option(min=0, max=64, help="Lines that such a span takes along in front.")
+        int,
+        typer.Option(
+            min=0, max=64, help="Lines that such a span takes along in front: its own line's beginning is 1."
+        ),
     ] = 0,
     plain_rate: Annotated[
         float, typer.Option(min=0, max=1, help="The share of blocks that are not masked.")

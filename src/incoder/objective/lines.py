@@ -21,21 +21,22 @@ def line_spans(num_spans: int, data: bytes, rng: np.random.Generator, num_lead_l
     to the end of its last line; the others from anywhere after that character. Spans begin and end in lines
     that are not blank, so there is none in a blank text.
 
-    With `num_lead_lines` a span takes along so many lines before its own that are not blank, or as many as
-    there are, and begins at the start of a line.
+    With `num_lead_lines` a span takes along the beginning of its first line and, as far as there are any, so
+    many lines less one before it that are not blank.
     """
     lines = data.splitlines(keepends=True)
     ends = list(accumulate(map(len, lines)))
     filled = [index for index, line in enumerate(lines) if not line.isspace()]
     if not filled:
         return []
-    num_lines = (np.minimum(rng.geometric(1 / _MEAN_LINES, num_spans), len(filled)) + num_lead_lines).tolist()
-    room = len(filled) + num_lead_lines  # the first span's lead may lie before the text
+    num_before = max(0, num_lead_lines - 1)
+    num_lines = (np.minimum(rng.geometric(1 / _MEAN_LINES, num_spans), len(filled)) + num_before).tolist()
+    room = len(filled) + num_before  # the first span's lead may lie before the text
     while sum(num_lines) > room:
         num_lines.pop()
     spans = []
     for first, last in place_spans(num_lines, room, rng):
-        first_line, last_line = filled[max(0, first - num_lead_lines)], filled[last - 1 - num_lead_lines]
+        first_line, last_line = filled[max(0, first - num_before)], filled[last - 1 - num_before]
         start, end = ends[first_line] - len(lines[first_line]), ends[last_line]
         kind = rng.random()
         if kind >= _WHOLE_LINES:

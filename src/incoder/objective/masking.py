@@ -33,7 +33,8 @@ class MaskingConfig(Recipe):
     edges: Literal["token", "character"] = "token"
     # Masked blocks whose spans are lines instead of uniform in length.
     line_span_rate: float = Field(0.0, ge=0.0, le=1.0)
-    # Lines that such a span takes along in front, for models whose fills begin with these.
+    # Lines that such a span takes along in front, its own first line's beginning counted, for a model whose
+    # fills are to begin with them.
     num_lead_lines: int = Field(0, ge=0, le=64)
 
 
