@@ -37,13 +37,13 @@ class ReadingAgain:
     def forget(self, row: int, num_tokens: int) -> None:
         del self.rows[row][-num_tokens:]
 
-    def read_each(self, token_ids: Sequence[int]) -> Tensor:
+    def read_each(self, rows: Sequence[Sequence[int]]) -> Tensor:
         self.num_reads += 1
-        (row,) = self.rows
         logits = []
-        for token_id in token_ids:
-            row.append(token_id)
-            logits.append(self._logits_after(row))
+        for row, token_ids in zip(self.rows, rows, strict=True):
+            for token_id in token_ids:
+                row.append(token_id)
+                logits.append(self._logits_after(row))
         return torch.stack(logits)
 
     def select(self, rows: Sequence[int]) -> None:

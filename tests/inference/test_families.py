@@ -17,8 +17,7 @@ import incoder
 from incoder.errors import IncoderError
 from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.infilling import Infiller
-from incoder.inference.sampling import SamplingParams
+from incoder.inference.prompting import Prompter
 from incoder.tokenizer.tokenizer import Tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -188,10 +187,8 @@ def test_a_later_hole_sees_the_earlier_fills_and_later_ones_nothing(
 ) -> None:
     """The prompt for the second of three holes is that for one hole in the text as it is by then."""
     model = incoder.load(make_folder(family_name)[0], device="cpu")
-    infiller = Infiller(
-        model.language_model, model._vocabulary, SamplingParams(max_new_tokens=5), heal_tokens=False
-    )
-    several = infiller.prompt(["a = ", "\nb = ", "\nc = ", "\n"], ["1"])
+    prompter = Prompter(model._vocabulary, model.language_model.max_positions, 5, heal_tokens=False)
+    several = prompter.prompt(["a = ", "\nb = ", "\nc = ", "\n"], ["1"])
     tokenizer, layout = model.tokenizer, model.infilling_format
     expected = layout.prompt([tokenizer.encode_start("a = 1\nb = "), tokenizer.encode("\nc = \n")])
     assert several.token_ids == expected
@@ -201,18 +198,18 @@ def test_a_later_hole_sees_the_earlier_fills_and_later_ones_nothing(
 def test_special_tokens_in_the_text_stay_text(make_folder: MakeFolder, family_name: str) -> None:
     model = incoder.load(make_folder(family_name)[0], device="cpu")
     names = "".join(name.replace("▁<", " <") for name in model.tokenizer.special_ids)
-    infiller = Infiller(model.language_model, model._vocabulary, SamplingParams(max_new_tokens=5))
-    prompt = infiller.prompt([f"x = '{names[:60]}", f"{names[-60:]}'\n"], [])
+    prompter = Prompter(model._vocabulary, model.language_model.max_positions, 5)
+    prompt = prompter.prompt([f"x = '{names[:60]}", f"{names[-60:]}'\n"], [])
     special = set(model.tokenizer.special_ids.values())
     num_marks = sum(token_id in special for token_id in prompt.token_ids)
-    assert num_marks == sum(token_id in special for token_id in infiller.prompt(["x", "y"], []).token_ids)
+    assert num_marks == sum(token_id in special for token_id in prompter.prompt(["x", "y"], []).token_ids)
 
 
 def test_a_hole_inside_a_word_is_healed(make_folder: MakeFolder, family_name: str) -> None:
     """What is held back of the prefix is what the fill must spell first."""
     model = incoder.load(make_folder(family_name)[0], device="cpu")
-    infiller = Infiller(model.language_model, model._vocabulary, SamplingParams(max_new_tokens=5))
-    prompt = infiller.prompt(["import os\nimport nump", "\n"], [])
+    prompter = Prompter(model._vocabulary, model.language_model.max_positions, 5)
+    prompt = prompter.prompt(["import os\nimport nump", "\n"], [])
     (forced,) = prompt.forced
     assert forced
     assert b"import os\nimport nump".endswith(forced)

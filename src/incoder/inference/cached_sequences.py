@@ -41,9 +41,8 @@ class CachedSequences:
     def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
         return self._read(self.start(rows))
 
-    def read_each(self, token_ids: Sequence[int]) -> Tensor:
-        assert len(self._rows) == 1
-        return self._read(self.start([token_ids], each=True))
+    def read_each(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        return self._read(self.start(rows, each=True))
 
     def forget(self, row: int, num_tokens: int) -> None:
         sequence = self._rows[row]
@@ -69,10 +68,13 @@ class CachedSequences:
 
 
 def logits_of(readings: Sequence[Reading | None]) -> Tensor:
-    """What was read, one row after the other; those without a reading have logits that mean nothing."""
-    logits = [None if reading is None else reading.logits() for reading in readings]
-    nothing = torch.zeros_like(next(row for row in logits if row is not None))
-    return torch.cat([nothing if row is None else row for row in logits])
+    """What was read, one row after the other.
+
+    Rows without a reading have logits that mean nothing, or none where each token's were wanted.
+    """
+    some = next(reading for reading in readings if reading is not None)
+    nothing = torch.zeros_like(some.logits()[: 0 if some.each else 1])
+    return torch.cat([nothing if reading is None else reading.logits() for reading in readings])
 
 
 class TransformerModel:

@@ -4,10 +4,7 @@ Joins the rooms' parts: what the model sees of a text, the candidates and their 
 files and no networks.
 """
 
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TypeVar
 
@@ -15,21 +12,24 @@ import torch
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
+from incoder.inference.candidates import OnFill, candidates
 from incoder.inference.decoding import Vocabulary
 from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
-from incoder.inference.infilling import Chain, Infiller, Watch
-from incoder.inference.line_endings import as_model_sees, to_crlf, uses_crlf
+from incoder.inference.fill_scoring import fill_scoring
+from incoder.inference.infilling import Infiller
+from incoder.inference.line_endings import as_model_sees
 from incoder.inference.other_files import as_comments
 from incoder.inference.programs import Program, run
+from incoder.inference.prompting import Prompter
 from incoder.inference.request import InfillRequest, RankBy
-from incoder.inference.results import Candidate, InfillResult, Score
-from incoder.inference.sampling import SamplingParams, random_stream
+from incoder.inference.results import InfillResult, Score
+from incoder.inference.sampling import SamplingParams
+from incoder.inference.scoring import scoring
 from incoder.inference.sequences import LanguageModel
-from incoder.inference.text_stream import OnText, TextStream
+from incoder.inference.text_stream import OnText
 from incoder.tokenizer.formats import InfillingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
-OnFill = Callable[[int, int], None]
 T = TypeVar("T")
 
 
@@ -194,25 +194,19 @@ class InfillModel:
         Raises:
             IncoderError: holes, and a model that only completes; or too many other files.
         """
-        if len(request.texts) > 1 and not self.infilling_format.max_num_holes:
-            raise IncoderError(
-                "the vocabulary of this model has no fill-in-the-middle tokens; it can complete, not infill"
-            )
-        header, context = self._header(request.path), list[int]()
-        if request.other_files:
-            context, header = self._context(request.other_files, request.path, request.repository)
+        if len(request.texts) > 1:
+            self._check_infills()
         lead = self.num_lead_lines if request.num_lead_lines is None else request.num_lead_lines
-        infiller = Infiller(
-            self.language_model,
-            self._vocabulary,
-            request.params,
-            header=header,
-            context=context,
+        prompter = self._prompter(
+            request.path,
+            request.params.max_new_tokens,
+            other_files=request.other_files,
+            repository=request.repository,
             num_lead_lines=lead,
             heal_tokens=request.heal_tokens,
-            edge_rules=request.edge_rules,
         )
-        return _filling(infiller, request, on_fill, on_text)
+        infiller = Infiller(self.language_model, prompter, request.params, request.edge_rules)
+        return candidates(infiller, request, on_fill, on_text)
 
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
         """How probable the model finds `text` as a document of its own.
@@ -220,16 +214,94 @@ class InfillModel:
         A text longer than the context is read in windows that overlap by half: every token but those of the
         first half window has at least half a window before it.
         """
-        header = self.tokenizer.encode(self._header(path))
-        document_start = self.infilling_format.document_start_id
-        token_ids = [] if document_start is None else [document_start]
-        token_ids += [*header, *self.tokenizer.encode_start(text)]
+        before = self._before_document(path)
+        token_ids = [*before, *self.tokenizer.encode_start(text)]
         logprobs: list[float] = []
         for start, end in _overlapping(len(token_ids), self.language_model.max_positions):
             with torch.inference_mode():
                 window_T = self.language_model.logprobs(token_ids[start:end])
             logprobs += window_T[len(logprobs) - start :].tolist()
-        return Score(tuple(logprobs[len(header) :]))
+        return Score(tuple(logprobs[max(0, len(before) - 1) :]))
+
+    def score_texts(self, texts: Sequence[str], *, path: str | PurePath | None = None) -> tuple[Score, ...]:
+        """`score` of every text; what they begin with alike is read once where they fit into the context."""
+        before = self._before_document(path)
+        rows = [[*before, *self.tokenizer.encode_start(text)] for text in texts]
+        num_given = max(1, len(before))
+        lengths = [len(row) for row in rows]
+        if not rows or min(lengths) <= num_given or max(lengths) > self.language_model.max_positions:
+            return tuple(self.score(text, path=path) for text in texts)
+        found = self._run(scoring(self.language_model, rows, num_given))
+        return tuple(Score(tuple(logprobs)) for logprobs in found)
+
+    def score_infills(
+        self,
+        parts: str | Parts | Sequence[str],
+        infills: Sequence[str | Sequence[str]],
+        *,
+        path: str | PurePath | None = None,
+        num_lead_lines: int | None = None,
+        heal_tokens: bool = True,
+    ) -> tuple[Score, ...]:
+        """How probable the model finds each of `infills`, and that they end there; see `infill` for the rest.
+
+        Each is the text of the only hole, or a text for every hole. What they share is read once. The tokens
+        that count are those of a candidate's log-probability: also those that were healed, and the ends.
+
+        Raises:
+            IncoderError: no hole, a number of texts that is not that of the holes, a model that only
+                completes, or a text that is too long.
+        """
+        texts = _texts(parts)
+        fills = [[infill] if isinstance(infill, str) else list(infill) for infill in infills]
+        if len(texts) < 2:
+            raise IncoderError("nothing to score: the text has no hole; mark one with <FILL>")
+        for fill in fills:
+            if len(fill) != len(texts) - 1:
+                raise IncoderError(f"there are {len(texts) - 1} holes, got {len(fill)} infills for them")
+        self._check_infills()
+        if not fills:
+            return ()
+        seen = as_model_sees(texts)
+        fills = [list(as_model_sees(fill)) for fill in fills]
+        longest = max(len(self.tokenizer.encode(text)) for fill in fills for text in fill)
+        lead = self.num_lead_lines if num_lead_lines is None else num_lead_lines
+        prompter = self._prompter(path, longest, num_lead_lines=lead, heal_tokens=heal_tokens)
+        found = self._run(fill_scoring(self.language_model, prompter, seen, fills))
+        return tuple(Score(tuple(logprobs)) for logprobs in found)
+
+    def _check_infills(self) -> None:
+        if not self.infilling_format.max_num_holes:
+            raise IncoderError(
+                "the vocabulary of this model has no fill-in-the-middle tokens; it can complete, not infill"
+            )
+
+    def _prompter(
+        self,
+        path: str | PurePath | None,
+        max_new_tokens: int,
+        *,
+        num_lead_lines: int,
+        heal_tokens: bool,
+        other_files: Mapping[str, str] | None = None,
+        repository: str = "project",
+    ) -> Prompter:
+        header, context = self._header(path), list[int]()
+        if other_files:
+            context, header = self._context(other_files, path, repository)
+        return Prompter(
+            self._vocabulary,
+            self.language_model.max_positions,
+            max_new_tokens,
+            header=header,
+            context=context,
+            num_lead_lines=num_lead_lines,
+            heal_tokens=heal_tokens,
+        )
+
+    def _before_document(self, path: str | PurePath | None) -> list[int]:
+        start = self.infilling_format.document_start_id
+        return [*([] if start is None else [start]), *self.tokenizer.encode(self._header(path))]
 
     def _header(self, path: str | PurePath | None) -> str:
         return attribute_header(path) if self.infilling_format.reads_attributes else ""
@@ -260,53 +332,10 @@ class InfillModel:
             return run(program)
 
 
-def _filling(
-    infiller: Infiller, request: InfillRequest, on_fill: OnFill | None, on_text: OnText | None
-) -> Program[InfillResult]:
-    chains = [Chain(index, random_stream(request.params.seed, index)) for index in range(request.num_chains)]
-    limit = request.params.time_limit
-    deadline = math.inf if limit is None else time.monotonic() + limit
-    texts = TextStream(on_text) if on_text is not None else None
-
-    def report() -> None:
-        if on_fill is not None:
-            on_fill(sum(len(chain.infills) for chain in chains), len(chains) * request.num_fills)
-
-    def pass_on(chain: Chain, data: bytes) -> None:
-        if texts is not None:
-            texts.add(chain.index, len(chain.infills), data)
-
-    watch = Watch(report, pass_on, lambda: time.monotonic() > deadline)
-    seen = as_model_sees(request.texts)
-    if request.params.num_beams > 1:
-        chains = yield from infiller.searching(seen, request.num_candidates, watch)
-        return InfillResult(tuple(_candidate(request.texts, chain) for chain in chains))
-    yield from infiller.filling(seen, chains, watch)
-    candidates = (_candidate(request.texts, chain) for chain in chains)
-    return InfillResult(tuple(_ranked(candidates, request.rank_by)))
-
-
 def attribute_header(path: str | PurePath | None) -> str:
     """The line that tells the model a file's language, as in its training documents (paper, section 3.3)."""
     extension = PurePath(path).suffix if path is not None else ""
     return f"<| file ext={extension} |>\n" if extension else ""
-
-
-def _candidate(texts: Sequence[str], chain: Chain) -> Candidate:
-    infills = tuple(map(to_crlf, chain.infills) if uses_crlf(texts) else chain.infills)
-    joined = Parts(tuple(texts)).join(infills) if len(texts) > 1 else texts[0] + infills[0]
-    total = sum(chain.logprobs)
-    mean = total / max(1, len(chain.logprobs))  # without a token where the time was up before the first
-    return Candidate(joined, infills, mean, total, tuple(chain.finish_reasons))
-
-
-def _ranked(candidates: Iterator[Candidate], rank_by: RankBy) -> list[Candidate]:
-    """The most probable first, and of those with the same text only that one."""
-    key = attrgetter("logprob" if rank_by == "mean" else "total_logprob")
-    distinct: dict[tuple[str, ...], Candidate] = {}
-    for candidate in sorted(candidates, key=key, reverse=True):
-        distinct.setdefault(candidate.infills, candidate)
-    return list(distinct.values())
 
 
 def _overlapping(num_tokens: int, window: int) -> Iterator[tuple[int, int]]:

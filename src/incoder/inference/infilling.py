@@ -12,19 +12,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-from incoder.document import Parts
 from incoder.inference.beam_search import beam_search
-from incoder.inference.decoding import Decoded, FinishReason, Vocabulary, decoding
+from incoder.inference.decoding import Decoded, FinishReason, decoding
 from incoder.inference.edges import ALL_EDGE_RULES, Edge, EdgeRule
-from incoder.inference.lead import split_lead
 from incoder.inference.programs import Program, Read
+from incoder.inference.prompting import SPARE, Prompter
 from incoder.inference.sampling import SamplingParams
 from incoder.inference.sequences import LanguageModel
-from incoder.inference.window import Window, cut_window
-
-_SPARE = 16  # tokens: what was held back may be spelled by more of them, and each hole has its marks
-_SPARE_PER_HOLE = 32  # so that a window full of text still has room for short fills of neighbouring holes
-_MAX_SPARE_HOLES = 3
 
 
 @dataclass(slots=True)
@@ -55,48 +49,21 @@ class Watch:
     is_time_up: Callable[[], bool] = lambda: False
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What is read before the first fill; for each hole its lead, and the bytes with which its tokens begin.
-
-    The first hole's lead is at the end of `token_ids`.
-    """
-
-    token_ids: list[int]
-    leads: tuple[list[int], ...]
-    forced: tuple[bytes, ...]
-
-
 class Infiller:
-    """Fills the holes of one text with one model.
-
-    `header` is put before the text (its attributes), and the tokens `context` before every prompt. Fills
-    begin with `num_lead_lines` of the text before their hole (lead.py).
-    """
+    """Fills the holes of one text with one model; the `prompter` knows what stands before the text."""
 
     def __init__(
         self,
         model: LanguageModel,
-        vocabulary: Vocabulary,
+        prompter: Prompter,
         params: SamplingParams,
-        *,
-        header: str = "",
-        context: Sequence[int] = (),
-        num_lead_lines: int = 0,
-        heal_tokens: bool = True,
         edge_rules: Collection[EdgeRule] = ALL_EDGE_RULES,
     ) -> None:
         self._model = model
-        self._vocabulary = vocabulary
-        self._layout = vocabulary.layout
+        self._prompter = prompter
+        self._vocabulary = prompter.vocabulary
         self._params = params
-        self._header = header
-        self._context = list(context)
-        self._num_lead_lines = num_lead_lines
-        self._heal_tokens = heal_tokens
         self._edge_rules = edge_rules
-        # A fill takes no more than half of the positions from the text that it is to fit into.
-        self._fill_room = min(params.max_new_tokens + _SPARE, model.max_positions // 2)
 
     def filling(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Program[None]:
         """Fill the holes between `texts` in every chain, or write on where there is only one text."""
@@ -112,8 +79,8 @@ class Infiller:
         """Fill each hole by beam search, the best fill going on; of a single one, so many results."""
         best = Chain(0)
         while True:
-            prompt = self.prompt(texts, best.infills)
-            sequences = self._model.open(len(prompt.token_ids) + self._fill_room + _SPARE)
+            prompt = self._prompter.prompt(texts, best.infills)
+            sequences = self._model.open(len(prompt.token_ids) + self._prompter.fill_room + SPARE)
             try:
                 logits_1V = yield Read(sequences, [prompt.token_ids])
                 found = yield from beam_search(
@@ -139,51 +106,10 @@ class Infiller:
             if len(best.infills) == len(texts) - 1:
                 return [best]
 
-    def prompt(self, texts: Sequence[str], infills: Sequence[str]) -> Prompt:
-        """The prompt for the first hole without an infill, and for as many after it as are near."""
-        num_filled = len(infills)
-        prefix = Parts(tuple(texts[: num_filled + 1])).join(infills)
-        parts = [prefix, *texts[num_filled + 1 :]]
-        if self._layout.max_num_holes == 1 and len(parts) > 2:
-            parts = [prefix, "".join(parts[1:])]  # later holes are shown as if there was nothing to fill
-        spare = _SPARE_PER_HOLE * min(len(parts) - 1, _MAX_SPARE_HOLES)
-        before = len(self._context) + self._num_tokens(self._header)
-        room = self._model.max_positions - self._fill_room - spare - before
-        while True:
-            window = cut_window(parts, room, self._layout.max_num_holes, self._num_tokens)
-            prompt = self._written(window, has_holes=len(parts) > 1)
-            excess = len(prompt.token_ids) + self._fill_room - self._model.max_positions
-            if excess <= 0 or room <= 0:
-                return prompt
-            room -= excess
-
-    def _written(self, window: Window, *, has_holes: bool) -> Prompt:
-        tokenizer = self._vocabulary.tokenizer
-        texts = window.parts if has_holes else window.parts[:1]
-        num_lines = self._num_lead_lines if has_holes else 0
-        cuts = [
-            split_lead(text, num_lines, num_kept=num_lines if index else 0)
-            for index, text in enumerate(texts[:-1] or texts)
-        ]
-        texts = (*(kept for kept, _ in cuts), *texts[len(cuts) :])
-        parts = [tokenizer.encode_start(self._header + texts[0]), *map(tokenizer.encode, texts[1:])]
-        leads, forced = [], []
-        for index, (kept, lead) in enumerate(cuts):
-            lead_ids, held = tokenizer.encode(lead), b""
-            if self._heal_tokens and lead:
-                lead_ids, held = self._vocabulary.table.hold_back(lead_ids, _bytes_of_last_line(lead))
-            elif self._heal_tokens:
-                parts[index], held = self._vocabulary.table.hold_back(parts[index], _bytes_of_last_line(kept))
-            leads.append(lead_ids)
-            forced.append(held)
-        token_ids = self._layout.prompt(parts, is_start=window.is_start or bool(self._header))
-        token_ids += [*self._layout.hole_start(0), *leads[0]] if has_holes else []
-        return Prompt(self._context + token_ids, tuple(leads), tuple(forced))
-
     def _filling_window(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Program[None]:
         """Fill as many holes as one window shows and has room for; the chains are equal so far."""
-        prompt = self.prompt(texts, chains[0].infills)
-        num_slots = len(prompt.token_ids) + len(prompt.forced) * (self._fill_room + _SPARE)
+        prompt = self._prompter.prompt(texts, chains[0].infills)
+        num_slots = len(prompt.token_ids) + len(prompt.forced) * (self._prompter.fill_room + SPARE)
         sequences = self._model.open(num_slots)
         try:
             logits_BV = yield Read(sequences, [prompt.token_ids])
@@ -194,10 +120,11 @@ class Infiller:
             decoded: list[Decoded] = []
             for hole, forced in enumerate(prompt.forced):
                 if hole:
-                    unread = self._between_holes(decoded, hole, prompt.leads[hole])
+                    marks = [self._prompter.end_id, *self._prompter.marks_before(prompt, hole)]
+                    unread = [[*row.unread, *marks] for row in decoded]
                     num_read = map(len, unread)
                     longest = max(map(sum, zip(sequences.lengths, num_read, strict=True)))
-                    if longest + self._fill_room > self._model.max_positions:
+                    if longest + self._prompter.fill_room > self._model.max_positions:
                         return
                     logits_BV = yield Read(sequences, unread)
                 decoded = yield from decoding(
@@ -227,28 +154,10 @@ class Infiller:
         prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in texts[hole : hole + 2])
         return Edge(prefix, suffix, self._edge_rules)
 
-    def _between_holes(self, decoded: Sequence[Decoded], hole: int, lead: Sequence[int]) -> list[list[int]]:
-        """What each row reads before it fills the next hole: the end of its last fill, marks, the lead."""
-        assert self._layout.end_of_infill_id is not None
-        marks = [self._layout.end_of_infill_id, *self._layout.hole_start(hole), *lead]
-        return [[*row.unread, *marks] for row in decoded]
-
-    def _num_tokens(self, text: str) -> int:
-        return len(self._vocabulary.tokenizer.encode(text))
-
 
 def text_of(spelling: bytes) -> str:
     """The text of a fill's bytes: a character cut off at the end is left out, bad bytes are replaced."""
     return codecs.getincrementaldecoder("utf-8")("replace").decode(spelling)
-
-
-def _bytes_of_last_line(text: str) -> int:
-    """How much of a text healing may take back: what stands on the hole's own line.
-
-    A run of line ends is left alone, though a longer run may be one token: in training, whole
-    lines are cut out after their predecessor's line end, and hardly ever together with it.
-    """
-    return len(text[1 + max(text.rfind("\n"), text.rfind("\r")) :].encode("utf-8", "surrogateescape"))
 
 
 def _with_the_same_infills(chains: Sequence[Chain]) -> list[list[Chain]]:

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a program waits for: `Sequences.read(rows)`, or `read_each(rows[0])` where `each` is set."""
+    """What a program waits for: `Sequences.read(rows)`, or `read_each(rows)` where `each` is set."""
 
     sequences: Sequences
     rows: Sequence[Sequence[int]]
@@ -34,7 +34,7 @@ def run(program: Program[T]) -> T:
         read = next(program)
         while True:
             sequences, rows = read.sequences, read.rows
-            read = program.send(sequences.read_each(rows[0]) if read.each else sequences.read(rows))
+            read = program.send(sequences.read_each(rows) if read.each else sequences.read(rows))
     except StopIteration as end:
         result: T = end.value
         return result

@@ -26,8 +26,8 @@ class Sequences(Protocol):
     def forget(self, row: int, num_tokens: int) -> None:
         """Take back the last tokens that this row has read."""
 
-    def read_each(self, token_ids: Sequence[int]) -> Tensor:
-        """Read on in the only row; the logits (float32, T × V) after each of these tokens."""
+    def read_each(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Read on in every row; the logits (float32, T × V) after each token, row after row."""
 
     def select(self, rows: Sequence[int]) -> None:
         """Go on with these rows, in this order; a row named twice goes on twice."""

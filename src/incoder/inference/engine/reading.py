@@ -21,9 +21,9 @@ class Reading:
     def __init__(self, sequence: BlockSequence, token_ids: Sequence[int], *, each: bool = False) -> None:
         num_adopted = sequence.adopt(token_ids) if not len(sequence) and not each else 0
         self.sequence = sequence
+        self.each = each
         self._token_ids = token_ids
         self._num_read = num_adopted
-        self._each = each
         self._logits: list[Tensor] = []
 
     @property
@@ -33,7 +33,7 @@ class Reading:
     def next(self, num_tokens: int) -> Chunk:
         """The next tokens to read."""
         start, self._num_read = self._num_read, self._num_read + num_tokens
-        num_logits = num_tokens if self._each else int(self.num_left == 0)
+        num_logits = num_tokens if self.each else int(self.num_left == 0)
         return Chunk(self.sequence, self._token_ids[start : self._num_read], num_logits)
 
     def take(self, logits_WV: Tensor) -> None:
@@ -42,7 +42,7 @@ class Reading:
 
     def logits(self) -> Tensor:
         """num_logits × V; nothing is left to read."""
-        return self._logits[-1] if not self._each else torch.cat(self._logits)
+        return self._logits[-1] if not self.each else torch.cat(self._logits)
 
 
 def step(runner: Runner, readings: Sequence[Reading], num_tokens: int = STEP_TOKENS) -> None:

@@ -1,0 +1,64 @@
+"""From a request to its candidates: what `infill` and `complete` run (programs.py), ranked at its end."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+
+from incoder.document import Parts
+from incoder.inference.infilling import Chain, Infiller, Watch
+from incoder.inference.line_endings import as_model_sees, to_crlf, uses_crlf
+from incoder.inference.programs import Program
+from incoder.inference.request import InfillRequest, RankBy
+from incoder.inference.results import Candidate, InfillResult
+from incoder.inference.sampling import random_stream
+from incoder.inference.text_stream import OnText, TextStream
+
+OnFill = Callable[[int, int], None]
+
+
+def candidates(
+    infiller: Infiller, request: InfillRequest, on_fill: OnFill | None, on_text: OnText | None
+) -> Program[InfillResult]:
+    """Fill the request's holes in every candidate; `on_fill` and `on_text` as `InfillModel.program` says.
+
+    The time limit counts from the first step.
+    """
+    chains = [Chain(index, random_stream(request.params.seed, index)) for index in range(request.num_chains)]
+    limit = request.params.time_limit
+    deadline = math.inf if limit is None else time.monotonic() + limit
+    texts = TextStream(on_text) if on_text is not None else None
+
+    def report() -> None:
+        if on_fill is not None:
+            on_fill(sum(len(chain.infills) for chain in chains), len(chains) * request.num_fills)
+
+    def pass_on(chain: Chain, data: bytes) -> None:
+        if texts is not None:
+            texts.add(chain.index, len(chain.infills), data)
+
+    watch = Watch(report, pass_on, lambda: time.monotonic() > deadline)
+    seen = as_model_sees(request.texts)
+    if request.params.num_beams > 1:
+        chains = yield from infiller.searching(seen, request.num_candidates, watch)
+        return InfillResult(tuple(_candidate(request.texts, chain) for chain in chains))
+    yield from infiller.filling(seen, chains, watch)
+    written = (_candidate(request.texts, chain) for chain in chains)
+    return InfillResult(tuple(_ranked(written, request.rank_by)))
+
+
+def _candidate(texts: Sequence[str], chain: Chain) -> Candidate:
+    infills = tuple(map(to_crlf, chain.infills) if uses_crlf(texts) else chain.infills)
+    joined = Parts(tuple(texts)).join(infills) if len(texts) > 1 else texts[0] + infills[0]
+    total = sum(chain.logprobs)
+    mean = total / max(1, len(chain.logprobs))  # without a token where the time was up before the first
+    return Candidate(joined, infills, mean, total, tuple(chain.finish_reasons))
+
+
+def _ranked(written: Iterator[Candidate], rank_by: RankBy) -> list[Candidate]:
+    """The most probable first, and of those with the same text only that one."""
+    key = attrgetter("logprob" if rank_by == "mean" else "total_logprob")
+    distinct: dict[tuple[str, ...], Candidate] = {}
+    for candidate in sorted(written, key=key, reverse=True):
+        distinct.setdefault(candidate.infills, candidate)
+    return list(distinct.values())

@@ -1,0 +1,122 @@
+"""What a model reads before a fill: the text around the holes, cut to a window, in the model's layout.
+
+Texts in, token ids out, and the bytes that healing held back. Texts are as the model knows them
+(line_endings.py). Knows no sequences and generates nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from incoder.document import Parts
+from incoder.inference.decoding import Vocabulary
+from incoder.inference.lead import split_lead
+from incoder.inference.window import Window, cut_window
+
+SPARE = 16  # tokens: what was held back may be spelled by more of them, and each hole has its marks
+_SPARE_PER_HOLE = 32  # so that a window full of text still has room for short fills of neighbouring holes
+_MAX_SPARE_HOLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is read before the first fill; for each hole its lead, and the bytes with which its tokens begin.
+
+    The first hole's lead is at the end of `token_ids`.
+    """
+
+    token_ids: list[int]
+    leads: tuple[list[int], ...]
+    forced: tuple[bytes, ...]
+
+
+class Prompter:
+    """Writes the prompts for the holes of one text, for a model of `max_positions`.
+
+    `header` is put before the text (its attributes), and the tokens `context` before every prompt. Fills
+    begin with `num_lead_lines` of the text before their hole (lead.py). `heal_tokens` holds back tokens that
+    may be partial (healing.py).
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        max_positions: int,
+        max_new_tokens: int,
+        *,
+        header: str = "",
+        context: Sequence[int] = (),
+        num_lead_lines: int = 0,
+        heal_tokens: bool = True,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self._layout = vocabulary.layout
+        self._max_positions = max_positions
+        self._header = header
+        self._context = list(context)
+        self._num_lead_lines = num_lead_lines
+        self._heal_tokens = heal_tokens
+        # A fill takes no more than half of the positions from the text that it is to fit into.
+        self.fill_room = min(max_new_tokens + SPARE, max_positions // 2)
+
+    def prompt(self, texts: Sequence[str], infills: Sequence[str]) -> Prompt:
+        """The prompt for the first hole without an infill, and for as many after it as are near."""
+        num_filled = len(infills)
+        prefix = Parts(tuple(texts[: num_filled + 1])).join(infills)
+        parts = [prefix, *texts[num_filled + 1 :]]
+        if self._layout.max_num_holes == 1 and len(parts) > 2:
+            parts = [prefix, "".join(parts[1:])]  # later holes are shown as if there was nothing to fill
+        spare = _SPARE_PER_HOLE * min(len(parts) - 1, _MAX_SPARE_HOLES)
+        before = len(self._context) + self._num_tokens(self._header)
+        room = self._max_positions - self.fill_room - spare - before
+        while True:
+            window = cut_window(parts, room, self._layout.max_num_holes, self._num_tokens)
+            prompt = self._written(window, has_holes=len(parts) > 1)
+            excess = len(prompt.token_ids) + self.fill_room - self._max_positions
+            if excess <= 0 or room <= 0:
+                return prompt
+            room -= excess
+
+    @property
+    def end_id(self) -> int:
+        """What ends a fill."""
+        assert self._layout.end_of_infill_id is not None, "the model only completes"
+        return self._layout.end_of_infill_id
+
+    def marks_before(self, prompt: Prompt, hole: int) -> list[int]:
+        """What stands between the end of the fill before and the fill of this hole: marks, the lead."""
+        return [*self._layout.hole_start(hole), *prompt.leads[hole]]
+
+    def _written(self, window: Window, *, has_holes: bool) -> Prompt:
+        tokenizer = self.vocabulary.tokenizer
+        texts = window.parts if has_holes else window.parts[:1]
+        num_lines = self._num_lead_lines if has_holes else 0
+        cuts = [
+            split_lead(text, num_lines, num_kept=num_lines if index else 0)
+            for index, text in enumerate(texts[:-1] or texts)
+        ]
+        texts = (*(kept for kept, _ in cuts), *texts[len(cuts) :])
+        parts = [tokenizer.encode_start(self._header + texts[0]), *map(tokenizer.encode, texts[1:])]
+        leads, forced = [], []
+        for index, (kept, lead) in enumerate(cuts):
+            lead_ids, held = tokenizer.encode(lead), b""
+            if self._heal_tokens and lead:
+                lead_ids, held = self.vocabulary.table.hold_back(lead_ids, _bytes_of_last_line(lead))
+            elif self._heal_tokens:
+                parts[index], held = self.vocabulary.table.hold_back(parts[index], _bytes_of_last_line(kept))
+            leads.append(lead_ids)
+            forced.append(held)
+        token_ids = self._layout.prompt(parts, is_start=window.is_start or bool(self._header))
+        token_ids += [*self._layout.hole_start(0), *leads[0]] if has_holes else []
+        return Prompt(self._context + token_ids, tuple(leads), tuple(forced))
+
+    def _num_tokens(self, text: str) -> int:
+        return len(self.vocabulary.tokenizer.encode(text))
+
+
+def _bytes_of_last_line(text: str) -> int:
+    """How much of a text healing may take back: what stands on the hole's own line.
+
+    A run of line ends is left alone, though a longer run may be one token: in training, whole
+    lines are cut out after their predecessor's line end, and hardly ever together with it.
+    """
+    return len(text[1 + max(text.rfind("\n"), text.rfind("\r")) :].encode("utf-8", "surrogateescape"))
