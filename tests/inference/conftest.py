@@ -12,6 +12,7 @@ from incoder.inference.infill_model import InfillModel
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
 from incoder.tokenizer.tokenizer import Tokenizer
 
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 LogitsAfter = Callable[[list[int]], Tensor]
 
 
@@ -171,8 +172,15 @@ def transcript(tiny_tokenizer: Tokenizer) -> Callable[..., str]:
     return write
 
 
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    return torch.device(request.param)
+
+
 @pytest.fixture(params=["llama", "xglm", "starcoder2"])
-def transformer(request: pytest.FixtureRequest, tiny_tokenizer: Tokenizer) -> Transformer:
+def transformer(
+    request: pytest.FixtureRequest, tiny_tokenizer: Tokenizer, device: torch.device
+) -> Transformer:
     """A network of random weights with strong opinions, in each shape in turn."""
     shape: Shape = request.param
     config = TransformerConfig(
@@ -191,7 +199,7 @@ def transformer(request: pytest.FixtureRequest, tiny_tokenizer: Tokenizer) -> Tr
     with torch.no_grad():
         for parameter in model.parameters():  # opinions as strong as a trained model's
             parameter.mul_(4 if parameter.ndim > 1 else 1)
-    return model
+    return model.to(device)
 
 
 @pytest.fixture
@@ -205,6 +213,8 @@ def slow(transformer: Transformer, reading_again: Callable[..., InfillModel]) ->
     """The same without a cache."""
 
     def logits_after(token_ids: list[int]) -> Tensor:
-        return transformer.logits(transformer(torch.tensor([token_ids])))[0, -1].float()
+        return transformer.logits(transformer(torch.tensor([token_ids], device=transformer.device)))[
+            0, -1
+        ].float()
 
     return reading_again(logits_after, 160)

@@ -84,6 +84,31 @@ class StepAttention:
         return mixed_NHd
 
 
+def attend_gathered(
+    q_nHd: Tensor, keys_KSd: Tensor, values_KSd: Tensor, slots_nR: Tensor, is_padding_nR: Tensor | None
+) -> Part:
+    """Attention of each row to the keys in slots of its own."""
+    gathered = (len(keys_KSd), *slots_nR.shape, -1)
+    keys_KnRd = keys_KSd.index_select(1, slots_nR.flatten()).view(gathered)
+    values_KnRd = values_KSd.index_select(1, slots_nR.flatten()).view(gathered)
+    q_KnGd = _grouped(q_nHd, len(keys_KSd)).transpose(0, 1)
+    scores_KnGR = torch.matmul(q_KnGd, keys_KnRd.transpose(-1, -2)).float()
+    if is_padding_nR is not None:
+        scores_KnGR.masked_fill_(is_padding_nR[:, None], -math.inf)
+    log_sums_KnG = scores_KnGR.logsumexp(dim=-1)
+    # A row of padding alone has a sum of zero, whose logarithm must not make numbers that are none.
+    finite_KnG1 = log_sums_KnG.clamp_min(torch.finfo(torch.float32).min)[..., None]
+    weights_KnGR = (scores_KnGR - finite_KnG1).exp_().to(values_KnRd.dtype)
+    mixed_KnGd = torch.matmul(weights_KnGR, values_KnRd).float()
+    return mixed_KnGd.transpose(0, 1).flatten(1, 2), log_sums_KnG.transpose(0, 1).flatten(1, 2)
+
+
+def _grouped(q_nHd: Tensor, num_kv_heads: int) -> Tensor:
+    """Scaled, [n, K, G, d]: the heads that share keys side by side."""
+    num_rows, _, head_dim = q_nHd.shape
+    return (q_nHd / math.sqrt(head_dim)).view(num_rows, num_kv_heads, -1, head_dim)
+
+
 class _Parts:
     """One query each of several sequences: which runs are read in place, for whom, and what is gathered."""
 
@@ -105,27 +130,20 @@ class _Parts:
         num_slots = max(map(len, rest))
         self._num_slots = num_slots
         written = runs[0][-1].end - 1  # what was never written may be NaN, and zero times that as well
-        padded = [slot for slots in rest for slot in [*slots, *[written] * (num_slots - len(slots))]]
-        self._slots = torch.tensor(padded, device=device)
+        padded = [[*slots, *[written] * (num_slots - len(slots))] for slots in rest]
+        self._slots_nR = torch.tensor(padded, device=device)
         lengths = torch.tensor([len(slots) for slots in rest], device=device)
-        is_padding = torch.arange(num_slots, device=device) >= lengths[:, None]
-        self._padding_n11R = is_padding[:, None, None] if bool(is_padding.any()) else None
+        is_padding_nR = torch.arange(num_slots, device=device) >= lengths[:, None]
+        self._is_padding_nR = is_padding_nR if bool(is_padding_nR.any()) else None
 
     def __call__(self, q_nHd: Tensor, keys_KSd: Tensor, values_KSd: Tensor) -> Tensor:
-        num_rows, num_kv_heads = len(q_nHd), len(keys_KSd)
-        q_nKGd = (q_nHd * q_nHd.shape[-1] ** -0.5).unflatten(1, (num_kv_heads, -1))
-        gathered = (num_kv_heads, num_rows, self._num_slots, -1)
         total: Part | None = None
         if self._num_slots:
-            total = _gathered_part(
-                q_nKGd,
-                keys_KSd.index_select(1, self._slots).view(gathered),
-                values_KSd.index_select(1, self._slots).view(gathered),
-                self._padding_n11R,
-            )
+            total = attend_gathered(q_nHd, keys_KSd, values_KSd, self._slots_nR, self._is_padding_nR)
+        q_nKGd = _grouped(q_nHd, len(keys_KSd))
         for run, rows in self._in_place:
             part = _part(q_nKGd[rows], keys_KSd[:, run], values_KSd[:, run])
-            total = _joined(total, part, rows, num_rows)
+            total = _joined(total, part, rows, len(q_nHd))
         assert total is not None
         return total[0]
 
@@ -141,21 +159,6 @@ def _part(q_nKGd: Tensor, keys_KLd: Tensor, values_KLd: Tensor) -> Part:
     num_kv_heads, head_dim = len(keys_KLd), keys_KLd.shape[-1]
     mixed_KnGd = mixed_KMd.view(num_kv_heads, num_rows, -1, head_dim)
     log_sums_KnG = log_sums_KM.view(num_kv_heads, num_rows, -1)
-    return mixed_KnGd.transpose(0, 1).flatten(1, 2), log_sums_KnG.transpose(0, 1).flatten(1, 2)
-
-
-def _gathered_part(
-    q_nKGd: Tensor, keys_KnRd: Tensor, values_KnRd: Tensor, padding_n11R: Tensor | None
-) -> Part:
-    """Attention of each row to keys of its own."""
-    scores_KnGR = torch.matmul(q_nKGd.transpose(0, 1), keys_KnRd.transpose(-1, -2)).float()
-    if padding_n11R is not None:
-        scores_KnGR.masked_fill_(padding_n11R[:, 0], -math.inf)
-    log_sums_KnG = scores_KnGR.logsumexp(dim=-1)
-    # A row of padding alone has a sum of zero, whose logarithm must not make numbers that are none.
-    finite_KnG1 = log_sums_KnG.clamp_min(torch.finfo(torch.float32).min)[..., None]
-    weights_KnGR = (scores_KnGR - finite_KnG1).exp_().to(values_KnRd.dtype)
-    mixed_KnGd = torch.matmul(weights_KnGR, values_KnRd).float()
     return mixed_KnGd.transpose(0, 1).flatten(1, 2), log_sums_KnG.transpose(0, 1).flatten(1, 2)
 
 

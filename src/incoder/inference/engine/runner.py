@@ -12,6 +12,7 @@ from torch import Tensor
 
 from incoder.inference.engine.attention import Queries, StepAttention
 from incoder.inference.engine.blocks import BlockPool, OutOfBlocks
+from incoder.inference.engine.graphs import GraphedSteps
 from incoder.inference.engine.sequence import BlockSequence
 from incoder.inference.engine.store import BlockStore, bytes_per_token
 from incoder.inference.token_step import TokenStep
@@ -46,6 +47,7 @@ class Runner:
         self.pool = BlockPool(num_blocks)
         with torch.inference_mode():
             self._store = BlockStore(config, num_blocks, BLOCK_SIZE, transformer.dtype, self._device)
+        self._graphed = self._with_graphs()
 
     def open(self, num_slots: int) -> BlockSequence:
         """An empty sequence that will have at most so many tokens."""
@@ -69,10 +71,16 @@ class Runner:
         slots: list[int] = []
         for chunk, start in zip(chunks, starts, strict=True):
             slots += chunk.sequence.slots(start)
-        queries = [Queries(chunk.sequence.runs(), len(chunk.token_ids)) for chunk in chunks]
-        attend = StepAttention(self._store, queries, slots)
-        token_ids_N = self._tensor([token_id for chunk in chunks for token_id in chunk.token_ids])
-        logits_WV = self._step(token_ids_N, self._positions(chunks, starts), attend, self._wanted(chunks))
+        token_ids = [token_id for chunk in chunks for token_id in chunk.token_ids]
+        runs = [chunk.sequence.runs() for chunk in chunks]
+        if self._graphed is not None and all(len(c.token_ids) == c.num_logits == 1 for c in chunks):
+            logits_WV = self._graphed(token_ids, runs)
+        else:
+            queries = [Queries(run, len(chunk.token_ids)) for run, chunk in zip(runs, chunks, strict=True)]
+            attend = StepAttention(self._store, queries, slots)
+            logits_WV = self._step(
+                self._tensor(token_ids), self._positions(chunks, starts), attend, self._wanted(chunks)
+            )
         for chunk in chunks:
             chunk.sequence.remember()
         return list(torch.split(logits_WV.float(), [chunk.num_logits for chunk in chunks]))
@@ -108,6 +116,10 @@ class Runner:
     def _resize(self, num_blocks: int) -> None:
         self.pool.resize(num_blocks)
         self._store.resize(num_blocks)
+        self._graphed = self._with_graphs()  # those recorded so far know where the store was
+
+    def _with_graphs(self) -> GraphedSteps | None:
+        return GraphedSteps(self._step, self._store) if self._device.type == "cuda" else None
 
     def _tensor(self, values: list[int]) -> Tensor:
         return torch.tensor(values, device=self._device)

@@ -1,0 +1,51 @@
+"""Steps of a fixed size against steps of any size; recorded, where there is a CUDA device."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from incoder.inference.engine.graphs import FixedSizeStep
+from incoder.inference.engine.runner import Chunk, Runner
+from incoder.inference.engine.sequence import BlockSequence
+from incoder.inference.token_step import TokenStep
+from incoder.model.transformer import Transformer
+
+
+def read(runner: Runner, sequences: Sequence[BlockSequence], rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    chunks = [Chunk(sequence, row, 1) for sequence, row in zip(sequences, rows, strict=True)]
+    return torch.cat(runner.run(chunks))
+
+
+@pytest.mark.parametrize("lengths", [[5], [1, 40, 17], [33, 33, 33, 2]])
+def test_a_step_of_a_fixed_size_gives_the_logits_of_one_that_fits(
+    transformer: Transformer, lengths: list[int]
+) -> None:
+    """Rows of padding, slots of padding and memory that was never written make no difference."""
+    runner = Runner(transformer)
+    with torch.inference_mode():
+        for tensor in [*runner._store.keys, *runner._store.values]:
+            tensor.fill_(float("nan"))
+    sequences = [runner.open(64) for _ in lengths]
+    read(runner, sequences, [[(7 * i) % 300 for i in range(length)] for length in lengths])
+    sequences.append(sequences[-1].fork())
+    token_ids = list(range(20, 20 + len(sequences)))
+    expected = read(runner, sequences, [[token_id] for token_id in token_ids])
+    step = FixedSizeStep(TokenStep(transformer), runner._store, num_rows=8, num_slots=64)
+    with torch.inference_mode():
+        step.set(token_ids, [sequence.runs() for sequence in sequences])
+        torch.testing.assert_close(step()[: len(sequences)].float(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_recorded_step_gives_the_logits_of_one_that_is_not(transformer: Transformer) -> None:
+    recorded, launched = Runner(transformer), Runner(transformer)
+    launched._graphed = None
+    pairs = [[runner.open(40) for _ in range(3)] for runner in (recorded, launched)]
+    rows = [[1, 2, 3], [4], [5, 6, 7, 8, 9]]
+    for token_id in range(10, 30):
+        found, expected = (
+            read(runner, own, rows) for runner, own in zip((recorded, launched), pairs, strict=True)
+        )
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+        rows = [[token_id], [token_id + 1], [token_id + 2]]
