@@ -7,7 +7,7 @@ rates it counts for. It knows no model and runs nothing.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 INFILL, LEFT_TO_RIGHT, RERANK = "infill", "left-to-right", "rerank"
 GOLD, EMPTY = "gold", "empty"
@@ -17,7 +17,7 @@ PYTHON_FILE = "solution.py"
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class Question:
     """What a model is shown: the text around the holes, or, as the only part, a text to go on with.
 
     `path` tells the language, a `stop` string ends what is written.
@@ -29,22 +29,19 @@ class Prompt:
 
 
 class Task(ABC):
-    """One task; subclasses are dataclasses with the fields of a row.
-
-    `task_id` names it, and tasks of one `problem` stand or fall together: intervals draw whole problems.
-    """
+    """One task; subclasses are dataclasses with the fields of a row."""
 
     __slots__ = ()
 
     @property
     @abstractmethod
-    def name(self) -> str:
+    def key(self) -> str:
         """The task's id in samples and results."""
 
     @property
     @abstractmethod
     def problem(self) -> str:
-        """What it was made from, such as `HumanEval/1`."""
+        """What it was made from, such as `HumanEval/1`: tasks of one problem stand or fall together."""
 
     @property
     @abstractmethod
@@ -52,16 +49,21 @@ class Task(ABC):
         """Completions that need no model, by name: `gold` is the answer, `empty` none."""
 
     @abstractmethod
-    def prompt(self, method: str) -> Prompt: ...
+    def question(self, method: str) -> Question: ...
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         """What counts of what a model wrote, hole by hole."""
         del method
         return infills[0]
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The only answers there are, where nothing is written and the more probable one counts."""
+        return ()
+
     def whole(self, completion: str) -> str:
         """The text with its completion, as reranking scores it."""
-        prefix, *suffixes = self.prompt(INFILL).parts
+        prefix, *suffixes = self.question(INFILL).parts
         return prefix + "".join(completion + suffix for suffix in suffixes)
 
     def programs(self, completion: str) -> Mapping[str, str]:
@@ -94,8 +96,9 @@ class Benchmark:
     """Tasks of one kind and the settings that its numbers in papers were made with.
 
     `read` makes a task of a row and its number, counted from 1, None where the row is not part of the
-    benchmark. `headline` is the rate that tables show; `lists` rates that they show beside it. `origin` says
-    where people find the data, `file_name` how it is called there.
+    benchmark; it raises ValueError for a broken one. `headline` is the rate that tables show, `others` those
+    beside it. `origin` says where people find the data, `file_name` how it is called there. `seconds` is the
+    limit of one program; `num_candidates` and `rank_by` are those of reranking.
     """
 
     name: str
@@ -110,5 +113,5 @@ class Benchmark:
     baselines: tuple[str, ...] = (GOLD, EMPTY)
     seconds: float = 3.0
     num_candidates: int = 10
-    rank_by: str = "total"
+    rank_by: Literal["mean", "total"] = "total"
     hub: HubFile | None = None

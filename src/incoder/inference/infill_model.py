@@ -29,6 +29,8 @@ from incoder.inference.text_stream import OnText, TextStream
 from incoder.tokenizer.formats import InfillingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
+_MAX_FORMAT_TOKENS = 8  # what a format puts around the parts of one hole
+
 OnFill = Callable[[int, int], None]
 T = TypeVar("T")
 
@@ -222,6 +224,28 @@ class InfillModel:
                 window_T = self.language_model.logprobs(token_ids[start:end])
             logprobs += window_T[len(logprobs) - start :].tolist()
         return Score(tuple(logprobs[len(header) :]))
+
+    def score_infill(self, parts: Sequence[str], infill: str, *, path: str | PurePath | None = None) -> Score:
+        """How probable the model finds `infill`, and its end, in the one hole between two parts.
+
+        Of parts that are longer than the context, what is next to the hole is read.
+
+        Raises:
+            IncoderError: not two parts, or a model that only completes.
+        """
+        if len(parts) != 2 or not self.infilling_format.max_num_holes:
+            raise IncoderError("an infill is scored between two parts, by a model with an infilling format")
+        prefix = self.tokenizer.encode_start(self._header(path) + parts[0])
+        suffix = self.tokenizer.encode(parts[1])
+        end = [*self.tokenizer.encode(infill), min(self.infilling_format.end_of_infill_ids)]
+        room = self.language_model.max_positions - len(end) - _MAX_FORMAT_TOKENS
+        suffix = suffix[: max(room // 2, room - len(prefix))]
+        kept = prefix[max(0, len(prefix) - (room - len(suffix))) :]
+        prompt = self.infilling_format.prompt([kept, suffix], is_start=len(kept) == len(prefix))
+        token_ids = [*prompt, *self.infilling_format.hole_start(0), *end]
+        with torch.inference_mode():
+            logprobs = self.language_model.logprobs(token_ids)
+        return Score(tuple(logprobs[-len(end) :].tolist()))
 
     def _header(self, path: str | PurePath | None) -> str:
         return attribute_header(path) if self.infilling_format.reads_attributes else ""

@@ -84,7 +84,7 @@ def test_names_are_voted_for() -> None:
 
 
 def test_a_docstring_is_asked_for_as_the_authors_did() -> None:
-    prompt = read(DOCSTRINGS, DOCSTRING).prompt(INFILL)
+    prompt = read(DOCSTRINGS, DOCSTRING).question(INFILL)
     assert prompt.parts == ('def f(x):\n    """', "\n    return len(x)\n<|/ file |>")
     assert prompt.stop == ('"""',)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Prompt, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Question, Task
 from incoder.evaluation.rows import reader
 
 INFILL_REGION = "infill-region"
@@ -27,7 +27,7 @@ class Cloze(Task):
     answer: Literal["max", "min"]
 
     @property
-    def name(self) -> str:
+    def key(self) -> str:
         return self.task_id
 
     @property
@@ -42,9 +42,9 @@ class Cloze(Task):
     def choices(self) -> tuple[str, ...]:
         return ("max", "min")
 
-    def prompt(self, method: str) -> Prompt:
+    def question(self, method: str) -> Question:
         del method
-        return Prompt((self.prefix, self.suffix))
+        return Question((self.prefix, self.suffix))
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
         return {"accuracy": float(completion == self.answer)}

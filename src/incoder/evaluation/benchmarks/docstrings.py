@@ -9,7 +9,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Prompt, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
 from incoder.evaluation.bleu import smoothed_bleu
 from incoder.evaluation.rows import reader
 
@@ -36,7 +36,7 @@ class Docstring(Task):
         split_at_docstring(self.code)
 
     @property
-    def name(self) -> str:
+    def key(self) -> str:
         return self.url
 
     @property
@@ -52,10 +52,10 @@ class Docstring(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.reference, EMPTY: ""}
 
-    def prompt(self, method: str) -> Prompt:
+    def question(self, method: str) -> Question:
         del method
         before, behind = split_at_docstring(self.code)
-        return Prompt((before + _QUOTES, behind + _END_OF_FILE), stop=(_QUOTES,))
+        return Question((before + _QUOTES, behind + _END_OF_FILE), stop=(_QUOTES,))
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         del method

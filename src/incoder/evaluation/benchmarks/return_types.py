@@ -9,7 +9,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Prompt, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
 from incoder.evaluation.rows import reader
 
 
@@ -30,7 +30,7 @@ class ReturnType(Task):
     returns_value: bool
 
     @property
-    def name(self) -> str:
+    def key(self) -> str:
         return self.task_id
 
     @property
@@ -41,9 +41,9 @@ class ReturnType(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.return_type, EMPTY: ""}
 
-    def prompt(self, method: str) -> Prompt:
+    def question(self, method: str) -> Question:
         del method
-        return Prompt((self.prefix, self.suffix), stop=(":", "\n"))
+        return Question((self.prefix, self.suffix), stop=(":", "\n"))
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         del method

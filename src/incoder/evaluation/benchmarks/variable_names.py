@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Prompt, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
 from incoder.evaluation.rows import reader
 
 
@@ -28,7 +28,7 @@ class VariableName(Task):
             raise ValueError("parts: needs at least 2, one occurrence between them")
 
     @property
-    def name(self) -> str:
+    def key(self) -> str:
         return self.task_id
 
     @property
@@ -39,9 +39,9 @@ class VariableName(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.variable, EMPTY: ""}
 
-    def prompt(self, method: str) -> Prompt:
+    def question(self, method: str) -> Question:
         del method
-        return Prompt(self.parts)
+        return Question(self.parts)
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         del method

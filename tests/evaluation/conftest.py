@@ -1,0 +1,61 @@
+"""A model of fixed answers, which remembers what it was asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from incoder.tokenizer.tokenizer import Tokenizer
+
+
+@dataclass
+class Written:
+    infills: Sequence[str]
+
+
+@dataclass
+class Answer:
+    candidates: Sequence[Written]
+
+    @property
+    def infills(self) -> Sequence[str]:
+        return self.candidates[0].infills
+
+
+@dataclass
+class Score:
+    total_logprob: float
+    mean_logprob: float
+
+
+@dataclass
+class ScriptedModel:
+    """Finds a text the more probable the more often the `favourite` stands in it, and short ones by token."""
+
+    tokenizer: Tokenizer
+    infills: Sequence[str] = ("fill",)
+    completions: Sequence[str] = ("more",)
+    favourite: str = "favourite"
+    asked: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
+
+    def infill(self, parts: Sequence[str], **settings: Any) -> Answer:
+        self.asked.append((tuple(parts), settings))
+        return Answer([Written(self.infills)])
+
+    def complete(self, prompt: str, **settings: Any) -> Answer:
+        self.asked.append((prompt, settings))
+        return Answer([Written([text]) for text in self.completions[: settings["num_candidates"]]])
+
+    def score(self, text: str, *, path: str) -> Score:
+        self.asked.append((text, {"path": path}))
+        return Score(text.count(self.favourite), -len(text))
+
+    def score_infill(self, parts: Sequence[str], infill: str, *, path: str) -> Score:
+        self.asked.append(((parts[0], infill, parts[1]), {"path": path}))
+        return Score(infill.count(self.favourite), -len(infill))
+
+
+@pytest.fixture
+def scripted_model(tiny_tokenizer: Tokenizer) -> ScriptedModel:
+    return ScriptedModel(tiny_tokenizer)
