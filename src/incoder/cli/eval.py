@@ -10,6 +10,7 @@ import typer
 
 from incoder.cli import options
 from incoder.cli.console import notes, write_result
+from incoder.cli.eval_report import report
 from incoder.evaluation.benchmark import RERANK, Benchmark
 from incoder.evaluation.catalogue import BENCHMARKS
 
@@ -141,6 +142,9 @@ for _benchmark in BENCHMARKS.values():
         help=_HELP.format(about=_benchmark.about, name=_benchmark.name, file_name=_benchmark.file_name),
         short_help=_benchmark.about,
     )(_command(_benchmark))
+
+
+app.command()(report)
 
 
 def _show(results: dict[str, Any], output: Path) -> None:
