@@ -92,6 +92,7 @@ mini-corpus: $(MINI)/corpus/tokens/meta.json  ## make the corpus and the tokeniz
 mini: mini-corpus  ## train the embedded model, or go on with it
 	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/train.toml --output $(MINI)/run --resume
 	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/train-fills.toml --output $(MINI)/run-fills --resume
+	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/train-lead.toml --output $(MINI)/run-lead --resume
 
 # Linux weighs whole sessions against each other before it looks at the niceness of a process, hence `autogroup`.
 mini-resume: mini-corpus  ## train mini's successor in the background; harmless when running or finished

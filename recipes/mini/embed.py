@@ -1,6 +1,7 @@
 """Put finished runs into the package as the embedded model `mini`, with its model card.
 
-    python recipes/mini/embed.py --work ~/.cache/incoder/mini --runs ~/.cache/incoder/mini/{run,run-fills} \\
+    python recipes/mini/embed.py --work ~/.cache/incoder/mini \\
+        --runs ~/.cache/incoder/mini/{run,run-fills,run-lead} \\
         --results runs/eval/infill/results.json runs/eval/left/results.json
 
 Copies the last one's model folder, draws the losses of all, and fills MODEL_CARD.md with what the files of
@@ -78,8 +79,8 @@ def _joined(runs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def _training_table(recipes: list[TrainingRecipe]) -> str:
     rows = [
-        "| part | steps | tokens a step | windows | rates: Muon, AdamW | spans | of lines | plain |",
-        "|---|---|---|---|---|---|---|---|",
+        "| part | steps | tokens a step | windows | rates: Muon, AdamW | spans | of lines | lead | plain |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for number, recipe in enumerate(recipes, start=1):
         training, masking, optimizer = recipe.training, recipe.masking, recipe.optimizer
@@ -87,7 +88,7 @@ def _training_table(recipes: list[TrainingRecipe]) -> str:
         rows.append(
             f"| {number} | {training.steps:,} | {training.tokens_per_step:,} | {windows} "
             f"| {optimizer.muon_lr:g}, {optimizer.lr:g} | {masking.span_counts}, {masking.mean_spans:g} "
-            f"| {masking.line_span_rate:.0%} | {masking.plain_rate:.0%} |"
+            f"| {masking.line_span_rate:.0%} | {masking.num_lead_lines} | {masking.plain_rate:.0%} |"
         )
     return "\n".join(rows)
 

@@ -17,7 +17,9 @@ class Document:
 
     `text` is the content without attributes; `project` groups what must stay on one side of the
     train/validation split (paper, appendix A.1); `attributes` are the metadata that the attribute step
-    writes into the text (`ext`, `source`, `filename`, `dstars`, …; paper, section 3.3).
+    writes into the text (`ext`, `source`, `filename`, `dstars`, …; paper, section 3.3). `stars` is None where
+    nobody knows; `metadata` is what must travel with the text and is never trained on, such as the commit,
+    or authors whom a licence asks to name.
     """
 
     text: str
@@ -26,6 +28,8 @@ class Document:
     source: str
     licence: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    stars: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

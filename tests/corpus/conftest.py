@@ -8,8 +8,31 @@ import pytest
 
 from incoder.corpus.recipe import CorpusRecipe
 
+MIT = """MIT License
+
+Copyright (c) 2024 Somebody
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND.
+"""
+
 WriteFiles = Callable[[Mapping[str, str | bytes]], Path]
 MakeRecipe = Callable[..., CorpusRecipe]
+
+
+@pytest.fixture
+def mit_licence() -> str:
+    """The licence in its own words, without the rest of its disclaimer."""
+    return MIT
 
 
 @pytest.fixture

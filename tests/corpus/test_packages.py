@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from incoder.corpus.packages import normalised
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
 from incoder.corpus.source_file import DroppedProject, SourceFile
 from incoder.corpus.sources import list_files
+from incoder.corpus.sources.packages import normalised
 from incoder.errors import IncoderError
 
 

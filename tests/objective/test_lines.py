@@ -56,14 +56,32 @@ def test_where_lines_run_out_there_are_fewer_spans() -> None:
     assert any(line_spans(5, b"a\nb\n", np.random.default_rng(seed)) for seed in range(10))
 
 
+def test_a_span_takes_its_lead_along_from_the_start_of_a_line() -> None:
+    lines = [b"    %d\n" % number for number in range(20)]
+    data, firsts, lengths = b"".join(lines), [], []
+    for seed in range(2000):
+        ((start, end),) = line_spans(1, data, np.random.default_rng(seed), num_lead_lines=4)
+        taken = data[start:end].splitlines()
+        assert data[:start] == b"".join(lines[: data[:start].count(b"\n")])
+        firsts.append(data[:start].count(b"\n"))
+        if firsts[-1] > 0:
+            lengths.append(len(taken))
+    assert min(lengths) == 4
+    assert lengths.count(4) / len(lengths) == pytest.approx(0.5, abs=0.1)
+    assert firsts.count(0) > firsts.count(1)  # also those whose lead begins before the text
+
+
 @given(
     st.lists(st.sampled_from([b"x", b" ", b"\n", b"\r\n", b"\r", b"\xc3\xa9", b"\xff"]), max_size=30),
     st.integers(1, 5),
+    st.integers(0, 3),
     st.integers(0, 2**32),
 )
-def test_line_spans_do_not_overlap_and_are_not_empty(pieces: list[bytes], num_spans: int, seed: int) -> None:
+def test_line_spans_do_not_overlap_and_are_not_empty(
+    pieces: list[bytes], num_spans: int, num_lead_lines: int, seed: int
+) -> None:
     data = b"".join(pieces)
-    spans = line_spans(num_spans, data, np.random.default_rng(seed))
+    spans = line_spans(num_spans, data, np.random.default_rng(seed), num_lead_lines)
     edges = [edge for span in spans for edge in span]
     assert edges == sorted(edges)
     assert len(spans) <= num_spans

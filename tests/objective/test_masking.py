@@ -17,7 +17,10 @@ SETTINGS = [
     for rule, edges, rate, mean in product(
         ("paper", "released-code"), ("token", "character"), (0.0, 0.5, 1.0), (1.0, 5.0)
     )
-] + [MaskingConfig(mean_spans=5.0, span_counts="geometric", line_span_rate=0.5)]
+] + [
+    MaskingConfig(mean_spans=5.0, span_counts="geometric", line_span_rate=0.5),
+    MaskingConfig(mean_spans=3.0, line_span_rate=1.0, num_lead_lines=2),
+]
 
 
 def masker(tokenizer: Tokenizer, config: MaskingConfig) -> Masker:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from incoder.cli.console import notes, print_note, write_result
+from incoder.cli.corpus_fetch import app as fetch
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Make a corpus from a recipe, look at it, encode it for training."
 )
+
+app.add_typer(fetch, name="fetch")
 
 _MAX_ROWS = 50  # of projects; --json has them all
 

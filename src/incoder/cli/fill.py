@@ -44,6 +44,14 @@ def fill(
     diff: Annotated[bool, typer.Option("--diff", help="Show what changes, as a unified diff.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object with all candidates.")] = False,
     extension: options.Extension = None,
+    lead_lines: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Begin each fill with so many lines before its hole; the hole's own is the first.",
+            show_default="as it was trained",
+        ),
+    ] = None,
     heal: options.Heal = True,
     edges: Annotated[
         bool,
@@ -104,6 +112,7 @@ def fill(
             **asdict(params),
             path=options.path_to_tell(file, extension),
             other_files=other_files,
+            num_lead_lines=lead_lines,
             heal_tokens=heal,
             edge_rules=ALL_EDGE_RULES if edges else (),
             on_fill=lambda done, total: update(f"{done} of {total} infills written …"),

@@ -56,6 +56,12 @@ def show(
     line_span_rate: Annotated[
         float, typer.Option(min=0, max=1, help="The share of blocks whose spans are lines.")
     ] = 0.0,
+    num_lead_lines: Annotated[
+        int,
+        typer.Option(
+            min=0, max=64, help="Lines that such a span takes along in front: its own line's beginning is 1."
+        ),
+    ] = 0,
     plain_rate: Annotated[
         float, typer.Option(min=0, max=1, help="The share of blocks that are not masked.")
     ] = 0.0,
@@ -81,6 +87,7 @@ def show(
         mean_spans=mean_spans,
         span_counts=span_counts,
         line_span_rate=line_span_rate,
+        num_lead_lines=num_lead_lines,
         plain_rate=plain_rate,
     )
     infilling_format = CausalMaskingFormat(vocabulary)

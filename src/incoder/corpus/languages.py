@@ -1,14 +1,95 @@
-"""Which language a file is taken to be written in: by its extension, as in the paper (section 3.1)."""
+"""Which language a file is taken to be written in: by its extension, as in the paper (section 3.1).
 
+The 28 languages are the paper's. Their extensions are those that linguist (github-linguist, MIT) calls
+primary or unambiguous; a few belong to languages outside the 28 as well, and `other_language` recognises
+those by their content where a recipe asks for it.
+"""
+
+import re
 from pathlib import PurePosixPath
+from typing import Literal
+
+AmbiguousRule = Literal["extension", "content", "leave-out"]
+
+EXTENSIONS_OF = {
+    "C": ".c .h",
+    "C++": ".cpp .cc .cxx .c++ .hpp .hh .hxx .h++ .ipp .inl .tcc .tpp",
+    "CSS": ".css",
+    "C#": ".cs .csx .cake",
+    "Common Lisp": ".lisp .lsp .asd .ny .podsl .sexp",
+    "Dart": ".dart",
+    "Forth": ".fth .4th .forth .frt",
+    "Go": ".go",
+    "HTML": ".html .htm .xhtml .xht",
+    "Haskell": ".hs .hsc .hs-boot",
+    "Java": ".java",
+    "JavaScript": ".js .mjs .cjs .jsx .es6",
+    "Julia": ".jl",
+    "Jupyter": ".ipynb",
+    "Kotlin": ".kt .kts .ktm",
+    "Lua": ".lua .wlua .rockspec .nse",
+    "MATLAB": ".m .matlab",
+    "PHP": ".php .phpt .php3 .php4 .php5 .phps .ctp",
+    "Perl": ".pl .pm .t .plx .psgi .perl",
+    "Python": ".py .pyi .pyw .wsgi .gyp",
+    "R": ".r .rsx",
+    "Ruby": ".rb .rake .gemspec .ru .podspec .jbuilder .rabl",
+    "Rust": ".rs",
+    "SQL": ".sql .ddl .prc .viw .udf",
+    "Scala": ".scala .sbt .sc",
+    "Shell": ".sh .bash .zsh .ksh .bats .command",
+    "Swift": ".swift",
+    "TypeScript": ".ts .tsx .mts .cts",
+}
 
 LANGUAGES = {
-    ".py": "Python",
-    ".pyi": "Python",
-    ".pyw": "Python",
+    extension: language for language, extensions in EXTENSIONS_OF.items() for extension in extensions.split()
 }
+NOTEBOOK = ".ipynb"
+
+_OBJECTIVE_C = (
+    r"^[ \t]*(?:@(?:interface|class|protocol|property|end|synchronized|selector|implementation)\b|"
+    r"#import\s+[\"<])"
+)
+
+# What only the other language of an extension has, after linguist's heuristics.yml.
+_OTHER = {
+    ".cs": {"Smalltalk": r"^![\w\s]+methodsFor: "},
+    ".h": {"Objective-C": _OBJECTIVE_C},
+    ".lsp": {"NewLisp": r"^\s*\(define[ \t]"},
+    ".m": {
+        "Objective-C": _OBJECTIVE_C,
+        "Mercury": r":- module",
+        "Wolfram": r"\(\*",
+    },
+    ".php": {"Hack": r"\A\s*<\?hh"},
+    ".pl": {"Prolog": r"^[^#]*:-", "Raku": r"^(?:use v6|unit class|unit module)\b"},
+    ".pm": {"Raku": r"^(?:use v6|unit class|unit module)\b", "X PixMap": r"^/\* XPM \*/"},
+    ".r": {"Rebol": r"(?i:\brebol)\s*\[", "Rez": r"^\s*#include\s+\"Types\.r\""},
+    ".sc": {"SuperCollider": r"^\s*(?:\+\s*\w+\s*\{|~\w+\s*=\.?|SynthDef\b)"},
+    ".sql": {"PL/SQL": r"(?i:\bpragma\s+autonomous_transaction|\bdbms_output\b|%(?:row)?type\b)"},
+    ".t": {"Turing": r"^\s*\w+\s*:=\s*\w+", "Raku": r"^(?:use v6|my class|\s*class)\b"},
+    ".ts": {"XML": r"\A\s*<(?:\?xml|!DOCTYPE TS|TS\b)"},
+}
+_OTHER_PATTERNS = {
+    extension: {language: re.compile(pattern, re.MULTILINE) for language, pattern in others.items()}
+    for extension, others in _OTHER.items()
+}
+
+AMBIGUOUS = frozenset(_OTHER)
+
+_LOOKED_AT = 20_000  # characters: enough of a file to know it by
 
 
 def extension_of(path: str) -> str:
     """The last extension of the file name, lower-cased, with its dot; empty where there is none."""
     return PurePosixPath(path).suffix.lower()
+
+
+def other_language(extension: str, text: str) -> str | None:
+    """The language outside the 28 that a text with an ambiguous extension is written in, or None."""
+    beginning = text[:_LOOKED_AT]
+    for language, pattern in _OTHER_PATTERNS.get(extension, {}).items():
+        if pattern.search(beginning):
+            return language
+    return None

@@ -1,9 +1,16 @@
-"""From listed files to documents; what cannot be read as text is dropped with the reason."""
+"""From bytes to documents; what cannot be read as text is dropped with the reason.
+
+Every source of files goes through here, whether its files lie in a folder, in an archive or in parquet.
+"""
 
 import stat
 from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 
 from incoder.corpus.attributes import attributes_of
+from incoder.corpus.languages import NOTEBOOK, extension_of, other_language
+from incoder.corpus.notebooks import NotANotebook, notebook_text
+from incoder.corpus.paths import path_reason
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.source_file import Dropped, OnDrop, SourceFile
 from incoder.document import Document
@@ -12,40 +19,79 @@ from incoder.document import Document
 def read_files(files: Iterable[SourceFile], recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
     """One document for each file that is UTF-8 text; a byte order mark is left out, line ends stay."""
     for file in files:
-        content = _content(file, recipe.filters.max_file_bytes)
-        if isinstance(content, Dropped):
-            on_drop(content)
-            continue
-        yield Document(
-            text=content,
-            path=file.path,
-            project=file.project,
-            source=file.source,
-            licence=file.licence,
-            attributes=attributes_of(file, recipe.attributes, recipe.seed),
-        )
+        found = _read(file, recipe)
+        if isinstance(found, Dropped):
+            on_drop(found)
+        else:
+            yield found
 
 
-def _content(file: SourceFile, max_bytes: int) -> str | Dropped:
-    """The text, or why there is none."""
+def document_of(file: SourceFile, content: bytes | str, recipe: CorpusRecipe) -> Document | Dropped:
+    """The document of a file with this content, or why there is none."""
+    text, reason = _text_of(file, content, recipe)
+    if reason is not None:
+        num_bytes = len(content) if isinstance(content, bytes) else file.num_bytes
+        return Dropped(file.project, file.path, num_bytes, reason)
+    extension = extension_of(file.path)
+    attributes = attributes_of(file, recipe.attributes, recipe.seed)
+    if extension == NOTEBOOK:
+        try:
+            kernel, text = notebook_text(text)
+        except NotANotebook as problem:
+            return Dropped(file.project, file.path, file.num_bytes, str(problem))
+        if "ext" in attributes:
+            attributes["ext"] = f"{NOTEBOOK}:{kernel}"
+    return Document(
+        text=text,
+        path=file.path,
+        project=file.project,
+        source=file.source,
+        licence=file.licence,
+        attributes=attributes,
+        stars=file.stars,
+        metadata=file.metadata,
+    )
 
+
+def _read(file: SourceFile, recipe: CorpusRecipe) -> Document | Dropped:
     def dropped(reason: str, num_bytes: int = file.num_bytes) -> Dropped:
         return Dropped(file.project, file.path, num_bytes, reason)
 
-    if not file.path.isprintable():  # line ends, or bytes that are no UTF-8
+    if not file.path.isprintable():
         return dropped("unprintable path")
     try:
         status = file.location.lstat()
         if not stat.S_ISREG(status.st_mode):
             return dropped("not a regular file")
-        if status.st_size > max_bytes:
+        if status.st_size > recipe.filters.max_file_bytes:
             return dropped("too large", status.st_size)
-        data = file.location.read_bytes()
+        content = file.location.read_bytes()
     except OSError:
         return dropped("unreadable")
-    if b"\0" in data:
-        return dropped("binary", len(data))
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return dropped("not UTF-8", len(data))
+    return document_of(file, content, recipe)
+
+
+def _text_of(file: SourceFile, content: bytes | str, recipe: CorpusRecipe) -> tuple[str, str | None]:
+    """The text, and the reason why it is not to be used, or None."""
+    if not (file.path.isprintable() and file.project.isprintable()):  # line ends, or bytes that are no UTF-8
+        return "", "unprintable path"
+    if reason := path_reason(file.path, recipe.filters):
+        return "", reason
+    if len(content) > recipe.filters.max_file_bytes:
+        return "", "too large"
+    if isinstance(content, bytes):
+        if b"\0" in content:
+            return "", "binary"
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return "", "not UTF-8"
+    else:
+        text = content.removeprefix("\ufeff")
+        if "\0" in text:
+            return "", "binary"
+    if recipe.ambiguous_extensions == "content":
+        language = other_language(extension_of(PurePosixPath(file.path).name), text)
+        if language is not None:
+            return "", f"written in {language}"
+    return text, None

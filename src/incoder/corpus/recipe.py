@@ -4,86 +4,27 @@ The defaults are the paper's (section 3.1 and appendix A.1) where the paper is f
 where they differ, the field says which it follows.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
-from incoder.config import Recipe, UserPath
-from incoder.corpus.languages import LANGUAGES
+from incoder.config import Recipe
+from incoder.corpus.filter_settings import FilterSettings, Share
+from incoder.corpus.languages import AMBIGUOUS, EXTENSIONS_OF, LANGUAGES, AmbiguousRule
 from incoder.corpus.licences import PERMISSIVE
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from incoder.corpus.source_settings import Source
 
 
 def _known_extension(extension: str) -> str:
     if extension not in LANGUAGES:
-        raise ValueError(f"must be one of {', '.join(LANGUAGES)}")
+        raise ValueError("must be one of .py, .js, .java and so on: the extensions of the 28 languages")
     return extension
 
 
-class _Source(Recipe):
-    """What all sources share: bounds on how much is taken, as a sample that depends on the seed alone."""
-
-    max_bytes: PositiveInt | None = None
-    max_project_bytes: PositiveInt | None = None
-
-
-class FolderSource(_Source):
-    """Every file below a folder. Hidden files and folders are left out, links are not followed.
-
-    `projects` says what stays on one side of the split: the whole folder, or each entry in it.
-    """
-
-    kind: Literal["folder"]
-    path: UserPath
-    projects: Literal["folder", "entries"] = "folder"
-    licence: str | None = None
-
-
-class GitSource(_Source):
-    """The tracked files of a git checkout; the project is `owner/name` from its remote, where it has one."""
-
-    kind: Literal["git"]
-    path: UserPath
-    licence: str | None = None
-
-
-class PackagesSource(_Source):
-    """Installed Python packages whose metadata names a licence of the recipe's list.
-
-    `path` is a folder such as `site-packages`, by default the running environment; `names` are the only
-    packages to take, by default all.
-    """
-
-    kind: Literal["packages"]
-    path: UserPath | None = None
-    names: tuple[str, ...] | None = None
-
-
-class StandardLibrarySource(_Source):
-    """The source of the running Python's standard library; each module or package is a project."""
-
-    kind: Literal["standard-library"]
-
-
-Source = Annotated[
-    FolderSource | GitSource | PackagesSource | StandardLibrarySource, Field(discriminator="kind")
-]
-
-
-class FilterSettings(Recipe):
-    """The paper's filters.
-
-    Lines are measured in characters, as in the authors' code; the paper's text says tokens. Files that merely
-    mention the GPL are dropped as well, as in the authors' code, which `gpl_phrase` turns off.
-    """
-
-    max_file_bytes: PositiveInt = 10_000_000
-    max_line_length: PositiveInt = 3000
-    max_mean_line_length: PositiveInt = 100
-    min_alphanumeric_fraction: Share = 0.40
-    generated: bool = True
-    gpl_phrase: bool = True
+def _known_language(language: str) -> str:
+    if language not in EXTENSIONS_OF:
+        raise ValueError(f"must be one of {', '.join(EXTENSIONS_OF)}")
+    return language
 
 
 class AttributeSettings(Recipe):
@@ -96,6 +37,11 @@ class AttributeSettings(Recipe):
 class CorpusRecipe(Recipe):
     """A corpus from its sources to its split.
 
+    `languages` are whole languages and `extensions` single extensions; what neither names is not taken, and
+    where only languages are named, their extensions are all. `ambiguous_extensions` says what becomes of
+    files such as `.m`, which may hold a language outside the 28: they are taken by their extension, as in
+    the paper, left out where their content shows that language, or left out altogether.
+
     `exclude` are patterns on a file's path within its project, with a slash in front; `*` crosses folders:
     `*/vendor/*` leaves out every folder of that name. `exclude_projects` and `validation_projects` are
     compared without the owner and without case. Where `validation_projects` is empty, `validation_fraction`
@@ -105,12 +51,30 @@ class CorpusRecipe(Recipe):
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     seed: NonNegativeInt = 0
     licences: tuple[str, ...] = PERMISSIVE
+    languages: tuple[Annotated[str, AfterValidator(_known_language)], ...] = ()
     extensions: tuple[Annotated[str, AfterValidator(_known_extension)], ...] = (".py",)
+    ambiguous_extensions: AmbiguousRule = "extension"
     exclude: tuple[str, ...] = ()
     exclude_projects: tuple[str, ...] = ()
     filters: FilterSettings = FilterSettings()
     redact_emails: bool = True
+    redact_ips: bool = False
+    redact_keys: bool = False
     deduplicate: bool = True
     attributes: AttributeSettings = AttributeSettings()
     validation_fraction: Share = 0.01
     validation_projects: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _languages_alone(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("languages") and "extensions" not in values:
+            return {**values, "extensions": ()}
+        return values
+
+    @property
+    def taken_extensions(self) -> frozenset[str]:
+        """The extensions of all files that are taken."""
+        chosen = {*self.extensions}
+        chosen |= {extension for extension, language in LANGUAGES.items() if language in self.languages}
+        return frozenset(chosen - AMBIGUOUS if self.ambiguous_extensions == "leave-out" else chosen)

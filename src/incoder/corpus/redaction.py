@@ -1,12 +1,22 @@
-"""E-mail addresses become `removed@example.com` (paper, section 3.1)."""
+"""Personal data and secrets: e-mail addresses (paper, section 3.1), and on request IP addresses and keys.
 
+Each becomes a text of its own kind that no one can mistake for the real thing.
+"""
+
+import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from incoder.corpus.recipe import CorpusRecipe
 from incoder.document import Document
 
+Redaction = Callable[[str], str]
+
 REPLACEMENT = "removed@example.com"
+IPV4_REPLACEMENT = "192.0.2.1"  # of the networks for documentation, RFC 5737 and RFC 3849
+IPV6_REPLACEMENT = "2001:db8::1"
+KEY_REPLACEMENT = "REMOVED_KEY"
 
 # Top-level domains that addresses in source code really have. Any word would do for a domain's last part, but
 # `weights@x.dtype` is a product of matrices.
@@ -23,14 +33,77 @@ _EMAIL = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
+# Four numbers that are not part of a longer run of them, nor said to be a version.
+_IPV4 = re.compile(r"(?<![\w.-])(?<!version )(?<!Version )(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)", re.ASCII)
+_IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}(?![\w:])", re.IGNORECASE | re.ASCII)
+
+_IPV6_UNICAST = ipaddress.ip_network("2000::/3")  # what is given out; `a[1::2]` is a slice
+
+# Formats that their issuers document. Words of high entropy are not looked for: in code most are hashes.
+_KEYS = re.compile(
+    r"-----BEGIN (?P<kind>[A-Z ]{0,20}PRIVATE KEY(?: BLOCK)?)-----[\s\S]{1,10000}?-----END (?P=kind)-----"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|\bgh[pousr]_[A-Za-z0-9]{36}\b"
+    r"|\bgithub_pat_[A-Za-z0-9_]{82}\b"
+    r"|\bglpat-[A-Za-z0-9_-]{20}(?![A-Za-z0-9_-])"
+    r"|\bxox[abeoprs]-[A-Za-z0-9-]{10,250}"
+    r"|\b[rs]k_live_[A-Za-z0-9]{24,99}\b"
+    r"|\bAIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"
+    r"|\bsk-(?:[A-Za-z0-9]{48}\b|(?:proj|ant|svcacct)-[A-Za-z0-9_-]{40,200})"
+    r"|\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\b"
+    r"|\bnpm_[A-Za-z0-9]{36}\b"
+    r"|\bpypi-AgE[A-Za-z0-9_-]{50,300}"
+    r"|\bhf_[A-Za-z]{34}\b"
+    r"|\beyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{20,1000}"
+)
+# One of these is in every key above; a text without any needs no search.
+_KEY_SIGNS = re.compile(
+    r"PRIVATE KEY|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|k_live_|AIza|sk-|SG\.|npm_|pypi-AgE|"
+    r"hf_|eyJ"
+)
+
+
+def redactions_of(recipe: CorpusRecipe) -> list[Redaction]:
+    """The redactions that a recipe asks for."""
+    chosen = [
+        (recipe.redact_emails, redact_emails),
+        (recipe.redact_ips, redact_ips),
+        (recipe.redact_keys, redact_keys),
+    ]
+    return [redaction for wanted, redaction in chosen if wanted]
+
 
 def redact_emails(text: str) -> str:
     """Replace every e-mail address; the rest of the text stays as it is."""
     return _EMAIL.sub(REPLACEMENT, text) if "@" in text else text
 
 
-def redacted(documents: Iterable[Document]) -> Iterator[Document]:
-    """The documents without e-mail addresses."""
+def redact_ips(text: str) -> str:
+    """Replace every public IP address; private networks, localhost and versions stay."""
+    text = _IPV4.sub(lambda found: _public(found[0], IPV4_REPLACEMENT), text)
+    return _IPV6.sub(lambda found: _public(found[0], IPV6_REPLACEMENT), text)
+
+
+def redact_keys(text: str) -> str:
+    """Replace private keys and the access tokens of well-known services."""
+    return _KEYS.sub(KEY_REPLACEMENT, text) if _KEY_SIGNS.search(text) else text
+
+
+def redacted(
+    documents: Iterable[Document], redactions: Sequence[Redaction] = (redact_emails,)
+) -> Iterator[Document]:
+    """The documents without what the redactions replace."""
     for document in documents:
-        text = redact_emails(document.text)
+        text = document.text
+        for redaction in redactions:
+            text = redaction(text)
         yield document if text is document.text else replace(document, text=text)
+
+
+def _public(address: str, replacement: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    is_assigned = parsed.version == 4 or parsed in _IPV6_UNICAST
+    return replacement if is_assigned and parsed.is_global else address

@@ -61,6 +61,10 @@ class Report:
         if file.project not in self.projects:
             self.projects[file.project] = ProjectCount(file.source, file.licence, file.version, split)
 
+    def add_project_of(self, document: Document, split: str) -> None:
+        """Have the project of this document in the report, where nothing was listed before it was read."""
+        self.projects[document.project] = ProjectCount(document.source, document.licence, None, split)
+
     def add(self, document: Document, num_bytes: int) -> None:
         count = self.projects[document.project]
         count.num_documents += 1

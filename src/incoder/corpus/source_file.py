@@ -2,14 +2,17 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file to be read: `path` is within its project, `location` is on this machine."""
+    """One file to be read: `path` is within its project, `location` is on this machine.
+
+    A member of an archive or a row of parquet has the location of the file that it is in.
+    """
 
     project: str
     path: str
@@ -18,6 +21,8 @@ class SourceFile:
     num_bytes: int
     licence: str | None = None
     version: str | None = None
+    stars: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,16 @@ def validation_names(projects: Iterable[str], recipe: CorpusRecipe) -> frozenset
                 f"validation_projects must be projects of the sources, got {', '.join(missing)}"
             )
         return wanted
-    draws = {name: drawn_share(recipe.seed, "split", name) for name in names}
-    chosen = {name for name, draw in draws.items() if draw < recipe.validation_fraction}
+    chosen = {name for name in names if drawn_for_validation(name, recipe)}
     if not chosen and recipe.validation_fraction > 0 and len(names) > 1:
-        chosen = {min(draws, key=draws.__getitem__)}
+        chosen = {min(names, key=lambda name: _draw(name, recipe))}
     return frozenset(chosen)
+
+
+def drawn_for_validation(name: str, recipe: CorpusRecipe) -> bool:
+    """Whether the seed holds out the project of this bare name, where the recipe names none."""
+    return not recipe.validation_projects and _draw(name, recipe) < recipe.validation_fraction
+
+
+def _draw(name: str, recipe: CorpusRecipe) -> float:
+    return drawn_share(recipe.seed, "split", name)

@@ -43,9 +43,11 @@ class InfillModel:
         language_model: LanguageModel,
         tokenizer: TextTokenizer,
         infilling_format: InfillingFormat | None = None,
+        num_lead_lines: int = 0,
     ) -> None:
         self.language_model = language_model
         self.tokenizer = tokenizer
+        self.num_lead_lines = num_lead_lines
         self._vocabulary = Vocabulary(tokenizer, infilling_format)
 
     @property
@@ -72,6 +74,7 @@ class InfillModel:
         path: str | PurePath | None = None,
         other_files: Mapping[str, str] | None = None,
         repository: str = "project",
+        num_lead_lines: int | None = None,
         heal_tokens: bool = True,
         edge_rules: Sequence[EdgeRule] = ALL_EDGE_RULES,
         speculate: bool = True,
@@ -87,7 +90,9 @@ class InfillModel:
         are chosen is told by `SamplingParams`; candidates come by their mean or total log-probability
         (`rank_by`), the best first. A file's `path` tells the model its language. `other_files` by path, the
         most important last, and the `repository`'s name are shown before it: to models that were trained on
-        whole repositories in their own format, to others as comments. `heal_tokens` lets a fill begin in the
+        whole repositories in their own format, to others as comments. `num_lead_lines` of the text before a
+        hole, its own line's beginning counted, are given to the model as the beginning of the fill (lead.py),
+        by default as many as it was trained with. `heal_tokens` lets a fill begin in the
         middle of a word as if the prefix had not been cut there, and the `edge_rules` end it where the text
         behind the hole tells that it should have ended (edges.py). `on_fill(done, total)` is called after
         every fill of every candidate.
@@ -121,6 +126,7 @@ class InfillModel:
             path,
             other_files or {},
             repository,
+            num_lead_lines,
             heal_tokens,
             tuple(edge_rules),
         )
@@ -197,12 +203,14 @@ class InfillModel:
         header, context = self._header(request.path), list[int]()
         if request.other_files:
             context, header = self._context(request.other_files, request.path, request.repository)
+        lead = self.num_lead_lines if request.num_lead_lines is None else request.num_lead_lines
         infiller = Infiller(
             self.language_model,
             self._vocabulary,
             request.params,
             header=header,
             context=context,
+            num_lead_lines=lead,
             heal_tokens=request.heal_tokens,
             edge_rules=request.edge_rules,
         )

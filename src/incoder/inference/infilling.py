@@ -16,6 +16,7 @@ from incoder.document import Parts
 from incoder.inference.beam_search import beam_search
 from incoder.inference.decoding import Decoded, FinishReason, Vocabulary, decoding
 from incoder.inference.edges import ALL_EDGE_RULES, Edge, EdgeRule
+from incoder.inference.lead import split_lead
 from incoder.inference.programs import Program, Read
 from incoder.inference.sampling import SamplingParams
 from incoder.inference.sequences import LanguageModel
@@ -56,16 +57,21 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is read before the first fill, and the bytes with which each hole's tokens must begin."""
+    """What is read before the first fill; for each hole its lead, and the bytes with which its tokens begin.
+
+    The first hole's lead is at the end of `token_ids`.
+    """
 
     token_ids: list[int]
+    leads: tuple[list[int], ...]
     forced: tuple[bytes, ...]
 
 
 class Infiller:
     """Fills the holes of one text with one model.
 
-    `header` is put before the text (its attributes), and the tokens `context` before every prompt.
+    `header` is put before the text (its attributes), and the tokens `context` before every prompt. Fills
+    begin with `num_lead_lines` of the text before their hole (lead.py).
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class Infiller:
         *,
         header: str = "",
         context: Sequence[int] = (),
+        num_lead_lines: int = 0,
         heal_tokens: bool = True,
         edge_rules: Collection[EdgeRule] = ALL_EDGE_RULES,
     ) -> None:
@@ -85,6 +92,7 @@ class Infiller:
         self._params = params
         self._header = header
         self._context = list(context)
+        self._num_lead_lines = num_lead_lines
         self._heal_tokens = heal_tokens
         self._edge_rules = edge_rules
         # A fill takes no more than half of the positions from the text that it is to fit into.
@@ -152,16 +160,25 @@ class Infiller:
     def _written(self, window: Window, *, has_holes: bool) -> Prompt:
         tokenizer = self._vocabulary.tokenizer
         texts = window.parts if has_holes else window.parts[:1]
+        num_lines = self._num_lead_lines if has_holes else 0
+        cuts = [
+            split_lead(text, num_lines, num_kept=num_lines if index else 0)
+            for index, text in enumerate(texts[:-1] or texts)
+        ]
+        texts = (*(kept for kept, _ in cuts), *texts[len(cuts) :])
         parts = [tokenizer.encode_start(self._header + texts[0]), *map(tokenizer.encode, texts[1:])]
-        forced = []
-        for index, text in enumerate(texts[:-1] or texts):
-            held = b""
-            if self._heal_tokens:
-                parts[index], held = self._vocabulary.table.hold_back(parts[index], _bytes_of_last_line(text))
+        leads, forced = [], []
+        for index, (kept, lead) in enumerate(cuts):
+            lead_ids, held = tokenizer.encode(lead), b""
+            if self._heal_tokens and lead:
+                lead_ids, held = self._vocabulary.table.hold_back(lead_ids, _bytes_of_last_line(lead))
+            elif self._heal_tokens:
+                parts[index], held = self._vocabulary.table.hold_back(parts[index], _bytes_of_last_line(kept))
+            leads.append(lead_ids)
             forced.append(held)
         token_ids = self._layout.prompt(parts, is_start=window.is_start or bool(self._header))
-        token_ids += self._layout.hole_start(0) if has_holes else []
-        return Prompt(self._context + token_ids, tuple(forced))
+        token_ids += [*self._layout.hole_start(0), *leads[0]] if has_holes else []
+        return Prompt(self._context + token_ids, tuple(leads), tuple(forced))
 
     def _filling_window(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Program[None]:
         """Fill as many holes as one window shows and has room for; the chains are equal so far."""
@@ -177,7 +194,7 @@ class Infiller:
             decoded: list[Decoded] = []
             for hole, forced in enumerate(prompt.forced):
                 if hole:
-                    unread = self._between_holes(decoded, hole)
+                    unread = self._between_holes(decoded, hole, prompt.leads[hole])
                     num_read = map(len, unread)
                     longest = max(map(sum, zip(sequences.lengths, num_read, strict=True)))
                     if longest + self._fill_room > self._model.max_positions:
@@ -210,10 +227,10 @@ class Infiller:
         prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in texts[hole : hole + 2])
         return Edge(prefix, suffix, self._edge_rules)
 
-    def _between_holes(self, decoded: Sequence[Decoded], hole: int) -> list[list[int]]:
-        """What each row reads before it fills the next hole: the end of its last fill, and the marks."""
+    def _between_holes(self, decoded: Sequence[Decoded], hole: int, lead: Sequence[int]) -> list[list[int]]:
+        """What each row reads before it fills the next hole: the end of its last fill, marks, the lead."""
         assert self._layout.end_of_infill_id is not None
-        marks = [self._layout.end_of_infill_id, *self._layout.hole_start(hole)]
+        marks = [self._layout.end_of_infill_id, *self._layout.hole_start(hole), *lead]
         return [[*row.unread, *marks] for row in decoded]
 
     def _num_tokens(self, text: str) -> int:

@@ -8,7 +8,7 @@ from incoder.errors import IncoderError
 from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.catalogue import find_model
 from incoder.inference.infill_model import InfillModel
-from incoder.model.checkpoint import load_checkpoint
+from incoder.model.checkpoint import load_checkpoint, load_num_lead_lines
 from incoder.model.device import choose_device
 from incoder.model.quantization import quantize
 from incoder.tokenizer.formats import choose_format, read_tokenizer
@@ -45,7 +45,7 @@ def load(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "
             f"{transformer.config.vocab_size}; they do not belong together"
         )
-    return InfillModel(TransformerModel(transformer), tokenizer, layout)
+    return InfillModel(TransformerModel(transformer), tokenizer, layout, load_num_lead_lines(folder))
 
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:

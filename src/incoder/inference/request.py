@@ -27,6 +27,7 @@ class InfillRequest:
     path: str | PurePath | None = None
     other_files: Mapping[str, str] = field(default_factory=dict)
     repository: str = "project"
+    num_lead_lines: int | None = None
     heal_tokens: bool = True
     edge_rules: tuple[EdgeRule, ...] = ALL_EDGE_RULES
 
@@ -41,6 +42,8 @@ class InfillRequest:
         unknown = [rule for rule in self.edge_rules if rule not in ALL_EDGE_RULES]
         if unknown:
             raise IncoderError(f"edge_rules are {', '.join(ALL_EDGE_RULES)}, got {unknown[0]!r}")
+        if self.num_lead_lines is not None and self.num_lead_lines < 0:
+            raise IncoderError(f"num_lead_lines must be at least 0, got {self.num_lead_lines}")
         if self.rank_by not in ("mean", "total"):
             raise IncoderError(f"rank_by must be mean or total, got {self.rank_by!r}")
 

@@ -22,6 +22,8 @@ from incoder.model import weight_files
 from incoder.model.hugging_face import disk_names, from_hugging_face, split_weights, to_hugging_face
 from incoder.model.transformer import Transformer, TransformerConfig
 
+GENERATION_CONFIG = "generation_config.json"
+
 _IGNORED_SUFFIXES = ("embed_positions.weights", "rotary_emb.inv_freq")  # computed, not learnt
 
 
@@ -37,8 +39,11 @@ def save_checkpoint(
     *,
     tokenizer: SavesItself | None = None,
     dtype: torch.dtype = torch.bfloat16,
+    num_lead_lines: int = 0,
 ) -> None:
     """Write the model in `dtype`; each file replaces its predecessor whole.
+
+    `num_lead_lines`, with which its fills are to begin, is a setting of generation, of ours.
 
     Raises:
         IncoderError: the folder cannot be written, or the disk is full.
@@ -56,7 +61,9 @@ def save_checkpoint(
         except SafetensorError as error:
             raise IncoderError(f"cannot write {path}: {error}; nothing was changed") from error
     generation = {"bos_token_id": config.bos_id, "eos_token_id": config.eos_id, "pad_token_id": config.pad_id}
-    write_text(folder / "generation_config.json", _json(generation))
+    if num_lead_lines:
+        generation["num_lead_lines"] = num_lead_lines
+    write_text(folder / GENERATION_CONFIG, _json(generation))
     write_text(folder / "config.json", _json(to_hugging_face(config, dtype)))
     if tokenizer is not None:
         tokenizer.save(folder)
@@ -97,15 +104,31 @@ def load_config(folder: Path) -> TransformerConfig:
         IncoderError: no checkpoint there, or an architecture that is not known.
     """
     path = folder / "config.json"
+    return from_hugging_face(_read_json(path), path)
+
+
+def load_num_lead_lines(folder: Path) -> int:
+    """With how many lines of the text before a hole the fills of a model are to begin; 0 if it does not say.
+
+    Raises:
+        IncoderError: the settings of generation cannot be read.
+    """
+    path = folder / GENERATION_CONFIG
+    num_lines = _read_json(path).get("num_lead_lines", 0) if path.exists() else 0
+    if not isinstance(num_lines, int) or num_lines < 0:
+        raise IncoderError(f"{path}: num_lead_lines must be a number of lines, got {num_lines!r}")
+    return num_lines
+
+
+def _read_json(path: Path) -> Any:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise IncoderError(
-            f"{folder} is not a checkpoint: cannot read config.json ({error.strerror})"
+            f"{path.parent} is not a checkpoint: cannot read {path.name} ({error.strerror})"
         ) from error
     except ValueError as error:
         raise IncoderError(f"{path} is not JSON: {error}") from error
-    return from_hugging_face(values, path)
 
 
 def _check_weights(stored: Mapping[str, object], outlines: Mapping[str, Tensor], folder: Path) -> None:

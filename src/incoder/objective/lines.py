@@ -14,30 +14,36 @@ _MEAN_LINES = 2.0  # geometric: half of the spans are one line, a quarter two
 _WHOLE_LINES, _FROM_FIRST_CHARACTER = 0.5, 0.75  # cumulative; the rest starts anywhere in the line
 
 
-def line_spans(num_spans: int, data: bytes, rng: np.random.Generator) -> list[Span]:
+def line_spans(num_spans: int, data: bytes, rng: np.random.Generator, num_lead_lines: int = 0) -> list[Span]:
     """Spans of consecutive lines, a geometric number each, evenly placed; fewer where the lines run out.
 
     Half of them are whole lines with their newline; a quarter runs from the first character that is not blank
     to the end of its last line; the others from anywhere after that character. Spans begin and end in lines
     that are not blank, so there is none in a blank text.
+
+    With `num_lead_lines` a span takes along the beginning of its first line and, as far as there are any, so
+    many lines less one before it that are not blank.
     """
     lines = data.splitlines(keepends=True)
     ends = list(accumulate(map(len, lines)))
     filled = [index for index, line in enumerate(lines) if not line.isspace()]
     if not filled:
         return []
-    num_lines = np.minimum(rng.geometric(1 / _MEAN_LINES, num_spans), len(filled)).tolist()
-    while sum(num_lines) > len(filled):
+    num_before = max(0, num_lead_lines - 1)
+    num_lines = (np.minimum(rng.geometric(1 / _MEAN_LINES, num_spans), len(filled)) + num_before).tolist()
+    room = len(filled) + num_before  # the first span's lead may lie before the text
+    while sum(num_lines) > room:
         num_lines.pop()
     spans = []
-    for first, last in place_spans(num_lines, len(filled), rng):
-        first_line, last_line = filled[first], filled[last - 1]
+    for first, last in place_spans(num_lines, room, rng):
+        first_line, last_line = filled[max(0, first - num_before)], filled[last - 1 - num_before]
         start, end = ends[first_line] - len(lines[first_line]), ends[last_line]
         kind = rng.random()
         if kind >= _WHOLE_LINES:
+            end -= len(lines[last_line]) - len(lines[last_line].rstrip(b"\r\n"))
+        if kind >= _WHOLE_LINES and not num_lead_lines:
             line_end = start + len(lines[first_line].rstrip())
             start += len(lines[first_line]) - len(lines[first_line].lstrip())
-            end -= len(lines[last_line]) - len(lines[last_line].rstrip(b"\r\n"))
             if kind >= _FROM_FIRST_CHARACTER:
                 start = int(rng.integers(start, line_end))
         spans.append((start, end))

@@ -33,6 +33,9 @@ class MaskingConfig(Recipe):
     edges: Literal["token", "character"] = "token"
     # Masked blocks whose spans are lines instead of uniform in length.
     line_span_rate: float = Field(0.0, ge=0.0, le=1.0)
+    # Lines that such a span takes along in front, its own first line's beginning counted, for a model whose
+    # fills are to begin with them.
+    num_lead_lines: int = Field(0, ge=0, le=64)
 
 
 class Masker:
@@ -89,7 +92,7 @@ class Masker:
         if length == 0:
             return []
         if rng.random() < self._config.line_span_rate:
-            return _at_borders(line_spans(num_spans, text.data, rng), borders)
+            return _at_borders(line_spans(num_spans, text.data, rng, self._config.num_lead_lines), borders)
         spans = self._draw_spans[self._config.rule](min(num_spans, length), length, rng)
         return [(int(borders[start]), int(borders[end])) for start, end in spans]
 

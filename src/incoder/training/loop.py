@@ -218,7 +218,13 @@ class _Run:
         }
 
     def _save(self) -> None:
-        save_checkpoint(self.model, self.output / "model", tokenizer=self.tokenizer, dtype=torch.bfloat16)
+        save_checkpoint(
+            self.model,
+            self.output / "model",
+            tokenizer=self.tokenizer,
+            dtype=torch.bfloat16,
+            num_lead_lines=self.recipe.masking.num_lead_lines,
+        )
         save_state(
             self.output / "checkpoints",
             self.step,

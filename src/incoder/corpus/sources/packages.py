@@ -4,18 +4,18 @@ Everything comes from the metadata that installers write (`*.dist-info`); no pac
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from incoder.corpus.licences import allows, field, licence_of
-from incoder.corpus.recipe import PackagesSource
 from incoder.corpus.source_file import DroppedProject, OnDrop, SourceFile
+from incoder.corpus.source_settings import PackagesSource
 from incoder.errors import IncoderError
 
 
 def list_packages(
-    source: PackagesSource, extensions: tuple[str, ...], licences: tuple[str, ...], on_drop: OnDrop
+    source: PackagesSource, extensions: Collection[str], licences: tuple[str, ...], on_drop: OnDrop
 ) -> Iterator[SourceFile]:
     """The source files of every package that is wanted and allowed.
 
@@ -69,7 +69,7 @@ def _problem(distribution: Distribution, licence: str | None, licences: tuple[st
 
 
 def _files(
-    distribution: Distribution, name: str, licence: str | None, extensions: tuple[str, ...]
+    distribution: Distribution, name: str, licence: str | None, extensions: Collection[str]
 ) -> Iterator[SourceFile]:
     for file in distribution.files or ():
         if file.suffix.lower() in extensions and ".." not in file.parts and not file.is_absolute():

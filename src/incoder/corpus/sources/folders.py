@@ -1,93 +1,36 @@
-"""Which files a recipe's sources hold, in one deterministic order. Reads no file's content."""
+"""Folders, git checkouts and the standard library: which files they hold. Reads no file's content."""
 
-import fnmatch
 import os
 import platform
 import re
 import subprocess
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from incoder.corpus.languages import extension_of
-from incoder.corpus.packages import list_packages
-from incoder.corpus.recipe import (
-    CorpusRecipe,
-    FolderSource,
-    GitSource,
-    PackagesSource,
-    Source,
-    StandardLibrarySource,
-)
-from incoder.corpus.source_file import Dropped, OnDrop, SourceFile, within_budget
+from incoder.corpus.source_file import Dropped, OnDrop, SourceFile
+from incoder.corpus.source_settings import FolderSource, GitSource
 from incoder.errors import IncoderError
 
 _NOT_THE_LIBRARY = frozenset({"site-packages", "dist-packages", "__pycache__"})
 
 
-def list_files(recipe: CorpusRecipe, on_drop: OnDrop) -> list[SourceFile]:
-    """The files of all sources that the recipe does not exclude, ordered by (project, path).
+def list_folder(source: FolderSource, extensions: Collection[str], on_drop: OnDrop) -> Iterator[SourceFile]:
+    """The files of a folder; what is hidden or behind a link is left out.
 
     Raises:
-        IncoderError: a source is missing or cannot be listed.
+        IncoderError: the folder is missing.
     """
-    files = list[SourceFile]()
-    for source in recipe.sources:
-        listed = sorted(_list(source, recipe, on_drop), key=_order)
-        files += within_budget(
-            _without_excluded(listed, recipe, on_drop),
-            max_bytes=source.max_bytes,
-            max_project_bytes=source.max_project_bytes,
-            seed=recipe.seed,
-            on_drop=on_drop,
-        )
-    return sorted(files, key=_order)
-
-
-def bare_name(project: str) -> str:
-    """A project's name without its owner and in lower case, so that forks and copies have the same."""
-    return project.rpartition("/")[2].lower()
-
-
-def _order(file: SourceFile) -> tuple[str, str]:
-    return file.project, file.path
-
-
-def _list(source: Source, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterable[SourceFile]:
-    match source:
-        case FolderSource():
-            return _list_folder(source, recipe.extensions, on_drop)
-        case GitSource():
-            return _list_git(source, recipe.extensions)
-        case PackagesSource():
-            return list_packages(source, recipe.extensions, recipe.licences, on_drop)
-        case StandardLibrarySource():
-            return _list_standard_library(recipe.extensions, on_drop)
-
-
-def _without_excluded(
-    files: Iterable[SourceFile], recipe: CorpusRecipe, on_drop: OnDrop
-) -> Iterator[SourceFile]:
-    excluded_names = {name.lower() for name in recipe.exclude_projects}
-    patterns = [re.compile(fnmatch.translate(pattern)) for pattern in recipe.exclude]
-    for file in files:
-        if bare_name(file.project) in excluded_names:
-            on_drop(Dropped(file.project, file.path, file.num_bytes, "excluded project"))
-        elif any(pattern.match("/" + file.path) for pattern in patterns):
-            on_drop(Dropped(file.project, file.path, file.num_bytes, "excluded path"))
-        else:
-            yield file
-
-
-def _list_folder(source: FolderSource, extensions: tuple[str, ...], on_drop: OnDrop) -> Iterator[SourceFile]:
-    root = _existing_folder(source.path)
+    root = existing_folder(source.path)
     for path in _walk(root, extensions, on_drop):
         file = SourceFile(root.name, path, "folder", root / path, _size(root / path), source.licence)
         yield replace(file, project=_entry(path)) if source.projects == "entries" else file
 
 
-def _list_standard_library(extensions: tuple[str, ...], on_drop: OnDrop) -> Iterator[SourceFile]:
+def list_standard_library(extensions: Collection[str], on_drop: OnDrop) -> Iterator[SourceFile]:
+    """The files of the running Python's standard library."""
     root = Path(sysconfig.get_path("stdlib"))
     for path in _walk(root, extensions, on_drop, skipped=_NOT_THE_LIBRARY):
         yield SourceFile(
@@ -101,8 +44,13 @@ def _list_standard_library(extensions: tuple[str, ...], on_drop: OnDrop) -> Iter
         )
 
 
-def _list_git(source: GitSource, extensions: tuple[str, ...]) -> Iterator[SourceFile]:
-    root = _existing_folder(source.path)
+def list_git(source: GitSource, extensions: Collection[str]) -> Iterator[SourceFile]:
+    """The tracked files of a checkout.
+
+    Raises:
+        IncoderError: the folder is missing, is no checkout, or git is not installed.
+    """
+    root = existing_folder(source.path)
     project = _project_of_remote(root) or root.name
     for name in _git(root, "ls-files", "-z").split(b"\0"):
         path = os.fsdecode(name)
@@ -118,7 +66,7 @@ def _entry(path: str) -> str:
 
 def _walk(
     root: Path,
-    extensions: tuple[str, ...],
+    extensions: Collection[str],
     on_drop: OnDrop,
     skipped: frozenset[str] = frozenset({"__pycache__"}),
 ) -> Iterator[str]:
@@ -134,7 +82,12 @@ def _walk(
                 yield (Path(folder) / name).relative_to(root).as_posix()
 
 
-def _existing_folder(path: Path) -> Path:
+def existing_folder(path: Path) -> Path:
+    """The folder's absolute path.
+
+    Raises:
+        IncoderError: it is missing, or no folder.
+    """
     if not path.is_dir():
         kind = "a file" if path.exists() else "missing"
         raise IncoderError(f"the recipe's source {path} must be a folder, but it is {kind}")

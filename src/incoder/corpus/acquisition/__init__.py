@@ -1,0 +1,1 @@
+"""Repositories of public hosts: listed through their APIs or from a list, then fetched into parquet."""

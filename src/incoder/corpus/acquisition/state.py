@@ -1,0 +1,306 @@
+"""How far a fetch has come: an SQLite database in its folder, which every kill leaves whole.
+
+What was found and what became of it, and which steps of a listing are still to be taken. It is the truth:
+files that it does not name are of a run that was killed. Knows no network, no git and no parquet.
+"""
+
+import fcntl
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from incoder.corpus.acquisition.repository import Repository
+from incoder.errors import IncoderError
+from incoder.files import make_folder
+
+DATABASE = "state.sqlite"
+
+_LOCK = ".lock"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS steps (id INTEGER PRIMARY KEY AUTOINCREMENT, step TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS repositories (
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, repo TEXT NOT NULL COLLATE NOCASE, url TEXT NOT NULL,
+    licence TEXT, language TEXT, stars INTEGER, branch TEXT, "commit" TEXT,
+    outcome TEXT NOT NULL DEFAULT 'listed', reason TEXT, part TEXT,
+    num_files INTEGER NOT NULL DEFAULT 0, num_bytes INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (source, repo));
+CREATE INDEX IF NOT EXISTS outcomes ON repositories (outcome);
+CREATE TABLE IF NOT EXISTS parts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, is_written INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS left_out (
+    reason TEXT PRIMARY KEY, num_files INTEGER NOT NULL, num_bytes INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS rejected (place TEXT NOT NULL, reason TEXT NOT NULL);
+"""
+_REPOSITORY = 'source, repo, url, licence, language, stars, branch, "commit"'
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A repository whose files were read: how many, and what was left out by reason (files, bytes)."""
+
+    branch: str | None
+    commit: str
+    num_files: int
+    num_bytes: int
+    left_out: Mapping[str, tuple[int, int]]
+
+
+class State:
+    """The database of one folder, held by one process at a time; one thread uses it.
+
+    A repository is `listed`, then `staged` (its files lie in a file of its own), then `packed` (in the part
+    `part`) or, having no files to keep, `empty`; or it has `failed` with a `reason`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._database = connection
+
+    # -- settings and the listing
+
+    def settle(self, name: str, value: Mapping[str, object]) -> dict[str, object]:
+        """The settings of this name that the folder was begun with: `value`, where there were none."""
+        with self._database:
+            self._database.execute(
+                "INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, json.dumps(dict(value)))
+            )
+        ((settled,),) = self._database.execute("SELECT value FROM settings WHERE name = ?", (name,))
+        found: dict[str, object] = json.loads(settled)
+        return found
+
+    def begin_listing(self, name: str, steps: Iterable[str]) -> None:
+        """Note the first steps of a listing, once."""
+        with self._database:
+            noted = self._database.execute("INSERT OR IGNORE INTO settings VALUES (?, '{}')", (name,))
+            if noted.rowcount:
+                self._database.executemany("INSERT INTO steps (step) VALUES (?)", ((s,) for s in steps))
+
+    def next_step(self) -> tuple[int, str] | None:
+        """The number and text of the step to be taken now: the newest, so that few wait at a time."""
+        row = self._database.execute("SELECT id, step FROM steps ORDER BY id DESC LIMIT 1").fetchone()
+        return (row[0], row[1]) if row else None
+
+    def take_step(self, number: int, repositories: Iterable[Repository], then: Sequence[str]) -> None:
+        """Note what a step found and the steps it leads to, in its place."""
+        with self._database:
+            self._insert(repositories)
+            self._database.execute("DELETE FROM steps WHERE id = ?", (number,))
+            self._database.executemany("INSERT INTO steps (step) VALUES (?)", ((s,) for s in reversed(then)))
+
+    def knows(self, repository: Repository) -> bool:
+        found = self._database.execute(
+            "SELECT 1 FROM repositories WHERE source = ? AND repo = ?", (repository.source, repository.repo)
+        )
+        return found.fetchone() is not None
+
+    def num_steps(self) -> int:
+        return self._count("SELECT count(*) FROM steps")
+
+    def add(self, repositories: Iterable[Repository | tuple[str, str]]) -> None:
+        """Note repositories of a list; a pair is a row of it that is none: its place, and why not."""
+        with self._database:
+            self._database.execute("DELETE FROM rejected")
+            for item in repositories:
+                if isinstance(item, Repository):
+                    self._insert([item])
+                else:
+                    self._database.execute("INSERT INTO rejected VALUES (?, ?)", item)
+
+    def _insert(self, repositories: Iterable[Repository]) -> None:
+        self._database.executemany(
+            f"INSERT OR IGNORE INTO repositories ({_REPOSITORY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (r.source, r.repo, r.url, r.licence, r.language, r.stars, r.branch, r.commit)
+                for r in repositories
+            ),
+        )
+
+    # -- the repositories
+
+    def next_listed(self, after: int) -> tuple[int, Repository] | None:
+        """The first repository to be fetched with a number above `after`."""
+        row = self._database.execute(
+            f"SELECT id, {_REPOSITORY} FROM repositories WHERE outcome = 'listed' AND id > ?"
+            " ORDER BY id LIMIT 1",
+            (after,),
+        ).fetchone()
+        return (row[0], Repository(*row[1:])) if row else None
+
+    def stage(self, number: int, staged: Staged) -> None:
+        with self._database:
+            self._database.execute(
+                'UPDATE repositories SET outcome = ?, reason = NULL, branch = ?, "commit" = ?, num_files = ?,'
+                " num_bytes = ? WHERE id = ?",
+                (
+                    "staged" if staged.num_files else "empty",
+                    staged.branch,
+                    staged.commit,
+                    staged.num_files,
+                    staged.num_bytes,
+                    number,
+                ),
+            )
+            self._database.executemany(
+                "INSERT INTO left_out VALUES (?, ?, ?) ON CONFLICT (reason) DO UPDATE SET"
+                " num_files = num_files + excluded.num_files, num_bytes = num_bytes + excluded.num_bytes",
+                ((reason, *counts) for reason, counts in staged.left_out.items()),
+            )
+
+    def fail(self, number: int, reason: str) -> None:
+        with self._database:
+            self._database.execute(
+                "UPDATE repositories SET outcome = 'failed', reason = ? WHERE id = ?", (reason, number)
+            )
+
+    def list_again(self, numbers: Iterable[int]) -> None:
+        """Have these repositories fetched once more."""
+        with self._database:
+            self._database.executemany(
+                "UPDATE repositories SET outcome = 'listed', reason = NULL WHERE id = ?",
+                ((n,) for n in numbers),
+            )
+
+    def retry_failed(self) -> int:
+        """Have all that failed fetched once more; how many."""
+        failed = [
+            number
+            for (number,) in self._database.execute("SELECT id FROM repositories WHERE outcome = 'failed'")
+        ]
+        self.list_again(failed)
+        return len(failed)
+
+    def staged(self) -> list[tuple[int, int]]:
+        """Number and bytes of what is staged, in the order of the listing."""
+        return self._database.execute(
+            "SELECT id, num_bytes FROM repositories WHERE outcome = 'staged' ORDER BY id"
+        ).fetchall()
+
+    # -- parts
+
+    def begin_part(self) -> int:
+        """The number of a part about to be written."""
+        with self._database:
+            number = self._database.execute("INSERT INTO parts DEFAULT VALUES").lastrowid
+        assert number is not None
+        return number
+
+    def finish_part(self, part: int, name: str, numbers: Iterable[int]) -> None:
+        """Note that the part is there, under this name, with these repositories."""
+        with self._database:
+            self._database.execute("UPDATE parts SET is_written = 1 WHERE number = ?", (part,))
+            self._database.executemany(
+                "UPDATE repositories SET outcome = 'packed', part = ? WHERE id = ?",
+                ((name, n) for n in numbers),
+            )
+
+    def unfinished_parts(self) -> list[int]:
+        return [n for (n,) in self._database.execute("SELECT number FROM parts WHERE is_written = 0")]
+
+    def forget_part(self, part: int) -> None:
+        with self._database:
+            self._database.execute("DELETE FROM parts WHERE number = ?", (part,))
+
+    def has_parts(self) -> bool:
+        return self._count("SELECT count(*) FROM parts") > 0
+
+    # -- what is said of it
+
+    def outcomes(self) -> dict[str, int]:
+        """How many repositories there are of each outcome."""
+        return dict(
+            self._database.execute("SELECT outcome, count(*) FROM repositories GROUP BY 1 ORDER BY 1")
+        )
+
+    def totals(self) -> tuple[int, int]:
+        """Files and bytes of all that was fetched."""
+        files, size = self._database.execute(
+            "SELECT coalesce(sum(num_files), 0), coalesce(sum(num_bytes), 0) FROM repositories"
+        ).fetchone()
+        return files, size
+
+    def failures(self, num_examples: int = 3) -> dict[str, tuple[int, list[str]]]:
+        """For each reason how many repositories failed, and the first of them; the commonest first."""
+        return self._grouped("SELECT reason, repo FROM repositories WHERE outcome = 'failed'", num_examples)
+
+    def rejected(self, num_examples: int = 3) -> dict[str, tuple[int, list[str]]]:
+        """The same for rows of a list that were no repositories, by place."""
+        return self._grouped("SELECT reason, place FROM rejected", num_examples)
+
+    def left_out(self) -> dict[str, tuple[int, int]]:
+        """Files and bytes that were left out, by reason."""
+        rows = self._database.execute("SELECT reason, num_files, num_bytes FROM left_out ORDER BY 2 DESC, 1")
+        return {reason: (files, size) for reason, files, size in rows}
+
+    def rows(self) -> Iterator[dict[str, object]]:
+        """Every repository with what became of it, in the order of the listing."""
+        found = self._database.execute(
+            f"SELECT {_REPOSITORY}, outcome, reason, num_files, num_bytes FROM repositories ORDER BY id"
+        )
+        names = [column[0] for column in found.description]
+        return (dict(zip(names, row, strict=True)) for row in found)
+
+    def _grouped(self, rows: str, num_examples: int) -> dict[str, tuple[int, list[str]]]:
+        grouped: dict[str, tuple[int, list[str]]] = {}
+        for reason, name in self._database.execute(rows):
+            count, examples = grouped.get(reason, (0, []))
+            grouped[reason] = (count + 1, examples if len(examples) == num_examples else [*examples, name])
+        return dict(sorted(grouped.items(), key=lambda item: -item[1][0]))
+
+    def _count(self, query: str) -> int:
+        ((count,),) = self._database.execute(query)
+        return int(count)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[State]:
+    """The state of a fetch into `folder`, held until the block ends.
+
+    Raises:
+        IncoderError: another process holds it, it cannot be written, or the disk is full.
+    """
+    try:
+        with (make_folder(folder) / _LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise IncoderError(
+                    f"another process is fetching into {folder}; wait for it, or take another folder"
+                ) from error
+            connection = sqlite3.connect(folder / DATABASE)
+            try:
+                connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {_SCHEMA}")
+                yield State(connection)
+            finally:
+                connection.close()
+    except (OSError, sqlite3.Error) as error:
+        raise IncoderError(
+            f"cannot go on in {folder}: {_words(error)}; what was fetched is kept: run the command again"
+        ) from error
+
+
+@contextmanager
+def looked_at(folder: Path) -> Iterator[State]:
+    """The state of a fetch to read, also while another process is at work.
+
+    Raises:
+        IncoderError: there is none, or it cannot be read.
+    """
+    path = folder / DATABASE
+    if not path.is_file():
+        raise IncoderError(f"nothing was fetched into {folder}: it has no {DATABASE}")
+    try:
+        connection = sqlite3.connect(path)
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            yield State(connection)
+        finally:
+            connection.close()
+    except (OSError, sqlite3.Error) as error:
+        raise IncoderError(f"cannot read {path}: {_words(error)}") from error
+
+
+def _words(error: OSError | sqlite3.Error) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,34 @@
+"""HTML by selectolax: a parser for pages as they are, at about 80 MB/s."""
+
+from functools import cache
+from typing import Any
+
+from incoder.errors import IncoderError
+
+
+def parsed_body(html: str) -> Any:
+    """The body of a page or of a fragment, or None where there is none.
+
+    Raises:
+        IncoderError: selectolax is not installed.
+    """
+    return _parser()(html).body
+
+
+def visible_text(html: str) -> str:
+    """What a browser shows, with runs of blanks as one."""
+    body = parsed_body(html)
+    if body is None:
+        return ""
+    for node in body.css("script, style, noscript, template"):
+        node.decompose()
+    return " ".join(body.text(deep=True, separator=" ").split())
+
+
+@cache
+def _parser() -> Any:
+    try:
+        from selectolax.lexbor import LexborHTMLParser
+    except ImportError as error:
+        raise IncoderError("reading HTML needs selectolax: pip install 'incoder[corpus]'") from error
+    return LexborHTMLParser

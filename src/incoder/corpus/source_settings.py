@@ -1,0 +1,149 @@
+"""What a recipe says of its sources: the schema of `[[sources]]`, one class a kind."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+
+from incoder.config import Recipe, UserPath
+
+LICENCE_FROM_TEXT = "detect"
+
+
+class _Listed(Recipe):
+    """Sources whose files are listed before any is read: bounds on how much is taken, as a sample that
+    depends on the seed alone.
+    """
+
+    max_bytes: PositiveInt | None = None
+    max_project_bytes: PositiveInt | None = None
+
+
+class FolderSource(_Listed):
+    """Every file below a folder. Hidden files and folders are left out, links are not followed.
+
+    `projects` says what stays on one side of the split: the whole folder, or each entry in it. `licence` is
+    an SPDX expression, taken as it is; "detect" recognises the licence file at the top of each project, and
+    leaves out projects with another than the recipe's `licences`.
+    """
+
+    kind: Literal["folder"]
+    path: UserPath
+    projects: Literal["folder", "entries"] = "folder"
+    licence: str | None = None
+
+
+class GitSource(_Listed):
+    """The tracked files of a git checkout; the project is `owner/name` from its remote, where it has one.
+
+    `licence` is as for a folder.
+    """
+
+    kind: Literal["git"]
+    path: UserPath
+    licence: str | None = None
+
+
+class PackagesSource(_Listed):
+    """Installed Python packages whose metadata names a licence of the recipe's list.
+
+    `path` is a folder such as `site-packages`, by default the running environment; `names` are the only
+    packages to take, by default all.
+    """
+
+    kind: Literal["packages"]
+    path: UserPath | None = None
+    names: tuple[str, ...] | None = None
+
+
+class StandardLibrarySource(_Listed):
+    """The source of the running Python's standard library; each module or package is a project."""
+
+    kind: Literal["standard-library"]
+
+
+class ArchiveSource(Recipe):
+    """Archives: tar (plain, gz, bz2, xz, zst), zip and 7z, as one file or as all of a folder.
+
+    Nothing is unpacked to disk. The project is the archive, or with `projects = "entries"` each entry at its
+    top. `max_ratio` and `max_members` bound what an archive may unfold to: the first is over its size on
+    disk, counting all that has to be unpacked to reach the wanted files.
+    """
+
+    kind: Literal["archives"]
+    path: UserPath
+    projects: Literal["archive", "entries"] = "archive"
+    licence: str | None = None
+    max_ratio: PositiveInt = 200
+    max_members: PositiveInt = 10_000_000
+
+
+Columns = Literal["own", "stack-v1", "stack-v2", "stack-v3", "starcoderdata", "bigquery"]
+ColumnName = Literal["text", "path", "project", "licence", "stars", "commit", "url", "source"]
+UnknownLicence = Literal["keep", "drop"]
+
+
+class _Records(Recipe):
+    """Files of records, each with a text and what is known of it.
+
+    `columns` names the map from records to documents; `column_names` replaces single entries of it, such as
+    `{ text = "body" }`. Records with a licence outside the recipe's list are dropped; `unknown_licence` says
+    what becomes of those without one. `source` is the documents' `source` attribute.
+    """
+
+    path: UserPath
+    columns: Columns = "own"
+    column_names: Mapping[ColumnName, str] = Field(default_factory=dict)
+    unknown_licence: UnknownLicence = "keep"
+    source: str = "github"
+
+
+class JsonLinesSource(_Records):
+    """JSON lines, plain or compressed (gz, bz2, zst): a file, or all `*.jsonl*` below a folder."""
+
+    kind: Literal["json-lines"]
+
+
+class ParquetSource(_Records):
+    """Parquet: a file, or all `*.parquet` below a folder; only the columns needed are read."""
+
+    kind: Literal["parquet"]
+
+
+def _ascending(bounds: tuple[int, ...]) -> tuple[int, ...]:
+    if list(bounds) != sorted(bounds):
+        raise ValueError("the lowest scores of the bins must ascend")
+    return bounds
+
+
+Bins = Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_ascending)]
+
+
+class StackOverflowSource(Recipe):
+    """A Stack Exchange dump: a folder with `Posts.xml` and `Comments.xml`, a 7z, or a folder with 7z files.
+
+    Every question with its answers and comments, as in the paper. The authors' code is narrower:
+    `min_answers = 1`, `min_answer_score = 0`, `max_answers = 10`, `max_comments = 5`.
+
+    `question_bins` and `answer_bins` are the lowest scores of the bins of `dscore`; by default they are
+    computed from the dump's own scores. The authors' are 0, 1, 2, 3, 6, 11 and 0, 1, 2, 4, 7, 14.
+    """
+
+    kind: Literal["stackoverflow"]
+    path: UserPath
+    min_answers: NonNegativeInt = 0
+    min_answer_score: int | None = None
+    max_answers: NonNegativeInt | None = None
+    max_comments: NonNegativeInt | None = None
+    fabricated: bool = False
+    mentions: bool = False
+    question_bins: Bins | None = None
+    answer_bins: Bins | None = None
+
+
+ListedSource = FolderSource | GitSource | PackagesSource | StandardLibrarySource
+
+Source = Annotated[
+    ListedSource | ArchiveSource | JsonLinesSource | ParquetSource | StackOverflowSource,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,158 @@
+"""Which field of a record says what: column maps for the public data sets, and records to documents.
+
+A name with dots leads into a nested record. Where several are given, the first that has a value is taken.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from incoder.corpus.exclusions import exclusion_of
+from incoder.corpus.languages import extension_of
+from incoder.corpus.licences import allows
+from incoder.corpus.reading import document_of
+from incoder.corpus.recipe import CorpusRecipe
+from incoder.corpus.source_file import Dropped, SourceFile
+from incoder.corpus.source_settings import JsonLinesSource, ParquetSource
+from incoder.document import Document
+
+Names = tuple[str, ...]
+
+# "own" is what this package writes: fetched repositories, and the documents of a corpus.
+COLUMNS: dict[str, dict[str, Names]] = {
+    "own": {
+        "text": ("content", "text"),
+        "path": ("path",),
+        "project": ("repo", "project"),
+        "licence": ("licence", "license"),
+        "stars": ("stars",),
+        "commit": ("commit",),
+        "url": ("url",),
+        "source": ("source",),
+    },
+    "stack-v1": {
+        "text": ("content",),
+        "path": ("max_stars_repo_path",),
+        "project": ("max_stars_repo_name",),
+        "licence": ("max_stars_repo_licenses",),
+        "stars": ("max_stars_count",),
+        "commit": ("max_stars_repo_head_hexsha",),
+    },
+    # Published without text: `content` is what users add, from the archive that `blob_id` names.
+    "stack-v2": {
+        "text": ("content", "text"),
+        "path": ("path",),
+        "project": ("repo_name",),
+        "licence": ("detected_licenses", "gha_license_id"),
+        "stars": ("star_events_count",),
+        "commit": ("revision_id",),
+    },
+    # One row a repository; `files` are its documents, each seen with the repository's fields.
+    "stack-v3": {
+        "text": ("content",),
+        "path": ("path", "file_path"),
+        "project": ("repo_path",),
+        "licence": ("detected_licenses",),
+        "stars": ("github_metadata.stars",),
+        "commit": ("commit_id",),
+    },
+    "starcoderdata": {
+        "text": ("content",),
+        "path": ("max_stars_repo_path",),
+        "project": ("max_stars_repo_name",),
+        "stars": ("max_stars_count",),
+    },
+    "bigquery": {
+        "text": ("content",),
+        "path": ("path",),
+        "project": ("repo_name",),
+        "licence": ("license",),
+    },
+}
+FILES_OF_ROW = {"stack-v3": "files"}  # the list whose entries are the documents
+
+_METADATA = ("commit", "url")
+
+
+class ColumnMap:
+    """Turns the records of one source into documents."""
+
+    def __init__(self, source: JsonLinesSource | ParquetSource, recipe: CorpusRecipe, location: Path) -> None:
+        self._source = source
+        self._recipe = recipe
+        self._location = location
+        self._names = names_of(source)
+        self._extensions = recipe.taken_extensions
+        self._exclusion = exclusion_of(recipe)
+
+    def documents(self, record: Mapping[str, Any]) -> list[Document | Dropped]:
+        """The documents of one record: one, or as many as the files of its repository."""
+        files = record.get(FILES_OF_ROW.get(self._source.columns, ""))
+        records = [{**record, **file} for file in files if file] if isinstance(files, list) else [record]
+        found = (self._document(one) for one in records)
+        return [document for document in found if document is not None]
+
+    def _document(self, record: Mapping[str, Any]) -> Document | Dropped | None:
+        """None for a file of a language that is not taken."""
+        text, path = self._value(record, "text"), self._value(record, "path")
+        project = self._value(record, "project")
+        if not isinstance(path, str) or not isinstance(text, str | bytes):
+            return Dropped(str(project or ""), str(path or ""), 0, "record without text or path")
+        if extension_of(path) not in self._extensions:
+            return None
+        path = path.lstrip("/")  # The Stack v2's begin at the top of the repository
+        file = self._file(record, path, str(project or self._location.stem), len(text))
+        if reason := self._exclusion(file) or self._licence_reason(file.licence):
+            return Dropped(file.project, path, file.num_bytes, reason)
+        return document_of(file, text, self._recipe)
+
+    def _file(self, record: Mapping[str, Any], path: str, project: str, num_bytes: int) -> SourceFile:
+        stars = self._value(record, "stars")
+        metadata = {name: str(value) for name in _METADATA if (value := self._value(record, name))}
+        return SourceFile(
+            project=project,
+            path=path,
+            source=str(self._value(record, "source") or self._source.source),
+            location=self._location,
+            num_bytes=num_bytes,
+            licence=licence_expression(self._value(record, "licence")),
+            stars=int(stars) if isinstance(stars, int | float) and stars >= 0 else None,
+            metadata=metadata,
+        )
+
+    def _value(self, record: Mapping[str, Any], field: str) -> Any:
+        for name in self._names.get(field, ()):
+            value = nested(record, name)
+            if value is not None:
+                return value
+        return None
+
+    def _licence_reason(self, licence: str | None) -> str | None:
+        if licence is None:
+            return "unknown licence" if self._source.unknown_licence == "drop" else None
+        return None if allows(licence, self._recipe.licences) else "licence not allowed"
+
+
+def names_of(source: JsonLinesSource | ParquetSource) -> dict[str, Names]:
+    """The map of a source: its data set's, with the recipe's own names in their places."""
+    own: dict[str, Names] = {field: (name,) for field, name in source.column_names.items()}
+    return {**COLUMNS[source.columns], **own}
+
+
+def nested(record: Mapping[str, Any], name: str) -> Any:
+    """The value at a name such as `github_metadata.stars`, or None."""
+    value: Any = record
+    for part in name.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(part)
+    return value
+
+
+def licence_expression(value: object) -> str | None:
+    """One SPDX expression; of a list all must hold, as in the authors' code. GitHub's NOASSERTION is none."""
+    licences: Sequence[object] = value if isinstance(value, list) else [value]
+    known = [str(licence) for licence in licences if licence]
+    if not known or any(licence.upper() in ("NOASSERTION", "OTHER", "NONE") for licence in known):
+        return None
+    return " AND ".join(f"({licence})" if " " in licence else licence for licence in known)

@@ -1,0 +1,102 @@
+"""What a recipe's sources hold, as pieces in one deterministic order."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from incoder.corpus.exclusions import Exclusion, exclusion_of
+from incoder.corpus.recipe import CorpusRecipe
+from incoder.corpus.source_file import Dropped, OnDrop, SourceFile, within_budget
+from incoder.corpus.source_settings import (
+    ArchiveSource,
+    FolderSource,
+    GitSource,
+    JsonLinesSource,
+    ListedSource,
+    PackagesSource,
+    ParquetSource,
+    StackOverflowSource,
+    StandardLibrarySource,
+)
+from incoder.corpus.sources.archives import archive_pieces
+from incoder.corpus.sources.folders import list_folder, list_git, list_standard_library
+from incoder.corpus.sources.json_lines import json_lines_pieces
+from incoder.corpus.sources.licence_files import with_detected_licences
+from incoder.corpus.sources.packages import list_packages
+from incoder.corpus.sources.parquet import parquet_pieces
+from incoder.corpus.sources.pieces import Piece, pieces_of_files
+from incoder.corpus.sources.stackoverflow import stackoverflow_pieces
+
+
+def list_pieces(recipe: CorpusRecipe, scratch: Path, on_drop: OnDrop) -> list[Piece]:
+    """All sources of a recipe in pieces: the listed files first, then the others as the recipe has them.
+
+    `scratch` is a folder for what has to be regrouped on disk before it can be read, which only StackOverflow
+    has; it must stay until all pieces are read, and may be deleted then. What lies there finished from an
+    earlier run, with the same settings, is used again.
+
+    Raises:
+        IncoderError: a source is missing or cannot be listed.
+    """
+    pieces: list[Piece] = [*pieces_of_files("files", list_files(recipe, on_drop))]
+    for number, source in enumerate(recipe.sources):
+        name = f"{number:03}-{source.kind}"
+        match source:
+            case ArchiveSource():
+                pieces += archive_pieces(name, source)
+            case JsonLinesSource():
+                pieces += json_lines_pieces(name, source)
+            case ParquetSource():
+                pieces += parquet_pieces(name, source, on_drop)
+            case StackOverflowSource():
+                pieces += stackoverflow_pieces(name, source, scratch / name, on_drop)
+    return pieces
+
+
+def list_files(recipe: CorpusRecipe, on_drop: OnDrop) -> list[SourceFile]:
+    """The files of the sources that are listed file by file, without the excluded, by (project, path).
+
+    Raises:
+        IncoderError: a source is missing or cannot be listed.
+    """
+    files = list[SourceFile]()
+    exclusion = exclusion_of(recipe)
+    for source in recipe.sources:
+        if isinstance(source, ListedSource):
+            listed = sorted(_list(source, recipe, on_drop), key=_order)
+            files += within_budget(
+                _without_excluded(listed, exclusion, on_drop),
+                max_bytes=source.max_bytes,
+                max_project_bytes=source.max_project_bytes,
+                seed=recipe.seed,
+                on_drop=on_drop,
+            )
+    return sorted(files, key=_order)
+
+
+def _order(file: SourceFile) -> tuple[str, str]:
+    return file.project, file.path
+
+
+def _list(source: ListedSource, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterable[SourceFile]:
+    extensions = recipe.taken_extensions
+    match source:
+        case FolderSource():
+            files = list_folder(source, extensions, on_drop)
+            return with_detected_licences(files, source, recipe.licences, on_drop)
+        case GitSource():
+            files = list_git(source, extensions)
+            return with_detected_licences(files, source, recipe.licences, on_drop)
+        case PackagesSource():
+            return list_packages(source, extensions, recipe.licences, on_drop)
+        case StandardLibrarySource():
+            return list_standard_library(extensions, on_drop)
+
+
+def _without_excluded(
+    files: Iterable[SourceFile], exclusion: Exclusion, on_drop: OnDrop
+) -> Iterator[SourceFile]:
+    for file in files:
+        if reason := exclusion(file):
+            on_drop(Dropped(file.project, file.path, file.num_bytes, reason))
+        else:
+            yield file

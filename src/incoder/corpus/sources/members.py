@@ -1,0 +1,30 @@
+"""What the three archive formats share: how members are chosen, and what an archive may unfold to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+# Path and content of each chosen member; None for one that cannot be read while the others can.
+Members = Iterator[tuple[str, bytes | None]]
+
+
+class ArchiveBomb(Exception):  # noqa: N818 - what it is
+    """The archive unfolds to more than its limits."""
+
+
+class DamagedArchive(Exception):  # noqa: N818 - what it is
+    """The archive cannot be read, or not to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an archive may unfold to: members, and bytes that are unpacked, wanted or not."""
+
+    num_members: int
+    num_bytes: int
+
+
+class Select(Protocol):
+    """Whether a member is to be read; called once for each that is no folder, before any of it is read."""
+
+    def __call__(self, path: str, num_bytes: int, is_regular: bool) -> bool: ...

@@ -1,0 +1,58 @@
+"""From code that pushes to code that pulls: libraries that call back become iterators.
+
+The pushing side runs in a thread and is at most a few items ahead, so that memory stays bounded; when nobody
+pulls any more, it is stopped at its next item.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+
+_AHEAD = 2
+_DONE = object()
+
+
+class _Abandoned(Exception):  # noqa: N818 - no error: nobody is listening
+    pass
+
+
+def pulled(push: Callable[[Callable[[T], None]], None]) -> Iterator[T]:
+    """What `push(emit)` emits, in order; what it raises is raised here, after what came before."""
+    items = queue.Queue[object](maxsize=_AHEAD)
+    abandoned = threading.Event()
+    failures = list[BaseException]()
+
+    def emit(item: object) -> None:
+        while not abandoned.is_set():
+            try:
+                items.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+        raise _Abandoned
+
+    def work() -> None:
+        try:
+            push(emit)
+        except _Abandoned:
+            return
+        except BaseException as error:  # noqa: BLE001 - raised again on the other side
+            failures.append(error)
+        try:
+            emit(_DONE)
+        except _Abandoned:
+            return
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while (item := items.get()) is not _DONE:
+            yield cast(T, item)
+    finally:
+        abandoned.set()
+        thread.join()
+    if failures:
+        raise failures[0]

@@ -1,0 +1,32 @@
+"""Sources that are one file, or all files of a kind below a folder."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from incoder.errors import IncoderError
+
+
+def existing_files(path: Path, suffixes: re.Pattern[str]) -> list[Path]:
+    """The file itself, or in order those below the folder whose names end so; links are not followed.
+
+    Raises:
+        IncoderError: there is nothing of that name, or no such file below it.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise IncoderError(f"the recipe's source {path} must be a file or a folder, but it is missing")
+    found = sorted(_files(path, suffixes))
+    if not found:
+        raise IncoderError(f"the recipe's source {path} holds no file of its kind ({suffixes.pattern})")
+    return found
+
+
+def _files(root: Path, suffixes: re.Pattern[str]) -> Iterator[Path]:
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder) / name
+            if suffixes.search(name) and path.is_file() and not path.is_symlink():
+                yield path

@@ -1,0 +1,118 @@
+"""The members of a 7z, one after the other in the order in which they are packed."""
+
+import lzma
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from incoder.corpus.sources.members import ArchiveBomb, DamagedArchive, Limits, Members, Select
+from incoder.corpus.sources.pulling import pulled
+from incoder.errors import IncoderError
+
+Sink = Callable[[bytes], None]
+
+
+def members(path: Path, select: Select, limits: Limits) -> Members:
+    """The chosen members, whole.
+
+    Raises:
+        ArchiveBomb: it unfolds to more than the limits.
+        DamagedArchive: it is no 7z, is encrypted, or ends too early.
+        IncoderError: py7zr is not installed.
+    """
+
+    def push(emit: Callable[[tuple[str, bytes | None]], None]) -> None:
+        def finish(name: str, chunks: list[bytes]) -> None:
+            emit((name, b"".join(chunks)))
+
+        def opened(name: str) -> tuple[Sink, Callable[[], None]]:
+            chunks = list[bytes]()
+            return chunks.append, lambda: finish(name, chunks)
+
+        unpack(path, select, limits, opened)
+
+    yield from pulled(push)
+
+
+def unpack(
+    path: Path, select: Select, limits: Limits, opened: Callable[[str], tuple[Sink, Callable[[], None]]]
+) -> None:
+    """Give each chosen member's bytes, as they are unpacked, to the sink that `opened(name)` makes.
+
+    `opened` returns the sink and what to call at the member's end.
+
+    Raises:
+        ArchiveBomb, DamagedArchive, IncoderError: see `members`.
+    """
+    py7zr = _py7zr()
+    try:
+        # A file, not a path: with a path py7zr would unpack its folders side by side.
+        with path.open("rb") as file, py7zr.SevenZipFile(file, max_extract_size=limits.num_bytes) as archive:
+            infos = archive.list()
+            if len(infos) > limits.num_members or sum(info.uncompressed for info in infos) > limits.num_bytes:
+                raise ArchiveBomb
+            chosen = [
+                info.filename
+                for info in infos
+                if not info.is_directory and select(info.filename, info.uncompressed, info.is_file)
+            ]
+            if chosen:
+                archive.extract(targets=chosen, factory=_factory(py7zr, opened))
+    except py7zr.exceptions.DecompressionBombError as error:
+        raise ArchiveBomb from error
+    except (
+        py7zr.exceptions.ArchiveError,
+        py7zr.exceptions.PasswordRequired,
+        py7zr.exceptions.AbsolutePathError,
+        lzma.LZMAError,
+        zlib.error,
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+    ) as error:  # what a damaged header makes py7zr raise
+        raise DamagedArchive from error
+
+
+def _factory(py7zr: Any, opened: Callable[[str], tuple[Sink, Callable[[], None]]]) -> Any:
+    class Writer(py7zr.io.Py7zIO):  # type: ignore[misc]  # py7zr has no types
+        def __init__(self, name: str) -> None:
+            self._sink, self._finish = opened(name)
+
+        def write(self, data: bytes | bytearray) -> int:
+            self._sink(bytes(data))
+            return len(data)
+
+        def read(self, size: int | None = None) -> bytes:  # noqa: ARG002 - never asked for
+            return b""
+
+        def seek(self, offset: int, whence: int = 0) -> int:  # noqa: ARG002 - to the start, at the end
+            return 0
+
+        def flush(self) -> None:
+            pass
+
+        def size(self) -> int:
+            return 0
+
+        def close(self) -> None:
+            self._finish()
+
+    class Factory(py7zr.io.WriterFactory):  # type: ignore[misc]
+        def create(self, filename: str) -> Writer:
+            return Writer(filename)
+
+    return Factory()
+
+
+def _py7zr() -> Any:
+    try:
+        import py7zr
+        import py7zr.exceptions
+        import py7zr.io
+    except ImportError as error:
+        raise IncoderError("7z archives need py7zr: pip install 'incoder[corpus]'") from error
+    return py7zr

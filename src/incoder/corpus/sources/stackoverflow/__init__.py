@@ -1,0 +1,8 @@
+"""Stack Exchange dumps: questions with their answers and comments, grouped on disk, as the paper's text.
+
+`dump` reads rows, `grouping` brings together what belongs together, `layout` writes the text.
+"""
+
+from incoder.corpus.sources.stackoverflow.pieces import stackoverflow_pieces
+
+__all__ = ["stackoverflow_pieces"]

@@ -1,0 +1,180 @@
+"""Brings a question, its answers and all their comments together, on disk.
+
+Answers do not follow their question in a dump and comments are in a file of their own, so everything is
+spread over files twice: posts and comments by the post's number, then posts with their comments by the
+question's. In memory is one file's share, about 64 MB of the dump, whatever the dump's size.
+"""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from incoder.corpus.bins import lower_bounds
+from incoder.corpus.source_file import Dropped, OnDrop
+from incoder.corpus.source_settings import StackOverflowSource
+from incoder.corpus.sources.stackoverflow.dump import Dump, Table
+from incoder.corpus.sources.stackoverflow.partitions import Partitions, partition_file, read_partition
+from incoder.corpus.sources.stackoverflow.posts import (
+    Comment,
+    Post,
+    comment_of,
+    is_fabricated,
+    post_of,
+)
+from incoder.files import make_folder
+
+_PARTITION_BYTES = 64_000_000  # of XML
+_PACKED = 7  # how much smaller a dump is in its 7z, at most: only the number of files depends on it
+_SEAL = "grouped.json"
+_DROPS = "drops.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Where a dump's questions lie, and the lowest scores of the bins of questions and answers."""
+
+    site: str
+    folder: Path
+    num_partitions: int
+    question_bounds: tuple[int, ...]
+    answer_bounds: tuple[int, ...]
+
+
+def grouped(dump: Dump, source: StackOverflowSource, folder: Path, on_drop: OnDrop) -> Grouped:
+    """Group a dump into `folder`, or find there what an earlier run with the same dump has grouped."""
+    fingerprint = _fingerprint(dump, source)
+    if not _is_sealed(folder, fingerprint):
+        shutil.rmtree(folder, ignore_errors=True)
+        _group(dump, source, make_folder(folder), fingerprint)
+    for line in (folder / _DROPS).read_text(encoding="utf-8").splitlines():
+        on_drop(Dropped(*json.loads(line)))
+    seal = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
+    return Grouped(
+        site=dump.site,
+        folder=folder / "questions",
+        num_partitions=seal["num_partitions"],
+        question_bounds=source.question_bins or tuple(seal["question_bounds"]),
+        answer_bounds=source.answer_bins or tuple(seal["answer_bounds"]),
+    )
+
+
+def posts_of_partition(folder: Path, partition: int) -> list[Post]:
+    return [_restored(record) for record in read_partition(folder, partition)]
+
+
+def _group(dump: Dump, source: StackOverflowSource, folder: Path, fingerprint: str) -> None:
+    num_partitions = 1 + _unpacked_bytes(dump) // _PARTITION_BYTES
+    scores: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
+    with (folder / _DROPS).open("w", encoding="utf-8") as drops:
+        drop = _dropping(dump.site, drops)
+        _spread_posts(dump.posts, Partitions(folder / "posts", num_partitions), source, scores, drop)
+        if dump.comments is not None:
+            _spread_comments(dump.comments, Partitions(folder / "comments", num_partitions), drop)
+        by_question = Partitions(folder / "questions", num_partitions)
+        for partition in range(num_partitions):
+            _join(folder, partition, by_question, drop)
+        by_question.flush()
+    for name in ("posts", "comments"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    seal = {
+        "fingerprint": fingerprint,
+        "num_partitions": num_partitions,
+        "question_bounds": lower_bounds(scores[0]),
+        "answer_bounds": lower_bounds(scores[1]),
+    }
+    partial = folder / f"{_SEAL}.partial"
+    partial.write_text(json.dumps(seal), encoding="utf-8")
+    partial.replace(folder / _SEAL)
+
+
+_Drop = Callable[[str, int, str], None]
+
+
+def _dropping(site: str, drops: TextIO) -> _Drop:
+    def drop(path: str, num_bytes: int, reason: str) -> None:
+        drops.write(json.dumps([site, path, num_bytes, reason]) + "\n")
+
+    return drop
+
+
+def _spread_posts(
+    table: Table,
+    partitions: Partitions,
+    source: StackOverflowSource,
+    scores: tuple[Counter[int], Counter[int]],
+    drop: _Drop,
+) -> None:
+    for row in table.rows(lambda num_bytes, reason: drop("Posts.xml", num_bytes, reason)):
+        post = post_of(row)
+        if isinstance(post, str):
+            drop(f"posts/{row.get('Id', '')}", len(row.get("Body", "")), post)
+        elif post is not None and not source.fabricated and is_fabricated(row):
+            drop(f"posts/{post.id}", len(post.html), "fabricated post")
+        elif post is not None:
+            scores[0 if post.is_question else 1][post.score] += 1
+            partitions.add(post.id, post)
+    partitions.flush()
+
+
+def _spread_comments(table: Table, partitions: Partitions, drop: _Drop) -> None:
+    for row in table.rows(lambda num_bytes, reason: drop("Comments.xml", num_bytes, reason)):
+        comment = comment_of(row)
+        if comment is None:
+            drop(f"comments/{row.get('Id', '')}", len(row.get("Text", "")), "damaged row")
+        else:
+            partitions.add(comment.post, comment)
+    partitions.flush()
+
+
+def _join(folder: Path, partition: int, by_question: Partitions, drop: _Drop) -> None:
+    """Give the posts of one partition their comments, in the order in which they were written."""
+    comments = dict[int, list[Comment]]()
+    for record in read_partition(folder / "comments", partition):
+        comment = Comment(*record)
+        comments.setdefault(comment.post, []).append(comment)
+    for record in read_partition(folder / "posts", partition):
+        post = _restored(record)
+        own = sorted(comments.pop(post.id, []), key=lambda comment: comment.id)
+        by_question.add(post.question, post._replace(comments=tuple(own)))
+    for post_id, orphans in comments.items():
+        num_bytes = sum(len(comment.text) for comment in orphans)
+        drop(f"posts/{post_id}", num_bytes, "comments without their post")
+    for name in ("posts", "comments"):
+        partition_file(folder / name, partition).unlink(missing_ok=True)
+
+
+def _restored(record: list[Any]) -> Post:
+    """The post that JSON made a list of."""
+    *fields, comments = record
+    post = Post(*fields)
+    return post._replace(
+        tags=tuple(post.tags),
+        comments=tuple(Comment(*comment) for comment in comments),
+    )
+
+
+def _unpacked_bytes(dump: Dump) -> int:
+    tables = [table for table in (dump.posts, dump.comments) if table is not None]
+    return sum(table.location.stat().st_size * (_PACKED if table.member else 1) for table in tables)
+
+
+def _fingerprint(dump: Dump, source: StackOverflowSource) -> str:
+    parts: list[object] = [source.fabricated]
+    for table in (dump.posts, dump.comments):
+        if table is not None:
+            status = table.location.stat()
+            parts += [str(table.location.resolve()), table.member, status.st_size, status.st_mtime_ns]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _is_sealed(folder: Path, fingerprint: str) -> bool:
+    try:
+        seal = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(seal, dict) and seal.get("fingerprint") == fingerprint

@@ -1,0 +1,29 @@
+"""The lines that lead into a hole, given to the model as the beginning of its fill.
+
+A prompt with a suffix ends far from the text before the hole. With the lead moved behind the last mark, what
+is written follows directly on what stands before it; and while someone types on that line, all that comes
+before the lead stays as it was, suffix included, and need not be read again. To the model it is a hole that
+began earlier. Texts in, texts out.
+"""
+
+import re
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$")
+
+
+def split_lead(text: str, num_lines: int, num_kept: int = 0) -> tuple[str, str]:
+    """What stands before the lead, and the lead: the beginning of the last line, and lines before it.
+
+    There are `num_lines` that are not blank, that beginning counted as one even where it is empty; blank ones
+    among them come along. With 0 the lead is empty. The first `num_kept` lines are never in it: in a text
+    between two holes they show the first hole what comes behind it.
+    """
+    if num_lines == 0:
+        return text, ""
+    lines = [(match.start(), match[0]) for match in _LINE.finditer(text)]
+    own_line = 1 + max(text.rfind("\n"), text.rfind("\r"))
+    starts = [start for start, line in lines if start < own_line and line.strip()]
+    first = min([own_line, *starts[len(starts) - min(num_lines - 1, len(starts)) :]])
+    kept_end = lines[num_kept][0] if num_kept < len(lines) else len(text)
+    first = max(first, kept_end) if num_kept else first
+    return text[:first], text[first:]
