@@ -1,4 +1,4 @@
-"""`incoder eval` reports a run as one JSON object and says what is missing before it loads a model."""
+"""`incoder eval` judges by one command per benchmark and says what is missing before it loads a model."""
 
 import json
 from pathlib import Path
@@ -10,40 +10,51 @@ from typer.testing import CliRunner, Result
 
 import incoder.cli.eval as eval_command
 from incoder.errors import IncoderError
+from incoder.evaluation.catalogue import BENCHMARKS
 
 BENCHMARK = "humaneval-single-line"
+TASK_ID = "SingleLineInfilling/HumanEval/0/L0"
+GOLD = "    return x + x\n"
 
 
 def invoke(*arguments: str | Path) -> Result:
     return CliRunner().invoke(eval_command.app, [str(argument) for argument in arguments])
 
 
-def data_in(folder: Path) -> Path:
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
     task = {
-        "task_id": "SingleLineInfilling/HumanEval/0/L0",
+        "task_id": TASK_ID,
         "entry_point": "double",
         "prompt": "def double(x):\n",
         "suffix": "",
-        "canonical_solution": "    return x + x\n",
+        "canonical_solution": GOLD,
         "test": "def check(candidate):\n    assert candidate(2) == 4\n",
     }
-    path = folder / "data.jsonl"
+    path = tmp_path / "data.jsonl"
     path.write_text(json.dumps(task) + "\n")
     return path
 
 
-def test_the_ceiling_of_the_harness_is_one_json_object(shared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_has_a_command_that_explains_itself(name: str) -> None:
+    result = invoke(name, "--help")
+    assert result.exit_code == 0
+    assert f"incoder eval {name} --data" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("name", [BENCHMARK, "humaneval-multi-line"])
+def test_the_ceiling_of_the_harness_is_one_json_object(shared: Path, tmp_path: Path, name: str) -> None:
     data = shared / "bench/human-eval-infilling"
-    for name in (BENCHMARK, "humaneval-multi-line"):
-        result = invoke(name, "--data", data, "--method", "gold", "--limit", "5", "--output", tmp_path / name)
-        assert result.exit_code == 0
-        assert json.loads(result.stdout)["metrics"]["pass_rate"] == 1
-        assert f"{name}, gold: pass rate 100.0%" in result.stderr
-        assert len((tmp_path / name / "samples.jsonl").read_text().splitlines()) == 5
+    result = invoke(name, "--data", data, "--method", "gold", "--limit", "5", "--output", tmp_path)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["metrics"]["pass_rate"] == 1
+    assert f"{name}, gold: pass rate 100.0%" in result.stderr
+    assert len((tmp_path / "samples.jsonl").read_text().splitlines()) == 5
 
 
 def test_the_model_is_asked_with_the_decoding_of_the_options(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {}
 
@@ -57,7 +68,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
     (checkpoint / "config.json").write_text("{}")
     monkeypatch.setattr(eval_command, "_load", lambda name, *_: SimpleNamespace(infill=infill, name=name))
     options = ["--temperature", "0.5", "--seed", "3", "--model", str(checkpoint)]
-    result = invoke(BENCHMARK, "--data", data_in(tmp_path), "--output", tmp_path / "run", *options)
+    result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", *options)
     assert result.exit_code == 0
     assert asked == {
         "num_parts": 2,
@@ -67,10 +78,46 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
         "max_new_tokens": 64,
         "heal_tokens": True,
         "edge_rules": (),
+        "num_lead_lines": None,
+        "stop": (),
     }
-    model = json.loads(result.stdout)["model"]
-    assert model["name"] == str(checkpoint)
-    assert len(model["fingerprint"]) == 64
+    results = json.loads(result.stdout)
+    assert results["model"]["name"] == str(checkpoint)
+    assert len(results["model"]["fingerprint"]) == 64
+    assert (results["metrics"]["pass_rate"], results["ceiling"]) == (1, 1)
+
+
+def test_reranking_draws_ten_candidates_at_the_papers_temperature(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def complete(_: str, **decoding: Any) -> SimpleNamespace:
+        asked.update(decoding)
+        return SimpleNamespace(candidates=[SimpleNamespace(infills=[GOLD])])
+
+    monkeypatch.setattr(eval_command, "_load", lambda *_: SimpleNamespace(complete=complete))
+    monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
+    monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
+    result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", "--method", "rerank")
+    assert result.exit_code == 0
+    assert (asked["num_candidates"], asked["temperature"]) == (10, 0.8)
+
+
+def test_completions_from_elsewhere_go_before_the_same_judge(tmp_path: Path, data: Path) -> None:
+    samples = tmp_path / "theirs.jsonl"
+    completions = [GOLD, "    return 3\n"]
+    samples.write_text(
+        "".join(json.dumps({"task_id": TASK_ID, "completion": text}) + "\n" for text in completions)
+    )
+    result = invoke(BENCHMARK, "--data", data, "--samples", samples, "--output", tmp_path / "run")
+    assert result.exit_code == 0
+    results = json.loads(result.stdout)
+    assert (results["method"], results["model"], results["num_samples"]) == ("samples", None, 2)
+    assert results["metrics"]["pass@1"] == 0.5
+    samples.write_text(json.dumps({"task_id": "x", "completion": ""}) + "\n")
+    result = invoke(BENCHMARK, "--data", data, "--samples", samples, "--output", tmp_path / "run")
+    assert isinstance(result.exception, IncoderError)
 
 
 def test_missing_data_is_said_before_a_model_is_loaded(
@@ -83,7 +130,8 @@ def test_missing_data_is_said_before_a_model_is_loaded(
     assert not (tmp_path / "run").exists()
 
 
-def test_no_data_and_an_unknown_method_are_bad_usage(tmp_path: Path) -> None:
-    assert invoke(BENCHMARK, "--output", tmp_path).exit_code == 2
-    data = data_in(tmp_path)
-    assert invoke(BENCHMARK, "--data", data, "--output", tmp_path, "--method", "magic").exit_code == 2
+def test_no_output_and_an_unknown_method_are_bad_usage(tmp_path: Path, data: Path) -> None:
+    assert invoke(BENCHMARK, "--data", data).exit_code == 2
+    result = invoke(BENCHMARK, "--data", data, "--output", tmp_path, "--method", "magic")
+    assert result.exit_code == 2
+    assert "left-to-right" in result.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from incoder.errors import IncoderError
-from incoder.evaluation.samples import Samples
+from incoder.evaluation.samples import Samples, read_samples
 
 SETTINGS = {"model": "mini", "decoding": {"temperature": 0.0}}
 
@@ -16,7 +16,9 @@ def test_completions_are_read_again_as_they_were(tmp_path: Path) -> None:
     with Samples(tmp_path / "run", SETTINGS) as samples:
         for task_id, text in texts.items():
             samples.add(task_id, text)
-    assert Samples(tmp_path / "run", SETTINGS).completions == texts
+    assert Samples(tmp_path / "run", SETTINGS).completions == {
+        task_id: [text] for task_id, text in texts.items()
+    }
     lines = (tmp_path / "run/samples.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {"task_id": "a/1", "completion": "    return\n"}
 
@@ -27,9 +29,9 @@ def test_a_line_that_was_cut_off_is_dropped_and_the_next_one_is_whole(tmp_path: 
     with samples.path.open("a") as file:
         file.write('{"task_id": "a/2", "compl')
     with Samples(tmp_path, SETTINGS) as samples:
-        assert samples.completions == {"a/1": "x"}
+        assert samples.completions == {"a/1": ["x"]}
         samples.add("a/2", "y")
-    assert Samples(tmp_path, SETTINGS).completions == {"a/1": "x", "a/2": "y"}
+    assert Samples(tmp_path, SETTINGS).completions == {"a/1": ["x"], "a/2": ["y"]}
 
 
 def test_other_settings_are_refused_with_what_differs(tmp_path: Path) -> None:
@@ -48,3 +50,37 @@ def test_a_file_in_the_folders_place_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
     with pytest.raises(IncoderError, match="cannot make the folder"):
         Samples(tmp_path / "run", SETTINGS)
+
+
+def lines(*samples: object) -> str:
+    return "".join(json.dumps(sample) + "\n" for sample in samples)
+
+
+def test_completions_from_anywhere_are_read_in_their_order_several_of_one_task(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.jsonl"
+    ours = [{"task_id": name, "completion": text, "model": "x"} for name, text in ("ab", "cd", "ae")]
+    path.write_text(lines(*ours))
+    assert read_samples(path, ["c", "a"], ["a", "b", "c"]) == {"c": ["d"], "a": ["b", "e"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lines({"task_id": "x", "completion": ""}), "holds x, which the benchmark's data does not have"),
+        (lines({"task_id": "a", "completion": ""}), "no completion of b and 1 other tasks"),
+        (lines({"task_id": "a"}), "line 1: not a completion"),
+        (lines({"task_id": "a", "completion": ""}) + "\n[]\n", "line 3: not a completion"),
+        (lines({"task_id": "a", "completion": None}), "line 1: the completion must be text, got None"),
+        ("", "no completion of a and 2 other tasks"),
+    ],
+)
+def test_a_file_that_does_not_fit_the_tasks_says_where(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "theirs.jsonl"
+    path.write_text(content)
+    with pytest.raises(IncoderError, match=message):
+        read_samples(path, ["a", "b", "c"], ["a", "b", "c"])
+
+
+def test_a_file_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(IncoderError, match="cannot read"):
+        read_samples(tmp_path / "no.jsonl", ["a"], ["a"])

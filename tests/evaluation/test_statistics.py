@@ -1,10 +1,12 @@
 """Intervals know that tasks of one problem stand or fall together."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from incoder.errors import IncoderError
-from incoder.evaluation.statistics import cluster_bootstrap_interval
+from incoder.evaluation.statistics import cluster_bootstrap_interval, pass_at_k
 
 
 def test_the_interval_holds_the_mean_and_comes_from_the_seed() -> None:
@@ -40,3 +42,16 @@ def test_no_values_and_a_level_of_1_are_refused() -> None:
         cluster_bootstrap_interval([], [])
     with pytest.raises(IncoderError, match=r"level must be in \(0, 1\), got 1"):
         cluster_bootstrap_interval([1.0], ["a"], level=1)
+
+
+@pytest.mark.parametrize(("num_samples", "num_passed"), [(5, 0), (5, 1), (5, 3), (5, 5), (1, 1)])
+def test_pass_at_k_is_the_share_of_draws_in_which_one_passes(num_samples: int, num_passed: int) -> None:
+    samples = [number < num_passed for number in range(num_samples)]
+    for k in range(1, num_samples + 1):
+        draws = [any(draw) for draw in itertools.combinations(samples, k)]
+        assert pass_at_k(num_samples, num_passed, k) == pytest.approx(sum(draws) / len(draws))
+
+
+def test_pass_at_k_needs_k_samples() -> None:
+    with pytest.raises(IncoderError, match="pass@10 needs at least 10 samples of a task, got 9"):
+        pass_at_k(9, 1, 10)

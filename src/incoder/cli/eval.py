@@ -1,6 +1,8 @@
-"""`incoder eval`: judge a model on a benchmark."""
+"""`incoder eval`: judge a model on a benchmark; one command for each, all made alike from the catalogue."""
 
+import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -8,105 +10,173 @@ import typer
 
 from incoder.cli import options
 from incoder.cli.console import notes, write_result
+from incoder.cli.eval_report import report
+from incoder.evaluation.benchmark import RERANK, Benchmark
+from incoder.evaluation.catalogue import BENCHMARKS
 
 if TYPE_CHECKING:
-    from incoder.evaluation.infilling_run import Infiller
+    from incoder.evaluation.methods import Model
 
-app = typer.Typer(help="Judge a model on a benchmark.", no_args_is_help=True)
+app = typer.Typer(help="Judge a model on a benchmark, and report on results.", no_args_is_help=True)
 
-_ABOUT = {
-    "humaneval-single-line": "Fill one line cut out of a HumanEval solution (1,033 tasks); its tests decide.",
-    "humaneval-multi-line": "Fill lines cut out of a HumanEval solution (5,815 tasks); its tests decide.",
+_SAMPLES = "samples"
+_METHODS = {
+    "infill": "infill sees both sides of a hole",
+    "infill-region": "infill-region has ten more tokens in the hole",
+    "left-to-right": "left-to-right only the left one, and is cut to as many lines as are missing",
+    "rerank": "rerank takes that of several drawn left to right with which the whole is most probable",
+    "gold": "gold is the answer itself: the ceiling",
+    "empty": "empty the empty text: the floor",
+    "buggy": "buggy what stood there",
 }
-_MORE = (
-    "\n\nA run that was stopped goes on where it was when it is called again. What the model writes is "
-    "executed: with limits on time, memory and files, but with your rights."
-    "\n\nExample: incoder eval {name} --data human-eval-infilling/data --output runs/{name}"
+_HELP = (
+    "{about}\n\nA run that was stopped goes on where it was when it is called again. With --samples no model "
+    "is asked: completions from anywhere are judged, a JSON object a line with task_id and completion."
+    "\n\nExamples: incoder eval {name} --data {file_name} --output runs/{name}"
+    "\n\nincoder eval {name} --data {file_name} --samples theirs.jsonl --output runs/theirs"
 )
 
 
-def _infilling_command(benchmark_name: str) -> Callable[..., None]:
+def _command(benchmark: Benchmark) -> Callable[..., None]:
+    methods = (*benchmark.methods, *benchmark.baselines)
+    about_methods = "; ".join(_METHODS[method] for method in methods)
+
     def command(
-        data: Annotated[
-            Path,
-            typer.Option(
-                help="OpenAI's .jsonl.gz (github.com/openai/human-eval-infilling) or its folder. Not fetched."
-            ),
-        ],
         output: Annotated[
             Path, typer.Option("--output", "-o", help="For samples.jsonl, settings.json and results.json.")
         ],
-        model: options.Model = "mini",
+        data: Annotated[
+            Path | None,
+            typer.Option(help=f"{benchmark.file_name} or its folder; from {benchmark.origin}. Not fetched."),
+        ] = None,
+        fetch: Annotated[
+            bool, typer.Option("--fetch", help="Take the data from the hub, once, and check it.")
+        ] = False,
+        samples: Annotated[
+            Path | None, typer.Option(help="Judge these completions; several of one task count as such.")
+        ] = None,
+        model: options.Model = options.DEFAULT_MODEL,
         revision: options.Revision = None,
         infilling_format: options.Format = None,
         method: Annotated[
-            Literal["infill", "left-to-right", "gold", "empty"],
-            typer.Option(
-                help="infill sees both sides of the hole; left-to-right only the left one, and is cut to as "
-                "many lines as are missing; gold and empty are the harness's ceiling and floor."
-            ),
-        ] = "infill",
+            str, typer.Option(help=about_methods + ".", metavar=f"[{'|'.join(methods)}]")
+        ] = benchmark.methods[0],
+        num_samples: Annotated[
+            int, typer.Option("--num-samples", "-n", min=1, help="Samples of each task, for pass@k.")
+        ] = 1,
+        num_candidates: Annotated[
+            int, typer.Option(min=1, help="Of rerank: from how many it takes the best.")
+        ] = benchmark.num_candidates,
+        rank_by: Annotated[
+            Literal["mean", "total"], typer.Option(help="Of rerank: log-probability by token, or of all.")
+        ] = benchmark.rank_by,
         limit: Annotated[int | None, typer.Option(help="Only that many tasks, evenly spaced.")] = None,
         max_new_tokens: Annotated[
-            int | None,
-            typer.Option(help="Longest completion, in tokens; by default 64, for several lines 256."),
+            int, typer.Option(min=1, help="The longest completion, in tokens.")
+        ] = benchmark.max_new_tokens,
+        temperature: Annotated[
+            float | None, typer.Option(help="0 is greedy.", show_default="0; 0.8 for rerank")
         ] = None,
-        temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-        seed: Annotated[int, typer.Option(help="Where sampling starts; greedy needs none.")] = 0,
-        timeout: Annotated[float, typer.Option(help="Seconds for one program.")] = 3.0,
+        top_p: options.TopP = 0.95,
+        seed: options.Seed = 0,
+        lead_lines: Annotated[
+            int | None,
+            typer.Option(
+                min=0, help="Begin infills with so many lines before.", show_default="as it was trained"
+            ),
+        ] = None,
+        edges: Annotated[
+            bool, typer.Option("--edges", help="End infills by the rules of incoder fill, too.")
+        ] = False,
+        timeout: Annotated[float, typer.Option(help="Seconds for one program.")] = benchmark.seconds,
         num_workers: Annotated[int, typer.Option(help="Programs that run at the same time.")] = 2,
+        ceiling: Annotated[bool, typer.Option(help="Judge the gold answers, too.")] = True,
     ) -> None:
-        import json
-
+        from incoder.evaluation import data as files
         from incoder.evaluation.execution import Limits
-        from incoder.evaluation.humaneval_infilling import BENCHMARKS, load_tasks
-        from incoder.evaluation.infilling_run import METHODS_OF_A_MODEL, Decoding, run_benchmark
+        from incoder.evaluation.methods import Decoding, answer
+        from incoder.evaluation.run import Judgement, collect, settings_of, write_results
+        from incoder.evaluation.samples import read_samples
+        from incoder.inference.edges import ALL_EDGE_RULES
 
-        benchmark = BENCHMARKS[benchmark_name]
-        load_tasks(data, benchmark, limit)  # complain about the data before a model is loaded
-        if method in METHODS_OF_A_MODEL:
-            options.fetch(model, revision)
-        if max_new_tokens is None:
-            max_new_tokens = benchmark.max_new_tokens
+        if method not in methods:
+            raise typer.BadParameter(f"--method must be one of {', '.join(methods)}, got {method}")
+        # Complain about the data before a model is loaded.
+        path = files.fetch(benchmark) if fetch and data is None else files.find(benchmark, data)
+        tasks = files.load_tasks(path, benchmark, limit)
+        settings_for = partial(settings_of, benchmark, path)
+        judgement = Judgement(Limits(seconds=timeout), num_workers, ceiling)
         with _ProgressBars() as bars:
-            results = run_benchmark(
-                benchmark,
-                data,
-                output,
-                method=method,
-                model=_load(model, revision, infilling_format) if method in METHODS_OF_A_MODEL else None,
-                model_settings=_identity(model, revision) if method in METHODS_OF_A_MODEL else {},
-                decoding=Decoding(max_new_tokens, temperature=temperature, seed=seed),
-                limit=limit,
-                limits=Limits(seconds=timeout),
-                num_workers=num_workers,
-                on_progress=bars.show,
-            )
-        metrics = results["metrics"]
-        low, high = metrics["pass_rate_interval"]
-        notes.print(
-            f"{benchmark_name}, {method}: pass rate {metrics['pass_rate']:.1%} "
-            f"(95 % interval {low:.1%}–{high:.1%}), exact match {metrics['exact_match']:.1%}, "
-            f"{metrics['num_tasks']} tasks; each of them in {output / 'results.json'}",
-            markup=False,
-        )
-        write_result(json.dumps({name: value for name, value in results.items() if name != "tasks"}) + "\n")
+            if samples is not None:
+                known = [task.key for task in files.load_tasks(path, benchmark)]
+                completions = read_samples(samples, [task.key for task in tasks], known)
+                settings = settings_for(method=_SAMPLES) | {"samples_sha256": files.sha256(samples)}
+            elif method in benchmark.baselines:
+                settings = settings_for(method=method)
+                completions = collect(tasks, output, settings, lambda task, _: task.baselines[method])
+            else:
+                options.fetch(model, revision)
+                is_rerank = method == RERANK
+                decoding = Decoding(
+                    max_new_tokens,
+                    temperature=temperature if temperature is not None else 0.8 * is_rerank,
+                    top_p=top_p,
+                    seed=seed,
+                    edge_rules=ALL_EDGE_RULES if edges else (),
+                    num_lead_lines=lead_lines,
+                    num_candidates=num_candidates if is_rerank else 1,
+                    rank_by=rank_by,
+                )
+                settings = settings_for(method=method, model=_identity(model, revision), decoding=decoding)
+                loaded = _load(model, revision, infilling_format)
+                completions = collect(
+                    tasks,
+                    output,
+                    settings,
+                    lambda task, number: answer(task, method, loaded, decoding, number),
+                    num_samples=num_samples,
+                    on_progress=bars.show,
+                )
+            results = write_results(benchmark, tasks, completions, output, settings, judgement, bars.show)
+        _show(results, output)
 
     return command
 
 
-for _name, _about in _ABOUT.items():
-    app.command(_name, help=_about + _MORE.format(name=_name))(_infilling_command(_name))
+for _benchmark in BENCHMARKS.values():
+    app.command(
+        _benchmark.name,
+        help=_HELP.format(about=_benchmark.about, name=_benchmark.name, file_name=_benchmark.file_name),
+        short_help=_benchmark.about,
+    )(_command(_benchmark))
+
+
+app.command()(report)
+
+
+def _show(results: dict[str, Any], output: Path) -> None:
+    metrics = results["metrics"]
+    rates = [name for name in (results["headline"], *results["others"]) if name in metrics]
+    texts = []
+    for name in rates:
+        low, high = metrics[f"{name}_interval"]
+        texts.append(f"{name.replace('_', ' ')} {metrics[name]:.1%} (95 % interval {low:.1%}–{high:.1%})")
+    notes.print(
+        f"{results['benchmark']}, {results['method']}: {', '.join(texts)}, {metrics['num_tasks']} tasks; "
+        f"each of them in {output / 'results.json'}",
+        markup=False,
+    )
+    write_result(json.dumps({name: value for name, value in results.items() if name != "tasks"}) + "\n")
 
 
 def _identity(name: str, revision: str | None) -> dict[str, str]:
-    from incoder.evaluation.infilling_run import checkpoint_fingerprint
+    from incoder.evaluation.run import checkpoint_fingerprint
     from incoder.inference.catalogue import find_model
 
     return {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
 
 
-def _load(name: str, revision: str | None, infilling_format: str | None) -> "Infiller":
+def _load(name: str, revision: str | None, infilling_format: str | None) -> "Model":
     import incoder
 
     return incoder.load(name, revision=revision, infilling_format=infilling_format)

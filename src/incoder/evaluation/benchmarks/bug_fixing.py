@@ -1,0 +1,146 @@
+"""Bug fixing: the lines in which a program is wrong are written again, its tests decide.
+
+QuixBugs (Lin et al., 2017) and HumanEvalFix (Muennighoff et al., arXiv 2308.07124). Where the bug is, is
+given: the hole is what differs between the buggy and the right program, from the first line to the last. That
+is how infilling models are compared in program repair (Xia et al., ICSE 2023).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from incoder.evaluation.answers import as_long_as, exact_matches
+from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, Benchmark, Question, Task
+from incoder.evaluation.rows import reader
+
+BUGGY = "buggy"
+
+
+class _Bug(Task):
+    """What both formats have in common: two programs and the tests."""
+
+    __slots__ = ()
+
+    @property
+    def buggy(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def fixed(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def tests(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def problem(self) -> str:
+        return self.key
+
+    @property
+    def baselines(self) -> Mapping[str, str]:
+        prefix, suffix = self.question(INFILL).parts
+        cut = slice(len(prefix), -len(suffix) or None)
+        return {GOLD: self.fixed[cut], EMPTY: "", BUGGY: self.buggy[cut]}
+
+    def question(self, method: str) -> Question:
+        del method
+        return Question(around_difference(self.buggy, self.fixed))
+
+    def completion(self, infills: Sequence[str], method: str) -> str:
+        return infills[0] if method == INFILL else as_long_as(infills[0], self.baselines[GOLD])
+
+    def programs(self, completion: str) -> Mapping[str, str]:
+        return {"pass_rate": f"{self.whole(completion)}\n{self.tests}"}
+
+    def rates(self, completion: str) -> Mapping[str, float | None]:
+        return exact_matches(completion, self.baselines[GOLD])
+
+
+@dataclass(frozen=True, slots=True)
+class QuixBug(_Bug):
+    """A program of QuixBugs with its tests as assertions."""
+
+    name: str
+    buggy_program: str
+    solution: str
+    tests: str
+
+    @property
+    def key(self) -> str:
+        return f"QuixBugs/{self.name}"
+
+    @property
+    def buggy(self) -> str:
+        return self.buggy_program.rstrip("\n") + "\n"
+
+    @property
+    def fixed(self) -> str:
+        return self.solution.rstrip("\n") + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class HumanEvalFix(_Bug):
+    """A row of HumanEvalPack's Python file; its tests may call `check` themselves."""
+
+    task_id: str
+    declaration: str
+    buggy_solution: str
+    canonical_solution: str
+    test: str
+    entry_point: str
+
+    @property
+    def key(self) -> str:
+        return self.task_id
+
+    @property
+    def buggy(self) -> str:
+        return (self.declaration + self.buggy_solution).rstrip("\n") + "\n"
+
+    @property
+    def fixed(self) -> str:
+        return (self.declaration + self.canonical_solution).rstrip("\n") + "\n"
+
+    @property
+    def tests(self) -> str:
+        return self.test if "\ncheck(" in self.test else f"{self.test}\ncheck({self.entry_point})"
+
+
+def around_difference(one: str, other: str) -> tuple[str, str]:
+    """The whole lines before and behind all that differs between two texts."""
+    lines, others = one.splitlines(keepends=True), other.splitlines(keepends=True)
+    num_before = _num_equal(lines, others)
+    num_behind = _num_equal(lines[num_before:][::-1], others[num_before:][::-1])
+    return "".join(lines[:num_before]), "".join(lines[len(lines) - num_behind :])
+
+
+def _num_equal(lines: Sequence[str], others: Sequence[str]) -> int:
+    pairs = zip(lines, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+BENCHMARKS = (
+    Benchmark(
+        "quixbugs",
+        "Write the wrong lines of a small program again; its tests decide.",
+        read=reader(QuixBug),
+        file_name="quixbugs_python.jsonl",
+        origin="the hub's Muennighoff/quixbugs",
+        headline="pass_rate",
+        others=("exact_match",),
+        max_new_tokens=256,
+        baselines=(GOLD, EMPTY, BUGGY),
+    ),
+    Benchmark(
+        "humanevalfix",
+        "Write the wrong lines of a HumanEval solution again; its tests decide.",
+        read=reader(HumanEvalFix),
+        file_name="humanevalpack.jsonl",
+        origin="the hub's bigcode/humanevalpack, Python",
+        headline="pass_rate",
+        others=("exact_match",),
+        max_new_tokens=256,
+        baselines=(GOLD, EMPTY, BUGGY),
+    ),
+)

@@ -1,0 +1,64 @@
+"""Cloze: `max` or `min`, told from the rest of the function (CodeXGLUE; paper, section 4.2 and table 3).
+
+Nothing is generated: both words are scored, in four layouts (paper, appendix A.2). `left-to-right` scores the
+text up to the word, `rerank` the whole text; `infill` the word in its hole, and `infill-region` a hole that
+holds the ten tokens behind it as well. CodeXGLUE's own file holds tokens, not text, and tokens broken at the
+hole cost 12 points (table 9): hence a format of our own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Question, Task
+from incoder.evaluation.rows import reader
+
+INFILL_REGION = "infill-region"
+
+
+@dataclass(frozen=True, slots=True)
+class Cloze(Task):
+    """A row of the file: natural text around the one word."""
+
+    task_id: str
+    project: str
+    prefix: str
+    suffix: str
+    answer: Literal["max", "min"]
+
+    @property
+    def key(self) -> str:
+        return self.task_id
+
+    @property
+    def problem(self) -> str:
+        return self.project
+
+    @property
+    def baselines(self) -> Mapping[str, str]:
+        return {GOLD: self.answer, EMPTY: ""}
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return ("max", "min")
+
+    def question(self, method: str) -> Question:
+        del method
+        return Question((self.prefix, self.suffix))
+
+    def rates(self, completion: str) -> Mapping[str, float | None]:
+        return {"accuracy": float(completion == self.answer)}
+
+
+BENCHMARKS = (
+    Benchmark(
+        "cloze",
+        "Decide between max and min.",
+        read=reader(Cloze),
+        file_name="cloze.jsonl",
+        origin="incoder eval build cloze",
+        headline="accuracy",
+        max_new_tokens=1,
+        methods=(INFILL, INFILL_REGION, LEFT_TO_RIGHT, RERANK),
+    ),
+)

@@ -1,0 +1,102 @@
+"""Docstrings: the first line of a function's documentation, from its code (CodeXGLUE; paper, section 4.5).
+
+The row's fields are those of CodeXGLUE's code-to-text files. The hole stands behind the opening quotes, with
+no blank; behind it comes the rest of the function, without closing quotes, and the end of the file, as in the
+authors' fork of lm-evaluation-harness. Of what is written the first line counts.
+"""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
+from incoder.evaluation.bleu import smoothed_bleu
+from incoder.evaluation.rows import reader
+
+_QUOTES = '"""'
+_END_OF_FILE = "\n<|/ file |>"
+
+
+@dataclass(frozen=True, slots=True)
+class Docstring(Task):
+    """A row of the file.
+
+    `code` is a function with its docstring, `docstring_tokens` the words of the part that counts (CodeXGLUE:
+    the first paragraph). `repo` groups functions, `url` tells them apart.
+    """
+
+    repo: str
+    path: str
+    func_name: str
+    url: str
+    code: str
+    docstring_tokens: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        split_at_docstring(self.code)
+
+    @property
+    def key(self) -> str:
+        return self.url
+
+    @property
+    def problem(self) -> str:
+        return self.repo
+
+    @property
+    def reference(self) -> str:
+        """The words in one line; that Moses would join some again makes no difference to the score."""
+        return " ".join(" ".join(self.docstring_tokens).split())
+
+    @property
+    def baselines(self) -> Mapping[str, str]:
+        return {GOLD: self.reference, EMPTY: ""}
+
+    def question(self, method: str) -> Question:
+        del method
+        before, behind = split_at_docstring(self.code)
+        return Question((before + _QUOTES, behind + _END_OF_FILE), stop=(_QUOTES,))
+
+    def completion(self, infills: Sequence[str], method: str) -> str:
+        del method
+        return infills[0].strip().partition("\n")[0].strip()
+
+    def rates(self, completion: str) -> Mapping[str, float | None]:
+        return {"bleu": smoothed_bleu(completion, self.reference)}
+
+
+def split_at_docstring(code: str) -> tuple[str, str]:
+    """What stands before the docstring's quotes and what behind them, of a function's source.
+
+    Raises:
+        ValueError: `code` is not one function with a docstring.
+    """
+    try:
+        (function,) = ast.parse(code).body
+    except (SyntaxError, ValueError) as error:
+        raise ValueError("code: is not one function") from error
+    if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) or not ast.get_docstring(function):
+        raise ValueError("code: is not one function with a docstring")
+    docstring = function.body[0]
+    lines = code.encode().splitlines(keepends=True)
+    assert docstring.end_lineno is not None
+    assert docstring.end_col_offset is not None
+    before = b"".join(lines[: docstring.lineno - 1]) + lines[docstring.lineno - 1][: docstring.col_offset]
+    behind = lines[docstring.end_lineno - 1][docstring.end_col_offset :] + b"".join(
+        lines[docstring.end_lineno :]
+    )
+    return before.decode(), behind.decode()
+
+
+BENCHMARKS = (
+    Benchmark(
+        "docstrings",
+        "Write the docstring of a function.",
+        read=reader(Docstring),
+        file_name="docstrings.jsonl",
+        origin="CodeXGLUE's code-to-text data for Python, or incoder eval build docstrings",
+        headline="bleu",
+        max_new_tokens=64,
+        rank_by="mean",
+    ),
+)

@@ -1,0 +1,61 @@
+"""HumanEval: a function from its signature and docstring, judged by tests (Chen et al., arXiv 2107.03374).
+
+Completions end before the next thing at the left margin; these stop strings are the paper's. The method
+infill asks the same with a hole at the end of the file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from incoder.evaluation.answers import exact_matches
+from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Question, Task
+from incoder.evaluation.rows import reader
+
+_STOP = ("\nclass", "\ndef", "\n#", "\nif")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem(Task):
+    """One function, with the fields of OpenAI's file."""
+
+    task_id: str
+    prompt: str
+    entry_point: str
+    canonical_solution: str
+    test: str
+
+    @property
+    def key(self) -> str:
+        return self.task_id
+
+    @property
+    def problem(self) -> str:
+        return self.task_id
+
+    @property
+    def baselines(self) -> Mapping[str, str]:
+        return {GOLD: self.canonical_solution, EMPTY: ""}
+
+    def question(self, method: str) -> Question:
+        del method
+        return Question((self.prompt, ""), stop=_STOP)
+
+    def programs(self, completion: str) -> Mapping[str, str]:
+        return {"pass_rate": f"{self.prompt}{completion}\n{self.test}\ncheck({self.entry_point})"}
+
+    def rates(self, completion: str) -> Mapping[str, float | None]:
+        return exact_matches(completion, self.canonical_solution)
+
+
+BENCHMARKS = (
+    Benchmark(
+        "humaneval",
+        "Write a function from its docstring; its tests decide.",
+        read=reader(Problem),
+        file_name="HumanEval.jsonl.gz",
+        origin="the data folder of github.com/openai/human-eval",
+        headline="pass_rate",
+        max_new_tokens=256,
+        methods=(LEFT_TO_RIGHT, RERANK, INFILL),
+    ),
+)

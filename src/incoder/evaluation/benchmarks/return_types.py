@@ -1,0 +1,82 @@
+"""Return types: the annotation of a function, from its code (paper, section 4.4 and tables 4 and 11).
+
+The hole stands behind `-> ` in code from which all annotations were taken. A prediction ends at the colon and
+counts when it is the same expression as the annotation, after parsing both and writing them again: quotes and
+blanks do not matter, `Optional[str]` and `Union[None, str]` differ.
+"""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
+from incoder.evaluation.rows import reader
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnType(Task):
+    """A row of the file.
+
+    `prefix` ends with `-> `, `suffix` begins with the colon that ends the signature. `project` groups what
+    comes from one repository or package. `returns_value`: some `return` of the function has a value that is
+    not None, which is what the rule for `accuracy_none_rule` asks.
+    """
+
+    task_id: str
+    project: str
+    prefix: str
+    suffix: str
+    return_type: str
+    returns_value: bool
+
+    @property
+    def key(self) -> str:
+        return self.task_id
+
+    @property
+    def problem(self) -> str:
+        return self.project
+
+    @property
+    def baselines(self) -> Mapping[str, str]:
+        return {GOLD: self.return_type, EMPTY: ""}
+
+    def question(self, method: str) -> Question:
+        del method
+        return Question((self.prefix, self.suffix), stop=(":", "\n"))
+
+    def completion(self, infills: Sequence[str], method: str) -> str:
+        del method
+        return infills[0].partition(":")[0].strip()
+
+    def rates(self, completion: str) -> Mapping[str, float | None]:
+        gold, is_none = normalised(self.return_type), self.return_type.strip() == "None"
+        is_right = normalised(completion) == gold
+        return {
+            "accuracy": float(is_right),
+            "accuracy_not_none": None if is_none else float(is_right),
+            "accuracy_none_rule": float(is_right if self.returns_value else is_none),
+        }
+
+
+def normalised(annotation: str) -> str | None:
+    """The annotation as `ast.unparse` writes it; None where it is no expression, and equal to nothing."""
+    try:
+        return ast.unparse(ast.parse(annotation.strip(), mode="eval"))
+    except (SyntaxError, ValueError):
+        return None
+
+
+BENCHMARKS = (
+    Benchmark(
+        "return-types",
+        "Give the return type of a function whose annotations were taken out.",
+        read=reader(ReturnType),
+        file_name="return-types.jsonl",
+        origin="incoder eval build return-types",
+        headline="accuracy",
+        others=("accuracy_not_none", "accuracy_none_rule"),
+        max_new_tokens=32,
+        rank_by="mean",
+    ),
+)

@@ -1,0 +1,72 @@
+"""Variable names: one name for all the places where a variable stands (paper, section 4.4 and table 5).
+
+Every occurrence in the variable's scope is a hole of its own. Infilling fills them in order, and the name
+that stands there most often wins, of several the first; left to right only the first occurrence is written.
+What counts of a fill is the identifier that it begins with.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
+from incoder.evaluation.rows import reader
+
+
+@dataclass(frozen=True, slots=True)
+class VariableName(Task):
+    """A row of the file: the text between the occurrences, so that `variable.join(parts)` is the code."""
+
+    task_id: str
+    project: str
+    parts: tuple[str, ...]
+    variable: str
+
+    def __post_init__(self) -> None:
+        if len(self.parts) < 2:
+            raise ValueError("parts: needs at least 2, one occurrence between them")
+
+    @property
+    def key(self) -> str:
+        return self.task_id
+
+    @property
+    def problem(self) -> str:
+        return self.project
+
+    @property
+    def baselines(self) -> Mapping[str, str]:
+        return {GOLD: self.variable, EMPTY: ""}
+
+    def question(self, method: str) -> Question:
+        del method
+        return Question(self.parts)
+
+    def completion(self, infills: Sequence[str], method: str) -> str:
+        del method
+        votes = Counter(name for infill in infills if (name := first_identifier(infill)))
+        return votes.most_common(1)[0][0] if votes else ""
+
+    def rates(self, completion: str) -> Mapping[str, float | None]:
+        return {"accuracy": float(completion == self.variable)}
+
+
+def first_identifier(text: str) -> str:
+    """The identifier that `text` begins with, blanks aside; empty where there is none."""
+    match = re.match(r"\s*([^\W\d]\w*)", text)
+    return match[1] if match else ""
+
+
+BENCHMARKS = (
+    Benchmark(
+        "variable-names",
+        "Name a variable all of whose occurrences were taken out.",
+        read=reader(VariableName),
+        file_name="variable-names.jsonl",
+        origin="incoder eval build variable-names",
+        headline="accuracy",
+        max_new_tokens=16,
+        num_candidates=25,
+    ),
+)

@@ -1,0 +1,85 @@
+"""Which of a few words a model finds most probable in a place, by the layouts of the paper's appendix A.2.
+
+In the hole's layouts nothing is cut inside of a token, which costs 12 points (paper, table 9): the hole is as
+wide as the tokens that the words have a part in, in the text with either word.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Protocol
+
+from incoder.evaluation.benchmark import INFILL, LEFT_TO_RIGHT, RERANK, Task
+from incoder.evaluation.benchmarks.cloze import INFILL_REGION
+from incoder.tokenizer.text_tokenizer import TextTokenizer
+
+_REGION_TOKENS = 10
+
+
+class TextScore(Protocol):
+    """The log-probability of a text, and the same by token."""
+
+    @property
+    def total_logprob(self) -> float: ...
+
+    @property
+    def mean_logprob(self) -> float: ...
+
+
+class Scorer(Protocol):
+    """The part of a loaded model that is used here."""
+
+    @property
+    def tokenizer(self) -> TextTokenizer: ...
+
+    def score_texts(self, texts: Sequence[str], *, path: str) -> Sequence[TextScore]: ...
+
+    def score_infills(
+        self, parts: Sequence[str], infills: Sequence[str], *, path: str, heal_tokens: bool
+    ) -> Sequence[TextScore]: ...
+
+
+def most_probable(task: Task, method: str, model: Scorer) -> str:
+    """The word with the highest total log-probability: of the text up to it, of the whole text, of its hole.
+
+    In the hole, what is scored is the word, with `infill-region` also ten tokens behind it, and the end.
+    """
+    question = task.question(method)
+    prefix, suffix = question.parts
+    if method in (LEFT_TO_RIGHT, RERANK):
+        behind = suffix if method == RERANK else ""
+        scores = model.score_texts([prefix + word + behind for word in task.choices], path=question.path)
+    else:
+        assert method in (INFILL, INFILL_REGION)
+        num_more = _REGION_TOKENS if method == INFILL_REGION else 0
+        left, right = _whole_tokens(prefix, suffix, task.choices, model.tokenizer, num_more)
+        parts = _text(left), _text(_bytes(suffix)[right:])
+        fills = [
+            _text(_bytes(prefix)[len(left) :] + _bytes(word) + _bytes(suffix)[:right])
+            for word in task.choices
+        ]
+        scores = model.score_infills(parts, fills, path=question.path, heal_tokens=False)
+    totals = [score.total_logprob for score in scores]
+    return task.choices[totals.index(max(totals))]
+
+
+def _whole_tokens(
+    prefix: str, suffix: str, words: Sequence[str], tokenizer: TextTokenizer, num_more: int
+) -> tuple[bytes, int]:
+    """What of the prefix stays outside of the hole, and how many bytes of the suffix belong to it."""
+    start, end, left = len(_bytes(prefix)), 0, len(_bytes(prefix))
+    for word in words:
+        ids = tokenizer.encode(prefix + word + suffix)
+        ends = list(accumulate(len(tokenizer.token_bytes(token_id)) for token_id in ids))
+        word_end = start + len(_bytes(word))
+        left = min(left, max((place for place in ends if place <= start), default=0))
+        last = next(index for index, place in enumerate(ends) if place >= word_end)
+        end = max(end, ends[min(last + num_more, len(ends) - 1)] - word_end)
+    return _bytes(prefix)[:left], end
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

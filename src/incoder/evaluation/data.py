@@ -1,0 +1,149 @@
+"""Benchmark files: where they are, and their rows as tasks.
+
+A file comes from a path that the caller gives or from the cache of what was fetched before. Nothing is
+fetched unless `fetch` is called, which checks what it got against a checksum.
+"""
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from incoder.errors import IncoderError
+from incoder.evaluation.benchmark import Benchmark, Task
+
+
+def find(benchmark: Benchmark, path: Path | None) -> Path:
+    """The benchmark's file: `path`, or the file in that folder; without a path, the one fetched before.
+
+    Raises:
+        IncoderError: there is none.
+    """
+    if path is not None:
+        path = path / benchmark.file_name if path.is_dir() else path
+        if not path.exists():
+            raise IncoderError(
+                f"there is no {path}; the data is not fetched: take {benchmark.file_name} from "
+                f"{benchmark.origin} and give its path"
+            )
+        return path
+    if benchmark.hub is None:
+        raise IncoderError(f"give --data PATH: {benchmark.file_name} from {benchmark.origin}")
+    from huggingface_hub import try_to_load_from_cache
+
+    hub = benchmark.hub
+    cached = try_to_load_from_cache(hub.repository, hub.file, revision=hub.revision, repo_type="dataset")
+    if not isinstance(cached, str):
+        raise IncoderError(
+            f"{benchmark.file_name} was not fetched yet; give --data PATH, or --fetch to take it from "
+            f"{hub.repository} on the hub"
+        )
+    return Path(cached)
+
+
+def fetch(benchmark: Benchmark) -> Path:
+    """Bring the benchmark's file from the hub, unless it is here, and check it.
+
+    Raises:
+        IncoderError: it is not on the hub, cannot be fetched, or is not the file that it should be.
+    """
+    hub = benchmark.hub
+    if hub is None:
+        raise IncoderError(
+            f"{benchmark.name} cannot be fetched from the hub; take {benchmark.file_name} from "
+            f"{benchmark.origin} and give --data PATH"
+        )
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    try:
+        path = Path(hf_hub_download(hub.repository, hub.file, revision=hub.revision, repo_type="dataset"))
+        # Of large files the hub's etag is the sha256 of their content.
+        wanted = (
+            hub.sha256
+            or get_hf_file_metadata(
+                hf_hub_url(hub.repository, hub.file, revision=hub.revision, repo_type="dataset")
+            ).etag
+        )
+    except (OSError, ValueError) as error:
+        raise IncoderError(f"cannot fetch {hub.file} of {hub.repository}: {error}") from error
+    found = sha256(path)
+    if wanted != found:
+        raise IncoderError(
+            f"{path} is not {hub.file} of {hub.repository}: its sha256 is {found}, not {wanted}"
+        )
+    return path
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_tasks(path: Path, benchmark: Benchmark, limit: int | None = None) -> list[Task]:
+    """The tasks in a `.jsonl`, `.jsonl.gz` or `.parquet` file.
+
+    `limit` keeps that many, evenly spaced, since neighbours are often made from the same problem.
+
+    Raises:
+        IncoderError: it cannot be read, a row is broken (the message names its line), two have one id, or
+            there is none; `limit` is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise IncoderError(f"the limit must be at least 1 task, got {limit}")
+    tasks: dict[str, Task] = {}
+    for number, row in _rows(path):
+        try:
+            task = benchmark.read(row, number)
+        except (ValueError, TypeError) as error:
+            raise IncoderError(f"{path}, line {number}: no task of {benchmark.name}: {error}") from error
+        if task is None:
+            continue
+        if task.key in tasks:
+            raise IncoderError(f"{path}, line {number}: there is another task with the id {task.key}")
+        tasks[task.key] = task
+    if not tasks:
+        raise IncoderError(f"{path} does not hold tasks of {benchmark.name}: it is empty")
+    everything = list(tasks.values())
+    if limit is None or limit >= len(everything):
+        return everything
+    return [everything[index * len(everything) // limit] for index in range(limit)]
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows with their numbers, which in JSON lines are those of the lines."""
+    if path.suffix == ".parquet":
+        yield from enumerate(_parquet_rows(path), start=1)
+        return
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise IncoderError(f"{path}, line {number}: not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise IncoderError(f"{path}, line {number}: must be an object, got {line[:40]}")
+        yield number, row
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise IncoderError(f"cannot read {path}: {error}") from error
+
+
+def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise IncoderError(f"reading {path} needs pyarrow: pip install 'incoder[evaluation]'") from error
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except (OSError, ArrowException) as error:
+        raise IncoderError(f"cannot read {path}: {error}") from error
+    return rows

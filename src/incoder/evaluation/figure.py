@@ -1,0 +1,62 @@
+"""The paper's figure: rates over how much can be seen behind the hole, a panel for each benchmark."""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+from incoder.errors import IncoderError
+from incoder.evaluation.report import Curve
+
+_COLORS = {"infill": "#0072b2", "rerank": "#d55e00", "left-to-right": "#666666"}
+_OTHER_COLOR = "#009e73"
+_STYLES = ("-", "--", ":", "-.")
+
+
+def draw(curves: Sequence[Curve]) -> bytes:
+    """A PNG; methods are told apart by colour, models by the line's style, bars are 95 % intervals.
+
+    Raises:
+        IncoderError: there is no curve, or matplotlib is not installed.
+    """
+    if not curves:
+        raise IncoderError(
+            "none of the results has a rate by right-hand context; those of HumanEval infilling have"
+        )
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise IncoderError("drawing needs matplotlib: pip install 'incoder[evaluation]'") from error
+    benchmarks = list(dict.fromkeys(curve.benchmark for curve in curves))
+    models = list(dict.fromkeys(curve.model for curve in curves))
+    top = min(100.0, 115 * max([0.1, *(cell.high for curve in curves for _, cell in curve.points)]))
+    figure = Figure(figsize=(0.6 + 4.4 * len(benchmarks), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(benchmarks), sharey=True, squeeze=False)[0]
+    for axes, benchmark in zip(panels, benchmarks, strict=True):
+        for number, curve in enumerate(curve for curve in curves if curve.benchmark == benchmark):
+            # A little to the side of each other, so that no bar hides another.
+            places = [place + 0.008 * number for place, _ in curve.points]
+            values = [100 * cell.value for _, cell in curve.points]
+            below = [100 * max(0.0, cell.value - cell.low) for _, cell in curve.points]
+            above = [100 * max(0.0, cell.high - cell.value) for _, cell in curve.points]
+            axes.errorbar(
+                places,
+                values,
+                yerr=[below, above],
+                color=_COLORS.get(curve.method, _OTHER_COLOR),
+                linestyle=_STYLES[models.index(curve.model) % len(_STYLES)],
+                marker="o",
+                markersize=4,
+                capsize=3,
+                clip_on=False,
+                label=curve.method if len(models) == 1 else f"{curve.model}, {curve.method}",
+            )
+        axes.set_title(benchmark)
+        axes.set_xlabel("share of the function's lines behind the hole")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, top)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("pass rate (%)")
+    panels[0].legend(frameon=False, fontsize="small")
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=150)
+    return content.getvalue()

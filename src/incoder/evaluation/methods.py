@@ -1,0 +1,136 @@
+"""How a model answers a task: both sides in view, the left side only, or the best of many left ones.
+
+Knows a model only as something that infills, completes and scores; the same weights answer by every method,
+so that differences are the method's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Protocol
+
+from incoder.evaluation.benchmark import INFILL, LEFT_TO_RIGHT, RERANK, Question, Task
+from incoder.evaluation.choices import Scorer, most_probable
+from incoder.inference.edges import EdgeRule
+
+RankBy = Literal["mean", "total"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How answers are drawn; temperature 0 is greedy.
+
+    A benchmark judges what the model wrote: no `edge_rules` end its fills for it unless they are asked for.
+    `num_lead_lines` of infills are those that the model was trained with, unless told (inference/lead.py).
+    `num_candidates` and `rank_by` are those of reranking, where they choose one answer.
+    """
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    top_p: float = 0.95
+    seed: int = 0
+    heal_tokens: bool = True
+    edge_rules: tuple[EdgeRule, ...] = ()
+    num_lead_lines: int | None = None
+    num_candidates: int = 1
+    rank_by: RankBy = "total"
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The settings that both ways of writing take."""
+        settings = asdict(self)
+        for name in ("edge_rules", "num_lead_lines", "num_candidates", "rank_by"):
+            del settings[name]
+        return settings
+
+
+class Written(Protocol):
+    """One way to fill the holes, or to go on."""
+
+    @property
+    def infills(self) -> Sequence[str]: ...
+
+
+class Answer(Protocol):
+    """What a model gives back, the best candidate first."""
+
+    @property
+    def infills(self) -> Sequence[str]: ...
+
+    @property
+    def candidates(self) -> Sequence[Written]: ...
+
+
+class Model(Scorer, Protocol):
+    """The part of a loaded model that is used here."""
+
+    def infill(
+        self,
+        parts: Sequence[str],
+        *,
+        path: str,
+        stop: Sequence[str],
+        temperature: float,
+        top_p: float,
+        max_new_tokens: int,
+        seed: int,
+        heal_tokens: bool,
+        edge_rules: Sequence[EdgeRule],
+        num_lead_lines: int | None,
+    ) -> Answer: ...
+
+    def complete(
+        self,
+        prompt: str,
+        *,
+        path: str,
+        stop: Sequence[str],
+        temperature: float,
+        top_p: float,
+        max_new_tokens: int,
+        seed: int,
+        heal_tokens: bool,
+        num_candidates: int = 1,
+    ) -> Answer: ...
+
+
+def answer(task: Task, method: str, model: Model, decoding: Decoding, sample: int = 0) -> str:
+    """The completion of one task; samples, counted from 0, differ by their seeds."""
+    decoding = replace(decoding, seed=decoding.seed + sample)
+    if task.choices:
+        return most_probable(task, method, model)
+    question = task.question(method)
+    if method == INFILL:
+        filled = model.infill(
+            question.parts,
+            path=question.path,
+            stop=question.stop,
+            edge_rules=decoding.edge_rules,
+            num_lead_lines=decoding.num_lead_lines,
+            **decoding.sampling,
+        )
+        return task.completion(filled.infills, method)
+    if method == LEFT_TO_RIGHT:
+        decoding = replace(decoding, num_candidates=1)
+    written = _complete(question, model, decoding)
+    completions = list(dict.fromkeys(task.completion(one.infills, method) for one in written.candidates))
+    if method == RERANK and len(completions) > 1:
+        return _best(task, completions, model, decoding.rank_by)
+    return completions[0]
+
+
+def _complete(question: Question, model: Model, decoding: Decoding) -> Answer:
+    return model.complete(
+        question.parts[0],
+        path=question.path,
+        stop=question.stop,
+        num_candidates=decoding.num_candidates,
+        **decoding.sampling,
+    )
+
+
+def _best(task: Task, completions: Sequence[str], model: Model, rank_by: RankBy) -> str:
+    """The completion with which the whole text is most probable (paper, section 4)."""
+    texts = [task.whole(completion) for completion in completions]
+    scores = model.score_texts(texts, path=task.question(RERANK).path)
+    values = [score.total_logprob if rank_by == "total" else score.mean_logprob for score in scores]
+    return completions[values.index(max(values))]

@@ -1,0 +1,134 @@
+"""A run of a benchmark: tasks and what answers them go in; completions, verdicts and rates are written.
+
+A model, a baseline that needs none, or a file of completions may answer. A run that was stopped goes on.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from incoder import __version__
+from incoder.evaluation.benchmark import Benchmark, Task
+from incoder.evaluation.data import sha256
+from incoder.evaluation.execution import Limits, sandbox_layers
+from incoder.evaluation.judging import Completions, gold, judge, summarise
+from incoder.evaluation.methods import Decoding
+from incoder.evaluation.samples import Samples
+from incoder.files import make_folder, write_text
+
+# Raised whenever the same completions could get another score, or the same model write others.
+PROTOCOL_VERSION = 3
+
+Stage = Literal["generating", "executing", "executing gold"]
+Progress = Callable[[Stage, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How completions are judged: limits of a program, how many run side by side, whether gold runs too."""
+
+    limits: Limits
+    num_workers: int = 2
+    with_ceiling: bool = True
+
+
+def checkpoint_fingerprint(folder: Path) -> str:
+    """sha256 over a checkpoint's weights, configuration and vocabulary, whatever its folder is called."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), *folder.glob("*.json")]):
+        digest.update(f"{path.name} {sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def collect(
+    tasks: Sequence[Task],
+    output: Path,
+    settings: Mapping[str, Any],
+    answer: Callable[[Task, int], str],
+    *,
+    num_samples: int = 1,
+    on_progress: Progress | None = None,
+) -> dict[str, list[str]]:
+    """Every task's completions; what samples.jsonl in `output` lacks is asked of `answer` and added to it.
+
+    `answer` is given a task and the number of the sample, counted from 0.
+
+    Raises:
+        IncoderError: `output` holds completions that other settings made; see `Samples`.
+    """
+    with Samples(output, settings) as samples:
+        missing = [
+            (task, number)
+            for number in range(num_samples)
+            for task in tasks
+            if len(samples.completions.get(task.key, ())) <= number
+        ]
+        total = len(tasks) * num_samples
+        for done, (task, number) in enumerate(missing, start=total - len(missing) + 1):
+            samples.add(task.key, answer(task, number))
+            if on_progress is not None:
+                on_progress("generating", done, total)
+    return {task.key: samples.completions[task.key][:num_samples] for task in tasks}
+
+
+def settings_of(
+    benchmark: Benchmark,
+    data: Path,
+    *,
+    method: str,
+    model: Mapping[str, Any] | None = None,
+    decoding: Decoding | None = None,
+) -> dict[str, Any]:
+    """What tells one run's completions from another's."""
+    return {
+        "benchmark": benchmark.name,
+        "method": method,
+        "model": None if model is None else dict(model),
+        "decoding": None if decoding is None else asdict(decoding),
+        "data_sha256": sha256(data),
+    }
+
+
+def write_results(
+    benchmark: Benchmark,
+    tasks: Sequence[Task],
+    completions: Completions,
+    output: Path,
+    settings: Mapping[str, Any],
+    judgement: Judgement,
+    on_progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Judge the completions and write results.json to `output`; returns what it holds."""
+    tell = on_progress or (lambda *_: None)
+
+    def rows_of(answers: Completions, stage: Stage) -> list[dict[str, Any]]:
+        return judge(
+            tasks,
+            answers,
+            judgement.limits,
+            num_workers=judgement.num_workers,
+            on_verdict=lambda done, total: tell(stage, done, total),
+        )
+
+    make_folder(output)
+    rows = rows_of(completions, "executing")
+    results: dict[str, Any] = {
+        "protocol_version": PROTOCOL_VERSION,
+        "incoder_version": __version__,
+        **settings,
+        "num_samples": min(len(row["samples"]) for row in rows),
+        "execution": {**asdict(judgement.limits), **sandbox_layers()},
+        "headline": benchmark.headline,
+        "others": list(benchmark.others),
+        "metrics": summarise(rows),
+        "ceiling": None,
+        "tasks": rows,
+    }
+    if judgement.with_ceiling:
+        results["ceiling"] = summarise(rows_of(gold(tasks), "executing gold"))[benchmark.headline]
+    results = json.loads(json.dumps(results))
+    write_text(output / "results.json", json.dumps(results, indent=1) + "\n")
+    return results

@@ -1,0 +1,92 @@
+"""Benchmark files are read row by row, and a broken one is told with its line."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from incoder.errors import IncoderError
+from incoder.evaluation.catalogue import BENCHMARKS
+from incoder.evaluation.data import fetch, find, load_tasks
+
+HUMANEVAL, SANTACODER = BENCHMARKS["humaneval"], BENCHMARKS["santacoder-fim"]
+
+
+def row(number: int) -> dict[str, str]:
+    names = ("prompt", "entry_point", "canonical_solution", "test")
+    return {"task_id": f"HumanEval/{number}", **dict.fromkeys(names, "x")}
+
+
+def test_blank_lines_do_not_count_and_gzip_is_unpacked(tmp_path: Path) -> None:
+    content = json.dumps(row(0)) + "\n\n" + json.dumps(row(1)) + "\n"
+    (tmp_path / "data.jsonl").write_text(content)
+    (tmp_path / "data.jsonl.gz").write_bytes(gzip.compress(content.encode()))
+    for name in ("data.jsonl", "data.jsonl.gz"):
+        assert [task.key for task in load_tasks(tmp_path / name, HUMANEVAL)] == ["HumanEval/0", "HumanEval/1"]
+
+
+def test_parquet_is_read_with_its_row_numbers(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    names = ("name", "language", "prompt", "suffix", "canonical_solution")
+    rows = [dict.fromkeys(names, "x") | {"language": "py"}] * 2
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "data.parquet")
+    tasks = load_tasks(tmp_path / "data.parquet", SANTACODER)
+    assert [task.key for task in tasks] == ["py/x/1", "py/x/2"]
+    (tmp_path / "other.parquet").write_bytes(b"PAR1")
+    with pytest.raises(IncoderError, match="cannot read"):
+        load_tasks(tmp_path / "other.parquet", SANTACODER)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "it is empty"),
+        (json.dumps(row(0)) + "\nnot json\n", "line 2: not JSON"),
+        (json.dumps(row(0)) + "\n\n[1]\n", "line 3: must be an object"),
+        (json.dumps(row(0) | {"test": 1}), "line 1: no task of humaneval: test: "),
+        (json.dumps({"task_id": "x"}), "line 1: no task of humaneval: prompt: "),
+        (2 * (json.dumps(row(7)) + "\n"), "line 2: there is another task with the id HumanEval/7"),
+    ],
+)
+def test_a_broken_row_is_told_with_its_line(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(content)
+    with pytest.raises(IncoderError, match=message):
+        load_tasks(path, HUMANEVAL)
+
+
+@pytest.mark.parametrize(("name", "content"), [("data.jsonl.gz", b"no gzip"), ("data.jsonl", b"\xff\xfe")])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(IncoderError, match="cannot read"):
+        load_tasks(tmp_path / name, HUMANEVAL)
+
+
+def test_a_limit_keeps_tasks_from_all_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(row(number)) + "\n" for number in range(10)))
+    assert [task.key[-1] for task in load_tasks(path, HUMANEVAL, limit=5)] == ["0", "2", "4", "6", "8"]
+    assert len(load_tasks(path, HUMANEVAL, limit=99)) == 10
+    with pytest.raises(IncoderError, match="at least 1 task, got 0"):
+        load_tasks(path, HUMANEVAL, limit=0)
+
+
+def test_a_folder_stands_for_the_file_in_it(tmp_path: Path) -> None:
+    (tmp_path / HUMANEVAL.file_name).write_bytes(b"")
+    assert find(HUMANEVAL, tmp_path) == tmp_path / HUMANEVAL.file_name
+
+
+def test_missing_data_says_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(IncoderError, match=r"not fetched: take HumanEval\.jsonl\.gz from the data folder"):
+        find(HUMANEVAL, tmp_path)
+    with pytest.raises(IncoderError, match="give --data PATH"):
+        find(HUMANEVAL, None)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(IncoderError, match="not fetched yet; give --data PATH, or --fetch"):
+        find(SANTACODER, None)
+    with pytest.raises(IncoderError, match="cannot be fetched"):
+        fetch(HUMANEVAL)

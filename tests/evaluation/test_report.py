@@ -1,0 +1,120 @@
+"""Results side by side: what the tables, the figure and the page hold."""
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incoder.errors import IncoderError
+from incoder.evaluation.figure import draw
+from incoder.evaluation.page import render
+from incoder.evaluation.report import Cell, curves, load_results, table
+
+PNG = b"\x89PNG\r\n"
+
+
+def write(folder: Path, method: str, model: str | None, rate: float, **more: Any) -> Path:
+    folder.mkdir(parents=True)
+    rows = [
+        {
+            "task_id": f"t{number}",
+            "problem": f"p{number // 2}",
+            "rates": {"pass_rate": float(number % 2)},
+            "right_context": number / 10,
+        }
+        for number in range(10)
+    ]
+    content = {
+        "benchmark": "humaneval-single-line",
+        "method": method,
+        "model": model and {"name": model, "fingerprint": "abcdef0123456789"},
+        "decoding": model and {"temperature": 0.8, "edge_rules": []},
+        "data_sha256": "0123456789abcdef",
+        "headline": "pass_rate",
+        "others": ["exact_match"],
+        "ceiling": 1.0,
+        "metrics": {
+            "num_tasks": 10,
+            "pass_rate": rate,
+            "pass_rate_interval": [rate - 0.1, rate + 0.1],
+            "exact_match": 0.25,
+            "exact_match_interval": [0.2, 0.3],
+        },
+        "tasks": rows,
+    }
+    (folder / "results.json").write_text(json.dumps(content | more))
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    return [
+        write(tmp_path / "infill", "infill", "models/small", 0.6),
+        write(tmp_path / "left", "left-to-right", "models/small", 0.4),
+        write(tmp_path / "large", "infill", "large", 0.9, benchmark="humaneval", others=[]),
+        write(tmp_path / "gold", "gold", None, 0.9),
+    ]
+
+
+def test_methods_go_down_and_tasks_across(runs: list[Path]) -> None:
+    shown = table(load_results(runs))
+    assert sorted(shown.columns) == [
+        ("humaneval", "pass_rate"),
+        ("humaneval-single-line", "exact_match"),
+        ("humaneval-single-line", "pass_rate"),
+    ]
+    assert [row[:2] for row in shown.rows] == [
+        ("(no model)", "gold"),
+        ("large", "infill"),
+        ("small", "left-to-right"),
+        ("small", "infill"),
+    ]
+    place = shown.columns.index(("humaneval-single-line", "pass_rate"))
+    cells = [row[2][place] for row in shown.rows]
+    assert [cell and cell.value for cell in cells] == [0.9, None, 0.4, 0.6]
+    assert cells[0] == Cell(0.9, 0.8, 1.0)
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    paths = [write(tmp_path / name, "infill", "small", 0.5) / "results.json" for name in ("one", "two")]
+    assert [result.model for result in load_results(paths)] == ["small", "small (two)"]
+
+
+def test_curves_are_means_over_fifths_of_the_right_hand_context(runs: list[Path]) -> None:
+    (curve,) = curves(load_results([runs[0]]))
+    assert [place for place, _ in curve.points] == pytest.approx([0.05, 0.25, 0.45, 0.65, 0.85])
+    assert [cell.value for _, cell in curve.points] == [0.5] * 5
+
+
+def test_the_figure_is_a_picture(runs: list[Path]) -> None:
+    assert draw(curves(load_results(runs))).startswith(PNG)
+    with pytest.raises(IncoderError, match="none of the results has a rate by right-hand context"):
+        draw([])
+
+
+def test_the_page_holds_everything_in_one_file(runs: list[Path], tmp_path: Path) -> None:
+    runs.append(write(tmp_path / "strange", "infill", "<b>&", 0.5))
+    results = load_results(runs)
+    page = render(table(results), results, PNG)
+    assert base64.b64encode(PNG).decode() in page
+    assert "&lt;b&gt;&amp;" in page
+    assert "<b>" not in page
+    assert "40.0<small>30.0 – 50.0</small>" in page
+    assert "abcdef012345" in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+@pytest.mark.parametrize("content", ["no json", "[]", "{}", '{"model": null, "benchmark": "x"}'])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(content)
+    with pytest.raises(IncoderError, match=r"is not a results\.json of incoder eval"):
+        load_results([tmp_path])
+
+
+def test_a_run_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(IncoderError, match="cannot read"):
+        load_results([tmp_path / "no"])
