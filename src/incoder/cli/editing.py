@@ -3,16 +3,22 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import PurePath
 from typing import TYPE_CHECKING
+
+import typer
 
 from incoder.cli import options
 from incoder.cli.console import print_note, progress, progress_bar, write_result
 from incoder.cli.results import as_diff
-from incoder.cli.source import replace_source
+from incoder.cli.source import STANDARD_INPUT, read_source, replace_source
 from incoder.errors import IncoderError
 from incoder.tasks.candidates import Change
 from incoder.tasks.edits import apply
+from incoder.tasks.languages import UNNAMED_PYTHON, require_python
 from incoder.tasks.model import Decoding
+from incoder.tasks.python_source import PythonSource
+from incoder.tasks.selection import Selection
 
 if TYPE_CHECKING:
     from incoder.inference.infill_model import InfillModel
@@ -32,6 +38,38 @@ def decoding(
         None, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed
     )
     return Decoding(num_candidates, temperature, top_p, None, max_new_tokens, seed)
+
+
+def selection(
+    lines: str | None, function: str | None, is_all: bool, *, others: int = 0, names: Sequence[str] = ()
+) -> Selection:
+    """What part of the file is meant, by exactly one option; a command may have others (`names`) for it.
+
+    Raises:
+        typer.BadParameter: no option says it, more than one does, or the lines are none.
+    """
+    choices = ["--lines", "--function", *names, "--all"]
+    if (lines is not None) + (function is not None) + is_all + others != 1:
+        raise typer.BadParameter(f"say what to work on with one of {', '.join(choices)}")
+    try:
+        return Selection.parse(lines, function, is_all)
+    except IncoderError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def read_python(file: str, task: str) -> tuple[str, PurePath, PythonSource]:
+    """The text of a Python file, the path that the model is told, and its syntax tree.
+
+    Raises:
+        IncoderError: it cannot be read, is another language, or does not parse.
+    """
+    path = UNNAMED_PYTHON if file == STANDARD_INPUT else PurePath(file)
+    require_python(path, task)
+    text = read_source(file)
+    try:
+        return text, path, PythonSource(text)
+    except IncoderError as error:
+        raise IncoderError(f"{file}: {error}") from error
 
 
 def load_model(
@@ -107,17 +145,16 @@ def as_json(file: str, model: str | None, new: str, changes: Sequence[Change]) -
 
 
 def note_candidates(changes: Sequence[Change]) -> None:
-    """Say which places got nothing, and show the candidates where there are several."""
+    """Say which places got nothing; of a single place show the candidates, where there are several."""
     for change in changes:
         if change.used is None:
-            print_note(f"line {change.line}: {change.place}: nothing that can be used was written")
-        if len(change.candidates) == 1 and change.used:
-            continue
-        for number, candidate in enumerate(change.candidates, start=1):
-            is_used = candidate is change.used
-            why = " (used)" if is_used else f" ({candidate.problem})" if candidate.problem else ""
-            head = f"line {change.line}: {change.place}: candidate {number}"
-            print_note(f"{head}, mean log-probability {candidate.logprob:.3f}{why}")
-            for edit in candidate.edits:
-                shown = edit.text if len(edit.text) <= _MAX_SHOWN else edit.text[:_MAX_SHOWN] + " …"
-                print_note(f"    {shown!r}")
+            print_note(f"line {change.line}: {change.place}: no candidate can be used")
+    if len(changes) != 1 or (len(changes[0].candidates) == 1 and changes[0].used):
+        return
+    for number, candidate in enumerate(changes[0].candidates, start=1):
+        is_used = candidate is changes[0].used
+        why = " (used)" if is_used else f" ({candidate.problem})" if candidate.problem else ""
+        print_note(f"candidate {number}, mean log-probability {candidate.logprob:.3f}{why}")
+        for edit in candidate.edits:
+            shown = edit.text if len(edit.text) <= _MAX_SHOWN else edit.text[:_MAX_SHOWN] + " …"
+            print_note(f"    {shown!r}")

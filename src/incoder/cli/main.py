@@ -10,6 +10,7 @@ from incoder import __version__
 from incoder.cli.complete import complete
 from incoder.cli.console import print_error, write_result
 from incoder.cli.corpus import app as corpus
+from incoder.cli.docstring import docstring
 from incoder.cli.eval import app as evaluation
 from incoder.cli.fill import fill
 from incoder.cli.models import app as models
@@ -57,6 +58,7 @@ def options(
 
 app.command()(fill)
 app.command()(complete)
+app.command()(docstring)
 app.add_typer(models, name="models")
 app.command()(train)
 app.add_typer(corpus, name="corpus")

@@ -21,6 +21,7 @@ class Language:
     syntax_error: Callable[[str], str | None]
 
 
+UNNAMED_PYTHON = PurePath("file.py")  # for a Python text that comes from no file
 PYTHON = Language("Python", (".py", ".pyi", ".pyw"), python_syntax_error)
 _LANGUAGES = (PYTHON,)
 
@@ -31,13 +32,13 @@ def language_of(path: PurePath | None) -> Language | None:
     return next((language for language in _LANGUAGES if extension in language.extensions), None)
 
 
-def require_python(path: PurePath | None, task: str) -> None:
-    """Refuse what is known of Python only.
+def require_python(path: PurePath, task: str) -> None:
+    """Refuse a file whose name tells another language than Python.
 
     Raises:
-        IncoderError: the file's name tells another language.
+        IncoderError: it does.
     """
-    if path is not None and path.suffix and language_of(path) is not PYTHON:
+    if path.suffix and language_of(path) is not PYTHON:
         raise IncoderError(
             f"{task} works on Python only, got {path.name}; if it is Python, give it to standard input (-)"
         )

@@ -4,7 +4,9 @@ Bytes that are no UTF-8 (lone surrogates in the text) may stand in strings and c
 """
 
 import ast
+import io
 import re
+import tokenize
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,6 +76,19 @@ class PythonSource:
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         return self.place(node.end_lineno, node.end_col_offset)
+
+    def header_tokens(self, node: Definition) -> Iterator[tuple[str, int, int]]:
+        """The tokens of a definition from `def` or `class` to its colon, each with its range."""
+        begin, depth = self.start(node), 0
+        lines = Lines(self.text[begin:])
+        readable = io.StringIO(_readable(self.text[begin:]), newline="")
+        for token in tokenize.generate_tokens(readable.readline):
+            start, end = (begin + lines.start(line) + column for line, column in (token.start, token.end))
+            if token.type in (tokenize.OP, tokenize.NAME, tokenize.NUMBER, tokenize.STRING):
+                depth += (token.string in "([{") - (token.string in ")]}")
+                yield token.string, start, end
+                if token.string == ":" and depth == 0:
+                    return
 
     @cached_property
     def definitions(self) -> tuple[Named, ...]:
