@@ -148,7 +148,9 @@ def note_candidates(changes: Sequence[Change]) -> None:
     """Say which places got nothing; of a single place show the candidates, where there are several."""
     for change in changes:
         if change.used is None:
-            print_note(f"line {change.line}: {change.place}: no candidate can be used")
+            best = change.candidates[0] if change.candidates else None
+            why = f"; the best is {_shown(best.edits[0].text)}: {best.problem}" if best and best.edits else ""
+            print_note(f"line {change.line}: {change.place}: no candidate can be used{why}")
     if len(changes) != 1 or (len(changes[0].candidates) == 1 and changes[0].used):
         return
     for number, candidate in enumerate(changes[0].candidates, start=1):
@@ -156,5 +158,8 @@ def note_candidates(changes: Sequence[Change]) -> None:
         why = " (used)" if is_used else f" ({candidate.problem})" if candidate.problem else ""
         print_note(f"candidate {number}, mean log-probability {candidate.logprob:.3f}{why}")
         for edit in candidate.edits:
-            shown = edit.text if len(edit.text) <= _MAX_SHOWN else edit.text[:_MAX_SHOWN] + " …"
-            print_note(f"    {shown!r}")
+            print_note(f"    {_shown(edit.text)}")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + " …")

@@ -17,6 +17,7 @@ from incoder.cli.models import app as models
 from incoder.cli.objective import app as objective
 from incoder.cli.tokenizer import app as tokenizer
 from incoder.cli.train import train
+from incoder.cli.types import types
 from incoder.errors import IncoderError
 
 app = typer.Typer(
@@ -59,6 +60,7 @@ def options(
 app.command()(fill)
 app.command()(complete)
 app.command()(docstring)
+app.command()(types)
 app.add_typer(models, name="models")
 app.command()(train)
 app.add_typer(corpus, name="corpus")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from incoder.tasks.python_source import Definition, Function, PythonSource
+from incoder.tasks.python_source import Definition, Function, PythonSource, own_nodes, parameters
 from incoder.tasks.string_literals import opening
 
 StyleName = Literal["plain", "google", "numpy", "sphinx"]
@@ -57,17 +57,6 @@ def style_of(source: PythonSource) -> Style:
         name = "plain"
     quote = "'''" if quotes["'''"] > quotes['"""'] else '"""'
     return Style(name, quote, 2 * num_below > num_multiline)
-
-
-def parameters(function: Function) -> list[ast.arg]:
-    """The parameters in order, without the first of a method (`self`, `cls`)."""
-    arguments = function.args
-    before = [*arguments.posonlyargs, *arguments.args]
-    if before and before[0].arg in ("self", "cls", "mcs"):
-        before = before[1:]
-    between = [arguments.vararg] if arguments.vararg else []
-    behind = [arguments.kwarg] if arguments.kwarg else []
-    return [*before, *between, *arguments.kwonlyargs, *behind]
 
 
 def sections(function: Function, style: StyleName, written: str = "") -> Pieces:
@@ -146,7 +135,7 @@ def _shown(function: Function, argument: ast.arg) -> str:
 
 def _outcome(function: Function) -> str | None:
     """The section for what comes out: Yields, Returns or none."""
-    own = list(_own(function))
+    own = list(own_nodes(function))
     if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own):
         return "Yields"
     values = [node.value for node in own if isinstance(node, ast.Return)]
@@ -156,17 +145,8 @@ def _outcome(function: Function) -> str | None:
 
 def _raised(function: Function) -> list[str]:
     """The exceptions that are raised here by name, in the order of the text."""
-    raised = [node.exc for node in _own(function) if isinstance(node, ast.Raise) and node.exc is not None]
+    raised = [
+        node.exc for node in own_nodes(function) if isinstance(node, ast.Raise) and node.exc is not None
+    ]
     names = [ast.unparse(one.func if isinstance(one, ast.Call) else one) for one in raised]
     return [name for name in dict.fromkeys(names) if name.rpartition(".")[2][:1].isupper()]
-
-
-def _own(function: Function) -> Iterator[ast.AST]:
-    """The nodes of a function without those of functions and classes in it."""
-    waiting: list[ast.AST] = list(function.body)
-    while waiting:
-        node = waiting.pop(0)
-        if isinstance(node, Definition | ast.Lambda):
-            continue
-        yield node
-        waiting += ast.iter_child_nodes(node)

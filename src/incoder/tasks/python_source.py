@@ -20,6 +20,16 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+_SCOPES = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Lambda,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +138,27 @@ class PythonSource:
         """The range of whole lines of a definition, its decorators included."""
         assert named.node.end_lineno is not None
         return self.lines.span(named.first_line, named.node.end_lineno)
+
+
+def parameters(function: Function) -> list[ast.arg]:
+    """The parameters in order, without the first of a method (`self`, `cls`)."""
+    arguments = function.args
+    before = [*arguments.posonlyargs, *arguments.args]
+    if before and before[0].arg in ("self", "cls", "mcs"):
+        before = before[1:]
+    between = [arguments.vararg] if arguments.vararg else []
+    behind = [arguments.kwarg] if arguments.kwarg else []
+    return [*before, *between, *arguments.kwonlyargs, *behind]
+
+
+def own_nodes(scope: ast.Module | Definition) -> Iterator[ast.AST]:
+    """The nodes of a body without those of functions, classes, lambdas and comprehensions in it."""
+    waiting: list[ast.AST] = list(scope.body)
+    while waiting:
+        node = waiting.pop(0)
+        if not isinstance(node, _SCOPES):
+            yield node
+            waiting += ast.iter_child_nodes(node)
 
 
 def python_syntax_error(text: str) -> str | None:

@@ -52,6 +52,21 @@ class Selection:
             raise IncoderError(f"there is no function or class in the lines {first}:{last}")
         return tuple(inside) or (around[-1],)
 
+    def has(self, source: PythonSource, line: int, owner: str) -> bool:
+        """Whether something in this line, that belongs to the definition `owner`, is meant.
+
+        Raises:
+            IncoderError: there are no such lines, or no such definition.
+        """
+        if self.function is not None:
+            name = source.find_one(self.function).name
+            return owner == name or owner.startswith(f"{name}.")
+        if self.lines is None:
+            return True
+        first, last = self.lines
+        source.lines.span(first, last)
+        return first <= line <= last
+
     def span(self, text: str) -> tuple[int, int]:
         """The range of whole lines that is meant; a definition must be Python's.
 
