@@ -157,8 +157,8 @@ def note_candidates(changes: Sequence[Change]) -> None:
         is_used = candidate is changes[0].used
         why = " (used)" if is_used else f" ({candidate.problem})" if candidate.problem else ""
         print_note(f"candidate {number}, mean log-probability {candidate.logprob:.3f}{why}")
-        for edit in candidate.edits:
-            print_note(f"    {_shown(edit.text)}")
+        for text in dict.fromkeys(edit.text for edit in candidate.edits):
+            print_note(f"    {_shown(text)}")
 
 
 def _shown(text: str) -> str:

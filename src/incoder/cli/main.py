@@ -15,6 +15,7 @@ from incoder.cli.eval import app as evaluation
 from incoder.cli.fill import fill
 from incoder.cli.models import app as models
 from incoder.cli.objective import app as objective
+from incoder.cli.rename import rename
 from incoder.cli.tokenizer import app as tokenizer
 from incoder.cli.train import train
 from incoder.cli.types import types
@@ -61,6 +62,7 @@ app.command()(fill)
 app.command()(complete)
 app.command()(docstring)
 app.command()(types)
+app.command()(rename)
 app.add_typer(models, name="models")
 app.command()(train)
 app.add_typer(corpus, name="corpus")

@@ -76,7 +76,7 @@ class PythonSource:
         """The place in the text of a position of the tree."""
         start, end = self.lines.start(line), self.lines.start(line + 1)
         mark = 1 if line == 1 and self.text.startswith(BYTE_ORDER_MARK) else 0
-        content = _readable(self.text[start + mark : end])
+        content = readable(self.text[start + mark : end])
         return start + mark + len(content.encode()[:column_in_bytes].decode())
 
     def start(self, node: ast.expr | ast.stmt | ast.arg) -> int:
@@ -91,8 +91,8 @@ class PythonSource:
         """The tokens of a definition from `def` or `class` to its colon, each with its range."""
         begin, depth = self.start(node), 0
         lines = Lines(self.text[begin:])
-        readable = io.StringIO(_readable(self.text[begin:]), newline="")
-        for token in tokenize.generate_tokens(readable.readline):
+        stream = io.StringIO(readable(self.text[begin:]), newline="")
+        for token in tokenize.generate_tokens(stream.readline):
             start, end = (begin + lines.start(line) + column for line, column in (token.start, token.end))
             if token.type in (tokenize.OP, tokenize.NAME, tokenize.NUMBER, tokenize.STRING):
                 depth += (token.string in "([{") - (token.string in ")]}")
@@ -174,18 +174,18 @@ def python_syntax_error(text: str) -> str | None:
     return None
 
 
+def readable(text: str) -> str:
+    """The text with a sign for every byte that is no UTF-8, which may stand in strings and comments only."""
+    return _SURROGATES.sub("\ufffd", text)
+
+
 def _parsed(text: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the user's escapes, which are none of our business
-            return ast.parse(_readable(text.removeprefix(BYTE_ORDER_MARK)))
+            return ast.parse(readable(text.removeprefix(BYTE_ORDER_MARK)))
     except (ValueError, RecursionError, MemoryError) as error:
         raise SyntaxError(str(error)) from error
-
-
-def _readable(text: str) -> str:
-    """The text with a sign for every byte that is no UTF-8, which may stand in strings and comments only."""
-    return _SURROGATES.sub("\ufffd", text)
 
 
 def _described(error: SyntaxError) -> str:

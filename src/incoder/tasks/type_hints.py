@@ -104,7 +104,7 @@ class _Writer:
         return f"there is no type {unknown[0]} there" if unknown else None
 
     def _fitted(self, slot: Slot, annotation: str) -> str:
-        """The annotation as it can stand there: admitting the default, in quotes if it names what comes later."""
+        """The annotation as it can stand there: with the default, in quotes if it names what comes later."""
         is_none = isinstance(slot.default, ast.Constant) and slot.default.value is None
         if is_none and not admits_none(annotation):
             annotation += " | None"
