@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -29,6 +30,18 @@ def progress(task: str) -> Iterator[Callable[[str], None]]:
         return
     with notes.status(task) as status:
         yield status.update
+
+
+@contextmanager
+def progress_bar(task: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show on a terminal how many of the pieces of work are done; the yielded function counts one more."""
+    if not notes.is_terminal:
+        yield lambda: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=notes, transient=True) as bar:
+        task_id = bar.add_task(task, total=total)
+        yield lambda: bar.advance(task_id)
 
 
 def write_result(text: str) -> None:

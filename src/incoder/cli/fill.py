@@ -8,7 +8,7 @@ import typer
 from incoder.cli import options
 from incoder.cli.console import progress, write_result
 from incoder.cli.results import as_diff, as_json, note_candidates, note_unfinished
-from incoder.cli.source import STANDARD_INPUT, read_source, replace_source
+from incoder.cli.source import read_source, replace_source
 from incoder.document import DEFAULT_HOLE, Parts
 from incoder.errors import IncoderError
 
@@ -37,12 +37,9 @@ def fill(
             show_default=False,
         ),
     ] = None,
-    in_place: Annotated[
-        bool,
-        typer.Option("--in-place", help="Write the result into FILE; all outside the holes stays as it is."),
-    ] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Show what changes, as a unified diff.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object with all candidates.")] = False,
+    in_place: options.InPlace = False,
+    diff: options.Diff = False,
+    json: options.Json = False,
     extension: options.Extension = None,
     lead_lines: Annotated[
         int | None,
@@ -72,10 +69,7 @@ def fill(
 
     Example: printf 'def mean(xs):\\n    return <FILL>\\n' | incoder fill -
     """
-    if in_place + diff + json > 1:
-        raise typer.BadParameter("--in-place, --diff and --json exclude each other; choose one")
-    if in_place and file == STANDARD_INPUT:
-        raise typer.BadParameter("--in-place needs a file; standard input cannot be written to")
+    options.check_output(file, in_place=in_place, diff=diff, json=json)
     if not hole:
         raise typer.BadParameter("--hole must not be empty")
     text = read_source(file)

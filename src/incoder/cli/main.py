@@ -10,12 +10,15 @@ from incoder import __version__
 from incoder.cli.complete import complete
 from incoder.cli.console import print_error, write_result
 from incoder.cli.corpus import app as corpus
+from incoder.cli.docstring import docstring
 from incoder.cli.eval import app as evaluation
 from incoder.cli.fill import fill
 from incoder.cli.models import app as models
 from incoder.cli.objective import app as objective
+from incoder.cli.rename import rename
 from incoder.cli.tokenizer import app as tokenizer
 from incoder.cli.train import train
+from incoder.cli.types import types
 from incoder.errors import IncoderError
 
 app = typer.Typer(
@@ -57,6 +60,9 @@ def options(
 
 app.command()(fill)
 app.command()(complete)
+app.command()(docstring)
+app.command()(types)
+app.command()(rename)
 app.add_typer(models, name="models")
 app.command()(train)
 app.add_typer(corpus, name="corpus")

@@ -92,6 +92,37 @@ TimeLimit = Annotated[
     float | None, typer.Option(help="Seconds; what was written until then is kept.", show_default="none")
 ]
 
+InPlace = Annotated[
+    bool,
+    typer.Option("--in-place", help="Write the result into FILE; all that is not edited stays as it is."),
+]
+Diff = Annotated[bool, typer.Option("--diff", help="Show what changes, as a unified diff.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object with all candidates.")]
+Lines = Annotated[
+    str | None,
+    typer.Option(help="Work on these lines, both counted.", metavar="FIRST:LAST", show_default=False),
+]
+Function = Annotated[
+    str | None,
+    typer.Option(
+        help="Work on this function, method or class, such as Class.method.",
+        metavar="NAME",
+        show_default=False,
+    ),
+]
+
+
+def check_output(file: str, *, in_place: bool, diff: bool, json: bool) -> None:
+    """Refuse ways to show the result that exclude each other.
+
+    Raises:
+        typer.BadParameter: more than one, or standard input is to be written to.
+    """
+    if in_place + diff + json > 1:
+        raise typer.BadParameter("--in-place, --diff and --json exclude each other; choose one")
+    if in_place and file == STANDARD_INPUT:
+        raise typer.BadParameter("--in-place needs a file; standard input cannot be written to")
+
 
 def sampling_params(stop: list[str] | None, **settings: Any) -> "SamplingParams":
     """The settings of these options, checked before a model is loaded.

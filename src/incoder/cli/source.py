@@ -26,7 +26,7 @@ def replace_source(file: str, old: str, new: str) -> None:
         IncoderError: the file was changed meanwhile, or cannot be written; either way it is left as it is.
     """
     if _decoded(_read(file)) != old:
-        raise IncoderError(f"{file} was changed while its holes were filled; it is left as it is")
+        raise IncoderError(f"{file} was changed meanwhile; it is left as it is")
     write_bytes(Path(file), new.encode("utf-8", "surrogateescape"))
 
 

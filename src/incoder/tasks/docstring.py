@@ -1,0 +1,92 @@
+"""Docstrings of Python modules, classes and functions: written where there is none, else completed.
+
+A new one is a template of the file's style whose holes the model fills. One that is there keeps every byte of
+its text: it is written on where its last sentence has no end, and gets the sections that it lacks.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePath
+
+from incoder.errors import IncoderError
+from incoder.tasks.candidates import Candidate, Change, ranked
+from incoder.tasks.docstring_drafts import Draft, draft
+from incoder.tasks.docstring_style import Style, style_of
+from incoder.tasks.edits import Edit, apply, cut
+from incoder.tasks.languages import UNNAMED_PYTHON, parse_problem
+from incoder.tasks.model import Decoding, Filled, Model, fill
+from incoder.tasks.python_source import Definition, Function, Named, PythonSource
+
+Target = Named | None  # None is the module
+_WORD = re.compile(r"[^\W\d_]")
+
+
+def lacking(source: PythonSource) -> list[Target]:
+    """What has no docstring, but for functions in functions and overloads."""
+    definitions = [
+        named
+        for named in source.definitions
+        if not any(isinstance(parent, Function) for parent in named.parents) and not _is_overload(named.node)
+    ]
+    targets: list[Target] = [None, *definitions]
+    return [target for target in targets if not ast.get_docstring(_node(source, target))]
+
+
+def write_docstrings(
+    model: Model,
+    source: PythonSource,
+    targets: Iterable[Target],
+    decoding: Decoding,
+    *,
+    style: Style | None = None,
+    path: PurePath = UNNAMED_PYTHON,
+) -> Iterator[Change]:
+    """One change for each target, in their order; later ones see the earlier docstrings.
+
+    The style is by default that of the file's other docstrings.
+
+    Raises:
+        IncoderError: a docstring that is there cannot be completed.
+    """
+    style = style or style_of(source)
+    edits: list[Edit] = []
+    for target in targets:
+        planned = draft(source, _node(source, target), style)
+        parts = planned.parts(*cut(source.text, [(planned.start, planned.end)], edits))
+        fills = fill(model, parts, decoding, stop=planned.stop, path=path)
+        candidates = ranked(_candidate(source, planned, filled, edits, path) for filled in fills)
+        name, line = (str(target), target.node.lineno) if target else ("module", 1)
+        change = Change(f"docstring of {name}", line, candidates)
+        edits += change.edits
+        yield change
+
+
+def _candidate(
+    source: PythonSource, planned: Draft, filled: Filled, edits: Sequence[Edit], path: PurePath
+) -> Candidate:
+    infills = [_finished(*fill) for fill in zip(filled.infills, filled.finish_reasons, strict=True)]
+    problem = None if all(_WORD.search(infill) for infill in infills) else "says nothing, or has no end"
+    try:
+        text = planned.written(infills)
+    except IncoderError as error:
+        text, problem = "", str(error)
+    edit = Edit(planned.start, planned.end, text)
+    problem = problem or parse_problem(apply(source.text, [*edits, edit]), path)
+    return Candidate((edit,), filled.logprob, filled.total_logprob, problem)
+
+
+def _finished(infill: str, finish_reason: str) -> str:
+    """The whole sentences of a fill that was cut off, and any other as it is."""
+    if finish_reason not in ("length", "time"):
+        return infill
+    sentences = re.match(r".*[.!?](?=\s)", infill, re.DOTALL)
+    return sentences[0] if sentences else ""
+
+
+def _node(source: PythonSource, target: Target) -> ast.Module | Definition:
+    return source.tree if target is None else target.node
+
+
+def _is_overload(node: Definition) -> bool:
+    return any(ast.unparse(one).rpartition(".")[2] == "overload" for one in node.decorator_list)

@@ -1,0 +1,54 @@
+"""Where the lines of a text begin, as Python counts them: `\\n`, `\\r\\n` and a lone `\\r` end a line.
+
+Form feeds and the other separators of `str.splitlines` do not.
+"""
+
+import re
+from bisect import bisect_right
+
+from incoder.errors import IncoderError
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+class Lines:
+    """The lines of one text, numbered from 1."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
+        if len(self._starts) > 1 and self._starts[-1] == len(text):
+            self._starts.pop()  # behind the last line end there is no line
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def start(self, number: int) -> int:
+        """Where line `number` begins; the line behind the last begins at the text's end."""
+        return self._starts[number - 1] if number <= len(self) else len(self._text)
+
+    def number(self, place: int) -> int:
+        """The line in which the character at `place` stands."""
+        return bisect_right(self._starts, place)
+
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """The range of these lines, the last one's line end included.
+
+        Raises:
+            IncoderError: there are no such lines.
+        """
+        if not 1 <= first <= last:
+            raise IncoderError(f"lines are counted from 1, the first before the last; got {first}:{last}")
+        if last > len(self):
+            raise IncoderError(f"there is no line {last}; the last one is {len(self)}")
+        return self.start(first), self.start(last + 1)
+
+
+def line_end(text: str) -> str:
+    """What most lines end in: `\\r\\n` or `\\n`."""
+    return "\r\n" if 2 * text.count("\r\n") > text.count("\n") else "\n"
+
+
+def indentation(line: str) -> str:
+    """The blanks at the start of a line."""
+    return line[: len(line) - len(line.lstrip(" \t\f"))]

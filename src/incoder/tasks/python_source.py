@@ -1,0 +1,203 @@
+"""A Python file as its syntax tree, with places in the text as it is, byte order mark and line ends included.
+
+Bytes that are no UTF-8 (lone surrogates in the text) may stand in strings and comments.
+"""
+
+import ast
+import io
+import re
+import tokenize
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from incoder.errors import IncoderError
+from incoder.tasks.lines import Lines
+
+BYTE_ORDER_MARK = "\ufeff"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+_SCOPES = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Lambda,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A definition and its name from the module on, such as `Class.method`."""
+
+    name: str
+    node: Definition
+    parents: tuple[Definition, ...]
+
+    @property
+    def kind(self) -> str:
+        if isinstance(self.node, ast.ClassDef):
+            return "class"
+        return "method" if self.parents and isinstance(self.parents[-1], ast.ClassDef) else "function"
+
+    @property
+    def first_line(self) -> int:
+        """Where it begins, with its decorators."""
+        return min([self.node.lineno, *(decorator.lineno for decorator in self.node.decorator_list)])
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+class PythonSource:
+    """One file's text, tree and definitions.
+
+    Raises:
+        IncoderError: the text does not parse.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.lines = Lines(text)
+        try:
+            self.tree = _parsed(text)
+        except SyntaxError as error:
+            raise IncoderError(
+                f"not Python that can be read: {_described(error)}; mend that, then try again"
+            ) from error
+
+    def place(self, line: int, column_in_bytes: int) -> int:
+        """The place in the text of a position of the tree."""
+        start, end = self.lines.start(line), self.lines.start(line + 1)
+        mark = 1 if line == 1 and self.text.startswith(BYTE_ORDER_MARK) else 0
+        content = readable(self.text[start + mark : end])
+        return start + mark + len(content.encode()[:column_in_bytes].decode())
+
+    def start(self, node: ast.expr | ast.stmt | ast.arg) -> int:
+        return self.place(node.lineno, node.col_offset)
+
+    def end(self, node: ast.expr | ast.stmt | ast.arg) -> int:
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        return self.place(node.end_lineno, node.end_col_offset)
+
+    def header_tokens(self, node: Definition) -> Iterator[tuple[str, int, int]]:
+        """The tokens of a definition from `def` or `class` to its colon, each with its range."""
+        begin, depth = self.start(node), 0
+        lines = Lines(self.text[begin:])
+        stream = io.StringIO(readable(self.text[begin:]), newline="")
+        for token in tokenize.generate_tokens(stream.readline):
+            start, end = (begin + lines.start(line) + column for line, column in (token.start, token.end))
+            if token.type in (tokenize.OP, tokenize.NAME, tokenize.NUMBER, tokenize.STRING):
+                depth += (token.string in "([{") - (token.string in ")]}")
+                yield token.string, start, end
+                if token.string == ":" and depth == 0:
+                    return
+
+    @cached_property
+    def definitions(self) -> tuple[Named, ...]:
+        """All functions and classes, in the order of the text."""
+        found = list(_definitions(self.tree, ()))
+        return tuple(sorted(found, key=lambda named: (named.node.lineno, named.node.col_offset)))
+
+    def find(self, name: str) -> tuple[Named, ...]:
+        """The definitions that a user means by this name: in full, or else its end.
+
+        Raises:
+            IncoderError: there is none.
+        """
+        whole = tuple(named for named in self.definitions if named.name == name)
+        found = whole or tuple(named for named in self.definitions if named.name.endswith(f".{name}"))
+        if not found:
+            known = ", ".join(dict.fromkeys(named.name for named in self.definitions[:12]))
+            has = (
+                f"it defines {known}{' …' if len(self.definitions) > 12 else ''}" if known else "it has none"
+            )
+            raise IncoderError(f"there is no function or class {name} in this file; {has}")
+        return found
+
+    def find_one(self, name: str) -> Named:
+        """The one definition of this name.
+
+        Raises:
+            IncoderError: there is none, or more than one.
+        """
+        found = self.find(name)
+        if len(found) > 1:
+            listed = ", ".join(f"{named.name} in line {named.node.lineno}" for named in found)
+            raise IncoderError(f"{name} is ambiguous: {listed}; give the whole name, or --lines")
+        return found[0]
+
+    def span(self, named: Named) -> tuple[int, int]:
+        """The range of whole lines of a definition, its decorators included."""
+        assert named.node.end_lineno is not None
+        return self.lines.span(named.first_line, named.node.end_lineno)
+
+
+def parameters(function: Function) -> list[ast.arg]:
+    """The parameters in order, without the first of a method (`self`, `cls`)."""
+    arguments = function.args
+    before = [*arguments.posonlyargs, *arguments.args]
+    if before and before[0].arg in ("self", "cls", "mcs"):
+        before = before[1:]
+    between = [arguments.vararg] if arguments.vararg else []
+    behind = [arguments.kwarg] if arguments.kwarg else []
+    return [*before, *between, *arguments.kwonlyargs, *behind]
+
+
+def own_nodes(scope: ast.Module | Definition) -> Iterator[ast.AST]:
+    """The nodes of a body without those of functions, classes, lambdas and comprehensions in it."""
+    waiting: list[ast.AST] = list(scope.body)
+    while waiting:
+        node = waiting.pop(0)
+        if not isinstance(node, _SCOPES):
+            yield node
+            waiting += ast.iter_child_nodes(node)
+
+
+def python_syntax_error(text: str) -> str | None:
+    """What is wrong with a Python text and where, None where it compiles."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(_parsed(text), "<text>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return _described(error)
+    except (ValueError, RecursionError, MemoryError) as error:  # null bytes, or nested too deeply
+        return str(error)
+    return None
+
+
+def readable(text: str) -> str:
+    """The text with a sign for every byte that is no UTF-8, which may stand in strings and comments only."""
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def _parsed(text: str) -> ast.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the user's escapes, which are none of our business
+            return ast.parse(readable(text.removeprefix(BYTE_ORDER_MARK)))
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise SyntaxError(str(error)) from error
+
+
+def _described(error: SyntaxError) -> str:
+    where = f" (line {error.lineno})" if error.lineno else ""
+    return f"{error.msg}{where}"
+
+
+def _definitions(node: ast.AST, parents: tuple[Definition, ...]) -> Iterator[Named]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Definition):
+            name = ".".join([*(parent.name for parent in parents), child.name])
+            yield Named(name, child, parents)
+            yield from _definitions(child, (*parents, child))
+        else:
+            yield from _definitions(child, parents)

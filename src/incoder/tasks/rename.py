@@ -1,0 +1,106 @@
+"""Names for a Python variable: every occurrence is masked, the model fills them, the majority is its vote.
+
+As in the paper (section 4.4), with a few choices of ours: what a fill proposes is the identifier that begins
+it, a tie goes to the name that came first, and only names that are safe to take are used.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from incoder.errors import IncoderError
+from incoder.tasks.candidates import Candidate, Change, ranked
+from incoder.tasks.edits import cut
+from incoder.tasks.languages import UNNAMED_PYTHON
+from incoder.tasks.model import Decoding, Model, fill
+from incoder.tasks.python_source import PythonSource
+from incoder.tasks.renaming import Renaming
+from incoder.tasks.selection import Selection
+from incoder.tasks.variables import Variable, Variables
+
+_MAX_MASKS = 256  # so many sentinels has the paper's vocabulary
+_IDENTIFIER = re.compile(r"\s*([^\W\d]\w*)")
+# A fill ends where its name ends: later ones would see the rest of it.
+_STOPS = tuple(" \n()[]{}.,:;=+-*/%<>!&|^~@'\"#\\")
+
+
+def find_variable(source: PythonSource, variables: Variables, name: str, selection: Selection) -> Variable:
+    """The one variable of this name that is meant: bound in the selection, or else used there.
+
+    Raises:
+        IncoderError: there is none, or it may be one of several.
+    """
+    known = variables.named(name)
+    found = [
+        one for one in known if any(selection.has(source, line, one.owner) for line in one.binding_lines)
+    ]
+    if not found:
+        found = [
+            one
+            for one in known
+            if any(selection.has(source, place.line, one.owner) for place in one.occurrences)
+        ]
+    listed = ", ".join(variable.where for variable in known)
+    if not found:
+        raise IncoderError(f"there is no variable {name} there, only in {listed}")
+    if len(found) > 1:
+        raise IncoderError(
+            f"{name} is ambiguous: it is a variable of {', '.join(one.where for one in found)}; "
+            "say which with --function, or with --lines"
+        )
+    return found[0]
+
+
+def rename_to(renaming: Renaming, new: str) -> Change:
+    """The change that gives the variable this name.
+
+    Raises:
+        IncoderError: that is not safe.
+    """
+    problem = renaming.problem(new)
+    variable = renaming.variable
+    if problem:
+        raise IncoderError(f"{variable.name} of {variable.where} cannot be called {new}: {problem}")
+    return _change(variable, [Candidate(renaming.edits(new), 0.0, 0.0)])
+
+
+def propose_names(
+    model: Model,
+    source: PythonSource,
+    renaming: Renaming,
+    decoding: Decoding,
+    *,
+    path: PurePath = UNNAMED_PYTHON,
+) -> Change:
+    """The change with the names that the model proposes as its candidates.
+
+    Raises:
+        IncoderError: there are too many occurrences to mask.
+    """
+    variable = renaming.variable
+    holes = [(place.start, place.end) for place in variable.occurrences]
+    if len(holes) > _MAX_MASKS:
+        raise IncoderError(
+            f"{variable.name} of {variable.where} has {len(holes)} occurrences, at most {_MAX_MASKS} can be "
+            "masked; give the name yourself with --to"
+        )
+    candidates = []
+    for filled in fill(model, cut(source.text, holes), decoding, stop=_STOPS, path=path):
+        name = majority(filled.infills)
+        problem = renaming.problem(name) if name else "proposes no name"
+        edits = renaming.edits(name or "")
+        candidates.append(Candidate(edits, filled.logprob, filled.total_logprob, problem))
+    return _change(variable, candidates)
+
+
+def majority(infills: Sequence[str]) -> str | None:
+    """The name that most fills begin with, the earliest of those; None where none begins with one."""
+    matches = (_IDENTIFIER.match(infill) for infill in infills)
+    votes = Counter(match[1] for match in matches if match)
+    return max(votes, key=votes.__getitem__, default=None)
+
+
+def _change(variable: Variable, candidates: Sequence[Candidate]) -> Change:
+    place = f"variable {variable.name} of {variable.owner or 'the module'}"
+    return Change(place, variable.binding_lines[0], ranked(candidates))

@@ -1,0 +1,85 @@
+"""mypy on a text that stands for a file: what it reports that it did not report before.
+
+The file itself is not touched; the project's settings and imports count as if the text were there.
+"""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from incoder.errors import IncoderError
+from incoder.files import write_bytes
+
+# Of a file that is half annotated these say only that: every step would be an error.
+_INCOMPLETE = ("no-untyped-def", "no-untyped-call", "unused-ignore")
+_FLAGS = (
+    "--output=json",
+    "--check-untyped-defs",  # else a first annotation makes mypy report what was wrong in the body before
+    "--follow-imports=silent",
+    *(f"--disable-error-code={code}" for code in _INCOMPLETE),
+)
+
+
+class TypeChecker(Protocol):
+    """Something that finds what is wrong with the types of a text."""
+
+    def new_errors(self, text: str) -> list[str]:
+        """What is wrong with this text that was not wrong with the original."""
+
+
+class Mypy:
+    """Checks texts that stand for the file at `path`; a context manager, whose files go when it ends.
+
+    Raises:
+        IncoderError: mypy is not installed, takes too long (`timeout`, seconds), or cannot check the file.
+    """
+
+    def __init__(self, path: Path, text: str, timeout: float = 120.0) -> None:
+        if importlib.util.find_spec("mypy") is None:
+            raise IncoderError("checking types needs mypy; install it with: pip install 'incoder[editing]'")
+        self._path = path
+        self._text = text
+        self._timeout = timeout
+        self._folder = tempfile.TemporaryDirectory(prefix="incoder-types-")
+
+    def __enter__(self) -> "Mypy":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._folder.cleanup()
+
+    def new_errors(self, text: str) -> list[str]:
+        """The messages that are reported of this text more often than of the original."""
+        return list((self._errors(text) - self._known).elements())
+
+    @cached_property
+    def _known(self) -> Counter[str]:
+        return self._errors(self._text)
+
+    def _errors(self, text: str) -> Counter[str]:
+        folder = Path(self._folder.name)
+        shadow = folder / "shadow.py"
+        write_bytes(shadow, text.encode("utf-8", "surrogateescape"))
+        command = [sys.executable, "-m", "mypy", *_FLAGS, f"--cache-dir={folder / 'cache'}"]
+        command += ["--shadow-file", str(self._path), str(shadow), str(self._path)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=self._timeout, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise IncoderError(
+                f"mypy did not finish within {self._timeout:g} s; allow more with --check-timeout"
+            ) from error
+        lines = done.stdout.splitlines()
+        reports = [json.loads(line) for line in lines if line.startswith("{")]
+        if done.returncode not in (0, 1) and not reports:
+            what = (done.stderr or done.stdout).strip().splitlines()
+            raise IncoderError(f"mypy cannot check {self._path}: {what[-1] if what else 'it failed'}")
+        return Counter(report["message"] for report in reports if report["severity"] == "error")
