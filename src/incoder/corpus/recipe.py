@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
 from incoder.config import Recipe
+from incoder.corpus.deduplication.settings import DeduplicationSettings
 from incoder.corpus.filter_settings import FilterSettings, Share
 from incoder.corpus.languages import AMBIGUOUS, EXTENSIONS_OF, LANGUAGES, AmbiguousRule
 from incoder.corpus.licences import PERMISSIVE
@@ -61,6 +62,7 @@ class CorpusRecipe(Recipe):
     redact_ips: bool = False
     redact_keys: bool = False
     deduplicate: bool = True
+    deduplication: DeduplicationSettings = DeduplicationSettings()
     attributes: AttributeSettings = AttributeSettings()
     validation_fraction: Share = 0.01
     validation_projects: tuple[str, ...] = ()
