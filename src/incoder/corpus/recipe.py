@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
 from incoder.config import Recipe
 from incoder.corpus.deduplication.settings import DeduplicationSettings
+from incoder.corpus.engine.settings import EngineSettings
 from incoder.corpus.filter_settings import FilterSettings, Share
 from incoder.corpus.languages import AMBIGUOUS, EXTENSIONS_OF, LANGUAGES, AmbiguousRule
 from incoder.corpus.licences import PERMISSIVE
@@ -64,6 +65,7 @@ class CorpusRecipe(Recipe):
     deduplicate: bool = True
     deduplication: DeduplicationSettings = DeduplicationSettings()
     attributes: AttributeSettings = AttributeSettings()
+    engine: EngineSettings = EngineSettings()
     validation_fraction: Share = 0.01
     validation_projects: tuple[str, ...] = ()
 
