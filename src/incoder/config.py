@@ -54,15 +54,15 @@ def load_recipe(schema: type[R], path: Path | None, overrides: Sequence[str] = (
         raise IncoderError("\n".join(_complaints(schema, error, origin))) from error
 
 
-def save_recipe(recipe: Recipe, path: Path) -> None:
-    """Write the resolved recipe as TOML, so that the run can be repeated from it.
+def save_recipe(recipe: Recipe, path: Path, without: frozenset[str] = frozenset()) -> None:
+    """Write the resolved recipe as TOML, so that the run can be repeated from it, `without` some keys.
 
     Raises:
         IncoderError: the file cannot be written.
     """
     import tomli_w
 
-    write_text(path, tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)))
+    write_text(path, tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True, exclude=set(without))))
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

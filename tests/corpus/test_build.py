@@ -113,9 +113,15 @@ def test_switches_turn_steps_off(write_files: WriteFiles, recipe: MakeRecipe, tm
 
 def test_progress_reaches_the_total(write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path) -> None:
     write_files(FILES)
-    told = list[tuple[int, int]]()
-    build_corpus(recipe(), tmp_path / "corpus", lambda done, total: told.append((done, total)))
-    assert told[-1][0] == told[-1][1] == sum(len(text) for text in FILES.values()) + 2  # two letters of größe
+    told = dict[str, tuple[int, int]]()
+
+    def on_progress(stage: str, done: int, total: int) -> None:
+        told[stage] = done, total
+
+    build_corpus(recipe(), tmp_path / "corpus", on_progress)
+    assert list(told) == ["read", "find-copies", "write"]
+    assert all(done == total for done, total in told.values())
+    assert told["read"][0] == sum(len(text) for text in FILES.values()) + 2  # two letters of größe
 
 
 def test_a_corpus_of_nothing_is_an_error_with_the_reasons(

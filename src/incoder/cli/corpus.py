@@ -1,5 +1,7 @@
 """`incoder corpus`: make a corpus from a recipe, look at it, and encode it for training."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,9 +11,11 @@ from incoder.cli.console import notes, print_note, write_result
 from incoder.cli.corpus_fetch import app as fetch
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
     from rich.table import Table
     from rich.text import Text
+
+    from incoder.corpus.engine.stage import OnProgress
 
 app = typer.Typer(
     no_args_is_help=True, help="Make a corpus from a recipe, look at it, encode it for training."
@@ -22,6 +26,15 @@ app.add_typer(fetch, name="fetch")
 _MAX_ROWS = 50  # of projects; --json has them all
 
 Folder = Annotated[Path, typer.Argument(help="A folder made by `incoder corpus build`.", show_default=False)]
+
+
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="How many tasks run at once.", show_default="as many as there are cores"),
+]
+Executor = Annotated[
+    str | None, typer.Option(help="What runs the tasks: local, ray or slurm.", show_default="the recipe's")
+]
 
 
 @app.command()
@@ -38,13 +51,16 @@ def build(
             help="Replace one setting, e.g. --set filters.max_line_length=1000. Repeatable.",
         ),
     ] = None,
+    workers: Workers = None,
+    executor: Executor = None,
 ) -> None:
     """Collect, filter, redact, deduplicate and split source files into documents.
 
-    Writes train.parquet, validation.parquet, the resolved recipe.toml and report.json; the same recipe and
-    sources give the same bytes. An interrupted build changes nothing.
+    Writes train.parquet, validation.parquet (each in several files where they are large), the resolved
+    recipe.toml and report.json; the same recipe and sources give the same bytes, whatever the executor and
+    the number of workers. An interrupted build, run again, goes on where it was.
 
-    Example: incoder corpus build recipes/tiny/corpus.toml --output runs/tiny/corpus
+    Example: incoder corpus build recipes/tiny/corpus.toml --output runs/tiny/corpus --workers 2
     """
     import time
 
@@ -52,13 +68,10 @@ def build(
     from incoder.corpus.build import build_corpus
     from incoder.corpus.recipe import CorpusRecipe
 
-    resolved = load_recipe(CorpusRecipe, recipe, overrides or [])
+    resolved = load_recipe(CorpusRecipe, recipe, [*(overrides or []), *_engine_overrides(workers, executor)])
     started = time.monotonic()
-    with _bytes_bar() as progress:
-        task = progress.add_task("building", total=None)
-        report = build_corpus(
-            resolved, output, lambda done, total: progress.update(task, completed=done, total=total)
-        )
+    with _stages_bar() as on_progress:
+        report = build_corpus(resolved, output, on_progress)
     num_bytes = sum(count.num_bytes for count in report.projects.values())
     num_dropped = sum(count.num_files for count in report.dropped.values())
     print_note(
@@ -161,6 +174,25 @@ def show(
     for document in documents:
         console.rule(f"{document.project}  {document.path}", align="left")
         console.print(_highlighted(render(document, recipe_seed), num_lines), soft_wrap=True)
+
+
+def _engine_overrides(workers: int | None, executor: str | None) -> list[str]:
+    chosen = {"workers": workers, "executor": executor}
+    return [f"engine.{name}={value}" for name, value in chosen.items() if value is not None]
+
+
+@contextmanager
+def _stages_bar() -> Iterator["OnProgress"]:
+    """A bar for each stage, filled by all workers together."""
+    with _bytes_bar() as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def on_progress(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done)
+
+        yield on_progress
 
 
 def _bytes_bar() -> "Progress":

@@ -1,93 +1,176 @@
-"""A corpus from its recipe: sources → reading → filters → redaction → deduplication → one parquet per split.
+"""A corpus from its recipe: sources → pieces → documents and their signatures → copies → splits.
 
-Every step is a generator over documents, so that what is in memory is the list of files, one row group of
-each split, and the keys of the deduplication. The same recipe and input give the same bytes.
+Three stages, each of tasks that any number of workers share: every piece is read, filtered and redacted;
+copies are searched for among the signatures of all; the documents that stay are written. In memory are the
+list of files and the projects in one process, and in each worker one row group. The same recipe and input
+give the same bytes, whatever runs the tasks and however often it was killed.
 """
 
 import hashlib
+import importlib.metadata
 import json
-import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from incoder.config import save_recipe
-from incoder.corpus.deduplication import deduplicated
-from incoder.corpus.documents import SEAL, DocumentWriter, documents_file
-from incoder.corpus.filters import filtered, filters_of
+from incoder.corpus.documents import SEAL, documents_name
+from incoder.corpus.engine.running import run_stage
+from incoder.corpus.engine.stage import OnProgress, Stage
+from incoder.corpus.engine.work_folder import load, run_folder, save, work_folder
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.redaction import redacted, redactions_of
 from incoder.corpus.report import Report
-from incoder.corpus.source_file import OnDrop
-from incoder.corpus.sources import FilesPiece, Piece, bare_name, list_pieces
-from incoder.corpus.splits import SPLITS, TRAIN, VALIDATION, drawn_for_validation, validation_names
+from incoder.corpus.sources import FilesPiece, Piece, list_pieces
+from incoder.corpus.splits import SPLITS, validation_names
+from incoder.corpus.stages.find_copies import EXACT, NEAR, FindCopies, FindNearCopies
+from incoder.corpus.stages.layout import (
+    decisions_file,
+    piece_file,
+    read_report_file,
+    write_report_file,
+    written_file,
+)
+from incoder.corpus.stages.read import Read, ReadResult
+from incoder.corpus.stages.write import Decisions, Write, WriteResult
 from incoder.corpus.staging import sealed_together
-from incoder.document import Document
 from incoder.errors import IncoderError
-from incoder.files import make_folder
 
 RECIPE = "recipe.toml"
-SCRATCH = ".scratch"  # what was regrouped on disk, until the build is done
+NOT_IN_THE_CORPUS = frozenset({"engine"})  # sections that say nothing of the documents
 
-OnProgress = Callable[[int, int], None]
+_GROUPED = "grouped"  # what sources had to regroup on disk
+_PART_BYTES = 8_000_000_000  # of input; its signatures are some 40 MB
+_FILE_CHARACTERS = 256_000_000  # of the documents of one file of the corpus, before copies go
 
 
 def build_corpus(recipe: CorpusRecipe, output: Path, on_progress: OnProgress | None = None) -> Report:
-    """Write `{train,validation}.parquet`, `recipe.toml` and, last, `report.json` into the folder `output`.
+    """Write the documents of each split, `recipe.toml` and, last, `report.json` into the folder `output`.
 
-    An interrupted build changes nothing there. `on_progress` is told the bytes read so far and in all.
+    Until it is done it changes nothing there but `.work`, from which the next call goes on where this one was
+    interrupted, if neither the recipe nor the sources have changed. `on_progress` is told the stage, the
+    bytes done of it, by all workers, and its bytes in all.
 
     Raises:
-        IncoderError: a source is missing, nothing survived, or the folder cannot be written.
+        IncoderError: a source is missing, nothing survived, a task failed, or the folder cannot be written.
     """
-    report = Report()
-    scratch = make_folder(output) / SCRATCH
-    pieces = list_pieces(recipe, scratch, report.on_drop)
-    files = [file for piece in pieces if isinstance(piece, FilesPiece) for file in piece.files]
-    held_out = validation_names({file.project for file in files}, recipe)
-    for file in files:
-        report.add_project(file, VALIDATION if bare_name(file.project) in held_out else TRAIN)
-    with sealed_together(output, SEAL) as folder:
-        with ExitStack() as stack:
-            writers = {
-                split: stack.enter_context(DocumentWriter(documents_file(folder, split))) for split in SPLITS
-            }
-            for document in documents_of(_watched(pieces, on_progress), recipe, report.on_drop):
-                if document.project not in report.projects:  # one that was not listed beforehand
-                    name = bare_name(document.project)
-                    is_held_out = name in held_out or drawn_for_validation(name, recipe)
-                    report.add_project_of(document, VALIDATION if is_held_out else TRAIN)
-                writers[report.projects[document.project].split].write(document)
-                report.add(document, len(document.text.encode()))
-        if report.num_documents == 0:
-            raise IncoderError(_nothing_left(report))
-        save_recipe(recipe, folder / RECIPE)
-        sha256 = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
-        content = json.dumps(report.as_dict(SPLITS, sha256), indent=1, ensure_ascii=False)
-        (folder / SEAL).write_text(content + "\n", encoding="utf-8")
-    shutil.rmtree(scratch, ignore_errors=True)
+    with work_folder(output) as work:
+        report = Report()
+        pieces = list_pieces(recipe, work / _GROUPED, report.on_drop)
+        _check_validation_projects(pieces, recipe)
+        for piece in pieces:
+            if isinstance(piece, FilesPiece):
+                for file in piece.files:
+                    report.add_project(file)
+        run = run_folder(work, _fingerprint(recipe, pieces))
+        for number, piece in enumerate(pieces):
+            save(piece, piece_file(run, number))
+        task_bytes = [piece.num_bytes for piece in pieces]
+        del pieces  # the workers have them on disk
+        num_files = _run_stages(recipe, run, task_bytes, report, on_progress)
+        if report.num_documents:
+            _assemble(recipe, run, num_files, report, output)
+    if report.num_documents == 0:
+        raise IncoderError(_nothing_left(report))
     return report
 
 
-def documents_of(pieces: Iterable[Piece], recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
-    """The steps from pieces to the documents that stay, in the order of the pieces."""
-    documents: Iterable[Document] = (
-        document for piece in pieces for document in piece.documents(recipe, on_drop)
-    )
-    documents = filtered(documents, filters_of(recipe.filters), on_drop)
-    documents = redacted(documents, redactions_of(recipe))
-    if recipe.deduplicate:
-        documents = deduplicated(documents, on_drop)
-    return iter(documents)
+def _run_stages(
+    recipe: CorpusRecipe, run: Path, task_bytes: Sequence[int], report: Report, on_progress: OnProgress | None
+) -> int:
+    """Everything up to the files that the corpus is assembled from: so many of each split."""
+    num_parts = 1
+    if recipe.deduplication.method == "exact":
+        num_parts += sum(task_bytes) // _PART_BYTES
+    read = Read(run, recipe, num_parts)
+    run_stage(Stage("read", read, task_bytes, read.give_up), run, recipe.engine, on_progress)
+    num_characters = list[int]()
+    for piece in range(len(task_bytes)):
+        result: ReadResult = load(read_report_file(run, piece))
+        report.merge(result.report)
+        num_characters.append(result.num_characters)
+    searches = _find_copies(recipe, run, len(task_bytes), num_parts, on_progress)
+    decisions = Decisions(validation_names(report.projects, recipe), searches)
+    save(decisions, decisions_file(run))
+    groups = _groups(num_characters)
+    sizes = [sum(num_characters[piece] for piece in group) for group in groups]
+    run_stage(Stage("write", Write(run, groups), sizes), run, recipe.engine, on_progress)
+    for group in range(len(groups)):
+        written: WriteResult = load(write_report_file(run, group))
+        report.merge(written.report)
+        for project, num_documents in written.num_documents.items():
+            report.add_kept(project, num_documents, written.num_bytes[project])
+    report.set_splits(decisions.split_of)
+    return len(groups)
 
 
-def _watched(pieces: list[Piece], on_progress: OnProgress | None) -> Iterator[Piece]:
-    total, done = sum(piece.num_bytes for piece in pieces), 0
+def _find_copies(
+    recipe: CorpusRecipe, run: Path, num_pieces: int, num_parts: int, on_progress: OnProgress | None
+) -> dict[str, int]:
+    """Run the searches that the recipe asks for; says which, and in how many parts."""
+    if not recipe.deduplicate:
+        return {}
+    settings = recipe.deduplication
+    exact = FindCopies(run, num_pieces, num_parts, settings)
+    run_stage(Stage("find-copies", exact, [1] * num_parts), run, recipe.engine, on_progress)
+    if not settings.near:
+        return {EXACT: num_parts}
+    near = FindNearCopies(run, num_pieces, num_parts, settings)
+    run_stage(Stage("find-near-copies", near, [1]), run, recipe.engine, on_progress)
+    return {EXACT: num_parts, NEAR: 1}
+
+
+def _assemble(recipe: CorpusRecipe, run: Path, num_files: int, report: Report, output: Path) -> None:
+    sha256 = dict[str, str]()
+    replaced = [f"{split}*.parquet" for split in SPLITS]
+    with sealed_together(output, SEAL, replaced) as folder:
+        for group in range(num_files):
+            result: WriteResult = load(write_report_file(run, group))
+            for split in SPLITS:
+                name = documents_name(split, group, num_files)
+                os.link(written_file(run, group, split), folder / name)
+                sha256[name] = result.sha256[split]
+        save_recipe(recipe, folder / RECIPE, without=NOT_IN_THE_CORPUS)
+        sha256[RECIPE] = hashlib.sha256((folder / RECIPE).read_bytes()).hexdigest()
+        content = json.dumps(
+            report.as_dict(SPLITS, dict(sorted(sha256.items()))), indent=1, ensure_ascii=False
+        )
+        (folder / SEAL).write_text(content + "\n", encoding="utf-8")
+
+
+def _groups(num_characters: Sequence[int]) -> tuple[range, ...]:
+    """Successive pieces that make one file together; at least one group, also of nothing."""
+    groups, start, total = list[range](), 0, 0
+    for piece, size in enumerate(num_characters):
+        if total and total + size > _FILE_CHARACTERS:
+            groups.append(range(start, piece))
+            start, total = piece, 0
+        total += size
+    return (*groups, range(start, len(num_characters)))
+
+
+def _check_validation_projects(pieces: Sequence[Piece], recipe: CorpusRecipe) -> None:
+    """Complain of them at once where all projects are known before anything is read."""
+    if all(isinstance(piece, FilesPiece) for piece in pieces):
+        files = (file for piece in pieces if isinstance(piece, FilesPiece) for file in piece.files)
+        validation_names((file.project for file in files), recipe)
+
+
+def _fingerprint(recipe: CorpusRecipe, pieces: Sequence[Piece]) -> str:
+    """Equal for runs that go on with each other's work: same recipe, same files as far as dates tell."""
+    parts = [
+        recipe.model_dump_json(exclude=set(NOT_IN_THE_CORPUS)),
+        importlib.metadata.version("incoder"),
+    ]
+    digest = hashlib.sha256("\n".join(parts).encode())
     for piece in pieces:
-        yield piece
-        done += piece.num_bytes
-        if on_progress is not None:
-            on_progress(done, total)
+        digest.update(repr((piece.name, piece.num_bytes)).encode())
+        for path in piece.paths:
+            try:
+                status = path.stat()
+            except OSError:
+                continue  # reading it will say what is wrong
+            digest.update(repr((str(path), status.st_size, status.st_mtime_ns)).encode())
+    return digest.hexdigest()[:16]
 
 
 def _nothing_left(report: Report) -> str:
@@ -95,8 +178,3 @@ def _nothing_left(report: Report) -> str:
     reasons += [f"{dropped.project}: {dropped.reason}" for dropped in report.dropped_projects[:5]]
     found = "; ".join(reasons) or "the sources hold no file with one of the recipe's extensions"
     return f"no document survived: {found}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

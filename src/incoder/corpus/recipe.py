@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
 from incoder.config import Recipe
+from incoder.corpus.deduplication.settings import DeduplicationSettings
+from incoder.corpus.engine.settings import EngineSettings
 from incoder.corpus.filter_settings import FilterSettings, Share
 from incoder.corpus.languages import AMBIGUOUS, EXTENSIONS_OF, LANGUAGES, AmbiguousRule
 from incoder.corpus.licences import PERMISSIVE
@@ -61,7 +63,9 @@ class CorpusRecipe(Recipe):
     redact_ips: bool = False
     redact_keys: bool = False
     deduplicate: bool = True
+    deduplication: DeduplicationSettings = DeduplicationSettings()
     attributes: AttributeSettings = AttributeSettings()
+    engine: EngineSettings = EngineSettings()
     validation_fraction: Share = 0.01
     validation_projects: tuple[str, ...] = ()
 

@@ -5,6 +5,7 @@ The same recipe and input give the same report: no times, no machine names.
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class ProjectCount:
     source: str
     licence: str | None
     version: str | None
-    split: str
+    split: str = ""
     num_documents: int = 0
     num_bytes: int = 0
 
@@ -56,19 +57,38 @@ class Report:
         if len(count.examples) < NUM_EXAMPLES:
             count.examples.append((dropped.project, dropped.path))
 
-    def add_project(self, file: SourceFile, split: str) -> None:
+    def add_project(self, file: SourceFile) -> None:
         """Have the project of this file in the report, also if nothing of it is kept."""
         if file.project not in self.projects:
-            self.projects[file.project] = ProjectCount(file.source, file.licence, file.version, split)
+            self.projects[file.project] = ProjectCount(file.source, file.licence, file.version)
 
-    def add_project_of(self, document: Document, split: str) -> None:
+    def add_project_of(self, document: Document) -> None:
         """Have the project of this document in the report, where nothing was listed before it was read."""
-        self.projects[document.project] = ProjectCount(document.source, document.licence, None, split)
+        if document.project not in self.projects:
+            self.projects[document.project] = ProjectCount(document.source, document.licence, None)
 
-    def add(self, document: Document, num_bytes: int) -> None:
-        count = self.projects[document.project]
-        count.num_documents += 1
+    def add_kept(self, project: str, num_documents: int, num_bytes: int) -> None:
+        """Count documents of a project that is in the report."""
+        count = self.projects[project]
+        count.num_documents += num_documents
         count.num_bytes += num_bytes
+
+    def merge(self, other: "Report") -> None:
+        """Count as well what `other` counted of pieces that come after; it must not be used any more."""
+        for project, added in other.projects.items():
+            if self.projects.setdefault(project, added) is not added:
+                self.add_kept(project, added.num_documents, added.num_bytes)
+        for reason, dropped in other.dropped.items():
+            count = self.dropped[reason]
+            count.num_files += dropped.num_files
+            count.num_bytes += dropped.num_bytes
+            count.examples += dropped.examples[: NUM_EXAMPLES - len(count.examples)]
+        self.dropped_projects += other.dropped_projects
+
+    def set_splits(self, split_of: Callable[[str], str]) -> None:
+        """Say which split each project is in."""
+        for project, count in self.projects.items():
+            count.split = split_of(project)
 
     @property
     def num_documents(self) -> int:

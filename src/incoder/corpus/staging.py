@@ -6,7 +6,7 @@ who finds the seal finds all of them, and of the same run.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from incoder.files import make_folder
 
 
 @contextmanager
-def sealed_together(folder: Path, seal: str) -> Iterator[Path]:
+def sealed_together(folder: Path, seal: str, replaced: Sequence[str] = ()) -> Iterator[Path]:
     """Yield an empty folder; what is written there moves into `folder` when the block ends without an error.
 
-    Until then the old files stay as they are. What else is in `folder` is left alone.
+    Until then the old files stay as they are; then those that match one of the patterns `replaced` go. What
+    else is in `folder` is left alone.
 
     Raises:
         IncoderError: the folder cannot be written, or the disk is full.
@@ -33,6 +34,9 @@ def sealed_together(folder: Path, seal: str) -> Iterator[Path]:
             with (partial / name).open("rb+") as file:
                 os.fsync(file.fileno())
         (folder / seal).unlink(missing_ok=True)
+        for pattern in replaced:
+            for path in folder.glob(pattern):
+                path.unlink()
         for name in names:
             (partial / name).replace(folder / name)
     except OSError as error:

@@ -36,6 +36,10 @@ class ArchivePiece:
     num_bytes: int
     source: ArchiveSource
 
+    @property
+    def paths(self) -> tuple[Path]:
+        return (self.path,)
+
     def documents(self, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
         licences: dict[str, str] | None = None
         if self.source.licence == LICENCE_FROM_TEXT:

@@ -31,6 +31,10 @@ class JsonLinesPiece:
     num_bytes: int
     source: JsonLinesSource
 
+    @property
+    def paths(self) -> tuple[Path]:
+        return (self.path,)
+
     def documents(self, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
         columns = ColumnMap(self.source, recipe, self.path)
 

@@ -28,6 +28,10 @@ class ParquetPiece:
     num_bytes: int
     source: ParquetSource
 
+    @property
+    def paths(self) -> tuple[Path]:
+        return (self.path,)
+
     def documents(self, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
         pa, parquet = _pyarrow()
         columns = ColumnMap(self.source, recipe, self.path)

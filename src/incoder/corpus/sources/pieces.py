@@ -1,7 +1,8 @@
 """A piece of a source: what one worker reads alone, and the piece of listed files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from incoder.corpus.reading import read_files
@@ -24,6 +25,10 @@ class Piece(Protocol):
     def num_bytes(self) -> int:
         """How much there is to read, as a measure of the work."""
 
+    @property
+    def paths(self) -> Iterable[Path]:
+        """The files that it is read from."""
+
     def documents(self, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
         """Read the piece."""
 
@@ -38,6 +43,10 @@ class FilesPiece:
     @property
     def num_bytes(self) -> int:
         return sum(file.num_bytes for file in self.files)
+
+    @property
+    def paths(self) -> Iterable[Path]:
+        return (file.location for file in self.files)
 
     def documents(self, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
         return read_files(self.files, recipe, on_drop)

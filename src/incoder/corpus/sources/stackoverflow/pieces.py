@@ -29,6 +29,10 @@ class StackOverflowPiece:
     source: StackOverflowSource
     grouped: Grouped
 
+    @property
+    def paths(self) -> tuple[Path]:
+        return (partition_file(self.grouped.folder, self.partition),)
+
     def documents(self, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
         threads = dict[int, list[Post]]()
         for post in posts_of_partition(self.grouped.folder, self.partition):

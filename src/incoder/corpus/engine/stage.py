@@ -1,0 +1,76 @@
+"""A stage: tasks that know nothing of each other, and the thin adapter that makes each a datatrove pipeline.
+
+How the input is cut into tasks depends on the input alone, never on the number of workers; a task writes its
+files whole or not at all and may be done twice. Hence the executor and the workers cannot be seen in what
+comes out, and a killed run goes on with the tasks that had not finished.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from incoder.errors import IncoderError
+
+OnBytes = Callable[[int], None]  # so many more bytes of a task's input are done
+OnProgress = Callable[[str, int, int], None]  # stage, bytes done, bytes in all
+
+_SECONDS_BETWEEN_NOTES = 0.5
+
+
+class Work(Protocol):
+    """Does one task; can be pickled."""
+
+    def __call__(self, task: int, on_bytes: OnBytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is to be done: one task for each entry of `task_bytes`, the size of its input.
+
+    `give_up(task, reason)` does without a task whose process dies whenever it is tried; without it, that is
+    an error.
+    """
+
+    name: str
+    work: Work
+    task_bytes: Sequence[int]
+    give_up: Callable[[int, str], None] | None = None
+
+
+class TaskStep:
+    """A stage's work as a step of a datatrove pipeline; it notes how far it is and why it failed."""
+
+    def __init__(self, work: Work, folder: Path) -> None:
+        self._work, self._folder = work, folder
+        for kind in ("progress", "failures"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+
+    def __repr__(self) -> str:
+        return type(self._work).__name__
+
+    def __call__(self, data: Any, rank: int, world_size: int) -> None:  # noqa: ARG002 - datatrove's shape
+        note = note_of(self._folder, "progress", rank)
+        done, told = 0, time.monotonic()
+
+        def on_bytes(num_bytes: int) -> None:
+            nonlocal done, told
+            done += num_bytes
+            if time.monotonic() - told > _SECONDS_BETWEEN_NOTES:
+                note.write_text(str(done))
+                told = time.monotonic()
+
+        try:
+            self._work(rank, on_bytes)
+        except Exception as error:
+            expected = isinstance(error, IncoderError | OSError)
+            message = str(error) if expected else f"{type(error).__name__}: {error}"
+            note_of(self._folder, "failures", rank).write_text(message)
+            raise
+        finally:
+            note.unlink(missing_ok=True)
+
+
+def note_of(folder: Path, kind: str, task: int) -> Path:
+    return folder / kind / f"{task:06}"

@@ -1,0 +1,110 @@
+"""The last stage: a group of pieces in; the documents that stay, split, as one file of each split out."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from incoder.corpus.deduplication.near_copies import NEAR_DUPLICATE
+from incoder.corpus.deduplication.one_pass import DUPLICATE
+from incoder.corpus.documents import DocumentWriter, open_file
+from incoder.corpus.engine.stage import OnBytes
+from incoder.corpus.engine.work_folder import finished, load, save
+from incoder.corpus.report import Report
+from incoder.corpus.source_file import Dropped
+from incoder.corpus.sources import bare_name
+from incoder.corpus.splits import SPLITS, TRAIN, VALIDATION
+from incoder.corpus.stages.find_copies import EXACT, NEAR, copies_of_piece
+from incoder.corpus.stages.layout import decisions_file, part_file, write_report_file, written_file
+
+_REASONS = {EXACT: DUPLICATE, NEAR: NEAR_DUPLICATE}
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What only all pieces together say; `num_parts` is in how many parts each search left its finds."""
+
+    held_out: frozenset[str]
+    num_parts: dict[str, int]
+
+    def split_of(self, project: str) -> str:
+        return VALIDATION if bare_name(project) in self.held_out else TRAIN
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What was written of each project and dropped as a copy, and the SHA-256 of the file of each split."""
+
+    report: Report
+    num_documents: Counter[str]
+    num_bytes: Counter[str]
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The work of this stage: one group of successive pieces a task."""
+
+    run: Path
+    groups: tuple[range, ...]
+
+    def __call__(self, task: int, on_bytes: OnBytes) -> None:
+        decisions: Decisions = load(decisions_file(self.run))
+        result = WriteResult(Report(), Counter(), Counter(), {})
+        with ExitStack() as stack:
+            paths = {
+                split: stack.enter_context(finished(written_file(self.run, task, split))) for split in SPLITS
+            }
+            with ExitStack() as open_files:
+                writers = {
+                    split: open_files.enter_context(DocumentWriter(path)) for split, path in paths.items()
+                }
+                for piece in self.groups[task]:
+                    self._copy(piece, decisions, writers, result, on_bytes)
+            for split, path in paths.items():
+                with path.open("rb") as file:
+                    result.sha256[split] = hashlib.file_digest(file, "sha256").hexdigest()
+        save(result, write_report_file(self.run, task))
+
+    def _copy(
+        self,
+        piece: int,
+        decisions: Decisions,
+        writers: dict[str, DocumentWriter],
+        result: WriteResult,
+        on_bytes: OnBytes,
+    ) -> None:
+        reasons = {
+            row: _REASONS[search]
+            for search, num_parts in decisions.num_parts.items()
+            for row in copies_of_piece(self.run, piece, search, num_parts)
+        }
+        first = 0
+        with open_file(part_file(self.run, piece)) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                rows = dict[str, list[int]]({split: [] for split in SPLITS})
+                for row, (project, path, num_bytes) in enumerate(_names_and_sizes(table)):
+                    if reason := reasons.get(first + row):
+                        result.report.on_drop(Dropped(project, path, num_bytes, reason))
+                        continue
+                    rows[decisions.split_of(project)].append(row)
+                    result.num_documents[project] += 1
+                    result.num_bytes[project] += num_bytes
+                for split, kept in rows.items():
+                    if kept:
+                        writers[split].write_table(table.take(np.array(kept)))
+                first += table.num_rows
+                on_bytes(table.column("text").nbytes)
+
+
+def _names_and_sizes(table: Any) -> Iterator[tuple[str, str, int]]:
+    import pyarrow.compute as pc
+
+    sizes = pc.binary_length(table.column("text")).to_pylist()
+    return zip(table.column("project").to_pylist(), table.column("path").to_pylist(), sizes, strict=True)
