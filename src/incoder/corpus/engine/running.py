@@ -26,6 +26,8 @@ def run_stage(
 ) -> None:
     """Do what is not done yet of a stage. `folder` keeps what is done, also for the next run.
 
+    A task that crashes whenever it is tried is given up, if the stage can do without, unless all of them do.
+
     Raises:
         IncoderError: a task failed, or the executor is not there.
     """
@@ -39,9 +41,11 @@ def run_stage(
         if settings.executor == "slurm":
             _wait_for_slurm(executor)
     crashed: dict[int, str] = getattr(executor, "crashed", {})  # Ray and Slurm do not say how it ended
-    for task in executor.get_incomplete_ranks():
+    incomplete = executor.get_incomplete_ranks()
+    is_executor_at_fault = len(incomplete) == len(stage.task_bytes)
+    for task in incomplete:
         reason = crashed.get(task, "its process ended early")
-        if stage.give_up is None or note_of(home, "failures", task).exists():
+        if stage.give_up is None or is_executor_at_fault or note_of(home, "failures", task).exists():
             raise IncoderError(_complaint(stage, home, task, reason))
         stage.give_up(task, reason)
         executor.mark_rank_as_completed(task)
