@@ -269,7 +269,7 @@ def _dropped_table(found: dict[str, Any]) -> "Table":
     table = _table("Left out", "reason", "files", "size", "for example")
     by_files = sorted(found["dropped"].items(), key=lambda item: -item[1]["num_files"])
     for reason, count in by_files:
-        examples = "\n".join(f"{project}: {path}" for project, path in count["examples"])
+        examples = "\n".join(": ".join(example) for example in count["examples"])
         table.add_row(reason, f"{count['num_files']:,}", _size(count["num_bytes"]), examples)
     return table
 

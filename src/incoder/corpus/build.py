@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from incoder.config import save_recipe
+from incoder.corpus.decontamination import BenchmarkTasks
 from incoder.corpus.documents import SEAL, documents_name
 from incoder.corpus.engine.running import run_stage
 from incoder.corpus.engine.stage import OnProgress, Stage
@@ -53,6 +54,7 @@ def build_corpus(recipe: CorpusRecipe, output: Path, on_progress: OnProgress | N
     Raises:
         IncoderError: a source is missing, nothing survived, a task failed, or the folder cannot be written.
     """
+    BenchmarkTasks(recipe.decontamination)  # to complain now, not in a worker
     with work_folder(output) as work:
         report = Report()
         pieces = list_pieces(recipe, work / _GROUPED, report.on_drop)
@@ -162,14 +164,16 @@ def _fingerprint(recipe: CorpusRecipe, pieces: Sequence[Piece]) -> str:
         importlib.metadata.version("incoder"),
     ]
     digest = hashlib.sha256("\n".join(parts).encode())
+    paths = [*recipe.decontamination.repositories, *recipe.decontamination.benchmarks]
     for piece in pieces:
         digest.update(repr((piece.name, piece.num_bytes)).encode())
-        for path in piece.paths:
-            try:
-                status = path.stat()
-            except OSError:
-                continue  # reading it will say what is wrong
-            digest.update(repr((str(path), status.st_size, status.st_mtime_ns)).encode())
+        paths += piece.paths
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            continue  # reading it will say what is wrong
+        digest.update(repr((str(path), status.st_size, status.st_mtime_ns)).encode())
     return digest.hexdigest()[:16]
 
 

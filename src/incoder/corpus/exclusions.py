@@ -4,6 +4,7 @@ import fnmatch
 import re
 from collections.abc import Callable
 
+from incoder.corpus.decontamination import ListedRepositories
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.source_file import SourceFile
 
@@ -11,8 +12,13 @@ Exclusion = Callable[[SourceFile], str | None]
 
 
 def exclusion_of(recipe: CorpusRecipe) -> Exclusion:
-    """A function that says why a file is excluded, or None where it is not."""
+    """A function that says why a file is excluded, or None where it is not.
+
+    Raises:
+        IncoderError: a list of repositories cannot be read, or names nothing.
+    """
     names = {name.lower() for name in recipe.exclude_projects}
+    listed = ListedRepositories(recipe.decontamination)
     patterns = [re.compile(fnmatch.translate(pattern)) for pattern in recipe.exclude]
 
     def exclusion(file: SourceFile) -> str | None:
@@ -20,7 +26,7 @@ def exclusion_of(recipe: CorpusRecipe) -> Exclusion:
             return "excluded project"
         if any(pattern.match("/" + file.path) for pattern in patterns):
             return "excluded path"
-        return None
+        return listed.reason(file.project)
 
     return exclusion
 

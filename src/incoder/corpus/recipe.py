@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
 from incoder.config import Recipe
+from incoder.corpus.decontamination.settings import DecontaminationSettings
 from incoder.corpus.deduplication.settings import DeduplicationSettings
 from incoder.corpus.engine.settings import EngineSettings
 from incoder.corpus.filter_settings import FilterSettings, Share
@@ -62,6 +63,7 @@ class CorpusRecipe(Recipe):
     redact_emails: bool = True
     redact_ips: bool = False
     redact_keys: bool = False
+    decontamination: DecontaminationSettings = DecontaminationSettings()
     deduplicate: bool = True
     deduplication: DeduplicationSettings = DeduplicationSettings()
     attributes: AttributeSettings = AttributeSettings()

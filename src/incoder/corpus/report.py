@@ -32,11 +32,11 @@ class ProjectCount:
 
 @dataclass(slots=True)
 class DropCount:
-    """What was dropped for one reason; the examples are the first ones met, as project and path."""
+    """What was dropped for one reason; the examples are the first ones met: project, path, maybe more."""
 
     num_files: int = 0
     num_bytes: int = 0
-    examples: list[tuple[str, str]] = field(default_factory=list)
+    examples: list[tuple[str, ...]] = field(default_factory=list)
 
 
 class Report:
@@ -55,7 +55,8 @@ class Report:
         count.num_files += 1
         count.num_bytes += dropped.num_bytes
         if len(count.examples) < NUM_EXAMPLES:
-            count.examples.append((dropped.project, dropped.path))
+            detail = [dropped.detail] if dropped.detail else []
+            count.examples.append((dropped.project, dropped.path, *detail))
 
     def add_project(self, file: SourceFile) -> None:
         """Have the project of this file in the report, also if nothing of it is kept."""

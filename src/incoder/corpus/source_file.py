@@ -27,12 +27,13 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """One file or document that was left out, and why."""
+    """One file or document that was left out, and why; those of one reason are counted together."""
 
     project: str
     path: str
     num_bytes: int
     reason: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from incoder.corpus.decontamination import BenchmarkTasks, decontaminated
 from incoder.corpus.deduplication.copies import SIGNATURE, part_of, signature
 from incoder.corpus.deduplication.near_copies import NUM_PERMUTATIONS, sketches
 from incoder.corpus.documents import DocumentWriter
@@ -95,6 +96,8 @@ def documents_of(piece: Piece, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterato
     """The steps from a piece to the documents that its own content does not speak against."""
     documents: Iterable[Document] = piece.documents(recipe, on_drop)
     documents = filtered(documents, filters_of(recipe.filters), on_drop)
+    if recipe.decontamination.benchmarks:
+        documents = decontaminated(documents, BenchmarkTasks(recipe.decontamination), on_drop)
     documents = redacted(documents, redactions_of(recipe))
     return quarantined(documents, piece, on_drop)
 
