@@ -15,15 +15,23 @@ from incoder.document import Document
 
 
 def attributes_of(file: SourceFile, settings: AttributeSettings, seed: int) -> dict[str, str]:
-    """The attributes that a document made from this file carries: none, for a share of 1 − `rate`."""
-    if drawn_share(seed, "attributes", file.project, file.path) >= settings.rate:
+    """The attributes that a file tells of itself, which a document made from it carries.
+
+    `dstars` depends on what others have and comes later (stars.py).
+    """
+    if not carries_attributes(file.project, file.path, settings, seed):
         return {}
     values = {
         "ext": extension_of(file.path),
         "source": file.source,
         "filename": PurePosixPath(file.path).name,
     }
-    return {name: values[name] for name in settings.names}
+    return {name: values[name] for name in settings.names if name in values}
+
+
+def carries_attributes(project: str, path: str, settings: AttributeSettings, seed: int) -> bool:
+    """Whether a document has attributes: a share of 1 − `rate` has none."""
+    return drawn_share(seed, "attributes", project, path) < settings.rate
 
 
 def render(document: Document, seed: int) -> str:

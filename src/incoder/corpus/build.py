@@ -34,6 +34,7 @@ from incoder.corpus.stages.layout import (
 from incoder.corpus.stages.read import Read, ReadResult
 from incoder.corpus.stages.write import Decisions, Write, WriteResult
 from incoder.corpus.staging import sealed_together
+from incoder.corpus.stars import FoundStars, StarBins
 from incoder.errors import IncoderError
 
 RECIPE = "recipe.toml"
@@ -85,13 +86,15 @@ def _run_stages(
         num_parts += sum(task_bytes) // _PART_BYTES
     read = Read(run, recipe, num_parts)
     run_stage(Stage("read", read, task_bytes, read.give_up), run, recipe.engine, on_progress)
-    num_characters = list[int]()
+    num_characters, stars = list[int](), list[FoundStars]()
     for piece in range(len(task_bytes)):
         result: ReadResult = load(read_report_file(run, piece))
         report.merge(result.report)
         num_characters.append(result.num_characters)
+        stars.append(result.stars)
     searches = _find_copies(recipe, run, len(task_bytes), num_parts, on_progress)
-    decisions = Decisions(validation_names(report.projects, recipe), searches)
+    star_bins = StarBins.of(stars, recipe.attributes, recipe.seed)
+    decisions = Decisions(validation_names(report.projects, recipe), searches, star_bins)
     save(decisions, decisions_file(run))
     groups = _groups(num_characters)
     sizes = [sum(num_characters[piece] for piece in group) for group in groups]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
 from incoder.config import Recipe
+from incoder.corpus.bins import NUM_BINS
 from incoder.corpus.decontamination.settings import DecontaminationSettings
 from incoder.corpus.deduplication.settings import DeduplicationSettings
 from incoder.corpus.engine.settings import EngineSettings
@@ -30,11 +31,25 @@ def _known_language(language: str) -> str:
     return language
 
 
-class AttributeSettings(Recipe):
-    """Which attributes are written into a document, and into what share of the documents."""
+Bounds = Annotated[tuple[int, ...], Field(min_length=NUM_BINS, max_length=NUM_BINS)]
 
-    names: tuple[Literal["ext", "source", "filename"], ...] = ("ext", "source", "filename")
+
+class AttributeSettings(Recipe):
+    """Which attributes are written into a document, and into what share of the documents.
+
+    `dstars` is a bin from 0 to 5 of the stars of a document's repository, where they are known; the bounds
+    are those of the repositories of the same source and language, or the lowest stars of each bin that
+    `star_bounds` gives for a language. Repositories of GitLab have too few.
+    """
+
+    names: tuple[Literal["ext", "source", "filename", "dstars"], ...] = (
+        "ext",
+        "source",
+        "filename",
+        "dstars",
+    )
     rate: Share = 1.0
+    star_bounds: dict[str, Bounds] = Field(default_factory=dict)
 
 
 class CorpusRecipe(Recipe):

@@ -26,6 +26,7 @@ from incoder.corpus.stages.layout import (
     signatures_file,
     sketches_file,
 )
+from incoder.corpus.stars import FoundStars, note_stars
 from incoder.document import Document
 from incoder.errors import IncoderError
 
@@ -34,9 +35,10 @@ _SKETCHED_TOGETHER = 256  # documents
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """What is known of a piece once it was read: what was dropped, which projects it has, and its size."""
+    """What is known of a piece once it was read: what was dropped, its projects and their stars, its size."""
 
     report: Report
+    stars: FoundStars
     num_characters: int
 
 
@@ -49,18 +51,18 @@ class Read:
     num_parts: int
 
     def __call__(self, task: int, on_bytes: OnBytes) -> None:
-        report = Report()
+        report, stars = Report(), FoundStars()
         piece: Piece = load(piece_file(self.run, task))
         documents = documents_of(piece, self.recipe, report.on_drop)
-        num_characters = self._write(task, _counted(documents, report, on_bytes))
-        save(ReadResult(report, num_characters), read_report_file(self.run, task))
+        num_characters = self._write(task, _counted(documents, report, stars, on_bytes))
+        save(ReadResult(report, stars, num_characters), read_report_file(self.run, task))
 
     def give_up(self, task: int, reason: str) -> None:
         """Take the piece for empty: reading it killed the process, twice."""
         report = Report()
         piece: Piece = load(piece_file(self.run, task))
         report.on_drop(Dropped(piece.name, piece.name, piece.num_bytes, f"crashed: {reason}"))
-        save(ReadResult(report, self._write(task, [])), read_report_file(self.run, task))
+        save(ReadResult(report, {}, self._write(task, [])), read_report_file(self.run, task))
 
     def _write(self, task: int, documents: Iterable[Document]) -> int:
         num_characters = 0
@@ -116,8 +118,11 @@ def quarantined(documents: Iterable[Document], piece: Piece, on_drop: OnDrop) ->
         on_drop(Dropped(piece.name, piece.name, rest, f"failed: {type(error).__name__}"))
 
 
-def _counted(documents: Iterable[Document], report: Report, on_bytes: OnBytes) -> Iterator[Document]:
+def _counted(
+    documents: Iterable[Document], report: Report, stars: FoundStars, on_bytes: OnBytes
+) -> Iterator[Document]:
     for document in documents:
         report.add_project_of(document)
+        note_stars(document, stars)
         on_bytes(len(document.text))
         yield document

@@ -21,6 +21,7 @@ from incoder.corpus.sources import bare_name
 from incoder.corpus.splits import SPLITS, TRAIN, VALIDATION
 from incoder.corpus.stages.find_copies import EXACT, NEAR, copies_of_piece
 from incoder.corpus.stages.layout import decisions_file, part_file, write_report_file, written_file
+from incoder.corpus.stars import StarBins
 
 _REASONS = {EXACT: DUPLICATE, NEAR: NEAR_DUPLICATE}
 
@@ -31,6 +32,7 @@ class Decisions:
 
     held_out: frozenset[str]
     num_parts: dict[str, int]
+    star_bins: StarBins
 
     def split_of(self, project: str) -> str:
         return VALIDATION if bare_name(project) in self.held_out else TRAIN
@@ -98,9 +100,28 @@ class Write:
                     result.num_bytes[project] += num_bytes
                 for split, kept in rows.items():
                     if kept:
-                        writers[split].write_table(table.take(np.array(kept)))
+                        taken = table.take(np.array(kept))
+                        writers[split].write_table(_with_stars(taken, decisions.star_bins))
                 first += table.num_rows
                 on_bytes(table.column("text").nbytes)
+
+
+def _with_stars(table: Any, bins: StarBins) -> Any:
+    """The table with the attribute `dstars` in the documents that have it."""
+    stars = table.column("stars")
+    if stars.null_count == len(stars) or not bins.bounds:
+        return table
+    import pyarrow as pa
+
+    names = ("project", "path", "source", "stars")
+    found = [bins.bin(*row) for row in zip(*(table.column(name).to_pylist() for name in names), strict=True)]
+    attributes = [
+        own if number is None else [*own, ("dstars", str(number))]
+        for own, number in zip(table.column("attributes").to_pylist(), found, strict=True)
+    ]
+    place = table.schema.get_field_index("attributes")
+    field = table.schema.field(place)
+    return table.set_column(place, field, pa.array(attributes, field.type))
 
 
 def _names_and_sizes(table: Any) -> Iterator[tuple[str, str, int]]:
