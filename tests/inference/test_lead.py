@@ -104,6 +104,19 @@ def test_the_lead_stands_behind_the_mark_of_its_hole(author: MakeAuthor, transcr
     )
 
 
+def test_a_model_that_was_trained_with_leads_sees_where_they_end(
+    dice: InfillModel, transcript: Transcript
+) -> None:
+    model = dice
+    model.num_lead_lines = 2
+    first, _, rest = DOCUMENT.partition("listdir")
+    second, _, last = rest.partition("print")
+    model.infill([first, second, last], max_new_tokens=1, temperature=0, heal_tokens=False)
+    read = transcript(model)
+    assert "<0>def main(path):\n    files = os.<0>" in read
+    assert "<1>    for file in files:\n        <1>" in read
+
+
 def test_what_is_typed_on_the_holes_line_leaves_the_rest_as_it_was_read(fast: InfillModel) -> None:
     before, after = "def mean(xs):\n    total = sum(xs)\n", "\n    return mean\n" * 9
     read = _counting(fast)

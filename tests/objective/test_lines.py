@@ -11,7 +11,7 @@ TEXT = b"import os\n\n\ndef main():\r\n    print(1)\n\n    \n    return 2"
 def test_spans_are_whole_lines_or_begin_in_one_and_end_with_one() -> None:
     whole, from_first, from_inside = 0, 0, 0
     for seed in range(2000):
-        ((start, end),) = line_spans(1, TEXT, np.random.default_rng(seed))
+        ((start, _, end),) = line_spans(1, TEXT, np.random.default_rng(seed))
         line_start = TEXT.rfind(b"\n", 0, start) + 1
         if start == line_start and (TEXT[:end].endswith(b"\n") or end == len(TEXT)):
             whole += 1
@@ -31,7 +31,7 @@ def test_half_of_the_spans_are_one_line() -> None:
     rng = np.random.default_rng(0)
     num_lines = []
     for _ in range(2000):
-        ((start, end),) = line_spans(1, text, rng)
+        ((start, _, end),) = line_spans(1, text, rng)
         num_lines.append(text[start:end].count(b"x"))
     assert num_lines.count(1) / 2000 == pytest.approx(0.5, abs=0.15)  # some begin after the x
     assert np.mean(num_lines) == pytest.approx(2, abs=0.3)
@@ -40,7 +40,7 @@ def test_half_of_the_spans_are_one_line() -> None:
 def test_blank_lines_are_neither_first_nor_last() -> None:
     text = b"\n \n\tx = 1\n\n\n"
     for seed in range(50):
-        ((start, end),) = line_spans(1, text, np.random.default_rng(seed))
+        ((start, _, end),) = line_spans(1, text, np.random.default_rng(seed))
         assert text[start:end].strip()
         assert start >= 3
         assert end <= 10
@@ -60,8 +60,11 @@ def test_a_span_takes_its_lead_along_from_the_start_of_a_line() -> None:
     lines = [b"    %d\n" % number for number in range(20)]
     data, firsts, lengths = b"".join(lines), [], []
     for seed in range(2000):
-        ((start, end),) = line_spans(1, data, np.random.default_rng(seed), num_lead_lines=4)
+        ((start, lead_end, end),) = line_spans(1, data, np.random.default_rng(seed), num_lead_lines=4)
         taken = data[start:end].splitlines()
+        lead = data[start:lead_end]
+        assert lead.count(b"\n") == min(3, data[:lead_end].count(b"\n"))
+        assert data[lead_end:end].strip()
         assert data[:start] == b"".join(lines[: data[:start].count(b"\n")])
         firsts.append(data[:start].count(b"\n"))
         if firsts[-1] > 0:
@@ -85,4 +88,4 @@ def test_line_spans_do_not_overlap_and_are_not_empty(
     edges = [edge for span in spans for edge in span]
     assert edges == sorted(edges)
     assert len(spans) <= num_spans
-    assert all(data[start:end].strip() for start, end in spans)
+    assert all(data[lead_end:end].strip() for _, lead_end, end in spans)

@@ -154,3 +154,30 @@ def test_special_tokens_inside_a_document_are_refused(tiny_tokenizer: Tokenizer)
 def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         MaskingConfig.model_validate(setting)
+
+
+def test_the_sentinel_stands_again_where_a_lead_ends(tiny_tokenizer: Tokenizer) -> None:
+    infilling_format = CausalMaskingFormat(tiny_tokenizer)
+    config = MaskingConfig(line_span_rate=1.0, num_lead_lines=2, edges="character")
+    masker = Masker(config, infilling_format, tiny_tokenizer)
+    token_ids = np.array(tiny_tokenizer.encode("".join(f"x{number} = {number}\n" for number in range(30))))
+    num_led = 0
+    for seed in range(40):
+        masked = masker.mask(token_ids, 2, np.random.default_rng(seed))
+        _, spans, _ = infilling_format.parse(masked)
+        for number, span in enumerate(spans):
+            lead, mark, fill = _around(span, tiny_tokenizer.sentinel_ids[number])
+            num_led += mark
+            assert not mark or tiny_tokenizer.decode(lead).count("\n") <= 1
+            assert tiny_tokenizer.decode(fill).strip()
+        assert tiny_tokenizer.decode_bytes(unmask(masked, infilling_format)) == tiny_tokenizer.decode_bytes(
+            token_ids.tolist()
+        )
+    assert num_led > 60
+
+
+def _around(span: list[int], sentinel_id: int) -> tuple[list[int], bool, list[int]]:
+    if sentinel_id not in span:
+        return [], False, span
+    end = span.index(sentinel_id)
+    return span[:end], True, span[end + 1 :]

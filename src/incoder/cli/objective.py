@@ -171,9 +171,21 @@ def _laid_out(block: _Block, vocabulary: "Tokenizer") -> "Iterator[Text]":
         yield _sentinel(vocabulary, len(block.spans))
     for index, span in enumerate(block.spans):
         yield Text("\n")
+        *lead, fill = _split(span, vocabulary.sentinel_ids[index])
+        for piece in lead:
+            yield _sentinel(vocabulary, index)
+            yield Text(_visible(vocabulary.decode(piece)))
         yield _sentinel(vocabulary, index)
-        yield Text(_visible(vocabulary.decode(span)), _COLOURS[index % len(_COLOURS)])
+        yield Text(_visible(vocabulary.decode(fill)), _COLOURS[index % len(_COLOURS)])
         yield Text("<|endofmask|>", "dim")
+
+
+def _split(span: "Sequence[int]", sentinel_id: int) -> "list[Sequence[int]]":
+    """A span's lead, if it has one, and the rest."""
+    if sentinel_id not in span:
+        return [span]
+    end = span.index(sentinel_id)
+    return [span[:end], span[end + 1 :]]
 
 
 def _sentinel(vocabulary: "Tokenizer", index: int) -> "Text":

@@ -33,7 +33,8 @@ class Prompter:
     """Writes the prompts for the holes of one text, for a model of `max_positions`.
 
     `header` is put before the text (its attributes), and the tokens `context` before every prompt. Fills
-    begin with `num_lead_lines` of the text before their hole (lead.py). `heal_tokens` holds back tokens that
+    begin with `num_lead_lines` of the text before their hole (lead.py), and a model that was trained so knows
+    where these end by a mark (`marks_leads`). `heal_tokens` holds back tokens that
     may be partial (healing.py).
     """
 
@@ -46,6 +47,7 @@ class Prompter:
         header: str = "",
         context: Sequence[int] = (),
         num_lead_lines: int = 0,
+        marks_leads: bool = False,
         heal_tokens: bool = True,
     ) -> None:
         self.vocabulary = vocabulary
@@ -54,6 +56,7 @@ class Prompter:
         self._header = header
         self._context = list(context)
         self._num_lead_lines = num_lead_lines
+        self._marks_leads = marks_leads
         self._heal_tokens = heal_tokens
         # A fill takes no more than half of the positions from the text that it is to fit into.
         self.fill_room = min(max_new_tokens + SPARE, max_positions // 2)
@@ -84,7 +87,7 @@ class Prompter:
 
     def marks_before(self, prompt: Prompt, hole: int) -> list[int]:
         """What stands between the end of the fill before and the fill of this hole: marks, the lead."""
-        return [*self._layout.hole_start(hole), *prompt.leads[hole]]
+        return self._hole_start(hole, prompt.leads[hole])
 
     def _written(self, window: Window, *, has_holes: bool) -> Prompt:
         tokenizer = self.vocabulary.tokenizer
@@ -106,8 +109,12 @@ class Prompter:
             leads.append(lead_ids)
             forced.append(held)
         token_ids = self._layout.prompt(parts, is_start=window.is_start or bool(self._header))
-        token_ids += [*self._layout.hole_start(0), *leads[0]] if has_holes else []
+        token_ids += self._hole_start(0, leads[0]) if has_holes else []
         return Prompt(self._context + token_ids, tuple(leads), tuple(forced))
+
+    def _hole_start(self, hole: int, lead: Sequence[int]) -> list[int]:
+        start = self._layout.hole_start(hole)
+        return [*start, *lead, *(start if lead and self._marks_leads else [])]
 
     def _num_tokens(self, text: str) -> int:
         return len(self.vocabulary.tokenizer.encode(text))

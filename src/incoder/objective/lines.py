@@ -5,24 +5,35 @@ short fill end. Bytes in, spans of byte positions out. Knows no tokens.
 """
 
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
-from incoder.objective.spans import Span, place_spans
+from incoder.objective.spans import place_spans
 
 _MEAN_LINES = 2.0  # geometric: half of the spans are one line, a quarter two
 _WHOLE_LINES, _FROM_FIRST_CHARACTER = 0.5, 0.75  # cumulative; the rest starts anywhere in the line
 
 
-def line_spans(num_spans: int, data: bytes, rng: np.random.Generator, num_lead_lines: int = 0) -> list[Span]:
+class LineSpan(NamedTuple):
+    """What is cut out, from `start` to before `end`; what stands before `lead_end` leads into it."""
+
+    start: int
+    lead_end: int
+    end: int
+
+
+def line_spans(
+    num_spans: int, data: bytes, rng: np.random.Generator, num_lead_lines: int = 0
+) -> list[LineSpan]:
     """Spans of consecutive lines, a geometric number each, evenly placed; fewer where the lines run out.
 
     Half of them are whole lines with their newline; a quarter runs from the first character that is not blank
     to the end of its last line; the others from anywhere after that character. Spans begin and end in lines
     that are not blank, so there is none in a blank text.
 
-    With `num_lead_lines` a span takes along the beginning of its first line and, as far as there are any, so
-    many lines less one before it that are not blank.
+    With `num_lead_lines` a span's lead is the beginning of its first line and, as far as there are any, so
+    many lines less one before it that are not blank; else it is empty.
     """
     lines = data.splitlines(keepends=True)
     ends = list(accumulate(map(len, lines)))
@@ -36,15 +47,16 @@ def line_spans(num_spans: int, data: bytes, rng: np.random.Generator, num_lead_l
         num_lines.pop()
     spans = []
     for first, last in place_spans(num_lines, room, rng):
-        first_line, last_line = filled[max(0, first - num_before)], filled[last - 1 - num_before]
+        lead_line, last_line = filled[max(0, first - num_before)], filled[last - 1 - num_before]
+        first_line = filled[first]
         start, end = ends[first_line] - len(lines[first_line]), ends[last_line]
         kind = rng.random()
         if kind >= _WHOLE_LINES:
             end -= len(lines[last_line]) - len(lines[last_line].rstrip(b"\r\n"))
-        if kind >= _WHOLE_LINES and not num_lead_lines:
             line_end = start + len(lines[first_line].rstrip())
             start += len(lines[first_line]) - len(lines[first_line].lstrip())
             if kind >= _FROM_FIRST_CHARACTER:
                 start = int(rng.integers(start, line_end))
-        spans.append((start, end))
+        lead_start = ends[lead_line] - len(lines[lead_line]) if num_lead_lines else start
+        spans.append(LineSpan(lead_start, start, end))
     return spans

@@ -14,8 +14,7 @@ from pydantic import Field
 from incoder.config import Recipe
 from incoder.objective import spans as rules
 from incoder.objective.encoded_text import EncodedText
-from incoder.objective.lines import line_spans
-from incoder.objective.spans import Span
+from incoder.objective.lines import LineSpan, line_spans
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -34,7 +33,7 @@ class MaskingConfig(Recipe):
     # Masked blocks whose spans are lines instead of uniform in length.
     line_span_rate: float = Field(0.0, ge=0.0, le=1.0)
     # Lines that such a span takes along in front, its own first line's beginning counted, for a model whose
-    # fills are to begin with them.
+    # fills are to begin with them; the span's sentinel stands again where they end.
     num_lead_lines: int = Field(0, ge=0, le=64)
 
 
@@ -84,9 +83,13 @@ class Masker:
         pieces = text.cut(edges)
         if has_start:
             pieces[0].insert(0, self._tokenizer.document_start_id)
-        return self.infilling_format.write(pieces[::2], pieces[1::2], continues=continues)
+        led = [
+            [*lead, *self.infilling_format.hole_start(number), *fill] if lead else fill
+            for number, (lead, fill) in enumerate(zip(pieces[1::3], pieces[2::3], strict=True))
+        ]
+        return self.infilling_format.write(pieces[::3], led, continues=continues)
 
-    def _spans(self, text: EncodedText, num_spans: int, rng: np.random.Generator) -> list[Span]:
+    def _spans(self, text: EncodedText, num_spans: int, rng: np.random.Generator) -> list[LineSpan]:
         borders = text.token_borders if self._config.edges == "token" else text.character_borders
         length = len(borders) - 1
         if length == 0:
@@ -94,7 +97,7 @@ class Masker:
         if rng.random() < self._config.line_span_rate:
             return _at_borders(line_spans(num_spans, text.data, rng, self._config.num_lead_lines), borders)
         spans = self._draw_spans[self._config.rule](min(num_spans, length), length, rng)
-        return [(int(borders[start]), int(borders[end])) for start, end in spans]
+        return [LineSpan(int(borders[start]), int(borders[start]), int(borders[end])) for start, end in spans]
 
 
 def unmask(token_ids: Sequence[int], infilling_format: CausalMaskingFormat) -> list[int]:
@@ -107,17 +110,20 @@ def unmask(token_ids: Sequence[int], infilling_format: CausalMaskingFormat) -> l
     """
     kept, spans, _ = infilling_format.parse(token_ids)
     restored = list(kept[0])
-    for span, part in zip(spans, kept[1:], strict=True):
-        restored += span
+    for number, (span, part) in enumerate(zip(spans, kept[1:], strict=True)):
+        restored += (token_id for token_id in span if token_id not in infilling_format.hole_start(number))
         restored += part
     return restored
 
 
-def _at_borders(spans: Sequence[Span], borders: NDArray[np.int64]) -> list[Span]:
+def _at_borders(spans: Sequence[LineSpan], borders: NDArray[np.int64]) -> list[LineSpan]:
     """Widen spans to these borders; no two meet, since line ends are borders. Empty ones are left out."""
     if not spans:
         return []
     edges = np.array(spans)
-    starts = borders[np.searchsorted(borders, edges[:, 0], "right") - 1]
-    ends = borders[np.searchsorted(borders, edges[:, 1])]
-    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+    starts = borders[np.searchsorted(borders, edges[:, :2], "right") - 1]
+    ends = borders[np.searchsorted(borders, edges[:, 2])]
+    return [
+        LineSpan(start, lead_end, end)
+        for (start, lead_end), end in zip(starts.tolist(), ends.tolist(), strict=True)
+    ]

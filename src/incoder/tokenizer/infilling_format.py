@@ -5,8 +5,9 @@ Token ids in, token ids out (paper, section 2). m0, m1, … are the sentinels, E
     training    K0 m0 K1 m1 … Kn [mn]  m0 S0 EOM  m1 S1 EOM …     Ki kept text, Si the span that stood at mi
     prompt      start A m0 C m1 E m2   m0 → B EOM   m1 → D EOM    n holes; the last sentinel is the extra one
 
-The extra sentinel, which has no span, says that the text goes on after the last kept part. Knows no text, no
-model and not how spans are chosen.
+The extra sentinel, which has no span, says that the text goes on after the last kept part. A span may begin
+with its lead, lines before the hole; then its sentinel stands a third time, where the lead ends and the fill
+begins: m0 L0 m0 F0 EOM. That is ours, not the paper's. Knows no text, no model and not how spans are chosen.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,8 @@ from incoder.tokenizer.tokenizer import Tokenizer
 class CausalMaskingFormat:
     """The layout with the ids of one tokenizer.
 
-    The parts and spans that come in hold no sentinels and no end-of-mask: `Tokenizer.encode` never makes any.
+    The parts and spans that come in hold no end-of-mask and no sentinels but those behind leads:
+    `Tokenizer.encode` never makes any.
     """
 
     name = "causal-masking"
@@ -69,7 +71,7 @@ class CausalMaskingFormat:
         return token_ids
 
     def hole_start(self, hole: int) -> list[int]:
-        """What stands right before the fill of this hole (counted from 0)."""
+        """What stands right before the fill of this hole (counted from 0), or before and behind its lead."""
         return [self._sentinels[hole]]
 
     def context(
@@ -116,7 +118,9 @@ class CausalMaskingFormat:
         """
         ids = np.asarray(token_ids, dtype=np.int64)
         is_end_of_mask = ids == self.end_of_infill_id
-        positions = np.flatnonzero(self.ignored_in_loss(ids) | is_end_of_mask)
+        positions = self._without_ends_of_leads(
+            ids, np.flatnonzero(self.ignored_in_loss(ids) | is_end_of_mask)
+        )
         num_spans = int(is_end_of_mask.sum())
         continues = len(positions) > 3 * num_spans
         if not np.array_equal(ids[positions], self._marks(num_spans, continues)):
@@ -136,6 +140,20 @@ class CausalMaskingFormat:
     def ignored_in_loss(self, token_ids: NDArray[np.integer]) -> NDArray[np.bool_]:
         """True at every sentinel: the model is never taught to write one. The end-of-mask is trained."""
         return (token_ids >= self._sentinels.start) & (token_ids < self._sentinels.stop)
+
+    def _without_ends_of_leads(
+        self, ids: NDArray[np.int64], positions: NDArray[np.integer]
+    ) -> NDArray[np.integer]:
+        """The positions of sentinels and end-of-masks but for sentinels behind leads."""
+        marks = ids[positions]
+        ends = np.flatnonzero(marks == self.end_of_infill_id)
+        is_repeated = np.zeros(len(marks), np.bool_)
+        if len(ends):
+            # Before an end-of-mask stands its span's sentinel; before the first one, all the others as well.
+            is_repeated[ends - 1] = np.diff(ends, prepend=-1) > 2
+            first = marks[: ends[0]]
+            is_repeated[ends[0] - 1] = np.count_nonzero(first == self._sentinels.start) > 2
+        return positions[~is_repeated]
 
     def _marks(self, num_spans: int, continues: bool) -> list[int]:
         """The sentinels and end-of-masks of a document with so many spans, in order."""
