@@ -28,6 +28,17 @@ def complete(
     time_limit: options.TimeLimit = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object with all candidates.")] = False,
     extension: options.Extension = None,
+    filename: Annotated[
+        str | None, typer.Option(help="The file name that the model is told.", show_default="none")
+    ] = None,
+    stars: Annotated[
+        int | None,
+        typer.Option(min=0, max=5, help="The bin of stars that it is told, 5 the best.", show_default="none"),
+    ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option("--source", help="Where the file is from, such as github.", show_default="none"),
+    ] = None,
     heal: options.Heal = True,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -35,11 +46,13 @@ def complete(
     """Write on after the end of a file, left to right.
 
     The file and what was written go to standard output. The end of the file counts to the byte: after a line
-    end the model begins a new line.
+    end the model begins a new line. A model that was trained with attributes can be told what the file is to
+    be like: --ext .sh writes a shell script, --stars 5 code as in much liked repositories.
 
     Example: printf 'def hello(' | incoder complete - --ext .py --max-new-tokens 32
     """
     text = read_source(file)
+    told = {"filename": filename, "dstars": stars, "source": origin}
     if num_candidates > beams > 1:
         raise typer.BadParameter(f"--beams must be at least -n, got {beams} for {num_candidates}")
     params = options.sampling_params(
@@ -64,6 +77,7 @@ def complete(
             num_candidates=num_candidates,
             **asdict(params),
             path=options.path_to_tell(file, extension),
+            attributes={name: str(value) for name, value in told.items() if value is not None},
             heal_tokens=heal,
         )
     note_candidates(result, num_candidates)

@@ -41,18 +41,25 @@ def decoding(
 
 
 def selection(
-    lines: str | None, function: str | None, is_all: bool, *, others: int = 0, names: Sequence[str] = ()
+    lines: str | None,
+    function: str | None,
+    is_all: bool | None = None,
+    *,
+    others: int = 0,
+    names: Sequence[str] = (),
 ) -> Selection:
     """What part of the file is meant, by exactly one option; a command may have others (`names`) for it.
+
+    `is_all` is None where a command has no such option.
 
     Raises:
         typer.BadParameter: no option says it, more than one does, or the lines are none.
     """
-    choices = ["--lines", "--function", *names, "--all"]
-    if (lines is not None) + (function is not None) + is_all + others != 1:
+    choices = ["--lines", "--function", *names, *(["--all"] if is_all is not None else [])]
+    if (lines is not None) + (function is not None) + bool(is_all) + others != 1:
         raise typer.BadParameter(f"say what to work on with one of {', '.join(choices)}")
     try:
-        return Selection.parse(lines, function, is_all)
+        return Selection.parse(lines, function, bool(is_all))
     except IncoderError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -150,7 +157,8 @@ def note_candidates(changes: Sequence[Change]) -> None:
         if change.used is None:
             best = change.candidates[0] if change.candidates else None
             why = f"; the best is {_shown(best.edits[0].text)}: {best.problem}" if best and best.edits else ""
-            print_note(f"line {change.line}: {change.place}: no candidate can be used{why}")
+            where = "" if change.place.startswith("line") else f"line {change.line}: "
+            print_note(f"{where}{change.place}: no candidate can be used{why}")
     if len(changes) != 1 or (len(changes[0].candidates) == 1 and changes[0].used):
         return
     for number, candidate in enumerate(changes[0].candidates, start=1):

@@ -7,12 +7,16 @@ from typing import Annotated
 import typer
 
 from incoder import __version__
+from incoder.cli.ask import ask
+from incoder.cli.attributes import attributes
 from incoder.cli.complete import complete
 from incoder.cli.console import print_error, write_result
 from incoder.cli.corpus import app as corpus
 from incoder.cli.docstring import docstring
+from incoder.cli.edit import edit
 from incoder.cli.eval import app as evaluation
 from incoder.cli.fill import fill
+from incoder.cli.fix import fix
 from incoder.cli.models import app as models
 from incoder.cli.objective import app as objective
 from incoder.cli.rename import rename
@@ -63,6 +67,10 @@ app.command()(complete)
 app.command()(docstring)
 app.command()(types)
 app.command()(rename)
+app.command()(fix)
+app.command()(edit)
+app.command()(ask)
+app.command()(attributes)
 app.add_typer(models, name="models")
 app.command()(train)
 app.add_typer(corpus, name="corpus")

@@ -2,8 +2,7 @@
 
 `<| file ext=.py source=github |>⏎…text…⏎<|/ file filename=string_utils.py |>`: for each attribute a coin says
 at which end it stands, so that a model learns both to be steered by it and to predict it. Both tags are
-always there, as in the authors' code, also with no attribute in them. They are plain text, not special
-tokens.
+always there, as in the authors' code, also with no attribute in them.
 """
 
 from pathlib import PurePosixPath
@@ -12,6 +11,7 @@ from incoder.corpus.languages import extension_of
 from incoder.corpus.recipe import AttributeSettings
 from incoder.corpus.source_file import SourceFile, drawn, drawn_share
 from incoder.document import Document
+from incoder.tags import closing_tag, opening_tag
 
 
 def attributes_of(file: SourceFile, settings: AttributeSettings, seed: int) -> dict[str, str]:
@@ -41,17 +41,9 @@ def render(document: Document, seed: int) -> str:
     """
     if not document.attributes:
         return document.text
-    start, end = list[str](), list[str]()
+    start, end = dict[str, str](), dict[str, str]()
     draws = {name: drawn(seed, document.project, document.path, name) for name in document.attributes}
     for name in sorted(draws, key=draws.__getitem__):
         side = end if draws[name] & 1 else start  # the lowest bit says nothing of the order
-        side.append(f"{name}={_quoted(document.attributes[name])}")
-    return f"{_tag('<| file', start)}\n{document.text}\n{_tag('<|/ file', end)}"
-
-
-def _tag(opening: str, attributes: list[str]) -> str:
-    return " ".join([opening, *attributes, "|>"])
-
-
-def _quoted(value: str) -> str:
-    return f'"{value}"' if any(character.isspace() for character in value) else value
+        side[name] = document.attributes[name]
+    return f"{opening_tag('file', start)}\n{document.text}\n{closing_tag('file', end)}"

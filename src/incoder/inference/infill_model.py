@@ -27,6 +27,7 @@ from incoder.inference.sampling import SamplingParams
 from incoder.inference.scoring import scoring
 from incoder.inference.sequences import LanguageModel
 from incoder.inference.text_stream import OnText
+from incoder.tags import opening_tag
 from incoder.tokenizer.formats import InfillingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
@@ -151,6 +152,7 @@ class InfillModel:
         time_limit: float | None = None,
         rank_by: RankBy = "mean",
         path: str | PurePath | None = None,
+        attributes: Mapping[str, str] | None = None,
         heal_tokens: bool = True,
         speculate: bool = True,
         num_beams: int = 1,
@@ -159,10 +161,12 @@ class InfillModel:
     ) -> InfillResult:
         """Write on after `prompt`, left to right; the same settings as `infill`.
 
-        The completion is the result's one infill; its `text` is the prompt with it.
+        `attributes` are told before the text beside the extension of `path`, such as `filename` or `dstars`,
+        to a model that was trained with them (paper, appendix A.4). The completion is the result's one
+        infill; its `text` is the prompt with it.
 
         Raises:
-            IncoderError: a setting outside of its range.
+            IncoderError: a setting outside of its range, or attributes for a model that knows none.
         """
         params = SamplingParams(
             temperature,
@@ -180,7 +184,15 @@ class InfillModel:
             length_penalty,
             early_stopping,
         )
-        request = InfillRequest((prompt,), params, num_candidates, rank_by, path, heal_tokens=heal_tokens)
+        request = InfillRequest(
+            (prompt,),
+            params,
+            num_candidates,
+            rank_by,
+            path,
+            heal_tokens=heal_tokens,
+            attributes=attributes or {},
+        )
         return self._run(self.program(request))
 
     def program(
@@ -192,14 +204,18 @@ class InfillModel:
         line ends that the model writes. The time limit counts from the first step.
 
         Raises:
-            IncoderError: holes, and a model that only completes; or too many other files.
+            IncoderError: holes, and a model that only completes; too many other files; or attributes, and a
+                model that knows none.
         """
         if len(request.texts) > 1:
             self._check_infills()
+        if request.attributes:
+            self.check_attributes()
         lead = self.num_lead_lines if request.num_lead_lines is None else request.num_lead_lines
         prompter = self._prompter(
             request.path,
             request.params.max_new_tokens,
+            attributes=request.attributes,
             other_files=request.other_files,
             repository=request.repository,
             num_lead_lines=lead,
@@ -222,6 +238,21 @@ class InfillModel:
                 window_T = self.language_model.logprobs(token_ids[start:end])
             logprobs += window_T[len(logprobs) - start :].tolist()
         return Score(tuple(logprobs[max(0, len(before) - 1) :]))
+
+    def line_logprobs(self, text: str, *, path: str | PurePath | None = None) -> tuple[float, ...]:
+        """The mean log-probability of each line's tokens, as `score` finds them; 0 for a line without one.
+
+        A token that reaches into the next line counts for the one in which it begins; `\\n` ends a line.
+        """
+        token_ids = self.tokenizer.encode_start(text)
+        logprobs = self.score(text, path=path).token_logprobs
+        lines: list[list[float]] = [[] for _ in range(text.count("\n") + 1)]
+        line = 0
+        # The first token has no log-probability where nothing stands before it.
+        for token_id, logprob in zip(token_ids[len(token_ids) - len(logprobs) :], logprobs, strict=True):
+            lines[line].append(logprob)
+            line += self.tokenizer.token_bytes(token_id).count(b"\n")
+        return tuple(sum(values) / max(1, len(values)) for values in lines)
 
     def score_texts(self, texts: Sequence[str], *, path: str | PurePath | None = None) -> tuple[Score, ...]:
         """`score` of every text; what they begin with alike is read once where they fit into the context."""
@@ -270,6 +301,15 @@ class InfillModel:
         found = self._run(fill_scoring(self.language_model, prompter, seen, fills))
         return tuple(Score(tuple(logprobs)) for logprobs in found)
 
+    def check_attributes(self) -> None:
+        """Refuse what needs a model that was trained on documents with their attributes.
+
+        Raises:
+            IncoderError: this one was not.
+        """
+        if not self.infilling_format.reads_attributes:
+            raise IncoderError("this model was not trained on attributes of files; InCoder's models are")
+
     def _check_infills(self) -> None:
         if not self.infilling_format.max_num_holes:
             raise IncoderError(
@@ -283,10 +323,11 @@ class InfillModel:
         *,
         num_lead_lines: int,
         heal_tokens: bool,
+        attributes: Mapping[str, str] | None = None,
         other_files: Mapping[str, str] | None = None,
         repository: str = "project",
     ) -> Prompter:
-        header, context = self._header(path), list[int]()
+        header, context = self._header(path, attributes), list[int]()
         if other_files:
             context, header = self._context(other_files, path, repository)
         return Prompter(
@@ -296,6 +337,7 @@ class InfillModel:
             header=header,
             context=context,
             num_lead_lines=num_lead_lines,
+            marks_leads=self.num_lead_lines > 0,
             heal_tokens=heal_tokens,
         )
 
@@ -303,8 +345,8 @@ class InfillModel:
         start = self.infilling_format.document_start_id
         return [*([] if start is None else [start]), *self.tokenizer.encode(self._header(path))]
 
-    def _header(self, path: str | PurePath | None) -> str:
-        return attribute_header(path) if self.infilling_format.reads_attributes else ""
+    def _header(self, path: str | PurePath | None, attributes: Mapping[str, str] | None = None) -> str:
+        return attribute_header(path, attributes) if self.infilling_format.reads_attributes else ""
 
     def _context(
         self, files: Mapping[str, str], path: str | PurePath | None, repository: str
@@ -332,10 +374,11 @@ class InfillModel:
             return run(program)
 
 
-def attribute_header(path: str | PurePath | None) -> str:
-    """The line that tells the model a file's language, as in its training documents (paper, section 3.3)."""
+def attribute_header(path: str | PurePath | None, attributes: Mapping[str, str] | None = None) -> str:
+    """The line that tells the model a file's language and more, as in its training documents."""
     extension = PurePath(path).suffix if path is not None else ""
-    return f"<| file ext={extension} |>\n" if extension else ""
+    told = {**({"ext": extension} if extension else {}), **(attributes or {})}
+    return opening_tag("file", told) + "\n" if told else ""
 
 
 def _overlapping(num_tokens: int, window: int) -> Iterator[tuple[int, int]]:

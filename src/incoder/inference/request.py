@@ -30,6 +30,7 @@ class InfillRequest:
     num_lead_lines: int | None = None
     heal_tokens: bool = True
     edge_rules: tuple[EdgeRule, ...] = ALL_EDGE_RULES
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.num_candidates < 1:

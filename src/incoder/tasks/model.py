@@ -75,6 +75,10 @@ class Model(Protocol):
 
     def score(self, text: str, *, path: PurePath | None = ...) -> TextScore: ...
 
+    def score_texts(self, texts: Sequence[str], *, path: PurePath | None = ...) -> Sequence[TextScore]: ...
+
+    def line_logprobs(self, text: str, *, path: PurePath | None = ...) -> Sequence[float]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Decoding:

@@ -163,15 +163,14 @@ def own_nodes(scope: ast.Module | Definition) -> Iterator[ast.AST]:
 
 def python_syntax_error(text: str) -> str | None:
     """What is wrong with a Python text and where, None where it compiles."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(_parsed(text), "<text>", "exec", dont_inherit=True)
-    except SyntaxError as error:
-        return _described(error)
-    except (ValueError, RecursionError, MemoryError) as error:  # null bytes, or nested too deeply
-        return str(error)
-    return None
+    error = _compile_error(text)
+    return _described(error) if error is not None else None
+
+
+def syntax_error_line(text: str) -> int | None:
+    """The line at which a Python text cannot be read further, None where it compiles."""
+    error = _compile_error(text)
+    return None if error is None else error.lineno or 1
 
 
 def readable(text: str) -> str:
@@ -186,6 +185,18 @@ def _parsed(text: str) -> ast.Module:
             return ast.parse(readable(text.removeprefix(BYTE_ORDER_MARK)))
     except (ValueError, RecursionError, MemoryError) as error:
         raise SyntaxError(str(error)) from error
+
+
+def _compile_error(text: str) -> SyntaxError | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(_parsed(text), "<text>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return error
+    except (ValueError, RecursionError, MemoryError) as error:  # null bytes, or nested too deeply
+        return SyntaxError(str(error))
+    return None
 
 
 def _described(error: SyntaxError) -> str:

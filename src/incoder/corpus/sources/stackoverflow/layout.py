@@ -13,6 +13,7 @@ from incoder.corpus.source_settings import StackOverflowSource
 from incoder.corpus.sources.stackoverflow.grouping import Grouped
 from incoder.corpus.sources.stackoverflow.html_text import html_text
 from incoder.corpus.sources.stackoverflow.posts import Comment, Post
+from incoder.tags import closing_tag, opening_tag
 
 _MENTION = re.compile(r"(?:^|(?<=\s))@\w+[,:]?[ \t]?")
 
@@ -44,7 +45,7 @@ def thread_text(
 
 def _comments(comments: Sequence[Comment], source: StackOverflowSource) -> Iterator[str]:
     for comment in comments[: source.max_comments]:
-        yield f"<| c |>\n{_cleaned(comment.text, source)}\n<|/ c |>"
+        yield f"{opening_tag('c')}\n{_cleaned(comment.text, source)}\n{closing_tag('c')}"
 
 
 def _cleaned(text: str, source: StackOverflowSource) -> str:
@@ -52,12 +53,9 @@ def _cleaned(text: str, source: StackOverflowSource) -> str:
 
 
 def _tagged(kind: str, text: str, attributes: dict[str, str], *key: int | str) -> str:
-    start, end = list[str](), list[str]()
+    start, end = dict[str, str](), dict[str, str]()
     draws = {name: drawn(*key, name) for name in attributes}
     for name in sorted(draws, key=draws.__getitem__):
         side = end if draws[name] & 1 else start  # the lowest bit says nothing of the order
-        side.append(f"{name}={attributes[name]}")
-    opening, closing = (
-        " ".join([tag, *side, "|>"]) for tag, side in ((f"<| {kind}", start), (f"<|/ {kind}", end))
-    )
-    return f"{opening}\n{text}\n{closing}"
+        side[name] = attributes[name]
+    return f"{opening_tag(kind, start)}\n{text}\n{closing_tag(kind, end)}"

@@ -1,0 +1,62 @@
+"""`incoder edit`: write lines anew as a comment before them says."""
+
+from typing import Annotated
+
+import typer
+
+from incoder.cli import editing, options
+from incoder.cli.console import progress
+from incoder.cli.source import read_source
+
+
+def edit(
+    file: Annotated[str, typer.Argument(help="A file, or - for standard input.", show_default=False)],
+    comment: Annotated[
+        str, typer.Argument(help="What the lines are to do, as a comment says it.", show_default=False)
+    ],
+    lines: options.Lines = None,
+    function: options.Function = None,
+    keep_comment: Annotated[
+        bool, typer.Option("--keep-comment", help="Leave the comment in the file, before the lines.")
+    ] = False,
+    model: options.Model = "mini",
+    revision: options.Revision = None,
+    num_candidates: options.NumCandidates = 5,
+    temperature: options.Temperature = 0.4,
+    top_p: options.TopP = 0.95,
+    max_new_tokens: options.MaxNewTokens = 128,
+    seed: options.Seed = 0,
+    in_place: options.InPlace = False,
+    diff: options.Diff = False,
+    json: options.Json = False,
+    extension: options.Extension = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+) -> None:
+    """Write lines of a file anew, in any language, with a comment before them that says what for.
+
+    The comment is put before the lines, in the comment syntax of the file, and the lines are cut out and
+    filled with both sides in view. What does not parse (Python) is not used.
+
+    Example: incoder edit train.py "use a Huber loss" --lines 10:12 --diff
+    """
+    options.check_output(file, in_place=in_place, diff=diff, json=json)
+    if not comment.strip():
+        raise typer.BadParameter("the comment must say something")
+    settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
+    selection = editing.selection(lines, function)
+
+    from incoder.tasks.candidates import Change
+    from incoder.tasks.lines import Lines
+    from incoder.tasks.regeneration import regenerate
+
+    text, path = read_source(file), options.path_to_tell(file, extension)
+    span = selection.span(text)
+    loaded = editing.load_model(model, revision, device, dtype)
+    with progress("writing …"):
+        candidates = regenerate(
+            loaded, text, span, settings, comment=comment, keep_comment=keep_comment, path=path
+        )
+    first, last = (Lines(text).number(place) for place in (span[0], max(span[0], span[1] - 1)))
+    change = Change(f"lines {first}:{last}", first, candidates)
+    editing.deliver(file, model, text, [change], in_place=in_place, diff=diff, json=json)

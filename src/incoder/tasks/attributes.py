@@ -1,0 +1,49 @@
+"""What a file's text tells of its attributes, by a model that was trained with them (paper, section 3.3).
+
+They stand at a document's end as often as at its start; behind the text they are predictions. Of attributes
+with few values each value is scored, a name is written.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from incoder.tags import closing_tag, opening_tag
+from incoder.tasks.model import Decoding, Model
+
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "ext": (
+        *(".py", ".js", ".ts", ".java", ".c", ".h", ".cpp", ".cs", ".go", ".rs", ".rb", ".php", ".sh"),
+        *(".html", ".css", ".sql", ".kt", ".swift", ".scala", ".hs", ".lua", ".pl", ".r", ".jl", ".dart"),
+        *(".m", ".lisp", ".ipynb:python"),
+    ),
+    "dstars": tuple(map(str, range(6))),
+    "source": ("github", "gitlab"),
+}
+_SHOWN_CHARACTERS = 6000  # of the end of a long text
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A value, and its probability among those that were compared; None for one that was written."""
+
+    value: str
+    probability: float | None
+
+
+def predict(model: Model, text: str, name: str, decoding: Decoding) -> tuple[Prediction, ...]:
+    """The values of one attribute that a text may have, the most probable first."""
+    shown = f"{opening_tag('file')}\n{text[-_SHOWN_CHARACTERS:]}\n"
+    if name not in VALUES:
+        written = model.complete(f"{shown}<|/ file {name}=", **asdict(decoding), stop=(" |>", "\n"))
+        values = [one.infills[0].strip().strip('"') for one in written.candidates]
+        return tuple(Prediction(value, None) for value in dict.fromkeys(values) if value)
+    scores = model.score_texts([shown + closing_tag("file", {name: value}) for value in VALUES[name]])
+    return _ranked(VALUES[name], [score.total_logprob for score in scores])
+
+
+def _ranked(values: Sequence[str], logprobs: Sequence[float]) -> tuple[Prediction, ...]:
+    best = max(logprobs)
+    weights = [math.exp(logprob - best) for logprob in logprobs]
+    found = [Prediction(v, weight / sum(weights)) for v, weight in zip(values, weights, strict=True)]
+    return tuple(sorted(found, key=lambda one: -(one.probability or 0.0)))

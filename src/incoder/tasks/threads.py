@@ -1,0 +1,54 @@
+"""Questions in the layout of the StackOverflow that models read in training (paper, appendices A.3 and A.4).
+
+An answer is what the model writes behind a question; a comment below it asks for a better one. Title and tags
+of a question are two holes before its text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from incoder.tags import closing_tag, opening_tag
+from incoder.tasks.model import Decoding, Filled, Model
+
+_GOOD = {"dscore": "5"}  # the best answers' bin
+_END_OF_ANSWER = "\n<|/ a"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An answer, and the comment below it that asks for another."""
+
+    answer: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A title and tags that a question might have, and how probable the model finds them, by token."""
+
+    title: str
+    tags: tuple[str, ...]
+    logprob: float
+
+
+def answers(
+    model: Model, question: str, decoding: Decoding, *, tags: Sequence[str] = (), turns: Sequence[Turn] = ()
+) -> Sequence[Filled]:
+    """Answers to a question, after those of the `turns` and the comments on them; the most probable first."""
+    told = {"tags": ",".join(tags)} if tags else {}
+    prompt = f"{opening_tag('q', told)}\n{question.strip()}\n{closing_tag('q')}\n"
+    for turn in turns:
+        prompt += f"{opening_tag('a', _GOOD)}\n{turn.answer.strip()}\n{closing_tag('a')}\n"
+        prompt += f"{opening_tag('c')}\n{turn.comment.strip()}\n{closing_tag('c')}\n"
+    prompt += f"{opening_tag('a', _GOOD)}\n"
+    return model.complete(prompt, **asdict(decoding), stop=(_END_OF_ANSWER,)).candidates
+
+
+def headlines(model: Model, question: str, decoding: Decoding) -> tuple[Headline, ...]:
+    """Titles and tags for the text of a question, the most probable first."""
+    parts = ["<| q tags=", " |>\n", f"\n\n{question.strip()}\n{closing_tag('q')}\n"]
+    found = model.infill(parts, **asdict(decoding), stop=(" |>", "\n")).candidates
+    return tuple(
+        Headline(one.infills[1].strip(), tuple(filter(None, one.infills[0].strip().split(","))), one.logprob)
+        for one in found
+    )

@@ -1,0 +1,60 @@
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any
+
+from incoder.tasks.edits import apply
+from incoder.tasks.fix import fix
+from incoder.tasks.model import Decoding
+from incoder.tasks.trial import Outcome
+
+TEXT = "def area(a, b):\n    c = a\n    return c + b\n"
+PATH = PurePath("area.py")
+FIRST, SECOND = (TEXT.index("    c"), TEXT.index("    return")), (TEXT.index("    return"), len(TEXT))
+Script = Callable[..., Any]
+
+
+def judge(tried: list[str], passing: str) -> Callable[[str], Outcome]:
+    def run(text: str) -> Outcome:
+        tried.append(text)
+        return Outcome(None if passing in text else "the command fails with status 1", "")
+
+    return run
+
+
+def test_the_first_candidate_with_which_the_command_passes_is_used(scripted: Script) -> None:
+    tried: list[str] = []
+    model = scripted(["return c - b", "return c * b", "return c / b"])
+    change = fix(model, TEXT, [SECOND], Decoding(), run=judge(tried, "c * b"), path=PATH)
+    assert apply(TEXT, change.edits) == "def area(a, b):\n    c = a\n    return c * b\n"
+    assert [text.split()[-3:] for text in tried] == [["c", "-", "b"], ["c", "*", "b"]]
+    assert change.place == "line 3"
+
+
+def test_spans_are_worked_on_in_turn(scripted: Script) -> None:
+    model = scripted(["c = b"], ["return c * b"])
+    change = fix(model, TEXT, [FIRST, SECOND], Decoding(), run=judge([], "c * b"), path=PATH)
+    assert change.line == 3
+    assert "return c * b" in apply(TEXT, change.edits)
+
+
+def test_no_more_tries_than_allowed_are_made(scripted: Script) -> None:
+    tried: list[str] = []
+    model = scripted([f"return {number}" for number in range(9)], ["c = 1"])
+    change = fix(model, TEXT, [SECOND, FIRST], Decoding(), run=judge(tried, "never"), max_tries=4, path=PATH)
+    assert change.used is None
+    assert len(tried) == 4
+    assert [one.problem for one in change.candidates][4:] == ["was not tried: no tries are left"] * 5
+    assert len(model.asked) == 1
+
+
+def test_without_a_command_a_candidate_must_only_parse(scripted: Script) -> None:
+    broken = "def area(a, b:\n    return a * b\n"
+    model = scripted(["def area(a, b]:", "def area(a, b):"])
+    change = fix(model, broken, [(0, broken.index("    "))], Decoding(), path=PATH)
+    assert apply(broken, change.edits) == "def area(a, b):\n    return a * b\n"
+
+
+def test_what_does_not_parse_is_not_tried(scripted: Script) -> None:
+    tried: list[str] = []
+    fix(scripted(["return ("]), TEXT, [SECOND], Decoding(), run=judge(tried, "("), path=PATH)
+    assert tried == []
