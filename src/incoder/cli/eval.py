@@ -90,10 +90,14 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         ] = False,
         timeout: Annotated[float, typer.Option(help="Seconds for one program.")] = benchmark.seconds,
         num_workers: Annotated[int, typer.Option(help="Programs that run at the same time.")] = 2,
+        no_sandbox: Annotated[
+            bool,
+            typer.Option("--no-sandbox", help="Run programs also where nothing can hold them in."),
+        ] = False,
         ceiling: Annotated[bool, typer.Option(help="Judge the gold answers, too.")] = True,
     ) -> None:
         from incoder.evaluation import data as files
-        from incoder.evaluation.execution import Limits
+        from incoder.evaluation.execution import Limits, check_sandbox
         from incoder.evaluation.methods import Decoding, answer
         from incoder.evaluation.run import Judgement, collect, settings_of, write_results
         from incoder.evaluation.samples import read_samples
@@ -101,6 +105,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
 
         if method not in methods:
             raise typer.BadParameter(f"--method must be one of {', '.join(methods)}, got {method}")
+        check_sandbox(allow_none=no_sandbox)
         # Complain about the data before a model is loaded.
         path = files.fetch(benchmark) if fetch and data is None else files.find(benchmark, data)
         tasks = files.load_tasks(path, benchmark, limit)

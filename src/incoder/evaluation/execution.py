@@ -1,41 +1,47 @@
 """Running programs that a model wrote: sources go in, verdicts come out.
 
-Each program gets a process of its own: a bare interpreter (no environment, no user or installed packages) in
-a temporary folder that is its working and home folder, in a session that is killed whole when the time is up,
-with limits on memory, processor time, file size and open files. What it prints is thrown away. It has passed
-only if the runner said so with a random token that only this run knows: ending early, with status 0, is not
-passing.
+Each program gets a fork of a bare interpreter (no environment, no user or installed packages), a temporary
+folder that is its working and home folder, and limits on memory, processor time, file size and open files.
+On Linux the kernel's walls are around it (sandbox/): no files but its own folder and the interpreter's, no
+network, no other processes; and bubblewrap around all, where that is installed. What it prints is thrown
+away. It has passed only if the fork said so with a random token that only this run knows: ending early, with
+status 0, is not passing.
 
-That keeps honest mistakes in: endless loops, memory without end, stray files. It is no wall against a program
-that means harm: it can reach the network and read this user's files, and one that looks for the token can
-forge a verdict.
+A program that searches its interpreter's memory for the token can still forge its own verdict.
 """
 
 import contextlib
+import functools
 import json
 import os
 import secrets
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Literal
 
 from incoder.errors import IncoderError
+from incoder.evaluation import sandbox
 
-_RUNNER = Path(__file__).with_name("program_runner.py")
-_MAX_VERDICT_BYTES = 4096
+_FORK_SERVER = Path(sandbox.__file__).with_name("fork_server.py")
+_PACKAGE = Path(sandbox.__file__).parents[2]
+_IS_CONFINED = True
+_BUSY_SHARE = 0.8  # of its time; who had less of a processor shared it with others
+_GRACE_SECONDS = 10.0  # beyond a program's time, until its fork server counts as lost
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use; `seconds` is time on the wall, its interpreter starting (10–40 ms) too."""
+    """What one program may use; `seconds` is time on the wall."""
 
     seconds: float = 3.0
     memory_bytes: int = 1 << 30
@@ -66,9 +72,35 @@ class Verdict:
         return self.outcome == "passed"
 
 
-def sandbox_layers() -> dict[str, Any]:
-    """What stands between a program and this machine, for the record beside results."""
-    return {"process": "own session", "folder": "temporary", "limits": sorted(_resource_limits(Limits()))}
+@functools.cache
+def sandbox_layers() -> tuple[str, ...]:
+    """Which walls stand between a program and this machine: landlock, seccomp, bubblewrap, or none."""
+    with _server() as server:
+        layers = server.ask({"probe": True}, _GRACE_SECONDS)["layers"]
+    return (*layers, *(["bubblewrap"] if _bubblewrap() else []))
+
+
+def describe_sandbox() -> dict[str, Any]:
+    """The same with all else that holds a program in, for the record beside results."""
+    return {
+        "layers": list(sandbox_layers()),
+        "process": "fork of a bare interpreter, own session",
+        "folder": "temporary",
+        "limits": sorted(_resource_limits(Limits())),
+    }
+
+
+def check_sandbox(allow_none: bool) -> None:
+    """Refuse to run what a model wrote where no wall is around it, unless told to.
+
+    Raises:
+        IncoderError: there is none, and nobody said that this is right.
+    """
+    if not (allow_none or sandbox_layers()):
+        raise IncoderError(
+            "this machine has neither Landlock nor seccomp nor bubblewrap to hold programs that a model "
+            "wrote; run where nothing can be lost, in a container for one, and say --no-sandbox"
+        )
 
 
 def run_programs(
@@ -80,7 +112,7 @@ def run_programs(
 ) -> list[Verdict]:
     """Run every program and return the verdicts in the same order.
 
-    A program that ran out of time waiting more than computing is run once more at the end, alone: a busy
+    A program that ran out of time but had no processor to itself is run once more at the end, alone: a busy
     machine makes false timeouts. `on_verdict` is called in this thread with the number of programs done.
 
     Raises:
@@ -89,83 +121,153 @@ def run_programs(
     if num_workers < 1:
         raise IncoderError(f"num_workers must be at least 1, got {num_workers}")
     limits = limits or Limits()
-    verdicts = []
-    with ThreadPoolExecutor(num_workers) as pool:
-        for verdict in pool.map(lambda program: _run(program, limits), programs):
+    with _servers(num_workers) as servers, ThreadPoolExecutor(num_workers) as pool:
+        verdicts = []
+        for verdict in pool.map(lambda program: _run(program, limits, servers), programs):
             verdicts.append(verdict)
             if on_verdict is not None:
                 on_verdict(len(verdicts))
-    return [
-        _run(program, limits) if (verdict.outcome, verdict.detail) == ("timeout", "waiting") else verdict
-        for program, verdict in zip(programs, verdicts, strict=True)
-    ]
+        return [
+            _run(program, limits, servers)
+            if (verdict.outcome, verdict.detail) == ("timeout", "waiting")
+            else verdict
+            for program, verdict in zip(programs, verdicts, strict=True)
+        ]
 
 
-def _run(program: str, limits: Limits) -> Verdict:
-    token = secrets.token_hex(16)
-    request = json.dumps({"token": token, "limits": _resource_limits(limits)}).encode()
-    with tempfile.TemporaryDirectory(prefix="incoder-program-", ignore_cleanup_errors=True) as folder:
-        process, verdict_fd = _start(folder)
-        start = time.monotonic()
-        try:
-            assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-                stdin.write(request + b"\n" + program.encode("utf-8", "surrogatepass"))
-            # Readable when the verdict is there, or when the process is gone without one.
-            seconds_left = max(0.0, start + limits.seconds - time.monotonic())
-            timed_out = not select.select([verdict_fd], [], [], seconds_left)[0]
-            seconds = time.monotonic() - start
-            told = None if timed_out else _read(verdict_fd)
-        finally:
-            # Killed before it is waited for, while its number is still its own.
-            os.killpg(process.pid, signal.SIGKILL)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            os.close(verdict_fd)
-    if told is not None and told[0] == token:
-        return Verdict(told[1], told[2], seconds)
-    if timed_out or process.returncode == -signal.SIGXCPU:
-        is_busy = usage.ru_utime + usage.ru_stime > limits.seconds / 2
-        return Verdict("timeout", "busy" if is_busy else "waiting", seconds)
-    return Verdict("died", _how_it_died(process.returncode), seconds)
+class _ServerLostError(Exception):
+    """A fork server does not answer."""
 
 
-def _start(folder: str) -> tuple[subprocess.Popen[bytes], int]:
-    """The runner in a session of its own, and where its verdict can be read."""
-    read_fd, write_fd = os.pipe()
-    try:
-        process = subprocess.Popen(
-            # What -I does, except that PYTHONHASHSEED is read: the order of a set is the same in every run.
-            [sys.executable, "-s", "-S", "-P", "-B", str(_RUNNER), str(write_fd)],
+class _Server:
+    """A fork server, and a folder that is all that its programs can write to."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="incoder-programs-", ignore_cleanup_errors=True)
+        # What -I does, except that PYTHONHASHSEED is read: the order of a set is the same in every run.
+        command = [sys.executable, "-s", "-S", "-P", "-B", str(_FORK_SERVER)]
+        environment = {"HOME": self._folder.name, "TMPDIR": self._folder.name}
+        self._process = subprocess.Popen(
+            [*_wrapped(self._folder.name), *command],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env={"HOME": folder, "TMPDIR": folder, "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"},
-            pass_fds=(write_fd,),
+            cwd=self._folder.name,
+            env={**environment, "PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"},
             start_new_session=True,
         )
-    except BaseException:
-        os.close(read_fd)
-        raise
+
+    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Its answer, within that time."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise _ServerLostError from error
+        if not select.select([self._process.stdout], [], [], seconds)[0]:
+            raise _ServerLostError
+        try:
+            answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        except ValueError as error:
+            raise _ServerLostError from error
+        return answer
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        self._folder.cleanup()
+
+
+@contextmanager
+def _server() -> Iterator[_Server]:
+    server = _Server()
+    try:
+        yield server
     finally:
-        os.close(write_fd)
-    return process, read_fd
+        server.close()
 
 
-def _read(verdict_fd: int) -> list[Any] | None:
+@contextmanager
+def _servers(number: int) -> Iterator["SimpleQueue[_Server]"]:
+    """Fork servers, to be taken and put back; one that was lost is replaced."""
+    queue: SimpleQueue[_Server] = SimpleQueue()
+    for _ in range(number):
+        queue.put(_Server())
+    try:
+        yield queue
+    finally:
+        for _ in range(number):
+            queue.get().close()
+
+
+def _run(program: str, limits: Limits, servers: "SimpleQueue[_Server]") -> Verdict:
+    token = secrets.token_hex(16)
+    request = {
+        "token": token,
+        "limits": _resource_limits(limits),
+        "seconds": limits.seconds,
+        "program": program,
+        "confined": _IS_CONFINED,
+    }
+    server = servers.get()
+    try:
+        answer = server.ask(request, limits.seconds + _GRACE_SECONDS)
+    except _ServerLostError:
+        server.close()
+        server = _Server()
+        return Verdict("died", "and took its fork server along", limits.seconds)
+    finally:
+        servers.put(server)
+    told = _parsed(answer["told"])
+    if told is not None and told[0] == token:
+        return Verdict(told[1], told[2], answer["seconds"])
+    if answer["timed_out"] or answer["status"] == -signal.SIGXCPU:
+        is_busy = answer["busy_seconds"] > _BUSY_SHARE * limits.seconds
+        return Verdict("timeout", "busy" if is_busy else "waiting", answer["seconds"])
+    return Verdict("died", _how_it_died(answer["status"]), answer["seconds"])
+
+
+def _parsed(told: str) -> list[Any] | None:
     with contextlib.suppress(ValueError):
-        told = json.loads(os.read(verdict_fd, _MAX_VERDICT_BYTES))
-        if isinstance(told, list) and len(told) == 3:
-            return told
+        verdict = json.loads(told)
+        if isinstance(verdict, list) and len(verdict) == 3:
+            return verdict
     return None
 
 
-def _how_it_died(returncode: int) -> str:
-    if returncode < 0:
+def _how_it_died(status: int) -> str:
+    if status < 0:
         with contextlib.suppress(ValueError):
-            return signal.Signals(-returncode).name
-    return f"exit status {returncode}"
+            return signal.Signals(-status).name
+    return f"exit status {status}"
+
+
+@functools.cache
+def _bubblewrap() -> str | None:
+    """Where bubblewrap is, if it can be used: a system may forbid it."""
+    found = shutil.which("bwrap")
+    if found is None:
+        return None
+    tried = subprocess.run([found, *_WRAPPING, "true"], capture_output=True, check=False)
+    return found if tried.returncode == 0 else None
+
+
+_WRAPPING = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "--die-with-parent")
+
+
+def _wrapped(folder: str) -> list[str]:
+    """The beginning of a command that runs inside bubblewrap, where it is: read-only but for the folder."""
+    found = _bubblewrap()
+    if found is None:
+        return []
+    hidden = [flag for place in ("/tmp", str(Path.home())) for flag in ("--tmpfs", place)]
+    shown = [
+        flag for place in (sys.prefix, sys.base_prefix, str(_PACKAGE)) for flag in ("--ro-bind", place, place)
+    ]
+    return [found, *_WRAPPING, *hidden, *shown, "--bind", folder, folder, "--chdir", folder]
 
 
 def _resource_limits(limits: Limits) -> dict[str, int]:

@@ -13,14 +13,14 @@ from typing import Any, Literal
 from incoder import __version__
 from incoder.evaluation.benchmark import Benchmark, Task
 from incoder.evaluation.data import sha256
-from incoder.evaluation.execution import Limits, sandbox_layers
+from incoder.evaluation.execution import Limits, describe_sandbox
 from incoder.evaluation.judging import Completions, gold, judge, summarise
 from incoder.evaluation.methods import Decoding
 from incoder.evaluation.samples import Samples
 from incoder.files import make_folder, write_text
 
 # Raised whenever the same completions could get another score, or the same model write others.
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 Stage = Literal["generating", "executing", "executing gold"]
 Progress = Callable[[Stage, int, int], None]
@@ -120,7 +120,7 @@ def write_results(
         "incoder_version": __version__,
         **settings,
         "num_samples": min(len(row["samples"]) for row in rows),
-        "execution": {**asdict(judgement.limits), **sandbox_layers()},
+        "execution": {**asdict(judgement.limits), **describe_sandbox()},
         "headline": benchmark.headline,
         "others": list(benchmark.others),
         "metrics": summarise(rows),

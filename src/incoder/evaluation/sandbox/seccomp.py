@@ -1,0 +1,93 @@
+"""A filter on system calls for this process and its threads (seccomp, mode 2), through ctypes alone.
+
+A denied call fails with EPERM, so that a program sees an exception; a call by the machine's other table of
+calls kills it.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+
+from incoder.evaluation.sandbox import syscalls
+
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
+_ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
+_LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _ARCHITECTURE = 0, 4  # where struct seccomp_data has them
+_DENY = _ERRNO | errno.EPERM
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
+def forbid_new_privileges() -> None:
+    """From now on nothing that this process runs gets rights that it has not.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "no_new_privs")
+
+
+def filter_syscalls() -> None:
+    """Deny the calls of syscalls.py from now on, for good; `forbid_new_privileges` comes first.
+
+    Raises:
+        OSError: the kernel or the machine has no such filter.
+    """
+    instructions = b"".join(_filter(platform.machine(), os.getpid()))
+    buffer = ctypes.create_string_buffer(instructions, len(instructions))
+    program = _Program(len(instructions) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def _filter(machine: str, pid: int) -> list[bytes]:
+    if machine not in syscalls.AUDIT_ARCHITECTURES:
+        raise OSError(errno.ENOSYS, f"no seccomp filter for {machine}")
+    column = list(syscalls.AUDIT_ARCHITECTURES).index(machine)
+    filter_ = [
+        _instruction(_LOAD, 0, 0, _ARCHITECTURE),
+        _instruction(_JUMP_EQUAL, 1, 0, syscalls.AUDIT_ARCHITECTURES[machine]),
+        _instruction(_RETURN, 0, 0, _KILL),
+        _instruction(_LOAD, 0, 0, _NUMBER),
+        _instruction(_JUMP_GREATER_EQUAL, 0, 1, syscalls.X32_BIT),
+        _instruction(_RETURN, 0, 0, _KILL),
+        *_returned(syscalls.CLONE3[column], _ERRNO | errno.ENOSYS),
+        *_unless(syscalls.CLONE[column], 0, _JUMP_SET, syscalls.CLONE_THREAD),
+        *_unless(syscalls.KILL[column], 0, _JUMP_EQUAL, pid),
+        *_unless(syscalls.TGKILL[column], 0, _JUMP_EQUAL, pid),
+        *_unless(syscalls.PRLIMIT64[column], 2, _JUMP_EQUAL, 0, halves=True),
+    ]
+    for numbers in syscalls.DENIED.values():
+        number = numbers[column]
+        if number is not None:
+            filter_ += _returned(number, _DENY)
+    return [*filter_, _instruction(_RETURN, 0, 0, _ALLOW)]
+
+
+def _instruction(code: int, if_true: int, if_false: int, value: int) -> bytes:
+    return struct.pack("HBBI", code, if_true, if_false, value)
+
+
+def _returned(number: int, value: int) -> list[bytes]:
+    """The value for this call; others go on. The call's number is loaded, before and after."""
+    return [_instruction(_JUMP_EQUAL, 0, 1, number), _instruction(_RETURN, 0, 0, value)]
+
+
+def _unless(number: int, argument: int, test: int, value: int, *, halves: bool = False) -> list[bytes]:
+    """Deny this call unless an argument passes the test, with `halves` in both of its 32 bits."""
+    place = 16 + 8 * argument
+    checks = [_instruction(_LOAD, 0, 0, place), _instruction(test, 1, 0, value)]
+    checks += [_instruction(_RETURN, 0, 0, _DENY)]
+    if halves:
+        checks += [_instruction(_LOAD, 0, 0, place + 4), _instruction(test, 1, 0, value)]
+        checks += [_instruction(_RETURN, 0, 0, _DENY)]
+    checks += [_instruction(_RETURN, 0, 0, _ALLOW)]
+    return [_instruction(_JUMP_EQUAL, 0, len(checks), number), *checks]

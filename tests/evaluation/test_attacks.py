@@ -1,0 +1,213 @@
+"""Programs that mean harm: what the kernel's walls keep them from, and what they do not lose to them.
+
+Each attack stands for a kind. Those that need a wall that this kernel lacks are skipped, and say so.
+"""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from incoder.errors import IncoderError
+from incoder.evaluation import execution
+from incoder.evaluation.execution import Limits, Verdict, run_programs, sandbox_layers
+
+LIMITS = Limits(seconds=2.0)
+WRITES_TO_ALL = """
+import os
+for fd in range(64):
+    try:
+        os.write(fd, b'["", "passed", ""]')
+    except OSError:
+        pass
+os._exit(0)
+"""
+
+
+def verdict_of(program: str) -> Verdict:
+    return run_programs([program], limits=LIMITS, num_workers=1)[0]
+
+
+def need(*layers: str) -> None:
+    missing = [layer for layer in layers if layer not in sandbox_layers()]
+    if missing:
+        pytest.skip(f"this kernel has no {', '.join(missing)}")
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    path = tmp_path / "victim"
+    path.write_text("precious")
+    return path
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "socket.create_connection(('127.0.0.1', 9))",
+        "socket.socket(socket.AF_UNIX)",
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))",
+        "socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)",
+    ],
+)
+def test_there_is_no_network(attack: str) -> None:
+    need("seccomp")
+    assert verdict_of(f"import socket\n{attack}").detail == "PermissionError"
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "open({victim!r}, 'w').write('gone')",
+        "open({victim!r}, 'a').write('more')",
+        "os.remove({victim!r})",
+        "os.rename({victim!r}, 'mine')",
+        "os.rename({victim!r}, {victim!r} + '.locked')",
+        "os.truncate({victim!r}, 0)",
+        "os.chmod({victim!r}, 0)",
+        "os.utime({victim!r}, (0, 0))",
+        "os.link({victim!r}, 'link'); open('link', 'w').write('gone')",
+        "os.symlink({victim!r}, 'link'); open('link', 'w').write('gone')",
+        "import shutil; shutil.rmtree(os.path.dirname({victim!r}))",
+        "open(os.path.dirname({victim!r}) + '/new', 'w')",
+        "os.mkdir(os.path.dirname({victim!r}) + '/new')",
+        "import ctypes; assert ctypes.CDLL(None).unlink({victim!r}.encode()) == 0",
+    ],
+)
+def test_nothing_outside_of_its_folder_can_be_changed(attack: str, victim: Path) -> None:
+    need("landlock", "seccomp")
+    before = victim.stat()
+    assert not verdict_of(f"import os\n{attack.format(victim=str(victim))}").passed
+    assert victim.read_text() == "precious"
+    assert (victim.stat().st_mode, victim.stat().st_mtime) == (before.st_mode, before.st_mtime)
+    assert [path.name for path in victim.parent.iterdir()] == ["victim"]
+
+
+def test_what_is_not_the_interpreters_cannot_be_read(victim: Path) -> None:
+    need("landlock")
+    assert verdict_of(f"open({str(victim)!r}).read()").outcome == "failed"
+    assert verdict_of(f"import os\nos.listdir({str(victim.parent)!r})").outcome == "failed"
+    assert verdict_of("open('/etc/passwd').read()").outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "while True: os.fork()",
+        "os.posix_spawn('/bin/sh', ['sh', '-c', 'sleep 9'], {})",
+        "os.system('sleep 9') == 0 or 1 / 0",
+        "os.execv('/bin/sh', ['sh', '-c', 'exit 0'])",
+        "import subprocess; subprocess.run(['true'])",
+        "import multiprocessing; multiprocessing.Process(target=print).start()",
+        "import ctypes; assert ctypes.CDLL(None).fork() >= 0",
+    ],
+)
+def test_there_are_no_other_processes(attack: str) -> None:
+    need("seccomp")
+    assert verdict_of(f"import os\n{attack}").outcome == "failed"
+
+
+def test_threads_are_allowed() -> None:
+    program = "import threading\nt = threading.Thread(target=lambda: None)\nt.start()\nt.join()"
+    assert verdict_of(program).passed
+
+
+@pytest.mark.parametrize("target", ["os.getppid()", "-1", "0", "1"])
+def test_no_other_process_can_be_signalled(target: str) -> None:
+    need("seccomp")
+    assert verdict_of(f"import os, signal\nos.kill({target}, signal.SIGKILL)").detail == "PermissionError"
+    assert verdict_of("x = 1").passed
+
+
+def test_limits_cannot_be_raised() -> None:
+    need("seccomp")
+    raised = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))"
+    assert not verdict_of(raised).passed
+    assert verdict_of("import resource\nassert resource.getrlimit(resource.RLIMIT_AS)[0] > 0").passed
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "x = bytearray(8 << 30)",
+        "x = []\nwhile True: x.append(bytearray(1 << 20))",
+        "x = 'x'\nwhile 1: x += x",
+    ],
+)
+def test_memory_bombs_fail_alone(attack: str) -> None:
+    bomb, other = run_programs([attack, "x = 1"], limits=LIMITS, num_workers=2)
+    assert bomb.detail == "MemoryError" or bomb.outcome == "timeout"
+    assert other.passed
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "while True: pass",
+        "while True:\n  try:\n    while True: pass\n  except BaseException: pass",
+        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: pass",
+        "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass",
+        "import time\ntime.sleep(60)",
+    ],
+)
+def test_endless_programs_are_ended(attack: str) -> None:
+    start = time.monotonic()
+    (verdict,) = run_programs([attack], limits=Limits(seconds=0.5), num_workers=1)
+    assert verdict.outcome == "timeout"
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "import os; os._exit(0)",
+        "raise SystemExit(0)",
+        "import sys; sys.exit(0)",
+        WRITES_TO_ALL,
+        "import atexit, os\natexit.register(os._exit, 0)\nassert False",
+        "import builtins\nbuiltins.AssertionError = None\nassert 1 == 2",
+        'import os, json\njson.dumps = lambda _: \'["", "passed", ""]\'\nassert 1 == 2',
+        "import threading, os\nthreading.Timer(0.01, os._exit, (0,)).start()\nwhile True: pass",
+        "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()",
+    ],
+)
+def test_no_verdict_is_forged(attack: str) -> None:
+    assert not verdict_of(attack).passed
+
+
+def test_huge_output_goes_nowhere() -> None:
+    assert verdict_of("import sys\nfor _ in range(200): print('x' * 1_000_000)").passed
+    assert verdict_of("import sys\nsys.stderr.write('x' * 50_000_000)").passed
+
+
+@pytest.mark.parametrize(
+    "attack", ["open('big', 'wb').write(bytes(64 << 20))", "open('big', 'wb').truncate(1 << 40)"]
+)
+def test_huge_files_are_refused(attack: str) -> None:
+    assert not verdict_of(attack).passed
+
+
+def test_one_program_leaves_nothing_to_the_next() -> None:
+    first = "import builtins, os, json, random\nbuiltins.evil = 1\njson.loads = None\nopen('left', 'w')"
+    second = "import builtins, os, json\nassert not hasattr(builtins, 'evil') and json.loads('1') == 1\n"
+    second += "assert os.listdir() == []"
+    assert [one.passed for one in run_programs([first, second], num_workers=1)] == [True, True]
+
+
+def test_programs_see_nothing_of_ours() -> None:
+    assert verdict_of("import sys\nassert not [name for name in sys.modules if 'incoder' in name]").passed
+    assert verdict_of("import incoder").detail == "ModuleNotFoundError"
+
+
+def test_a_fork_server_that_is_lost_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "_IS_CONFINED", False)
+    killer = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)"
+    verdicts = run_programs([killer, "x = 1"], limits=LIMITS, num_workers=1)
+    assert [verdict.outcome for verdict in verdicts] == ["died", "passed"]
+
+
+def test_where_there_is_no_wall_nothing_runs_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "sandbox_layers", lambda: ())
+    with pytest.raises(IncoderError, match="--no-sandbox"):
+        execution.check_sandbox(allow_none=False)
+    execution.check_sandbox(allow_none=True)
