@@ -10,6 +10,7 @@ import typer
 
 from incoder.cli import options
 from incoder.cli.console import notes, write_result
+from incoder.cli.eval_build import build
 from incoder.cli.eval_report import report
 from incoder.evaluation.benchmark import RERANK, Benchmark
 from incoder.evaluation.catalogue import BENCHMARKS
@@ -156,6 +157,7 @@ for _benchmark in BENCHMARKS.values():
     )(_command(_benchmark))
 
 
+app.command()(build)
 app.command()(report)
 
 

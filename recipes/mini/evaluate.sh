@@ -1,0 +1,24 @@
+#!/bin/sh
+# The table of docs/mini.md: a model on five tasks by three methods, with intervals; goes on where it was stopped.
+#   recipes/mini/evaluate.sh DATA HELD_OUT OUTPUT [MODEL]
+# DATA is the data folder of human-eval-infilling. HELD_OUT holds the packages that mini was not trained on:
+#   pip install --no-deps --target HELD_OUT flask networkx aiohttp tornado requests
+set -eu
+data=$1 held_out=$2 output=$3 model=${4:-mini}
+
+run() { # BENCHMARK DATA LIMIT METHOD
+  incoder eval "$1" --data "$2" --model "$model" --method "$4" --limit "$3" --output "$output/$1-$4"
+}
+
+for task in return-types variable-names docstrings; do
+  [ -e "$output/data/$task.jsonl" ] || incoder eval build "$task" --from "$held_out" --limit 400 --output "$output/data"
+done
+for method in infill rerank left-to-right; do
+  run humaneval-single-line "$data" 1033 $method
+  run humaneval-multi-line "$data" 500 $method
+  for task in return-types variable-names docstrings; do
+    run "$task" "$output/data/$task.jsonl" 400 $method
+  done
+done
+incoder eval report "$output"/*-infill "$output"/*-rerank "$output"/*-left-to-right \
+  --png "$output/context.png" --html "$output/report.html"

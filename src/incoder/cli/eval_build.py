@@ -1,0 +1,54 @@
+"""`incoder eval build`: a benchmark from code that a model has not seen."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from incoder.cli.console import print_note, progress
+
+_TASKS = ("return-types", "variable-names", "docstrings", "cloze")
+
+
+def build(
+    task: Annotated[
+        str, typer.Argument(help="What to make.", metavar=f"[{'|'.join(_TASKS)}]", show_default=False)
+    ],
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--from", help="A folder of Python code; its entries are the projects.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder for the file.", show_default=False)
+    ],
+    limit: Annotated[int | None, typer.Option(min=1, help="Draw so many rows.", show_default="all")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed draws other rows.")] = 0,
+) -> None:
+    """Make a benchmark of the paper's kind from Python code that the model was not trained on.
+
+    Each function is a file of its own. return-types: its annotated return, all other annotations taken out.
+    variable-names: a variable of four characters or more, all its occurrences taken out. docstrings: the
+    first paragraph, in the fields of CodeXGLUE. cloze: a call of max or min.
+
+    Example: incoder eval build docstrings --from held-out/ --limit 500 --output runs/data
+    """
+    if task not in _TASKS:
+        raise typer.BadParameter(f"must be one of {', '.join(_TASKS)}, got {task}")
+    from incoder.evaluation.building.build import build as build_rows
+
+    with progress("reading functions …") as update:
+        built = build_rows(
+            task,
+            folder,
+            output,
+            limit=limit,
+            seed=seed,
+            on_function=lambda number: update(f"{number:,} functions …"),
+        )
+    for what, count in sorted(built.counts.items()):
+        print_note(f"{count:>8,} {what}")
+    print_note(
+        f"{built.num_rows:,} rows in {built.path}; judge with: incoder eval {task} --data {built.path}"
+    )

@@ -1,0 +1,1 @@
+"""Benchmarks of the paper's kinds, made from any Python code that a model has not seen."""
