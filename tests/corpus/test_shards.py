@@ -114,3 +114,17 @@ def test_damaged_shards_are_an_error(corpus: Path, tmp_path: Path, name: str, da
         path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"[]")
     with pytest.raises(IncoderError, match=r"damaged|no token shards"):
         TokenShard.open(tmp_path / "tokens", "train")
+
+
+def test_documents_are_told_apart_by_kind(
+    write_files: Callable[..., Path], recipe: Callable[..., CorpusRecipe], tmp_path: Path
+) -> None:
+    write_files({"one/a.py": "value = 1\n", "one/b.js": "let value = 2\n", "one/c.py": "value = 3\n"})
+    build_corpus(recipe(extensions=[".py", ".js"]), tmp_path / "corpus")
+    encode_corpus(tmp_path / "corpus", ByteEncoder(), tmp_path / "tokens")
+    shard = TokenShard.open(tmp_path / "tokens", "train")
+    assert shard.weights({"code": 0.5}).tolist() == [1.0, 0.5, 1.0]
+    assert shard.weights({"python": 2.0, "stackoverflow": 9.0}).tolist() == [2.0, 1.0, 2.0]
+    (tmp_path / "tokens" / "train.kinds.npy").unlink()
+    with pytest.raises(IncoderError, match="encode them again"):
+        TokenShard.open(tmp_path / "tokens", "train").weights({})

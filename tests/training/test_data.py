@@ -15,7 +15,12 @@ WINDOWS = (64, 64, 64, 128, 128, 64, 64, 64, 64, 64)
 
 
 def stream(
-    world: Path, tokenizer: Tokenizer, *, seed: int = 0, position: Position | None = None
+    world: Path,
+    tokenizer: Tokenizer,
+    *,
+    seed: int = 0,
+    position: Position | None = None,
+    weights: dict[str, float] | None = None,
 ) -> BatchStream:
     return BatchStream(
         TokenShard.open(world / "tokens", "train"),
@@ -24,6 +29,7 @@ def stream(
         seed=seed,
         documents_per_group=4,
         position=position,
+        weights=weights,
     )
 
 
@@ -50,16 +56,29 @@ def test_every_epoch_masks_the_documents_anew(world: Path, tiny_tokenizer: Token
     assert not np.array_equal(first, again)
 
 
-def test_an_epoch_sees_every_document(world: Path, tiny_tokenizer: Tokenizer) -> None:
+@pytest.mark.parametrize(
+    ("weights", "times"), [(None, 1), ({"code": 5.0}, 1), ({"python": 2.0}, 2), ({"python": 3.0}, 3)]
+)
+def test_an_epoch_sees_every_document_as_often_as_its_kind_weighs(
+    world: Path, tiny_tokenizer: Tokenizer, weights: dict[str, float] | None, times: int
+) -> None:
     shard = TokenShard.open(world / "tokens", "train")
-    batches = stream(world, tiny_tokenizer)
+    batches = stream(world, tiny_tokenizer, weights=weights)
     starts = 0
     while True:
         rows = batches.next_batch(1, 64)
         if batches.state()["epoch"] == 1:
             break
         starts += int((rows.token_ids == tiny_tokenizer.document_start_id).sum())
-    assert starts == len(shard)
+    assert starts == times * len(shard)
+
+
+def test_a_fraction_is_a_chance_and_another_one_in_each_epoch(world: Path, tiny_tokenizer: Tokenizer) -> None:
+    batches = stream(world, tiny_tokenizer, weights={"python": 1.5})
+    counts = [len(batches._order(epoch)) for epoch in range(200)]
+    assert np.mean(counts) == pytest.approx(1.5 * 12, rel=0.05)
+    assert len(set(counts)) > 3
+    assert batches._order(3).tolist() == batches._order(3).tolist()
 
 
 def test_another_seed_gives_another_order(world: Path, tiny_tokenizer: Tokenizer) -> None:

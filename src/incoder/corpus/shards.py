@@ -1,14 +1,16 @@
 """Token shards: a corpus as one long array of token ids, opened without reading it.
 
 A folder holds for each split `{split}.tokens` (raw little-endian uint16, or uint32 for more than 65,536 ids),
-`{split}.documents.npy` (where each document begins, and the end: int64 [num_documents + 1]) and
-`{split}.bytes.npy` (UTF-8 bytes of each document: int64 [num_documents]), and `meta.json`. Every document
-begins with the document start. Documents are encoded as they are trained on, attributes included.
+`{split}.documents.npy` (where each document begins, and the end: int64 [num_documents + 1]),
+`{split}.bytes.npy` (UTF-8 bytes of each document: int64 [num_documents]), `{split}.kinds.npy` (the place of
+its kind in `KINDS`: uint8 [num_documents]), and `meta.json`. Every document begins with the document start.
+Documents are encoded as they are trained on, attributes included, and stand in the corpus's order: training
+draws them in an order of its own.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -18,13 +20,16 @@ from incoder.config import load_recipe
 from incoder.corpus.attributes import render
 from incoder.corpus.build import RECIPE
 from incoder.corpus.documents import read_documents
+from incoder.corpus.languages import LANGUAGES, extension_of
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import read_report
 from incoder.corpus.splits import SPLITS
 from incoder.corpus.staging import sealed_together
+from incoder.document import Document
 from incoder.errors import IncoderError
 
 META = "meta.json"
+KINDS = ("python", "code", "stackoverflow")  # what training can weigh: Python, other languages, threads
 
 
 class Encoder(Protocol):
@@ -64,7 +69,8 @@ def encode_corpus(
                 for document in read_documents(corpus, split):
                     text = render(document, seed)
                     num_bytes = len(text.encode())
-                    writer.write([encoder.document_start_id, *encoder.encode(text)], num_bytes)
+                    token_ids = [encoder.document_start_id, *encoder.encode(text)]
+                    writer.write(token_ids, num_bytes, _kind_of(document))
                     if on_document is not None:
                         on_document(num_bytes)
             meta["splits"][split] = writer.counts()
@@ -81,6 +87,7 @@ class TokenShardWriter:
         self._file = _tokens_file(folder, split).open("wb")
         self._ends = [0]
         self._num_bytes: list[int] = []
+        self._kinds = bytearray()
 
     def __enter__(self) -> Self:
         return self
@@ -89,12 +96,14 @@ class TokenShardWriter:
         self._file.close()
         np.save(_documents_file(self._folder, self._split), np.array(self._ends, dtype="<i8"))
         np.save(_bytes_file(self._folder, self._split), np.array(self._num_bytes, dtype="<i8"))
+        np.save(_kinds_file(self._folder, self._split), np.frombuffer(self._kinds, dtype="u1"))
 
-    def write(self, token_ids: Iterable[int], num_bytes: int) -> None:
+    def write(self, token_ids: Iterable[int], num_bytes: int, kind: str = KINDS[0]) -> None:
         tokens = np.array(token_ids, dtype=self._dtype)
         self._file.write(tokens.tobytes())
         self._ends.append(self._ends[-1] + len(tokens))
         self._num_bytes.append(num_bytes)
+        self._kinds.append(KINDS.index(kind))
 
     def counts(self) -> dict[str, int]:
         return {
@@ -112,12 +121,14 @@ class TokenShard:
         tokens: np.ndarray[Any, Any],
         starts: np.ndarray[Any, Any],
         document_bytes: np.ndarray[Any, Any],
+        kinds: np.ndarray[Any, Any] | None,
         *,
         fingerprint: str,
         vocab_size: int,
         tokenizer_fingerprint: str,
     ) -> None:
         self._tokens, self._starts, self._document_bytes = tokens, starts, document_bytes
+        self._kinds = kinds
         self.fingerprint = fingerprint
         self.vocab_size = vocab_size
         self.tokenizer_fingerprint = tokenizer_fingerprint
@@ -136,6 +147,9 @@ class TokenShard:
             dtype = np.dtype(meta["dtype"]).newbyteorder("<")
             starts = np.load(_documents_file(folder, split), mmap_mode="r")
             document_bytes = np.load(_bytes_file(folder, split), mmap_mode="r")
+            kinds = None  # as before there were any
+            if _kinds_file(folder, split).exists():
+                kinds = np.load(_kinds_file(folder, split), mmap_mode="r")
             tokens: np.ndarray[Any, Any] = np.empty(0, dtype)
             if counts["num_tokens"]:  # an empty file cannot be mapped
                 tokens = np.memmap(_tokens_file(folder, split), dtype, mode="r")
@@ -143,6 +157,7 @@ class TokenShard:
                 tokens,
                 starts,
                 document_bytes,
+                kinds,
                 fingerprint=meta["fingerprint"],
                 vocab_size=meta["vocab_size"],
                 tokenizer_fingerprint=meta["tokenizer_fingerprint"],
@@ -170,6 +185,18 @@ class TokenShard:
     def document_num_bytes(self, index: int) -> int:
         """How many bytes of UTF-8 the document is as text."""
         return int(self._document_bytes[index])
+
+    def weights(self, weight_of: Mapping[str, float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """The weight of each document, by its kind; 1 where none is given.
+
+        Raises:
+            IncoderError: the shards are too old to tell kinds.
+        """
+        if self._kinds is None:
+            raise IncoderError("these token shards do not tell what kind a document is; encode them again")
+        weights: np.ndarray[tuple[int], np.dtype[np.float64]]
+        weights = np.array([weight_of.get(kind, 1.0) for kind in KINDS])[self._kinds]
+        return weights
 
     @property
     def num_tokens(self) -> int:
@@ -204,6 +231,16 @@ def _tokens_file(folder: Path, split: str) -> Path:
 
 def _documents_file(folder: Path, split: str) -> Path:
     return folder / f"{split}.documents.npy"
+
+
+def _kind_of(document: Document) -> str:
+    if document.source == "stackoverflow":
+        return "stackoverflow"
+    return "python" if LANGUAGES.get(extension_of(document.path)) == "Python" else "code"
+
+
+def _kinds_file(folder: Path, split: str) -> Path:
+    return folder / f"{split}.kinds.npy"
 
 
 def _bytes_file(folder: Path, split: str) -> Path:

@@ -1,7 +1,8 @@
 """Batches of packed rows in a fixed order that can be picked up anywhere.
 
-The order is a function of the seed alone: each epoch permutes the documents, takes them in groups, packs each
-group into rows and shuffles these. A position is three integers, so a checkpoint holds those and no rows.
+The order is a function of the seed alone: each epoch permutes all documents, some of them more than once or
+not at all where kinds have weights, takes them in groups, packs each group into rows and shuffles these. A
+position is four integers, so a checkpoint holds those and no rows.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from incoder.corpus.shards import TokenShard
 from incoder.errors import IncoderError
@@ -47,6 +49,7 @@ class BatchStream:
         *,
         seed: int,
         documents_per_group: int,
+        weights: Mapping[str, float] | None = None,
         position: Position | None = None,
     ) -> None:
         self._shard = shard
@@ -55,6 +58,7 @@ class BatchStream:
         self._masking = masking
         self._seed = seed
         self._documents_per_group = documents_per_group
+        self._weights = shard.weights(weights) if weights else None
         self._position = position or Position()
         self._rows: PackedRows | None = None
         self._rows_key: Position | None = None
@@ -90,7 +94,8 @@ class BatchStream:
 
     @property
     def _num_groups(self) -> int:
-        return max(1, len(self._shard) // self._documents_per_group)
+        num_documents = len(self._shard) if self._weights is None else int(self._weights.sum())
+        return max(1, num_documents // self._documents_per_group)
 
     def _next_group(self) -> None:
         epoch, group = self._position.epoch, self._position.group + 1
@@ -105,9 +110,16 @@ class BatchStream:
             self._rows_key = key
         return self._rows
 
+    def _order(self, epoch: int) -> NDArray[np.integer]:
+        rng = np.random.default_rng((self._seed, epoch))
+        if self._weights is None:
+            return rng.permutation(len(self._shard))
+        whole = np.floor(self._weights)
+        times = whole + (rng.random(len(whole)) < self._weights - whole)
+        return rng.permutation(np.repeat(np.arange(len(whole)), times.astype(np.int64)))
+
     def _make_rows(self, epoch: int, group: int, window: int) -> PackedRows:
-        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._shard))
-        indices = np.array_split(order, self._num_groups)[group]
+        indices = np.array_split(self._order(epoch), self._num_groups)[group]
         rows = training_rows(
             self._shard,
             [int(index) for index in indices],

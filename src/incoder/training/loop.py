@@ -271,6 +271,7 @@ class _Run:
             self.recipe.masking,
             seed=self.recipe.training.seed,
             documents_per_group=self.recipe.training.documents_per_group,
+            weights={str(kind): weight for kind, weight in self.recipe.training.weights.items()},
             position=BatchStream.position_of(state) if state else None,
         )
 

@@ -9,6 +9,7 @@ from incoder.model.sizes import SIZES
 from incoder.objective.masking import MaskingConfig
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Weight = Annotated[float, Field(ge=0.0, le=100.0)]
 
 
 def _known_size(size: str) -> str:
@@ -80,6 +81,8 @@ class TrainingSection(Recipe):
     compile: bool = False
     seed: int = Field(0, ge=0)
     documents_per_group: PositiveInt = 1024
+    # How often an epoch has each document, by what it is; a fraction is its chance to be there once more.
+    weights: dict[Literal["python", "code", "stackoverflow"], Weight] = Field(default_factory=dict)
     checkpoint_every: PositiveInt = 250
     keep_checkpoints: PositiveInt = 2
 
