@@ -8,6 +8,7 @@ from incoder.config import load_recipe
 from incoder.corpus import documents
 from incoder.corpus.build import build_corpus
 from incoder.corpus.documents import read_documents, sample_documents
+from incoder.corpus.languages import EXTENSIONS_OF
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import read_report
 from incoder.document import Document
@@ -208,6 +209,14 @@ def test_the_recipes_that_come_along_are_valid(name: str) -> None:
         assert not packages & set(recipe.exclude_projects)
         assert len(packages) + 1 <= 40  # and torch
         assert all("==" in line for line in listed if not line.startswith("#"))
+
+
+@pytest.mark.parametrize("name", ["corpus-paper.toml", "corpus-my-repos.toml"])
+def test_the_recipes_to_copy_are_valid(name: str) -> None:
+    recipe = load_recipe(CorpusRecipe, Path(__file__).resolve().parents[2] / "recipes" / name)
+    if name == "corpus-paper.toml":
+        assert set(recipe.languages) == set(EXTENSIONS_OF)
+        assert recipe.deduplication.method == "paper"
 
 
 def test_the_report_is_json_with_names_as_they_are(

@@ -33,15 +33,15 @@ def progress(task: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def progress_bar(task: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show on a terminal how many of the pieces of work are done; the yielded function counts one more."""
+def progress_bar(task: str, total: int) -> Iterator[Callable[..., None]]:
+    """Show on a terminal how much of the work is done; the yielded function counts one more, or a number."""
     if not notes.is_terminal:
-        yield lambda: None
+        yield lambda _number=1: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=notes, transient=True) as bar:
         task_id = bar.add_task(task, total=total)
-        yield lambda: bar.advance(task_id)
+        yield lambda number=1: bar.advance(task_id, number)
 
 
 def write_result(text: str) -> None:

@@ -1,13 +1,13 @@
 """`incoder corpus`: make a corpus from a recipe, look at it, and encode it for training."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from incoder.cli.console import notes, print_note, write_result
+from incoder.cli.console import notes, print_note, progress_bar, write_result
 from incoder.cli.corpus_fetch import app as fetch
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from incoder.corpus.engine.stage import OnProgress
+    from incoder.corpus.survey import Survey
 
 app = typer.Typer(
     no_args_is_help=True, help="Make a corpus from a recipe, look at it, encode it for training."
@@ -119,24 +120,40 @@ def encode(
 @app.command()
 def report(
     corpus: Folder,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write it all, with charts, as one page that needs nothing else.", show_default=False
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
     """Say what a corpus holds, and what was left out and why.
 
-    Example: incoder corpus report runs/tiny/corpus
+    Where the corpus is encoded, in its own folder `tokens`, tokens are counted as well.
+
+    Example: incoder corpus report runs/tiny/corpus --html corpus.html
     """
     from json import dumps
 
     from rich.console import Console
 
+    from incoder.corpus.page import render
     from incoder.corpus.report import read_report
+    from incoder.corpus.survey import survey
+    from incoder.files import write_text
 
     found = read_report(corpus)
     if json:
         write_result(dumps(found, ensure_ascii=False) + "\n")
         return
+    seen = _surveyed(found, corpus, survey)
+    if html is not None:
+        write_text(html, render(found, seen))
+        print_note(f"wrote {html}")
     console = Console(highlight=False)
     console.print(_split_table(found))
+    console.print(_share_table(seen))
     console.print(_project_table(found))
     if found["dropped"]:
         console.print(_dropped_table(found))
@@ -232,7 +249,7 @@ def _table(title: str, *columns: str) -> "Table":
 
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column in columns:
-        numeric = column in ("projects", "documents", "files", "size")
+        numeric = column in ("projects", "documents", "files", "size", "tokens", "bytes a token")
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     return table
 
@@ -243,6 +260,23 @@ def _split_table(found: dict[str, Any]) -> "Table":
         table.add_row(
             split, f"{counts['num_projects']:,}", f"{counts['num_documents']:,}", _size(counts["num_bytes"])
         )
+    return table
+
+
+def _surveyed(found: dict[str, Any], corpus: Path, look: "Callable[..., Survey]") -> "Survey":
+    total = sum(split["num_documents"] for split in found["splits"].values())
+    with progress_bar("looking through documents", total) as count:
+        return look(corpus, count)
+
+
+def _share_table(seen: "Survey") -> "Table":
+    from incoder.corpus.page import ordered
+
+    table = _table("Languages", "language", "source", "documents", "size", "tokens", "bytes a token")
+    for language, source, share in ordered(seen):
+        tokens = "" if share.num_tokens is None else f"{share.num_tokens:,}"
+        rate = f"{share.num_bytes / share.num_tokens:.2f}" if share.num_tokens else ""
+        table.add_row(language, source, f"{share.num_documents:,}", _size(share.num_bytes), tokens, rate)
     return table
 
 
@@ -283,6 +317,6 @@ def _dropped_projects_table(found: dict[str, Any]) -> "Table":
 
 
 def _size(num_bytes: int) -> str:
-    if num_bytes < 1_000_000:
-        return f"{num_bytes / 1_000:.1f} kB"
-    return f"{num_bytes / 1_000_000:,.1f} MB"
+    from incoder.corpus.page import size
+
+    return size(num_bytes)

@@ -182,6 +182,10 @@ class TokenShard:
         start, end = self._starts[index], self._starts[index + 1]
         return np.asarray(self._tokens[start:end], dtype=np.int64)
 
+    def document_num_tokens(self, index: int) -> int:
+        """How many token ids the document has."""
+        return int(self._starts[index + 1] - self._starts[index])
+
     def document_num_bytes(self, index: int) -> int:
         """How many bytes of UTF-8 the document is as text."""
         return int(self._document_bytes[index])
