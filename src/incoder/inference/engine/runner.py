@@ -122,4 +122,4 @@ class Runner:
         return GraphedSteps(self._step, self._store) if self._device.type == "cuda" else None
 
     def _tensor(self, values: list[int]) -> Tensor:
-        return torch.tensor(values, device=self._device)
+        return torch.tensor(values, dtype=torch.long, device=self._device)
