@@ -27,6 +27,14 @@ def test_a_guess_stops_before_a_token_that_cannot_come() -> None:
     assert Guesser([1, 2, 3, 4, 5, 1, 2, 3], never={5}).guess(3) == [4]
 
 
+def test_a_copy_with_a_word_changed_is_expected_to_go_on_behind_it() -> None:
+    guesser = Guesser([1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3])
+    guesser.learn(len(guesser.guess(1)), 1)
+    for token_id in (4, 50, 51, 6):
+        guesser.add(token_id)
+    assert guesser.guess(2) == [7, 8]
+
+
 def test_guesses_grow_while_they_are_right_and_pause_while_they_are_wrong() -> None:
     guesser = Guesser([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3])
     lengths = []
