@@ -20,6 +20,7 @@ SETTINGS = [
 ] + [
     MaskingConfig(mean_spans=5.0, span_counts="geometric", line_span_rate=0.5),
     MaskingConfig(mean_spans=3.0, line_span_rate=1.0, num_lead_lines=2),
+    MaskingConfig(mean_spans=3.0, line_span_rate=1.0, num_lead_lines=9, vary_lead_lines=True),
 ]
 
 

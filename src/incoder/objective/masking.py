@@ -35,6 +35,8 @@ class MaskingConfig(Recipe):
     # Lines that such a span takes along in front, its own first line's beginning counted, for a model whose
     # fills are to begin with them; the span's sentinel stands again where they end.
     num_lead_lines: int = Field(0, ge=0, le=64)
+    # So many at most, drawn evenly for each block: fills are at home with short leads and with long ones.
+    vary_lead_lines: bool = False
 
 
 class Masker:
@@ -95,7 +97,10 @@ class Masker:
         if length == 0:
             return []
         if rng.random() < self._config.line_span_rate:
-            return _at_borders(line_spans(num_spans, text.data, rng, self._config.num_lead_lines), borders)
+            num_lead_lines = self._config.num_lead_lines
+            if self._config.vary_lead_lines and num_lead_lines:
+                num_lead_lines = int(rng.integers(1, num_lead_lines + 1))
+            return _at_borders(line_spans(num_spans, text.data, rng, num_lead_lines), borders)
         spans = self._draw_spans[self._config.rule](min(num_spans, length), length, rng)
         return [LineSpan(int(borders[start]), int(borders[start]), int(borders[end])) for start, end in spans]
 

@@ -1,0 +1,65 @@
+"""A model that computes as its weights demand and writes what it is told.
+
+What speculation saves depends on what is written, and random weights write nothing that resembles an edit.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from incoder.inference.sequences import LanguageModel, Sequences
+
+
+class ScriptedModel:
+    """After the first text that it reads, `model` writes the tokens of `script`."""
+
+    def __init__(self, model: LanguageModel, script: Sequence[int]) -> None:
+        self._model, self._script = model, script
+
+    @property
+    def max_positions(self) -> int:
+        return self._model.max_positions
+
+    def open(self, num_slots: int) -> Sequences:
+        return ScriptedSequences(self._model.open(num_slots), self._script)
+
+    def logprobs(self, token_ids: Sequence[int]) -> Tensor:
+        return self._model.logprobs(token_ids)
+
+
+class ScriptedSequences:
+    """One row."""
+
+    def __init__(self, sequences: Sequences, script: Sequence[int]) -> None:
+        self._sequences, self._script = sequences, script
+        self._prompt_length: int | None = None
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        return self._sequences.lengths
+
+    def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        return self._scripted(self._sequences.read(rows))
+
+    def read_each(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        return self._scripted(self._sequences.read_each(rows))
+
+    def forget(self, row: int, num_tokens: int) -> None:
+        self._sequences.forget(row, num_tokens)
+
+    def select(self, rows: Sequence[int]) -> None:
+        self._sequences.select(rows)
+
+    def close(self) -> None:
+        self._sequences.close()
+
+    def _scripted(self, logits_TV: Tensor) -> Tensor:
+        (length,) = self._sequences.lengths
+        if self._prompt_length is None:
+            self._prompt_length = length
+        first = length - self._prompt_length - len(logits_TV) + 1
+        token_ids = [
+            self._script[place % len(self._script)] for place in range(first, first + len(logits_TV))
+        ]
+        return torch.zeros_like(logits_TV).scatter_(1, torch.tensor(token_ids)[:, None], 1.0)
