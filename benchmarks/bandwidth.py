@@ -16,17 +16,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
-import transformers
+from measuring.random_models import save_random_model
+from peers import transformers_models
 from peers.ctranslate2_decoder import writer as ctranslate2_writer
 
 import incoder
 from incoder.inference.catalogue import find_model
-from incoder.model.checkpoint import save_checkpoint
-from incoder.model.sizes import config_for
-from incoder.model.transformer import Shape, Transformer, TransformerConfig
+from incoder.model.transformer import Transformer, TransformerConfig
 from incoder.tokenizer.tokenizer import Tokenizer
 
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
@@ -46,28 +44,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
 
-    logging: Any = transformers.utils.logging
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
     tokenizer = Tokenizer.from_file(find_model("mini"))
     print(f"{'':22} {'tokens/s':>9} {'ratio':>6} {'of bandwidth':>13}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        config = _save_model(folder, arguments.size, arguments.shape, tokenizer)
+        config = save_random_model(folder, arguments.size, arguments.shape, torch.bfloat16)
         for dtype in arguments.dtype or DTYPES:
             writers = {"ours": _ours(folder, dtype), **_peer(folder, config, dtype, tokenizer)}
             title = f"{arguments.size} {dtype}"
             _compare(title, writers, _num_bytes(config, dtype), arguments.tokens, arguments.rounds)
             del writers
             gc.collect()
-
-
-def _save_model(folder: Path, size: str, shape: Shape, tokenizer: Tokenizer) -> TransformerConfig:
-    config = config_for(size, shape, vocab_size=tokenizer.vocab_size)
-    model = Transformer(config)
-    model.init_weights(torch.Generator().manual_seed(0))
-    save_checkpoint(model, folder, tokenizer=tokenizer, dtype=torch.bfloat16)
-    return config
 
 
 def _num_bytes(config: TransformerConfig, dtype: str) -> int:
@@ -124,21 +111,8 @@ def _peer(folder: Path, config: TransformerConfig, dtype: str, tokenizer: Tokeni
 
 
 def _transformers(folder: Path, dtype: torch.dtype, prompt: list[int]) -> Writer:
-    auto_model: Any = transformers.AutoModelForCausalLM
-    peer = auto_model.from_pretrained(folder, dtype=dtype).eval()
-    token_ids = torch.tensor([prompt])
-
-    def write(num_tokens: int) -> None:
-        peer.generate(
-            token_ids,
-            attention_mask=torch.ones_like(token_ids),
-            do_sample=False,
-            use_cache=True,
-            min_new_tokens=num_tokens,
-            max_new_tokens=num_tokens,
-        )
-
-    return write
+    peer, token_ids = transformers_models.load(folder, dtype), torch.tensor([prompt])
+    return lambda num_tokens: transformers_models.generate(peer, token_ids, num_tokens)
 
 
 if __name__ == "__main__":

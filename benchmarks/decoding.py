@@ -8,15 +8,14 @@ tokens, in turns within one run, so that both meet the same noise. The ratio of 
 """
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
-import transformers
+from measuring.random_models import save_random_model
+from measuring.turns import median_seconds
+from peers import transformers_models
 from torch import Tensor
 
 from incoder.inference.cached_sequences import TransformerModel
@@ -24,12 +23,11 @@ from incoder.inference.catalogue import find_model
 from incoder.inference.decoding import Vocabulary, decoding
 from incoder.inference.programs import Program, Read, run
 from incoder.inference.sampling import SamplingParams, random_stream
-from incoder.model.checkpoint import save_checkpoint
-from incoder.model.sizes import config_for
+from incoder.model.checkpoint import load_checkpoint
 from incoder.model.transformer import Shape, Transformer
 from incoder.tokenizer.tokenizer import Tokenizer
 
-Writer = Callable[[Tensor], int]  # writes on after a prompt, and says how many tokens
+Writer = Callable[[Tensor], None]  # writes on after a prompt
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -46,9 +44,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
 
-    logging: Any = transformers.utils.logging
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
     tokenizer = Tokenizer.from_file(find_model("mini"))
     print(f"{'':12} {'ours':>10} {'transformers':>14} {'ratio':>7}   tokens/s, {arguments.dtype}, batch 1")
     for size in arguments.size or ["mini", "350m"]:
@@ -60,35 +55,28 @@ def main() -> None:
 def _speeds(
     size: str, shape: Shape, tokenizer: Tokenizer, arguments: argparse.Namespace
 ) -> tuple[float, float]:
-    model = Transformer(config_for(size, shape, vocab_size=tokenizer.vocab_size))
-    model.init_weights(torch.Generator().manual_seed(0))
-    model.to(DTYPES[arguments.dtype]).eval()
+    dtype, num_tokens = DTYPES[arguments.dtype], arguments.tokens
     with tempfile.TemporaryDirectory() as folder:
-        save_checkpoint(model, Path(folder), dtype=DTYPES[arguments.dtype])
-        auto_model: Any = transformers.AutoModelForCausalLM
-        peer = auto_model.from_pretrained(folder, dtype=DTYPES[arguments.dtype]).eval()
-    writers = {
-        "ours": _our_writer(model, tokenizer, arguments.tokens),
-        "peer": _peer_writer(peer, arguments.tokens),
-    }
-    speeds: dict[str, list[float]] = {name: [] for name in writers}
-    for round_number in range(arguments.rounds + 1):
-        # Another prompt in each round, since ours keeps what it has read.
-        stream = torch.Generator().manual_seed(round_number)
-        prompt = torch.randint(4, 4000, (arguments.prompt_tokens,), generator=stream)
-        for name, write in writers.items():
-            started = time.perf_counter()
-            num_tokens = write(prompt)
-            if round_number:  # the first one warms up
-                speeds[name].append(num_tokens / (time.perf_counter() - started))
-    return statistics.median(speeds["ours"]), statistics.median(speeds["peer"])
+        save_random_model(Path(folder), size, shape, dtype)
+        model = load_checkpoint(Path(folder), dtype=dtype)
+        peer = transformers_models.load(Path(folder), dtype)
+    ours = _our_writer(model, tokenizer, num_tokens)
+    # Another prompt in each round, since ours keeps what it has read.
+    stream = torch.Generator().manual_seed(0)
+    prompts = torch.randint(4, 4000, (arguments.rounds + 1, arguments.prompt_tokens), generator=stream)
+    seconds = median_seconds(
+        lambda number: ours(prompts[number]),
+        lambda number: transformers_models.generate(peer, prompts[number][None], num_tokens),
+        arguments.rounds,
+    )
+    return num_tokens / seconds[0], num_tokens / seconds[1]
 
 
 def _our_writer(model: Transformer, tokenizer: Tokenizer, num_tokens: int) -> Writer:
     language_model, vocabulary = TransformerModel(model), Vocabulary(tokenizer)
     params = SamplingParams(temperature=0, max_new_tokens=num_tokens, speculate=False)
 
-    def writing(prompt: Tensor) -> Program[int]:
+    def writing(prompt: Tensor) -> Program[None]:
         sequences = language_model.open(len(prompt) + num_tokens)
         logits_BV = yield Read(sequences, [prompt.tolist()])
         (decoded,) = yield from decoding(
@@ -101,26 +89,11 @@ def _our_writer(model: Transformer, tokenizer: Tokenizer, num_tokens: int) -> Wr
             max_positions=language_model.max_positions,
         )
         sequences.close()
-        return len(decoded.logprobs)
+        assert len(decoded.logprobs) == num_tokens, "random weights ended a text; take others"
 
     @torch.inference_mode()
-    def write(prompt: Tensor) -> int:
-        return run(writing(prompt))
-
-    return write
-
-
-def _peer_writer(peer: Any, num_tokens: int) -> Writer:
-    def write(prompt: Tensor) -> int:
-        output = peer.generate(
-            prompt[None],
-            attention_mask=torch.ones_like(prompt[None]),
-            do_sample=False,
-            use_cache=True,
-            min_new_tokens=num_tokens,
-            max_new_tokens=num_tokens,
-        )
-        return int(output.shape[1]) - len(prompt)
+    def write(prompt: Tensor) -> None:
+        run(writing(prompt))
 
     return write
 

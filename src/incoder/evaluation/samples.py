@@ -2,7 +2,7 @@
 
 A run's file grows line by line while a model works, so that a run that was stopped goes on where it was.
 Beside it lies `settings.json`, which says what made them: completions of two models never mix. Files from
-elsewhere are read whole and checked against the tasks.
+elsewhere are read whole and checked against the tasks; they may also be what lm-evaluation-harness logged.
 """
 
 import json
@@ -111,11 +111,18 @@ def _completions(lines: list[str], path: Path) -> dict[str, list[str]]:
         if not line.strip():
             continue
         try:
-            sample = json.loads(line)
-            task_id, completion = sample["task_id"], sample["completion"]
-        except (ValueError, KeyError, TypeError) as error:
+            task_id, written = _task_and_completions(json.loads(line))
+        except (ValueError, LookupError, TypeError) as error:
             raise IncoderError(f"{path}, line {number}: not a completion: {line[:80]!r}") from error
-        if not isinstance(completion, str):
-            raise IncoderError(f"{path}, line {number}: the completion must be text, got {completion!r}")
-        completions[str(task_id)].append(completion)
+        for completion in written:
+            if not isinstance(completion, str):
+                raise IncoderError(f"{path}, line {number}: the completion must be text, got {completion!r}")
+        completions[task_id] += written
     return dict(completions)
+
+
+def _task_and_completions(sample: Any) -> tuple[str, list[Any]]:
+    """From human-eval's row, or from one that lm-evaluation-harness logs, which holds the task itself."""
+    if "resps" in sample:
+        return str(sample["doc"]["task_id"]), list(sample["resps"][0])
+    return str(sample["task_id"]), [sample["completion"]]

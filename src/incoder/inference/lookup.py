@@ -1,10 +1,10 @@
 """Guesses at the next tokens: what stood after the same ones before, on either side of the hole or in a fill.
 
 A guess costs little to check, since a model reads a few tokens in nearly the time of one, and saves a step
-for each token that is right (prompt lookup decoding, as in Hugging Face's `prompt_lookup_num_tokens`). An edit
-is mostly a copy with a name changed here and there: where the text has left what it was copied from, it is
-expected back a little further on. Where guesses are mostly wrong there are fewer of them, and then none for
-longer and longer. Knows no model.
+for each token that is right (prompt lookup decoding, as in Hugging Face's `prompt_lookup_num_tokens`). An
+edit is mostly a copy with a name changed here and there: where the text has left what it was copied from, it
+is expected back a little further on. Where guesses are mostly wrong there are fewer of them, and then none
+for longer and longer. Knows no model.
 """
 
 from collections.abc import Collection, Iterable

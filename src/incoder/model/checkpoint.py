@@ -20,6 +20,7 @@ from incoder.errors import IncoderError
 from incoder.files import make_folder, replaced_atomically, write_text
 from incoder.model import weight_files
 from incoder.model.hugging_face import disk_names, from_hugging_face, split_weights, to_hugging_face
+from incoder.model.mapped_memory import MappedMemory
 from incoder.model.transformer import Transformer, TransformerConfig
 
 GENERATION_CONFIG = "generation_config.json"
@@ -87,11 +88,14 @@ def load_checkpoint(
     outlines = model.state_dict()
     _check_weights(stored, dict(split_weights(outlines, config)), folder)
     dtype = dtype or stored["model.embed_tokens.weight"].dtype
-    weights = {}
+    weights, mapped = {}, MappedMemory()
     for name in outlines:
         parts = [stored.pop(part) for part in disk_names(name, config)]
         fused = torch.cat(parts) if len(parts) > 1 else parts[0]
         weights[name] = fused.to(device=device, dtype=dtype)
+        for part in parts:
+            if part.data_ptr() != weights[name].data_ptr():
+                mapped.give_back(part)
     model.load_state_dict(weights, assign=True)
     model.position_table = model.position_table.to(device)
     return model.eval()

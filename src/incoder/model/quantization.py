@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from incoder.model.mapped_memory import MappedMemory
 from incoder.model.transformer import Transformer
 
 _LARGEST = 127
@@ -55,16 +56,18 @@ class Int8Embedding(nn.Module):
 
 def quantize(transformer: Transformer, dtype: torch.dtype = torch.float32) -> None:
     """Turn all matrices into int8, one at a time, and the rest into `dtype`. Training ends here."""
+    mapped = MappedMemory()
     embedding, lm_head = transformer.embedding, transformer.lm_head
     assert isinstance(embedding, nn.Embedding)
     weight_VD, scale_V = quantized_rows(embedding.weight)
+    mapped.give_back(embedding.weight)
     transformer.embedding = Int8Embedding(weight_VD, scale_V, dtype)
-    transformer.lm_head = Int8Linear(weight_VD, scale_V) if lm_head is None else _quantized(lm_head)
+    transformer.lm_head = Int8Linear(weight_VD, scale_V) if lm_head is None else _quantized(lm_head, mapped)
     for block in transformer.blocks:
         for parent in block.modules():
             for name, child in parent.named_children():
                 if isinstance(child, nn.Linear):
-                    setattr(parent, name, _quantized(child))
+                    setattr(parent, name, _quantized(child, mapped))
     for parameter in transformer.parameters():  # norms and biases; the scales stay in float32
         parameter.data = parameter.detach().to(dtype)
 
@@ -82,9 +85,11 @@ def quantized_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
     return int8_OI, scale_O
 
 
-def _quantized(linear: nn.Module) -> Int8Linear:
+def _quantized(linear: nn.Module, mapped: MappedMemory) -> Int8Linear:
     assert isinstance(linear, nn.Linear)
-    return Int8Linear(*quantized_rows(linear.weight), None if linear.bias is None else linear.bias.detach())
+    weight_OI, scale_O = quantized_rows(linear.weight)
+    mapped.give_back(linear.weight)
+    return Int8Linear(weight_OI, scale_O, None if linear.bias is None else linear.bias.detach())
 
 
 def _in_parts(num_rows: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

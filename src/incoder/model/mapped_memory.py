@@ -1,0 +1,42 @@
+"""Memory that files of weights are mapped into, given back as soon as a weight was copied out of it.
+
+The kernel would take such pages when it needs them; until then a process looks as large as its model and the
+file together. What is read again after all comes from the file. On Linux; elsewhere nothing is given back.
+"""
+
+import ctypes
+import mmap
+from functools import cache
+from pathlib import Path
+
+from torch import Tensor
+
+_MAPS = Path("/proc/self/maps")
+
+
+class MappedMemory:
+    """The files that this process has mapped by now."""
+
+    def __init__(self) -> None:
+        lines = _MAPS.read_text(encoding="utf-8", errors="replace").splitlines() if _MAPS.exists() else []
+        fields = [line.split(maxsplit=5) for line in lines]
+        ranges = [field[0].split("-") for field in fields if len(field) == 6 and field[5].startswith("/")]
+        self._ranges = [(int(start, 16), int(end, 16)) for start, end in ranges]
+
+    def give_back(self, tensor: Tensor) -> None:
+        """Of a tensor in a mapped file: the pages that lie wholly in it. Of any other: nothing."""
+        first, last = tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes
+        if tensor.device.type != "cpu" or not any(
+            start <= first < last <= end for start, end in self._ranges
+        ):
+            return
+        first, last = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE, last // mmap.PAGESIZE * mmap.PAGESIZE
+        if last > first:
+            _c_library().madvise(
+                ctypes.c_void_p(first), ctypes.c_size_t(last - first), ctypes.c_int(mmap.MADV_DONTNEED)
+            )
+
+
+@cache
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
