@@ -1,3 +1,4 @@
+import re
 import time
 from collections.abc import Callable
 
@@ -35,6 +36,22 @@ from incoder.document import Document
 )
 def test_addresses_are_replaced_and_nothing_around_them(address: str, around: str) -> None:
     assert redact_emails(around.format(address)) == around.format(REPLACEMENT)
+
+
+ONE_EXPRESSION = re.compile(
+    r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[a-z0-9-]{1,63}\.){1,8}(?:com|org|io|uk)(?![\w(\[-]|\.\w)",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"ab.@-+% (\n\u00e9", "x" * 40, "@b.com", "a@", ".co", ".org", "io", "C@D.UK"]),
+        max_size=30,
+    ).map("".join)
+)
+def test_looking_from_each_at_finds_what_one_expression_finds(text: str) -> None:
+    assert redact_emails(text) == ONE_EXPRESSION.sub(REPLACEMENT, text)
 
 
 @pytest.mark.parametrize(
