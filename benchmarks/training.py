@@ -1,8 +1,9 @@
 """Training speed: tokens/s of one optimizer step, ours against the same shape in transformers.
 
-Both train a random llama-shaped model of the given size on the same batch with bf16 autocast and AdamW, in
-turns within one run, so that both meet the same noise; the ratio of the medians is what counts. The peer is
-transformers' `LlamaForCausalLM` with its own loss and SDPA attention, and `torch.optim.AdamW` as it comes.
+Both train a random llama-shaped model of the given size on the same batch with AdamW, in turns within one run,
+so that both meet the same noise; the ratio of the medians is what counts. Both in bf16 autocast where the
+processor is fast in it, else in float32. The peer is transformers' `LlamaForCausalLM` with its own loss and
+SDPA attention, and `torch.optim.AdamW` as it comes.
 
     python benchmarks/training.py --size mini --window 512
 """
@@ -11,10 +12,12 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from incoder.model.device import choose_device, is_fast_in_bfloat16
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Transformer, TransformerConfig
 from incoder.objective.loss import chunked_cross_entropy
@@ -34,13 +37,15 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile ours")
     arguments = parser.parse_args()
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
+    precision = torch.bfloat16 if is_fast_in_bfloat16(device) else torch.float32
+    print(f"{arguments.size}, windows of {arguments.window}, {arguments.tokens} tokens a step, {precision}")
     config = config_for(arguments.size, "llama", vocab_size=arguments.vocab_size)
     shape = (arguments.tokens // arguments.window, arguments.window)
     token_ids_BT = torch.randint(4, arguments.vocab_size, shape, device=device)
     steps = {
-        "transformers": _peer_step(config, token_ids_BT),
-        "incoder": _our_step(config, token_ids_BT, compiled=arguments.compile),
+        "transformers": _peer_step(config, token_ids_BT, precision),
+        "incoder": _our_step(config, token_ids_BT, precision, compiled=arguments.compile),
     }
     speeds: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
@@ -59,15 +64,18 @@ def main() -> None:
     print(f"       ratio: {medians['incoder'] / medians['transformers']:.2f}")
 
 
-def _our_step(config: TransformerConfig, token_ids_BT: torch.Tensor, *, compiled: bool) -> Callable[[], None]:
+def _our_step(
+    config: TransformerConfig, token_ids_BT: torch.Tensor, precision: torch.dtype, *, compiled: bool
+) -> Callable[[], None]:
     model = Transformer(config).to(token_ids_BT.device)
     model.init_weights(torch.Generator().manual_seed(0))
-    optimizers = Optimizers(model, OptimizerSection())
+    optimizers = Optimizers(model, OptimizerSection(), precision)
     forward = torch.compile(model) if compiled else model
     targets_N = _shifted(token_ids_BT).flatten()
+    autocast = partial(_autocast, token_ids_BT.device, precision)
 
     def step() -> None:
-        with torch.autocast(token_ids_BT.device.type, dtype=torch.bfloat16):
+        with autocast():
             hidden_ND = forward(token_ids_BT).flatten(0, 1)
             loss_sum, count = chunked_cross_entropy(hidden_ND, model.output_weight, targets_N)
         torch.autograd.backward(loss_sum / count)
@@ -76,7 +84,9 @@ def _our_step(config: TransformerConfig, token_ids_BT: torch.Tensor, *, compiled
     return step
 
 
-def _peer_step(config: TransformerConfig, token_ids_BT: torch.Tensor) -> Callable[[], None]:
+def _peer_step(
+    config: TransformerConfig, token_ids_BT: torch.Tensor, precision: torch.dtype
+) -> Callable[[], None]:
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=config.vocab_size,
@@ -92,9 +102,10 @@ def _peer_step(config: TransformerConfig, token_ids_BT: torch.Tensor) -> Callabl
     )
     torch.nn.Module.to(model, token_ids_BT.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    autocast = partial(_autocast, token_ids_BT.device, precision)
 
     def step() -> None:
-        with torch.autocast(token_ids_BT.device.type, dtype=torch.bfloat16):
+        with autocast():
             loss = model(token_ids_BT, labels=token_ids_BT).loss
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -102,6 +113,10 @@ def _peer_step(config: TransformerConfig, token_ids_BT: torch.Tensor) -> Callabl
         optimizer.zero_grad(set_to_none=True)
 
     return step
+
+
+def _autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
 
 
 def _shifted(token_ids_BT: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""On which device a model runs."""
+"""On which device a model runs, and in what precision it is fast there."""
 
 import torch
 
@@ -22,3 +22,11 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise IncoderError("there is no CUDA GPU that PyTorch can use here; use the device cpu")
     return chosen
+
+
+def is_fast_in_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies in bfloat16 by itself; a processor that does not takes a hundred times as long."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -22,7 +22,7 @@ from incoder.corpus.shards import TokenShard
 from incoder.errors import IncoderError
 from incoder.files import make_folder
 from incoder.model.checkpoint import load_checkpoint, save_checkpoint
-from incoder.model.device import choose_device
+from incoder.model.device import choose_device, is_fast_in_bfloat16
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Transformer
 from incoder.objective.loss import chunked_cross_entropy
@@ -35,8 +35,6 @@ from incoder.training.evaluate import held_out_fills, held_out_loss
 from incoder.training.metrics import MetricsLog, plot_losses, read_metrics
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import TrainingRecipe
-
-_PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,8 @@ class _Run:
         self.training_shard = self._open_shard("train")
         self.validation_shard = self._open_shard("validation")
         self.model = self._first_model().to(device)
-        self.optimizers = Optimizers(self.model, recipe.optimizer)
+        self.precision = _precision(recipe.training.precision, device)
+        self.optimizers = Optimizers(self.model, recipe.optimizer, self.precision)
         # Sentinels are never a target, so the softmax only ever pushes them away. With tied embeddings that
         # makes them all alike, and the model can no longer tell them apart as inputs (docs/mini.md).
         self.never_targets = torch.tensor(
@@ -205,7 +204,7 @@ class _Run:
             # Not the longest window: positions that were not trained yet would say nothing but that.
             "window": self.recipe.training.window_at(self.step - 1),
             "max_tokens": self.recipe.evaluation.max_tokens,
-            "precision": _PRECISIONS[self.recipe.training.precision],
+            "precision": self.precision,
         }
         held_out = held_out_loss(self.model, self.validation_shard, **settings)
         fills = held_out_fills(
@@ -276,8 +275,14 @@ class _Run:
         )
 
     def _autocast(self) -> torch.autocast:
-        precision = _PRECISIONS[self.recipe.training.precision]
-        return torch.autocast(self.device.type, dtype=precision, enabled=precision != torch.float32)
+        enabled = self.precision != torch.float32
+        return torch.autocast(self.device.type, dtype=self.precision, enabled=enabled)
+
+
+def _precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.bfloat16 if is_fast_in_bfloat16(device) else torch.float32
+    return torch.bfloat16 if name == "bf16" else torch.float32
 
 
 def _micro_batches(rows: PackedRows, size: int) -> Iterator[PackedRows]:

@@ -1,7 +1,7 @@
 """The optimizers of a run behind one small face: step, learning rate, state.
 
-AdamW moves everything; with `name = "muon"`, Muon (momentum orthogonalized by Newton-Schulz; K. Jordan 2024)
-moves the two-dimensional weights of the blocks, and AdamW the embeddings, norms and biases.
+AdamW moves everything; with `name = "muon"`, Muon moves the two-dimensional weights of the blocks, and AdamW
+the embeddings, norms and biases.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,15 @@ from typing import Any
 import torch
 
 from incoder.model.transformer import Transformer
+from incoder.training.muon import Muon
 from incoder.training.recipe import OptimizerSection
 from incoder.training.schedule import learning_rate_factor
 
 
 class Optimizers:
-    """The optimizers that a recipe asks for, stepped together."""
+    """The optimizers that a recipe asks for, stepped together; `precision` is that of Muon's products."""
 
-    def __init__(self, model: Transformer, config: OptimizerSection) -> None:
+    def __init__(self, model: Transformer, config: OptimizerSection, precision: torch.dtype) -> None:
         self._config = config
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
         self._parameters = list(model.parameters())
@@ -25,8 +26,8 @@ class Optimizers:
             _block_matrices_and_others(model) if config.name == "muon" else ([], self._parameters)
         )
         if matrices:
-            self._optimizers["muon"] = torch.optim.Muon(
-                matrices, lr=config.muon_lr, weight_decay=config.weight_decay, momentum=0.95
+            self._optimizers["muon"] = Muon(
+                matrices, lr=config.muon_lr, weight_decay=config.weight_decay, precision=precision
             )
         # Weight decay on gains and biases pulls them to zero for no gain, hence only on matrices.
         groups = [
