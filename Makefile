@@ -75,7 +75,7 @@ tiny: .venv/.training  ## make a small model from nothing and fill a hole with i
 $(MINI)/corpus/report.json: | .venv/.training
 	@mkdir -p $(MINI)
 	$(PIP) install --no-deps --no-compile --only-binary=:all: --implementation cp --python-version 3.13 \
-	  --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
+	  --ignore-requires-python --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
 	  --upgrade --target $(MINI)/packages -r recipes/mini/packages.txt
 	$(LOWEST) $(BIN)/incoder corpus build recipes/mini/corpus.toml --output $(MINI)/corpus
 
@@ -91,8 +91,6 @@ mini-corpus: $(MINI)/corpus/tokens/meta.json  ## make the corpus and the tokeniz
 # Waiting threads that spin are 1.4 times as fast beside other work, at its cost (docs/mini.md).
 mini: mini-corpus  ## train the embedded model, or go on with it
 	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/train.toml --output $(MINI)/run --resume
-	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/train-fills.toml --output $(MINI)/run-fills --resume
-	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/train-lead.toml --output $(MINI)/run-lead --resume
 
 # Linux weighs whole sessions against each other before it looks at the niceness of a process, hence `autogroup`.
 mini-resume: mini-corpus  ## train mini's successor in the background; harmless when running or finished

@@ -1,12 +1,9 @@
-"""Put finished runs into the package as the embedded model `mini`, with its model card.
+"""Put a finished run into the package as the embedded model `mini`, with its model card.
 
-    python recipes/mini/embed.py --work ~/.cache/incoder/mini \\
-        --runs ~/.cache/incoder/mini/{run,run-fills,run-lead} \\
-        --results runs/eval/infill/results.json runs/eval/left/results.json
+    python recipes/mini/embed.py --work ~/.cache/incoder/mini --results runs/eval/*/results.json
 
-Copies the last one's model folder, draws the losses of all, and fills MODEL_CARD.md with what the files of
-their work say: the corpus report (data by project and licence), the resolved recipes, the metrics, and
-results of `incoder eval`.
+Copies the model folder, draws the losses, and fills MODEL_CARD.md with what the files of its work say: the
+corpus report (data by project and licence), the resolved recipe, the metrics, and results of `incoder eval`.
 """
 
 import argparse
@@ -31,21 +28,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, required=True, help="the folder that `make mini` works in")
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="the finished runs, each from the weights of the last",
-    )
+    parser.add_argument("--run", default="run", help="the folder of the finished run in there")
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="results.json of evaluations")
     arguments = parser.parse_args()
 
     target = make_folder(EMBEDDED / "mini")
-    for file in (arguments.runs[-1] / "model").iterdir():
+    run = arguments.work / arguments.run
+    for file in (run / "model").iterdir():
         shutil.copyfile(file, target / file.name)
-    recipes = [load_recipe(TrainingRecipe, run / "recipe.toml") for run in arguments.runs]
-    metrics = _joined([read_metrics(run / "metrics.jsonl") for run in arguments.runs])
+    recipe = load_recipe(TrainingRecipe, run / "recipe.toml")
+    metrics = read_metrics(run / "metrics.jsonl")
     plot_losses(metrics, target / "loss.png")
     last_held_out = [row for row in metrics if "validation_loss" in row][-1]
     report = json.loads((arguments.work / "corpus" / "report.json").read_text(encoding="utf-8"))
@@ -57,8 +49,8 @@ def main() -> None:
         vocab_size=f"{info.vocab_size:,}",
         num_layers=load_config(target).num_layers,
         tokens=f"{metrics[-1]['tokens'] / 1e6:.0f}",
-        training=_training_table(recipes),
-        longest_window=recipes[-1].training.phases[-1].window,
+        training=_training_table(recipe),
+        longest_window=recipe.training.phases[-1].window,
         validation_loss=f"{last_held_out['validation_loss']:.2f}",
         bits_per_byte=f"{last_held_out['validation_bits_per_byte']:.2f}",
         corpus_megabytes=f"{report['splits']['train']['num_bytes'] / 1e6:.0f}",
@@ -68,29 +60,19 @@ def main() -> None:
     write_text(target / "README.md", card)
 
 
-def _joined(runs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The metrics of runs that follow each other, `tokens` counted from the first one's start."""
-    rows: list[dict[str, Any]] = []
-    for run in runs:
-        before = rows[-1]["tokens"] if rows else 0
-        rows += [{**row, "tokens": before + row["tokens"]} for row in run]
-    return rows
-
-
-def _training_table(recipes: list[TrainingRecipe]) -> str:
-    rows = [
-        "| part | steps | tokens a step | windows | rates: Muon, AdamW | spans | of lines | lead | plain |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for number, recipe in enumerate(recipes, start=1):
-        training, masking, optimizer = recipe.training, recipe.masking, recipe.optimizer
-        windows = ", then ".join(str(phase.window) for phase in training.phases)
-        rows.append(
-            f"| {number} | {training.steps:,} | {training.tokens_per_step:,} | {windows} "
+def _training_table(recipe: TrainingRecipe) -> str:
+    training, masking, optimizer = recipe.training, recipe.masking, recipe.optimizer
+    windows = ", then ".join(str(phase.window) for phase in training.phases)
+    return "\n".join(
+        [
+            "| steps | tokens a step | windows | rates: Muon, AdamW | spans | of lines | lead | plain |",
+            "|---|---|---|---|---|---|---|---|",
+            f"| {training.steps:,} | {training.tokens_per_step:,} | {windows} "
             f"| {optimizer.muon_lr:g}, {optimizer.lr:g} | {masking.span_counts}, {masking.mean_spans:g} "
-            f"| {masking.line_span_rate:.0%} | {masking.num_lead_lines} | {masking.plain_rate:.0%} |"
-        )
-    return "\n".join(rows)
+            f"| {masking.line_span_rate:.0%} | up to {masking.num_lead_lines} lines "
+            f"| {masking.plain_rate:.0%} |",
+        ]
+    )
 
 
 def _data_table(projects: dict[str, dict[str, Any]]) -> str:
@@ -115,6 +97,8 @@ def _quality_table(results: list[Path]) -> str:
     for path in results:
         result = json.loads(path.read_text(encoding="utf-8"))
         metrics = result["metrics"]
+        if "pass_rate" not in metrics:
+            continue
         low, high = metrics["pass_rate_interval"]
         rows.append(
             f"| {result['benchmark']} | {result['method']} | {metrics['pass_rate']:.1%} "
