@@ -2,8 +2,8 @@
 
     python benchmarks/tokenizer.py runs/tokenizer --peer PUBLISHED --source HELD_OUT
 
-PUBLISHED is a folder with the published `vocab.json` and `merges.txt`. HELD_OUT holds Python that the
-vocabulary was not learnt from: `pip install --no-deps --target HELD_OUT flask networkx aiohttp tornado requests`.
+PUBLISHED is a folder with the published `vocab.json` and `merges.txt`. HELD_OUT holds Python that ours was
+not learnt from: `pip install --no-deps --target HELD_OUT flask networkx aiohttp tornado requests`.
 """
 
 import argparse

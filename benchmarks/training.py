@@ -1,9 +1,9 @@
 """Training speed: tokens/s of one optimizer step, ours against the same shape in transformers.
 
-Both train a random llama-shaped model of the given size on the same batch with AdamW, in turns within one run,
-so that both meet the same noise; the ratio of the medians is what counts. Both in bf16 autocast where the
-processor is fast in it, else in float32. The peer is transformers' `LlamaForCausalLM` with its own loss and
-SDPA attention, and `torch.optim.AdamW` as it comes.
+Both train a random llama-shaped model of the given size on the same batch with AdamW, in turns within one
+run, so that both meet the same noise; the ratio of the medians is what counts. Both in bf16 autocast where
+the processor is fast in it, else in float32. The peer is transformers' `LlamaForCausalLM` with its own loss
+and SDPA attention, and `torch.optim.AdamW` as it comes.
 
     python benchmarks/training.py --size mini --window 512
 """

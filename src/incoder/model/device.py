@@ -25,7 +25,7 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def is_fast_in_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies in bfloat16 by itself; a processor that does not takes a hundred times as long."""
+    """Whether the device multiplies in bfloat16; a processor that cannot takes a hundred times as long."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()

@@ -77,7 +77,7 @@ class TrainingSection(Recipe):
     tokens_per_step: PositiveInt = 4096
     rows_per_micro_batch: PositiveInt | None = None
     phases: tuple[Phase, ...] = (Phase(),)
-    # Of the products; weights and sums are kept in float32. "auto": bf16 where the processor has it, else fp32.
+    # Of the products; weights and sums are float32. "auto": bf16 where the processor has it, else fp32.
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     compile: bool = False
     seed: int = Field(0, ge=0)
