@@ -8,7 +8,7 @@ import torch
 
 import incoder
 from incoder.errors import IncoderError
-from incoder.inference import catalogue
+from incoder.inference import catalogue, loading
 from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 from incoder.model.checkpoint import save_checkpoint
@@ -26,8 +26,10 @@ def folder(tiny_tokenizer: Tokenizer, tmp_path: Path) -> Path:
 
 
 def dtype_of(model: InfillModel) -> torch.dtype:
+    """What the matrices are kept in."""
     assert isinstance(model.language_model, TransformerModel)
-    return model.language_model.transformer.output_weight.dtype
+    transformer = model.language_model.transformer
+    return max((*transformer.parameters(), *transformer.buffers()), key=torch.numel).dtype
 
 
 def test_a_folder_is_loaded_and_fills(folder: Path) -> None:
@@ -46,6 +48,17 @@ def test_on_a_cpu_the_weights_are_float32_unless_asked_otherwise(folder: Path) -
     assert dtype_of(incoder.load(folder, device="cpu")) == torch.float32
     assert dtype_of(incoder.load(folder, device="cpu", dtype="bfloat16")) == torch.bfloat16
     assert dtype_of(incoder.load(folder, device="cpu", dtype=torch.float64)) == torch.float64
+
+
+@pytest.mark.parametrize("is_fast", [False, True])
+def test_half_precision_is_only_kept_where_the_processor_cannot_multiply_in_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, is_fast: bool
+) -> None:
+    monkeypatch.setattr(loading, "is_fast_in", lambda dtype, _: is_fast or dtype == torch.float32)
+    model = incoder.load(folder, device="cpu", dtype="bfloat16")
+    assert isinstance(model.language_model, TransformerModel)
+    assert model.language_model.transformer.dtype == (torch.bfloat16 if is_fast else torch.float32)
+    assert dtype_of(model) == torch.bfloat16
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from incoder.inference.token_step import TokenStep, lay_out_for_steps
-from incoder.model.quantization import quantize
+from incoder.model.quantization import quantize, widen
 from incoder.model.rotary import RopeScaling
 from incoder.model.row_products import MAX_ROWS, row_product
 from incoder.model.transformer import KVCache, Shape, Transformer, TransformerConfig
@@ -119,14 +119,16 @@ def test_rows_may_have_positions_and_masks_of_their_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("num_rows", [1, MAX_ROWS, MAX_ROWS + 1])
-@pytest.mark.parametrize("is_quantized", [False, True])
+@pytest.mark.parametrize("kept", [torch.float32, torch.bfloat16, torch.int8])
 @pytest.mark.parametrize("shape", ["llama", "xglm"])
-def test_a_step_with_row_products_is_a_forward_pass(shape: Shape, is_quantized: bool, num_rows: int) -> None:
+def test_a_step_with_row_products_is_a_forward_pass(shape: Shape, kept: torch.dtype, num_rows: int) -> None:
     pytest.importorskip("numba")
     wide = replace(LLAMA, shape=shape, hidden_size=520, head_dim=130, num_kv_heads=4, inner_size=530)
     model = random_model(wide)
-    if is_quantized:
+    if kept == torch.int8:
         quantize(model)
+    elif kept == torch.bfloat16:
+        widen(model.to(kept))
     else:
         assert row_product(model.get_parameter("blocks.0.feed_forward.down.weight")) is not None
     lay_out_for_steps(model)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from incoder.model.quantization import Int8Linear, quantize, quantized_rows
+from incoder.model.quantization import StoredLinear, quantize, quantized_rows, widen
 from incoder.model.transformer import Transformer, TransformerConfig
 
 LLAMA = TransformerConfig(
@@ -47,7 +47,7 @@ def test_a_row_of_zeros_stays_one() -> None:
 def test_large_layers_are_computed_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     weight_OI, bias_O = torch.randn(20, 50, generator=generator), torch.randn(20, generator=generator)
-    layer = Int8Linear(*quantized_rows(weight_OI), bias_O)
+    layer = StoredLinear(*quantized_rows(weight_OI), bias_O)
     input_BTI = torch.randn(2, 3, 50, generator=generator)
     whole_BTO = layer(input_BTI)
     monkeypatch.setattr("incoder.model.quantization._CHUNK", 7 * 50)
@@ -67,6 +67,21 @@ def test_a_quantized_model_says_nearly_the_same(name: str, stored: torch.dtype) 
         logits_BTV = quantized.logits(quantized(token_ids_BT))
     assert logits_BTV.dtype == torch.float32
     assert (logits_BTV - expected_BTV).norm() < 0.03 * expected_BTV.norm()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16])
+def test_a_widened_model_computes_in_float32_with_the_weights_that_it_keeps(
+    name: str, stored: torch.dtype
+) -> None:
+    kept, rounded = (random_model(CONFIGS[name]).to(stored) for _ in range(2))
+    token_ids_BT = torch.randint(97, (2, 20), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        widen(kept)
+        logits_BTV = kept.logits(kept(token_ids_BT))
+        expected_BTV = rounded.float().logits(rounded(token_ids_BT))
+    torch.testing.assert_close(logits_BTV, expected_BTV)
+    assert {buffer.dtype for buffer in kept.buffers() if buffer is not kept.position_table} == {stored}
 
 
 def test_what_stays_in_floating_point_is_norms_and_biases() -> None:

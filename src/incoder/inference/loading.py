@@ -9,8 +9,8 @@ from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.catalogue import find_model
 from incoder.inference.infill_model import InfillModel
 from incoder.model.checkpoint import load_checkpoint, load_num_lead_lines
-from incoder.model.device import choose_device
-from incoder.model.quantization import quantize
+from incoder.model.device import choose_device, is_fast_in
+from incoder.model.quantization import quantize, widen
 from incoder.tokenizer.formats import choose_format, read_tokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.int8}
@@ -40,6 +40,8 @@ def load(
         quantize(transformer, _dtype(None, chosen_device))
     else:
         transformer = load_checkpoint(folder, dtype=chosen_dtype, device=chosen_device)
+        if not is_fast_in(chosen_dtype, chosen_device):
+            widen(transformer)
     if tokenizer.vocab_size > transformer.config.vocab_size:
         raise IncoderError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incoder.model.quantization import Int8Linear
+from incoder.model.quantization import StoredLinear
 from incoder.model.row_products import MAX_ROWS, RowProduct, row_product
 from incoder.model.transformer import Transformer, gelu_approximation
 
@@ -155,7 +155,7 @@ class _ModuleMatrix:
 
 def _matrix(module: nn.Module) -> _Matrix:
     """The fastest way to multiply with a layer's weight, an embedding's as the output layer's included."""
-    if isinstance(module, Int8Linear):
+    if isinstance(module, StoredLinear):
         product = row_product(module.weight_OI, module.scale_O)
         return _RowProductMatrix(product, module.bias_O, module) if product else _ModuleMatrix(module)
     assert isinstance(module, nn.Linear | nn.Embedding)

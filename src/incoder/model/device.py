@@ -4,6 +4,12 @@ import torch
 
 from incoder.errors import IncoderError
 
+# What a processor must have to multiply in half precision, by `torch.cpu.get_capabilities`.
+_INSTRUCTIONS = {
+    torch.bfloat16: ("avx512_bf16", "amx_bf16"),
+    torch.float16: ("avx512_fp16", "amx_fp16"),
+}
+
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
     """The device of that name; by default CUDA where PyTorch can use it, else the CPU.
@@ -24,9 +30,11 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     return chosen
 
 
-def is_fast_in_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies in bfloat16; a processor that cannot takes a hundred times as long."""
+def is_fast_in(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether the device multiplies such numbers; a processor that cannot takes a hundred times as long."""
+    if dtype not in _INSTRUCTIONS:
+        return True
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return dtype == torch.float16 or torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return any(capabilities.get(name, False) for name in _INSTRUCTIONS[dtype])

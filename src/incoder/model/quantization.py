@@ -1,10 +1,12 @@
-"""Weights in eight bits, one scale for each output row; activations stay as they are.
+"""Matrices kept in fewer bits than the network computes in: int8 with scales, or half precision.
 
 Generating reads all weights for every token, so a quarter of float32's bytes is up to four times the speed,
-where the product itself keeps up (row_products.py). Round to nearest, symmetric, no calibration data.
+where the product itself keeps up (row_products.py). Int8 is rounded to nearest, symmetric, one scale for each
+output row, without calibration data. Half precision is kept apart from what is computed where a processor
+cannot multiply in it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -14,60 +16,82 @@ from incoder.model.mapped_memory import MappedMemory
 from incoder.model.transformer import Transformer
 
 _LARGEST = 127
-_CHUNK = 4_000_000  # numbers that are turned back into floating point at once
+_CHUNK = 4_000_000  # numbers that are widened at once
+
+Stored = tuple[Tensor, Tensor | None]  # a matrix [O, I] in few bits, and the scale of each row if it has any
 
 
-class Int8Linear(nn.Module):
-    """A linear layer whose weight is int8: input @ (weight * scale).T + bias."""
+class StoredLinear(nn.Module):
+    """A linear layer in its input's dtype, the weight kept in another: input @ (weight * scale).T + bias."""
 
-    def __init__(self, weight_OI: Tensor, scale_O: Tensor, bias_O: Tensor | None = None) -> None:
+    def __init__(self, weight_OI: Tensor, scale_O: Tensor | None, bias_O: Tensor | None = None) -> None:
         super().__init__()
         self.weight_OI: Tensor
-        self.scale_O: Tensor
+        self.scale_O: Tensor | None
         self.register_buffer("weight_OI", weight_OI)
         self.register_buffer("scale_O", scale_O)
         self.bias_O = None if bias_O is None else nn.Parameter(bias_O, requires_grad=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Hidden states […, I] to […, O]; a part of the weight at a time is turned back."""
+        """Hidden states […, I] to […, O]; a part of the weight at a time is widened."""
         num_rows = max(1, _CHUNK // self.weight_OI.shape[1])
         outputs = [
-            F.linear(hidden, weight.to(hidden.dtype)) * scale.to(hidden.dtype)
-            for weight, scale in _in_parts(num_rows, self.weight_OI, self.scale_O)
+            F.linear(hidden, weight.to(hidden.dtype)) for (weight,) in _in_parts(num_rows, self.weight_OI)
         ]
         output = torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
+        if self.scale_O is not None:
+            output = output * self.scale_O.to(output.dtype)
         return output if self.bias_O is None else output + self.bias_O
 
 
-class Int8Embedding(nn.Module):
-    """An embedding whose weight is int8; its rows come out in `dtype`."""
+class StoredEmbedding(nn.Module):
+    """An embedding whose weight is kept in few bits; its rows come out in `dtype`."""
 
-    def __init__(self, weight_VD: Tensor, scale_V: Tensor, dtype: torch.dtype) -> None:
+    def __init__(self, weight_VD: Tensor, scale_V: Tensor | None, dtype: torch.dtype) -> None:
         super().__init__()
         self.weight_VD: Tensor
-        self.scale_V: Tensor
+        self.scale_V: Tensor | None
         self.register_buffer("weight_VD", weight_VD)
         self.register_buffer("scale_V", scale_V)
         self._dtype = dtype
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        return self.weight_VD[token_ids].to(self._dtype) * self.scale_V[token_ids, None].to(self._dtype)
+        rows = self.weight_VD[token_ids].to(self._dtype)
+        return rows if self.scale_V is None else rows * self.scale_V[token_ids, None].to(self._dtype)
 
 
 def quantize(transformer: Transformer, dtype: torch.dtype = torch.float32) -> None:
     """Turn all matrices into int8, one at a time, and the rest into `dtype`. Training ends here."""
     mapped = MappedMemory()
+
+    def store(weight_OI: Tensor) -> Stored:
+        stored = quantized_rows(weight_OI)
+        mapped.give_back(weight_OI)
+        return stored
+
+    _store_matrices(transformer, store, dtype)
+
+
+def widen(transformer: Transformer, dtype: torch.dtype = torch.float32) -> None:
+    """Leave all matrices as they are, and compute in `dtype`. Training ends here."""
+    _store_matrices(transformer, lambda weight_OI: (weight_OI.detach(), None), dtype)
+
+
+def _store_matrices(transformer: Transformer, store: Callable[[Tensor], Stored], dtype: torch.dtype) -> None:
+    def stored(linear: nn.Module) -> StoredLinear:
+        assert isinstance(linear, nn.Linear)
+        return StoredLinear(*store(linear.weight), None if linear.bias is None else linear.bias.detach())
+
     embedding, lm_head = transformer.embedding, transformer.lm_head
     assert isinstance(embedding, nn.Embedding)
-    weight_VD, scale_V = quantized_rows(embedding.weight)
-    mapped.give_back(embedding.weight)
-    transformer.embedding = Int8Embedding(weight_VD, scale_V, dtype)
-    transformer.lm_head = Int8Linear(weight_VD, scale_V) if lm_head is None else _quantized(lm_head, mapped)
+    weight_VD, scale_V = store(embedding.weight)
+    transformer.embedding = StoredEmbedding(weight_VD, scale_V, dtype)
+    transformer.lm_head = StoredLinear(weight_VD, scale_V) if lm_head is None else stored(lm_head)
     for block in transformer.blocks:
         for parent in block.modules():
             for name, child in parent.named_children():
                 if isinstance(child, nn.Linear):
-                    setattr(parent, name, _quantized(child, mapped))
+                    setattr(parent, name, stored(child))
     for parameter in transformer.parameters():  # norms and biases; the scales stay in float32
         parameter.data = parameter.detach().to(dtype)
 
@@ -83,13 +107,6 @@ def quantized_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
     for part, weight, scale in _in_parts(num_rows, int8_OI, weight_OI, scale_O):
         part.copy_((weight.float() / scale[:, None]).round())
     return int8_OI, scale_O
-
-
-def _quantized(linear: nn.Module, mapped: MappedMemory) -> Int8Linear:
-    assert isinstance(linear, nn.Linear)
-    weight_OI, scale_O = quantized_rows(linear.weight)
-    mapped.give_back(linear.weight)
-    return Int8Linear(weight_OI, scale_O, None if linear.bias is None else linear.bias.detach())
 
 
 def _in_parts(num_rows: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -22,7 +22,7 @@ from incoder.corpus.shards import TokenShard
 from incoder.errors import IncoderError
 from incoder.files import make_folder
 from incoder.model.checkpoint import load_checkpoint, save_checkpoint
-from incoder.model.device import choose_device, is_fast_in_bfloat16
+from incoder.model.device import choose_device, is_fast_in
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Transformer
 from incoder.objective.loss import chunked_cross_entropy
@@ -281,7 +281,7 @@ class _Run:
 
 def _precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:
     if name == "auto":
-        return torch.bfloat16 if is_fast_in_bfloat16(device) else torch.float32
+        return torch.bfloat16 if is_fast_in(torch.bfloat16, device) else torch.float32
     return torch.bfloat16 if name == "bf16" else torch.float32
 
 
