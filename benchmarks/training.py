@@ -17,7 +17,7 @@ from functools import partial
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from incoder.model.device import choose_device, is_fast_in_bfloat16
+from incoder.model.device import choose_device, is_fast_in
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Transformer, TransformerConfig
 from incoder.objective.loss import chunked_cross_entropy
@@ -38,7 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     device = choose_device()
-    precision = torch.bfloat16 if is_fast_in_bfloat16(device) else torch.float32
+    precision = torch.bfloat16 if is_fast_in(torch.bfloat16, device) else torch.float32
     print(f"{arguments.size}, windows of {arguments.window}, {arguments.tokens} tokens a step, {precision}")
     config = config_for(arguments.size, "llama", vocab_size=arguments.vocab_size)
     shape = (arguments.tokens // arguments.window, arguments.window)
