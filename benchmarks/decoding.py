@@ -18,13 +18,13 @@ from measuring.turns import median_seconds
 from peers import transformers_models
 from torch import Tensor
 
-from incoder.inference.cached_sequences import TransformerModel
+import incoder
 from incoder.inference.catalogue import find_model
 from incoder.inference.decoding import Vocabulary, decoding
 from incoder.inference.programs import Program, Read, run
 from incoder.inference.sampling import SamplingParams, random_stream
-from incoder.model.checkpoint import load_checkpoint
-from incoder.model.transformer import Shape, Transformer
+from incoder.inference.sequences import LanguageModel
+from incoder.model.transformer import Shape
 from incoder.tokenizer.tokenizer import Tokenizer
 
 Writer = Callable[[Tensor], None]  # writes on after a prompt
@@ -58,7 +58,7 @@ def _speeds(
     dtype, num_tokens = DTYPES[arguments.dtype], arguments.tokens
     with tempfile.TemporaryDirectory() as folder:
         save_random_model(Path(folder), size, shape, dtype)
-        model = load_checkpoint(Path(folder), dtype=dtype)
+        model = incoder.load(folder, device="cpu", dtype=dtype).language_model
         peer = transformers_models.load(Path(folder), dtype)
     ours = _our_writer(model, tokenizer, num_tokens)
     # Another prompt in each round, since ours keeps what it has read.
@@ -72,8 +72,8 @@ def _speeds(
     return num_tokens / seconds[0], num_tokens / seconds[1]
 
 
-def _our_writer(model: Transformer, tokenizer: Tokenizer, num_tokens: int) -> Writer:
-    language_model, vocabulary = TransformerModel(model), Vocabulary(tokenizer)
+def _our_writer(language_model: LanguageModel, tokenizer: Tokenizer, num_tokens: int) -> Writer:
+    vocabulary = Vocabulary(tokenizer)
     params = SamplingParams(temperature=0, max_new_tokens=num_tokens, speculate=False)
 
     def writing(prompt: Tensor) -> Program[None]:

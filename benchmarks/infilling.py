@@ -206,13 +206,14 @@ def beams(bench: Bench) -> tuple[Work, Work]:
     texts = [bench.text_ids(256) for _ in range(bench.rounds)]
 
     def ours(number: int) -> None:
-        bench.model.complete(
+        result = bench.model.complete(
             bench.tokenizer.decode(texts[number]),
             max_new_tokens=32,
             num_beams=5,
             logit_bias=bench.never_end,
             heal_tokens=False,
         )
+        assert result.candidates[0].finish_reasons == ("length",), "a beam ended early"
 
     return ours, lambda number: bench.generate(torch.tensor([texts[number]]), 32, num_beams=5)
 

@@ -18,8 +18,10 @@ from measuring.random_models import save_random_model
 
 import incoder
 from incoder.inference.engine.store import bytes_per_token
-from incoder.model.transformer import TransformerConfig
+from incoder.model.device import is_fast_in
+from incoder.tokenizer.tokenizer import Tokenizer
 
+CPU = torch.device("cpu")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.bfloat16}  # stored as
 CONTEXT, WRITTEN = "    total += value * weight\n" * 120, 32
 
@@ -39,16 +41,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             config = save_random_model(Path(folder), arguments.size, arguments.shape, stored)
             peak = _peak_megabytes(_fill, folder, dtype)
-            num_tokens = len(incoder.load(folder).tokenizer.encode(CONTEXT)) + WRITTEN
+            num_tokens = len(Tokenizer.from_file(Path(folder)).encode(CONTEXT)) + WRITTEN
             weights = sum(file.stat().st_size for file in Path(folder).glob("*.safetensors")) / 1e6
         weights /= 2 if dtype == "int8" else 1
-        cache = _cache_megabytes(config, stored, num_tokens)
+        computed = torch.bfloat16 if dtype == "bfloat16" and is_fast_in(stored, CPU) else torch.float32
+        cache = bytes_per_token(config, computed) * num_tokens / 1e6
         ratio = (peak - interpreter) / (weights + cache)
         print(f"{dtype:10} {weights:8.0f} {cache:7.0f} {peak:7.0f}        {ratio:.2f}", flush=True)
-
-
-def _cache_megabytes(config: TransformerConfig, dtype: torch.dtype, num_tokens: int) -> float:
-    return bytes_per_token(config, dtype) * num_tokens / 1e6
 
 
 def _peak_megabytes(work: Callable[..., None], *arguments: str) -> float:

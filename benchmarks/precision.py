@@ -1,22 +1,24 @@
-"""What smaller weights cost in quality: bits per byte and single-line fills, each precision beside fp32.
+"""What smaller weights cost in quality, on HumanEval: bits per byte and single lines, each beside fp32.
 
-The text is Python's own standard library, which `mini` was not trained on. Fills are greedy, of lines evenly
-spaced over the files; *same* is the share that equals the fill in fp32, *exact* that which equals the line
-that stood there.
+Bits per byte are those of the 164 solved problems, left to right. Fills are greedy; *same* is the share of
+completions that equal those in fp32, *exact* the share that equal the line that was cut out.
 
-    python benchmarks/precision.py --model mini
+    python benchmarks/precision.py --data human-eval-infilling/data
+    python benchmarks/precision.py --data human-eval-infilling/data --model facebook/incoder-1B --limit 200
 """
 
 import argparse
-import importlib.util
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import incoder
+from incoder.evaluation import data
+from incoder.evaluation.benchmark import GOLD, INFILL, Task
+from incoder.evaluation.catalogue import BENCHMARKS
+from incoder.evaluation.methods import Decoding, answer
 from incoder.inference.infill_model import InfillModel
 
-MODULES = ("bisect", "fnmatch", "heapq", "json.decoder", "queue", "shlex", "statistics", "textwrap")
+SINGLE_LINE = BENCHMARKS["humaneval-single-line"]
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")
 
 
@@ -24,46 +26,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="OpenAI's file of single lines, or its folder"
+    )
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--holes", type=int, default=64, help="lines to fill, over all files")
+    parser.add_argument("--limit", type=int, default=1033, help="so many lines, evenly spaced")
     arguments = parser.parse_args()
 
-    texts = [_source(module) for module in MODULES]
-    holes = [hole for text in texts for hole in _holes(text, arguments.holes // len(texts))]
-    gold = [line for _, line, _ in holes]
-    print(f"{'':10} {'bits/byte':>10} {'against fp32':>13} {'same':>7} {'exact':>7}   of {len(holes)} lines")
+    path = data.find(SINGLE_LINE, arguments.data)
+    programs = {task.problem: task.whole(task.baselines[GOLD]) for task in data.load_tasks(path, SINGLE_LINE)}
+    chosen = data.load_tasks(path, SINGLE_LINE, arguments.limit)
+    gold = [task.baselines[GOLD] for task in chosen]
+    print(f"{'':10} {'bits/byte':>10} {'against fp32':>13} {'same':>7} {'exact':>7}   of {len(chosen)} lines")
     reference_bits, reference_fills = 0.0, list[str]()
     for precision in PRECISIONS:
         model = incoder.load(arguments.model, dtype=precision)
-        bits = _bits_per_byte(model, texts)
-        fills = [
-            model.infill([prefix, suffix], temperature=0, stop="\n", max_new_tokens=64).infills[0]
-            for prefix, _, suffix in holes
-        ]
+        bits, fills = _bits_per_byte(model, list(programs.values())), _fills(model, chosen)
         reference_bits, reference_fills = reference_bits or bits, reference_fills or fills
         same, exact = _share(fills, reference_fills), _share(fills, gold)
-        print(f"{precision:10} {bits:10.4f} {bits - reference_bits:+13.4f} {same:7.1%} {exact:7.1%}")
+        print(
+            f"{precision:10} {bits:10.4f} {bits - reference_bits:+13.4f} {same:7.1%} {exact:7.1%}", flush=True
+        )
 
 
-def _source(module: str) -> str:
-    spec = importlib.util.find_spec(module)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).read_text(encoding="utf-8")
-
-
-def _holes(text: str, number: int) -> Iterator[tuple[str, str, str]]:
-    """What stands before a line's first character that is not blank, the line, and what stands after it."""
-    lines = text.splitlines(keepends=True)
-    candidates = [index for index, line in enumerate(lines) if line.strip()]
-    for index in candidates[:: max(1, len(candidates) // number)][:number]:
-        line = lines[index]
-        indent = line[: len(line) - len(line.lstrip())]
-        yield "".join(lines[:index]) + indent, line.strip(), "\n" + "".join(lines[index + 1 :])
+def _fills(model: InfillModel, tasks: list[Task]) -> list[str]:
+    decoding = Decoding(SINGLE_LINE.max_new_tokens)
+    return [answer(task, INFILL, model, decoding) for task in tasks]
 
 
 def _bits_per_byte(model: InfillModel, texts: list[str]) -> float:
-    scores = [model.score(text) for text in texts]
+    scores = model.score_texts(texts, path="solution.py")
     num_bytes = sum(len(text.encode()) for text in texts)
     return -sum(score.total_logprob for score in scores) / num_bytes / math.log(2)
 

@@ -10,11 +10,17 @@ from incoder.model.sizes import config_for
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
 from incoder.tokenizer.tokenizer import Tokenizer
 
+_PUBLISHED_VOCAB_SIZE = 50_518
+
 
 def save_random_model(folder: Path, size: str, shape: Shape, dtype: torch.dtype) -> TransformerConfig:
-    """A checkpoint with mini's tokenizer in `folder`."""
+    """A checkpoint in `folder`, with mini's tokenizer and, beyond mini's size, the published number of ids.
+
+    The ids that the tokenizer does not have are computed with the others and never written.
+    """
     tokenizer = Tokenizer.from_file(find_model("mini"))
-    config = config_for(size, shape, vocab_size=tokenizer.vocab_size)
+    vocab_size = tokenizer.vocab_size if size == "mini" else _PUBLISHED_VOCAB_SIZE
+    config = config_for(size, shape, vocab_size=vocab_size)
     model = Transformer(config)
     model.init_weights(torch.Generator().manual_seed(0))
     save_checkpoint(model, folder, tokenizer=tokenizer, dtype=dtype)
