@@ -2,7 +2,8 @@
 # The table of docs/mini.md: a model on five tasks by three methods, with intervals; goes on where it was stopped.
 #   recipes/mini/evaluate.sh DATA HELD_OUT OUTPUT [MODEL]
 # DATA is the data folder of human-eval-infilling. HELD_OUT holds the packages that mini was not trained on:
-#   pip install --no-deps --target HELD_OUT flask networkx aiohttp tornado requests
+#   pip install --no-deps --target HELD_OUT flask==3.1.3 networkx==3.6.1 aiohttp==3.14.5 tornado==6.6.1 \
+#     requests==2.34.2
 set -eu
 data=$1 held_out=$2 output=$3 model=${4:-mini}
 
