@@ -187,6 +187,22 @@ def test_huge_files_are_refused(attack: str) -> None:
     assert not verdict_of(attack).passed
 
 
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "import os\nfor _ in range(1100): os.mkdir('d'); os.chdir('d')",
+        # FS_IOC_SETFLAGS: immutable, which root may say
+        "import fcntl, struct\nfcntl.ioctl(open('x', 'w'), 0x40086602, struct.pack('i', 0x10))",
+    ],
+)
+def test_a_folder_that_is_hard_to_remove_stops_nothing_and_does_not_stay(
+    attack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert run_programs([attack, "x = 1"], limits=Limits(seconds=20.0), num_workers=1)[1].passed
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_program_leaves_nothing_to_the_next() -> None:
     first = "import builtins, os, json, random\nbuiltins.evil = 1\njson.loads = None\nopen('left', 'w')"
     second = "import builtins, os, json\nassert not hasattr(builtins, 'evil') and json.loads('1') == 1\n"

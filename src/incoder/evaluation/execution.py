@@ -178,7 +178,9 @@ class _Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
-        self._folder.cleanup()
+        with contextlib.suppress(OSError, RecursionError):
+            self._folder.cleanup()
+        subprocess.run(["rm", "-rf", "--", self._folder.name], capture_output=True, check=False)
 
 
 @contextmanager

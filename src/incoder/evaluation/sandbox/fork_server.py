@@ -14,6 +14,7 @@ import os
 import random
 import resource
 import select
+import shutil
 import signal
 import sys
 import tempfile
@@ -58,15 +59,17 @@ def main() -> None:
 
 def _serve(request: dict[str, Any]) -> dict[str, Any]:
     """Run one program; what it told, how it ended, and what time it took."""
-    with tempfile.TemporaryDirectory(prefix="program-", ignore_cleanup_errors=True) as folder:
-        start = time.monotonic()
-        pid, verdict_fd = _forked(lambda fd: _run(request, folder, fd))
-        # Readable when the verdict is there, or when the process is gone without one.
-        timed_out = not select.select([verdict_fd], [], [], request["seconds"])[0]
-        told = b"" if timed_out else os.read(verdict_fd, _MAX_VERDICT_BYTES)
-        seconds = time.monotonic() - start
-        status, usage = _ended(pid)
-        os.close(verdict_fd)
+    folder = tempfile.mkdtemp(prefix="program-")
+    start = time.monotonic()
+    pid, verdict_fd = _forked(lambda fd: _run(request, folder, fd))
+    # Readable when the verdict is there, or when the process is gone without one.
+    timed_out = not select.select([verdict_fd], [], [], request["seconds"])[0]
+    told = b"" if timed_out else os.read(verdict_fd, _MAX_VERDICT_BYTES)
+    seconds = time.monotonic() - start
+    status, usage = _ended(pid)
+    os.close(verdict_fd)
+    with contextlib.suppress(OSError, RecursionError):  # what stays goes with the server's own folder
+        shutil.rmtree(folder)
     return {
         "told": told.decode("utf-8", "replace"),
         "timed_out": timed_out,
@@ -127,6 +130,7 @@ def confine(folder: str) -> list[str]:
         return layers
     try:
         seccomp.forbid_new_privileges()
+        seccomp.give_up_capabilities()
     except OSError:
         return layers
     walls: dict[str, Callable[[], None]] = {

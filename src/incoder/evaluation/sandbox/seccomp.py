@@ -1,5 +1,7 @@
 """A filter on system calls for this process and its threads (seccomp, mode 2), through ctypes alone.
 
+Before it come two steps down that the kernel has beside it: no new privileges, and no capabilities.
+
 A denied call fails with EPERM, so that a program sees an exception; a call by the machine's other table of
 calls kills it.
 """
@@ -13,6 +15,7 @@ import struct
 from incoder.evaluation.sandbox import syscalls
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
+_CAPABILITY_VERSION_3 = 0x20080522
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE = 0, 4  # where struct seccomp_data has them
@@ -32,6 +35,18 @@ def forbid_new_privileges() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "no_new_privs")
+
+
+def give_up_capabilities() -> None:
+    """Be root in name only, where this is root: no immutable files, no rights to the files of others.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, none = struct.pack("Ii", _CAPABILITY_VERSION_3, 0), bytes(24)
+    if libc.capset(header, none) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def filter_syscalls() -> None:
