@@ -10,6 +10,7 @@ import transformers
 from incoder.errors import IncoderError
 from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
+from incoder.inference.infilling import text_of
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.transformer import Transformer
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
@@ -26,8 +27,17 @@ def peer(transformer: Transformer, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("num_beams", "length_penalty", "early_stopping"),
-    [(2, 1.0, False), (5, 1.0, False), (5, 0.0, True), (4, 2.0, True), (3, -1.0, False)],
+    ("num_beams", "length_penalty", "early_stopping", "bias", "penalty"),
+    [
+        (2, 1.0, False, {}, 1.0),
+        (5, 1.0, False, {}, 1.0),
+        (5, 0.0, True, {}, 1.0),
+        (4, 2.0, True, {}, 1.0),
+        (3, -1.0, False, {}, 1.0),
+        (4, 1.0, False, {70: 6.0, 90: -2.0}, 1.0),
+        (4, 1.0, False, {}, 1.8),
+        (4, 1.0, False, {70: 6.0}, 1.8),
+    ],
 )
 def test_beams_are_those_of_transformers(
     peer: Any,
@@ -36,6 +46,8 @@ def test_beams_are_those_of_transformers(
     num_beams: int,
     length_penalty: float,
     early_stopping: bool,
+    bias: dict[int, float],
+    penalty: float,
 ) -> None:
     layout = CausalMaskingFormat(tiny_tokenizer)
     prompt = torch.tensor([layout.prompt([tiny_tokenizer.encode(PROMPT)])])
@@ -45,6 +57,8 @@ def test_beams_are_those_of_transformers(
         num_candidates=num_beams,
         length_penalty=length_penalty,
         early_stopping=early_stopping,
+        logit_bias=bias,
+        repetition_penalty=penalty,
         max_new_tokens=12,
         heal_tokens=False,
     )
@@ -56,6 +70,8 @@ def test_beams_are_those_of_transformers(
         do_sample=False,
         length_penalty=length_penalty,
         early_stopping=early_stopping,
+        sequence_bias={(token_id,): value for token_id, value in bias.items()} or None,
+        repetition_penalty=penalty,
         max_new_tokens=12,
         eos_token_id=sorted(layout.end_of_infill_ids),
         pad_token_id=tiny_tokenizer.pad_id,
@@ -65,8 +81,11 @@ def test_beams_are_those_of_transformers(
     )
     new = output.sequences[:, prompt.shape[1] :].tolist()
     lengths = [_length(row, layout) for row in new]
-    theirs = [tiny_tokenizer.decode(row[:length]) for row, length in zip(new, lengths, strict=True)]
+    written = [row[:length] for row, length in zip(new, lengths, strict=True)]
+    theirs = [text_of(tiny_tokenizer.decode_bytes(row)) for row in written]
     assert [candidate.infills[0] for candidate in ours.candidates] == theirs
+    if bias or penalty != 1:
+        return  # their scores are the adjusted ones, ours the model's own
     for candidate, score, length in zip(ours.candidates, output.sequences_scores, lengths, strict=True):
         assert candidate.total_logprob / length**length_penalty == pytest.approx(float(score), rel=1e-3)
 

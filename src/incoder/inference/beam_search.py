@@ -4,7 +4,7 @@ The rules are those of transformers' `generate(num_beams=…)`, so that the resu
 weights. Beams are rows of one `Sequences`, where what they have in common is kept once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,13 +13,13 @@ from torch import Tensor
 from incoder.inference.decoding import Decoded, Row, Vocabulary
 from incoder.inference.edges import Edge
 from incoder.inference.programs import Program, Read
-from incoder.inference.sampling import SamplingParams
+from incoder.inference.sampling import SamplingParams, adjusted
 from incoder.inference.sequences import Sequences
 
 
 @dataclass(frozen=True, slots=True)
 class _Beam:
-    """A fill so far, and the sum of its tokens' log-probabilities."""
+    """A fill so far, and the sum of its tokens' log-probabilities, adjusted."""
 
     row: Row
     total: float
@@ -37,24 +37,27 @@ def beam_search(
     params: SamplingParams,
     vocabulary: Vocabulary,
     max_positions: int,
+    context: Sequence[int] = (),
     edge: Edge | None = None,
     is_time_up: Callable[[], bool] = lambda: False,
 ) -> Program[list[Decoded]]:
     """The `params.num_beams` best fills that were found, or fewer, the best first.
 
     A fill's score is the sum of its tokens' log-probabilities, divided by their number (the end's included)
-    to the power of `length_penalty`. The search ends when no beam can still become better than the worst of
+    to the power of `length_penalty`; bias and repetition penalty (of the tokens in `context` as well) change
+    them before they are added up. The search ends when no beam can still become better than the worst of
     `num_beams` finished ones, or with `early_stopping` as soon as there are so many. What the sequences hold
     afterwards means nothing.
     """
     num_beams = params.num_beams
     num_kept = max(2, 1 + len(vocabulary.end_ids)) * num_beams  # so that enough are left if many end
     finished: list[tuple[float, Row]] = []
-    beams = [_Beam(Row(forced, params, max_positions - sequences.lengths[0], vocabulary, edge=edge), 0.0, 0)]
+    room = max_positions - sequences.lengths[0]
+    beams = [_Beam(Row(forced, params, room, vocabulary, context, edge), 0.0, 0)]
     logits_BV, num_tokens = logits_1V, 0
     while True:
         num_tokens += 1
-        continued = _continued(beams, logits_BV, vocabulary, num_kept)
+        continued = _continued(beams, logits_BV, params, vocabulary, num_kept)
         finished += [
             (beam.score(num_tokens, params.length_penalty), beam.row)
             for beam in continued[:num_beams]
@@ -75,10 +78,13 @@ def beam_search(
     return [row.decoded() for _, row in finished]
 
 
-def _continued(beams: list[_Beam], logits_BV: Tensor, vocabulary: Vocabulary, num_kept: int) -> list[_Beam]:
+def _continued(
+    beams: list[_Beam], logits_BV: Tensor, params: SamplingParams, vocabulary: Vocabulary, num_kept: int
+) -> list[_Beam]:
     """The beams with one more token, the most probable first."""
     logprobs_BV = logits_BV.log_softmax(dim=-1)
-    permitted_BV = vocabulary.permitted(logprobs_BV, [beam.row.forced_left for beam in beams])
+    scores_BV = adjusted(logprobs_BV, params, [beam.row.seen for beam in beams])
+    permitted_BV = vocabulary.permitted(scores_BV, [beam.row.forced_left for beam in beams])
     totals_B = torch.tensor([beam.total for beam in beams], device=logits_BV.device)
     totals_BV = totals_B[:, None] + permitted_BV
     totals_K, places_K = totals_BV.flatten().topk(min(num_kept, totals_BV.numel()))

@@ -90,6 +90,7 @@ class Infiller:
                     params=self._params,
                     vocabulary=self._vocabulary,
                     max_positions=self._model.max_positions,
+                    context=prompt.token_ids,
                     edge=self._edge(texts, len(best.infills)),
                     is_time_up=watch.is_time_up,
                 )
