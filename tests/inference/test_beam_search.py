@@ -11,6 +11,9 @@ from incoder.errors import IncoderError
 from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.infilling import text_of
+from incoder.inference.programs import run
+from incoder.inference.request import InfillRequest
+from incoder.inference.sampling import SamplingParams
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.transformer import Transformer
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
@@ -109,6 +112,19 @@ def test_several_holes_are_filled_one_after_the_other(fast: InfillModel) -> None
     assert len(candidate.infills) == 2
     assert len(first.infills) == 1
     assert candidate.text == f"a = {candidate.infills[0]}\nb = {candidate.infills[1]}\n"
+
+
+@pytest.mark.parametrize("parts", [("a = ", "\n"), ("a = ", "\nb = ", "\n")])
+def test_fills_are_passed_on_when_they_are_chosen(fast: InfillModel, parts: tuple[str, ...]) -> None:
+    pieces: list[tuple[int, int, str]] = []
+    request = InfillRequest(parts, SamplingParams(num_beams=3, max_new_tokens=5), num_candidates=2)
+    result = run(fast.program(request, on_text=lambda *piece: pieces.append(piece)))
+    assert pieces == [
+        (index, hole, infill)
+        for index, candidate in enumerate(result.candidates)
+        for hole, infill in enumerate(candidate.infills)
+        if infill
+    ]
 
 
 def test_more_candidates_than_beams_are_refused(fast: InfillModel) -> None:

@@ -1,14 +1,20 @@
 """Holes, edges, stops and windows, with a model that knows what it wants to write."""
 
 from collections.abc import Callable, Sequence
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
+from incoder.inference import candidates
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.infilling import text_of
+from incoder.inference.programs import run
+from incoder.inference.request import InfillRequest
 from incoder.inference.results import InfillResult
+from incoder.inference.sampling import SamplingParams
 from incoder.tokenizer.tokenizer import Tokenizer
 
 DOCUMENT = """import numpy as np
@@ -327,3 +333,43 @@ def test_a_fill_stops_where_the_context_ends(dice: InfillModel) -> None:
         assert len(row) == dice.language_model.max_positions - 1
     else:
         assert len(row) < dice.language_model.max_positions
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look at the clock takes a second."""
+    seconds = count()
+    monkeypatch.setattr(candidates, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+
+
+@pytest.mark.usefixtures("ticking")
+def test_what_was_held_back_is_streamed_when_the_time_is_up(author: MakeAuthor) -> None:
+    pieces: list[str] = []
+    params = SamplingParams(0.0, stop=("sum(xs) / len(ys)",), time_limit=4)
+    request = InfillRequest(tuple(with_holes("sum(xs) / len(xs)")), params)
+    result = run(author(DOCUMENT).program(request, on_text=lambda *piece: pieces.append(piece[2])))
+    assert result.candidates[0].finish_reasons == ("time",)
+    assert "".join(pieces) == result.infills[0] != ""
+
+
+@pytest.mark.usefixtures("ticking")
+@pytest.mark.parametrize("num_beams", [1, 3])
+@pytest.mark.parametrize("distance", [1, 120])
+def test_nothing_is_read_for_holes_that_the_time_does_not_suffice_for(
+    dice: InfillModel, transcript: Transcript, distance: int, num_beams: int
+) -> None:
+    reports: list[tuple[int, int]] = []
+    result = dice.infill(
+        ["a = ", *["x = 1\n" * distance] * 2, ""],
+        num_candidates=num_beams,
+        temperature=1.0,
+        top_p=1.0,
+        time_limit=2,
+        num_beams=num_beams,
+        on_fill=lambda *report: reports.append(report),
+    )
+    assert result.candidates[0].finish_reasons == ("time",) * 3
+    assert result.infills[1:] == ("", "")
+    assert "<EOM>" not in transcript(dice)
+    assert len(dice.language_model.opened) == 1  # type: ignore[attr-defined]
+    assert reports[-1] == (3, 3)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from operator import attrgetter
 
 from incoder.document import Parts
@@ -27,11 +28,12 @@ def candidates(
     chains = [Chain(index, random_stream(request.params.seed, index)) for index in range(request.num_chains)]
     limit = request.params.time_limit
     deadline = math.inf if limit is None else time.monotonic() + limit
+    num_done = count(1)
     texts = TextStream(on_text) if on_text is not None else None
 
     def report() -> None:
         if on_fill is not None:
-            on_fill(sum(len(chain.infills) for chain in chains), len(chains) * request.num_fills)
+            on_fill(next(num_done), len(chains) * request.num_fills)
 
     def pass_on(chain: Chain, data: bytes) -> None:
         if texts is not None:

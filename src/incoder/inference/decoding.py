@@ -107,6 +107,8 @@ def decoding(
         if is_time_up():
             for index in live:
                 rows[index].finish_reason = "time"
+            if guess:
+                sequences.forget(0, len(guess))
             break
         if guesser is None:
             logits_BV = logits_BV[live] if len(live) < len(rows) else logits_BV
@@ -129,6 +131,8 @@ def decoding(
     for index, row in enumerate(rows):
         if row.num_read_in_vain:
             sequences.forget(index, row.num_read_in_vain)
+        if on_bytes is not None:
+            on_bytes(index, row.newly_settled())
     return [row.decoded() for row in rows]
 
 
@@ -253,7 +257,7 @@ class Row:
 
     def decoded(self) -> Decoded:
         assert self.finish_reason is not None
-        unread = self._token_ids[-1:] if self.finish_reason in ("length", "time") else []
+        unread = self._token_ids[-1:] if self.finish_reason == "length" else []
         if self._cut is not None:  # the stop string may begin inside a token
             num_kept = bisect_right(self._ends, self._cut)
             start = self._ends[num_kept - 1] if num_kept else 0

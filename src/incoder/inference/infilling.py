@@ -41,7 +41,8 @@ class Chain:
 class Watch:
     """Who looks on: `on_fill` after each fill of each chain, `on_bytes` when more of a chain's is certain.
 
-    `is_time_up` is asked before every token; what was written until then is kept.
+    `is_time_up` is asked before every token, and before a hole is read that is not the first; what was written
+    until then is kept.
     """
 
     on_fill: Callable[[], None] = lambda: None
@@ -71,6 +72,9 @@ class Infiller:
         waiting = [list(chains)]
         while waiting:
             group = waiting.pop()
+            if group[0].infills and watch.is_time_up():
+                _leave_empty(group, num_fills, watch)
+                continue
             yield from self._filling_window(texts, group, watch)
             if len(group[0].infills) < num_fills:
                 waiting += _with_the_same_infills(group)
@@ -79,6 +83,9 @@ class Infiller:
         """Fill each hole by beam search, the best fill going on; of a single one, so many results."""
         best = Chain(0)
         while True:
+            if best.infills and watch.is_time_up():
+                _leave_empty([best], len(texts) - 1, watch)
+                return [best]
             prompt = self._prompter.prompt(texts, best.infills)
             sequences = self._model.open(len(prompt.token_ids) + self._prompter.fill_room + SPARE)
             try:
@@ -99,9 +106,11 @@ class Infiller:
             if len(texts) <= 2:
                 chains = [Chain(index) for index in range(min(num_results, len(found)))]
                 for chain, decoded in zip(chains, found, strict=False):
+                    watch.on_bytes(chain, decoded.spelling)
                     chain.add(decoded)
                 watch.on_fill()
                 return chains
+            watch.on_bytes(best, found[0].spelling)
             best.add(found[0])
             watch.on_fill()
             if len(best.infills) == len(texts) - 1:
@@ -121,6 +130,8 @@ class Infiller:
             decoded: list[Decoded] = []
             for hole, forced in enumerate(prompt.forced):
                 if hole:
+                    if watch.is_time_up():
+                        return
                     marks = [self._prompter.end_id, *self._prompter.marks_before(prompt, hole)]
                     unread = [[*row.unread, *marks] for row in decoded]
                     num_read = map(len, unread)
@@ -159,6 +170,14 @@ class Infiller:
 def text_of(spelling: bytes) -> str:
     """The text of a fill's bytes: a character cut off at the end is left out, bad bytes are replaced."""
     return codecs.getincrementaldecoder("utf-8")("replace").decode(spelling)
+
+
+def _leave_empty(chains: Sequence[Chain], num_fills: int, watch: Watch) -> None:
+    """Give the chains nothing for the holes that the time did not suffice for."""
+    for chain in chains:
+        while len(chain.infills) < num_fills:
+            chain.add(Decoded(b"", (), (), "time", ()))
+            watch.on_fill()
 
 
 def _with_the_same_infills(chains: Sequence[Chain]) -> list[list[Chain]]:
