@@ -50,6 +50,18 @@ def test_each_predicted_token_is_told_by_where_it_stands(tiny_tokenizer: Tokeniz
     assert predicted("end_of_mask") == [end, end]
 
 
+def test_a_lead_is_no_part_of_its_fill(tiny_tokenizer: Tokenizer) -> None:
+    layout = CausalMaskingFormat(tiny_tokenizer)
+    fills = [[104, *layout.hole_start(0), 105], [106, *layout.hole_start(1), 107]]
+    masked = layout.write([[100], [101], [102]], fills, continues=False)
+    rows = pack([masked], len(masked), infilling_format=layout, tokenizer=tiny_tokenizer)
+    kinds = kinds_of_targets(rows, tiny_tokenizer)
+    end = tiny_tokenizer.end_of_mask_id
+    assert rows.targets[kinds["fill"]].tolist() == [105, end, 107, end]
+    assert rows.targets[kinds["first_token"]].tolist() == [105, 107]
+    assert {104, 106} <= set(rows.targets[kinds["kept"]].tolist())
+
+
 def test_a_model_that_knows_nothing_pays_the_same_for_every_kind(
     world: Path, tiny_tokenizer: Tokenizer, model: Transformer
 ) -> None:

@@ -70,9 +70,9 @@ def held_out_fills(
 ) -> dict[str, float]:
     """Nats per token on documents masked as `masking` says, always in the same way, by kind of token.
 
-    `kept`: around the holes; `fill`: in the fills, their ends included; `first_token` of a fill, for which
-    the model has to find the place that the sentinel stands for; `end_of_mask`. A kind that does not occur
-    is left out. About `max_tokens` tokens are scored.
+    `kept`: around the holes, and in leads; `fill`: in the fills, their ends included; `first_token` of a
+    fill, for which the model has to find the place that the sentinel stands for; `end_of_mask`. A kind that
+    does not occur is left out. About `max_tokens` tokens are scored.
     """
     device = model.output_weight.device
     stream = BatchStream(shard, tokenizer, masking, seed=0, documents_per_group=_DOCUMENTS_PER_GROUP)
@@ -98,12 +98,14 @@ def held_out_fills(
 
 def kinds_of_targets(rows: PackedRows, tokenizer: Tokenizer) -> dict[str, NDArray[np.bool_]]:
     """For each position of the rows, of which kinds (as `held_out_fills` has them) its target is."""
-    # A segment's fills begin where its first sentinel comes for the second time.
-    is_first_sentinel = rows.token_ids == tokenizer.sentinel_ids.start
-    num_before = np.cumsum(is_first_sentinel, axis=1)
-    num_before_segment = np.where(rows.positions == 0, num_before - is_first_sentinel, 0)
-    in_fills = num_before - np.maximum.accumulate(num_before_segment, axis=1) == 2
     is_sentinel = CausalMaskingFormat(tokenizer).ignored_in_loss(rows.token_ids)
+    is_end = rows.token_ids == tokenizer.end_of_mask_id
+    # A fill is what the next mark ends; everywhere else the next mark is a sentinel, or there is none.
+    width = rows.token_ids.shape[1]
+    marks = np.where(is_sentinel | is_end, np.arange(width), width)
+    next_marks = np.minimum.accumulate(marks[:, ::-1], axis=1)[:, ::-1]
+    behind_each = np.pad(next_marks[:, 1:], ((0, 0), (0, 1)), constant_values=width)
+    in_fills = np.take_along_axis(np.pad(is_end, ((0, 0), (0, 1))), behind_each, axis=1)
     return {
         "kept": ~in_fills,
         "fill": in_fills,
