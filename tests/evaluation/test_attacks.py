@@ -3,6 +3,9 @@
 Each attack stands for a kind. Those that need a wall that this kernel lacks are skipped, and say so.
 """
 
+import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from incoder.errors import IncoderError
 from incoder.evaluation import execution
 from incoder.evaluation.execution import Limits, Verdict, run_programs, sandbox_layers
+from incoder.evaluation.sandbox import syscalls
 
 LIMITS = Limits(seconds=2.0)
 WRITES_TO_ALL = """
@@ -117,6 +121,79 @@ def test_no_other_process_can_be_signalled(target: str) -> None:
     need("seccomp")
     assert verdict_of(f"import os, signal\nos.kill({target}, signal.SIGKILL)").detail == "PermissionError"
     assert verdict_of("x = 1").passed
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "os.sched_setaffinity(os.getppid(), {0})",
+        "os.sched_setscheduler(os.getppid(), os.SCHED_BATCH, os.sched_param(0))",
+        "os.sched_setparam(os.getppid(), os.sched_param(0))",
+        "os.setpriority(os.PRIO_PROCESS, os.getppid(), 5)",
+        "call('ioprio_set', 1, os.getppid(), 3 << 13)",
+        "call('shmget', 0, 4096, 0o1600)",
+        "call('semget', 0, 1, 0o1600)",
+        "call('msgget', 0, 0o1600)",
+        "call('mq_open', b'left', os.O_CREAT | os.O_RDWR, 0o600, None)",
+        "call('kcmp', os.getppid(), os.getpid(), 0, 0, 0)",
+        "call('move_pages', os.getppid(), 0, None, None, None, 0)",
+        "call('migrate_pages', os.getppid(), 0, None, None)",
+        "fcntl.fcntl(open('x', 'w'), fcntl.F_SETOWN, os.getppid())",
+        "fcntl.fcntl(open('x', 'w'), fcntl.F_SETSIG, 9)",
+        "fcntl.fcntl(open('x', 'w'), 15, struct.pack('ii', 1, os.getppid()))",
+        "fcntl.fcntl(open(os.__file__), fcntl.F_SETLEASE, fcntl.F_RDLCK)",
+        "fcntl.ioctl(socket.socketpair()[0], 0x8901, struct.pack('i', os.getppid()))",
+        "fcntl.ioctl(open('x', 'w'), 0x40086602, struct.pack('i', 0))",
+    ],
+)
+def test_no_other_process_is_reached_in_any_other_way(attack: str) -> None:
+    need("seccomp")
+    column = list(syscalls.AUDIT_ARCHITECTURES).index(platform.machine())
+    numbers = {name: columns[column] for name, columns in syscalls.DENIED.items()}
+    program = f"""
+import ctypes, fcntl, os, socket, struct
+def call(name, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall({numbers}[name], *arguments) < 0:
+        raise OSError(ctypes.get_errno(), name)
+{attack}
+"""
+    assert verdict_of(program).detail == "PermissionError"
+
+
+def test_where_landlock_lets_files_be_cut_seccomp_does_not(victim: Path) -> None:
+    need("seccomp")
+    program = f"""
+import os
+from incoder.evaluation.sandbox import seccomp
+seccomp.forbid_new_privileges()
+seccomp.filter_syscalls(files_can_be_cut=True)
+for cut in (lambda: os.truncate({str(victim)!r}, 0), lambda: os.open({str(victim)!r}, os.O_TRUNC)):
+    try:
+        cut()
+    except PermissionError:
+        continue
+    raise SystemExit("was cut")
+open("own", "w").write("text")
+open("own", "r+").truncate(0)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=victim.parent)
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import asyncio\nassert asyncio.run(asyncio.sleep(0, 7)) == 7",
+        "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(4) as pool:\n"
+        "    assert list(pool.map(abs, [-1, 2])) == [1, 2]",
+        "import tempfile\nwith tempfile.TemporaryFile() as file:\n    file.write(b'x')\n    file.truncate(0)",
+        "import sqlite3\nsqlite3.connect('x').execute('create table t (a)')",
+        "import os\nassert os.sched_getaffinity(0) and os.getpriority(os.PRIO_PROCESS, 0) == 0",
+    ],
+)
+def test_ordinary_programs_lose_nothing(program: str) -> None:
+    assert verdict_of(program).passed
 
 
 def test_limits_cannot_be_raised() -> None:

@@ -135,7 +135,7 @@ def confine(folder: str) -> list[str]:
         return layers
     walls: dict[str, Callable[[], None]] = {
         "landlock": lambda: landlock.stay_inside(folder),
-        "seccomp": seccomp.filter_syscalls,
+        "seccomp": lambda: seccomp.filter_syscalls(files_can_be_cut=landlock.version() < 3),
     }
     for name, wall in walls.items():
         try:

@@ -11,13 +11,14 @@ import errno
 import os
 import platform
 import struct
+from collections.abc import Iterable
 
 from incoder.evaluation.sandbox import syscalls
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _AND, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE = 0, 4  # where struct seccomp_data has them
 _DENY = _ERRNO | errno.EPERM
 
@@ -49,13 +50,15 @@ def give_up_capabilities() -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-def filter_syscalls() -> None:
+def filter_syscalls(*, files_can_be_cut: bool = False) -> None:
     """Deny the calls of syscalls.py from now on, for good; `forbid_new_privileges` comes first.
+
+    `files_can_be_cut`: no other wall keeps files that can be read from being truncated.
 
     Raises:
         OSError: the kernel or the machine has no such filter.
     """
-    instructions = b"".join(_filter(platform.machine(), os.getpid()))
+    instructions = b"".join(_filter(platform.machine(), os.getpid(), files_can_be_cut))
     buffer = ctypes.create_string_buffer(instructions, len(instructions))
     program = _Program(len(instructions) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -63,7 +66,7 @@ def filter_syscalls() -> None:
         raise OSError(ctypes.get_errno(), "seccomp")
 
 
-def _filter(machine: str, pid: int) -> list[bytes]:
+def _filter(machine: str, pid: int, files_can_be_cut: bool) -> list[bytes]:
     if machine not in syscalls.AUDIT_ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"no seccomp filter for {machine}")
     column = list(syscalls.AUDIT_ARCHITECTURES).index(machine)
@@ -79,7 +82,16 @@ def _filter(machine: str, pid: int) -> list[bytes]:
         *_unless(syscalls.KILL[column], 0, _JUMP_EQUAL, pid),
         *_unless(syscalls.TGKILL[column], 0, _JUMP_EQUAL, pid),
         *_unless(syscalls.PRLIMIT64[column], 2, _JUMP_EQUAL, 0, halves=True),
+        *_unless_one_of(syscalls.FCNTL[column], 1, syscalls.FCNTL_COMMANDS.values()),
+        *_unless_one_of(syscalls.IOCTL[column], 1, syscalls.IOCTL_COMMANDS.values()),
     ]
+    if files_can_be_cut:
+        filter_ += _returned(syscalls.TRUNCATE[column], _DENY)
+        filter_ += _returned(syscalls.OPENAT2[column], _ERRNO | errno.ENOSYS)  # its flags are out of sight
+        for number, argument in ((syscalls.OPEN[column], 1), (syscalls.OPENAT[column], 2)):
+            if number is not None:
+                values = (syscalls.CUT_WHILE_READING,)
+                filter_ += _unless_one_of(number, argument, values, syscalls.OPEN_MASK)
     for numbers in syscalls.DENIED.values():
         number = numbers[column]
         if number is not None:
@@ -104,5 +116,14 @@ def _unless(number: int, argument: int, test: int, value: int, *, halves: bool =
     if halves:
         checks += [_instruction(_LOAD, 0, 0, place + 4), _instruction(test, 1, 0, value)]
         checks += [_instruction(_RETURN, 0, 0, _DENY)]
+    checks += [_instruction(_RETURN, 0, 0, _ALLOW)]
+    return [_instruction(_JUMP_EQUAL, 0, len(checks), number), *checks]
+
+
+def _unless_one_of(number: int, argument: int, values: Iterable[int], mask: int = 0xFFFFFFFF) -> list[bytes]:
+    """Deny this call if the 32 bits that the kernel reads of an argument are, masked, one of these values."""
+    checks = [_instruction(_LOAD, 0, 0, 16 + 8 * argument), _instruction(_AND, 0, 0, mask)]
+    for value in values:
+        checks += _returned(value, _DENY)
     checks += [_instruction(_RETURN, 0, 0, _ALLOW)]
     return [_instruction(_JUMP_EQUAL, 0, len(checks), number), *checks]

@@ -1,7 +1,7 @@
 """The system calls that a program may not make, with their numbers by machine.
 
 Numbers are those of Linux's tables (arch/x86/entry/syscalls/syscall_64.tbl and
-include/uapi/asm-generic/unistd.h); None where a machine has no such call.
+include/uapi/asm-generic/unistd.h); None where a machine has no such call. Commands have one number on both.
 """
 
 X86_64, AARCH64 = "x86_64", "aarch64"
@@ -10,7 +10,7 @@ X32_BIT = 0x40000000  # a second table of x86_64, by whose numbers no check here
 
 # Name: number on x86_64, on aarch64.
 DENIED: dict[str, tuple[int | None, int | None]] = {
-    # other processes: to make them, to look into them, to signal them
+    # other processes: to make them, to look into them, to signal them, to say where and when they run
     "fork": (57, None),
     "vfork": (58, None),
     "execve": (59, 221),
@@ -25,6 +25,30 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "pidfd_open": (434, 434),
     "pidfd_getfd": (438, 438),
     "setpriority": (141, 140),
+    "sched_setaffinity": (203, 122),
+    "sched_setscheduler": (144, 119),
+    "sched_setparam": (142, 118),
+    "sched_setattr": (314, 274),
+    "ioprio_set": (251, 30),
+    "kcmp": (312, 272),
+    "migrate_pages": (256, 238),
+    "move_pages": (279, 239),
+    "process_madvise": (440, 440),
+    "process_mrelease": (448, 448),
+    # what processes share by name or number, which stays when they have ended
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semtimedop": (220, 192),
+    "semctl": (66, 191),
+    "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
     # the network
     "socket": (41, 198),
     "connect": (42, 203),
@@ -48,6 +72,9 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "removexattr": (197, 14),
     "lremovexattr": (198, 15),
     "fremovexattr": (199, 16),
+    "setxattrat": (463, 463),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
     "mknod": (133, None),
     "mknodat": (259, 33),
     "name_to_handle_at": (303, 264),
@@ -97,3 +124,21 @@ CLONE, CLONE_THREAD = (56, 220), 0x00010000  # allowed for threads
 CLONE3 = (435, 435)  # "not there", or the C library would not fall back on clone for threads
 KILL, TGKILL = (62, 129), (234, 131)  # allowed for one's own process, as abort() does it
 PRLIMIT64 = (302, 261)  # allowed to ask, not to set
+FCNTL, IOCTL = (72, 25), (16, 29)  # allowed but for these commands
+FCNTL_COMMANDS = {
+    "F_SETOWN": 8,  # signals to others
+    "F_SETSIG": 10,
+    "F_SETOWN_EX": 15,
+    "F_SETLEASE": 1024,  # others wait when they open the file
+}
+IOCTL_COMMANDS = {
+    "FIOSETOWN": 0x8901,
+    "SIOCSPGRP": 0x8902,
+    "FS_IOC_SETFLAGS": 0x40086602,
+    "FS_IOC_FSSETXATTR": 0x401C5820,
+}
+
+# Landlock before its third version lets every file be cut that can be read.
+TRUNCATE, OPENAT2 = (76, 45), (437, 437)
+OPEN, OPENAT = (2, None), (257, 56)  # allowed, but not to cut a file that is opened for reading
+OPEN_MASK, CUT_WHILE_READING = 0x203, 0x200  # O_TRUNC | O_ACCMODE; O_TRUNC | O_RDONLY
