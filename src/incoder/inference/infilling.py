@@ -41,7 +41,7 @@ class Chain:
 class Watch:
     """Who looks on: `on_fill` after each fill of each chain, `on_bytes` when more of a chain's is certain.
 
-    `is_time_up` is asked before every token, and before a hole is read that is not the first; what was written
+    `is_time_up` is asked before every token, and before every hole but the first is read; what was written
     until then is kept.
     """
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from incoder.errors import IncoderError
-from incoder.inference.cached_sequences import TransformerModel
-from incoder.inference.engine.engine import Cancelled, Engine
+from incoder.inference.cached_sequences import CachedSequences, TransformerModel
+from incoder.inference.engine.engine import Cancelled, Engine, Task
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.request import InfillRequest
 from incoder.inference.results import InfillResult
@@ -112,6 +112,56 @@ def test_a_task_that_fails_leaves_the_others(fast: InfillModel, make_engine: Cal
     with pytest.raises(IncoderError, match="got one for 1000000"):
         bad.result()
     assert good.result().infills
+
+
+def test_where_reading_fails_all_who_were_reading_fail_and_the_next_do_not(
+    fast: InfillModel, make_engine: Callable[[int], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(fast.language_model, TransformerModel)
+    engine, runner = make_engine(2), fast.language_model.runner
+    tasks = [engine.submit(fast.program(request)) for request in REQUESTS[:3]]
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "run", lambda _: 1 / 0)
+        engine.step()
+    engine.run()
+    for task in tasks[:2]:
+        with pytest.raises(ZeroDivisionError):
+            task.result()
+    assert tasks[2].result().infills
+    assert runner.pool.num_unused == runner.pool.num_blocks
+
+
+def test_a_task_that_begins_with_too_little_fails_and_gives_its_memory_back(
+    fast: InfillModel, make_engine: Callable[[int], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[CachedSequences] = []
+    close = CachedSequences.close
+    monkeypatch.setattr(CachedSequences, "start", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(CachedSequences, "close", lambda self: (closed.append(self), close(self)))
+    engine = make_engine(2)
+    task = engine.submit(fast.program(REQUESTS[0]))
+    engine.run()
+    assert len(closed) == 1
+    with pytest.raises(ZeroDivisionError):
+        task.result()
+
+
+@pytest.mark.parametrize("max_new_tokens", [1, 12])
+@pytest.mark.parametrize("other", [0, 1])
+def test_a_task_may_be_cancelled_by_what_it_writes(
+    fast: InfillModel, make_engine: Callable[[int], Engine], max_new_tokens: int, other: int
+) -> None:
+    engine = make_engine(2)
+    request = InfillRequest(
+        ("def main():\n    ret", "\n"), SamplingParams(0.0, max_new_tokens=max_new_tokens)
+    )
+    tasks: list[Task[InfillResult]] = []
+    tasks.append(engine.submit(fast.program(request, on_text=lambda *_: tasks[other].cancel())))
+    tasks.append(engine.submit(fast.program(REQUESTS[2])))
+    engine.run()
+    with pytest.raises(Cancelled):
+        tasks[other].result()
+    assert tasks[1 - other].result().infills
 
 
 def test_text_is_streamed_as_it_is_written(fast: InfillModel, make_engine: Callable[[int], Engine]) -> None:

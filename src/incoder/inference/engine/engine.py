@@ -46,33 +46,43 @@ class Task(Generic[T]):
         return self._result[0]
 
     def cancel(self) -> None:
-        """End the program between two steps; what it held of the cache is given back. Harmless when done."""
+        """End the program; what it held of the cache is given back. Harmless when done.
+
+        From inside the program (`on_text`), it ends when it next waits for the model.
+        """
         if not self.is_done:
-            self._program.close()
-            self._error = Cancelled()
-            self._readings = ()
+            self._fail(Cancelled())
 
     def _readings_left(self) -> list[Reading]:
         return [reading for reading in self._readings if reading is not None]
+
+    def _fail(self, error: BaseException) -> None:
+        self._error, self._readings = error, ()
+        if not self._program.gi_running:
+            self._program.close()
 
     def _begin(self) -> None:
         self._take(lambda: next(self._program))
 
     def _go_on(self) -> None:
         """Let the program have what was read, if that is all it waits for."""
-        if not any(reading.num_left for reading in self._readings_left()):
+        if not self.is_done and not any(reading.num_left for reading in self._readings_left()):
             logits = logits_of(self._readings)
             self._take(lambda: self._program.send(logits))
 
     def _take(self, next_read: Any) -> None:
         try:
             read: Read = next_read()
+            if self._error is not None:  # cancelled from inside
+                self._program.close()
+                return
             assert isinstance(read.sequences, CachedSequences), "the program is for another model"
             self._readings = read.sequences.start(read.rows, each=read.each)
         except StopIteration as end:
-            self._result.append(end.value)
+            if self._error is None:
+                self._result.append(end.value)
         except Exception as error:  # noqa: BLE001 - it is the owner's, and must not end the others
-            self._error = error
+            self._fail(self._error or error)
 
 
 class Engine:
@@ -93,11 +103,17 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> bool:
-        """Read once for all active tasks; whether any task is left."""
+        """Read once for all active tasks; whether any task is left. Where reading fails, they all fail."""
         self._admit()
         readings = [reading for task in self._active for reading in task._readings_left() if reading.num_left]
-        if readings:
-            step(self._runner, readings)
+        try:
+            if readings:
+                step(self._runner, readings)
+        except BaseException as error:  # nobody knows what of it was read
+            for task in self._active:
+                task._fail(error)
+            if not isinstance(error, Exception):
+                raise
         for task in self._active:
             task._go_on()
         self._active = [task for task in self._active if not task.is_done]
