@@ -180,6 +180,43 @@ def test_a_list_is_fetched_and_what_fails_is_named_and_tried_again(
     assert status_of(run_cli, tmp_path / "out")["num_fetched"] == 2
 
 
+def test_the_folder_may_be_named_from_where_one_stands(
+    run_cli: RunCli, repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("repos.csv").write_text(f"repo,url\na/b,{repository}\n")
+    outcome = run_cli("corpus", "fetch", "github", "--output", "out", "--repos", "repos.csv")
+    assert (outcome.status, status_of(run_cli, tmp_path / "out")["num_fetched"]) == (0, 1)
+
+
+def test_a_fetch_of_which_nothing_came_has_failed(run_cli: RunCli, tmp_path: Path) -> None:
+    table = tmp_path / "repos.csv"
+    table.write_text(f"repo,url\na/b,{(tmp_path / 'missing.git').as_uri()}\n")
+    outcome = run_cli("corpus", "fetch", "github", "--output", tmp_path / "out", "--repos", table)
+    assert outcome.status == 1
+    assert "1 failed (1 gone or private)" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--repos", "missing.csv"),
+        ("--repos", "no-names.csv"),
+        ("--token", "two words"),
+        ("--api", "ftp://example.org"),
+        ("--api", "http://example.org", "--token", TOKEN),
+    ],
+)
+def test_what_is_refused_at_the_start_leaves_no_folder(
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("no-names.csv").write_text("stars\n1\n")
+    outcome = run_cli("corpus", "fetch", "github", "--output", "out", *options)
+    assert outcome.status == 1
+    assert not Path("out").exists()
+
+
 def test_a_list_is_fetched_as_it_is(run_cli: RunCli, tmp_path: Path) -> None:
     table = tmp_path / "repos.csv"
     table.write_text("repo\na/b\n")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -233,12 +234,18 @@ def _fetch(
     limits: "FetchLimits | None",
     retry_failed: bool,
 ) -> None:
+    from incoder.corpus.acquisition.api import check_url
     from incoder.corpus.acquisition.fetching import FILES, fetch_repositories
     from incoder.corpus.acquisition.git import Git
     from incoder.corpus.acquisition.manifest import read_repositories, write_manifest
     from incoder.corpus.acquisition.state import opened
 
     git = Git({name: os.environ[name] for name in _PASSED_ON if name in os.environ})
+    token = _checked(token)
+    if repos is not None:  # what is refused leaves no folder behind
+        next(read_repositories(repos, host), None)
+    else:
+        check_url(api or _module(host).API, _module(host).headers(token))
     with opened(output) as state:
         try:
             if repos is not None:
@@ -260,6 +267,8 @@ def _fetch(
         finally:
             manifest = write_manifest(output, state)
         note_end(state, manifest, output / FILES)
+        if limits is not None and set(state.outcomes()) == {"failed"}:
+            raise typer.Exit(1)
 
 
 def _list(
@@ -279,7 +288,7 @@ def _list(
     from incoder.corpus.acquisition.api import Api
     from incoder.corpus.acquisition.listing import list_repositories
 
-    module = github if host == "github" else gitlab
+    module = _module(host)
     asked = {"host": host, "api": api_url or module.API, **asdict(wanted)}
     begun = _settle(state, "search", output, asked, ignored=() if until_given else ("last",))
     wanted = replace(wanted, last=str(begun["last"]))
@@ -287,12 +296,18 @@ def _list(
         print_note("without a token GitLab does not tell which projects are forks; they are listed as well")
     with (
         listing_progress() as (on_step, on_wait),
-        Api(str(asked["api"]), module.headers(_checked(token)), on_wait=on_wait) as api,
+        Api(str(asked["api"]), module.headers(token), on_wait=on_wait) as api,
     ):
         listing: Listing = (
             github.GitHubListing(api, wanted) if host == "github" else gitlab.GitLabListing(api, wanted)
         )
         list_repositories(listing, state, max_repositories=max_repos, on_step=on_step)
+
+
+def _module(host: str) -> ModuleType:
+    from incoder.corpus.acquisition import github, gitlab
+
+    return github if host == "github" else gitlab
 
 
 def _wanted(
@@ -303,7 +318,6 @@ def _wanted(
     created_from: datetime | None,
     created_to: datetime | None,
 ) -> "Wanted":
-    from incoder.corpus.acquisition import github, gitlab
     from incoder.corpus.acquisition.listing import Wanted, as_second
     from incoder.corpus.acquisition.repository import LANGUAGES, LICENCES
 
@@ -311,7 +325,7 @@ def _wanted(
         for name in names:
             if not name.strip() or '"' in name or not name.isprintable():
                 raise typer.BadParameter(f"{name!r} is no name", param_hint=option)
-    first = (github if host == "github" else gitlab).FIRST_SECOND
+    first: str = _module(host).FIRST_SECOND
     if created_from is not None:
         first = as_second(created_from.replace(tzinfo=UTC))
     last = as_second(

@@ -6,7 +6,7 @@ The token goes into a header and nowhere else.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -63,7 +63,7 @@ class Api:
     ) -> None:
         self._httpx = _httpx()
         self._base_url = base_url.rstrip("/")
-        _check_url(self._base_url, {name.lower() for name in headers})
+        check_url(self._base_url, {name.lower() for name in headers})
         self._headers = {"user-agent": "incoder", **headers}
         self._on_wait, self._sleep = on_wait, sleep
         self._rest_seconds = 0.0  # to wait before the next request, the last one having used up the limit
@@ -216,7 +216,12 @@ def _message(response: "httpx.Response") -> str:
     return "".join(character for character in line if character.isprintable())[:300]
 
 
-def _check_url(base_url: str, header_names: set[str]) -> None:
+def check_url(base_url: str, header_names: Collection[str]) -> None:
+    """Refuse what is no URL of an API, or would show a token to the network.
+
+    Raises:
+        IncoderError: it is such a URL.
+    """
     parts = urlsplit(base_url)
     if parts.scheme not in ("https", "http") or not parts.hostname:
         raise IncoderError(f"an API must be an https URL such as https://api.github.com, got {base_url}")

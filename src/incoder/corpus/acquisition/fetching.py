@@ -62,6 +62,7 @@ def fetch_repositories(
         IncoderError: the folder holds parts of another fetch, or the network seems to be down.
         OSError: the disk is full.
     """
+    folder = folder.resolve()  # git runs in folders of its own below it
     _recover(folder, state)
     run = _Run(folder, state, git, limits, on_done)
     with ThreadPoolExecutor(limits.num_workers) as pool:
