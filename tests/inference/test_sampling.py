@@ -86,13 +86,21 @@ def test_a_nucleus_larger_than_what_is_sorted_first_is_kept() -> None:
     assert probabilities_1V.max().item() == pytest.approx(1 / 500)
 
 
-def test_a_row_is_kept_as_if_it_were_alone() -> None:
-    """A flat row makes all rows be sorted whole; that must not change what the others keep."""
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_row_is_kept_as_if_it_were_alone(dtype: torch.dtype) -> None:
+    """A flat row makes all rows be sorted whole; that must not change what the others keep, nor its order.
+
+    Rounded to bfloat16, many tokens are equally probable.
+    """
     stream = torch.Generator().manual_seed(0)
-    logits_BV = torch.stack((torch.zeros(1000), 4 * torch.randn(1000, generator=stream)))
-    params = SamplingParams(temperature=1.0, top_p=0.9)
+    logits_BV = torch.stack((torch.zeros(5000), 4 * torch.randn(5000, generator=stream))).to(dtype).float()
+    params = SamplingParams(temperature=1.0, top_p=0.85)
     together_BV = next_token_probabilities(logits_BV, params)
     assert torch.equal(together_BV[1:], next_token_probabilities(logits_BV[1:], params))
+    for seed in range(200):
+        streams = [random_stream(seed, row) for row in range(2)]
+        alone = choose(logits_BV[1:], params, [random_stream(seed, 1)])
+        assert choose(logits_BV, params, streams)[1:] == alone
 
 
 def test_choices_follow_the_probabilities() -> None:

@@ -154,11 +154,27 @@ def _kept_by_rank(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Te
         return _nucleus(largest_BK / largest_BK.sum(dim=-1, keepdim=True), params.top_p), token_ids_BK
     if params.top_p == 1:
         return probabilities_BV, torch.arange(vocab_size, device=logits_BV.device).expand_as(logits_BV)
-    for num_sorted in (min(_FIRST_SORTED, vocab_size), vocab_size):
-        largest_BK, token_ids_BK = probabilities_BV.topk(num_sorted, dim=-1)
-        if bool((largest_BK.sum(dim=-1) >= params.top_p).all()):
-            break
+    largest_BK, token_ids_BK = _ranked(probabilities_BV, params.top_p)
     return _nucleus(largest_BK, params.top_p), token_ids_BK
+
+
+def _ranked(probabilities_BV: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """The most probable tokens, as many as the nucleus needs at least, equal ones by their ids; and whose.
+
+    Where finding a few suffices for all rows they are found, else all are sorted: no row can tell.
+    """
+    if probabilities_BV.shape[-1] > _FIRST_SORTED:
+        largest_BK, token_ids_BK = probabilities_BV.topk(_FIRST_SORTED, dim=-1)
+        # Of those as probable as the last one, others that come first by their ids may be missing.
+        may_be_missing_BK = largest_BK == largest_BK[:, -1:]
+        if not bool((_nucleus(largest_BK, top_p) * may_be_missing_BK).any()):
+            token_ids_BK = token_ids_BK.sort(dim=-1).values
+            largest_BK, order_BK = probabilities_BV.gather(-1, token_ids_BK).sort(
+                dim=-1, descending=True, stable=True
+            )
+            return largest_BK, token_ids_BK.gather(-1, order_BK)
+    largest_BV, token_ids_BV = probabilities_BV.sort(dim=-1, descending=True, stable=True)
+    return largest_BV, token_ids_BV
 
 
 def _nucleus(sorted_BK: Tensor, top_p: float) -> Tensor:
