@@ -77,6 +77,33 @@ def test_a_bracket_that_is_closed_behind_the_hole_is_not_closed_in_it(
     assert kept(b"f(", fill, suffix, "brackets") == (fill if left is None else left)
 
 
+@pytest.mark.parametrize(
+    ("prefix", "suffix", "is_cut"),
+    [
+        (b"def f(x):\n    print(", b'\n\ndef g():\n    """Steps:\n\n    1) do this\n    """\n', False),
+        (b"f(", b"\n// 1) first\n", False),
+        (b"f(", b', """\n:-] or 1]\n""", 2)\n', True),
+        (b"f(", b"\n\n    , 2)\n", True),
+        (b"    f(", b"\n    )\n", True),
+        (b"f(\n    a,\n    ", b"\n    c,\n)\n", True),
+        (b"f(\n    a,\n", b"\n    c,\n)\n", True),
+        (b"f(a,\n  g(\n    1),\n  ", b"\n  c)\n", True),
+        (b"def g():\n    f(a,\n    ", b"\nh = 1)\n", False),
+        (b"if x:\n    f(", b"\n    # 1) no\n    2)\n", False),
+    ],
+)
+def test_brackets_behind_the_hole_are_those_of_its_statement(
+    prefix: bytes, suffix: bytes, is_cut: bool
+) -> None:
+    assert kept(prefix, b"x)", suffix, "brackets") == (b"x" if is_cut else b"x)")
+
+
+@pytest.mark.parametrize("quotes", [b'"""', b"'''"])
+def test_brackets_in_long_strings_are_text(quotes: bytes) -> None:
+    fill = quotes + b"\na) \\" + quotes + b" it's \\)\n" + quotes + b", b"
+    assert kept(b"f(", fill + b")", b")\n", "brackets") == fill
+
+
 def test_each_rule_is_off_unless_it_is_named() -> None:
     fill = b"    return total / n\nx)\n"
     edge = Edge(BLOCK, b"    return total / n)\n", ())
@@ -85,7 +112,8 @@ def test_each_rule_is_off_unless_it_is_named() -> None:
 
 
 LINES = st.lists(
-    st.sampled_from([b"    a = 1", b"        b(", b"c)", b"else:", b"", b"    return a + b"]), max_size=5
+    st.sampled_from([b'"""a)', b"    a = 1", b"        b(", b"c)", b"else:", b"", b"    return a + b"]),
+    max_size=5,
 )
 TEXTS = LINES.map(b"\n".join)
 

@@ -3,7 +3,7 @@
 A model that runs past its hole writes what stands behind it again, leaves the block that the hole is in, or
 closes a bracket that is closed already. Bytes in, a place in the fill out: from there on it is cut off. The
 rules need no parser, so that they work in the middle of a broken file and in any language that indents or has
-brackets; quotes and comments of one line are the only syntax they know.
+brackets; quotes, Python's triple ones too, and comments of one line are the only syntax they know.
 """
 
 import re
@@ -16,8 +16,12 @@ ALL_EDGE_RULES: tuple[EdgeRule, ...] = get_args(EdgeRule)
 _TELLING_BYTES = 8  # a line with fewer than these that are not blank may well stand twice
 _GOES_ON = (b"else", b"elif", b"except", b"finally", b"case", b"default", b"catch")  # the same statement
 _CLOSERS = {b")": b"(", b"]": b"[", b"}": b"{"}
-_BRACKETS_AND_QUOTES = re.compile(
-    rb"""[()\[\]{}] | '(?:\\.|[^'\\\n])*'? | "(?:\\.|[^"\\\n])*"? | \#[^\n]*""", re.VERBOSE
+_MARKS = re.compile(
+    rb"""
+    (?P<quotes>"{3}|'{3}) (?s:\\.|[^\\])*? (?:(?P=quotes)|\\?\Z)
+    | '(?:\\.|[^'\\\n])*'? | "(?:\\.|[^"\\\n])*"?
+    | [()\[\]{}\n] | \#[^\n]*""",
+    re.VERBOSE,
 )
 
 
@@ -119,29 +123,52 @@ class Indentation:
 
 
 class Brackets:
-    """A bracket that is opened before the hole and closed behind it must not be closed in it."""
+    """A bracket that is opened before the hole and closed behind it must not be closed in it.
+
+    Behind it is what belongs to the hole's own statement as far as indentation tells.
+    """
 
     def __init__(self, prefix: bytes, suffix: bytes) -> None:
-        del prefix
-        self._closed_behind = _first_unopened(suffix)[1]
+        width = _statement_width(prefix)
+        self._closed_behind = _first_unopened(suffix, lambda line: _width(line) > width)[1]
 
     def cut(self, fill: bytes) -> int | None:
-        place, closer = _first_unopened(fill)
+        place, closer = _first_unopened(fill, lambda _: True)
         return place if closer == self._closed_behind else None
 
     def num_settled(self, fill: bytes) -> int:
         return len(fill)
 
 
-def _first_unopened(text: bytes) -> tuple[int | None, bytes | None]:
-    """Where a bracket is closed that was not opened in this text, and which."""
+def _first_unopened(text: bytes, goes_on: Callable[[bytes], bool]) -> tuple[int | None, bytes | None]:
+    """Where a bracket is closed that was not opened in this text, and which.
+
+    Only as far as lines go on with the first: those that are blank or begin with a closing bracket do.
+    """
     num_open = 0
-    for match in _BRACKETS_AND_QUOTES.finditer(text):
+    for match in _MARKS.finditer(text):
         mark = match[0]
+        if mark == b"\n":
+            line = text[match.end() : 1 + text.find(b"\n", match.end()) or None]
+            if line.strip() and line.strip()[:1] not in _CLOSERS and not goes_on(line):
+                break
         num_open += (mark in _CLOSERS.values()) - (mark in _CLOSERS)
         if num_open < 0:
             return match.start(), mark
     return None, None
+
+
+def _statement_width(prefix: bytes) -> int:
+    """How far the statement is indented that the hole is in.
+
+    That of its line, or where that is empty of the last one that is not blank. Where this one stands in
+    brackets, that of the line before it that opens them: one further left that ends in a bracket or a comma.
+    """
+    *before, line = prefix.split(b"\n")
+    before = [other for other in before if other.strip()]
+    width = _width(line or (before.pop() if before else b""))
+    left = next((other for other in reversed(before) if _width(other) < width), b"").rstrip()
+    return _width(left) if left[-1:] in (*_CLOSERS.values(), b",") else width
 
 
 def _is_line_start(prefix: bytes) -> bool:
