@@ -259,6 +259,13 @@ def test_fewer_than_one_candidate_is_refused(dice: InfillModel) -> None:
         dice.infill(["a", "b"], num_candidates=0)
 
 
+def test_a_bias_for_an_id_that_no_token_has_is_refused_before_anything_is_read(dice: InfillModel) -> None:
+    for token_id in (-1, 640):
+        with pytest.raises(IncoderError, match=rf"in \[0, 640\), got one for {token_id}"):
+            dice.infill(["a", "b"], logit_bias={token_id: 1.0})
+    assert not dice.language_model.opened  # type: ignore[attr-defined]
+
+
 def test_windows_line_ends_stay_and_fills_get_them(author: MakeAuthor) -> None:
     model = author(DOCUMENT)
     parts = ["\ufeff" + DOCUMENT[:18].replace("\n", "\r\n"), DOCUMENT[-6:].replace("\n", "\r\n")]

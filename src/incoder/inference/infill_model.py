@@ -204,11 +204,16 @@ class InfillModel:
         line ends that the model writes. The time limit counts from the first step.
 
         Raises:
-            IncoderError: holes, and a model that only completes; too many other files; or attributes, and a
-                model that knows none.
+            IncoderError: holes, and a model that only completes; other files without a path; attributes, and
+                a model that knows none; or a bias for an id that no token has.
         """
         if len(request.texts) > 1:
             self._check_infills()
+        for token_id in request.params.logit_bias:
+            if not 0 <= token_id < self.tokenizer.vocab_size:
+                raise IncoderError(
+                    f"logit_bias is for token ids in [0, {self.tokenizer.vocab_size}), got one for {token_id}"
+                )
         if request.attributes:
             self.check_attributes()
         lead = self.num_lead_lines if request.num_lead_lines is None else request.num_lead_lines

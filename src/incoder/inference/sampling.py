@@ -7,6 +7,7 @@ min-p, as in Hugging Face's `generate`. Knows no model, no cache and no text.
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ class SamplingParams:
     beam (`num_beams`) means beam search instead of drawing (beam_search.py tells of the other two settings).
 
     Raises:
-        IncoderError: a value outside of its range.
+        IncoderError: a value of the wrong kind or outside of its range.
     """
 
     temperature: float = 0.2
@@ -48,6 +49,7 @@ class SamplingParams:
     early_stopping: bool = False
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
             raise IncoderError(f"temperature must be at least 0 (0 is greedy), got {self.temperature:g}")
         if not 0 < self.top_p <= 1:
@@ -68,14 +70,29 @@ class SamplingParams:
             raise IncoderError(
                 f"repetition_penalty must be greater than 0 (1 is none), got {self.repetition_penalty:g}"
             )
-        if not all(math.isfinite(bias) for bias in self.logit_bias.values()):
-            raise IncoderError("a logit_bias must be a finite number")
+        if not all(isinstance(bias, Real) and math.isfinite(bias) for bias in self.logit_bias.values()):
+            raise IncoderError(f"a logit_bias must be a finite number, got {dict(self.logit_bias)}")
         if self.num_beams < 1:
             raise IncoderError(f"num_beams must be at least 1, got {self.num_beams}")
         if not math.isfinite(self.length_penalty):
             raise IncoderError(f"length_penalty must be a finite number, got {self.length_penalty:g}")
         if self.time_limit is not None and not self.time_limit > 0:
             raise IncoderError(f"time_limit must be greater than 0 seconds, got {self.time_limit:g}")
+
+    def _check_kinds(self) -> None:
+        for name in ("max_new_tokens", "seed", "num_beams", "top_k"):
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) or (name == "top_k" and value is None)):
+                raise IncoderError(f"{name} must be a whole number, got {value!r}")
+        for name in ("temperature", "top_p", "min_p", "repetition_penalty", "length_penalty", "time_limit"):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) or (name == "time_limit" and value is None)):
+                raise IncoderError(f"{name} must be a number, got {value!r}")
+        if isinstance(self.stop, str) or not all(isinstance(stop, str) for stop in self.stop):
+            raise IncoderError(f"stop must be a tuple of strings, got {self.stop!r}")
+        for token_id in self.logit_bias:
+            if not isinstance(token_id, Integral):
+                raise IncoderError(f"logit_bias is for token ids, which are whole numbers, got {token_id!r}")
 
 
 def random_stream(seed: int, candidate: int) -> torch.Generator:
@@ -85,19 +102,11 @@ def random_stream(seed: int, candidate: int) -> torch.Generator:
 
 
 def adjusted(logits_BV: Tensor, params: SamplingParams, seen: Sequence[Collection[int]]) -> Tensor:
-    """The logits with bias and repetition penalty; row i has read and written the tokens `seen[i]`.
-
-    Raises:
-        IncoderError: a bias for an id that no token has.
-    """
+    """The logits with bias and repetition penalty; row i has read and written the tokens `seen[i]`."""
     if not params.logit_bias and params.repetition_penalty == 1:
         return logits_BV
     logits_BV = logits_BV.clone()
     for token_id, bias in params.logit_bias.items():
-        if not 0 <= token_id < logits_BV.shape[-1]:
-            raise IncoderError(
-                f"logit_bias is for token ids in [0, {logits_BV.shape[-1]}), got one for {token_id}"
-            )
         logits_BV[:, token_id] += bias
     if params.repetition_penalty != 1:
         for logits_V, token_ids in zip(logits_BV, seen, strict=True):
