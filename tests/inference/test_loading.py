@@ -72,6 +72,8 @@ def test_a_model_in_another_precision_fills_too(folder: Path, dtype: str) -> Non
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("../gigantic", r"there is no model '../gigantic'; give"),
+        ("a--b/c.git", r"there is no model 'a--b/c.git'; give"),
         ("gigantic", r"there is no model 'gigantic'; give an embedded model \(.*\), a checkpoint folder, or"),
         ("/", r"/ is not a checkpoint: it has no config.json"),
     ],
@@ -95,6 +97,12 @@ def test_a_device_that_is_not_there_is_named(folder: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(IncoderError, match="no CUDA GPU"):
             incoder.load(folder, device="cuda")
+    if not torch.backends.mps.is_available():
+        with pytest.raises(IncoderError, match="cannot use Metal"):
+            incoder.load(folder, device="mps")
+    for device in ("meta", "xpu:0"):
+        with pytest.raises(IncoderError, match=f"cpu, cuda and mps, not on {device[:3]}"):
+            incoder.load(folder, device=device)
 
 
 def test_an_unknown_dtype_is_named(folder: Path) -> None:
@@ -127,3 +135,13 @@ def test_a_broken_configuration_is_named(folder: Path) -> None:
         incoder.load(folder)
     with pytest.raises(IncoderError, match="has no 'vocab_size'"):
         catalogue.describe_model(folder)
+
+
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
+def test_settings_that_are_no_settings_are_named(folder: Path, file: str) -> None:
+    (folder / file).write_text("[1]")
+    with pytest.raises(IncoderError, match=f"{file} must hold settings by name, got list"):
+        incoder.load(folder)
+    if file == "config.json":
+        with pytest.raises(IncoderError, match="must hold settings by name, got list"):
+            catalogue.describe_model(folder)

@@ -131,16 +131,18 @@ def _model_type(folder: Path) -> str | None:
         config = _read_config(folder / _CONFIG)
     except IncoderError:
         return None
-    return config.get("model_type") if isinstance(config, dict) else None
+    return config.get("model_type")
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise IncoderError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise IncoderError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise IncoderError(f"{path} must hold settings by name, got {type(config).__name__}")
     return config
 
 

@@ -31,8 +31,17 @@ class _File:
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether a name has the form `owner/model`."""
-    return _NAME.fullmatch(name) is not None
+    """Whether a name has the form `owner/model`, by the hub's rules."""
+    if _NAME.fullmatch(name) is None:
+        return False
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
 
 
 def cached_folder(name: str, revision: str | None = None, *, cache: Path | None = None) -> Path | None:

@@ -124,15 +124,18 @@ def load_num_lead_lines(folder: Path) -> int:
     return num_lines
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise IncoderError(
             f"{path.parent} is not a checkpoint: cannot read {path.name} ({error.strerror})"
         ) from error
     except ValueError as error:
         raise IncoderError(f"{path} is not JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise IncoderError(f"{path} must hold settings by name, got {type(settings).__name__}")
+    return settings
 
 
 def _check_weights(stored: Mapping[str, object], outlines: Mapping[str, Tensor], folder: Path) -> None:

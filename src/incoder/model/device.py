@@ -25,8 +25,14 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
         raise IncoderError(
             f"there is no device {str(device)!r}; give cpu, cuda or cuda:1 and so on"
         ) from error
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise IncoderError(f"models run on cpu, cuda and mps, not on {chosen.type}")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise IncoderError("there is no CUDA GPU that PyTorch can use here; use the device cpu")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise IncoderError(f"there is no {chosen}; PyTorch sees {torch.cuda.device_count()} CUDA GPUs here")
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise IncoderError("PyTorch cannot use Metal (mps) here; use the device cpu")
     return chosen
 
 
