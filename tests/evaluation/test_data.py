@@ -75,6 +75,20 @@ def test_a_limit_keeps_tasks_from_all_over_the_file(tmp_path: Path) -> None:
         load_tasks(path, HUMANEVAL, limit=0)
 
 
+def test_rows_that_are_not_part_of_the_benchmark_are_counted(tmp_path: Path) -> None:
+    mbpp = BENCHMARKS["mbpp"]
+    names = ("text", "code", "test_setup_code")
+    rows = [{"task_id": number, "test_list": ["x"], **dict.fromkeys(names, "x")} for number in (9, 10, 11)]
+    path = tmp_path / "mbpp.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told: list[int] = []
+    assert len(load_tasks(path, mbpp, on_left_out=told.append)) == 1
+    assert told == [2]
+    path.write_text(json.dumps(rows[0]) + "\n")
+    with pytest.raises(IncoderError, match="none of its 1 rows is one"):
+        load_tasks(path, mbpp)
+
+
 def test_a_folder_stands_for_the_file_in_it(tmp_path: Path) -> None:
     (tmp_path / HUMANEVAL.file_name).write_bytes(b"")
     assert find(HUMANEVAL, tmp_path) == tmp_path / HUMANEVAL.file_name

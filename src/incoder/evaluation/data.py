@@ -8,7 +8,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_tasks(path: Path, benchmark: Benchmark, limit: int | None = None) -> list[Task]:
+def load_tasks(
+    path: Path,
+    benchmark: Benchmark,
+    limit: int | None = None,
+    on_left_out: Callable[[int], None] | None = None,
+) -> list[Task]:
     """The tasks in a `.jsonl`, `.jsonl.gz` or `.parquet` file.
 
     `limit` keeps that many, evenly spaced, since neighbours are often made from the same problem.
+    `on_left_out` is told how many rows are not part of the benchmark, if there are any.
 
     Raises:
         IncoderError: it cannot be read, a row is broken (the message names its line), two have one id, or
@@ -94,18 +100,23 @@ def load_tasks(path: Path, benchmark: Benchmark, limit: int | None = None) -> li
     if limit is not None and limit < 1:
         raise IncoderError(f"the limit must be at least 1 task, got {limit}")
     tasks: dict[str, Task] = {}
+    num_left_out = 0
     for number, row in _rows(path):
         try:
             task = benchmark.read(row, number)
         except (ValueError, TypeError) as error:
             raise IncoderError(f"{path}, line {number}: no task of {benchmark.name}: {error}") from error
         if task is None:
+            num_left_out += 1
             continue
         if task.key in tasks:
             raise IncoderError(f"{path}, line {number}: there is another task with the id {task.key}")
         tasks[task.key] = task
     if not tasks:
-        raise IncoderError(f"{path} does not hold tasks of {benchmark.name}: it is empty")
+        why = f"none of its {num_left_out} rows is one" if num_left_out else "it is empty"
+        raise IncoderError(f"{path} does not hold tasks of {benchmark.name}: {why}")
+    if num_left_out and on_left_out is not None:
+        on_left_out(num_left_out)
     everything = list(tasks.values())
     if limit is None or limit >= len(everything):
         return everything

@@ -89,6 +89,32 @@ def test_a_docstring_is_asked_for_as_the_authors_did() -> None:
     assert prompt.stop == ('"""',)
 
 
+@pytest.mark.parametrize(
+    ("code", "parts"),
+    [
+        (
+            "def f(x):\n    # why\n    '''Größe.'''\n    print x\n",
+            ("def f(x):\n    # why\n    ", "\n    print x\n"),
+        ),
+        (
+            "@d\ndef f((a, b),\n      c):\n    'One'  # !\n    raise E, a\n",
+            ("@d\ndef f((a, b),\n      c):\n    ", "  # !\n    raise E, a\n"),
+        ),
+        ("def f(x):\n    ur'''One'''\n    print x\n", None),
+        ("def f(x):\n    'One' % x\n    print x\n", None),
+        ("def f(x):\n    print x\n    'One'\n", None),
+        ("def f(x): print x\n", None),
+        ("def f(x:\n    'One'\n", None),
+    ],
+)
+def test_python_2_shows_its_docstring_by_tokens_or_is_left_out(
+    code: str, parts: tuple[str, str] | None
+) -> None:
+    assert docstrings.split_at_docstring(code) == parts
+    task = DOCSTRINGS.read(DOCSTRING | {"code": code}, 1)
+    assert (task is None) == (parts is None)
+
+
 def test_only_the_first_line_of_a_docstring_counts() -> None:
     task = read(DOCSTRINGS, DOCSTRING)
     assert task.completion(["\n    Size of x.  \n\n    More.\n"], INFILL) == "Size of x."

@@ -77,7 +77,9 @@ def test_a_variable_is_taken_out_everywhere(folder: Path, tmp_path: Path) -> Non
 def test_a_docstrings_first_paragraph_counts(folder: Path, tmp_path: Path) -> None:
     (row,) = rows("docstrings", folder, tmp_path)
     assert row["docstring_tokens"] == ["What", "an", "amount", "costs", "."]
-    assert split_at_docstring(str(row["code"]))[0].endswith("    ")
+    split = split_at_docstring(str(row["code"]))
+    assert split is not None
+    assert split[0].endswith("    ")
 
 
 def test_a_call_of_max_or_min_is_the_hole_of_a_cloze(folder: Path, tmp_path: Path) -> None:

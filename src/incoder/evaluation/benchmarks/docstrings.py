@@ -3,18 +3,27 @@
 The row's fields are those of CodeXGLUE's code-to-text files. The hole stands behind the opening quotes, with
 no blank; behind it comes the rest of the function, without closing quotes, and the end of the file, as in the
 authors' fork of lm-evaluation-harness. Of what is written the first line counts.
+
+CodeXGLUE's files hold Python 2 as well, whose docstrings are found by their tokens; rows where that fails are
+left out.
 """
 
 import ast
+import io
+import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
 from incoder.evaluation.bleu import smoothed_bleu
 from incoder.evaluation.rows import reader
+from incoder.tags import closing_tag
 
 _QUOTES = '"""'
-_END_OF_FILE = "\n<|/ file |>"
+_END_OF_FILE = "\n" + closing_tag("file")
+_LAYOUT = (tokenize.COMMENT, tokenize.NL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,9 @@ class Docstring(Task):
 
     def question(self, method: str) -> Question:
         del method
-        before, behind = split_at_docstring(self.code)
+        split = split_at_docstring(self.code)
+        assert split is not None, "_read leaves such rows out"
+        before, behind = split
         return Question((before + _QUOTES, behind + _END_OF_FILE), stop=(_QUOTES,))
 
     def completion(self, infills: Sequence[str], method: str) -> str:
@@ -65,16 +76,21 @@ class Docstring(Task):
         return {"bleu": smoothed_bleu(completion, self.reference)}
 
 
-def split_at_docstring(code: str) -> tuple[str, str]:
+def split_at_docstring(code: str) -> tuple[str, str] | None:
     """What stands before the docstring's quotes and what behind them, of a function's source.
+
+    None where `code` is of another Python than ours and does not show its docstring.
 
     Raises:
         ValueError: `code` is not one function with a docstring.
     """
     try:
-        (function,) = ast.parse(code).body
-    except (SyntaxError, ValueError) as error:
-        raise ValueError("code: is not one function") from error
+        statements = ast.parse(code).body
+    except (SyntaxError, ValueError):
+        return _split_at_tokens(code)
+    if len(statements) != 1:
+        raise ValueError("code: is not one function")
+    (function,) = statements
     if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) or not ast.get_docstring(function):
         raise ValueError("code: is not one function with a docstring")
     docstring = function.body[0]
@@ -88,11 +104,40 @@ def split_at_docstring(code: str) -> tuple[str, str]:
     return before.decode(), behind.decode()
 
 
+def _split_at_tokens(code: str) -> tuple[str, str] | None:
+    """The same, where the first thing that is indented is a string that has its lines to itself."""
+    tokens = (
+        token for token in tokenize.generate_tokens(io.StringIO(code).readline) if token.type not in _LAYOUT
+    )
+    try:
+        for token in tokens:
+            if token.type == tokenize.INDENT:
+                docstring, end = islice(tokens, 2)
+                break
+        else:
+            return None
+    except (tokenize.TokenError, SyntaxError, ValueError):
+        return None
+    if docstring.type != tokenize.STRING or end.type != tokenize.NEWLINE:
+        return None
+    lines = io.StringIO(code).readlines()
+    places = [sum(map(len, lines[: line - 1])) + column for line, column in (docstring.start, docstring.end)]
+    return code[: places[0]], code[places[1] :]
+
+
+_read_docstring = reader(Docstring)
+
+
+def _read(row: Mapping[str, Any], number: int) -> Task | None:
+    task = _read_docstring(row, number)
+    return None if split_at_docstring(task.code) is None else task
+
+
 BENCHMARKS = (
     Benchmark(
         "docstrings",
         "Write the docstring of a function.",
-        read=reader(Docstring),
+        read=_read,
         file_name="docstrings.jsonl",
         origin="CodeXGLUE's code-to-text data for Python, or incoder eval build docstrings",
         headline="bleu",
