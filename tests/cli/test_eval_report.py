@@ -45,8 +45,8 @@ def test_rates_stand_beside_each_other_with_their_intervals(runs: list[Path]) ->
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines[0] == "humaneval-single-line"
     assert lines[1] == "model method pass rate % exact match %"
-    assert lines[2] == "right samples 100.0 [100.0, 100.0] 100.0 [100.0, 100.0]"
-    assert lines[3] == "wrong samples 0.0 [0.0, 0.0] 0.0 [0.0, 0.0]"
+    assert lines[2] == "right samples 100.0 [–] 100.0 [–]"
+    assert lines[3] == "wrong samples 0.0 [–] 0.0 [–]"
 
 
 def test_json_holds_the_table_and_the_curves(runs: list[Path]) -> None:

@@ -75,7 +75,16 @@ def test_methods_go_down_and_tasks_across(runs: list[Path]) -> None:
     place = shown.columns.index(("humaneval-single-line", "pass_rate"))
     cells = [row[2][place] for row in shown.rows]
     assert [cell and cell.value for cell in cells] == [0.9, None, 0.4, 0.6]
-    assert cells[0] == Cell(0.9, 0.8, 1.0)
+    assert cells[0] == Cell(0.9, (0.8, 1.0))
+
+
+@pytest.mark.parametrize("interval", [{"pass_rate_interval": None}, {}])
+def test_a_rate_without_an_interval_is_shown_alone(tmp_path: Path, interval: dict[str, None]) -> None:
+    metrics = {"num_tasks": 10, "pass_rate": 0.5, **interval}
+    results = load_results([write(tmp_path / "few", "infill", "small", 0.5, metrics=metrics)])
+    shown = table(results)
+    assert shown.rows[0][2] == (Cell(0.5, None),)
+    assert "50.0<small>–</small>" in render(shown, results, None)
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
@@ -86,7 +95,7 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> Non
 def test_curves_are_means_over_fifths_of_the_right_hand_context(runs: list[Path]) -> None:
     (curve,) = curves(load_results([runs[0]]))
     assert [place for place, _ in curve.points] == pytest.approx([0.05, 0.25, 0.45, 0.65, 0.85])
-    assert [cell.value for _, cell in curve.points] == [0.5] * 5
+    assert [cell for _, cell in curve.points] == [Cell(0.5, None)] * 5  # of one problem each
 
 
 def test_the_figure_is_a_picture(runs: list[Path]) -> None:

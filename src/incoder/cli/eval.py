@@ -166,8 +166,9 @@ def _show(results: dict[str, Any], output: Path) -> None:
     rates = [name for name in (results["headline"], *results["others"]) if name in metrics]
     texts = []
     for name in rates:
-        low, high = metrics[f"{name}_interval"]
-        texts.append(f"{name.replace('_', ' ')} {metrics[name]:.1%} (95 % interval {low:.1%}–{high:.1%})")
+        interval = metrics[f"{name}_interval"]
+        shown = "–" if interval is None else "–".join(f"{end:.1%}" for end in interval)
+        texts.append(f"{name.replace('_', ' ')} {metrics[name]:.1%} (95 % interval {shown})")
     notes.print(
         f"{results['benchmark']}, {results['method']}: {', '.join(texts)}, {metrics['num_tasks']} tasks; "
         f"each of them in {output / 'results.json'}",

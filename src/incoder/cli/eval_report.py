@@ -8,7 +8,7 @@ import typer
 from incoder.cli.console import print_note, write_result
 
 if TYPE_CHECKING:
-    from incoder.evaluation.report import Table
+    from incoder.evaluation.report import Cell, Table
 
 
 def report(
@@ -71,13 +71,14 @@ def _as_text(table: "Table") -> str:
             for model, method, cells in table.rows:
                 shown = [cells[place] for place in places]
                 if any(cell is not None for cell in shown):
-                    texts = [
-                        f"{100 * cell.value:.1f} [{100 * cell.low:.1f}, {100 * cell.high:.1f}]"
-                        if cell
-                        else "–"
-                        for cell in shown
-                    ]
-                    block.add_row(model, method, *(text.replace("[", r"\[") for text in texts))
+                    block.add_row(model, method, *(_shown(cell).replace("[", r"\[") for cell in shown))
             console.print(block)
             console.print()
     return captured.get()
+
+
+def _shown(cell: "Cell | None") -> str:
+    if cell is None:
+        return "–"
+    interval = "–" if cell.interval is None else ", ".join(f"{100 * end:.1f}" for end in cell.interval)
+    return f"{100 * cell.value:.1f} [{interval}]"

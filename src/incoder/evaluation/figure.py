@@ -1,10 +1,11 @@
 """The paper's figure: rates over how much can be seen behind the hole, a panel for each benchmark."""
 
+import math
 from collections.abc import Sequence
 from io import BytesIO
 
 from incoder.errors import IncoderError
-from incoder.evaluation.report import Curve
+from incoder.evaluation.report import Cell, Curve
 
 _COLORS = {"infill": "#0072b2", "rerank": "#d55e00", "left-to-right": "#666666"}
 _OTHER_COLOR = "#009e73"
@@ -27,7 +28,8 @@ def draw(curves: Sequence[Curve]) -> bytes:
         raise IncoderError("drawing needs matplotlib: pip install 'incoder[evaluation]'") from error
     benchmarks = list(dict.fromkeys(curve.benchmark for curve in curves))
     models = list(dict.fromkeys(curve.model for curve in curves))
-    top = min(100.0, 115 * max([0.1, *(cell.high for curve in curves for _, cell in curve.points)]))
+    cells = [cell for curve in curves for _, cell in curve.points]
+    top = min(100.0, 115 * max([0.1, *(max(cell.value, *(cell.interval or (0.0,))) for cell in cells)]))
     figure = Figure(figsize=(0.6 + 4.4 * len(benchmarks), 4.2), layout="constrained")
     panels = figure.subplots(1, len(benchmarks), sharey=True, squeeze=False)[0]
     for axes, benchmark in zip(panels, benchmarks, strict=True):
@@ -35,8 +37,7 @@ def draw(curves: Sequence[Curve]) -> bytes:
             # A little to the side of each other, so that no bar hides another.
             places = [place + 0.008 * number for place, _ in curve.points]
             values = [100 * cell.value for _, cell in curve.points]
-            below = [100 * max(0.0, cell.value - cell.low) for _, cell in curve.points]
-            above = [100 * max(0.0, cell.high - cell.value) for _, cell in curve.points]
+            below, above = zip(*(_bar(cell) for _, cell in curve.points), strict=True)
             axes.errorbar(
                 places,
                 values,
@@ -60,3 +61,11 @@ def draw(curves: Sequence[Curve]) -> bytes:
     content = BytesIO()
     figure.savefig(content, format="png", dpi=150)
     return content.getvalue()
+
+
+def _bar(cell: Cell) -> tuple[float, float]:
+    """How far the interval reaches below the rate and above it, in percent; nan is not drawn."""
+    if cell.interval is None:
+        return math.nan, math.nan
+    low, high = cell.interval
+    return 100 * max(0.0, cell.value - low), 100 * max(0.0, high - cell.value)

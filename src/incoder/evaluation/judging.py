@@ -47,17 +47,19 @@ def gold(tasks: Sequence[Task]) -> dict[str, list[str]]:
 def summarise(rows: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, Any]:
     """Rates in [0, 1] over tasks, each with a 95 % interval by cluster bootstrap over problems.
 
-    A rate is over the tasks that count for it; where every task has k samples there is an unbiased pass@k.
+    A rate is over the tasks that count for it; where each of those that were executed has k samples there is
+    an unbiased pass@k. An interval is None where there are too few problems for one.
     """
     metrics: dict[str, Any] = {"num_tasks": len(rows), "num_problems": len({row["problem"] for row in rows})}
     rates = dict.fromkeys(name for row in rows for name in row["rates"])
     for name in rates:
         values = [(row["rates"].get(name), row["problem"]) for row in rows]
         _add(metrics, name, [(value, problem) for value, problem in values if value is not None], seed)
-    num_samples = min(len(row["samples"]) for row in rows)
-    if "pass_rate" in rates and num_samples > 1:
+    executed = [row for row in rows if row["rates"].get("pass_rate") is not None]
+    num_samples = min((len(row["samples"]) for row in executed), default=0)
+    if num_samples > 1:
         for k in (k for k in _KS if k <= num_samples):
-            _add(metrics, f"pass@{k}", [(_pass_at_k(row, k), row["problem"]) for row in rows], seed)
+            _add(metrics, f"pass@{k}", [(_pass_at_k(row, k), row["problem"]) for row in executed], seed)
     outcomes = [sample["outcome"] for row in rows for sample in row["samples"] if "outcome" in sample]
     if outcomes:
         metrics["outcomes"] = {outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))}
@@ -68,7 +70,8 @@ def _add(metrics: dict[str, Any], name: str, values: Sequence[tuple[float, str]]
     if values:
         numbers, problems = zip(*values, strict=True)
         metrics[name] = sum(numbers) / len(numbers)
-        metrics[f"{name}_interval"] = list(cluster_bootstrap_interval(numbers, problems, seed=seed))
+        interval = cluster_bootstrap_interval(numbers, problems, seed=seed)
+        metrics[f"{name}_interval"] = None if interval is None else list(interval)
 
 
 def _pass_at_k(row: Mapping[str, Any], k: int) -> float:

@@ -77,9 +77,10 @@ def _rates(table: Table) -> str:
 def _cell(cell: Cell | None) -> str:
     if cell is None:
         return "<td>–</td>"
+    interval = "–" if cell.interval is None else " – ".join(f"{100 * end:.1f}" for end in cell.interval)
     return (
         f'<td class="rate" style="--share: {100 * cell.value:.1f}%">{100 * cell.value:.1f}'
-        f"<small>{100 * cell.low:.1f} – {100 * cell.high:.1f}</small></td>"
+        f"<small>{interval}</small></td>"
     )
 
 
@@ -89,7 +90,8 @@ def _protocols(results: Sequence[Result]) -> str:
         told, decoding = result.protocol, result.protocol.get("decoding") or {}
         model = (told.get("model") or {}).get("fingerprint", "")[:12]
         ceiling = told.get("ceiling")
-        settings = ", ".join(f"{title(name)} {_plain(value)}" for name, value in decoding.items())
+        made = {name: told[name] for name in ("infilling_format", "dtype", "device") if told.get(name)}
+        settings = ", ".join(f"{title(name)} {_plain(value)}" for name, value in (made | decoding).items())
         cells = (
             result.benchmark,
             result.model,

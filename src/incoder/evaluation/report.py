@@ -40,11 +40,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A rate in [0, 1] and its interval."""
+    """A rate in [0, 1] and its interval, None where there is none."""
 
     value: float
-    low: float
-    high: float
+    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,10 @@ def table(results: Sequence[Result]) -> Table:
         row = cells.setdefault((result.model, result.method), {})
         for rate in result.rates:
             if rate in result.metrics:
-                row[result.benchmark, rate] = Cell(result.metrics[rate], *result.metrics[f"{rate}_interval"])
+                interval = result.metrics.get(f"{rate}_interval")
+                row[result.benchmark, rate] = Cell(
+                    result.metrics[rate], None if interval is None else (interval[0], interval[1])
+                )
     used = tuple(column for column in columns if any(column in row for row in cells.values()))
     return Table(
         used,
@@ -131,7 +133,7 @@ def curves(results: Sequence[Result]) -> list[Curve]:
 def _point(members: Sequence[tuple[float, float, str]]) -> tuple[float, Cell]:
     places, rates, problems = zip(*members, strict=True)
     interval = cluster_bootstrap_interval(rates, problems)
-    return sum(places) / len(places), Cell(sum(rates) / len(rates), *interval)
+    return sum(places) / len(places), Cell(sum(rates) / len(rates), interval)
 
 
 def _load(path: Path, model: str | None = None) -> Result:

@@ -1,9 +1,10 @@
 """SAFIM: blocks, conditions and calls cut out along the syntax tree (Gong et al., arXiv 2403.04814).
 
 A completion that is the missing text has passed. Another one passes where its program prints what the tests
-expect, white space aside; only Python is run here, and tasks of other languages then count for exact match
-alone. Calls, which have no tests, are compared as text without white space and as syntax trees. Unlike the
-published numbers, completions are not truncated along the syntax, and Python is CPython.
+expect, white space aside. Only Python is run here; tasks of other languages count for exact match alone,
+since a pass rate only where the text is right would be too high. Calls, which have no tests, are compared as
+text without white space and as syntax trees. Unlike the published numbers, completions are not truncated
+along the syntax, and Python is CPython.
 """
 
 import ast
@@ -18,7 +19,7 @@ from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, Benchmark, HubFile
 from incoder.evaluation.rows import reader
 
 _PLACEHOLDERS = ("# TODO: Your code here", "/* TODO: Your code here */")
-_SPLICE = "{{completion}}"
+_SPLICE, _EXECUTED = "{{completion}}", "python"
 _EXTENSIONS = {"python": "py", "java": "java", "cpp": "cpp", "csharp": "cs"}
 
 # Runs the program once a test, as a main program whose standard streams are memory.
@@ -82,16 +83,19 @@ class SyntaxHole(Task):
 
     def programs(self, completion: str) -> Mapping[str, str]:
         tests = self._tests()
-        if completion == self.ground_truth or not tests or self.lang != "python":
+        if completion == self.ground_truth or not tests or self.lang != _EXECUTED:
             return {}
         source = self.eval_prompt.replace(_SPLICE, completion)
         return {"pass_rate": _JUDGE.format(source=source, tests=tests)}
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
         passed: float | None = None
-        if completion == self.ground_truth:
+        has_tests = bool(self._tests())
+        if has_tests and self.lang != _EXECUTED:
+            passed = None
+        elif completion == self.ground_truth:
             passed = 1.0
-        elif not self._tests():
+        elif not has_tests:
             passed = float(_is_same_call(completion, self.ground_truth))
         return {"pass_rate": passed, **exact_matches(completion, self.ground_truth)}
 
