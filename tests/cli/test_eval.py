@@ -1,6 +1,7 @@
 """`incoder eval` judges by one command per benchmark and says what is missing before it loads a model."""
 
 import json
+from dataclasses import astuple
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +11,14 @@ from typer.testing import CliRunner, Result
 
 import incoder.cli.eval as eval_command
 from incoder.errors import IncoderError
+from incoder.evaluation import execution
 from incoder.evaluation.catalogue import BENCHMARKS
+from incoder.evaluation.run import Setup
 
 BENCHMARK = "humaneval-single-line"
 TASK_ID = "SingleLineInfilling/HumanEval/0/L0"
 GOLD = "    return x + x\n"
+SETUP = Setup("causal-masking", "float32", "cpu")
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -66,7 +70,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "config.json").write_text("{}")
-    monkeypatch.setattr(eval_command, "_load", lambda name, *_: SimpleNamespace(infill=infill, name=name))
+    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(infill=infill), SETUP))
     options = ["--temperature", "0.5", "--seed", "3", "--model", str(checkpoint)]
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", *options)
     assert result.exit_code == 0
@@ -82,6 +86,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
         "stop": (),
     }
     results = json.loads(result.stdout)
+    assert (results["infilling_format"], results["dtype"], results["device"]) == astuple(SETUP)
     assert results["model"]["name"] == str(checkpoint)
     assert len(results["model"]["fingerprint"]) == 64
     assert (results["metrics"]["pass_rate"], results["ceiling"]) == (1, 1)
@@ -96,7 +101,7 @@ def test_reranking_draws_ten_candidates_at_the_papers_temperature(
         asked.update(decoding)
         return SimpleNamespace(candidates=[SimpleNamespace(infills=[GOLD])])
 
-    monkeypatch.setattr(eval_command, "_load", lambda *_: SimpleNamespace(complete=complete))
+    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(complete=complete), SETUP))
     monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
     monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", "--method", "rerank")
@@ -128,6 +133,52 @@ def test_missing_data_is_said_before_a_model_is_loaded(
     assert isinstance(result.exception, IncoderError)
     assert "data is not fetched" in str(result.exception)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--temperature", "-1"),
+        ("--top-p", "2"),
+        ("--timeout", "0"),
+        ("--timeout", "inf"),
+        ("--timeout", "nan"),
+        ("--num-workers", "0"),
+        ("--limit", "0"),
+    ],
+)
+def test_a_value_outside_of_its_range_is_bad_usage_before_a_model_is_loaded(
+    option: tuple[str, str], tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eval_command, "_load", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: pytest.fail("fetched"))
+    assert invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", *option).exit_code == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_equal_samples_are_told_of(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SimpleNamespace(infill=lambda *_, **__: SimpleNamespace(infills=[GOLD]))
+    monkeypatch.setattr(eval_command, "_load", lambda *_: (model, SETUP))
+    monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
+    monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
+    run = (BENCHMARK, "--data", data, "--no-ceiling")
+    greedy = invoke(*run, "--output", tmp_path / "greedy", "-n", "2")
+    assert "all samples of a task are alike" in greedy.stderr
+    drawn = invoke(*run, "--output", tmp_path / "drawn", "-n", "2", "--temperature", "0.5")
+    assert drawn.exit_code == 0
+    assert "alike" not in drawn.stderr
+
+
+def test_walls_are_asked_for_where_something_runs(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "sandbox_layers", lambda: ())
+    choice = {"task_id": "c", "project": "p", "prefix": "x = ", "suffix": "(xs)\n", "answer": "min"}
+    cloze = tmp_path / "cloze.jsonl"
+    cloze.write_text(json.dumps(choice) + "\n")
+    gold = ("--method", "gold", "--output")
+    assert invoke("cloze", "--data", cloze, *gold, tmp_path / "cloze").exit_code == 0
+    assert isinstance(invoke(BENCHMARK, "--data", data, *gold, tmp_path / "run").exception, IncoderError)
 
 
 def test_no_output_and_an_unknown_method_are_bad_usage(tmp_path: Path, data: Path) -> None:

@@ -1,5 +1,6 @@
 """What a model wrote runs inside limits, and only a program that really ran to its end has passed."""
 
+import math
 import time
 from pathlib import Path
 
@@ -159,5 +160,8 @@ def test_a_timeout_is_tried_once_more_alone(tmp_path: Path) -> None:
 def test_no_workers_and_no_time_are_refused_with_the_rule() -> None:
     with pytest.raises(IncoderError, match="num_workers must be at least 1, got 0"):
         run_programs([], num_workers=0)
-    with pytest.raises(IncoderError, match="limit seconds must be above 0, got 0"):
-        Limits(seconds=0)
+    for seconds in (0, math.nan):
+        with pytest.raises(IncoderError, match="limit seconds must be above 0, got"):
+            Limits(seconds=seconds)
+    with pytest.raises(IncoderError, match="limit seconds must be at most 86400, got inf"):
+        Limits(seconds=math.inf)

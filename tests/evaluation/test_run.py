@@ -12,7 +12,15 @@ from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.evaluation.data import load_tasks
 from incoder.evaluation.execution import Limits
 from incoder.evaluation.methods import Decoding
-from incoder.evaluation.run import Judgement, checkpoint_fingerprint, collect, settings_of, write_results
+from incoder.evaluation.run import (
+    PROTOCOL_VERSION,
+    Judgement,
+    Setup,
+    checkpoint_fingerprint,
+    collect,
+    settings_of,
+    write_results,
+)
 
 BENCHMARK = BENCHMARKS["humaneval-single-line"]
 RIGHT, WRONG = "    y = 2 * x\n", "    y = 3 * x\n"
@@ -59,7 +67,7 @@ def test_results_carry_their_protocol(data: Path, tmp_path: Path) -> None:
     assert metrics["num_tasks"] == len(results["tasks"]) == 3
     assert metrics["num_problems"] == 2
     assert (metrics["pass_rate"], metrics["exact_match"]) == (1, 0)
-    assert metrics["pass_rate_interval"] == [1, 1]
+    assert metrics["pass_rate_interval"] is None  # of two problems
     assert metrics["outcomes"] == {"passed": 3}
     assert results["tasks"][0]["right_context"] == pytest.approx(1 / 3)
 
@@ -107,6 +115,13 @@ def test_a_stopped_run_goes_on_with_what_is_missing(data: Path, tmp_path: Path) 
     assert told[0] == ("generating", 3, 8)
     assert told[-1] == ("generating", 8, 8)
     assert [texts[0] for texts in completions.values()].count(RIGHT) == 2
+
+
+def test_settings_tell_how_a_model_was_set_up(data: Path) -> None:
+    setups = [Setup("causal-masking", dtype, "cpu") for dtype in ("float32", "bfloat16")]
+    one, other = (settings_of(BENCHMARK, data, method="infill", setup=setup) for setup in setups)
+    assert {name for name in one if one[name] != other[name]} == {"dtype"}
+    assert one["protocol_version"] == PROTOCOL_VERSION
 
 
 def test_another_model_does_not_continue_the_run(data: Path, tmp_path: Path) -> None:

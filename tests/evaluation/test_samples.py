@@ -11,6 +11,11 @@ from incoder.evaluation.samples import Samples, read_samples
 SETTINGS = {"model": "mini", "decoding": {"temperature": 0.0}}
 
 
+def begin(folder: Path) -> None:
+    with Samples(folder, SETTINGS) as samples:
+        samples.add("a/1", "x")
+
+
 def test_completions_are_read_again_as_they_were(tmp_path: Path) -> None:
     texts = {"a/1": "    return\n", "a/2": "", "a/3": "größe 🙂 \udc80 \u2028\r\n"}
     with Samples(tmp_path / "run", SETTINGS) as samples:
@@ -35,9 +40,27 @@ def test_a_line_that_was_cut_off_is_dropped_and_the_next_one_is_whole(tmp_path: 
 
 
 def test_other_settings_are_refused_with_what_differs(tmp_path: Path) -> None:
-    Samples(tmp_path, SETTINGS)
+    begin(tmp_path)
     with pytest.raises(IncoderError, match=r'model = "mini", this run has "other"; give another --output'):
         Samples(tmp_path, {**SETTINGS, "model": "other"})
+
+
+def test_settings_that_were_not_written_down_are_refused_as_such(tmp_path: Path) -> None:
+    begin(tmp_path)
+    with pytest.raises(
+        IncoderError, match="of an earlier version of incoder, which did not write down dtype"
+    ):
+        Samples(tmp_path, {**SETTINGS, "dtype": "float32"})
+
+
+@pytest.mark.parametrize("samples", [None, ""])
+def test_a_run_that_wrote_nothing_does_not_keep_its_folder(tmp_path: Path, samples: str | None) -> None:
+    Samples(tmp_path, SETTINGS)
+    if samples is not None:
+        (tmp_path / "samples.jsonl").write_text(samples)
+    other = {**SETTINGS, "model": "other"}
+    Samples(tmp_path, other)
+    assert json.loads((tmp_path / "settings.json").read_text()) == other
 
 
 def test_a_line_that_is_no_completion_is_named(tmp_path: Path) -> None:

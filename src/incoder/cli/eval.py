@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import notes, write_result
+from incoder.cli.console import notes, print_note, write_result
 from incoder.cli.eval_build import build
 from incoder.cli.eval_report import report
+from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import RERANK, Benchmark
 from incoder.evaluation.catalogue import BENCHMARKS
 
 if TYPE_CHECKING:
+    from incoder.evaluation.execution import Limits
     from incoder.evaluation.methods import Model
+    from incoder.evaluation.run import Setup
 
 app = typer.Typer(help="Judge a model on a benchmark, and report on results.", no_args_is_help=True)
 
@@ -71,7 +74,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         rank_by: Annotated[
             Literal["mean", "total"], typer.Option(help="Of rerank: log-probability by token, or of all.")
         ] = benchmark.rank_by,
-        limit: Annotated[int | None, typer.Option(help="Only that many tasks, evenly spaced.")] = None,
+        limit: Annotated[int | None, typer.Option(min=1, help="Only that many tasks, evenly spaced.")] = None,
         max_new_tokens: Annotated[
             int, typer.Option(min=1, help="The longest completion, in tokens.")
         ] = benchmark.max_new_tokens,
@@ -90,7 +93,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             bool, typer.Option("--edges", help="End infills by the rules of incoder fill, too.")
         ] = False,
         timeout: Annotated[float, typer.Option(help="Seconds for one program.")] = benchmark.seconds,
-        num_workers: Annotated[int, typer.Option(help="Programs that run at the same time.")] = 2,
+        num_workers: Annotated[int, typer.Option(min=1, help="Programs that run at the same time.")] = 2,
         no_sandbox: Annotated[
             bool,
             typer.Option("--no-sandbox", help="Run programs also where nothing can hold them in."),
@@ -98,7 +101,8 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         ceiling: Annotated[bool, typer.Option(help="Judge the gold answers, too.")] = True,
     ) -> None:
         from incoder.evaluation import data as files
-        from incoder.evaluation.execution import Limits, check_sandbox
+        from incoder.evaluation.execution import check_sandbox
+        from incoder.evaluation.judging import runs_programs
         from incoder.evaluation.methods import Decoding, answer
         from incoder.evaluation.run import Judgement, collect, settings_of, write_results
         from incoder.evaluation.samples import read_samples
@@ -106,12 +110,13 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
 
         if method not in methods:
             raise typer.BadParameter(f"--method must be one of {', '.join(methods)}, got {method}")
-        check_sandbox(allow_none=no_sandbox)
+        judgement = Judgement(_limits(timeout), num_workers, ceiling)
         # Complain about the data before a model is loaded.
         path = files.fetch(benchmark) if fetch and data is None else files.find(benchmark, data)
-        tasks = files.load_tasks(path, benchmark, limit)
+        tasks = files.load_tasks(path, benchmark, limit, partial(_tell_left_out, benchmark, path))
+        if runs_programs(tasks):
+            check_sandbox(allow_none=no_sandbox)
         settings_for = partial(settings_of, benchmark, path)
-        judgement = Judgement(Limits(seconds=timeout), num_workers, ceiling)
         with _ProgressBars() as bars:
             if samples is not None:
                 known = [task.key for task in files.load_tasks(path, benchmark)]
@@ -121,7 +126,6 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 settings = settings_for(method=method)
                 completions = collect(tasks, output, settings, lambda task, _: task.baselines[method])
             else:
-                options.fetch(model, revision)
                 is_rerank = method == RERANK
                 decoding = Decoding(
                     max_new_tokens,
@@ -133,8 +137,19 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                     num_candidates=num_candidates if is_rerank else 1,
                     rank_by=rank_by,
                 )
-                settings = settings_for(method=method, model=_identity(model, revision), decoding=decoding)
-                loaded = _load(model, revision, infilling_format)
+                options.sampling_params(
+                    None,
+                    temperature=decoding.temperature,
+                    top_p=top_p,
+                    max_new_tokens=max_new_tokens,
+                    seed=seed,
+                )
+                if num_samples > 1 and decoding.temperature == 0:
+                    print_note("at temperature 0 all samples of a task are alike; give --temperature")
+                options.fetch(model, revision)
+                identity = _identity(model, revision)
+                loaded, setup = _load(model, revision, infilling_format)
+                settings = settings_for(method=method, model=identity, setup=setup, decoding=decoding)
                 completions = collect(
                     tasks,
                     output,
@@ -184,10 +199,29 @@ def _identity(name: str, revision: str | None) -> dict[str, str]:
     return {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
 
 
-def _load(name: str, revision: str | None, infilling_format: str | None) -> "Model":
+def _load(name: str, revision: str | None, infilling_format: str | None) -> tuple["Model", "Setup"]:
     import incoder
+    from incoder.evaluation.run import Setup
+    from incoder.inference.cached_sequences import TransformerModel
 
-    return incoder.load(name, revision=revision, infilling_format=infilling_format)
+    model = incoder.load(name, revision=revision, infilling_format=infilling_format)
+    assert isinstance(model.language_model, TransformerModel)
+    transformer = model.language_model.transformer
+    dtype = str(transformer.dtype).removeprefix("torch.")
+    return model, Setup(model.infilling_format.name, dtype, transformer.device.type)
+
+
+def _limits(timeout: float) -> "Limits":
+    from incoder.evaluation.execution import Limits
+
+    try:
+        return Limits(seconds=timeout)
+    except IncoderError as error:
+        raise typer.BadParameter(f"--timeout: {error}") from error
+
+
+def _tell_left_out(benchmark: Benchmark, path: Path, num_rows: int) -> None:
+    print_note(f"{num_rows:,} rows of {path} are not part of {benchmark.name} and were left out")
 
 
 class _ProgressBars:

@@ -37,6 +37,7 @@ from incoder.evaluation import sandbox
 _FORK_SERVER = Path(sandbox.__file__).with_name("fork_server.py")
 _PACKAGE = Path(sandbox.__file__).parents[2]
 _IS_CONFINED = True
+_DAY = 86_400  # seconds; the kernel's clocks have an end
 _BUSY_SHARE = 0.8  # of its time; who had less of a processor shared it with others
 _GRACE_SECONDS = 10.0  # beyond a program's time, until its fork server counts as lost
 
@@ -52,8 +53,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value <= 0:
+            if not value > 0:
                 raise IncoderError(f"the execution limit {name} must be above 0, got {value}")
+        if self.seconds > _DAY:
+            raise IncoderError(f"the execution limit seconds must be at most {_DAY}, got {self.seconds:g}")
 
 
 @dataclass(frozen=True, slots=True)

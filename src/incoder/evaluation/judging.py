@@ -39,6 +39,11 @@ def judge(
     return [_row(task, completions[task.key], verdicts) for task in tasks]
 
 
+def runs_programs(tasks: Sequence[Task]) -> bool:
+    """Whether any task has an answer that is executed."""
+    return any(task.programs(answer) for task in tasks for answer in task.baselines.values())
+
+
 def gold(tasks: Sequence[Task]) -> dict[str, list[str]]:
     """Every task's own answer, whose rates are the ceiling."""
     return {task.key: [task.baselines[GOLD]] for task in tasks}

@@ -6,7 +6,7 @@ A model, a baseline that needs none, or a file of completions may answer. A run 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from incoder.evaluation.samples import Samples
 from incoder.files import make_folder, write_text
 
 # Raised whenever the same completions could get another score, or the same model write others.
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 Stage = Literal["generating", "executing", "executing gold"]
 Progress = Callable[[Stage, int, int], None]
@@ -33,6 +33,15 @@ class Judgement:
     limits: Limits
     num_workers: int = 2
     with_ceiling: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a model is shown holes and what computes it, on which the last digits of its logits depend."""
+
+    infilling_format: str
+    dtype: str
+    device: str
 
 
 def checkpoint_fingerprint(folder: Path) -> str:
@@ -80,13 +89,16 @@ def settings_of(
     *,
     method: str,
     model: Mapping[str, Any] | None = None,
+    setup: Setup | None = None,
     decoding: Decoding | None = None,
 ) -> dict[str, Any]:
     """What tells one run's completions from another's."""
     return {
+        "protocol_version": PROTOCOL_VERSION,
         "benchmark": benchmark.name,
         "method": method,
         "model": None if model is None else dict(model),
+        **({field.name: None for field in fields(Setup)} if setup is None else asdict(setup)),
         "decoding": None if decoding is None else asdict(decoding),
         "data_sha256": sha256(data),
     }
@@ -116,7 +128,6 @@ def write_results(
     make_folder(output)
     rows = rows_of(completions, "executing")
     results: dict[str, Any] = {
-        "protocol_version": PROTOCOL_VERSION,
         "incoder_version": __version__,
         **settings,
         "num_samples": min(len(row["samples"]) for row in rows),

@@ -26,8 +26,9 @@ class Samples:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         make_folder(folder)
-        _check_settings(folder / "settings.json", settings)
         self.path = folder / "samples.jsonl"
+        is_begun = self.path.exists() and self.path.stat().st_size > 0
+        _keep_settings(folder / "settings.json", settings, is_begun=is_begun)
         self.completions = _read_own(self.path)
         self._file: IO[str] | None = None
 
@@ -78,8 +79,8 @@ def _several(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} other tasks"
 
 
-def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    if not path.exists():
+def _keep_settings(path: Path, settings: Mapping[str, Any], *, is_begun: bool) -> None:
+    if not (is_begun and path.exists()):
         write_text(path, json.dumps(settings, indent=2) + "\n")
         return
     try:
@@ -87,8 +88,13 @@ def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     except (OSError, ValueError) as error:
         raise IncoderError(f"cannot read {path}: {error}; remove it or give another --output") from error
     for name, value in json.loads(json.dumps(settings)).items():
-        if earlier.get(name) != value:
-            theirs, ours = json.dumps(earlier.get(name)), json.dumps(value)
+        if name not in earlier:
+            raise IncoderError(
+                f"{path.parent} holds completions of an earlier version of incoder, which did not write down "
+                f"{name}; give another --output, or remove the folder"
+            )
+        if earlier[name] != value:
+            theirs, ours = json.dumps(earlier[name]), json.dumps(value)
             raise IncoderError(
                 f"{path.parent} holds completions made with {name} = {theirs}, this run has {ours}; "
                 "give another --output, or remove the folder"

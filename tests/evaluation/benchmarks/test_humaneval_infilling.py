@@ -69,6 +69,12 @@ def test_right_context_is_the_share_of_the_bodys_lines(tmp_path: Path) -> None:
     assert task.right_context == 3 / 5
 
 
+@pytest.mark.parametrize("task_id", ["RandomSpanInfilling", "RandomSpanInfilling/", "RandomSpanInfilling//0"])
+def test_a_task_that_does_not_name_its_problem_is_refused(task_id: str) -> None:
+    with pytest.raises(ValueError, match="task_id: must name its problem"):
+        RANDOM.read(TASK | {"task_id": task_id}, 1)
+
+
 def test_the_other_splits_tasks_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text(json.dumps(TASK) + "\n")

@@ -85,6 +85,8 @@ def _benchmark(split: str, family: str, about: str, max_new_tokens: int) -> Benc
         hole = read_hole(row, number)
         if hole.task_id.split("/")[0].removesuffix("Light") != family:
             raise ValueError(f"task_id: {hole.task_id} is of another split than humaneval-{split}")
+        if not re.fullmatch(r"[^/]+(/[^/]+){2,}", hole.task_id):
+            raise ValueError(f"task_id: must name its problem, as {family}/HumanEval/0/…, got {hole.task_id}")
         return hole
 
     return Benchmark(
