@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from incoder.corpus.attributes import render
 from incoder.corpus.build import build_corpus
 from incoder.corpus.documents import read_documents
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.shards import TokenShard, encode_corpus
+from incoder.corpus.shards import TokenShard, check_shards, encode_corpus
 from incoder.errors import IncoderError
 
 
@@ -114,6 +115,31 @@ def test_damaged_shards_are_an_error(corpus: Path, tmp_path: Path, name: str, da
         path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"[]")
     with pytest.raises(IncoderError, match=r"damaged|no token shards"):
         TokenShard.open(tmp_path / "tokens", "train")
+
+
+def test_a_corpus_that_was_changed_is_not_encoded(corpus: Path, tmp_path: Path) -> None:
+    shutil.copy(corpus / "validation.parquet", corpus / "train.parquet")
+    with pytest.raises(IncoderError, match=r"train\.parquet is not what was written.*build the corpus again"):
+        encode_corpus(corpus, ByteEncoder(), tmp_path / "tokens")
+    (corpus / "train.parquet").rename(corpus / "train-more.parquet")
+    with pytest.raises(IncoderError, match=r"train-more\.parquet is not what was written"):
+        encode_corpus(corpus, ByteEncoder(), tmp_path / "tokens")
+
+
+def test_a_check_finds_one_changed_bit(corpus: Path, tmp_path: Path) -> None:
+    encode_corpus(corpus, ByteEncoder(), tmp_path / "tokens")
+    path = tmp_path / "tokens" / "train.tokens"
+    content = path.read_bytes()
+    check_shards(tmp_path / "tokens", "train")
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    TokenShard.open(tmp_path / "tokens", "train")  # maps it and does not read it
+    with pytest.raises(IncoderError, match=r"train\.tokens is not what was written.*encode the corpus again"):
+        check_shards(tmp_path / "tokens", "train")
+    check_shards(tmp_path / "tokens", "validation")
+    meta = json.loads((tmp_path / "tokens" / "meta.json").read_text())
+    (tmp_path / "tokens" / "meta.json").write_text(json.dumps({**meta, "vocab_size": 261}))
+    with pytest.raises(IncoderError, match="its fingerprint is another"):
+        check_shards(tmp_path / "tokens", "validation")
 
 
 def test_documents_are_told_apart_by_kind(

@@ -1,14 +1,12 @@
 """A world small enough to train in: a dozen documents, a vocabulary of 640, a model of 30,000 weights."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from incoder.config import load_recipe
-from incoder.corpus.shards import META, TokenShardWriter
+from incoder.corpus.shards import TokenShardWriter, write_meta
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.recipe import TrainingRecipe
 
@@ -38,9 +36,8 @@ def write_shards(folder: Path, tokenizer: Tokenizer, num_documents: int) -> None
         "vocab_size": tokenizer.vocab_size,
         "tokenizer_fingerprint": tokenizer.fingerprint,
         "splits": splits,
-        "fingerprint": hashlib.sha256((folder / "train.tokens").read_bytes()).hexdigest(),
     }
-    (folder / META).write_text(json.dumps(meta), encoding="utf-8")
+    write_meta(folder, meta)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,6 +182,15 @@ def test_shards_of_another_tokenizer_are_refused(tmp_path: Path, recipe: Trainin
     (tokens / "meta.json").write_text(json.dumps({**meta, "tokenizer_fingerprint": "other"}))
     with pytest.raises(IncoderError, match="encoded with another tokenizer"):
         train(recipe.model_copy(update={"tokens": tokens}), tmp_path / "run")
+
+
+def test_shards_with_a_changed_byte_are_refused(tmp_path: Path, recipe: TrainingRecipe, world: Path) -> None:
+    copy = shutil.copytree(world / "tokens", tmp_path / "tokens")
+    content = bytearray((copy / "validation.tokens").read_bytes())
+    content[-2] ^= 1
+    (copy / "validation.tokens").write_bytes(content)
+    with pytest.raises(IncoderError, match=r"validation\.tokens is not what was written.*encode the corpus"):
+        train(recipe.model_copy(update={"tokens": copy}), tmp_path / "run")
 
 
 def test_a_run_that_diverges_stops_and_says_what_to_change(tmp_path: Path, recipe_file: Path) -> None:

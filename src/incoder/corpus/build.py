@@ -15,6 +15,7 @@ from pathlib import Path
 
 from incoder.config import save_recipe
 from incoder.corpus.decontamination import BenchmarkTasks
+from incoder.corpus.digests import sha256_of
 from incoder.corpus.documents import SEAL, documents_name
 from incoder.corpus.engine.running import run_stage
 from incoder.corpus.engine.stage import OnProgress, Stage
@@ -135,7 +136,7 @@ def _assemble(recipe: CorpusRecipe, run: Path, num_files: int, report: Report, o
                 os.link(written_file(run, group, split), folder / name)
                 sha256[name] = result.sha256[split]
         save_recipe(recipe, folder / RECIPE, without=NOT_IN_THE_CORPUS)
-        sha256[RECIPE] = hashlib.sha256((folder / RECIPE).read_bytes()).hexdigest()
+        sha256[RECIPE] = sha256_of(folder / RECIPE)
         content = json.dumps(
             report.as_dict(SPLITS, dict(sorted(sha256.items()))), indent=1, ensure_ascii=False
         )

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus.documents import SEAL
+from incoder.corpus.digests import check_files
+from incoder.corpus.documents import SEAL, documents_files
 from incoder.corpus.source_file import Dropped, DroppedProject, SourceFile
+from incoder.corpus.splits import SPLITS
 from incoder.document import Document
 from incoder.errors import IncoderError
 
@@ -131,6 +133,16 @@ def read_report(folder: Path) -> dict[str, Any]:
         raise IncoderError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise IncoderError(f"{path} is damaged ({error}); build the corpus again") from error
-    if not isinstance(report, dict) or not {"splits", "projects", "dropped"} <= report.keys():
+    if not isinstance(report, dict) or not {"splits", "projects", "dropped", "sha256"} <= report.keys():
         raise IncoderError(f"{path} is not the report of a corpus; build the corpus again")
     return report
+
+
+def check_corpus(folder: Path) -> None:
+    """Read a corpus whole and complain unless it is, to the byte, what was built.
+
+    Raises:
+        IncoderError: there is no finished corpus, or a file of it was changed, added or taken away.
+    """
+    sha256 = dict.fromkeys((path.name for split in SPLITS for path in documents_files(folder, split)), "none")
+    check_files(folder, sha256 | read_report(folder)["sha256"], SEAL, "build the corpus again")

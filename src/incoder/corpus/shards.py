@@ -19,10 +19,11 @@ import numpy as np
 from incoder.config import load_recipe
 from incoder.corpus.attributes import render
 from incoder.corpus.build import RECIPE
+from incoder.corpus.digests import check_files, sha256_of
 from incoder.corpus.documents import read_documents
 from incoder.corpus.languages import LANGUAGES, extension_of
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.report import read_report
+from incoder.corpus.report import check_corpus
 from incoder.corpus.splits import SPLITS
 from incoder.corpus.staging import sealed_together
 from incoder.document import Document
@@ -52,9 +53,9 @@ def encode_corpus(
     `on_document` is told the bytes of each document when it is done.
 
     Raises:
-        IncoderError: there is no finished corpus, or the folder cannot be written.
+        IncoderError: there is no finished corpus, a file of it was changed, or the folder cannot be written.
     """
-    read_report(corpus)  # complains where there is none
+    check_corpus(corpus)
     seed = load_recipe(CorpusRecipe, corpus / RECIPE).seed
     dtype = np.dtype("<u2" if encoder.vocab_size <= 1 << 16 else "<u4")
     with sealed_together(output, META) as folder:
@@ -74,9 +75,29 @@ def encode_corpus(
                     if on_document is not None:
                         on_document(num_bytes)
             meta["splits"][split] = writer.counts()
-        meta["sha256"] = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
-        meta["fingerprint"] = hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
-        (folder / META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
+        write_meta(folder, meta)
+
+
+def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
+    """Write `meta.json` beside the files of all splits, with their SHA-256 and a fingerprint of it all."""
+    sealed = {**meta, "sha256": {path.name: sha256_of(path) for path in sorted(folder.iterdir())}}
+    sealed["fingerprint"] = _fingerprint_of(sealed)
+    (folder / META).write_text(json.dumps(sealed, indent=1) + "\n", encoding="utf-8")
+
+
+def check_shards(folder: Path, split: str) -> None:
+    """Read one split whole and complain unless it is, to the byte, what was encoded.
+
+    Raises:
+        IncoderError: a file of it, or `meta.json`, was changed.
+    """
+    meta = _read_meta(folder)
+    if not isinstance(meta.get("sha256"), dict) or meta.get("fingerprint") != _fingerprint_of(meta):
+        raise IncoderError(
+            f"{folder / META} is not what was written: its fingerprint is another; encode the corpus again"
+        )
+    of_split = {name: digest for name, digest in meta["sha256"].items() if name.startswith(f"{split}.")}
+    check_files(folder, of_split, META, "encode the corpus again")
 
 
 class TokenShardWriter:
@@ -251,6 +272,6 @@ def _bytes_file(folder: Path, split: str) -> Path:
     return folder / f"{split}.bytes.npy"
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _fingerprint_of(meta: Mapping[str, Any]) -> str:
+    told = {name: value for name, value in meta.items() if name != "fingerprint"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

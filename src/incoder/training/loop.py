@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 
 from incoder.config import load_recipe, save_recipe
-from incoder.corpus.shards import TokenShard
+from incoder.corpus.shards import TokenShard, check_shards
 from incoder.errors import IncoderError
 from incoder.files import make_folder
 from incoder.model.checkpoint import load_checkpoint, save_checkpoint
@@ -261,6 +261,7 @@ class _Run:
                 f"the token shards in {self.recipe.tokens} were encoded with another tokenizer than "
                 f"{self.recipe.tokenizer}; encode the corpus again with `incoder corpus encode`"
             )
+        check_shards(self.recipe.tokens, split)
         return shard
 
     def _stream(self, state: dict[str, int] | None = None) -> BatchStream:

@@ -1,6 +1,5 @@
 """The last stage: a group of pieces in; the documents that stay, split, as one file of each split out."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ import numpy as np
 
 from incoder.corpus.deduplication.near_copies import NEAR_DUPLICATE
 from incoder.corpus.deduplication.one_pass import DUPLICATE
+from incoder.corpus.digests import sha256_of
 from incoder.corpus.documents import DocumentWriter, open_file
 from incoder.corpus.engine.stage import OnBytes
 from incoder.corpus.engine.work_folder import finished, load, save
@@ -69,8 +69,7 @@ class Write:
                 for piece in self.groups[task]:
                     self._copy(piece, decisions, writers, result, on_bytes)
             for split, path in paths.items():
-                with path.open("rb") as file:
-                    result.sha256[split] = hashlib.file_digest(file, "sha256").hexdigest()
+                result.sha256[split] = sha256_of(path)
         save(result, write_report_file(self.run, task))
 
     def _copy(
