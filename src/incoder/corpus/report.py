@@ -6,7 +6,7 @@ The same recipe and input give the same report: no times, no machine names.
 import json
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +51,20 @@ class Report:
 
     def on_drop(self, dropped: Dropped | DroppedProject) -> None:
         if isinstance(dropped, DroppedProject):
-            self.dropped_projects.append(dropped)
+            self.dropped_projects.append(replace(dropped, project=_encodable(dropped.project)))
             return
         count = self.dropped[dropped.reason]
         count.num_files += 1
         count.num_bytes += dropped.num_bytes
         if len(count.examples) < NUM_EXAMPLES:
             detail = [dropped.detail] if dropped.detail else []
-            count.examples.append((dropped.project, dropped.path, *detail))
+            count.examples.append(tuple(map(_encodable, (dropped.project, dropped.path, *detail))))
 
     def add_project(self, file: SourceFile) -> None:
         """Have the project of this file in the report, also if nothing of it is kept."""
-        if file.project not in self.projects:
-            self.projects[file.project] = ProjectCount(file.source, file.licence, file.version)
+        project = _encodable(file.project)
+        if project not in self.projects:
+            self.projects[project] = ProjectCount(file.source, file.licence, file.version)
 
     def add_project_of(self, document: Document) -> None:
         """Have the project of this document in the report, where nothing was listed before it was read."""
@@ -114,6 +115,11 @@ class Report:
             "num_documents": sum(count.num_documents for count in counts),
             "num_bytes": sum(count.num_bytes for count in counts),
         }
+
+
+def _encodable(name: str) -> str:
+    """The name with `\\udcff` for a byte that is no UTF-8: a file system has any names, a report is JSON."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def read_report(folder: Path) -> dict[str, Any]:
