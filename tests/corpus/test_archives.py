@@ -173,7 +173,7 @@ def test_a_link_in_a_zip_is_left_out(tmp_path: Path) -> None:
     assert reasons(read(tmp_path / "a.zip")[1]) == {"not a regular file": 1}
 
 
-@pytest.mark.parametrize("name", ["a.tar.gz", "a.tar.xz", "a.zip", "a.7z"])
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tar.xz", "a.7z"])
 def test_a_bomb_is_found_by_what_it_unfolds_to(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +182,28 @@ def test_a_bomb_is_found_by_what_it_unfolds_to(
     texts, report = read(tmp_path / name)
     assert texts == {}
     assert reasons(report) == {"archive bomb": 1}
+
+
+def test_a_zip_is_judged_by_the_members_that_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("incoder.corpus.sources.archives._MIN_BUDGET", 100_000)
+    pack_zip(tmp_path / "good.zip", {"table.csv": bytes(2_000_000), "a.py": b"x = 1\n"})
+    pack_zip(tmp_path / "bomb.zip", {f"{number}.py": bytes(20_000) for number in range(100)})
+    texts, report = read(tmp_path, max_ratio=1)
+    assert texts == {"a.py": "x = 1\n"}
+    assert reasons(report) == {"archive bomb": 1}
+
+
+def test_archives_of_one_name_in_two_folders_are_two_projects(tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        pack_zip(tmp_path / folder / "r.zip", {"a.py": b"x = 1\n"})
+    recipe = CorpusRecipe.model_validate({"sources": [{"kind": "archives", "path": str(tmp_path)}]})
+    pieces = list_pieces(recipe, tmp_path / "scratch", Report().on_drop)
+    assert len({piece.name for piece in pieces}) == 2
+    documents = [document for piece in pieces for document in piece.documents(recipe, Report().on_drop)]
+    assert [document.project for document in documents] == ["x/r", "y/r"]
 
 
 def test_a_tar_header_cannot_ask_for_all_the_memory(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class ArchivePiece:
     path: Path
     num_bytes: int
     source: ArchiveSource
+    project: str  # where the archive is one
 
     @property
     def paths(self) -> tuple[Path]:
@@ -115,7 +116,7 @@ class ArchivePiece:
     def _project(self, path: str) -> str:
         if self.source.projects == "entries" and path:
             return path.partition("/")[0]
-        return _SUFFIXES.sub("", self.path.name)
+        return self.project
 
     def _file(self, path: str, num_bytes: int, licences: dict[str, str] | None) -> SourceFile:
         project = self._project(path)
@@ -133,7 +134,17 @@ def archive_pieces(name: str, source: ArchiveSource) -> list[ArchivePiece]:
         IncoderError: the path is missing.
     """
     paths = existing_files(source.path, _SUFFIXES)
-    return [ArchivePiece(f"{name}/{path.name}", path, path.stat().st_size, source) for path in paths]
+    pieces = list[ArchivePiece]()
+    for number, path in enumerate(paths):
+        unique, project = f"{name}/{number:06}-{path.name}", _project_of(path, source.path)
+        pieces.append(ArchivePiece(unique, path, path.stat().st_size, source, project))
+    return pieces
+
+
+def _project_of(archive: Path, root: Path) -> str:
+    """Its name without the suffix, below a folder with the folders between: `x/r.zip` is not `y/r.zip`."""
+    name = archive.name if archive == root else archive.relative_to(root).as_posix()
+    return _SUFFIXES.sub("", name)
 
 
 def is_safe(path: str) -> bool:

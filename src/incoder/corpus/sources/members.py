@@ -18,7 +18,7 @@ class DamagedArchive(Exception):  # noqa: N818 - what it is
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an archive may unfold to: members, and bytes that are unpacked, wanted or not."""
+    """What an archive may unfold to: members, and bytes that are unpacked, also to reach a wanted one."""
 
     num_members: int
     num_bytes: int

@@ -15,17 +15,23 @@ def members(path: Path, select: Select, limits: Limits) -> Members:
     """The chosen members; None for one that is damaged, encrypted or packed in an unknown way.
 
     Raises:
-        ArchiveBomb: all members together unfold to more than the limits.
+        ArchiveBomb: the chosen members together unfold to more than the limits.
         DamagedArchive: it has no readable directory.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
-            if len(infos) > limits.num_members or sum(info.file_size for info in infos) > limits.num_bytes:
+            if len(infos) > limits.num_members:
                 raise ArchiveBomb
-            for info in infos:
-                if not info.is_dir() and select(info.filename, info.file_size, _is_regular(info)):
-                    yield info.filename, _content(archive, info)
+            chosen = [
+                info
+                for info in infos
+                if not info.is_dir() and select(info.filename, info.file_size, _is_regular(info))
+            ]
+            if sum(info.file_size for info in chosen) > limits.num_bytes:
+                raise ArchiveBomb
+            for info in chosen:
+                yield info.filename, _content(archive, info)
     except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
         raise DamagedArchive from error
 
