@@ -304,6 +304,32 @@ def test_a_damaged_7z_gives_what_comes_before(tmp_path: Path) -> None:
     assert reasons(report)["damaged dump"] == 1
 
 
+def test_one_damaged_7z_does_not_cost_the_others(tmp_path: Path) -> None:
+    plain = write_dump(tmp_path / "plain")
+    (tmp_path / "dumps").mkdir()
+    for site in ("beer", "coffee"):
+        pack(tmp_path / "dumps" / f"{site}.7z", {"Posts.xml": plain / "Posts.xml"})
+    whole = (tmp_path / "dumps" / "coffee.7z").read_bytes()
+    (tmp_path / "dumps" / "coffee.7z").write_bytes(whole[: len(whole) // 2])
+    documents, report = read(tmp_path / "dumps")
+    assert {document.project.partition("/")[0] for document in documents} == {"beer"}
+    assert reasons(report) == {"damaged dump": 1}
+
+
+def test_whatever_a_damaged_7z_raises_ends_its_table_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack(tmp_path / "site.7z", {"Posts.xml": write_dump(tmp_path / "site") / "Posts.xml"})
+
+    def extract(*_: object, **__: object) -> None:
+        raise AttributeError
+
+    monkeypatch.setattr(py7zr.SevenZipFile, "extract", extract)
+    documents, report = read(tmp_path / "site.7z")
+    assert documents == []
+    assert reasons(report) == {"damaged dump": 1}
+
+
 def test_the_result_does_not_depend_on_the_number_of_partitions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

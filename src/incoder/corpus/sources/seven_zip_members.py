@@ -1,7 +1,5 @@
 """The members of a 7z, one after the other in the order in which they are packed."""
 
-import lzma
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,32 +47,24 @@ def unpack(
     try:
         # A file, not a path: with a path py7zr would unpack its folders side by side.
         with path.open("rb") as file, py7zr.SevenZipFile(file, max_extract_size=limits.num_bytes) as archive:
-            infos = archive.list()
-            if len(infos) > limits.num_members or sum(info.uncompressed for info in infos) > limits.num_bytes:
-                raise ArchiveBomb
-            chosen = [
-                info.filename
-                for info in infos
-                if not info.is_directory and select(info.filename, info.uncompressed, info.is_file)
-            ]
-            if chosen:
+            if chosen := _chosen(archive.list(), select, limits):
                 archive.extract(targets=chosen, factory=_factory(py7zr, opened))
     except py7zr.exceptions.DecompressionBombError as error:
         raise ArchiveBomb from error
-    except (
-        py7zr.exceptions.ArchiveError,
-        py7zr.exceptions.PasswordRequired,
-        py7zr.exceptions.AbsolutePathError,
-        lzma.LZMAError,
-        zlib.error,
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-    ) as error:  # what a damaged header makes py7zr raise
+    except (ArchiveBomb, IncoderError):
+        raise
+    except Exception as error:  # a damaged header makes py7zr raise whatever there is
         raise DamagedArchive from error
+
+
+def _chosen(infos: list[Any], select: Select, limits: Limits) -> list[str]:
+    if len(infos) > limits.num_members or sum(info.uncompressed for info in infos) > limits.num_bytes:
+        raise ArchiveBomb
+    return [
+        info.filename
+        for info in infos
+        if not info.is_directory and select(info.filename, info.uncompressed, info.is_file)
+    ]
 
 
 def _factory(py7zr: Any, opened: Callable[[str], tuple[Sink, Callable[[], None]]]) -> Any:

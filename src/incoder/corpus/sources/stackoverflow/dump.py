@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from xml.parsers import expat
 
+from incoder.corpus.source_file import Dropped, OnDrop
 from incoder.corpus.sources.bounded_lines import bounded_lines
 from incoder.corpus.sources.members import ArchiveBomb, DamagedArchive, Limits
 from incoder.corpus.sources.pulling import pulled
@@ -68,40 +69,44 @@ class Dump:
     comments: Table | None
 
 
-def find_dumps(path: Path) -> list[Dump]:
-    """The dumps at a path: a folder with the XML files, a 7z, or a folder of either.
+def find_dumps(path: Path, on_drop: OnDrop) -> list[Dump]:
+    """The dumps at a path: a folder with the XML files, a 7z, or a folder of either, but damaged ones.
 
     Raises:
-        IncoderError: there is no `Posts.xml` there.
+        IncoderError: there is no `Posts.xml` there, or in damaged archives alone.
     """
-    tables = dict[str, dict[str, Table]]()
-    for site, name, table in sorted(_tables(path), key=lambda found: found[:2]):
+    tables, damaged = dict[str, dict[str, Table]](), list[Path]()
+    for site, name, table in sorted(_tables(path, damaged.append), key=lambda found: found[:2]):
         tables.setdefault(site, {}).setdefault(name, table)
     dumps = [
         Dump(site, found["Posts.xml"], found.get("Comments.xml"))
         for site, found in sorted(tables.items())
         if "Posts.xml" in found
     ]
+    if damaged and not dumps:
+        raise IncoderError(f"cannot read the dump {damaged[0]}: it is no 7z archive, or a damaged one")
     if not dumps:
         raise IncoderError(
             f"the recipe's source {path} must be a Stack Exchange dump: a folder with Posts.xml and "
             "Comments.xml, or 7z archives of them"
         )
+    for archive in damaged:
+        on_drop(Dropped(site_of(archive.stem), archive.name, archive.stat().st_size, "damaged dump"))
     return dumps
 
 
-def _tables(path: Path) -> Iterator[tuple[str, str, Table]]:
+def _tables(path: Path, on_damage: Callable[[Path], None]) -> Iterator[tuple[str, str, Table]]:
     if path.is_file():
-        yield from _tables_in_archive(path)
+        yield from _tables_in_archive(path, on_damage)
         return
     for name in TABLES:
         if (path / name).is_file():
             yield site_of(path.resolve().name), name, Table(path / name)
     for archive in sorted(path.glob("*.7z")):
-        yield from _tables_in_archive(archive)
+        yield from _tables_in_archive(archive, on_damage)
 
 
-def _tables_in_archive(path: Path) -> Iterator[tuple[str, str, Table]]:
+def _tables_in_archive(path: Path, on_damage: Callable[[Path], None]) -> Iterator[tuple[str, str, Table]]:
     found = list[str]()
 
     def select(path: str, num_bytes: int, is_regular: bool) -> bool:  # noqa: ARG001 - a Select
@@ -110,8 +115,9 @@ def _tables_in_archive(path: Path) -> Iterator[tuple[str, str, Table]]:
 
     try:
         unpack(path, select, _UNPACKED, lambda _: (lambda _: None, lambda: None))
-    except (DamagedArchive, ArchiveBomb, OSError) as error:
-        raise IncoderError(f"cannot read the dump {path}: it is no 7z archive, or a damaged one") from error
+    except (DamagedArchive, ArchiveBomb):
+        on_damage(path)
+        return
     for member in found:
         name = member.rpartition("/")[2]
         if name in TABLES:

@@ -73,7 +73,7 @@ def stackoverflow_pieces(
     Raises:
         IncoderError: there is no dump, or the folder cannot be written.
     """
-    for dump in find_dumps(source.path):
+    for dump in find_dumps(source.path, on_drop):
         groups = grouped(dump, source, scratch / dump.site, on_drop)
         for partition in range(groups.num_partitions):
             path = partition_file(groups.folder, partition)
