@@ -136,9 +136,11 @@ def test_markdown_loses_its_formatting(markdown: str, text: str) -> None:
 def test_a_notebook_in_a_folder_has_its_kernel_in_the_extension(
     write_files: Callable[..., Path], recipe: Callable[..., CorpusRecipe]
 ) -> None:
-    write_files({"p/a.ipynb": notebook(code("x = 1")), "p/b.ipynb": "no json"})
+    half = notebook(code("x = '\ud83d'"))
+    write_files({"p/a.ipynb": notebook(code("x = 1")), "p/b.ipynb": "no json", "p/c.ipynb": half})
     settings, report = recipe(languages=["Jupyter"]), Report()
     (document,) = read_files(list_files(settings, report.on_drop), settings, report.on_drop)
     assert document.attributes["ext"] == ".ipynb:python"
     assert document.text == "<cell>\nx = 1\n</cell>\n"
     assert report.dropped["notebook: not JSON"].num_files == 1
+    assert report.dropped["not UTF-8"].num_files == 1

@@ -1,3 +1,4 @@
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,26 @@ def test_names_that_cannot_be_written_are_dropped(
     documents = list(read_files(list_files(recipe(), report.on_drop), recipe(), report.on_drop))
     assert [document.path for document in documents] == ["p/a.py"]
     assert report.dropped["unprintable path"].num_files == 1
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000"])
+def test_blanks_of_other_scripts_may_be_in_a_name(
+    blank: str, write_files: WriteFiles, recipe: MakeRecipe
+) -> None:
+    write_files({f"p/a{blank}b.py": "x = 1\n"})
+    (document,) = read_files(list_files(recipe(), print), recipe(), print)
+    assert document.path == f"p/a{blank}b.py"
+
+
+def test_a_project_whose_name_cannot_be_written_is_dropped_and_reported(
+    write_files: WriteFiles, recipe: MakeRecipe
+) -> None:
+    root = write_files({"p/a.py": "x = 1\n"})
+    (root / os.fsdecode(b"\xff")).mkdir()
+    (root / os.fsdecode(b"\xff") / "a.py").write_text("x = 2\n")
+    report = Report()
+    assert [file.project for file in list_files(recipe(), report.on_drop)] == ["p"]
+    json.dumps(report.as_dict((), {}), ensure_ascii=False).encode()
 
 
 def test_a_file_that_is_gone_is_unreadable(write_files: WriteFiles, recipe: MakeRecipe) -> None:

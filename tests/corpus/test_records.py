@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from incoder.corpus.documents import DocumentWriter
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
 from incoder.corpus.sources import list_pieces
@@ -209,6 +210,89 @@ def test_records_are_dropped_one_by_one_with_the_reason(kind: str, tmp_path: Pat
         "excluded project": 1,
         "vendored": 1,
     }
+
+
+HALF = "\ud83d"  # of a surrogate pair
+
+
+@pytest.mark.parametrize(
+    "change", [{"content": f"x = '{HALF}'"}, {"url": HALF}, {"source": HALF}, {"licence": HALF}]
+)
+def test_half_a_character_costs_its_record_alone(change: dict[str, Any], tmp_path: Path) -> None:
+    good = {"repo": "o/r", "path": "a.py", "content": CODE}
+    write_lines(tmp_path / "a.jsonl", [{**good, **change}, good])
+    found, report = read("json-lines", tmp_path / "a.jsonl", {"licences": [HALF]})
+    assert [document.text for document in found] == [CODE]
+    assert reasons(report) == {"not UTF-8": 1}
+
+
+@pytest.mark.parametrize("field", ["repo", "path"])
+def test_a_name_with_half_a_character_can_be_reported(field: str, tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [{"repo": "r", "path": "a.py", "content": CODE, field: HALF + ".py"}])
+    found, report = read("json-lines", tmp_path / "a.jsonl")
+    assert found == []
+    assert "\\ud83d.py" in report.dropped["unprintable path"].examples[0]
+
+
+def test_a_record_that_breaks_the_code_costs_itself_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: str, *_: object) -> None:
+        assert path != "b.py"
+
+    monkeypatch.setattr("incoder.corpus.reading.path_reason", broken)
+    write_lines(tmp_path / "a.jsonl", [{"path": f"{name}.py", "content": CODE} for name in "abc"])
+    found, report = read("json-lines", tmp_path / "a.jsonl")
+    assert [document.path for document in found] == ["a.py", "c.py"]
+    assert reasons(report) == {"failed: AssertionError": 1}
+
+
+@pytest.mark.parametrize(
+    ("stars", "known"), [("1e30", None), ("1e999", None), ("NaN", None), ("-1", None), ("7.0", 7)]
+)
+def test_stars_beyond_counting_are_not_known(stars: str, known: int | None, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(f'{{"path": "a.py", "content": "x = 1", "stars": {stars}}}\n')
+    (document,), _ = read("json-lines", tmp_path / "a.jsonl")
+    assert document.stars == known
+
+
+def test_no_detected_licence_leaves_the_one_that_github_knows(tmp_path: Path) -> None:
+    record = {"path": "/a.py", "content": CODE, "detected_licenses": [], "gha_license_id": "MIT"}
+    write_lines(tmp_path / "a.jsonl", [record])
+    (document,), _ = read("json-lines", tmp_path / "a.jsonl", columns="stack-v2")
+    assert document.licence == "MIT"
+
+
+def test_a_link_in_bigquery_is_no_document(tmp_path: Path) -> None:
+    link = {"path": "a.py", "repo_name": "o/r", "content": "../b.py", "mode": "40960"}
+    write_lines(tmp_path / "a.jsonl", [link, {**link, "content": CODE, "mode": 33188}])
+    found, report = read("json-lines", tmp_path / "a.jsonl", columns="bigquery")
+    assert [document.text for document in found] == [CODE]
+    assert reasons(report) == {"not a regular file": 1}
+
+
+@pytest.mark.parametrize("path", ["../../x.py", "a/../../x.py", "..\\x.py"])
+def test_a_path_that_leads_out_of_its_project_is_refused(path: str, tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [{"path": path, "content": CODE}, {"path": "a..b.py", "content": CODE}])
+    found, report = read("json-lines", tmp_path / "a.jsonl")
+    assert [document.path for document in found] == ["a..b.py"]
+    assert reasons(report) == {"path leads out of its project": 1}
+
+
+def test_a_corpus_is_read_again_as_it_is(tmp_path: Path) -> None:
+    code = Document(CODE, "a.py", "o/r", "github", "MIT", {"ext": ".py"}, 7, {"commit": "c0", "url": "u"})
+    notebook = Document("<cell>\nx = 1\n</cell>\n", "a.ipynb", "o/r", "github", None, {"ext": ".ipynb:ir"})
+    thread = Document(
+        "<| q |>\nt\n<|/ q |>\n", "questions/1", "s/s-001", "stackoverflow", "CC-BY-SA-4.0", {}, None,
+        {"authors": "[]"},
+    )  # fmt: skip
+    with DocumentWriter(tmp_path / "a.parquet") as writer:
+        for document in (code, notebook, thread):
+            writer.write(document)
+    recipe = {"languages": ["Python", "Jupyter"], "attributes": {"names": ["ext"]}}
+    found, report = read("parquet", tmp_path / "a.parquet", recipe)
+    assert found == [code, notebook, thread]
+    assert reasons(report) == {}
 
 
 def test_bytes_are_decoded_and_judged(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from incoder.corpus.filter_settings import FilterSettings
 from incoder.corpus.languages import LANGUAGES, NOTEBOOK, extension_of
-from incoder.corpus.source_file import Dropped, OnDrop
+from incoder.corpus.source_file import Dropped, OnDrop, failure_of
 from incoder.document import Document
 
 Filter = Callable[[Document], str | None]
@@ -66,7 +66,10 @@ def filters_of(settings: FilterSettings) -> list[Filter]:
 def filtered(documents: Iterable[Document], filters: Sequence[Filter], on_drop: OnDrop) -> Iterator[Document]:
     """The documents that no filter has a reason to drop."""
     for document in documents:
-        reason = next(filter(None, (rule(document) for rule in filters)), None)
+        try:
+            reason = next(filter(None, (rule(document) for rule in filters)), None)
+        except Exception as error:  # noqa: BLE001 - whatever a hostile text brings about
+            reason = failure_of(error)
         if reason is None:
             yield document
         else:

@@ -38,6 +38,11 @@ def notebook_text(text: str) -> tuple[str, str]:
     return kernel, "\n".join(blocks) + "\n"
 
 
+def is_notebook_text(text: str) -> bool:
+    """Whether this is what `notebook_text` made, as in a corpus that is read again."""
+    return text.startswith(("<cell>\n", "<text>\n"))
+
+
 def _cells(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
     worksheets = [_mapping(sheet) for sheet in _list(notebook.get("worksheets"))]
     for holder in [notebook, *worksheets]:

@@ -5,6 +5,7 @@ code has `node_modules` and `.min.` only.
 """
 
 import re
+from unicodedata import category
 
 from incoder.corpus.filter_settings import FilterSettings
 
@@ -17,8 +18,20 @@ _VENDORED = re.compile(
 _MINIFIED = re.compile(r"[.-]min\.(?:js|mjs|cjs|css|html?)$", re.IGNORECASE)
 
 
+def unprintable_reason(*names: str) -> str | None:
+    """Why one of the names cannot be written: line ends, or bytes that are no UTF-8; wide blanks can."""
+    for name in names:
+        if name.isprintable():
+            continue
+        if not all(character.isprintable() or category(character) == "Zs" for character in name):
+            return "unprintable path"
+    return None
+
+
 def path_reason(path: str, settings: FilterSettings) -> str | None:
-    """The first rule that the recipe asks for and the path breaks, or None."""
+    """The first rule that the path breaks, of those that the recipe asks for, or None."""
+    if ".." in re.split(r"[/\\]", path):
+        return "path leads out of its project"
     if settings.vendored and vendored(path):
         return "vendored"
     if settings.minified and minified(path):

@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 
 from incoder.corpus.attributes import attributes_of
 from incoder.corpus.languages import NOTEBOOK, extension_of, other_language
-from incoder.corpus.notebooks import NotANotebook, notebook_text
-from incoder.corpus.paths import path_reason
+from incoder.corpus.notebooks import NotANotebook, is_notebook_text, notebook_text
+from incoder.corpus.paths import path_reason, unprintable_reason
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.source_file import Dropped, OnDrop, SourceFile
+from incoder.corpus.source_file import Dropped, OnDrop, SourceFile, failure_of
 from incoder.document import Document
 
 
@@ -27,14 +27,28 @@ def read_files(files: Iterable[SourceFile], recipe: CorpusRecipe, on_drop: OnDro
 
 
 def document_of(file: SourceFile, content: bytes | str, recipe: CorpusRecipe) -> Document | Dropped:
-    """The document of a file with this content, or why there is none."""
+    """The document of a file with this content, or why there is none.
+
+    Raises:
+        IncoderError: something is missing that notebooks are read with.
+    """
+    try:
+        found = _document_of(file, content, recipe)
+    except Exception as error:  # noqa: BLE001 - whatever a hostile file brings about
+        found = Dropped(file.project, file.path, file.num_bytes, failure_of(error))
+    if isinstance(found, Document) and not _can_be_written(found):
+        return Dropped(file.project, file.path, file.num_bytes, "not UTF-8")
+    return found
+
+
+def _document_of(file: SourceFile, content: bytes | str, recipe: CorpusRecipe) -> Document | Dropped:
     text, reason = _text_of(file, content, recipe)
     if reason is not None:
         num_bytes = len(content) if isinstance(content, bytes) else file.num_bytes
         return Dropped(file.project, file.path, num_bytes, reason)
     extension = extension_of(file.path)
     attributes = attributes_of(file, recipe.attributes, recipe.seed)
-    if extension == NOTEBOOK:
+    if extension == NOTEBOOK and not is_notebook_text(text):
         try:
             kernel, text = notebook_text(text)
         except NotANotebook as problem:
@@ -53,12 +67,22 @@ def document_of(file: SourceFile, content: bytes | str, recipe: CorpusRecipe) ->
     )
 
 
+def _can_be_written(document: Document) -> bool:
+    """Whether nothing in it is half of a surrogate pair, which JSON can name (`\\ud83d`)."""
+    values = [document.source, document.licence or "", *document.attributes.values()]
+    try:
+        for text in [document.text, *values, *document.metadata, *document.metadata.values()]:
+            if not text.isascii():
+                text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _read(file: SourceFile, recipe: CorpusRecipe) -> Document | Dropped:
     def dropped(reason: str, num_bytes: int = file.num_bytes) -> Dropped:
         return Dropped(file.project, file.path, num_bytes, reason)
 
-    if not file.path.isprintable():
-        return dropped("unprintable path")
     try:
         status = file.location.lstat()
         if not stat.S_ISREG(status.st_mode):
@@ -73,9 +97,7 @@ def _read(file: SourceFile, recipe: CorpusRecipe) -> Document | Dropped:
 
 def _text_of(file: SourceFile, content: bytes | str, recipe: CorpusRecipe) -> tuple[str, str | None]:
     """The text, and the reason why it is not to be used, or None."""
-    if not (file.path.isprintable() and file.project.isprintable()):  # line ends, or bytes that are no UTF-8
-        return "", "unprintable path"
-    if reason := path_reason(file.path, recipe.filters):
+    if reason := unprintable_reason(file.project, file.path) or path_reason(file.path, recipe.filters):
         return "", reason
     if len(content) > recipe.filters.max_file_bytes:
         return "", "too large"

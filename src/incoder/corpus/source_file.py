@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from incoder.errors import IncoderError
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -35,6 +37,9 @@ class Dropped:
     reason: str
     detail: str = ""
 
+    def __post_init__(self) -> None:
+        _show_all(self, "project", "path")
+
 
 @dataclass(frozen=True, slots=True)
 class DroppedProject:
@@ -44,6 +49,27 @@ class DroppedProject:
     version: str | None
     licence: str | None
     reason: str
+
+    def __post_init__(self) -> None:
+        _show_all(self, "project")
+
+
+def _show_all(dropped: object, *fields: str) -> None:
+    """Write what is no text in the names of files, so that a report can hold them."""
+    for field_ in fields:
+        shown = getattr(dropped, field_).encode("utf-8", "backslashreplace").decode()
+        object.__setattr__(dropped, field_, shown)
+
+
+def failure_of(error: Exception) -> str:
+    """The reason to drop a document that breaks the code which reads it.
+
+    Raises:
+        IncoderError: the error is one that the user can mend.
+    """
+    if isinstance(error, IncoderError):
+        raise error
+    return f"failed: {type(error).__name__}"
 
 
 OnDrop = Callable[[Dropped | DroppedProject], None]

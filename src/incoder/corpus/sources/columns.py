@@ -3,7 +3,9 @@
 A name with dots leads into a nested record. Where several are given, the first that has a value is taken.
 """
 
+import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from incoder.corpus.languages import extension_of
 from incoder.corpus.licences import allows
 from incoder.corpus.reading import document_of
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.source_file import Dropped, SourceFile
+from incoder.corpus.source_file import Dropped, SourceFile, failure_of
 from incoder.corpus.source_settings import JsonLinesSource, ParquetSource
 from incoder.document import Document
 
@@ -29,6 +31,8 @@ COLUMNS: dict[str, dict[str, Names]] = {
         "commit": ("commit",),
         "url": ("url",),
         "source": ("source",),
+        "attributes": ("attributes",),
+        "metadata": ("metadata",),
     },
     "stack-v1": {
         "text": ("content",),
@@ -67,11 +71,13 @@ COLUMNS: dict[str, dict[str, Names]] = {
         "path": ("path",),
         "project": ("repo_name",),
         "licence": ("license",),
+        "mode": ("mode",),
     },
 }
 FILES_OF_ROW = {"stack-v3": "files"}  # the list whose entries are the documents
 
 _METADATA = ("commit", "url")
+_MAX_STARS = 2**53
 
 
 class ColumnMap:
@@ -89,8 +95,14 @@ class ColumnMap:
         """The documents of one record: one, or as many as the files of its repository."""
         files = record.get(FILES_OF_ROW.get(self._source.columns, ""))
         records = [{**record, **file} for file in files if file] if isinstance(files, list) else [record]
-        found = (self._document(one) for one in records)
+        found = (self._guarded(one) for one in records)
         return [document for document in found if document is not None]
+
+    def _guarded(self, record: Mapping[str, Any]) -> Document | Dropped | None:
+        try:
+            return self._document(record)
+        except Exception as error:  # noqa: BLE001 - whatever a hostile record brings about
+            return Dropped(self._location.name, self._location.name, 0, failure_of(error))
 
     def _document(self, record: Mapping[str, Any]) -> Document | Dropped | None:
         """None for a file of a language that is not taken."""
@@ -98,17 +110,26 @@ class ColumnMap:
         project = self._value(record, "project")
         if not isinstance(path, str) or not isinstance(text, str | bytes):
             return Dropped(str(project or ""), str(path or ""), 0, "record without text or path")
-        if extension_of(path) not in self._extensions:
+        attributes = self._pairs(record, "attributes")  # which a document of a corpus always has
+        is_thread = attributes is not None and not extension_of(path)
+        if not is_thread and extension_of(path) not in self._extensions:
             return None
         path = path.lstrip("/")  # The Stack v2's begin at the top of the repository
         file = self._file(record, path, str(project or self._location.stem), len(text))
-        if reason := self._exclusion(file) or self._licence_reason(file.licence):
+        reason = self._exclusion(file) or self._mode_reason(record)
+        if not is_thread:  # StackOverflow's are under licences of their own
+            reason = reason or self._licence_reason(file.licence)
+        if reason:
             return Dropped(file.project, path, file.num_bytes, reason)
-        return document_of(file, text, self._recipe)
+        found = document_of(file, text, self._recipe)
+        if isinstance(found, Document) and attributes is not None:
+            return _attributed_as_before(found, attributes)
+        return found
 
     def _file(self, record: Mapping[str, Any], path: str, project: str, num_bytes: int) -> SourceFile:
         stars = self._value(record, "stars")
-        metadata = {name: str(value) for name in _METADATA if (value := self._value(record, name))}
+        metadata = self._pairs(record, "metadata") or {}
+        metadata |= {name: str(value) for name in _METADATA if (value := self._value(record, name))}
         return SourceFile(
             project=project,
             path=path,
@@ -116,21 +137,44 @@ class ColumnMap:
             location=self._location,
             num_bytes=num_bytes,
             licence=licence_expression(self._value(record, "licence")),
-            stars=int(stars) if isinstance(stars, int | float) and stars >= 0 else None,
+            stars=int(stars) if isinstance(stars, int | float) and 0 <= stars <= _MAX_STARS else None,
             metadata=metadata,
         )
 
     def _value(self, record: Mapping[str, Any], field: str) -> Any:
-        for name in self._names.get(field, ()):
-            value = nested(record, name)
-            if value is not None:
-                return value
-        return None
+        values = [nested(record, name) for name in self._names.get(field, ())]
+        there = [value for value in values if value is not None]
+        return next((value for value in there if value not in ("", [])), there[0] if there else None)
+
+    def _pairs(self, record: Mapping[str, Any], field: str) -> dict[str, str] | None:
+        """A map of texts, as JSON or as Arrow have it; None where there is none."""
+        value = self._value(record, field)
+        if not isinstance(value, Mapping | list):
+            return None
+        pairs = value.items() if isinstance(value, Mapping) else value
+        return {
+            str(pair[0]): str(pair[1]) for pair in pairs if isinstance(pair, tuple | list) and len(pair) == 2
+        }
+
+    def _mode_reason(self, record: Mapping[str, Any]) -> str | None:
+        """Git's mode of a file, in decimal digits: a link's content is where it leads."""
+        mode = self._value(record, "mode")
+        is_regular = mode is None or stat.S_ISREG(int(mode))
+        return None if is_regular else "not a regular file"
 
     def _licence_reason(self, licence: str | None) -> str | None:
         if licence is None:
             return "unknown licence" if self._source.unknown_licence == "drop" else None
         return None if allows(licence, self._recipe.licences) else "licence not allowed"
+
+
+def _attributed_as_before(document: Document, attributes: Mapping[str, str]) -> Document:
+    """Threads have no attributes of their own, and a notebook's kernel stands in those it had."""
+    if not extension_of(document.path):
+        return replace(document, attributes={})
+    if "ext" in document.attributes and "ext" in attributes:
+        return replace(document, attributes={**document.attributes, "ext": attributes["ext"]})
+    return document
 
 
 def names_of(source: JsonLinesSource | ParquetSource) -> dict[str, Names]:
