@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from incoder.cli.corpus import app
+from incoder.cli.corpus import _highlighted_line, app
 from incoder.corpus.shards import TokenShard
 from incoder.errors import IncoderError
 from incoder.tokenizer.tokenizer import Tokenizer
@@ -96,6 +96,44 @@ def test_a_folder_without_a_corpus_is_an_error(command: str, tmp_path: Path) -> 
         run(command, tmp_path)
 
 
-def test_an_unknown_split_is_an_error(corpus: Path) -> None:
-    with pytest.raises(IncoderError, match="train, validation, got test"):
-        run("show", corpus, "--split", "test")
+@pytest.mark.parametrize(
+    "arguments", [["show", "corpus", "--split", "test"], ["build", "a.toml", "-o", "b", "--executor", "foo"]]
+)
+def test_a_choice_that_is_not_there_is_a_mistake_in_the_command(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "is not one of" in result.stderr
+
+
+def test_names_are_shown_as_they_are_without_control_characters(recipe: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "source" / "[th:bug:ree" / "["
+    folder.mkdir(parents=True)
+    (folder / "bold].py").write_text("value = 4\n")
+    (folder / "b].py").write_text("")
+    (folder / "\x1b[31m.py").write_text("value = 5\n")
+    run("build", recipe, "--output", tmp_path / "corpus")
+    shown = run("report", tmp_path / "corpus").stdout
+    for part in ("[th:bug:ree/[/b].py", "[th:bug:ree/[/�[31m.py"):
+        assert part in shown
+    assert "[th:bug:ree/[/bold].py" in run("show", tmp_path / "corpus").stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "is_tag"),
+    [
+        ("<| file ext=.py |>", True),
+        ("<|/ file |>\r", True),
+        ("<| q tags=python,regex dscore=3 |>", True),
+        ("<|/ q |>", True),
+        ("<| a |>", True),
+        ("<|/ a dscore=2 |>", True),
+        ("<| c |>", True),
+        ("<|/ c |>", True),
+        ("<cell>", True),
+        ("</text>", True),
+        ("<| code |>", False),
+        ("x = <cell>", False),
+    ],
+)
+def test_tags_of_files_threads_and_notebooks_are_highlighted(line: str, is_tag: bool) -> None:
+    assert bool(_highlighted_line(line).style) == is_tag

@@ -1,9 +1,10 @@
 """`incoder corpus`: make a corpus from a recipe, look at it, and encode it for training."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +12,7 @@ from incoder.cli.console import notes, print_note, progress_bar, write_result
 from incoder.cli.corpus_fetch import app as fetch
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
     from rich.table import Table
     from rich.text import Text
@@ -25,6 +27,7 @@ app = typer.Typer(
 app.add_typer(fetch, name="fetch")
 
 _MAX_ROWS = 50  # of projects; --json has them all
+_TAG = re.compile(r"<\|/? (file|q|a|c)( .*)? \|>|</?(cell|text)>")  # of files and threads; of notebooks
 
 Folder = Annotated[Path, typer.Argument(help="A folder made by `incoder corpus build`.", show_default=False)]
 
@@ -34,7 +37,8 @@ Workers = Annotated[
     typer.Option(min=1, help="How many tasks run at once.", show_default="as many as there are cores"),
 ]
 Executor = Annotated[
-    str | None, typer.Option(help="What runs the tasks: local, ray or slurm.", show_default="the recipe's")
+    Literal["local", "ray", "slurm"] | None,
+    typer.Option(help="What runs the tasks.", show_default="the recipe's"),
 ]
 
 
@@ -136,8 +140,6 @@ def report(
     """
     from json import dumps
 
-    from rich.console import Console
-
     from incoder.corpus.page import render
     from incoder.corpus.report import read_report
     from incoder.corpus.survey import survey
@@ -151,7 +153,7 @@ def report(
     if html is not None:
         write_text(html, render(found, seen))
         print_note(f"wrote {html}")
-    console = Console(highlight=False)
+    console = _console()
     console.print(_split_table(found))
     console.print(_share_table(seen))
     console.print(_project_table(found))
@@ -166,31 +168,37 @@ def show(
     corpus: Folder,
     num_documents: Annotated[int, typer.Option("--n", "-n", min=1, help="How many documents.")] = 5,
     num_lines: Annotated[int, typer.Option("--lines", min=1, help="The first lines of each.")] = 20,
-    split: Annotated[str, typer.Option(help="train or validation.")] = "train",
+    split: Annotated[
+        Literal["train", "validation"], typer.Option(help="What the documents are drawn from.")
+    ] = "train",
     seed: Annotated[int, typer.Option(help="Another seed draws other documents.")] = 0,
 ) -> None:
     """Print documents drawn at random as training sees them, attributes highlighted.
 
     Example: incoder corpus show runs/tiny/corpus --n 2 --lines 10
     """
-    from rich.console import Console
+    from rich.text import Text
 
     from incoder.config import load_recipe
     from incoder.corpus.attributes import render
     from incoder.corpus.build import RECIPE
     from incoder.corpus.documents import sample_documents
     from incoder.corpus.recipe import CorpusRecipe
-    from incoder.corpus.splits import SPLITS
-    from incoder.errors import IncoderError
 
-    if split not in SPLITS:
-        raise IncoderError(f"--split must be one of {', '.join(SPLITS)}, got {split}")
     documents = list(sample_documents(corpus, split, num_documents, seed))
     recipe_seed = load_recipe(CorpusRecipe, corpus / RECIPE).seed
-    console = Console(highlight=False)
+    console = _console()
     for document in documents:
-        console.rule(f"{document.project}  {document.path}", align="left")
+        title = Text(_printable(f"{document.project}  {document.path}"), "rule.text")
+        console.rule(title, align="left")
         console.print(_highlighted(render(document, recipe_seed), num_lines), soft_wrap=True)
+
+
+def _console() -> "Console":
+    """A console that shows text as it is: names may look like markup or emoji codes."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def _engine_overrides(workers: int | None, executor: str | None) -> list[str]:
@@ -236,10 +244,13 @@ def _highlighted(text: str, num_lines: int) -> "Text":
 def _highlighted_line(line: str) -> "Text":
     from rich.text import Text
 
-    is_tag = line.startswith(("<| file", "<|/ file")) and line.endswith("|>")
-    # Control characters of a file must not steer the terminal.
-    visible = "".join(c if c.isprintable() or c == "\t" else "�" for c in line.removesuffix("\r"))
-    return Text(visible, "bold magenta" if is_tag else "")
+    line = line.removesuffix("\r")
+    return Text(_printable(line), "bold magenta" if _TAG.fullmatch(line) else "")
+
+
+def _printable(text: str) -> str:
+    """The text without control characters: those of a file or its name must not steer the terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else "�" for c in text)
 
 
 def _table(title: str, *columns: str) -> "Table":
@@ -286,11 +297,11 @@ def _project_table(found: dict[str, Any]) -> "Table":
     for name, count in by_size[:_MAX_ROWS]:
         version = f" {count['version']}" if count["version"] else ""
         table.add_row(
-            name + version,
+            _printable(name + version),
             f"{count['num_documents']:,}",
             _size(count["num_bytes"]),
             count["split"],
-            count["licence"] or "not stated",
+            _printable(count["licence"] or "not stated"),
         )
     if rest := [count for _, count in by_size[_MAX_ROWS:]]:
         num_documents = sum(count["num_documents"] for count in rest)
@@ -303,8 +314,8 @@ def _dropped_table(found: dict[str, Any]) -> "Table":
     table = _table("Left out", "reason", "files", "size", "for example")
     by_files = sorted(found["dropped"].items(), key=lambda item: -item[1]["num_files"])
     for reason, count in by_files:
-        examples = "\n".join(": ".join(example) for example in count["examples"])
-        table.add_row(reason, f"{count['num_files']:,}", _size(count["num_bytes"]), examples)
+        examples = "\n".join(_printable(": ".join(example)) for example in count["examples"])
+        table.add_row(_printable(reason), f"{count['num_files']:,}", _size(count["num_bytes"]), examples)
     return table
 
 
@@ -312,7 +323,8 @@ def _dropped_projects_table(found: dict[str, Any]) -> "Table":
     table = _table("Projects left out", "project", "reason", "licence")
     for dropped in found["dropped_projects"]:
         version = f" {dropped['version']}" if dropped["version"] else ""
-        table.add_row(dropped["project"] + version, dropped["reason"], dropped["licence"] or "unknown")
+        cells = (dropped["project"] + version, dropped["reason"], dropped["licence"] or "unknown")
+        table.add_row(*map(_printable, cells))
     return table
 
 
