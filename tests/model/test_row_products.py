@@ -53,3 +53,16 @@ def test_infinities_and_nans_come_through() -> None:
 @pytest.mark.parametrize("weight_OI", [torch.ones(8, 8), torch.ones(1024, 1024, dtype=torch.float64)])
 def test_small_matrices_and_other_precisions_are_left_to_pytorch(weight_OI: torch.Tensor) -> None:
     assert row_product(weight_OI) is None
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_pytorch_keeps_as_many_threads_as_it_was_given(num_threads: int) -> None:
+    product = row_product(torch.ones(SIZE))
+    assert product is not None
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(num_threads)
+        product(torch.ones(1, SIZE[1]))
+        assert torch.get_num_threads() == num_threads
+    finally:
+        torch.set_num_threads(before)

@@ -46,7 +46,13 @@ def row_product(weight_OI: Tensor, scale_O: Tensor | None = None) -> RowProduct 
     scale = None if scale_O is None else scale_O.detach().float()
     num_outputs = len(weight)
 
+    import numba
+
+    max_threads: int = numba.config.NUMBA_NUM_THREADS
+
     def product(input_BI: Tensor) -> Tensor:
+        # Theirs are the same threads of OpenMP: a product sets how many PyTorch has from then on.
+        numba.set_num_threads(min(torch.get_num_threads(), max_threads))
         output_BO = torch.empty(len(input_BI), num_outputs)
         multiply(input_BI.float().contiguous().numpy(), matrix, output_BO.numpy())
         if scale is not None:
