@@ -104,6 +104,10 @@ def test_the_line_ends_of_a_file_do_not_change_its_scores(fast: InfillModel) -> 
     (unix,) = fast.score_infills(["a = 1\n", "c = 3\n"], ["b = 2\n"])
     (windows,) = fast.score_infills(["a = 1\r\n", "c = 3\r\n"], ["b = 2\r\n"])
     assert windows == unix
+    unix_text, windows_text = "a = 1\nb = 2\n", "\ufeffa = 1\r\nb = 2\r\n"
+    assert fast.score(windows_text) == fast.score(unix_text)
+    assert fast.score_texts([windows_text, "x"]) == fast.score_texts([unix_text, "x"])
+    assert fast.line_logprobs(windows_text) == fast.line_logprobs(unix_text)
 
 
 def test_what_the_fills_share_is_read_once(author: MakeModel) -> None:

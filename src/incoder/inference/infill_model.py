@@ -5,6 +5,7 @@ files and no networks.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from incoder.inference.decoding import Vocabulary
 from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
 from incoder.inference.fill_scoring import fill_scoring
 from incoder.inference.infilling import Infiller
-from incoder.inference.line_endings import as_model_sees
+from incoder.inference.line_endings import as_model_sees, to_unix
 from incoder.inference.other_files import as_comments
 from incoder.inference.programs import Program, run
 from incoder.inference.prompting import Prompter
@@ -226,7 +227,8 @@ class InfillModel:
             num_lead_lines=lead,
             heal_tokens=request.heal_tokens,
         )
-        infiller = Infiller(self.language_model, prompter, request.params, request.edge_rules)
+        params = replace(request.params, stop=tuple(map(to_unix, request.params.stop)))
+        infiller = Infiller(self.language_model, prompter, params, request.edge_rules)
         return candidates(infiller, request, on_fill, on_text)
 
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
@@ -236,7 +238,7 @@ class InfillModel:
         first half window has at least half a window before it.
         """
         before = self._before_document(path)
-        token_ids = [*before, *self.tokenizer.encode_start(text)]
+        token_ids = [*before, *self._encode_document(text)]
         logprobs: list[float] = []
         for start, end in _overlapping(len(token_ids), self.language_model.max_positions):
             with torch.inference_mode():
@@ -249,7 +251,7 @@ class InfillModel:
 
         A token that reaches into the next line counts for the one in which it begins; `\\n` ends a line.
         """
-        token_ids = self.tokenizer.encode_start(text)
+        token_ids = self._encode_document(text)
         logprobs = self.score(text, path=path).token_logprobs
         lines: list[list[float]] = [[] for _ in range(text.count("\n") + 1)]
         line = 0
@@ -262,7 +264,7 @@ class InfillModel:
     def score_texts(self, texts: Sequence[str], *, path: str | PurePath | None = None) -> tuple[Score, ...]:
         """`score` of every text; what they begin with alike is read once where they fit into the context."""
         before = self._before_document(path)
-        rows = [[*before, *self.tokenizer.encode_start(text)] for text in texts]
+        rows = [[*before, *self._encode_document(text)] for text in texts]
         num_given = max(1, len(before))
         lengths = [len(row) for row in rows]
         if not rows or min(lengths) <= num_given or max(lengths) > self.language_model.max_positions:
@@ -350,6 +352,9 @@ class InfillModel:
         start = self.infilling_format.document_start_id
         return [*([] if start is None else [start]), *self.tokenizer.encode(self._header(path))]
 
+    def _encode_document(self, text: str) -> list[int]:
+        return self.tokenizer.encode_start(*as_model_sees([text]))
+
     def _header(self, path: str | PurePath | None, attributes: Mapping[str, str] | None = None) -> str:
         return attribute_header(path, attributes) if self.infilling_format.reads_attributes else ""
 
@@ -402,4 +407,4 @@ def _texts(parts: str | Parts | Sequence[str]) -> list[str]:
 
 
 def _stops(stop: str | Sequence[str]) -> tuple[str, ...]:
-    return tuple(as_model_sees([stop] if isinstance(stop, str) else list(stop))) if stop else ()
+    return (stop,) if stop and isinstance(stop, str) else tuple(stop)

@@ -11,9 +11,13 @@ BYTE_ORDER_MARK = "\ufeff"
 
 def as_model_sees(texts: Sequence[str]) -> list[str]:
     """The parts of a text with `\\n` for `\\r\\n`, without a byte order mark at the start."""
-    unix = [text.replace("\r\n", "\n") for text in texts]
+    unix = [to_unix(text) for text in texts]
     unix[0] = unix[0].removeprefix(BYTE_ORDER_MARK)
     return unix
+
+
+def to_unix(text: str) -> str:
+    return text.replace("\r\n", "\n")
 
 
 def uses_crlf(texts: Sequence[str]) -> bool:
@@ -23,4 +27,4 @@ def uses_crlf(texts: Sequence[str]) -> bool:
 
 
 def to_crlf(infill: str) -> str:
-    return infill.replace("\r\n", "\n").replace("\n", "\r\n")
+    return to_unix(infill).replace("\n", "\r\n")
