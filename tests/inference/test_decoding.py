@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor
 
-from incoder.inference.decoding import Vocabulary, decoding
+from incoder.errors import IncoderError
+from incoder.inference.decoding import Row, Vocabulary, decoding
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.programs import run
 from incoder.inference.sampling import SamplingParams
@@ -40,3 +42,26 @@ def test_guesses_are_forgotten_when_the_time_is_up(
     assert row.finish_reason == "time"
     assert row.unread == ()
     assert sequences.rows[0] == [*alphabet, *alphabet, *row.token_ids]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("logit", [torch.nan, torch.inf])
+@pytest.mark.parametrize(("temperature", "num_beams"), [(0.0, 1), (1.0, 1), (1.0, 2)])
+def test_logits_that_are_no_numbers_are_refused(
+    reading_again: Callable[..., InfillModel],
+    tiny_tokenizer: Tokenizer,
+    logit: float,
+    temperature: float,
+    num_beams: int,
+) -> None:
+    logits_V = torch.zeros(tiny_tokenizer.vocab_size)
+    logits_V[7] = logit
+    model = reading_again(lambda _: logits_V, 64)
+    with pytest.raises(IncoderError, match="load it with the dtype bfloat16 or float32"):
+        model.complete("x", temperature=temperature, num_beams=num_beams)
+
+
+def test_the_end_of_an_earlier_fill_is_not_penalised(tiny_tokenizer: Tokenizer) -> None:
+    vocabulary = Vocabulary(tiny_tokenizer)
+    (end_id,) = vocabulary.end_ids
+    row = Row(b"", SamplingParams(repetition_penalty=2.0), 9, vocabulary, [300, end_id])
+    assert row.seen == {300}

@@ -150,7 +150,10 @@ def test_a_fill_ends_before_a_stop_string(
 
 def test_a_stop_string_may_have_windows_line_ends(author: MakeAuthor) -> None:
     result = author(DOCUMENT).infill(["import numpy as np", ""], temperature=0, stop="def", max_new_tokens=9)
-    same = author(DOCUMENT).infill(["import numpy as np", ""], temperature=0, stop="\r\n\r\n\r\ndef")
+    model, stop = author(DOCUMENT), "\r\n\r\n\r\ndef"
+    same = model.infill(["import numpy as np", ""], temperature=0, stop=stop)
+    params = SamplingParams(0.0, stop=(stop,))
+    assert run(model.program(InfillRequest(("import numpy as np", ""), params))) == same
     assert result.infills == ("\n\n\n",)
     assert same.infills == ("",)
 
@@ -264,6 +267,13 @@ def test_a_bias_for_an_id_that_no_token_has_is_refused_before_anything_is_read(d
         with pytest.raises(IncoderError, match=rf"in \[0, 640\), got one for {token_id}"):
             dice.infill(["a", "b"], logit_bias={token_id: 1.0})
     assert not dice.language_model.opened  # type: ignore[attr-defined]
+
+
+def test_an_edge_is_told_by_all_that_stands_before_it_on_its_line(author: MakeAuthor) -> None:
+    """Though only a space stands between the holes, the second fill does not repeat the line behind it."""
+    document = "a = - total / n\n\ntotal / n\n"
+    result = author(document).infill(["a = ", " ", "\ntotal / n\n"], temperature=0, heal_tokens=False)
+    assert result.text == document
 
 
 def test_windows_line_ends_stay_and_fills_get_them(author: MakeAuthor) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from incoder.inference.decoding import Decoded, Row, Vocabulary
 from incoder.inference.edges import Edge
 from incoder.inference.programs import Program, Read
-from incoder.inference.sampling import SamplingParams, adjusted
+from incoder.inference.sampling import SamplingParams, adjusted, log_sums
 from incoder.inference.sequences import Sequences
 
 
@@ -82,7 +82,7 @@ def _continued(
     beams: list[_Beam], logits_BV: Tensor, params: SamplingParams, vocabulary: Vocabulary, num_kept: int
 ) -> list[_Beam]:
     """The beams with one more token, the most probable first."""
-    logprobs_BV = logits_BV.log_softmax(dim=-1)
+    logprobs_BV = logits_BV - log_sums(logits_BV)[:, None]
     scores_BV = adjusted(logprobs_BV, params, [beam.row.seen for beam in beams])
     permitted_BV = vocabulary.permitted(scores_BV, [beam.row.forced_left for beam in beams])
     totals_B = torch.tensor([beam.total for beam in beams], device=logits_BV.device)

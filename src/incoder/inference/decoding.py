@@ -17,7 +17,7 @@ from incoder.inference.edges import Edge
 from incoder.inference.healing import TokenTable
 from incoder.inference.lookup import Guesser
 from incoder.inference.programs import Program, Read
-from incoder.inference.sampling import SamplingParams, adjusted, choose
+from incoder.inference.sampling import SamplingParams, adjusted, choose, log_sums
 from incoder.inference.sequences import Sequences
 from incoder.tokenizer.formats import InfillingFormat, choose_format
 from incoder.tokenizer.text_tokenizer import TextTokenizer
@@ -80,7 +80,7 @@ def decoding(
     vocabulary: Vocabulary,
     max_positions: int,
     contexts: Sequence[Sequence[int]] | None = None,
-    edge: Edge | None = None,
+    edges: Sequence[Edge] | None = None,
     is_time_up: Callable[[], bool] = lambda: False,
     on_bytes: OnBytes | None = None,
 ) -> Program[list[Decoded]]:
@@ -88,16 +88,17 @@ def decoding(
 
     `logits_BV` are those of what the rows have read; each row has a random stream of its own. The fill begins
     after the bytes `forced`, which the first tokens must spell and which do not count as new. `contexts` are
-    the tokens that each row has read, for penalties and guesses; `edge` may end a fill early.
+    the tokens that each row has read, for penalties and guesses; a row's edge may end its fill early.
     `on_bytes(row, data)` gets the bytes of the fill as they come, once nothing can take them back.
 
     A row alone reads guesses along with its last token. Every token is chosen from the logits after those
     before it, with the same random number, whether it was guessed or not; so guesses change no result.
     """
-    contexts = contexts or [()] * len(sequences.lengths)
+    lengths = sequences.lengths
+    contexts = contexts or [()] * len(lengths)
     rows = [
         Row(forced, params, max_positions - length, vocabulary, context, edge)
-        for length, context in zip(sequences.lengths, contexts, strict=True)
+        for length, context, edge in zip(lengths, contexts, edges or [None] * len(lengths), strict=True)
     ]
     guesser = None
     if params.speculate and len(rows) == 1 and contexts[0]:
@@ -145,11 +146,12 @@ def _choose(
     vocabulary: Vocabulary,
 ) -> None:
     """The next token of each row that is live."""
+    log_sums_B = log_sums(logits_BV)
     adjusted_BV = adjusted(logits_BV, params, [rows[index].seen for index in live])
     permitted_BV = vocabulary.permitted(adjusted_BV, [rows[index].forced_left for index in live])
     token_ids = choose(permitted_BV, params, [streams[index] for index in live])
     chosen_B = torch.tensor(token_ids, device=logits_BV.device)
-    logprobs_B = logits_BV.gather(1, chosen_B[:, None])[:, 0] - logits_BV.logsumexp(dim=1)
+    logprobs_B = logits_BV.gather(1, chosen_B[:, None])[:, 0] - log_sums_B
     for index, token_id, logprob in zip(live, token_ids, logprobs_B.tolist(), strict=True):
         rows[index].take(token_id, logprob)
 
@@ -205,7 +207,8 @@ class Row:
         self._cut: int | None = None  # where in the spelling a stop string begins, or the edge of the hole is
         self._end_id: int | None = None
         self._num_settled = len(forced)  # bytes that were handed out as they came
-        self._seen = set(context) if params.repetition_penalty != 1 else set()
+        # Not the ends of other fills: a fill must not become less likely to end.
+        self._seen = set(context) - vocabulary.end_ids if params.repetition_penalty != 1 else set()
 
     def copy(self) -> "Row":
         """The same fill, to be continued otherwise."""
@@ -239,10 +242,10 @@ class Row:
 
     def take(self, token_id: int, logprob: float) -> None:
         self._logprobs.append(logprob)
-        self._seen.add(token_id)
         if token_id in self._vocabulary.end_ids:
             self.finish_reason, self._end_id = "end", token_id
             return
+        self._seen.add(token_id)
         num_bytes_before = len(self._spelling)
         self._token_ids.append(token_id)
         self._spelling += self._vocabulary.tokenizer.token_bytes(token_id)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from incoder.document import Parts
 from incoder.inference.beam_search import beam_search
 from incoder.inference.decoding import Decoded, FinishReason, decoding
 from incoder.inference.edges import ALL_EDGE_RULES, Edge, EdgeRule
@@ -98,7 +99,7 @@ class Infiller:
                     vocabulary=self._vocabulary,
                     max_positions=self._model.max_positions,
                     context=prompt.token_ids,
-                    edge=self._edge(texts, len(best.infills)),
+                    edge=self._edge(texts, best) if len(texts) > 1 else None,
                     is_time_up=watch.is_time_up,
                 )
             finally:
@@ -148,7 +149,7 @@ class Infiller:
                     vocabulary=self._vocabulary,
                     max_positions=self._model.max_positions,
                     contexts=contexts,
-                    edge=self._edge(texts, len(chains[0].infills)),
+                    edges=[self._edge(texts, chain) for chain in chains] if len(texts) > 1 else None,
                     is_time_up=watch.is_time_up,
                     on_bytes=lambda row, data: watch.on_bytes(chains[row], data),
                 )
@@ -159,11 +160,11 @@ class Infiller:
         finally:
             sequences.close()
 
-    def _edge(self, texts: Sequence[str], hole: int) -> Edge | None:
-        """The edge of a hole, as far as the texts right beside it tell; a completion has none."""
-        if len(texts) < 2:
-            return None
-        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in texts[hole : hole + 2])
+    def _edge(self, texts: Sequence[str], chain: Chain) -> Edge:
+        """The edge of a chain's next hole, behind what it has written so far."""
+        hole = len(chain.infills)
+        before = Parts(tuple(texts[: hole + 1])).join(chain.infills)
+        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in (before, texts[hole + 1]))
         return Edge(prefix, suffix, self._edge_rules)
 
 

@@ -101,6 +101,21 @@ def random_stream(seed: int, candidate: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + candidate) % 2**63)
 
 
+def log_sums(logits_BV: Tensor) -> Tensor:
+    """The logarithm of each row's sum of exponentials: a logit less this is a log-probability.
+
+    Raises:
+        IncoderError: a row with no such number.
+    """
+    log_sums_B = logits_BV.logsumexp(dim=-1)
+    if not bool(log_sums_B.isfinite().all()):
+        raise IncoderError(
+            "the model computed something that is no number, as float16 does where it overflows; load it "
+            "with the dtype bfloat16 or float32"
+        )
+    return log_sums_B
+
+
 def adjusted(logits_BV: Tensor, params: SamplingParams, seen: Sequence[Collection[int]]) -> Tensor:
     """The logits with bias and repetition penalty; row i has read and written the tokens `seen[i]`."""
     if not params.logit_bias and params.repetition_penalty == 1:
