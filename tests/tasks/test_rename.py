@@ -40,6 +40,8 @@ def renamed(text: str, name: str, new: str, selection: Selection | None = None) 
 
 EVERYWHERE = {
     "parameters, and keyword arguments in calls": "def f(OLD, *, k=1):\n    return OLD\nf(OLD=2, k=3)\n",
+    "parameters of lambdas, and of one that is called": "(lambda OLD, x: OLD + x)(OLD=1, x=2)\n",
+    "what is collected by name": "def f(*, k, **OLD):\n    return OLD\nf(k=1, STAYS=2)\n",
     "global": "OLD = 1\ndef f():\n    global OLD\n    OLD += 1\n    def x(): return OLD\n",
     "nonlocal": (
         "def f():\n    OLD = 1\n    def g():\n        nonlocal OLD\n        OLD = 2\n    return g, OLD\n"
@@ -150,6 +152,65 @@ def test_a_name_that_would_change_a_meaning_is_refused(text: str, new: str, said
 def test_a_variable_that_may_be_meant_elsewhere_is_not_renamed(text: str, said: str) -> None:
     with pytest.raises(IncoderError, match=said):
         renamed(text, "old", "new")
+
+
+BY_NAME = {
+    "a dict": "def f(old): ...\nx = {'old': 3}\nf(**x)\n",
+    "another name": "def f(old): ...\ng = f\ng(old=2)\n",
+    "another name, with a dict": "def f(old): ...\ng = f\ng(**x)\n",
+    "a dict of functions": "def f(old): ...\n{'f': f}['f'](old=1)\n",
+    "its class method": (
+        "class A:\n    def __init__(self, old): ...\n    @classmethod\n"
+        "    def of(cls, s): return cls(old=s)\n"
+    ),
+    "its type": "class A:\n    def __init__(self, old): ...\n    def of(self): type(self)(old=1)\n",
+    "its class": "class A:\n    def __new__(cls, old): ...\n    def of(self): self.__class__(old=1)\n",
+    "another name of its class": "class A:\n    def __init__(self, old): ...\nB = A\nB(old=1)\n",
+    "a class below it": "class A:\n    def __init__(self, old): ...\nclass B(A): ...\nB(old=1)\n",
+    "its object": "class A:\n    def __call__(self, old): ...\na = A()\na(old=1)\n",
+    "a lambda's name": "f = lambda old: old\nf(old=2)\n",
+    "what a lambda is given to": "from m import call\ncall(lambda old: old, old=2)\n",
+    "a metaclass": (
+        "class M(type):\n    def __new__(cls, a, b, c, old): ...\nclass A(metaclass=M, old=3): ...\n"
+    ),
+    "a base": "class B:\n    def __init_subclass__(cls, old): ...\nclass A(B, old=3): ...\n",
+    "an attribute": "from m import N\ndef f(old): ...\nN(run=f).run(old=1)\n",
+    "partial with another name": (
+        "from functools import partial as p\ndef f(old): ...\ng = f\np(g, old=1)\n"
+    ),
+    "a decorator": "from m import d\n@d\ndef f(old): ...\ng(old=1)\n",
+    "a method as a value": "class A:\n    def f(self, old): ...\ng = A().f\ng(old=1)\n",
+    "a string that names a method": "class A:\n    def f(self, old): ...\ngetattr(A(), 'f')(old=1)\n",
+    "a key": "def f(old): ...\nThread(target=f, kwargs={'old': 1})\n",
+    "a key of dict": "def f(old): ...\nThread(target=f, kwargs=dict(old=1))\n",
+    "a key for a method": (
+        "class A:\n    def f(self, old): ...\n    def g(self): Thread(self.f, kwargs={'old': 1})\n"
+    ),
+    "a key for a class": "class A:\n    def __init__(self, old): ...\nThread(A, kwargs={'old': 1})\n",
+}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_parameter_that_may_be_given_by_name_is_not_renamed(name: str) -> None:
+    with pytest.raises(IncoderError, match=r"cannot be renamed safely: .* \(line \d\)"):
+        renamed(BY_NAME[name], "old", "new")
+
+
+@pytest.mark.parametrize("function", ["f", "A.__init__"])
+def test_calls_of_other_definitions_may_give_something_of_the_name(function: str) -> None:
+    text = (
+        "import m\ndef f(old): ...\nclass A:\n    def __init__(self, old): ...\n"
+        "class B(m.C, old=1): ...\ndef g(old): ...\nm.h(f), A(1), B(old=2), g(old=3), m.k.l(old=4)\n"
+    )
+    new = renamed(text, "old", "new", Selection(function=function))
+    assert (new.count("new"), new.count("(new)") + new.count("self, new")) == (1, 1)
+
+
+def test_a_parameter_does_not_take_the_name_of_what_calls_give_besides() -> None:
+    text = "def f(old, **more):\n    return old, more\nf(1, new=2)\n"
+    with pytest.raises(IncoderError, match=r"gives another new by name \(line 3\)"):
+        renamed(text, "old", "new")
+    assert renamed(text, "old", "fresh").startswith("def f(fresh, **more)")
 
 
 def test_an_ambiguous_name_lists_its_variables_and_a_selection_tells_which() -> None:

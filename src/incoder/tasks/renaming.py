@@ -9,12 +9,11 @@ import keyword
 from collections.abc import Iterator
 
 import libcst as cst
-from libcst import metadata
 
 from incoder.errors import IncoderError
 from incoder.tasks.compiled_scopes import difference
 from incoder.tasks.edits import Edit, apply
-from incoder.tasks.mentions import Mentions, keyword_arguments, names_of_call
+from incoder.tasks.mentions import Calls, Mentions, named_arguments
 from incoder.tasks.python_source import PythonSource, python_syntax_error
 from incoder.tasks.variables import Occurrence, Variable, Variables
 
@@ -32,7 +31,8 @@ class Renaming:
         self.variable = variable
         for reason in self._obstacles():
             raise IncoderError(f"{variable.name} of {variable.where} cannot be renamed safely: {reason}")
-        self._keywords = tuple(self._keyword_arguments())
+        self._calls = Calls(variables, variable.function) if variable.function is not None else None
+        self._keywords = tuple(self._keyword_arguments(self._calls)) if self._calls is not None else ()
 
     def edits(self, new: str) -> tuple[Edit, ...]:
         """What renames the variable, keyword arguments in calls of its function included."""
@@ -55,6 +55,9 @@ class Renaming:
         line = self._taken(new)
         if line is not None:
             return f"{new} already means something there (line {line})"
+        line = self._collected(new)
+        if line is not None:
+            return f"a call that may be of {self._called} gives another {new} by name (line {line})"
         text = apply(self._source.text, self.edits(new))
         error = python_syntax_error(text)
         return f"does not parse: {error}" if error else difference(self._source.text, text, old, new)
@@ -77,6 +80,17 @@ class Renaming:
         ]
         return min((self._variables.occurrence(node).line for node in nodes), default=None)
 
+    def _collected(self, new: str) -> int | None:
+        """The line of a call that gives the function by this name what its `**` parameter collects."""
+        function = self.variable.function
+        if self._calls is None or function is None or function.params.star_kwarg is None:
+            return None
+        for call, argument in named_arguments(self._variables):
+            is_named = argument.keyword is not None and argument.keyword.value == new
+            if is_named and self._calls.may_be_of_it(call):
+                return self._line(call)
+        return None
+
     def _obstacles(self) -> Iterator[str]:
         variable = self.variable
         if variable.is_attribute:
@@ -95,36 +109,35 @@ class Renaming:
             if scope in scopes:
                 yield f"variables are read by name (line {self._line(call)})"
 
-    def _keyword_arguments(self) -> Iterator[Occurrence]:
+    def _keyword_arguments(self, calls: Calls) -> Iterator[Occurrence]:
         """The parameter's name in calls of its function.
 
         Raises:
-            IncoderError: a call that may be of this function gives it by name.
+            IncoderError: a call that may be of this function may give it by name.
         """
-        function = self.variable.function
-        if function is None:
-            return
-        called, doubtful = self._callee(function)
-        for call, argument in keyword_arguments(self._variables, self.variable.name):
-            assert argument.keyword is not None
-            if call.func in called:
-                yield self._variables.occurrence(argument.keyword)
-            elif doubtful & {*names_of_call(call)}:
-                raise IncoderError(
-                    f"{self.variable.name} of {self.variable.where} cannot be renamed safely: a call that "
-                    f"may be of {function.name.value} gives it by name (line {self._line(call)})"
-                )
+        name = self.variable.name
+        for call, argument in named_arguments(self._variables):
+            if argument.keyword is None:
+                if calls.may_be_of_it(call):
+                    raise self._unsafe(f"a call of {self._called} may give it in a dict", call)
+            elif argument.keyword.value == name:
+                if calls.is_of_it(call):
+                    yield self._variables.occurrence(argument.keyword)
+                elif calls.may_be_of_it(call):
+                    raise self._unsafe(f"a call that may be of {self._called} gives it by name", call)
+        literal = Mentions(self._variables, name).literal
+        if literal is not None and calls.is_value:
+            raise self._unsafe(f"a string may mean it where {self._called} is called", literal)
 
-    def _callee(self, function: cst.FunctionDef) -> tuple[set[cst.CSTNode], set[str]]:
-        """The nodes that surely name the function in calls, and the names by which others may be meant."""
-        name, scope = function.name.value, self._variables.scopes[function.name]
-        assert scope is not None
-        if isinstance(scope, metadata.ClassScope):
-            is_made = name in ("__init__", "__new__", "__call__")
-            return set(), {name} | (self._variables.class_names if is_made else set())
-        if len(scope[name]) > 1:  # defined again: which one is called depends on the run
-            return set(), {name}
-        return {access.node for access in self._variables.accesses(name, scope)}, {name}
+    @property
+    def _called(self) -> str:
+        function = self.variable.function
+        return function.name.value if isinstance(function, cst.FunctionDef) else "the lambda"
+
+    def _unsafe(self, reason: str, node: cst.CSTNode) -> IncoderError:
+        variable = self.variable
+        where = f"(line {self._line(node)})"
+        return IncoderError(f"{variable.name} of {variable.where} cannot be renamed safely: {reason} {where}")
 
     def _line(self, node: cst.CSTNode) -> int:
         return self._variables.occurrence(node).line

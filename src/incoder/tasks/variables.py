@@ -25,6 +25,8 @@ from libcst.metadata.scope_provider import (
 from incoder.errors import IncoderError
 from incoder.tasks.python_source import BYTE_ORDER_MARK, PythonSource, readable
 
+Function = cst.FunctionDef | cst.Lambda
+
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
@@ -60,11 +62,13 @@ class Variable:
         return isinstance(self.scope, metadata.GlobalScope)
 
     @property
-    def function(self) -> cst.FunctionDef | None:
-        """The function whose parameter this is, None where it is no parameter."""
+    def function(self) -> Function | None:
+        """The function whose parameter this is, None where it is no parameter that calls can name."""
         node = getattr(self.scope, "node", None)
-        is_parameter = any(isinstance(getattr(one, "node", None), cst.Param) for one in self.bindings)
-        return node if is_parameter and isinstance(node, cst.FunctionDef) else None
+        if not isinstance(node, Function):
+            return None
+        by_name = (*node.params.params, *node.params.kwonly_params)
+        return node if any(getattr(one, "node", None) in by_name for one in self.bindings) else None
 
     @property
     def is_imported_as_it_is(self) -> bool:
