@@ -216,13 +216,30 @@ def test_a_hole_inside_a_word_is_healed(make_folder: MakeFolder, family_name: st
     assert not model.tokenizer.decode_bytes(prompt.token_ids).count(b"nump")
 
 
-@pytest.mark.parametrize("name", ["qwen2.5-coder", "starcoder"])
-def test_other_files_are_shown_as_far_as_half_of_the_context_goes(make_folder: MakeFolder, name: str) -> None:
+@pytest.mark.parametrize("name", ["codellama", "qwen2.5-coder", "starcoder"])
+@pytest.mark.parametrize("max_new_tokens", [3, 10_000])
+def test_other_files_are_shown_as_far_as_half_of_what_a_fill_leaves_goes(
+    make_folder: MakeFolder, name: str, max_new_tokens: int
+) -> None:
     model = incoder.load(make_folder(name)[0], device="cpu")
     small = {"a.py": "x = 1\n", "b.py": "import a\n"}
-    few, _ = model._context(small, "c.py", "zoo")
-    assert few == model._context({"huge.py": "x = 1\n" * 500, **small}, "c.py", "zoo")[0]
-    assert model._context({"huge.py": "x = 1\n" * 500}, "c.py", "zoo")[0] != few
+    files = {"left_out.py": "y\n", "huge.py": "x = 1\n" * 500, **small}
+    shown = model.shown_files(files, "c.py", max_new_tokens=max_new_tokens)
+    assert [*shown] == ["huge.py", "a.py", "b.py"]
+    assert {**shown, "huge.py": ""} == {"huge.py": "", **small}
+    assert 0 < shown["huge.py"].count("x = 1\n") == len(shown["huge.py"]) // 6 < 500
+    prompter = model._prompter(
+        "c.py", max_new_tokens, num_lead_lines=0, heal_tokens=False, other_files=files, repository="zoo"
+    )
+    prompt = model.tokenizer.decode_bytes(prompter.prompt(["first\n" * 9, "z\n" * 9], []).token_ids)
+    assert b"first" in prompt
+    assert b"z" in prompt
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-coder", "starcoder"])
+def test_other_files_need_a_path(make_folder: MakeFolder, name: str) -> None:
+    model = incoder.load(make_folder(name)[0], device="cpu")
+    small = {"a.py": "x = 1\n", "b.py": "import a\n"}
     result = model.infill(["x = ", "\n", ""], path="c.py", other_files=small, max_new_tokens=3)
     assert result.text.startswith("x = ")
     with pytest.raises(IncoderError, match="other_files need a path"):
@@ -231,7 +248,7 @@ def test_other_files_are_shown_as_far_as_half_of_the_context_goes(make_folder: M
 
 def test_a_family_without_repositories_is_shown_other_files_as_comments(make_folder: MakeFolder) -> None:
     model = incoder.load(make_folder("codellama")[0], device="cpu")
-    files = {"huge.py": "x = 1\n" * 500, "a.py": "x = 1\n\ny = x\n", "b.py": "import a"}
+    files = {"a.py": "x = 1\n\ny = x\n", "b.py": "import a"}
     context, header = model._context(files, "c.py", "zoo")
     assert context == []
     assert header == "# a.py\n# x = 1\n#\n# y = x\n\n# b.py\n# import a\n\n"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import progress, write_result
+from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.results import as_json, note_candidates
 from incoder.cli.source import read_source
 
@@ -81,4 +81,6 @@ def complete(
             heal_tokens=heal,
         )
     note_candidates(result, num_candidates)
+    if "time" in result.candidates[0].finish_reasons:
+        print_note("not finished in time; allow more with --time-limit")
     write_result(as_json(file, model, result) if json else result.text)

@@ -7,7 +7,7 @@ import typer
 
 from incoder.cli import options
 from incoder.cli.console import progress, write_result
-from incoder.cli.results import as_diff, as_json, note_candidates, note_unfinished
+from incoder.cli.results import as_diff, as_json, note_candidates, note_context, note_unfinished
 from incoder.cli.source import read_source, replace_source
 from incoder.document import DEFAULT_HOLE, Parts
 from incoder.errors import IncoderError
@@ -99,18 +99,21 @@ def fill(
         infill_model = incoder.load(
             model, revision=revision, device=device, dtype=dtype, infilling_format=infilling_format
         )
+        path = options.path_to_tell(file, extension)
+        shown = infill_model.shown_files(other_files, path, max_new_tokens=max_new_tokens) if context else {}
         update(f"0 of {num_candidates * parts.num_holes} infills written …")
         result = infill_model.infill(
             parts,
             num_candidates=num_candidates,
             **asdict(params),
-            path=options.path_to_tell(file, extension),
+            path=path,
             other_files=other_files,
             num_lead_lines=lead_lines,
             heal_tokens=heal,
             edge_rules=ALL_EDGE_RULES if edges else (),
             on_fill=lambda done, total: update(f"{done} of {total} infills written …"),
         )
+    note_context(other_files, shown)
     note_candidates(result, num_candidates)
     note_unfinished(result, max_new_tokens, "allow more with --max-new-tokens, or end it with --stop")
     if in_place:

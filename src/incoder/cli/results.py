@@ -4,6 +4,7 @@ import difflib
 import json
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -53,13 +54,29 @@ def note_candidates(result: "InfillResult", num_wanted: int) -> None:
             print_note(f"    {shown!r}")
 
 
+def note_context(files: Mapping[str, str], shown: Mapping[str, str]) -> None:
+    """Say which other files the model did not see, or not whole."""
+    for name, text in files.items():
+        num_lines, num_shown = len(text.splitlines()), len(shown.get(name, "").splitlines())
+        if name not in shown:
+            print_note(f"{name}: left out, since the model's context has no room for it")
+        elif num_shown < num_lines:
+            print_note(f"{name}: only {num_shown} of {num_lines} lines fit into the model's context")
+
+
 def note_unfinished(result: "InfillResult", max_new_tokens: int, remedy: str) -> None:
     """Say which infills of the best candidate were cut off."""
-    reasons = enumerate(result.candidates[0].finish_reasons, start=1)
-    cut = [str(number) for number, reason in reasons if reason == "length"]
-    if cut:
-        holes = f"hole {cut[0]}" if len(cut) == 1 else f"holes {', '.join(cut)}"
-        print_note(f"{holes}: not finished after {max_new_tokens} tokens; {remedy}")
+    reasons = result.candidates[0].finish_reasons
+    if "length" in reasons:
+        print_note(f"{_holes(reasons, 'length')}: not finished after {max_new_tokens} tokens; {remedy}")
+    if "time" in reasons:
+        print_note(f"{_holes(reasons, 'time')}: not finished in time; allow more with --time-limit")
+
+
+def _holes(reasons: Sequence[str], reason: str) -> str:
+    """The holes whose infills ended so, by their numbers."""
+    numbers = [str(number) for number, other in enumerate(reasons, start=1) if other == reason]
+    return f"hole {numbers[0]}" if len(numbers) == 1 else f"holes {', '.join(numbers)}"
 
 
 def _coloured(line: str) -> str:

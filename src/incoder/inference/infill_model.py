@@ -19,9 +19,9 @@ from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
 from incoder.inference.fill_scoring import fill_scoring
 from incoder.inference.infilling import Infiller
 from incoder.inference.line_endings import as_model_sees, to_unix
-from incoder.inference.other_files import as_comments
+from incoder.inference.other_files import as_comments, fitting
 from incoder.inference.programs import Program, run
-from incoder.inference.prompting import Prompter
+from incoder.inference.prompting import Prompter, fill_room
 from incoder.inference.request import InfillRequest, RankBy
 from incoder.inference.results import InfillResult, Score
 from incoder.inference.sampling import SamplingParams
@@ -89,13 +89,13 @@ class InfillModel:
         what the model can read; the result holds the whole text. Fills get the text's line ends. How tokens
         are chosen is told by `SamplingParams`; candidates come by their mean or total log-probability
         (`rank_by`), the best first. A file's `path` tells the model its language. `other_files` by path, the
-        most important last, and the `repository`'s name are shown before it: to models that were trained on
-        whole repositories in their own format, to others as comments. `num_lead_lines` of the text before a
-        hole, its own line's beginning counted, are given to the model as the beginning of the fill (lead.py),
-        by default as many as it was trained with. `heal_tokens` lets a fill begin in the
-        middle of a word as if the prefix had not been cut there, and the `edge_rules` end it where the text
-        behind the hole tells that it should have ended (edges.py). `on_fill(done, total)` is called after
-        every fill of every candidate.
+        most important last, are shown before it as far as they fit (`shown_files`), with the `repository`'s
+        name: to models that were trained on whole repositories in their own format, to others as comments.
+        `num_lead_lines` of the text before a hole, its own line's beginning counted, are given to the model
+        as the beginning of the fill (lead.py), by default as many as it was trained with. `heal_tokens` lets
+        a fill begin in the middle of a word as if the prefix had not been cut there, and the `edge_rules` end
+        it where the text behind the hole tells that it should have ended (edges.py). `on_fill(done, total)`
+        is called after every fill of every candidate.
 
         What was read stays in memory: the next call reads of a text that begins alike only what is new.
 
@@ -308,6 +308,32 @@ class InfillModel:
         found = self._run(fill_scoring(self.language_model, prompter, seen, fills))
         return tuple(Score(tuple(logprobs)) for logprobs in found)
 
+    def shown_files(
+        self,
+        other_files: Mapping[str, str],
+        path: str | PurePath | None,
+        *,
+        max_new_tokens: int = 128,
+        repository: str = "project",
+    ) -> dict[str, str]:
+        """What `infill` shows of other files before the text at `path`: whole ones, and the start of one.
+
+        They get half of what a fill leaves of the context.
+
+        Raises:
+            IncoderError: no path.
+        """
+        if path is None:
+            raise IncoderError("other_files need a path for the text with the holes")
+
+        def cost(files: Mapping[str, str]) -> int:
+            context, header = self._context(files, path, repository)
+            return len(context) + len(self.tokenizer.encode(header))
+
+        max_positions = self.language_model.max_positions
+        room = (max_positions - fill_room(max_new_tokens, max_positions)) // 2
+        return fitting({name: as_model_sees([text])[0] for name, text in other_files.items()}, room, cost)
+
     def check_attributes(self) -> None:
         """Refuse what needs a model that was trained on documents with their attributes.
 
@@ -336,7 +362,9 @@ class InfillModel:
     ) -> Prompter:
         header, context = self._header(path, attributes), list[int]()
         if other_files:
-            context, header = self._context(other_files, path, repository)
+            shown = self.shown_files(other_files, path, max_new_tokens=max_new_tokens, repository=repository)
+            assert path is not None
+            context, header = self._context(shown, path, repository)
         return Prompter(
             self._vocabulary,
             self.language_model.max_positions,
@@ -359,25 +387,13 @@ class InfillModel:
         return attribute_header(path, attributes) if self.infilling_format.reads_attributes else ""
 
     def _context(
-        self, files: Mapping[str, str], path: str | PurePath | None, repository: str
+        self, files: Mapping[str, str], path: str | PurePath, repository: str
     ) -> tuple[list[int], str]:
-        """As many files, from the last on, as half of the positions hold: tokens, and text behind them."""
-        if path is None:
-            raise IncoderError("other_files need a path for the text with the holes")
-        path, names = PurePath(path), list(files)
-        for first in range(len(names) + 1):
-            shown = {name: as_model_sees([files[name]])[0] for name in names[first:]}
-            context, header = list[int](), self._header(path)
-            if self.infilling_format.reads_repositories:
-                context, header = self.infilling_format.context(
-                    shown, path.as_posix(), repository, self.tokenizer.encode
-                )
-            else:
-                header += as_comments(shown, path)
-            num_tokens = len(context) + len(self.tokenizer.encode(header))
-            if num_tokens <= self.language_model.max_positions // 2:
-                break
-        return context, header
+        """Other files before the text at `path`: tokens, and text behind them."""
+        path, header = PurePath(path), self._header(path)
+        if self.infilling_format.reads_repositories:
+            return self.infilling_format.context(files, path.as_posix(), repository, self.tokenizer.encode)
+        return [], header + as_comments(files, path)
 
     def _run(self, program: Program[T]) -> T:
         with torch.inference_mode():

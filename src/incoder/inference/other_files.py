@@ -1,12 +1,30 @@
-"""Other files of a repository as comments before a text, for models that know no layout for them.
+"""Other files of a repository before a text: what fits of them, and as comments where models know no layout.
 
-Texts in, a text out; knows no tokens. Whole files, so that what is shown stays put between two keystrokes.
+Texts in, texts out; knows no tokens. What fits does not depend on the text, so that what is shown stays put
+between two keystrokes.
 """
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 
 from incoder.comments import commented
+
+
+def fitting(files: Mapping[str, str], room: int, cost: Callable[[Mapping[str, str]], int]) -> dict[str, str]:
+    """As many files, from the last on, as cost no more than the room, and the first lines of the next one."""
+    shown: dict[str, str] = {}
+    for name, text in reversed([*files.items()]):
+        if cost({name: text, **shown}) <= room:
+            shown = {name: text, **shown}
+            continue
+        lines = text.splitlines(keepends=True)
+        beginnings = ["".join(lines[:num_lines]) for num_lines in range(1, len(lines))]
+        num_fitting = bisect_right(beginnings, room, key=lambda start: cost({name: start, **shown}))
+        if num_fitting:
+            shown = {name: beginnings[num_fitting - 1], **shown}
+        break
+    return shown
 
 
 def as_comments(files: Mapping[str, str], path: PurePath) -> str:

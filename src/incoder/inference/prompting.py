@@ -58,8 +58,7 @@ class Prompter:
         self._num_lead_lines = num_lead_lines
         self._marks_leads = marks_leads
         self._heal_tokens = heal_tokens
-        # A fill takes no more than half of the positions from the text that it is to fit into.
-        self.fill_room = min(max_new_tokens + SPARE, max_positions // 2)
+        self.fill_room = fill_room(max_new_tokens, max_positions)
 
     def prompt(self, texts: Sequence[str], infills: Sequence[str]) -> Prompt:
         """The prompt for the first hole without an infill, and for as many after it as are near."""
@@ -118,6 +117,11 @@ class Prompter:
 
     def _num_tokens(self, text: str) -> int:
         return len(self.vocabulary.tokenizer.encode(text))
+
+
+def fill_room(max_new_tokens: int, max_positions: int) -> int:
+    """The tokens kept free for a fill: no more than half of the positions, the rest is for its text."""
+    return min(max_new_tokens + SPARE, max_positions // 2)
 
 
 def _bytes_of_last_line(text: str) -> int:

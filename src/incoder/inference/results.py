@@ -12,7 +12,7 @@ class Candidate:
     `logprob` is the mean log-probability (natural) of the tokens that the model chose, `total_logprob` their
     sum; see `incoder.inference.decoding.Decoded` for which these are. `finish_reasons[i]` says why infill i
     ends: "end" (the model ended it), "stop" (a stop string), "length" (`max_new_tokens`, or the context is
-    full).
+    full), "time" (the time limit; a hole that was not begun is left empty).
     """
 
     text: str
