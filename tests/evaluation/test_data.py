@@ -1,13 +1,18 @@
 """Benchmark files are read row by row, and a broken one is told with its line."""
 
 import gzip
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
 from incoder.errors import IncoderError
+from incoder.evaluation.benchmark import Benchmark
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.evaluation.data import fetch, find, load_tasks
 
@@ -104,3 +109,46 @@ def test_missing_data_says_where_to_get_it(tmp_path: Path, monkeypatch: pytest.M
         find(SANTACODER, None)
     with pytest.raises(IncoderError, match="cannot be fetched"):
         fetch(HUMANEVAL)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub that has one file, of which it knows the sha256 as its etag."""
+    path = tmp_path / "file"
+    path.write_bytes(b"right")
+
+    def download(repository: str, file: str, *, revision: str, repo_type: str) -> str:
+        assert SANTACODER.hub is not None
+        assert (repository, file, revision) == (
+            SANTACODER.hub.repository,
+            SANTACODER.hub.file,
+            SANTACODER.hub.revision,
+        )
+        assert repo_type == "dataset"
+        return str(path)
+
+    metadata = SimpleNamespace(etag=hashlib.sha256(b"right").hexdigest())
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda _: metadata)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: str(path))
+    return path
+
+
+def pinned(content: bytes) -> Benchmark:
+    assert SANTACODER.hub is not None
+    digest = hashlib.sha256(content).hexdigest()
+    return replace(SANTACODER, hub=replace(SANTACODER.hub, sha256=digest))
+
+
+def test_a_file_is_fetched_and_checked_against_what_the_hub_says(hub: Path) -> None:
+    assert fetch(SANTACODER) == hub
+    hub.write_bytes(b"wrong")
+    with pytest.raises(IncoderError, match=r"is not data/train.* its sha256 is .*, not .*; remove it"):
+        fetch(SANTACODER)
+
+
+def test_a_pinned_file_is_checked_whatever_the_hub_says(hub: Path) -> None:
+    assert find(pinned(b"right"), None) == fetch(pinned(b"right")) == hub
+    for get in (fetch, lambda benchmark: find(benchmark, None)):
+        with pytest.raises(IncoderError, match="its sha256 is"):
+            get(pinned(b"other"))

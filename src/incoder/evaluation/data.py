@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from incoder.errors import IncoderError
-from incoder.evaluation.benchmark import Benchmark, Task
+from incoder.evaluation.benchmark import Benchmark, HubFile, Task
 
 
 def find(benchmark: Benchmark, path: Path | None) -> Path:
     """The benchmark's file: `path`, or the file in that folder; without a path, the one fetched before.
 
     Raises:
-        IncoderError: there is none.
+        IncoderError: there is none, or the one fetched before is not the file that it should be.
     """
     if path is not None:
         path = path / benchmark.file_name if path.is_dir() else path
@@ -41,6 +41,8 @@ def find(benchmark: Benchmark, path: Path | None) -> Path:
             f"{benchmark.file_name} was not fetched yet; give --data PATH, or --fetch to take it from "
             f"{hub.repository} on the hub"
         )
+    if hub.sha256 is not None:
+        _check(Path(cached), hub, hub.sha256)
     return Path(cached)
 
 
@@ -69,12 +71,17 @@ def fetch(benchmark: Benchmark) -> Path:
         )
     except (OSError, ValueError) as error:
         raise IncoderError(f"cannot fetch {hub.file} of {hub.repository}: {error}") from error
+    _check(path, hub, wanted)
+    return path
+
+
+def _check(path: Path, hub: HubFile, wanted: str | None) -> None:
     found = sha256(path)
     if wanted != found:
         raise IncoderError(
-            f"{path} is not {hub.file} of {hub.repository}: its sha256 is {found}, not {wanted}"
+            f"{path} is not {hub.file} of {hub.repository}: its sha256 is {found}, not {wanted}; remove it "
+            "and --fetch it again"
         )
-    return path
 
 
 def sha256(path: Path) -> str:

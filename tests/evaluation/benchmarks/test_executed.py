@@ -113,7 +113,7 @@ def test_pass_at_k_is_over_the_tasks_that_are_executed() -> None:
     python = task_of("safim", SYNTAX_HOLE)
     java = {"task_id": "2", "lang": "java", "prompt": "int c = /* TODO: Your code here */;"}
     tasks = [python, task_of("safim", SYNTAX_HOLE | java)]
-    metrics = summarise(judge(tasks, {task.key: ["print(a + b)"] * 10 for task in tasks}, Limits()))
+    metrics = summarise(judge(tasks, {task.key: ["print(b + a)"] * 10 for task in tasks}, Limits()))
     assert (metrics["pass_rate"], metrics["pass@1"], metrics["pass@10"]) == (1, 1, 1)
 
 

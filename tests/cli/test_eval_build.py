@@ -1,0 +1,50 @@
+"""`incoder eval build` writes a benchmark that `incoder eval` reads, and says what it left out."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from incoder.cli import eval_build
+from incoder.cli.eval import app
+from incoder.evaluation.building.rows import BUILDERS
+
+CODE = """def longest(words, least):
+    sizes = [len(word) for word in words]
+    return max(sizes) if sizes else least
+"""
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "code"
+    root.mkdir()
+    (root / "words.py").write_text(CODE)
+    (root / "broken.py").write_text("def f(:\n")
+    return root
+
+
+def test_what_the_command_offers_is_what_can_be_built() -> None:
+    assert set(eval_build._TASKS) == set(BUILDERS)
+
+
+def test_a_benchmark_is_built_and_its_gold_is_right(folder: Path, tmp_path: Path) -> None:
+    built = invoke("build", "cloze", "--from", folder, "--output", tmp_path / "data")
+    assert built.exit_code == 0
+    assert "1 files that do not parse" in built.stderr
+    data = tmp_path / "data/cloze.jsonl"
+    assert f"1 rows in {data}; judge with: incoder eval cloze --data {data}" in built.stderr
+    judged = invoke("cloze", "--data", data, "--method", "gold", "--output", tmp_path / "run")
+    assert "accuracy 100.0%" in judged.stderr
+
+
+@pytest.mark.parametrize("arguments", [("types",), ("cloze", "--limit", "0")])
+def test_another_benchmark_and_no_rows_are_bad_usage(
+    arguments: tuple[str, ...], folder: Path, tmp_path: Path
+) -> None:
+    assert invoke("build", *arguments, "--from", folder, "--output", tmp_path / "data").exit_code == 2
+    assert not (tmp_path / "data").exists()
