@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def recipe(tmp_path: Path) -> Path:
         "one/b.py": "[bold]red[/bold] = '\x1b[31m'\n" + "zero = 2\n" * 50,
         "one/c.py": "",
         "two/d.py": "value = 3\n",
+        "two/e.py": "value = 3\n",
     }.items():
         path = tmp_path / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +43,7 @@ def test_build_says_what_it_made_and_how_to_ask_why(recipe: Path, tmp_path: Path
     result = run("build", recipe, "--output", tmp_path / "corpus")
     assert result.stdout == ""
     assert "3 documents" in result.stderr
-    assert "1 files left out" in result.stderr
+    assert "2 files left out" in result.stderr
     assert f"incoder corpus report {tmp_path / 'corpus'}" in result.stderr
 
 
@@ -75,6 +77,14 @@ def test_report_shows_projects_and_reasons_with_examples(corpus: Path) -> None:
     shown = run("report", corpus).stdout
     for part in ("train", "validation", "one", "two", "empty", "one/c.py", "not stated"):
         assert part in shown
+
+
+def test_report_shows_lengths_and_clusters_of_copies(corpus: Path) -> None:
+    shown = " ".join(run("report", corpus).stdout.split())
+    assert "Lengths bytes documents" in shown
+    assert "< 16 2 < 512 1" in shown
+    assert "duplicate 2 1" in shown  # two alike, once
+    assert re.search(r"duplicate two: two/[de]\.py 2", shown)
 
 
 def test_report_as_json_is_one_object(corpus: Path) -> None:

@@ -70,7 +70,7 @@ def test_the_report_counts_everything_once(
         "long line": 1,
         "not UTF-8": 1,
     }
-    assert report["dropped"]["duplicate"]["examples"] == [["one", "one/copy.py"]]
+    assert report["dropped"]["duplicate"]["examples"] == [["one", "one/copy.py", "copy of one: one/a.py"]]
     kept = sum(count["num_documents"] for count in report["projects"].values())
     assert kept + sum(count["num_files"] for count in report["dropped"].values()) == len(FILES)
 

@@ -27,6 +27,16 @@ app = typer.Typer(
 app.add_typer(fetch, name="fetch")
 
 _MAX_ROWS = 50  # of projects; --json has them all
+_NUMERIC = {
+    "projects",
+    "documents",
+    "files",
+    "size",
+    "tokens",
+    "bytes a token",
+    "clusters",
+    "documents alike",
+}
 _TAG = re.compile(r"<\|/? (file|q|a|c)( .*)? \|>|</?(cell|text)>")  # of files and threads; of notebooks
 
 Folder = Annotated[Path, typer.Argument(help="A folder made by `incoder corpus build`.", show_default=False)]
@@ -156,9 +166,12 @@ def report(
     console = _console()
     console.print(_split_table(found))
     console.print(_share_table(seen))
+    console.print(_length_table(seen))
     console.print(_project_table(found))
     if found["dropped"]:
         console.print(_dropped_table(found))
+    for table in _cluster_tables(found.get("clusters", {})):
+        console.print(table)
     if found["dropped_projects"]:
         console.print(_dropped_projects_table(found))
 
@@ -260,7 +273,7 @@ def _table(title: str, *columns: str) -> "Table":
 
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column in columns:
-        numeric = column in ("projects", "documents", "files", "size", "tokens", "bytes a token")
+        numeric = column in _NUMERIC
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     return table
 
@@ -289,6 +302,29 @@ def _share_table(seen: "Survey") -> "Table":
         rate = f"{share.num_bytes / share.num_tokens:.2f}" if share.num_tokens else ""
         table.add_row(language, source, f"{share.num_documents:,}", _size(share.num_bytes), tokens, rate)
     return table
+
+
+def _length_table(seen: "Survey") -> "Table":
+    from incoder.corpus.page import below
+
+    table = _table("Lengths", "bytes", "documents")
+    for bits, number in sorted(seen.lengths.items()):
+        table.add_row(below(bits), f"{number:,}")
+    return table
+
+
+def _cluster_tables(clusters: dict[str, Any]) -> "Iterator[Table]":
+    from incoder.corpus.page import cluster_sizes, largest_clusters
+
+    if sizes := cluster_sizes(clusters):
+        table = _table("Clusters of copies", "reason", "documents alike", "clusters")
+        for reason, documents, number in sizes:
+            table.add_row(reason, documents, f"{number:,}")
+        yield table
+        table = _table("The largest", "reason", "what stays", "documents alike")
+        for reason, name, documents in largest_clusters(clusters):
+            table.add_row(reason, _printable(name), f"{documents:,}")
+        yield table
 
 
 def _project_table(found: dict[str, Any]) -> "Table":

@@ -24,7 +24,7 @@ from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
 from incoder.corpus.sources import FilesPiece, Piece, list_pieces
 from incoder.corpus.splits import SPLITS, validation_names
-from incoder.corpus.stages.find_copies import EXACT, NEAR, FindCopies, FindNearCopies
+from incoder.corpus.stages.find_copies import EXACT, NEAR, FindCopies, FindNearCopies, clusters_of
 from incoder.corpus.stages.layout import (
     decisions_file,
     piece_file,
@@ -33,7 +33,7 @@ from incoder.corpus.stages.layout import (
     written_file,
 )
 from incoder.corpus.stages.read import Read, ReadResult
-from incoder.corpus.stages.write import Decisions, Write, WriteResult
+from incoder.corpus.stages.write import REASONS, Decisions, Write, WriteResult
 from incoder.corpus.staging import sealed_together
 from incoder.corpus.stars import FoundStars, StarBins
 from incoder.errors import IncoderError
@@ -94,6 +94,8 @@ def _run_stages(
         num_characters.append(result.num_characters)
         stars.append(result.stars)
     searches = _find_copies(recipe, run, len(task_bytes), num_parts, on_progress)
+    for search, parts in searches.items():
+        report.clusters[REASONS[search]] = clusters_of(run, search, parts)
     star_bins = StarBins.of(stars, recipe.attributes, recipe.seed)
     decisions = Decisions(validation_names(report.projects, recipe), searches, star_bins)
     save(decisions, decisions_file(run))

@@ -1,5 +1,6 @@
 """A corpus's report as one HTML page that needs nothing else: what it holds, how long, what was left out."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from incoder.corpus.survey import Share, Survey
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --faint: #7a7a7a; --bar: #0072b2; }
+:root { color-scheme: light dark; --line: #8884; --faint: #7a7a7a; --bar: #0072b2; --tokens: #e69f00; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2.5rem auto; padding: 0 1.5rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
 .scroll { overflow-x: auto; }
@@ -16,6 +17,7 @@ th, td { padding: .3rem .8rem; text-align: right; vertical-align: top; border-bo
 td { white-space: nowrap; } .left { text-align: left; white-space: normal; }
 .path { overflow-wrap: anywhere; color: var(--faint); } .chart { width: 22%; }
 .bar { background: var(--bar); height: .9rem; margin-top: .3rem; border-radius: 2px; }
+.tokens { background: var(--tokens); margin-top: 1px; }
 .columns { display: flex; align-items: flex-end; gap: 3px; height: 12rem; }
 .columns div { flex: 1; background: var(--bar); border-radius: 2px 2px 0 0; min-height: 1px; }
 .ticks { display: flex; gap: 3px; } .ticks span { flex: 1; text-align: center; font-size: .75rem; }
@@ -30,6 +32,7 @@ def render(report: Mapping[str, Any], survey: Survey) -> str:
         _section("Languages and sources", _shares(survey)),
         _section("Lengths of documents", _lengths(survey)),
         _section("Left out", _dropped(report["dropped"])),
+        _section("Clusters of copies", _clusters(report.get("clusters", {}))),
         _section("Projects left out", _dropped_projects(report["dropped_projects"])),
         _section("Largest projects", _projects(report["projects"])),
     ]
@@ -55,6 +58,36 @@ def ordered(survey: Survey) -> list[tuple[str, str, Share]]:
     return [(language, source, share) for (language, source), share in shares]
 
 
+def cluster_sizes(clusters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int]]:
+    """Reason, sizes and number of clusters; sizes together up to each power of two."""
+    rows = list[tuple[str, str, int]]()
+    for reason, found in clusters.items():
+        bins = Counter[int]()
+        for documents, number in found["sizes"].items():
+            bins[(int(documents) - 1).bit_length()] += number
+        for bits, number in sorted(bins.items()):
+            lowest, highest = (1 << (bits - 1)) + 1, 1 << bits
+            rows.append((reason, f"{highest:,}" if bits == 1 else f"{lowest:,}–{highest:,}", number))
+    return rows
+
+
+def largest_clusters(clusters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int]]:
+    """Reason, the name of the copy that stays, and how many documents are like it, itself included."""
+    return [
+        (reason, f"{project}: {path}", documents)
+        for reason, found in clusters.items()
+        for documents, project, path in found["largest"]
+    ]
+
+
+def below(bits: int) -> str:
+    """The bound of a bin of lengths, such as < 4 k."""
+    for power, unit in ((30, "G"), (20, "M"), (10, "k")):
+        if bits >= power:
+            return f"< {1 << (bits - power)} {unit}"
+    return f"< {1 << bits}"
+
+
 def _section(title: str, content: str) -> str:
     return f"<h2>{title}</h2>{content}" if content else ""
 
@@ -71,8 +104,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) ->
     return f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{shown}</tbody></table></div>'
 
 
-def _bar(share: float) -> str:
-    return f'<div class="bar" style="width:{100 * share:.1f}%"></div>'
+def _bar(share: float, kind: str = "") -> str:
+    return f'<div class="bar{kind and f" {kind}"}" style="width:{100 * share:.1f}%"></div>'
 
 
 def _splits(splits: Mapping[str, Mapping[str, int]]) -> str:
@@ -85,7 +118,8 @@ def _splits(splits: Mapping[str, Mapping[str, int]]) -> str:
 
 def _shares(survey: Survey) -> str:
     shares = ordered(survey)
-    largest = max((share.num_bytes for _, _, share in shares), default=1) or 1
+    most_bytes = max((share.num_bytes for _, _, share in shares), default=1) or 1
+    most_tokens = max((share.num_tokens or 0 for _, _, share in shares), default=0)
     rows = [
         (
             escape(language),
@@ -94,12 +128,14 @@ def _shares(survey: Survey) -> str:
             size(share.num_bytes),
             "–" if share.num_tokens is None else f"{share.num_tokens:,}",
             "–" if not share.num_tokens else f"{share.num_bytes / share.num_tokens:.2f}",
-            _bar(share.num_bytes / largest),
+            _bar(share.num_bytes / most_bytes)
+            + (_bar((share.num_tokens or 0) / most_tokens, "tokens") if most_tokens else ""),
         )
         for language, source, share in shares
     ]
     head = ("language", "source", "documents", "size", "tokens", "bytes a token", "")
-    return _table(head, rows, left=2)
+    note = '<p class="note">Bars: size above, tokens below.</p>' if most_tokens else ""
+    return _table(head, rows, left=2) + note
 
 
 def _lengths(survey: Survey) -> str:
@@ -112,19 +148,11 @@ def _lengths(survey: Survey) -> str:
         f'title="{survey.lengths[one]:,} documents"></div>'
         for one in bins
     )
-    ticks = "".join(f"<span>{_below(one)}</span>" for one in bins)
+    ticks = "".join(f"<span>{escape(below(one))}</span>" for one in bins)
     return (
         f'<div class="columns">{columns}</div><div class="ticks">{ticks}</div>'
         '<p class="note">Documents by their bytes: each column up to twice the one before.</p>'
     )
-
-
-def _below(bits: int) -> str:
-    """The bound of a bin, such as &lt; 4 k."""
-    for power, unit in ((30, "G"), (20, "M"), (10, "k")):
-        if bits >= power:
-            return f"&lt; {1 << (bits - power)} {unit}"
-    return f"&lt; {1 << bits}"
 
 
 def _dropped(dropped: Mapping[str, Mapping[str, Any]]) -> str:
@@ -141,6 +169,23 @@ def _dropped(dropped: Mapping[str, Mapping[str, Any]]) -> str:
         for reason, count in by_files
     ]
     return _table(("reason", "for example", "files", "size", ""), rows, left=2) if rows else ""
+
+
+def _clusters(clusters: Mapping[str, Mapping[str, Any]]) -> str:
+    sizes = cluster_sizes(clusters)
+    if not sizes:
+        return ""
+    most = max(number for _, _, number in sizes)
+    rows = [
+        (escape(reason), documents, f"{number:,}", _bar(number / most)) for reason, documents, number in sizes
+    ]
+    largest = [
+        (escape(reason), f'<div class="path">{escape(name)}</div>', f"{documents:,}")
+        for reason, name, documents in largest_clusters(clusters)
+    ]
+    return _table(("reason", "documents alike", "clusters", ""), rows) + _table(
+        ("reason", "the largest: what stays", "documents alike"), largest, left=2
+    )
 
 
 def _dropped_projects(projects: Sequence[Mapping[str, Any]]) -> str:

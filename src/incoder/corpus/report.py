@@ -4,7 +4,7 @@ The same recipe and input give the same report: no times, no machine names.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -41,6 +41,17 @@ class DropCount:
     examples: list[tuple[str, ...]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Clusters:
+    """Documents that are alike: how many clusters there are of each size, the copy that stays included.
+
+    Of the largest there are the size and the project and path of that copy.
+    """
+
+    sizes: Counter[int]
+    largest: list[tuple[int, str, str]]
+
+
 class Report:
     """Counts while a corpus is built."""
 
@@ -48,6 +59,7 @@ class Report:
         self.projects: dict[str, ProjectCount] = {}
         self.dropped: defaultdict[str, DropCount] = defaultdict(DropCount)
         self.dropped_projects: list[DroppedProject] = []
+        self.clusters: dict[str, Clusters] = {}  # by the reason that the copies are dropped for
 
     def on_drop(self, dropped: Dropped | DroppedProject) -> None:
         if isinstance(dropped, DroppedProject):
@@ -56,9 +68,13 @@ class Report:
         count = self.dropped[dropped.reason]
         count.num_files += 1
         count.num_bytes += dropped.num_bytes
-        if len(count.examples) < NUM_EXAMPLES:
+        if self.takes_examples_of(dropped.reason):
             detail = [dropped.detail] if dropped.detail else []
             count.examples.append(tuple(map(_encodable, (dropped.project, dropped.path, *detail))))
+
+    def takes_examples_of(self, reason: str) -> bool:
+        """Whether the next file dropped for this reason will be named."""
+        return reason not in self.dropped or len(self.dropped[reason].examples) < NUM_EXAMPLES
 
     def add_project(self, file: SourceFile) -> None:
         """Have the project of this file in the report, also if nothing of it is kept."""
@@ -104,6 +120,10 @@ class Report:
             "splits": {split: self._split(split) for split in splits},
             "projects": {name: asdict(count) for name, count in sorted(self.projects.items())},
             "dropped": {reason: asdict(count) for reason, count in sorted(self.dropped.items())},
+            "clusters": {
+                reason: {"sizes": dict(sorted(found.sizes.items())), "largest": found.largest}
+                for reason, found in sorted(self.clusters.items())
+            },
             "dropped_projects": [asdict(dropped) for dropped in self.dropped_projects],
             "sha256": sha256,
         }

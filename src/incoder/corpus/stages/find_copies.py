@@ -1,9 +1,10 @@
-"""The second stage: signatures in, the positions of the documents to drop out.
+"""The second stage: signatures in, the positions of the documents to drop out, and which copy stays for each.
 
 Exact copies are searched for in parts of the signatures, each by itself; the paper's one pass and the search
 for near copies see all documents at once.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,17 @@ from typing import Any
 import numpy as np
 
 from incoder.corpus.deduplication import DeduplicationSettings
-from incoder.corpus.deduplication.copies import SIGNATURE, Signatures, copies_among, part_of
+from incoder.corpus.deduplication.copies import COPY, SIGNATURE, Copies, Signatures, copies_among, part_of
 from incoder.corpus.deduplication.near_copies import near_copies_among
 from incoder.corpus.deduplication.one_pass import SeenKeys
+from incoder.corpus.documents import open_file
 from incoder.corpus.engine.stage import OnBytes
 from incoder.corpus.engine.work_folder import finished
-from incoder.corpus.stages.layout import ROW_BITS, copies_file, signatures_file, sketches_file
+from incoder.corpus.report import NUM_EXAMPLES, Clusters
+from incoder.corpus.stages.layout import ROW_BITS, copies_file, part_file, signatures_file, sketches_file
 
 EXACT = "exact"
 NEAR = "near"
-
-Positions = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,10 @@ class FindCopies:
 
     def __call__(self, task: int, on_bytes: OnBytes) -> None:  # noqa: ARG002 - it takes a moment
         if self.settings.method == "paper":
-            copies = np.fromiter(self._in_one_pass(), np.uint64)
+            copies = np.fromiter(self._in_one_pass(), COPY)
         else:
             found = [self._part(piece, task) for piece in range(self.num_pieces)]
-            copies = copies_among(np.concatenate([*found, np.empty(0, SIGNATURE)]))["position"]
+            copies = copies_among(np.concatenate([*found, np.empty(0, SIGNATURE)]))
         _save(copies, copies_file(self.run, EXACT, task))
 
     def _part(self, piece: int, part: int) -> Signatures:
@@ -48,13 +49,14 @@ class FindCopies:
         start, end = np.searchsorted(parts, [part, part + 1])
         return np.array(signatures[start:end])
 
-    def _in_one_pass(self) -> Iterator[int]:
+    def _in_one_pass(self) -> Iterator[tuple[int, int]]:
+        """Copies stand for themselves: the filter does not know whose key it has seen."""
         seen = SeenKeys(self.settings.expected_documents, self.settings.error_rate)
         for piece in range(self.num_pieces):
             signatures = np.load(signatures_file(self.run, piece))
             for row in signatures[np.argsort(signatures["position"])]:
                 if not seen.add(int(row["key"]).to_bytes(8) + int(row["key_rest"]).to_bytes(8)):
-                    yield int(row["position"])
+                    yield int(row["position"]), int(row["position"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class FindNearCopies:
     settings: DeduplicationSettings
 
     def __call__(self, task: int, on_bytes: OnBytes) -> None:  # noqa: ARG002 - see above
-        exact = [np.load(copies_file(self.run, EXACT, part)) for part in range(self.num_parts)]
+        exact = [np.load(copies_file(self.run, EXACT, part))["position"] for part in range(self.num_parts)]
         copies = np.sort(np.concatenate(exact))
         signatures, sketches = list[Signatures](), list[Any]()
         for piece in range(self.num_pieces):
@@ -84,20 +86,48 @@ class FindNearCopies:
             them["position"],
             self.settings.near_threshold,
         )
-        _save(near["position"], copies_file(self.run, NEAR, task))
+        _save(near, copies_file(self.run, NEAR, task))
 
 
-def copies_of_piece(run: Path, piece: int, search: str, num_parts: int) -> list[int]:
-    """The rows of a piece that the search says to drop."""
+def copies_of_piece(run: Path, piece: int, search: str, num_parts: int) -> dict[int, int | None]:
+    """The rows of a piece that the search says to drop, each with the position of the copy that stays for it.
+
+    None where the search cannot tell.
+    """
     bounds = np.array([piece << ROW_BITS, (piece + 1) << ROW_BITS], np.uint64)
-    rows = list[int]()
+    rows = dict[int, int | None]()
     for part in range(num_parts):
-        positions = np.load(copies_file(run, search, part), mmap_mode="r")
-        start, end = np.searchsorted(positions, bounds)
-        rows += (positions[start:end] - bounds[0]).tolist()
+        copies = np.load(copies_file(run, search, part), mmap_mode="r")
+        start, end = np.searchsorted(copies["position"], bounds)
+        for position, kept in copies[start:end].tolist():
+            rows[position - (piece << ROW_BITS)] = None if kept == position else kept
     return rows
 
 
-def _save(positions: np.ndarray[Any, Any], path: Path) -> None:
+def clusters_of(run: Path, search: str, num_parts: int) -> Clusters:
+    """What the search found, by the copies that stay; all copies of one document are in the same part."""
+    sizes, largest = Counter[int](), list[tuple[int, int]]()
+    for part in range(num_parts):
+        copies = np.load(copies_file(run, search, part))
+        kept, num_copies = np.unique(copies["kept"][copies["kept"] != copies["position"]], return_counts=True)
+        sizes.update((num_copies + 1).tolist())
+        first = np.lexsort([kept, -num_copies])[:NUM_EXAMPLES]
+        largest += zip((num_copies[first] + 1).tolist(), kept[first].tolist(), strict=True)
+    largest.sort(key=lambda cluster: (-cluster[0], cluster[1]))
+    return Clusters(sizes, [(size, *name_of(run, kept)) for size, kept in largest[:NUM_EXAMPLES]])
+
+
+def name_of(run: Path, position: int) -> tuple[str, str]:
+    """The project and the path of a document."""
+    piece, row = divmod(position, 1 << ROW_BITS)
+    with open_file(part_file(run, piece)) as file:
+        group = 0
+        while row >= (num_rows := file.metadata.row_group(group).num_rows):
+            row, group = row - num_rows, group + 1
+        table = file.read_row_group(group, columns=["project", "path"])
+        return table.column("project")[row].as_py(), table.column("path")[row].as_py()
+
+
+def _save(copies: Copies, path: Path) -> None:
     with finished(path) as temporary, temporary.open("wb") as file:
-        np.save(file, np.sort(positions))
+        np.save(file, np.sort(copies, order="position"))

@@ -29,7 +29,7 @@ def read_report_file(run: Path, piece: int) -> Path:
 
 
 def copies_file(run: Path, search: str, part: int) -> Path:
-    """The positions of documents to drop, in order."""
+    """The documents to drop, by position, each with the one that stays for it."""
     return run / "copies" / f"{search}-{part:06}.npy"
 
 

@@ -19,11 +19,11 @@ from incoder.corpus.report import Report
 from incoder.corpus.source_file import Dropped
 from incoder.corpus.sources import bare_name
 from incoder.corpus.splits import SPLITS, TRAIN, VALIDATION
-from incoder.corpus.stages.find_copies import EXACT, NEAR, copies_of_piece
+from incoder.corpus.stages.find_copies import EXACT, NEAR, copies_of_piece, name_of
 from incoder.corpus.stages.layout import decisions_file, part_file, write_report_file, written_file
 from incoder.corpus.stars import StarBins
 
-_REASONS = {EXACT: DUPLICATE, NEAR: NEAR_DUPLICATE}
+REASONS = {EXACT: DUPLICATE, NEAR: NEAR_DUPLICATE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,10 @@ class Write:
         result: WriteResult,
         on_bytes: OnBytes,
     ) -> None:
-        reasons = {
-            row: _REASONS[search]
+        copies = {
+            row: (REASONS[search], kept)
             for search, num_parts in decisions.num_parts.items()
-            for row in copies_of_piece(self.run, piece, search, num_parts)
+            for row, kept in copies_of_piece(self.run, piece, search, num_parts).items()
         }
         first = 0
         with open_file(part_file(self.run, piece)) as file:
@@ -91,8 +91,8 @@ class Write:
                 table = file.read_row_group(group)
                 rows = dict[str, list[int]]({split: [] for split in SPLITS})
                 for row, (project, path, num_bytes) in enumerate(_names_and_sizes(table)):
-                    if reason := reasons.get(first + row):
-                        result.report.on_drop(Dropped(project, path, num_bytes, reason))
+                    if copy := copies.get(first + row):
+                        result.report.on_drop(self._dropped(project, path, num_bytes, *copy, result.report))
                         continue
                     rows[decisions.split_of(project)].append(row)
                     result.num_documents[project] += 1
@@ -103,6 +103,14 @@ class Write:
                         writers[split].write_table(_with_stars(taken, decisions.star_bins))
                 first += table.num_rows
                 on_bytes(table.column("text").nbytes)
+
+    def _dropped(
+        self, project: str, path: str, num_bytes: int, reason: str, kept: int | None, report: Report
+    ) -> Dropped:
+        detail = ""
+        if kept is not None and report.takes_examples_of(reason):  # looking up each name would take long
+            detail = "copy of {}: {}".format(*name_of(self.run, kept))
+        return Dropped(project, path, num_bytes, reason, detail)
 
 
 def _with_stars(table: Any, bins: StarBins) -> Any:
