@@ -190,6 +190,10 @@ def test_a_sample_has_no_repetition_and_depends_on_the_seed(
         ('[[sources]]\nkind = "folder"\n', "path"),
         ('extensions = [".exe"]\n[[sources]]\nkind = "standard-library"\n', "must be one of .py"),
         ('[[sources]]\nkind = "standard-library"\n[filters]\nmax_line_size = 3\n', "max_line_length"),
+        (
+            'deduplicate = false\ndeduplication.near = true\n[[sources]]\nkind = "standard-library"\n',
+            "deduplication.near must not be true",
+        ),
         ('validation_fraction = 1.5\n[[sources]]\nkind = "standard-library"\n', "validation_fraction"),
     ],
 )

@@ -4,7 +4,7 @@ The defaults are the paper's (section 3.1 and appendix A.1) where the paper is f
 where they differ, the field says which it follows.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
@@ -92,6 +92,12 @@ class CorpusRecipe(Recipe):
         if isinstance(values, dict) and values.get("languages") and "extensions" not in values:
             return {**values, "extensions": ()}
         return values
+
+    @model_validator(mode="after")
+    def _near_needs_deduplicate(self) -> Self:
+        if self.deduplication.near and not self.deduplicate:
+            raise ValueError("deduplication.near must not be true where deduplicate is false; remove one")
+        return self
 
     @property
     def taken_extensions(self) -> frozenset[str]:
