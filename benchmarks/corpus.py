@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from incoder.corpus.build import build_corpus
-from incoder.corpus.deduplication.copies import as_signatures, copies_among, signature
+from incoder.corpus.deduplication.copies import SIGNATURE, copies_among, signature
 from incoder.corpus.documents import DocumentWriter, open_file
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
@@ -64,8 +64,9 @@ def pool_build(recipe: CorpusRecipe, output: Path, workers: int) -> None:
     jobs = [(number, piece, recipe, parts[number]) for number, piece in enumerate(pieces)]
     with multiprocessing.get_context("forkserver").Pool(workers) as pool:
         found = pool.map(_read, jobs, chunksize=1)
+        signatures = np.fromiter(chain.from_iterable(found), SIGNATURE)
         copies: dict[int, list[int]] = {}
-        for position in copies_among(as_signatures(chain.from_iterable(found)))["position"].tolist():
+        for position in copies_among(signatures)["position"].tolist():
             copies.setdefault(position >> ROW_BITS, []).append(position % (1 << ROW_BITS))
         pool.map(
             _keep,

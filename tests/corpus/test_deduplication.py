@@ -1,20 +1,27 @@
 import itertools
 import random
 import re
-import subprocess
-import sys
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incoder.corpus.deduplication import DeduplicationSettings, deduplicated, document_key, token_key
-from incoder.corpus.deduplication.copies import as_signatures, copies_among, part_of, signature, tie_of
+from incoder.corpus.deduplication import DeduplicationSettings, document_key, token_key
+from incoder.corpus.deduplication.copies import (
+    SIGNATURE,
+    Signatures,
+    copies_among,
+    part_of,
+    signature,
+    tie_of,
+)
 from incoder.corpus.deduplication.near_copies import near_copies_among, sketches
 from incoder.corpus.deduplication.one_pass import SeenKeys
-from incoder.corpus.source_file import Dropped
+from incoder.corpus.stages.find_copies import EXACT, FindCopies, copies_of_piece
+from incoder.corpus.stages.layout import ROW_BITS, signatures_file
 from incoder.corpus.words import ngram_hashes, words_of
 from incoder.document import Document
 
@@ -27,8 +34,12 @@ def stars_of(one: Document) -> int:
     return -1 if one.stars is None else one.stars
 
 
+def signatures_of(documents: list[Document]) -> Signatures:
+    return np.array([signature(one, position) for position, one in enumerate(documents)], SIGNATURE)
+
+
 def kept_of(documents: list[Document]) -> list[Document]:
-    found = as_signatures(signature(one, position) for position, one in enumerate(documents))
+    found = signatures_of(documents)
     dropped = set(copies_among(found)["position"].tolist())
     return [one for position, one in enumerate(documents) if position not in dropped]
 
@@ -55,24 +66,33 @@ def test_keys_are_equal_where_the_words_are(one: str, other: str) -> None:
     assert (token_key(one, ".py") == token_key(other, ".py")) == same
 
 
-def test_in_one_pass_the_first_of_several_copies_stays() -> None:
-    documents = [document("x = 1", "b.py"), document("x=1", "a.py", stars=9), document("x = 2", "c.py")]
-    dropped = list[object]()
-    kept = list(deduplicated(documents, dropped.append))
-    assert [kept_one.path for kept_one in kept] == ["b.py", "c.py"]
-    assert dropped == [Dropped("p", "a.py", 3, "duplicate")]
+def one_pass(documents: list[Document], run: Path) -> list[Document]:
+    """What stays where the stage looks in one pass through two pieces, whose signatures are in any order."""
+    signatures = signatures_of(documents)[::-1].copy()
+    signatures["position"] |= (signatures["position"] % 2) << ROW_BITS  # every other document in either piece
+    (run / "signatures").mkdir()
+    for piece in range(2):
+        np.save(signatures_file(run, piece), signatures[signatures["position"] >> ROW_BITS == piece])
+    settings = DeduplicationSettings(method="paper", expected_documents=2000, error_rate=1e-9)
+    FindCopies(run, 2, 1, settings)(0, lambda _: None)
+    dropped = {row for piece in range(2) for row in copies_of_piece(run, piece, EXACT, 1)}
+    return [one for position, one in enumerate(documents) if position not in dropped]
 
 
-def test_one_pass_keeps_what_a_set_of_keys_keeps() -> None:
+def test_in_one_pass_the_first_of_several_copies_stays(tmp_path: Path) -> None:
+    documents = [document("x = 1", "b.py"), document("x = 2", "c.py"), document("x=1", "a.py", stars=9)]
+    assert [one.path for one in one_pass(documents, tmp_path)] == ["b.py", "c.py"]
+
+
+def test_one_pass_keeps_what_a_set_of_keys_keeps(tmp_path: Path) -> None:
     draw = random.Random(0)
     documents = [document(f"x = {draw.randrange(700)}", f"{number}.py") for number in range(2000)]
     seen, expected = set[bytes](), list[str]()
-    for one in documents:
+    for one in documents[::2] + documents[1::2]:
         if (key := token_key(one.text, ".py")) not in seen:
             expected.append(one.path)
             seen.add(key)
-    settings = DeduplicationSettings(expected_documents=2000, error_rate=1e-9)
-    assert [one.path for one in deduplicated(documents, lambda _: None, settings)] == expected
+    assert sorted(one.path for one in one_pass(documents, tmp_path)) == sorted(expected)
 
 
 def test_the_filter_errs_no_more_often_than_it_is_sized_for() -> None:
@@ -81,18 +101,6 @@ def test_the_filter_errs_no_more_often_than_it_is_sized_for() -> None:
     assert sum(map(seen.add, keys[:20_000])) > 20_000 * 0.99
     strangers = sum(not seen.add(key) for key in keys[20_000:])
     assert strangers < 100  # 50 to begin with are expected, and what was added since adds a few
-
-
-def test_a_filter_goes_on_from_its_saved_state_in_another_process() -> None:
-    seen = SeenKeys(1000, 1e-6)
-    seen.add(document_key(document("x = 1")))
-    program = (
-        "import sys; from incoder.corpus.deduplication.one_pass import SeenKeys\n"
-        "seen = SeenKeys.from_bytes(sys.stdin.buffer.read())\n"
-        f"print(seen.add({document_key(document('x=1'))!r}), seen.add({document_key(document('y'))!r}))"
-    )
-    run = subprocess.run([sys.executable, "-c", program], input=seen.to_bytes(), capture_output=True)
-    assert run.stdout.decode().split() == ["False", "True"]
 
 
 def test_the_copy_with_most_stars_stays() -> None:
@@ -125,7 +133,7 @@ def test_which_copies_stay_does_not_depend_on_the_order(
 
 @given(documents_lists, st.integers(1, 5))
 def test_copies_found_part_by_part_are_those_found_at_once(documents: list[Document], num_parts: int) -> None:
-    found = as_signatures(signature(one, position) for position, one in enumerate(documents))
+    found = signatures_of(documents)
     parts = part_of(found, num_parts)
     by_part = [copies_among(found[parts == part]).tolist() for part in range(num_parts)]
     assert sorted(itertools.chain(*by_part)) == copies_among(found).tolist()
@@ -133,7 +141,7 @@ def test_copies_found_part_by_part_are_those_found_at_once(documents: list[Docum
 
 @given(documents_lists)
 def test_each_copy_is_told_which_one_stays_for_it(documents: list[Document]) -> None:
-    found = as_signatures(signature(one, position) for position, one in enumerate(documents))
+    found = signatures_of(documents)
     clusters = defaultdict[bytes, list[int]](list)
     for position, one in enumerate(documents):
         clusters[document_key(one)].append(position)

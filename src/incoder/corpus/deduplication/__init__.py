@@ -1,7 +1,6 @@
 """Copies of documents: in one pass as in the paper, exact in any order, and nearly the same."""
 
 from incoder.corpus.deduplication.keys import document_key, token_key
-from incoder.corpus.deduplication.one_pass import deduplicated
 from incoder.corpus.deduplication.settings import DeduplicationSettings
 
-__all__ = ["DeduplicationSettings", "deduplicated", "document_key", "token_key"]
+__all__ = ["DeduplicationSettings", "document_key", "token_key"]

@@ -6,7 +6,6 @@ copies the one with the most stars stays, and of equals the one whose name has t
 """
 
 import hashlib
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -36,12 +35,6 @@ def tie_of(document: Document) -> int:
     """A number by which equals are put in order: it depends on the document alone."""
     name = "\0".join((document.source, document.project, document.path, document.text))
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest())
-
-
-def as_signatures(rows: Iterable[tuple[int, int, int, int, int]]) -> Signatures:
-    """The rows as one array, to be saved with `numpy.save` and joined with `numpy.concatenate`."""
-    found: Signatures = np.fromiter(rows, SIGNATURE)
-    return found
 
 
 def part_of(signatures: Signatures, num_parts: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
