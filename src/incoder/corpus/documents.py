@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from incoder.corpus.arrow import pyarrow
 from incoder.corpus.splits import SPLITS
 from incoder.document import Document
 from incoder.errors import IncoderError
@@ -138,15 +139,6 @@ def open_file(path: Path) -> Any:
         return parquet.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
         raise IncoderError(f"cannot read {path}: {error}") from error
-
-
-def pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise IncoderError("a corpus needs pyarrow: pip install 'incoder[corpus]'") from error
-    return pa, parquet
 
 
 def _document_of(row: Mapping[str, Any]) -> Document:

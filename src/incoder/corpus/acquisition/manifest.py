@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus.acquisition.parts import STAGING, put_in_place, pyarrow
+from incoder.corpus.acquisition.parts import STAGING, put_in_place
 from incoder.corpus.acquisition.repository import HOSTS, Repository, default_url, problem_with
 from incoder.corpus.acquisition.state import State
+from incoder.corpus.arrow import pyarrow
 from incoder.errors import IncoderError
 from incoder.files import make_folder
 

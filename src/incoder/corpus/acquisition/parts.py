@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from incoder.corpus.acquisition.blobs import RepositoryFile
 from incoder.corpus.acquisition.repository import Repository
-from incoder.errors import IncoderError
+from incoder.corpus.arrow import pyarrow
 
 # `content` is bytes: whether they are UTF-8 is for who reads them to judge. `licence`, `stars` and `language`
 # are the repository's, as its host or the list had them; `size` is that of the content in bytes.
@@ -102,17 +102,3 @@ def _schema(pa: Any) -> Any:
         "size": pa.field("size", pa.int64(), nullable=False),
     }
     return pa.schema([types.get(name, pa.field(name, pa.string())) for name in COLUMNS])
-
-
-def pyarrow() -> tuple[Any, Any]:
-    """pyarrow and its parquet module.
-
-    Raises:
-        IncoderError: it is not installed.
-    """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise IncoderError("a corpus needs pyarrow: pip install 'incoder[corpus]'") from error
-    return pa, parquet

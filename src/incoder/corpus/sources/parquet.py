@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from incoder.corpus.arrow import pyarrow
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.source_file import Dropped, OnDrop
 from incoder.corpus.source_settings import ParquetSource
@@ -33,7 +34,7 @@ class ParquetPiece:
         return (self.path,)
 
     def documents(self, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
-        pa, parquet = _pyarrow()
+        pa, parquet = pyarrow()
         columns = ColumnMap(self.source, recipe, self.path)
         try:
             with parquet.ParquetFile(self.path) as file:
@@ -67,7 +68,7 @@ def parquet_pieces(name: str, source: ParquetSource, on_drop: OnDrop) -> Iterato
     Raises:
         IncoderError: the path is missing, or a file has no column for the text or the path.
     """
-    pa, parquet = _pyarrow()
+    pa, parquet = pyarrow()
     for number, path in enumerate(existing_files(source.path, _SUFFIXES)):
         try:
             with parquet.ParquetFile(path) as file:
@@ -100,12 +101,3 @@ def _needed(source: ParquetSource, there: list[str]) -> list[str]:
     wanted = {name.partition(".")[0] for names in names_of(source).values() for name in names}
     wanted.add(FILES_OF_ROW.get(source.columns, ""))
     return [name for name in there if name in wanted]
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise IncoderError("parquet needs pyarrow: pip install 'incoder[corpus]'") from error
-    return pa, parquet
