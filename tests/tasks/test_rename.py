@@ -49,7 +49,7 @@ EVERYWHERE = {
     "comprehensions": "def f(OLD):\n    return [x for x in OLD if x in OLD], {x: OLD for x in OLD}\n",
     "the walrus of a comprehension": "def f(xs):\n    print([OLD := x for x in xs])\n    return OLD\n",
     "lambdas and defaults": "def f(OLD):\n    return lambda x=OLD: (x, OLD)\n",
-    "f-strings": "def f(OLD, w):\n    return f'{OLD!r:>{w}} {OLD=} {{OLD}}' + f\"{f'{OLD}'}\"\n",
+    "f-strings": "def f(OLD, w):\n    return f'{OLD!r:>{w}} {OLD} {{OLD}}' + f\"{f'{OLD}'}\"\n",
     "except, with, for, del, star": (
         "def f():\n    try:\n        pass\n    except E as OLD:\n        raise X from OLD\n"
         "    with o() as OLD: del OLD\n    for OLD in (1, 2): print(OLD)\n    x, *OLD = OLD\n"
@@ -60,6 +60,10 @@ EVERYWHERE = {
         "        case int() as OLD if OLD: return OLD.OLD\n        case [*OLD]: return OLD\n"
     ),
     "annotations in quotes": "class OLD: ...\ndef f(a: 'list[OLD]', b: OLD) -> \"OLD\": ...\n",
+    "values of Literal in quotes": (
+        "import typing as t\nclass OLD: ...\n"
+        "def f(a: 't.Literal[\"STAYS\", OLD.y] | OLD', b: '\"OLD\"'): ...\n"
+    ),
     "an import that names it": "import os.path as OLD\nprint(OLD.join, x.OLD)\n",
     "functions": "def OLD(n):\n    return OLD(n - 1)\nx = [OLD]\n",
     "a use in a loop before the binding": (
@@ -147,11 +151,30 @@ def test_a_name_that_would_change_a_meaning_is_refused(text: str, new: str, said
         ("class A:\n    def __init__(self, old): ...\nA(old=1)\n", r"gives it by name \(line 3\)"),
         ("def f(old): ...\nfrom functools import partial\npartial(f, old=1)\n", "gives it by name"),
         ("def f(old): ...\ndef f(old): ...\nf(old=1)\n", "ambiguous"),
+        ("@m.parametrize('a,old', [])\ndef f(a, old): ...\n", r"a decorator names it \(line 1\)"),
+        ("@given(old=integers())\ndef f(old): ...\n", r"a decorator names it \(line 1\)"),
+        ("def test_f(old): ...\n", r"pytest gives test_f what it names \(line 1\)"),
+        ("@pytest.fixture\ndef f(old): ...\n", "pytest gives f what it names"),
+        ("@pytest.fixture(scope='module')\ndef old(): ...\n", "it is a fixture"),
+        ("def f(old):\n    return f'{old + 1=}'\n", r"an f-string shows its name \(line 2\)"),
     ],
 )
 def test_a_variable_that_may_be_meant_elsewhere_is_not_renamed(text: str, said: str) -> None:
     with pytest.raises(IncoderError, match=said):
         renamed(text, "old", "new")
+
+
+@pytest.mark.parametrize("body", ["old = old", "if x: old = 2\n    y = old", "old: 'old' = 1"])
+def test_a_global_that_a_class_body_may_read_before_it_binds_the_name_is_not_renamed(body: str) -> None:
+    text = f"class old: ...\nclass A:\n    {body}\n"
+    with pytest.raises(IncoderError, match=r"a class body binds the name as well.*\(line [34]\)"):
+        renamed(text, "old", "new", Selection(lines=(1, 1)))
+
+
+def test_a_global_is_renamed_beside_a_class_body_that_binds_the_name_first() -> None:
+    text = "old = 1\nclass A:\n    old = 2; x = old\nprint(old)\n"
+    expected = "new = 1\nclass A:\n    old = 2; x = old\nprint(new)\n"
+    assert renamed(text, "old", "new", Selection(lines=(1, 1))) == expected
 
 
 BY_NAME = {

@@ -1,5 +1,6 @@
 """Where a name may be meant without standing as a name: in strings, and as the keyword of a call."""
 
+import re
 from collections.abc import Iterator
 
 import libcst as cst
@@ -201,6 +202,38 @@ def decorator_name(decorator: cst.Decorator) -> str:
     """The name of a decorator, called or not."""
     called = decorator.decorator
     return name_of(called.func if isinstance(called, cst.Call) else called)
+
+
+def is_fixture(function: cst.FunctionDef) -> bool:
+    """Whether pytest gives it to what has a parameter of its name."""
+    return any(decorator_name(one) == "fixture" for one in function.decorators)
+
+
+def is_called_by_pytest(function: cst.FunctionDef) -> bool:
+    """Whether this is a test, a fixture or a hook, which get what their parameters name."""
+    name = function.name.value
+    return name == "test" or name.startswith(("test_", "pytest_")) or is_fixture(function)
+
+
+def mention_in_decorators(function: cst.FunctionDef, name: str) -> cst.CSTNode | None:
+    """Where a decorator has the name as a word of a string, or as a keyword."""
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    strings, keywords = matchers.SimpleString(), matchers.Arg(keyword=matchers.Name(name))
+    for decorator in function.decorators:
+        for one in matchers.findall(decorator, strings | keywords):
+            if not isinstance(one, cst.SimpleString) or word.search(one.value):
+                return one
+    return None
+
+
+def shown_name(variables: Variables, name: str) -> cst.CSTNode | None:
+    """Where an f-string shows an expression that has the name as it is written: `{name=}`."""
+    for node in variables.scopes:
+        if isinstance(node, cst.FormattedStringExpression) and node.equal is not None:
+            found = matchers.findall(node.expression, matchers.Name(name))
+            if found:
+                return found[0]
+    return None
 
 
 def _is_maker(argument: cst.Arg) -> bool:

@@ -13,7 +13,15 @@ import libcst as cst
 from incoder.errors import IncoderError
 from incoder.tasks.compiled_scopes import difference
 from incoder.tasks.edits import Edit, apply
-from incoder.tasks.mentions import Calls, Mentions, named_arguments
+from incoder.tasks.mentions import (
+    Calls,
+    Mentions,
+    is_called_by_pytest,
+    is_fixture,
+    mention_in_decorators,
+    named_arguments,
+    shown_name,
+)
 from incoder.tasks.python_source import PythonSource, python_syntax_error
 from incoder.tasks.variables import Occurrence, Variable, Variables
 
@@ -99,6 +107,10 @@ class Renaming:
             yield "names that begin with two underscores have meanings of their own"
         if variable.is_imported_as_it_is:
             yield f"it is imported by this name; import it with `as` first (line {variable.binding_lines[0]})"
+        yield from self._names_that_are_told()
+        read = self._variables.read_before_bound(variable.name) if variable.is_global else None
+        if read is not None:
+            yield f"a class body binds the name as well, and may read this one (line {self._line(read)})"
         strings = Mentions(self._variables, variable.name)
         if variable.is_global and strings.exported:
             yield f"__all__ exports it (line {self._line(strings.exported)})"
@@ -108,6 +120,24 @@ class Renaming:
         for call, scope in strings.readers:
             if scope in scopes:
                 yield f"variables are read by name (line {self._line(call)})"
+
+    def _names_that_are_told(self) -> Iterator[str]:
+        """Why something else than Python itself goes by the name."""
+        variable, function = self.variable, self.variable.function
+        for node in (getattr(binding, "node", None) for binding in variable.bindings):
+            if isinstance(node, cst.FunctionDef) and is_fixture(node):
+                yield f"it is a fixture, and tests name it (line {self._line(node.name)})"
+        if isinstance(function, cst.FunctionDef):
+            if is_called_by_pytest(function):
+                yield f"pytest gives {self._called} what it names (line {self._line(function.name)})"
+            told = mention_in_decorators(function, variable.name)
+            if told is not None:
+                yield f"a decorator names it (line {self._line(told)})"
+        shown = shown_name(self._variables, variable.name)
+        if shown is not None:
+            place = self._variables.occurrence(shown)
+            if place in variable.occurrences:
+                yield f"an f-string shows its name (line {place.line})"
 
     def _keyword_arguments(self, calls: Calls) -> Iterator[Occurrence]:
         """The parameter's name in calls of its function.

@@ -25,6 +25,9 @@ from libcst.metadata.scope_provider import (
 from incoder.errors import IncoderError
 from incoder.tasks.python_source import BYTE_ORDER_MARK, PythonSource, readable
 
+_LITERAL = re.compile(r"\bLiteral\s*\[[^\]]*")
+_QUOTED = re.compile(r"""(["']).*?\1""")
+
 Function = cst.FunctionDef | cst.Lambda
 
 
@@ -138,6 +141,23 @@ class Variables:
         inner = [one for one in self._scopes if any(binding.scope is scope for binding in one[name])]
         return tuple(access for one in inner for access in one.accesses[name])
 
+    def read_before_bound(self, name: str) -> cst.CSTNode | None:
+        """Where a class body that binds the name may read the global of that name (`x = x`)."""
+        for node in self.scopes:
+            if not isinstance(node, cst.ClassDef):
+                continue
+            scope = self.scopes[node.body.body[0]]
+            if scope is None or not scope.assignments[name]:
+                continue
+            reads = {access.node for access in scope.accesses[name]}
+            for statement in _statements(node.body):
+                read = next((one for one in _nodes(statement) if one in reads), None)
+                if read is not None:
+                    return read
+                if _surely_binds(statement, name):
+                    break
+        return None
+
     def occurrence(self, node: cst.CSTNode) -> Occurrence:
         """Where a node stands."""
         span = self._spans[node]
@@ -173,7 +193,10 @@ class Variables:
             yield place
             return
         content = self._text[place.start : place.end]
+        literals = [match.span() for one in _LITERAL.finditer(content) for match in _quotes_in(one)]
         for match in _word(name).finditer(content):
+            if any(start < match.start() < end for start, end in literals):
+                continue  # a value, and no name
             yield Occurrence(place.start + match.start(), place.start + match.end(), place.line)
 
     def _declarations(self, name: str, scope: Scope) -> Iterator[cst.Name]:
@@ -235,6 +258,38 @@ def _name_nodes(binding: BaseAssignment, name: str) -> Iterator[cst.CSTNode]:
         assert isinstance(inner, cst.Name)
         assert inner.value == name
         yield inner
+
+
+def _statements(body: cst.BaseSuite) -> Iterator[cst.CSTNode]:
+    """The statements of a body, those that share a line one by one."""
+    for statement in body.body:
+        if isinstance(statement, cst.SimpleStatementLine):
+            yield from statement.body
+        else:
+            yield statement
+
+
+def _nodes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
+
+
+def _surely_binds(statement: cst.CSTNode, name: str) -> bool:
+    """Whether a statement of a class body gives the name a value, whatever happens."""
+    if isinstance(statement, cst.FunctionDef | cst.ClassDef):
+        return statement.name.value == name
+    targets: list[cst.BaseExpression] = []
+    if isinstance(statement, cst.Assign):
+        targets = [target.target for target in statement.targets]
+    elif isinstance(statement, cst.AnnAssign) and statement.value is not None:
+        targets = [statement.target]
+    return any(isinstance(target, cst.Name) and target.value == name for target in targets)
+
+
+def _quotes_in(literal: re.Match[str]) -> Iterator[re.Match[str]]:
+    """The strings of a `Literal[…]` that stands in a string itself."""
+    return _QUOTED.finditer(literal.string, *literal.span())
 
 
 def _word(name: str) -> re.Pattern[str]:
