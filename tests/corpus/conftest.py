@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from incoder.corpus import encoding
+from incoder.corpus.engine.stage import Stage
 from incoder.corpus.recipe import CorpusRecipe
 
 MIT = """MIT License
@@ -61,3 +63,14 @@ def recipe(tmp_path: Path) -> MakeRecipe:
         return CorpusRecipe.model_validate(values)
 
     return make
+
+
+@pytest.fixture
+def encode_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encode in this process, with encoders that no other could import; test_resuming.py has workers."""
+
+    def run_stage(stage: Stage, *_: object) -> None:
+        for task in range(len(stage.task_bytes)):
+            stage.work(task, lambda _: None)
+
+    monkeypatch.setattr(encoding, "run_stage", run_stage)

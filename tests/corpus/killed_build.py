@@ -1,6 +1,6 @@
-"""A build as a program of its own, which notes the tasks that it begins and kills itself where it is told to.
+"""A build, and an encoding, as programs that note their tasks and kill themselves where they are told to.
 
-Its workers import this file by its name, so the folder that it is in must be on the path.
+Their workers import this file by its name, so the folder that it is in must be on the path.
 """
 
 import multiprocessing
@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus import build
+from incoder.corpus import build, encoding
 from incoder.corpus.engine import running
+from incoder.corpus.engine.settings import EngineSettings
 from incoder.corpus.engine.stage import OnBytes, Stage, Work
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.sources import pieces
@@ -53,6 +54,26 @@ def hurry_and_cut_finely() -> None:
     pieces._PIECE_FILES = 4
     build._PART_BYTES = 1000
     build._FILE_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class ByteEncoder:
+    """One id for each byte, after four special ones."""
+
+    vocab_size: int = 260
+    fingerprint: str = "bytes"
+    document_start_id: int = 2
+
+    def encode(self, text: str) -> list[int]:
+        return [byte + 4 for byte in text.encode()]
+
+
+def encode(corpus: str, output: str, notes: str, workers: str, deadly: str) -> None:
+    def run_stage(stage: Stage, *arguments: Any) -> None:
+        RUN_STAGE(replace(stage, work=Noted(stage.work, stage.name, Path(notes), deadly)), *arguments)
+
+    vars(encoding)["run_stage"] = run_stage
+    encoding.encode_corpus(Path(corpus), ByteEncoder(), Path(output), EngineSettings(workers=int(workers)))
 
 
 def main(source: str, output: str, notes: str, executor: str, workers: str, deadly: str) -> None:

@@ -30,11 +30,23 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def corpus(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a build that nobody disturbs writes."""
     folder = tmp_path_factory.mktemp("undisturbed")
     assert run(source, folder / "corpus", folder / "notes").returncode == 0
-    return content(folder / "corpus")
+    return folder / "corpus"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpus: Path) -> dict[str, bytes]:
+    return content(corpus)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_shards(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("shards")
+    assert encode(corpus, folder / "tokens", folder / "notes").returncode == 0
+    return content(folder / "tokens")
 
 
 def run(
@@ -47,15 +59,27 @@ def run(
     deadly: str = "",
     path: str = os.environ["PATH"],
 ) -> subprocess.CompletedProcess[str]:
-    arguments = [str(source), str(output), str(notes), executor, str(workers), deadly]
-    program = "import killed_build, sys; killed_build.main(*sys.argv[1:])"
+    return call("main", source, output, notes, executor, workers, deadly, path=path)
+
+
+def encode(
+    corpus: Path, output: Path, notes: Path, *, workers: int = 1, deadly: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return call("encode", corpus, output, notes, workers, deadly)
+
+
+def call(
+    function: str, *arguments: object, path: str = os.environ["PATH"]
+) -> subprocess.CompletedProcess[str]:
+    """Call a function of killed_build.py in a process of its own."""
+    program = f"import killed_build, sys; killed_build.{function}(*sys.argv[1:])"
     environment = {
         **os.environ,
         "PATH": path,
         "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)]),
     }
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-c", program, *map(str, arguments)],
         env=environment,
         capture_output=True,
         text=True,
@@ -105,6 +129,24 @@ def test_the_number_of_workers_cannot_be_seen_in_the_result(
 ) -> None:
     assert run(source, tmp_path / "corpus", tmp_path / "notes", workers=workers).returncode == 0
     assert content(tmp_path / "corpus") == undisturbed
+
+
+@pytest.mark.timeout(900)  # where other work has the cores, its fixtures alone take minutes
+@pytest.mark.parametrize(
+    "deadly", ["after encode 2", pytest.param("before encode 0", marks=pytest.mark.slow)]
+)
+def test_a_killed_encoding_goes_on_where_it_was_with_the_same_shards(
+    corpus: Path, undisturbed_shards: dict[str, bytes], tmp_path: Path, deadly: str
+) -> None:
+    killed = encode(corpus, tmp_path / "tokens", tmp_path / "first", deadly=deadly)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "tokens" / "meta.json").exists()
+    again = encode(corpus, tmp_path / "tokens", tmp_path / "second", workers=3)
+    assert again.returncode == 0, again.stderr
+    assert content(tmp_path / "tokens") == undisturbed_shards
+    first, second = ((tmp_path / name).read_text().splitlines() for name in ("first", "second"))
+    assert not set(first[:-1]) & set(second), "a task that had finished was done again"
+    assert len(second) > 3
 
 
 def test_a_piece_that_kills_its_worker_is_left_out_and_counted(source: Path, tmp_path: Path) -> None:

@@ -7,12 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from incoder.corpus import documents, encoding
 from incoder.corpus.attributes import render
 from incoder.corpus.build import build_corpus
-from incoder.corpus.documents import read_documents
+from incoder.corpus.digests import sha256_of
+from incoder.corpus.documents import DocumentWriter, open_file, read_documents
+from incoder.corpus.encoding import encode_corpus
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.shards import TokenShard, check_shards, encode_corpus
+from incoder.corpus.report import read_report
+from incoder.corpus.shards import TokenShard, check_shards
 from incoder.errors import IncoderError
+
+pytestmark = pytest.mark.usefixtures("encode_here")
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,32 @@ def test_encoding_again_gives_the_same_bytes(corpus: Path, tmp_path: Path) -> No
         assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
 
 
+def test_tasks_of_some_row_groups_make_the_shards_of_one_task(
+    write_files: Callable[..., Path],
+    recipe: Callable[..., CorpusRecipe],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_files({f"p/{number}.py": f"value = {number}\n" for number in range(7)})
+    build_corpus(recipe(), tmp_path / "corpus")
+    path, report = tmp_path / "corpus" / "train.parquet", read_report(tmp_path / "corpus")
+    found = list(read_documents(tmp_path / "corpus", "train"))
+    monkeypatch.setattr(documents, "_ROW_GROUP_BYTES", 20)  # two documents
+    with DocumentWriter(path) as writer:
+        for document in found:
+            writer.write(document)
+    report["sha256"][path.name] = sha256_of(path)
+    (tmp_path / "corpus" / "report.json").write_text(json.dumps(report))
+    with open_file(path) as file:
+        size = file.metadata.row_group(0).total_byte_size
+    encode_corpus(tmp_path / "corpus", ByteEncoder(), tmp_path / "one")
+    monkeypatch.setattr(encoding, "_TASK_BYTES", size + 1)
+    assert [list(one.numbers) for one in encoding._inputs(tmp_path / "corpus")] == [[0, 1], [2, 3]]
+    encode_corpus(tmp_path / "corpus", ByteEncoder(), tmp_path / "two")
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
 def test_the_fingerprint_tells_tokenizers_and_documents_apart(
     corpus: Path, tmp_path: Path, recipe: Callable[..., CorpusRecipe]
 ) -> None:
@@ -83,15 +115,18 @@ def test_a_split_without_documents_opens(
     assert (len(shard), shard.num_tokens, shard.num_bytes) == (0, 0, 0)
 
 
-def test_an_interrupted_run_leaves_the_old_shards(corpus: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_the_old_shards(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     encode_corpus(corpus, ByteEncoder(), tmp_path / "tokens")
     before = TokenShard.open(tmp_path / "tokens", "train").fingerprint
 
-    def interrupt(_: int) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(encoding, "run_stage", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        encode_corpus(corpus, ByteEncoder(fingerprint="other"), tmp_path / "tokens", interrupt)
+        encode_corpus(corpus, ByteEncoder(fingerprint="other"), tmp_path / "tokens")
     assert TokenShard.open(tmp_path / "tokens", "train").fingerprint == before
     assert not (tmp_path / "tokens" / ".partial").exists()
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from incoder.corpus.build import build_corpus
+from incoder.config import load_recipe
+from incoder.corpus.build import RECIPE, build_corpus
+from incoder.corpus.encoding import encode_corpus
 from incoder.corpus.page import render, size
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import read_report
-from incoder.corpus.shards import encode_corpus
 from incoder.corpus.survey import survey
 
 FILES = {
@@ -52,18 +53,28 @@ def test_documents_are_counted_by_language_and_length(corpus: Path) -> None:
     assert all(share.num_tokens is None for share in seen.shares.values())
 
 
-def test_tokens_are_counted_where_the_corpus_is_encoded(corpus: Path) -> None:
+@pytest.mark.usefixtures("encode_here")
+def test_tokens_are_counted_where_the_corpus_is_encoded(
+    corpus: Path, write_files: Callable[[Mapping[str, str]], Path]
+) -> None:
+    assert "bar tokens" not in render(read_report(corpus), survey(corpus))
     encode_corpus(corpus, TwoTokens(), corpus / "tokens")
     assert {key[0]: share.num_tokens for key, share in survey(corpus).shares.items()} == {
         "Python": 6,
         "JavaScript": 3,
     }
+    page = render(read_report(corpus), survey(corpus))
+    assert '<div class="bar tokens" style="width:50.0%">' in page
+    write_files({"one/a.py": "other = 1\n"})
+    build_corpus(load_recipe(CorpusRecipe, corpus / RECIPE), corpus)
+    assert [share.num_tokens for share in survey(corpus).shares.values()] == [None, None]
 
 
 def test_the_page_shows_everything_and_escapes_names(corpus: Path) -> None:
-    page = render(read_report(corpus), survey(corpus))
+    clusters = {"near duplicate": {"sizes": {"3": 7}, "largest": [[3, "p", "<c>.py"]]}}
+    page = render({**read_report(corpus), "clusters": clusters}, survey(corpus))
     assert page.startswith("<!doctype html>")
-    for shown in ("JavaScript", "empty", "two: two/e.py", "validation", "&lt; 128"):
+    for shown in ("JavaScript", "empty", "two: two/e.py", "validation", "&lt; 128", "3–4", "p: &lt;c&gt;.py"):
         assert shown in page
     assert "<c>" not in page
     assert "http" not in page  # it needs nothing else

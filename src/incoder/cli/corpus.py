@@ -108,23 +108,26 @@ def encode(
         Path | None,
         typer.Option("--output", "-o", help="The folder for the shards.", show_default="CORPUS/tokens"),
     ] = None,
+    workers: Workers = None,
 ) -> None:
     """Write the documents as token shards, which training reads.
 
+    The same corpus and tokenizer give the same bytes, whatever the number of workers. Interrupted and run
+    again, it goes on where it was.
+
     Example: incoder corpus encode runs/tiny/corpus --tokenizer runs/tiny/tokenizer
     """
-    from incoder.corpus.report import read_report
-    from incoder.corpus.shards import TokenShard, encode_corpus
+    from incoder.corpus.encoding import encode_corpus
+    from incoder.corpus.engine.settings import EngineSettings
+    from incoder.corpus.shards import TokenShard
     from incoder.corpus.splits import SPLITS
     from incoder.tokenizer.corpus_encoder import CorpusEncoder
     from incoder.tokenizer.tokenizer import Tokenizer
 
     folder = output or corpus / "tokens"
     encoder = CorpusEncoder(Tokenizer.from_file(tokenizer))
-    total = sum(counts["num_bytes"] for counts in read_report(corpus)["splits"].values())
-    with _bytes_bar() as progress:
-        task = progress.add_task("encoding", total=total)
-        encode_corpus(corpus, encoder, folder, lambda num_bytes: progress.advance(task, num_bytes))
+    with _stages_bar() as on_progress:
+        encode_corpus(corpus, encoder, folder, EngineSettings(workers=workers), on_progress)
     for split in SPLITS:
         shard = TokenShard.open(folder, split)
         rate = f", {shard.num_bytes / shard.num_tokens:.2f} bytes a token" if shard.num_tokens else ""

@@ -10,72 +10,21 @@ draws them in an order of its own.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
-from incoder.config import load_recipe
-from incoder.corpus.attributes import render
-from incoder.corpus.build import RECIPE
 from incoder.corpus.digests import check_files, sha256_of
-from incoder.corpus.documents import read_documents
-from incoder.corpus.languages import LANGUAGES, extension_of
-from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.report import check_corpus
 from incoder.corpus.splits import SPLITS
-from incoder.corpus.staging import sealed_together
-from incoder.document import Document
 from incoder.errors import IncoderError
 
 META = "meta.json"
+_COPIED_TOGETHER = 1 << 24  # bytes
+
 KINDS = ("python", "code", "stackoverflow")  # what training can weigh: Python, other languages, threads
-
-
-class Encoder(Protocol):
-    """What turns a text into token ids: a tokenizer, or something faster with the same ids."""
-
-    @property
-    def vocab_size(self) -> int: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def document_start_id(self) -> int: ...
-    def encode(self, text: str) -> list[int]: ...
-
-
-def encode_corpus(
-    corpus: Path, encoder: Encoder, output: Path, on_document: Callable[[int], None] | None = None
-) -> None:
-    """Encode every split of a corpus into shards in the folder `output`; an interrupted run changes nothing.
-
-    `on_document` is told the bytes of each document when it is done.
-
-    Raises:
-        IncoderError: there is no finished corpus, a file of it was changed, or the folder cannot be written.
-    """
-    check_corpus(corpus)
-    seed = load_recipe(CorpusRecipe, corpus / RECIPE).seed
-    dtype = np.dtype("<u2" if encoder.vocab_size <= 1 << 16 else "<u4")
-    with sealed_together(output, META) as folder:
-        meta: dict[str, Any] = {
-            "dtype": dtype.name,
-            "vocab_size": encoder.vocab_size,
-            "tokenizer_fingerprint": encoder.fingerprint,
-            "splits": {},
-        }
-        for split in SPLITS:
-            with TokenShardWriter(folder, split, dtype) as writer:
-                for document in read_documents(corpus, split):
-                    text = render(document, seed)
-                    num_bytes = len(text.encode())
-                    token_ids = [encoder.document_start_id, *encoder.encode(text)]
-                    writer.write(token_ids, num_bytes, _kind_of(document))
-                    if on_document is not None:
-                        on_document(num_bytes)
-            meta["splits"][split] = writer.counts()
-        write_meta(folder, meta)
 
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
@@ -126,6 +75,14 @@ class TokenShardWriter:
         self._num_bytes.append(num_bytes)
         self._kinds.append(KINDS.index(kind))
 
+    def append(self, folder: Path, name: str) -> None:
+        """Write all documents that another writer left there under this name, in the same dtype."""
+        with _tokens_file(folder, name).open("rb") as file:
+            shutil.copyfileobj(file, self._file, _COPIED_TOGETHER)
+        self._ends += (np.load(_documents_file(folder, name))[1:] + self._ends[-1]).tolist()
+        self._num_bytes += np.load(_bytes_file(folder, name)).tolist()
+        self._kinds += np.load(_kinds_file(folder, name)).tobytes()
+
     def counts(self) -> dict[str, int]:
         return {
             "num_documents": len(self._num_bytes),
@@ -147,12 +104,14 @@ class TokenShard:
         fingerprint: str,
         vocab_size: int,
         tokenizer_fingerprint: str,
+        report_sha256: str | None,
     ) -> None:
         self._tokens, self._starts, self._document_bytes = tokens, starts, document_bytes
         self._kinds = kinds
         self.fingerprint = fingerprint
         self.vocab_size = vocab_size
         self.tokenizer_fingerprint = tokenizer_fingerprint
+        self.report_sha256 = report_sha256  # of the corpus's report.json; shards of before do not tell
 
     @classmethod
     def open(cls, folder: Path, split: str) -> Self:
@@ -182,6 +141,7 @@ class TokenShard:
                 fingerprint=meta["fingerprint"],
                 vocab_size=meta["vocab_size"],
                 tokenizer_fingerprint=meta["tokenizer_fingerprint"],
+                report_sha256=meta.get("report_sha256"),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise IncoderError(
@@ -258,12 +218,6 @@ def _documents_file(folder: Path, split: str) -> Path:
     return folder / f"{split}.documents.npy"
 
 
-def _kind_of(document: Document) -> str:
-    if document.source == "stackoverflow":
-        return "stackoverflow"
-    return "python" if LANGUAGES.get(extension_of(document.path)) == "Python" else "code"
-
-
 def _kinds_file(folder: Path, split: str) -> Path:
     return folder / f"{split}.kinds.npy"
 
@@ -273,5 +227,6 @@ def _bytes_file(folder: Path, split: str) -> Path:
 
 
 def _fingerprint_of(meta: Mapping[str, Any]) -> str:
-    told = {name: value for name, value in meta.items() if name != "fingerprint"}
+    """It tells the data alone: a corpus may be built again, with another report and the same documents."""
+    told = {name: value for name, value in meta.items() if name not in ("fingerprint", "report_sha256")}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

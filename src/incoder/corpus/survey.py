@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from incoder.corpus.documents import documents_files, open_file
+from incoder.corpus.digests import sha256_of
+from incoder.corpus.documents import SEAL, documents_files, open_file
 from incoder.corpus.languages import LANGUAGES, extension_of
 from incoder.corpus.report import read_report
 from incoder.corpus.shards import META, TokenShard
@@ -72,10 +73,9 @@ def survey(corpus: Path, on_documents: Callable[[int], None] | None = None) -> S
 
 
 def _shard(corpus: Path, split: str) -> TokenShard | None:
-    """The corpus's own shards, if they are of these documents."""
+    """The corpus's own shards, if they are of this build."""
     folder = corpus / TOKENS
     if not (folder / META).exists():
         return None
     shard = TokenShard.open(folder, split)
-    is_current = len(shard) == read_report(corpus)["splits"][split]["num_documents"]
-    return shard if is_current else None
+    return shard if shard.report_sha256 == sha256_of(corpus / SEAL) else None

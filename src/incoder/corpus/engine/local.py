@@ -20,7 +20,10 @@ from typing import Any
 
 from datatrove.executor.base import PipelineExecutor
 
-_PRELOADED = ["incoder.corpus.stages.read", "incoder.corpus.stages.write", "incoder.corpus.engine.local"]
+_PRELOADED = [
+    *(f"incoder.corpus.stages.{stage}" for stage in ("read", "write", "encode")),
+    "incoder.corpus.engine.local",
+]
 
 
 class LocalExecutor(PipelineExecutor):  # type: ignore[misc] # datatrove has no types

@@ -55,7 +55,7 @@ def _executor(stage: Stage, home: Path, settings: EngineSettings) -> Any:
     try:
         from incoder.corpus.engine.local import LocalExecutor
     except ImportError as error:
-        raise IncoderError("building a corpus needs datatrove: pip install 'incoder[corpus]'") from error
+        raise IncoderError("making a corpus needs datatrove: pip install 'incoder[corpus]'") from error
     pipeline, num_tasks = [TaskStep(stage.work, home)], len(stage.task_bytes)
     match settings.executor:
         case "local":

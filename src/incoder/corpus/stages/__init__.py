@@ -1,1 +1,1 @@
-"""The stages of a build, one file each: read, find copies, write; and of encoding: encode, shuffle."""
+"""The stages, one file each: of a build, read, find copies and write; of encoding, encode."""

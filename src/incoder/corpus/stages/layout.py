@@ -42,5 +42,14 @@ def written_file(run: Path, group: int, split: str) -> Path:
     return run / "written" / f"{split}-{group:06}.parquet"
 
 
+def encoder_file(run: Path) -> Path:
+    return run / "encoder"
+
+
+def encoded_name(run: Path, task: int) -> tuple[Path, str]:
+    """The folder and the name of the shard that a task of encoding leaves."""
+    return run / "encoded", f"{task:06}"
+
+
 def write_report_file(run: Path, group: int) -> Path:
     return run / "write" / "reports" / f"{group:06}"

@@ -1,0 +1,97 @@
+"""Token shards from a corpus: a stage of tasks that any number of workers share, then joined in order.
+
+The same corpus and tokenizer give the same bytes, however many workers there are and however often it was
+killed. Until the shards are joined their tokens are on disk twice.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from incoder.config import load_recipe
+from incoder.corpus.build import RECIPE
+from incoder.corpus.digests import sha256_of
+from incoder.corpus.documents import SEAL, documents_files, open_file
+from incoder.corpus.engine.running import run_stage
+from incoder.corpus.engine.settings import EngineSettings
+from incoder.corpus.engine.stage import OnProgress, Stage
+from incoder.corpus.engine.work_folder import run_folder, save, work_folder
+from incoder.corpus.recipe import CorpusRecipe
+from incoder.corpus.report import check_corpus
+from incoder.corpus.shards import META, TokenShardWriter, write_meta
+from incoder.corpus.splits import SPLITS
+from incoder.corpus.stages.encode import Encode, Encoder, RowGroups
+from incoder.corpus.stages.layout import encoded_name, encoder_file
+from incoder.corpus.staging import sealed_together
+
+_TASK_BYTES = 64_000_000  # of documents: some seconds, beside which starting a process is little
+
+
+def encode_corpus(
+    corpus: Path,
+    encoder: Encoder,
+    output: Path,
+    engine: EngineSettings = EngineSettings(),  # noqa: B008 - frozen
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Encode every split of a corpus into shards in the folder `output`.
+
+    Until it is done it changes nothing there but `.work`, from which the next call goes on where this one was
+    interrupted, if neither the corpus nor the tokenizer has changed. `on_progress` is told the stage, the
+    bytes done of it, by all workers, and its bytes in all.
+
+    Raises:
+        IncoderError: there is no finished corpus, a file of it was changed, a task failed, or the folder
+            cannot be written.
+    """
+    check_corpus(corpus)
+    seed = load_recipe(CorpusRecipe, corpus / RECIPE).seed
+    dtype = np.dtype("<u2" if encoder.vocab_size <= 1 << 16 else "<u4")
+    meta: dict[str, Any] = {
+        "dtype": dtype.name,
+        "vocab_size": encoder.vocab_size,
+        "tokenizer_fingerprint": encoder.fingerprint,
+        "report_sha256": sha256_of(corpus / SEAL),
+    }
+    with work_folder(output) as work:
+        run = run_folder(work, _fingerprint(meta))
+        save(encoder, encoder_file(run))
+        inputs = tuple(_inputs(corpus.resolve()))
+        stage = Stage("encode", Encode(run, inputs, seed, dtype.str), [one.num_bytes for one in inputs])
+        run_stage(stage, run, engine, on_progress)
+        with sealed_together(output, META) as folder:
+            meta["splits"] = {}
+            for split in SPLITS:
+                with TokenShardWriter(folder, split, dtype) as writer:
+                    for task, one in enumerate(inputs):
+                        if one.split == split:
+                            writer.append(*encoded_name(run, task))
+                meta["splits"][split] = writer.counts()
+            write_meta(folder, meta)
+
+
+def _inputs(corpus: Path) -> Iterator[RowGroups]:
+    """Each file's row groups, so many together as make a task."""
+    for split in SPLITS:
+        for path in documents_files(corpus, split):
+            with open_file(path) as file:
+                sizes = [
+                    file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)
+                ]
+            start = total = 0
+            for group, size in enumerate(sizes, start=1):
+                total += size
+                if total >= _TASK_BYTES or group == len(sizes):
+                    yield RowGroups(split, path, range(start, group), total)
+                    start, total = group, 0
+
+
+def _fingerprint(meta: dict[str, Any]) -> str:
+    """Equal for runs that go on with each other's work."""
+    parts = [json.dumps(meta, sort_keys=True), importlib.metadata.version("incoder")]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,70 @@
+"""The stage of encoding: some row groups of a file of documents in; a shard of their token ids out."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from incoder.corpus.attributes import render
+from incoder.corpus.documents import read_file
+from incoder.corpus.engine.stage import OnBytes
+from incoder.corpus.engine.work_folder import load
+from incoder.corpus.languages import LANGUAGES, extension_of
+from incoder.corpus.shards import TokenShardWriter
+from incoder.corpus.stages.layout import encoded_name, encoder_file
+from incoder.document import Document
+
+
+class Encoder(Protocol):
+    """What turns a text into token ids: a tokenizer, or something faster with its ids. Can be pickled."""
+
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def document_start_id(self) -> int: ...
+    def encode(self, text: str) -> list[int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroups:
+    """Successive row groups of one file; `num_bytes` is their size before compression."""
+
+    split: str
+    path: Path
+    numbers: range
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encode:
+    """The work of this stage: the row groups of one entry of `inputs` a task."""
+
+    run: Path
+    inputs: tuple[RowGroups, ...]
+    seed: int
+    dtype: str
+
+    def __call__(self, task: int, on_bytes: OnBytes) -> None:
+        encoder: Encoder = load(encoder_file(self.run))
+        given, (folder, name) = self.inputs[task], encoded_name(self.run, task)
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            with TokenShardWriter(Path(temporary), name, np.dtype(self.dtype)) as writer:
+                for document in read_file(given.path, given.numbers):
+                    text = render(document, self.seed)
+                    num_bytes = len(text.encode())
+                    token_ids = [encoder.document_start_id, *encoder.encode(text)]
+                    writer.write(token_ids, num_bytes, _kind_of(document))
+                    on_bytes(num_bytes)
+            for path in Path(temporary).iterdir():
+                path.replace(folder / path.name)
+
+
+def _kind_of(document: Document) -> str:
+    if document.source == "stackoverflow":
+        return "stackoverflow"
+    return "python" if LANGUAGES.get(extension_of(document.path)) == "Python" else "code"
