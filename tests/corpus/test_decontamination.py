@@ -5,7 +5,9 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from incoder.corpus.build import build_corpus
 from incoder.corpus.decontamination import BenchmarkTasks, DecontaminationSettings, ListedRepositories
@@ -68,6 +70,37 @@ def test_a_benchmark_in_gzip_is_the_same(benchmark: Path, tmp_path: Path) -> Non
     assert BenchmarkTasks(DecontaminationSettings(benchmarks=(packed,))).match(TASK["prompt"])
 
 
+def test_runs_that_are_in_any_code_are_no_task(tmp_path: Path) -> None:
+    path = tmp_path / "toy.jsonl"
+    digits = "digits = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
+    path.write_text(json.dumps({"prompt": digits, "solution": TASK["prompt"]}) + "\n")
+    tasks = BenchmarkTasks(DecontaminationSettings(benchmarks=(path,)))
+    assert tasks.match(f"import re\n{digits}") is None
+    assert tasks.match(TASK["prompt"]) is not None
+
+
+def test_every_run_is_found_and_none_that_is_not_there(tasks: BenchmarkTasks) -> None:
+    words = [f"word{number}" for number in range(2000)]
+    assert tasks.match(" ".join(words)) is None
+    for place in (0, 1000, 2000):
+        held = [*words[:place], "the longest of some words the first one if several", *words[place:]]
+        assert tasks.match(" ".join(held)) is not None
+
+
+def test_without_any_run_nothing_matches(tmp_path: Path) -> None:
+    (tmp_path / "toy.jsonl").write_text('{"prompt": "too short"}\n')
+    settings = DecontaminationSettings(benchmarks=(tmp_path / "toy.jsonl",))
+    assert BenchmarkTasks(settings).match(TASK["prompt"]) is None
+
+
+def test_a_benchmark_may_be_a_json_array_or_parquet(tmp_path: Path) -> None:
+    (tmp_path / "toy.json").write_text(json.dumps([TASK], indent=1))
+    parquet.write_table(pa.Table.from_pylist([TASK]), tmp_path / "toy.parquet")
+    for name in ("toy.json", "toy.parquet"):
+        tasks = BenchmarkTasks(DecontaminationSettings(benchmarks=(tmp_path / name,)))
+        assert tasks.match(TASK["prompt"]) is not None
+
+
 def test_humaneval_and_mbpp_are_found_in_their_own_solutions(shared: Path) -> None:
     bench = shared / "bench"
     paths = (bench / "human-eval" / "HumanEval.jsonl.gz", bench / "mbpp" / "mbpp.jsonl")
@@ -85,6 +118,9 @@ def test_humaneval_and_mbpp_are_found_in_their_own_solutions(shared: Path) -> No
         ("{}\n", "no record has a text in one of the fields"),
         ('{"prompt": 1}\n[]\n', "line 2: must be a JSON object"),
         ("not json\n", "line 1: must be a JSON object"),
+        ('[{"prompt": "x"}, 3]', "element 2: must be a JSON object, got 3"),
+        ("[", "must be a JSON array"),
+        ("PAR1", "cannot read"),
     ],
 )
 def test_a_benchmark_that_cannot_be_read_is_an_error_before_anything_is(

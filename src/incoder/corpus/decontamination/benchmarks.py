@@ -1,7 +1,8 @@
 """Documents that hold a task of a benchmark, found by runs of words that both share.
 
 Words are compared in small letters and without what stands between them, so that other spacing, quotes or
-brackets hide nothing. Each run of a document is looked up by its hash and then compared itself.
+brackets hide nothing. Each run of a document is looked up by its hash and then compared itself. Runs of
+numbers and single letters are no sign of a task: they are in any code.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from incoder.document import Document
 from incoder.errors import IncoderError
 
 _TABLE_BITS = 22  # of the hash: one in thirty runs of other text is looked at twice for 140,000 runs
+_MIN_DISTINCT_WORDS = 3  # of a run, not counting numbers and single letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,10 @@ class BenchmarkTasks:
         words = words_of(text, lower=True)
         hashes = ngram_hashes(words, self._num_words)
         likely = np.flatnonzero(self._table[hashes >> np.uint64(64 - _TABLE_BITS)])
-        for start in likely[np.isin(hashes[likely], self._hashes)].tolist():
+        if not likely.size:
+            return None
+        places = np.minimum(np.searchsorted(self._hashes, hashes[likely]), len(self._hashes) - 1)
+        for start in likely[self._hashes[places] == hashes[likely]].tolist():
             found = self._matches[int(hashes[start])]
             if found.words == _joined(words[start : start + self._num_words]):
                 return found
@@ -67,6 +72,8 @@ class BenchmarkTasks:
             task = str(record.get("task_id", record.get("name", number)))
             for start, hashed in enumerate(ngram_hashes(words, self._num_words).tolist()):
                 run = words[start : start + self._num_words]
+                if not _says_something(run):
+                    continue
                 self._matches.setdefault(hashed, Match(_name(path), task, _joined(run)))
         if not found_text:
             raise IncoderError(
@@ -98,6 +105,12 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "\n".join(map(_text, value))
     return value if isinstance(value, str) else ""
+
+
+def _says_something(run: list[bytes]) -> bool:
+    """Whether a run can tell a task from other code, which `0 1 2 3 4 5 6 7 8 9` cannot."""
+    distinct = {word for word in run if len(word) > 1 and not word[:1].isdigit()}
+    return len(distinct) >= _MIN_DISTINCT_WORDS
 
 
 def _joined(words: list[bytes]) -> str:

@@ -1,11 +1,16 @@
-"""JSON lines that a user names in a recipe, plain or in gzip: unlike a source's, each must be right."""
+"""Records that a user names in a recipe: JSON lines, plain or in gzip, a JSON array, or parquet.
+
+Unlike a source's, each must be right.
+"""
 
 import gzip
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from incoder.corpus.arrow import pyarrow
 from incoder.errors import IncoderError
 
 
@@ -16,25 +21,63 @@ def read_text(path: Path) -> str:
         IncoderError: the file cannot be read, or is no UTF-8.
     """
     try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise IncoderError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        return _unpacked(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise IncoderError(f"cannot read {path}: {error}") from error
 
 
 def json_records(path: Path) -> Iterator[dict[str, Any]]:
-    """One record a line.
+    """One record a line, an element of the array, or a row.
 
     Raises:
-        IncoderError: the file cannot be read, or a line is not a JSON object.
+        IncoderError: the file cannot be read, or a line or an element is not a JSON object.
     """
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise IncoderError(f"{path}, line {number}: must be a JSON object ({error})") from error
-        if not isinstance(record, dict):
-            raise IncoderError(f"{path}, line {number}: must be a JSON object, got {line.strip()[:40]}")
-        yield record
+    content = _unpacked(path)
+    if content.startswith(b"PAR1"):
+        yield from _rows(content, path)
+        return
+    text = read_text(path)
+    if text.lstrip().startswith("["):
+        yield from _elements(text, path)
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield _record(line, f"{path}, line {number}")
+
+
+def _elements(text: str, path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        elements = json.loads(text)
+    except ValueError as error:
+        raise IncoderError(f"{path}: must be a JSON array ({error})") from error
+    for number, element in enumerate(elements, start=1):
+        if not isinstance(element, dict):
+            raise IncoderError(f"{path}, element {number}: must be a JSON object, got {str(element)[:40]}")
+        yield element
+
+
+def _rows(content: bytes, path: Path) -> Iterator[dict[str, Any]]:
+    pa, parquet = pyarrow()
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(io.BytesIO(content)).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise IncoderError(f"cannot read {path}: {error}") from error
+    yield from rows
+
+
+def _record(line: str, place: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise IncoderError(f"{place}: must be a JSON object ({error})") from error
+    if not isinstance(record, dict):
+        raise IncoderError(f"{place}: must be a JSON object, got {line.strip()[:40]}")
+    return record
+
+
+def _unpacked(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except (OSError, EOFError) as error:
+        raise IncoderError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error

@@ -42,7 +42,7 @@ class ListedRepositories:
 def _names(path: Path) -> Iterator[str]:
     """Lower-cased `owner/name`."""
     text = read_text(path)
-    if text.lstrip().startswith("{"):
+    if text.lstrip().startswith(("{", "[")):
         listed: Iterator[str] = (
             str(next((record[field] for field in _FIELDS if record.get(field)), ""))
             for record in json_records(path)
