@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from incoder.corpus.languages import AMBIGUOUS, EXTENSIONS_OF, LANGUAGES, extension_of, other_language
@@ -67,3 +69,10 @@ def test_ambiguous_extensions_can_be_left_out() -> None:
 )
 def test_other_languages_are_known_by_their_content(extension: str, text: str, language: str | None) -> None:
     assert other_language(extension, text) == language
+
+
+@pytest.mark.parametrize("extension", sorted(AMBIGUOUS))
+def test_a_text_of_line_ends_is_looked_through_at_once(extension: str) -> None:
+    started = time.process_time()
+    assert other_language(extension, "\n" * 20_000) is None
+    assert time.process_time() - started < 0.5

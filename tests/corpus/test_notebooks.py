@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,13 @@ def test_any_json_is_a_notebook_or_says_why(value: object) -> None:
 )
 def test_markdown_loses_its_formatting(markdown: str, text: str) -> None:
     assert plain_text(markdown) == text
+
+
+def test_a_cell_of_open_brackets_is_no_work() -> None:
+    started = time.process_time()
+    assert plain_text("[" * 100_000) == "[" * 100_000
+    assert len(plain_text("[" * 20_000)) == 20_000
+    assert time.process_time() - started < 3
 
 
 def test_a_notebook_in_a_folder_has_its_kernel_in_the_extension(

@@ -56,19 +56,19 @@ _OBJECTIVE_C = (
 _OTHER = {
     ".cs": {"Smalltalk": r"^![\w\s]+methodsFor: "},
     ".h": {"Objective-C": _OBJECTIVE_C},
-    ".lsp": {"NewLisp": r"^\s*\(define[ \t]"},
+    ".lsp": {"NewLisp": r"^[ \t]*\(define[ \t]"},
     ".m": {
         "Objective-C": _OBJECTIVE_C,
         "Mercury": r":- module",
         "Wolfram": r"\(\*",
     },
     ".php": {"Hack": r"\A\s*<\?hh"},
-    ".pl": {"Prolog": r"^[^#]*:-", "Raku": r"^(?:use v6|unit class|unit module)\b"},
+    ".pl": {"Prolog": r"^[^#\n]*:-", "Raku": r"^(?:use v6|unit class|unit module)\b"},
     ".pm": {"Raku": r"^(?:use v6|unit class|unit module)\b", "X PixMap": r"^/\* XPM \*/"},
-    ".r": {"Rebol": r"(?i:\brebol)\s*\[", "Rez": r"^\s*#include\s+\"Types\.r\""},
-    ".sc": {"SuperCollider": r"^\s*(?:\+\s*\w+\s*\{|~\w+\s*=\.?|SynthDef\b)"},
+    ".r": {"Rebol": r"(?i:\brebol)\s*\[", "Rez": r"^[ \t]*#include\s+\"Types\.r\""},
+    ".sc": {"SuperCollider": r"^[ \t]*(?:\+\s*\w+\s*\{|~\w+\s*=\.?|SynthDef\b)"},
     ".sql": {"PL/SQL": r"(?i:\bpragma\s+autonomous_transaction|\bdbms_output\b|%(?:row)?type\b)"},
-    ".t": {"Turing": r"^\s*\w+\s*:=\s*\w+", "Raku": r"^(?:use v6|my class|\s*class)\b"},
+    ".t": {"Turing": r"^[ \t]*\w+\s*:=\s*\w+", "Raku": r"^(?:use v6|my class|[ \t]*class)\b"},
     ".ts": {"XML": r"\A\s*<(?:\?xml|!DOCTYPE TS|TS\b)"},
 }
 _OTHER_PATTERNS = {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-_MAX_CHARACTERS = 100_000  # of one cell; longer ones are data, and parsing is not linear in the worst case
+_MAX_CHARACTERS = 20_000  # of one cell; longer ones are data, and 100,000 open brackets took 24 s to parse
 
 
 def plain_text(markdown: str) -> str:

@@ -42,7 +42,8 @@ _IPV6_UNICAST = ipaddress.ip_network("2000::/3")  # what is given out; `a[1::2]`
 
 # Formats that their issuers document. Words of high entropy are not looked for: in code most are hashes.
 _KEYS = re.compile(
-    r"-----BEGIN (?P<kind>[A-Z ]{0,20}PRIVATE KEY(?: BLOCK)?)-----[\s\S]{1,10000}?-----END (?P=kind)-----"
+    r"-----BEGIN (?P<kind>[A-Z ]{0,20}PRIVATE KEY(?: BLOCK)?)-----"
+    r"(?:(?!-----)[\s\S]){1,10000}?-----END (?P=kind)-----"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
     r"|\bgh[pousr]_[A-Za-z0-9]{36}\b"
     r"|\bgithub_pat_[A-Za-z0-9_]{82}\b"
