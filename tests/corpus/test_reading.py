@@ -1,4 +1,3 @@
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -59,17 +58,6 @@ def test_blanks_of_other_scripts_may_be_in_a_name(
     write_files({f"p/a{blank}b.py": "x = 1\n"})
     (document,) = read_files(list_files(recipe(), print), recipe(), print)
     assert document.path == f"p/a{blank}b.py"
-
-
-def test_a_project_whose_name_cannot_be_written_is_dropped_and_reported(
-    write_files: WriteFiles, recipe: MakeRecipe
-) -> None:
-    root = write_files({"p/a.py": "x = 1\n"})
-    (root / os.fsdecode(b"\xff")).mkdir()
-    (root / os.fsdecode(b"\xff") / "a.py").write_text("x = 2\n")
-    report = Report()
-    assert [file.project for file in list_files(recipe(), report.on_drop)] == ["p"]
-    json.dumps(report.as_dict((), {}), ensure_ascii=False).encode()
 
 
 def test_a_file_that_is_gone_is_unreadable(write_files: WriteFiles, recipe: MakeRecipe) -> None:

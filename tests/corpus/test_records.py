@@ -332,6 +332,24 @@ def test_a_file_without_the_columns_names_those_it_has(tmp_path: Path) -> None:
         read("parquet", tmp_path / "a.parquet")
 
 
+def test_a_file_without_the_columns_does_not_cost_the_others(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", [{"code": CODE, "path": "a.py"}])
+    write_parquet(tmp_path / "b.parquet", [{"content": CODE, "path": "b.py"}])
+    found, report = read("parquet", tmp_path)
+    assert [document.path for document in found] == ["b.py"]
+    assert reasons(report) == {"no column for text or path": 1}
+
+
+def test_the_folder_of_a_fetch_may_be_named_itself(tmp_path: Path) -> None:
+    for folder in ("files", "staging"):
+        (tmp_path / folder).mkdir()
+        write_parquet(tmp_path / folder / "a.parquet", [{"content": CODE, "path": f"{folder}.py"}])
+    write_parquet(tmp_path / "manifest.parquet", [{"repo": "o/r"}])
+    found, report = read("parquet", tmp_path)
+    assert [document.path for document in found] == ["files.py"]
+    assert reasons(report) == {}
+
+
 @pytest.mark.parametrize("kept", [0, 10, 400])
 def test_a_truncated_parquet_is_counted(kept: int, tmp_path: Path) -> None:
     records = [{"repo": "r", "path": "a.py", "content": CODE}]

@@ -37,9 +37,6 @@ class Dropped:
     reason: str
     detail: str = ""
 
-    def __post_init__(self) -> None:
-        _show_all(self, "project", "path")
-
 
 @dataclass(frozen=True, slots=True)
 class DroppedProject:
@@ -49,16 +46,6 @@ class DroppedProject:
     version: str | None
     licence: str | None
     reason: str
-
-    def __post_init__(self) -> None:
-        _show_all(self, "project")
-
-
-def _show_all(dropped: object, *fields: str) -> None:
-    """Write what is no text in the names of files, so that a report can hold them."""
-    for field_ in fields:
-        shown = getattr(dropped, field_).encode("utf-8", "backslashreplace").decode()
-        object.__setattr__(dropped, field_, shown)
 
 
 def failure_of(error: Exception) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from incoder.corpus.exclusions import Exclusion, exclusion_of
-from incoder.corpus.paths import unprintable_reason
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.source_file import Dropped, OnDrop, SourceFile, within_budget
 from incoder.corpus.source_settings import (
@@ -97,7 +96,7 @@ def _without_excluded(
     files: Iterable[SourceFile], exclusion: Exclusion, on_drop: OnDrop
 ) -> Iterator[SourceFile]:
     for file in files:
-        if reason := unprintable_reason(file.project, file.path) or exclusion(file):
+        if reason := exclusion(file):
             on_drop(Dropped(file.project, file.path, file.num_bytes, reason))
         else:
             yield file

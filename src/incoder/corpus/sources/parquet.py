@@ -63,13 +63,16 @@ class ParquetPiece:
 
 
 def parquet_pieces(name: str, source: ParquetSource, on_drop: OnDrop) -> Iterator[ParquetPiece]:
-    """One piece for each row group; a file that cannot be opened is dropped.
+    """One piece for each row group.
+
+    A file that cannot be opened is dropped, and so is one without the columns where another has them.
 
     Raises:
-        IncoderError: the path is missing, or a file has no column for the text or the path.
+        IncoderError: the path is missing, or no file has a column for the text and the path.
     """
     pa, parquet = pyarrow()
-    for number, path in enumerate(existing_files(source.path, _SUFFIXES)):
+    fits, problems = False, dict[Path, IncoderError]()
+    for number, path in enumerate(existing_files(_with_files(source.path), _SUFFIXES)):
         try:
             with parquet.ParquetFile(path) as file:
                 _check_columns(path, source, file.schema_arrow)
@@ -79,8 +82,22 @@ def parquet_pieces(name: str, source: ParquetSource, on_drop: OnDrop) -> Iterato
         except (OSError, pa.ArrowException):
             on_drop(Dropped(path.name, path.name, path.stat().st_size, "damaged file"))
             continue
+        except IncoderError as problem:
+            problems[path] = problem
+            continue
+        fits = True
         for group, num_bytes in enumerate(groups):
             yield ParquetPiece(f"{name}/{number:06}-{group:06}-{path.name}", path, group, num_bytes, source)
+    if problems and not fits:
+        raise next(iter(problems.values()))
+    for path in problems:
+        on_drop(Dropped(path.name, path.name, path.stat().st_size, "no column for text or path"))
+
+
+def _with_files(path: Path) -> Path:
+    """Of a folder of `incoder corpus fetch` the folder of the files: beside it are tables of other things."""
+    files = path / "files"
+    return files if (path / "manifest.parquet").is_file() and files.is_dir() else path
 
 
 def _check_columns(path: Path, source: ParquetSource, schema: Any) -> None:
