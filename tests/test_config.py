@@ -1,6 +1,8 @@
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from incoder.config import Recipe, UserPath, load_recipe, save_recipe
 from incoder.errors import IncoderError
@@ -60,6 +62,45 @@ def test_the_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_mistake_names_the_key_and_what_was_meant(file: Path, override: str, message: str) -> None:
     with pytest.raises(IncoderError, match=message):
         load_recipe(Run, file, [override])
+
+
+class Folder(Recipe):
+    kind: Literal["folder"]
+    path: str
+
+
+class Table(Recipe):
+    kind: Literal["table"]
+    columns: str = ""
+
+
+class Sources(Recipe):
+    sources: Annotated[
+        tuple[Annotated[Folder | Table, Field(discriminator="kind")], ...], Field(min_length=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ('kind = "folder"\npth = "x"\npath = "y"', "unknown key sources.0.pth; did you mean sources.0.path?"),
+        ('kind = "table"\ncolumn = "x"', "unknown key sources.0.column; did you mean sources.0.columns?"),
+        ('kind = "folder"', "sources.0.path: Field required, got {'kind': 'folder'}"),
+    ],
+)
+def test_a_mistake_in_a_list_is_named_alone_and_by_its_place(
+    source: str, complaint: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(f"[[sources]]\n{source}\n")
+    with pytest.raises(IncoderError) as raised:
+        load_recipe(Sources, path)
+    assert str(raised.value) == f"{path}: {complaint}"
+
+
+def test_a_list_that_is_too_short_is_still_named() -> None:
+    with pytest.raises(IncoderError, match="sources: Tuple should have at least 1 item"):
+        load_recipe(Sources, None, ["sources=[]"])
 
 
 def test_a_file_that_is_not_there_or_not_toml_is_a_clear_error(tmp_path: Path) -> None:

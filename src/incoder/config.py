@@ -8,7 +8,7 @@ import difflib
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
@@ -82,14 +82,53 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 
 
 def _complaints(schema: type[BaseModel], error: ValidationError, origin: str) -> Iterator[str]:
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+    problems = error.errors()
+    locations = [problem["loc"] for problem in problems]
+    for problem, location in zip(problems, locations, strict=True):
+        depth = len(location)
+        if problem["type"] == "too_short" and any(
+            len(other) > depth and other[:depth] == location for other in locations
+        ):
+            continue  # only for want of the elements that are complained of themselves
+        element, prefix, key = _place(schema, location)
         if problem["type"] == "extra_forbidden":
-            known = list(_keys(schema))
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-            yield f"{origin}: unknown key {key}; did you mean {nearest[0]}?"
+            nearest = difflib.get_close_matches(key, list(_keys(element)), n=1, cutoff=0.0)
+            yield f"{origin}: unknown key {prefix}{key}; did you mean {prefix}{nearest[0]}?"
         else:
-            yield f"{origin}: {key}: {problem['msg']}, got {problem['input']!r}"
+            yield f"{origin}: {prefix}{key}: {problem['msg']}, got {problem['input']!r}"
+
+
+def _place(schema: type[BaseModel], location: Sequence[int | str]) -> tuple[type[BaseModel], str, str]:
+    """The schema of the innermost element of a list that a key is in, or the whole; the way there; the rest.
+
+    Where an element may have several schemas, its kind stands on the way, which is no part of a recipe.
+    """
+    annotation: Any = schema
+    prefix, rest = "", list[str]()
+    for part in location:
+        models = list(_models(annotation))
+        of_kind = [model for model in models if part in _kinds(model)]
+        if of_kind and rest and rest[-1].isdecimal():
+            schema = annotation = of_kind[0]
+            prefix, rest = prefix + ".".join(rest) + ".", []
+            continue
+        fields = next((model.model_fields for model in models if part in model.model_fields), {})
+        annotation = fields[str(part)].annotation if part in fields else annotation
+        rest.append(str(part))
+    return schema, prefix, ".".join(rest)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """All schemas in a type, such as the members of a union in a tuple."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
+
+
+def _kinds(model: type[BaseModel]) -> tuple[object, ...]:
+    """The values of the field that tells a schema from others, if it has one."""
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
 def _keys(schema: type[BaseModel], prefix: str = "") -> Iterator[str]:
