@@ -28,9 +28,9 @@ class DecontaminationSettings(Recipe):
     with a field `repo` such as CodeSearchNet's. With `by_name_alone` every owner's repository of that name
     goes, forks and copies included, as in the authors' code.
 
-    `benchmarks` are files of tasks: JSON lines such as HumanEval's, a JSON array, or parquet. A document that
-    shares a run of `num_words` words with a task goes, whatever their case and punctuation. The text of a task
-    is what its `fields` hold.
+    `benchmarks` are files of tasks: JSON lines such as HumanEval's, a JSON array, or parquet. A document
+    that shares a run of `num_words` words with a task goes, whatever their case and punctuation. The text of
+    a task is what its `fields` hold.
     """
 
     repositories: tuple[UserPath, ...] = ()
