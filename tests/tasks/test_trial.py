@@ -1,6 +1,8 @@
 """A command in copies of a tree: the tree itself stays as it is, whatever the command does."""
 
+import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -65,12 +67,62 @@ def test_a_command_that_never_ends_is_ended_with_all_that_it_started(tree: Path,
     assert not alive.exists()
 
 
+def test_what_leaves_the_session_of_the_command_is_ended_with_it(tree: Path, tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+    leave = f"(setsid sh -c 'sleep 1.5; touch {alive}' &)"
+    assert trial(tree, leave).run("").failure is None
+    assert trial(tree, f"{leave}; sleep 60", timeout=0.5).run("").failure
+    time.sleep(1.7)
+    assert not alive.exists() or sys.platform != "linux"
+
+
+def test_of_endless_output_the_end_is_kept_and_the_rest_is_not(tree: Path) -> None:
+    outcome = trial(tree, "yes the output", timeout=0.5).run("")
+    assert outcome.failure == "the command takes longer than 0.5 s"
+    assert len(outcome.output) <= 1_000_000
+    outcome = trial(tree, "yes | head -c 5000000; echo last; exit 3").run("")
+    assert (outcome.output[-5:], outcome.status) == ("last\n", 3)
+
+
+def test_pipes_are_left_out_of_the_copy_and_links_lead_into_it(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "data").write_text("beside")
+    os.mkfifo(tree / "pipe")
+    (tree / "inside").symlink_to("src/package")
+    (tree / "absolute").symlink_to(tree / "src" / "package")
+    (tree / "outside").symlink_to("../beside")
+    (tree / "nowhere").symlink_to("nothing")
+    command = "test ! -e pipe && grep -q new inside/area.py absolute/area.py && cat outside/data"
+    outcome = trial(tree, f"{command} && touch absolute/left").run("new")
+    assert (outcome.failure, outcome.output) == (None, "beside")
+    assert not (tree / "src" / "package" / "left").exists()
+
+
+def test_a_command_that_is_not_there_is_told_from_one_that_fails(tree: Path) -> None:
+    assert trial(tree, "no-such-command").run("").is_not_found
+    assert not trial(tree, "exit 1").run("").is_not_found
+
+
 def test_a_file_outside_of_the_root_is_refused(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(IncoderError, match="is not in"):
         Trial("true", tree, tmp_path / "other.py", 1.0)
 
 
 def test_the_output_says_which_lines_failed() -> None:
-    traceback = 'File "/x/area.py", line 12, in f\nFile "/x/b.py", line 3\nFile "area.py", line 7, in g\n'
-    assert Outcome("x", traceback).lines_of(Path("src/area.py")) == [7, 12]
-    assert Outcome("x", "src/area.py:5: AssertionError\n").lines_of(Path("area.py")) == [5]
+    traceback = 'File "/x/src/a.py", line 12, in f\nFile "/x/b.py", line 3\nFile "a.py", line 7, in g\n'
+    assert Outcome("x", traceback).lines_of(Path("src/a.py")) == [7, 12]
+    assert Outcome("x", "src/a.py:5: AssertionError\n").lines_of(Path("a.py").absolute()) == []
+    assert Outcome("x", "src/a.py:5: AssertionError\n").lines_of(Path("x/src/a.py")) == [5]
+    assert Outcome("x", "at f (../src/a.js:5:9)\n").lines_of(Path("src/a.js")) == [5]
+
+
+def test_files_with_a_longer_name_or_in_another_folder_are_others() -> None:
+    output = 'test_util.py:5: AssertionError\nFile "/x/other/util.py", line 6\nother/util.py:7: E\n'
+    assert Outcome("x", output).lines_of(Path("src/util.py")) == []
+
+
+def test_paths_in_the_output_are_those_of_the_tree(tree: Path) -> None:
+    outcome = trial(tree, "python src/package/area.py; echo $PWD/check.py:3:").run("\n\n1 / 0\n")
+    assert "incoder-trial" not in outcome.output
+    assert outcome.lines_of(tree / "src" / "package" / "area.py") == [3]
+    assert outcome.lines_of(tree / "check.py") == [3]
