@@ -11,7 +11,8 @@ from incoder.tags import closing_tag, opening_tag
 from incoder.tasks.model import Decoding, Filled, Model
 
 _GOOD = {"dscore": "5"}  # the best answers' bin
-_END_OF_ANSWER = "\n<|/ a"
+_BEFORE_TAGS, _BEHIND_TAGS = opening_tag("q", {"tags": "…"}).split("…")
+_END_OF_ANSWER = "\n" + closing_tag("a").removesuffix(_BEHIND_TAGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ def answers(
 
 def headlines(model: Model, question: str, decoding: Decoding) -> tuple[Headline, ...]:
     """Titles and tags for the text of a question, the most probable first."""
-    parts = ["<| q tags=", " |>\n", f"\n\n{question.strip()}\n{closing_tag('q')}\n"]
-    found = model.infill(parts, **asdict(decoding), stop=(" |>", "\n")).candidates
+    parts = [_BEFORE_TAGS, f"{_BEHIND_TAGS}\n", f"\n\n{question.strip()}\n{closing_tag('q')}\n"]
+    found = model.infill(parts, **asdict(decoding), stop=(_BEHIND_TAGS, "\n")).candidates
     return tuple(
         Headline(one.infills[1].strip(), tuple(filter(None, one.infills[0].strip().split(","))), one.logprob)
         for one in found
