@@ -68,3 +68,9 @@ def test_one_line_ends_where_the_line_does(scripted: Script) -> None:
         scripted(["d = b - a\n    more = 1"]), TEXT, span, Decoding(), is_one_line=True, path=PATH
     )
     assert candidate.edits[0].text == "    d = b - a\n"
+
+
+def test_a_fill_that_begins_with_the_indentation_of_its_line_is_not_indented_twice(scripted: Script) -> None:
+    for fill in ("return a", "    return a"):
+        (candidate,) = regenerate(scripted([fill]), TEXT, SPAN, Decoding(), path=PATH)
+        assert candidate.edits[0].text == "    return a\n"

@@ -39,7 +39,7 @@ def regenerate(
     parts = [text[:start] + note + lead, tail + text[end:]]
 
     def candidate(filled: Filled) -> Candidate:
-        written = filled.infills[0].rstrip()
+        written = filled.infills[0].rstrip().removeprefix(lead)  # which stands before the hole already
         lines = lead + written + tail if written.strip() else ""
         edit = Edit(start, end, (note if keep_comment else "") + lines)
         problem = None
