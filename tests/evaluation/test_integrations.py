@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import PreTrainedTokenizerFast
+import tokenizers
 
 from incoder.evaluation.benchmark import INFILL
 from incoder.evaluation.catalogue import BENCHMARKS
@@ -37,7 +37,7 @@ def test_the_harness_shows_a_task_as_the_infilling_format_does(
     jinja2 = pytest.importorskip("jinja2")
     shown = jinja2.Template(task["doc_to_text"], keep_trailing_newline=True).render(ROW)
     tiny_tokenizer.save(tmp_path)
-    theirs = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"))
+    theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     read = BENCHMARKS["humaneval-single-line"].read(ROW, 1)
     assert read is not None
     prefix, suffix = read.question(INFILL).parts
@@ -46,8 +46,8 @@ def test_the_harness_shows_a_task_as_the_infilling_format_does(
     parts = [tiny_tokenizer.encode_start(header + prefix), tiny_tokenizer.encode(suffix)]
     ours = layout.prompt(parts) + layout.hole_start(0)
     bos = ours[:1]
-    assert bos + theirs.encode(shown, add_special_tokens=False) == ours
-    assert task["generation_kwargs"]["until"] == [theirs.decode([layout.end_of_infill_id])]
+    assert bos + theirs.encode(shown, add_special_tokens=False).ids == ours
+    assert task["generation_kwargs"]["until"] == [theirs.id_to_token(layout.end_of_infill_id)]
 
 
 def test_the_harness_asks_for_as_many_tokens_as_we_do(task: dict[str, Any]) -> None:
