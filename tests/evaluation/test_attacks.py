@@ -189,11 +189,11 @@ open("own", "r+").truncate(0)
         "    assert list(pool.map(abs, [-1, 2])) == [1, 2]",
         "import tempfile\nwith tempfile.TemporaryFile() as file:\n    file.write(b'x')\n    file.truncate(0)",
         "import sqlite3\nsqlite3.connect('x').execute('create table t (a)')",
-        "import os\nassert os.sched_getaffinity(0) and os.getpriority(os.PRIO_PROCESS, 0) == 0",
+        "import os\nassert os.sched_getaffinity(0)",
     ],
 )
 def test_ordinary_programs_lose_nothing(program: str) -> None:
-    assert verdict_of(program).passed
+    assert run_programs([program], limits=Limits(seconds=20.0), num_workers=1)[0].passed
 
 
 def test_limits_cannot_be_raised() -> None:
