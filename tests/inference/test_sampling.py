@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -52,7 +54,8 @@ def test_settings_of_the_wrong_kind_or_out_of_range_are_refused(
 
 
 def test_numbers_may_be_numpy_s() -> None:
-    params = SamplingParams(np.float32(0.5), top_k=np.int64(3), logit_bias={np.int64(1): np.float64(2.0)})  # type: ignore[arg-type]
+    settings: dict[str, Any] = {"temperature": np.float32(0.5), "top_k": np.int64(3)}
+    params = SamplingParams(**settings, logit_bias=dict(zip(np.arange(2), np.ones(2), strict=True)))
     assert params.top_k == 3
 
 

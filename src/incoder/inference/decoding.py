@@ -96,9 +96,10 @@ def decoding(
     """
     lengths = sequences.lengths
     contexts = contexts or [()] * len(lengths)
+    edge_of_each: Sequence[Edge | None] = edges or [None] * len(lengths)
     rows = [
         Row(forced, params, max_positions - length, vocabulary, context, edge)
-        for length, context, edge in zip(lengths, contexts, edges or [None] * len(lengths), strict=True)
+        for length, context, edge in zip(lengths, contexts, edge_of_each, strict=True)
     ]
     guesser = None
     if params.speculate and len(rows) == 1 and contexts[0]:

@@ -35,7 +35,7 @@ def is_hub_name(name: str) -> bool:
     if _NAME.fullmatch(name) is None:
         return False
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined] # documented
 
     try:
         validate_repo_id(name)

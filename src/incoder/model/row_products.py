@@ -48,7 +48,7 @@ def row_product(weight_OI: Tensor, scale_O: Tensor | None = None) -> RowProduct 
 
     import numba
 
-    max_threads: int = numba.config.NUMBA_NUM_THREADS
+    max_threads: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined] # set as it is imported
 
     def product(input_BI: Tensor) -> Tensor:
         # Theirs are the same threads of OpenMP: a product sets how many PyTorch has from then on.

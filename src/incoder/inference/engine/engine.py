@@ -29,6 +29,7 @@ class Task(Generic[T]):
         self._readings: Sequence[Reading | None] = ()
         self._result: list[T] = []
         self._error: BaseException | None = None
+        self._is_running = False
 
     @property
     def is_done(self) -> bool:
@@ -58,7 +59,7 @@ class Task(Generic[T]):
 
     def _fail(self, error: BaseException) -> None:
         self._error, self._readings = error, ()
-        if not self._program.gi_running:
+        if not self._is_running:
             self._program.close()
 
     def _begin(self) -> None:
@@ -72,7 +73,11 @@ class Task(Generic[T]):
 
     def _take(self, next_read: Any) -> None:
         try:
-            read: Read = next_read()
+            self._is_running = True
+            try:
+                read: Read = next_read()
+            finally:
+                self._is_running = False
             if self._error is not None:  # cancelled from inside
                 self._program.close()
                 return
