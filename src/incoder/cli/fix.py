@@ -10,6 +10,8 @@ from incoder.cli.console import print_note, progress
 from incoder.cli.source import STANDARD_INPUT, read_source
 from incoder.errors import IncoderError
 
+_NUM_SHOWN = 10  # lines of what a failing command printed
+
 
 def fix(
     file: Annotated[str, typer.Argument(help="A file, or - for standard input.", show_default=False)],
@@ -56,16 +58,16 @@ def fix(
     if test is not None and file == STANDARD_INPUT:
         raise typer.BadParameter("--test needs a file; the command finds it by its place")
     settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
+    is_named = lines is not None or function is not None
+    selection = editing.selection(lines, function) if is_named else None
 
     from incoder.tasks.fix import fix as written_anew
     from incoder.tasks.lines import Lines
-    from incoder.tasks.selection import Selection
     from incoder.tasks.suspicion import suspicious_lines
     from incoder.tasks.trial import Trial
 
-    selection = Selection.parse(lines, function, is_all=False)
     text, path = read_source(file), options.path_to_tell(file, extension)
-    chosen = None if selection.is_empty else selection.span(text)
+    chosen = selection.span(text) if selection is not None else None
     trial = Trial(test, root, Path(file), timeout) if test is not None else None
     before = None
     if trial is not None:
@@ -75,6 +77,11 @@ def fix(
             print_note(f"{file}: the command passes as it is; nothing to fix")
             editing.deliver(file, model, text, [], in_place=in_place, diff=diff, json=json)
             return
+        shown = before.output.splitlines()[-_NUM_SHOWN:]
+        if before.is_not_found and Path(file).name not in before.output:  # else the file itself may say so
+            said = f": {shown[-1]}" if shown else ""
+            raise IncoderError(f"the command {test} cannot be run (status {before.status}){said}")
+        print_note("\n    ".join([before.failure, *shown]))
     loaded = editing.load_model(model, revision, device, dtype)
     if chosen is not None:
         spans = [chosen]

@@ -26,10 +26,6 @@ class Selection:
             raise IncoderError("--lines, --function and --all exclude each other; choose one")
         return cls(parse_lines(lines) if lines is not None else None, function, is_all)
 
-    @property
-    def is_empty(self) -> bool:
-        return self.lines is None and self.function is None and not self.is_all
-
     def definitions(self, source: PythonSource) -> tuple[Named, ...]:
         """The definitions that are meant: of lines, those that begin there or else the innermost around.
 

@@ -1,0 +1,292 @@
+"""The editing commands as a user calls them, with a model that always writes the same."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from incoder.cli import editing
+from incoder.errors import IncoderError
+from incoder.inference.results import Candidate, InfillResult
+
+RunCli = Callable[..., Any]
+Use = Callable[[Any], None]
+
+TEXT = b"# caf\xe9\r\ndef area(a, b):\r\n    c = a\r\n    return c * b\r\n"
+# A call without the file, what the model writes, what then is another line, and what cannot be used.
+EDITS: dict[str, tuple[tuple[str, ...], str, dict[bytes, bytes], str]] = {
+    "docstring": (
+        ("--function", "area"),
+        "Give the area.",
+        {b"b):\r\n": b'b):\r\n    """Give the area."""\r\n'},
+        "",
+    ),
+    "types": (("--all", "--only", "return"), "int", {b"b):": b"b) -> int:"}, "-> "),
+    "rename": (("c",), "width", {b" c =": b" width =", b" c *": b" width *"}, "("),
+    "fix": (("--lines", "4"), "return c + b", {b"c *": b"c +"}, "return ("),
+    "edit": (("add", "--function", "area"), "def area(): ...", {TEXT[8:]: b"def area(): ...\r\n"}, "def ("),
+}
+LINES = {"docstring": (), "types": (), "rename": ("c",), "fix": (), "edit": ("add",)}
+
+
+class Writes:
+    """A model that fills every hole with the same text, and finds all texts and lines alike."""
+
+    def __init__(self, written: str) -> None:
+        self.written = written
+
+    def infill(self, parts: Sequence[str], *, stop: Sequence[str] = (), **_: Any) -> InfillResult:
+        written = self.written
+        for text in stop:
+            written = written.partition(text)[0]
+        infills = (written,) * (len(parts) - 1)
+        whole = parts[0] + "".join(written + part for part in parts[1:])
+        return InfillResult((Candidate(whole, infills, -0.5, -2.0, ("end",) * len(infills)),))
+
+    def complete(self, prompt: str, **settings: Any) -> InfillResult:
+        return self.infill([prompt, ""], **settings)
+
+    def score_texts(self, texts: Sequence[str]) -> list[Any]:
+        return [Candidate("", (), -1.0, -1.0, ())] * len(texts)
+
+    def line_logprobs(self, text: str, **_: Any) -> list[float]:
+        return [-1.0] * text.count("\n")
+
+    def check_attributes(self) -> None: ...
+
+
+class KnowsNoAttributes(Writes):
+    def check_attributes(self) -> NoReturn:
+        raise IncoderError("this model was not trained on attributes")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "area.py"
+    path.write_bytes(TEXT)
+    return path
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Use:
+    """Have the commands load this model; by default none may be loaded."""
+
+    def replace(model: Any) -> None:
+        monkeypatch.setattr(editing, "load_model", lambda *_: model)
+
+    def refuse(*_: Any) -> NoReturn:
+        raise AssertionError("a model is loaded")
+
+    monkeypatch.setattr(editing, "load_model", refuse)
+    return replace
+
+
+def called(command: str, file: Path | str, *arguments: str) -> tuple[str, ...]:
+    first, *others = (*EDITS[command][0], *arguments)
+    return (command, str(file), first, *others)
+
+
+def expected(command: str) -> bytes:
+    new = TEXT
+    for before, after in EDITS[command][2].items():
+        new = new.replace(before, after)
+    assert new != TEXT
+    return new
+
+
+@pytest.mark.parametrize("command", EDITS)
+def test_the_result_is_the_whole_text_with_its_bytes_and_line_ends(
+    command: str, run_cli: RunCli, use: Use, file: Path
+) -> None:
+    use(Writes(EDITS[command][1]))
+    outcome = run_cli(*called(command, file))
+    assert (outcome.status, outcome.stdout) == (0, expected(command))
+    assert file.read_bytes() == TEXT
+
+
+@pytest.mark.parametrize("command", EDITS)
+def test_in_place_writes_the_file_and_nothing_else(
+    command: str, run_cli: RunCli, use: Use, file: Path
+) -> None:
+    use(Writes(EDITS[command][1]))
+    outcome = run_cli(*called(command, file, "--in-place"))
+    assert (outcome.status, outcome.stdout) == (0, b"")
+    assert file.read_bytes() == expected(command)
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("command", EDITS)
+def test_a_diff_has_the_lines_that_change(command: str, run_cli: RunCli, use: Use, file: Path) -> None:
+    use(Writes(EDITS[command][1]))
+    outcome = run_cli(*called(command, file, "--diff"))
+    head, _, *lines = outcome.stdout.splitlines(keepends=True)
+    assert outcome.status == 0
+    assert head == f"--- {file}\n".encode()
+    assert b"".join(line[1:] for line in lines if line[:1] in b" -") == TEXT
+    assert b"".join(line[1:] for line in lines if line[:1] in b" +") == expected(command)
+    assert file.read_bytes() == TEXT
+
+
+@pytest.mark.parametrize("command", EDITS)
+def test_json_has_the_text_and_every_candidate(command: str, run_cli: RunCli, use: Use, file: Path) -> None:
+    use(Writes(EDITS[command][1]))
+    outcome = run_cli(*called(command, file, "--json"))
+    answer = json.loads(outcome.stdout)
+    assert outcome.status == 0
+    assert (answer["file"], answer["model"]) == (str(file), "mini")
+    assert answer["text"].encode("utf-8", "surrogateescape") == expected(command)
+    assert [(change["used"], len(change["candidates"])) for change in answer["changes"]] == [(0, 1)]
+    assert file.read_bytes() == TEXT
+
+
+@pytest.mark.parametrize("command", EDITS)
+def test_where_no_candidate_can_be_used_nothing_is_changed_and_the_status_is_1(
+    command: str, run_cli: RunCli, use: Use, file: Path
+) -> None:
+    use(Writes(EDITS[command][3]))
+    outcome = run_cli(*called(command, file, "--in-place"))
+    assert (outcome.status, outcome.stdout) == (1, b"")
+    assert "error: none of the 1 candidates can be used" in outcome.stderr
+    assert file.read_bytes() == TEXT
+
+
+@pytest.mark.usefixtures("use")
+@pytest.mark.parametrize("command", EDITS)
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("--lines", "abc"), 2),
+        (("--lines", "3:2"), 1),
+        (("--lines", "2:9"), 1),
+        (("--lines", "2", "--function", "area"), 2),
+        (("--function", "volume"), 1),
+        (("--lines", "2", "--diff", "--json"), 2),
+        (("--lines", "2", "--temperature", "-1"), 2),
+    ],
+)
+def test_bad_usage_has_status_2_and_what_the_file_does_not_have_has_1(
+    command: str, arguments: tuple[str, ...], status: int, run_cli: RunCli, file: Path
+) -> None:
+    outcome = run_cli(command, file, *LINES[command], *arguments)
+    assert (outcome.status, outcome.stdout) == (status, b"")
+    assert "Traceback" not in outcome.stderr
+    assert file.read_bytes() == TEXT
+
+
+@pytest.mark.usefixtures("use")
+@pytest.mark.parametrize("command", ["docstring", "types", "rename"])
+def test_what_does_not_parse_is_left_as_it_is(command: str, run_cli: RunCli, file: Path) -> None:
+    file.write_bytes(TEXT + b"def (\r\n")
+    outcome = run_cli(*called(command, file, "--in-place"))
+    assert outcome.status == 1
+    assert "(line 5); mend that, then try again" in outcome.stderr
+    assert file.read_bytes() == TEXT + b"def (\r\n"
+
+
+@pytest.mark.parametrize("command", EDITS)
+def test_standard_input_is_edited_but_not_in_place(command: str, run_cli: RunCli, use: Use) -> None:
+    use(Writes(EDITS[command][1]))
+    assert run_cli(*called(command, "-", "--in-place"), stdin=TEXT).status == 2
+    extension = ("--ext", "py") if command in ("fix", "edit") else ()
+    assert run_cli(*called(command, "-", *extension), stdin=TEXT).stdout == expected(command)
+
+
+@pytest.mark.usefixtures("use")
+def test_a_given_name_needs_no_model(run_cli: RunCli, file: Path) -> None:
+    assert run_cli("rename", file, "c", "--to", "width").stdout == expected("rename")
+    assert run_cli("rename", file, "c", "--to", "a").status == 1
+
+
+@pytest.mark.usefixtures("use")
+@pytest.mark.parametrize("command", ["docstring", "types"])
+def test_where_nothing_lacks_it_the_text_comes_as_it_is(command: str, run_cli: RunCli, file: Path) -> None:
+    file.write_bytes(b'"""Doc."""\r\n')
+    outcome = run_cli(command, file, "--all")
+    assert (outcome.status, outcome.stdout) == (0, b'"""Doc."""\r\n')
+    assert "nothing lacks" in outcome.stderr
+
+
+PASSES_WITH_A_SUM = f"{sys.executable} -c 'from area import area; assert area(1, 2) == 3'"
+
+
+def test_the_command_passes_with_what_is_written(run_cli: RunCli, use: Use, file: Path) -> None:
+    file.write_bytes(TEXT.replace(b"\xe9", b"e"))
+    use(Writes("return c + b"))
+    arguments = ("--lines", "4", "--root", file.parent, "--test", PASSES_WITH_A_SUM, "--in-place")
+    outcome = run_cli("fix", file, *arguments)
+    assert outcome.status == 0
+    assert b"c + b" in file.read_bytes()
+    assert "the command fails with status 1\n    Traceback" in outcome.stderr
+    assert "\n    AssertionError\n" in outcome.stderr
+    outcome = run_cli("fix", file, *arguments)
+    assert (outcome.status, outcome.stdout) == (0, b"")
+    assert "the command passes as it is" in outcome.stderr
+
+
+def test_of_a_failing_command_the_last_lines_are_shown(run_cli: RunCli, use: Use, file: Path) -> None:
+    use(Writes("return c + b"))
+    outcome = run_cli("fix", file, "--lines", "4", "--root", file.parent, "--test", "seq 20; exit 3")
+    assert outcome.status == 1
+    assert "fails with status 3\n    11\n    12\n" in outcome.stderr
+    assert file.read_bytes() == TEXT
+
+
+@pytest.mark.usefixtures("use")
+def test_a_command_that_is_not_there_is_told_at_once(run_cli: RunCli, file: Path) -> None:
+    outcome = run_cli("fix", file, "--root", file.parent, "--test", "no-such-command")
+    assert outcome.status == 1
+    assert "error: the command no-such-command cannot be run (status 127): " in outcome.stderr
+
+
+def test_an_answer_comes_alone_and_as_json_with_the_comments(run_cli: RunCli, use: Use) -> None:
+    use(Writes("Use csv.\n<|/ a |>"))
+    outcome = run_cli("ask", "-", "--comment", "Why?", stdin=b"How?")
+    assert (outcome.status, outcome.stdout) == (0, b"Use csv.\n")
+    assert outcome.stderr == "Use csv.\n> Why?\n"
+    answer = json.loads(run_cli("ask", "How?", "--comment", "Why?", "--json").stdout)
+    assert answer["turns"] == [{"answer": "Use csv.", "comment": "Why?"}]
+    assert answer["candidates"] == [{"answer": "Use csv.", "logprob": -0.5}]
+
+
+def test_a_headline_is_a_title_and_tags(run_cli: RunCli, use: Use) -> None:
+    use(Writes("csv,file |>"))
+    assert run_cli("ask", "How?", "--headline").stdout == b"csv,file\ncsv, file\n"
+    (found,) = json.loads(run_cli("ask", "How?", "--headline", "--json").stdout)["candidates"]
+    assert found == {"title": "csv,file", "tags": ["csv", "file"], "logprob": -0.5}
+
+
+def test_attributes_come_with_their_probabilities(run_cli: RunCli, use: Use, file: Path) -> None:
+    use(Writes("area.py |>"))
+    outcome = run_cli("attributes", file, "--only", "source", "--only", "filename")
+    assert (outcome.status, outcome.stdout) == (0, b"source: github (50%), gitlab (50%)\nfilename: area.py\n")
+    answer = json.loads(run_cli("attributes", file, "--only", "source", "--json").stdout)
+    assert answer["attributes"]["source"][0] == {"value": "github", "probability": 0.5}
+
+
+def test_models_without_attributes_are_not_asked_about_them(run_cli: RunCli, use: Use, file: Path) -> None:
+    use(KnowsNoAttributes(""))
+    for arguments in (("attributes", file), ("ask", "How?")):
+        outcome = run_cli(*arguments)
+        assert (outcome.status, outcome.stdout) == (1, b"")
+        assert outcome.stderr == "error: this model was not trained on attributes\n"
+
+
+@pytest.mark.usefixtures("use")
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("ask", " "), 1),
+        (("ask", "How?", "--headline", "--tags", "csv"), 2),
+        (("ask", "How?", "--top-p", "0"), 2),
+        (("attributes", "no/such/file.py"), 1),
+        (("attributes", "-", "--only", "size"), 2),
+    ],
+)
+def test_questions_and_texts_that_make_no_sense_are_refused(
+    arguments: tuple[str, ...], status: int, run_cli: RunCli
+) -> None:
+    outcome = run_cli(*arguments)
+    assert (outcome.status, outcome.stdout) == (status, b"")
