@@ -39,7 +39,7 @@ def test_addresses_are_replaced_and_nothing_around_them(address: str, around: st
 
 
 ONE_EXPRESSION = re.compile(
-    r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[a-z0-9-]{1,63}\.){1,8}(?:com|org|io|uk)(?![\w(\[-]|\.\w)",
+    r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[a-z0-9-]{1,63}\.){1,8}(?:com|org|io|uk|co)(?![\w(\[-]|\.\w)",
     re.IGNORECASE | re.ASCII,
 )
 
