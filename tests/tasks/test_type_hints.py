@@ -97,6 +97,49 @@ def test_variables_are_annotated_where_they_are_first_bound_and_only_there() -> 
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "@dataclass\nclass A:\n    x = 1\n",
+        "class A(NamedTuple):\n    x = 1\n",
+        "class A(m.Model, B):\n    x = 1\n",
+        "@dataclass\nclass A: ...\nclass A:\n    x = 1\n",
+        "class A(metaclass=M):\n    x = 1\n",
+        "class A(Enum):\n    x = 1\nclass B(A):\n    y = 1\n",
+        "class A:\n    x = 1\n@dataclass\nclass B(A): ...\n",
+        "import x\nx = 3\n",
+        "from m import y as x\nx = 3\n",
+        "def x(): ...\nx = 3\n",
+        "class x: ...\nx = 3\n",
+        "try: ...\nexcept E as x: ...\nx = 3\n",
+        "match y:\n    case [x, *_]: ...\nx = 3\n",
+        "match y:\n    case {**x}: ...\nx = 3\n",
+        "match y:\n    case [*x]: ...\nx = 3\n",
+        "T = TypeVar('T')\nP = typing.ParamSpec('P')\nN = NewType('N', int)\n",
+    ],
+)
+def test_what_an_annotation_would_give_another_meaning_has_none(text: str) -> None:
+    assert [slot.name for slot in slots(PythonSource(text)) if slot.kind == "variable"] == []
+
+
+def test_attributes_of_plain_classes_are_annotated() -> None:
+    text = "class A(object):\n    x = 1\nclass B(A):\n    y = 1\n"
+    assert [slot.name for slot in slots(PythonSource(text)) if slot.kind == "variable"] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def Path(): ...\ndef f(a): ...\n",
+        "class A:\n    def Path(self): ...\n    def f(self, a): ...\n",
+        "class A:\n    Path = 1\n    def f(self, a): ...\n",
+    ],
+)
+def test_a_type_is_not_meant_by_a_name_that_has_another_meaning(text: str, scripted: Scripted) -> None:
+    *_, change = annotate(scripted, text, ["Path", "int"], kind="parameter")[1]
+    assert [one.problem for one in change.candidates] == [None, "there is no type Path there"]
+
+
+@pytest.mark.parametrize(
     ("fill", "annotation"),
     [
         ("int", "int"),

@@ -17,6 +17,12 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 _ENDS = frozenset(",)]}:=#\n;")  # where no bracket is open, these end an annotation
 _MAX_LENGTH = 100  # characters; nobody reads a longer one, and models that run on write such
 
+# What these return is a type to type checkers, as long as its name has no annotation.
+_MAKE_TYPES = (
+    *("TypeVar", "TypeVarTuple", "ParamSpec", "NewType", "TypeAliasType"),
+    *("namedtuple", "NamedTuple", "TypedDict", "Enum"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -52,9 +58,10 @@ class Slot:
 
 def slots(source: PythonSource) -> list[Slot]:
     """All places of a file that lack an annotation, in the order of the text."""
-    found = list(_variables(source, None))
+    plain = _plain_classes(source)
+    found = list(_variables(source, None, plain))
     for named in source.definitions:
-        found += _variables(source, named)
+        found += _variables(source, named, plain)
         if isinstance(named.node, Function):
             found += _parameters(source, named, named.node)
             found += _return(source, named, named.node)
@@ -147,13 +154,14 @@ def _returns_nothing(function: Function) -> bool:
     return not is_stub or function.name == "__init__"
 
 
-def _variables(source: PythonSource, named: Named | None) -> Iterator[Slot]:
+def _variables(source: PythonSource, named: Named | None, plain: set[str]) -> Iterator[Slot]:
     """Names that are first bound by a plain assignment; later ones must not be annotated again."""
     node = source.tree if named is None else named.node
-    if isinstance(node, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in node.bases):
+    if named is not None and isinstance(node, ast.ClassDef) and named.name not in plain:
         return
     own = list(own_nodes(node))
-    taken = {name for one in own if isinstance(one, ast.Global | ast.Nonlocal) for name in one.names}
+    taken = _bound_otherwise(source, named, own)
+    taken |= {name for one in own if isinstance(one, ast.Global | ast.Nonlocal) for name in one.names}
     taken |= {
         one.target.id for one in own if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
     }
@@ -171,9 +179,59 @@ def _variables(source: PythonSource, named: Named | None) -> Iterator[Slot]:
             continue
         if target.id in taken or target.id.startswith("__") or target.id == "_":
             continue
+        if isinstance(statement.value, ast.Call) and _last_name(statement.value.func) in _MAKE_TYPES:
+            continue
         owner, place = named.name if named else "", source.end(target)
         is_local = isinstance(node, Function)
         yield Slot("variable", target.id, owner, target.lineno, place, place, ": ", is_evaluated=not is_local)
+
+
+def _plain_classes(source: PythonSource) -> set[str]:
+    """The classes of whose attributes' annotations nobody makes anything, as dataclasses and tuples do.
+
+    They and those that they are related to in this file have no decorators, and no bases from elsewhere.
+    """
+    classes = [
+        (named.name, named.node) for named in source.definitions if isinstance(named.node, ast.ClassDef)
+    ]
+    names = {name for name, _ in classes}
+    bases = [{ast.unparse(base) for base in node.bases} - {"object"} for _, node in classes]
+    odd = {
+        name
+        for (name, node), above in zip(classes, bases, strict=True)
+        if node.decorator_list or node.keywords or not above <= names
+    }
+    num_before = -1
+    while num_before < len(odd):
+        num_before = len(odd)
+        for (name, _), above in zip(classes, bases, strict=True):
+            if name in odd:
+                odd |= above & names
+            elif above & odd:
+                odd.add(name)
+    return names - odd
+
+
+def _bound_otherwise(source: PythonSource, named: Named | None, own: list[ast.AST]) -> set[str]:
+    """Names of a scope that something else than a name on its own binds, such as an import or a pattern."""
+    scope = source.tree if named is None else named.node
+    bound: set[str | None] = {
+        inner.node.name
+        for inner in source.definitions
+        if (inner.parents[-1] if inner.parents else source.tree) is scope
+    }
+    for node in own:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+            bound.add(node.name)
+        elif isinstance(node, ast.MatchMapping):
+            bound.add(node.rest)
+    return {name for name in bound if name is not None}
+
+
+def _last_name(node: ast.expr) -> str:
+    return ast.unparse(node).rpartition(".")[2]
 
 
 def _is_annotation(node: ast.expr, is_inside: bool = False) -> bool:
@@ -212,4 +270,4 @@ def _names(node: ast.AST) -> Iterator[str]:
 
 
 def _is_literal(node: ast.Subscript) -> bool:
-    return ast.unparse(node.value).rpartition(".")[2] == "Literal"
+    return _last_name(node.value) == "Literal"

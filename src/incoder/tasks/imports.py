@@ -46,6 +46,13 @@ class TypeNames:
             and isinstance(node.ctx, ast.Store)
             and node.id.strip("_")[:1].isupper()
         }
+        self._others = {named.name for named in source.definitions if named.kind != "class"} | {
+            f"{named.name}.{node.id}"
+            for named in source.definitions
+            if named.kind == "class"
+            for node in own_nodes(named.node)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
         self._type_checking = {
             id(node) for block in _type_checking_blocks(source) for node in ast.walk(block)
         }
@@ -67,6 +74,13 @@ class TypeNames:
             or name in self._classes
             or name in _BUILTIN_TYPES
         )
+
+    def is_hidden(self, name: str, owner: str) -> bool:
+        """Whether the name means a function or an attribute there, be there a type of the name or not."""
+        scopes = [owner]
+        while scopes[-1]:
+            scopes.append(scopes[-1].rpartition(".")[0])
+        return any((f"{scope}.{name}" if scope else name) in self._others for scope in scopes)
 
     def module_of(self, name: str) -> str | None:
         """From where the name could be imported."""

@@ -99,7 +99,10 @@ class _Writer:
     def _problem(self, slot: Slot, annotation: str) -> str | None:
         known, importable = self._names.is_known, self._names.module_of
         unknown = sorted(
-            name for name in names_in(annotation) if not known(name, slot.owner) and not importable(name)
+            name
+            for name in names_in(annotation)
+            if self._names.is_hidden(name, slot.owner)
+            or (not known(name, slot.owner) and not importable(name))
         )
         return f"there is no type {unknown[0]} there" if unknown else None
 
