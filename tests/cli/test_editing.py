@@ -10,6 +10,7 @@ import pytest
 
 from incoder.cli import editing
 from incoder.errors import IncoderError
+from incoder.inference.decoding import FinishReason
 from incoder.inference.results import Candidate, InfillResult
 
 RunCli = Callable[..., Any]
@@ -44,7 +45,8 @@ class Writes:
             written = written.partition(text)[0]
         infills = (written,) * (len(parts) - 1)
         whole = parts[0] + "".join(written + part for part in parts[1:])
-        return InfillResult((Candidate(whole, infills, -0.5, -2.0, ("end",) * len(infills)),))
+        reasons: tuple[FinishReason, ...] = ("end",) * len(infills)
+        return InfillResult((Candidate(whole, infills, -0.5, -2.0, reasons),))
 
     def complete(self, prompt: str, **settings: Any) -> InfillResult:
         return self.infill([prompt, ""], **settings)
