@@ -97,7 +97,7 @@ def _quality_table(results: list[Path]) -> str:
     for path in results:
         result = json.loads(path.read_text(encoding="utf-8"))
         metrics = result["metrics"]
-        if "pass_rate" not in metrics:
+        if not metrics.get("pass_rate_interval"):
             continue
         low, high = metrics["pass_rate_interval"]
         rows.append(
