@@ -45,8 +45,8 @@ class Writes:
             written = written.partition(text)[0]
         infills = (written,) * (len(parts) - 1)
         whole = parts[0] + "".join(written + part for part in parts[1:])
-        reasons: tuple[FinishReason, ...] = ("end",) * len(infills)
-        return InfillResult((Candidate(whole, infills, -0.5, -2.0, reasons),))
+        reasons: list[FinishReason] = ["end" for _ in infills]
+        return InfillResult((Candidate(whole, infills, -0.5, -2.0, tuple(reasons)),))
 
     def complete(self, prompt: str, **settings: Any) -> InfillResult:
         return self.infill([prompt, ""], **settings)
