@@ -325,8 +325,8 @@ def _cluster_tables(clusters: dict[str, Any]) -> "Iterator[Table]":
             table.add_row(reason, documents, f"{number:,}")
         yield table
         table = _table("The largest", "reason", "what stays", "documents alike")
-        for reason, name, documents in largest_clusters(clusters):
-            table.add_row(reason, _printable(name), f"{documents:,}")
+        for reason, name, num_alike in largest_clusters(clusters):
+            table.add_row(reason, _printable(name), f"{num_alike:,}")
         yield table
 
 
