@@ -53,6 +53,12 @@ def test_an_empty_fill_takes_the_lines_away(scripted: Script) -> None:
     assert apply(TEXT, candidate.edits) == "def loss(a, b):\n    return d * d\n"
 
 
+def test_an_empty_fill_is_no_answer_to_a_comment(scripted: Script) -> None:
+    span = (SPAN[0], TEXT.index("    return"))
+    (candidate,) = regenerate(scripted([""]), TEXT, span, Decoding(), comment="absolute", path=PATH)
+    assert candidate.problem == "writes nothing"
+
+
 def test_line_ends_of_the_file_stay(scripted: Script) -> None:
     text = TEXT.replace("\n", "\r\n")
     span = (text.index("    d = "), len(text))

@@ -29,7 +29,7 @@ def regenerate(
     """Ways to write the lines in `span`, ranked; they begin at the indentation of the first one.
 
     With `is_one_line` a way ends where its line does. One that has no end, does not parse or is what was
-    there has a problem.
+    there has a problem; so has one that writes nothing where a comment asks for something.
     """
     start, end = span
     region = text[start:end]
@@ -47,6 +47,8 @@ def regenerate(
             problem = f"has no end within {decoding.max_new_tokens} tokens"
         elif lines == region:
             problem = UNCHANGED
+        elif comment and not lines:
+            problem = "writes nothing"
         problem = problem or parse_problem(apply(text, [edit]), path)
         return Candidate((edit,), filled.logprob, filled.total_logprob, problem)
 
