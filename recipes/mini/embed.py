@@ -15,7 +15,7 @@ from typing import Any
 from incoder.config import load_recipe
 from incoder.files import make_folder, write_text
 from incoder.inference.catalogue import EMBEDDED, describe_model
-from incoder.model.checkpoint import load_config
+from incoder.model.checkpoint import GENERATION_CONFIG, load_config
 from incoder.training.metrics import plot_losses, read_metrics
 from incoder.training.recipe import TrainingRecipe
 
@@ -29,6 +29,9 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True, help="the folder that `make mini` works in")
     parser.add_argument("--run", default="run", help="the folder of the finished run in there")
+    parser.add_argument(
+        "--lead-lines", type=int, help="lines with which fills are to begin (default: as many as in training)"
+    )
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="results.json of evaluations")
     arguments = parser.parse_args()
 
@@ -36,6 +39,10 @@ def main() -> None:
     run = arguments.work / arguments.run
     for file in (run / "model").iterdir():
         shutil.copyfile(file, target / file.name)
+    if arguments.lead_lines is not None:
+        generation = json.loads((target / GENERATION_CONFIG).read_text(encoding="utf-8"))
+        generation["num_lead_lines"] = arguments.lead_lines
+        write_text(target / GENERATION_CONFIG, json.dumps(generation, indent=2) + "\n")
     recipe = load_recipe(TrainingRecipe, run / "recipe.toml")
     metrics = read_metrics(run / "metrics.jsonl")
     plot_losses(metrics, target / "loss.png")
