@@ -1,6 +1,7 @@
 """Fixtures that more than one room uses."""
 
 import json
+import signal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from incoder.tokenizer.training import train_tokenizer
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# A shell has what it runs in the background ignore Ctrl-C, and the commands under test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Twice each, so that every pair is frequent enough to become a token.
 TINY_DOCUMENTS = 2 * (
