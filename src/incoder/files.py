@@ -1,5 +1,6 @@
-"""Writing files so that a crash, a full disk or Ctrl-C never leaves half of one behind."""
+"""Writing files so that a crash, a full disk or Ctrl-C never leaves half of one behind; their digests."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -73,3 +74,9 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a file as hexadecimal digits; it is read a piece at a time."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,13 +10,13 @@ import pytest
 from incoder.corpus import documents, encoding
 from incoder.corpus.attributes import render
 from incoder.corpus.build import build_corpus
-from incoder.corpus.digests import sha256_of
 from incoder.corpus.documents import DocumentWriter, open_file, read_documents
 from incoder.corpus.encoding import encode_corpus
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import read_report
 from incoder.corpus.shards import TokenShard, check_shards
 from incoder.errors import IncoderError
+from incoder.files import sha256_of
 
 pytestmark = pytest.mark.usefixtures("encode_here")
 

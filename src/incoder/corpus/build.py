@@ -15,7 +15,6 @@ from pathlib import Path
 
 from incoder.config import save_recipe
 from incoder.corpus.decontamination import BenchmarkTasks
-from incoder.corpus.digests import sha256_of
 from incoder.corpus.documents import SEAL, documents_name
 from incoder.corpus.engine.running import run_stage
 from incoder.corpus.engine.stage import OnProgress, Stage
@@ -37,6 +36,7 @@ from incoder.corpus.stages.write import REASONS, Decisions, Write, WriteResult
 from incoder.corpus.staging import sealed_together
 from incoder.corpus.stars import FoundStars, StarBins
 from incoder.errors import IncoderError
+from incoder.files import sha256_of
 
 RECIPE = "recipe.toml"
 NOT_IN_THE_CORPUS = frozenset({"engine"})  # sections that say nothing of the documents

@@ -1,16 +1,10 @@
-"""SHA-256 of files, and whether those in a folder are still what was noted of them."""
+"""Whether the files in a folder are still what was noted of them, by their SHA-256."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from incoder.errors import IncoderError
-
-
-def sha256_of(path: Path) -> str:
-    """The digest of a file as hexadecimal digits; it is read a piece at a time."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+from incoder.files import sha256_of
 
 
 def check_files(folder: Path, sha256: Mapping[str, str], noted_in: str, remedy: str) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 
 from incoder.config import load_recipe
 from incoder.corpus.build import RECIPE
-from incoder.corpus.digests import sha256_of
 from incoder.corpus.documents import SEAL, documents_files, open_file
 from incoder.corpus.engine.running import run_stage
 from incoder.corpus.engine.settings import EngineSettings
@@ -28,6 +27,7 @@ from incoder.corpus.splits import SPLITS
 from incoder.corpus.stages.encode import Encode, Encoder, RowGroups
 from incoder.corpus.stages.layout import encoded_name, encoder_file
 from incoder.corpus.staging import sealed_together
+from incoder.files import sha256_of
 
 _TASK_BYTES = 64_000_000  # of documents: some seconds, beside which starting a process is little
 

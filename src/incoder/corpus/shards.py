@@ -17,9 +17,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from incoder.corpus.digests import check_files, sha256_of
+from incoder.corpus.digests import check_files
 from incoder.corpus.splits import SPLITS
 from incoder.errors import IncoderError
+from incoder.files import sha256_of
 
 META = "meta.json"
 _COPIED_TOGETHER = 1 << 24  # bytes

@@ -5,7 +5,6 @@ fetched unless `fetch` is called, which checks what it got against a checksum.
 """
 
 import gzip
-import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import Benchmark, HubFile, Task
+from incoder.files import sha256_of
 
 
 def find(benchmark: Benchmark, path: Path | None) -> Path:
@@ -76,17 +76,12 @@ def fetch(benchmark: Benchmark) -> Path:
 
 
 def _check(path: Path, hub: HubFile, wanted: str | None) -> None:
-    found = sha256(path)
+    found = sha256_of(path)
     if wanted != found:
         raise IncoderError(
             f"{path} is not {hub.file} of {hub.repository}: its sha256 is {found}, not {wanted}; remove it "
             "and --fetch it again"
         )
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_tasks(

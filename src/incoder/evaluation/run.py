@@ -12,12 +12,11 @@ from typing import Any, Literal
 
 from incoder import __version__
 from incoder.evaluation.benchmark import Benchmark, Task
-from incoder.evaluation.data import sha256
 from incoder.evaluation.execution import Limits, describe_sandbox
 from incoder.evaluation.judging import Completions, gold, judge, summarise
 from incoder.evaluation.methods import Decoding
 from incoder.evaluation.samples import Samples
-from incoder.files import make_folder, write_text
+from incoder.files import make_folder, sha256_of, write_text
 
 # Raised whenever the same completions could get another score, or the same model write others.
 PROTOCOL_VERSION = 5
@@ -48,7 +47,7 @@ def checkpoint_fingerprint(folder: Path) -> str:
     """sha256 over a checkpoint's weights, configuration and vocabulary, whatever its folder is called."""
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), *folder.glob("*.json")]):
-        digest.update(f"{path.name} {sha256(path)}\n".encode())
+        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 
@@ -100,7 +99,7 @@ def settings_of(
         "model": None if model is None else dict(model),
         **({field.name: None for field in fields(Setup)} if setup is None else asdict(setup)),
         "decoding": None if decoding is None else asdict(decoding),
-        "data_sha256": sha256(data),
+        "data_sha256": sha256_of(data),
     }
 
 

@@ -6,7 +6,6 @@ whether the network may be used (`HF_HUB_OFFLINE`), is the client library's busi
 """
 
 import errno
-import hashlib
 import re
 import shutil
 from collections.abc import Collection, Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from incoder.errors import IncoderError
+from incoder.files import sha256_of
 from incoder.model import weight_files
 
 MAIN = "main"
@@ -171,8 +171,7 @@ def _check(path: Path, file: _File, name: str) -> None:
     """Compare what arrived with the hub's checksum, and throw it away if they differ."""
     if file.sha256 is None:
         return
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = sha256_of(path)
     if digest != file.sha256:
         path.resolve().unlink()  # the cache keeps the file itself elsewhere
         path.unlink(missing_ok=True)
