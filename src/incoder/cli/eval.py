@@ -15,6 +15,7 @@ from incoder.cli.eval_report import report
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import RERANK, Benchmark
 from incoder.evaluation.catalogue import BENCHMARKS
+from incoder.files import sha256_of
 
 if TYPE_CHECKING:
     from incoder.evaluation.execution import Limits
@@ -121,7 +122,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             if samples is not None:
                 known = [task.key for task in files.load_tasks(path, benchmark)]
                 completions = read_samples(samples, [task.key for task in tasks], known)
-                settings = settings_for(method=_SAMPLES) | {"samples_sha256": files.sha256(samples)}
+                settings = settings_for(method=_SAMPLES) | {"samples_sha256": sha256_of(samples)}
             elif method in benchmark.baselines:
                 settings = settings_for(method=method)
                 completions = collect(tasks, output, settings, lambda task, _: task.baselines[method])
