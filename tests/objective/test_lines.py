@@ -11,7 +11,7 @@ TEXT = b"import os\n\n\ndef main():\r\n    print(1)\n\n    \n    return 2"
 def test_spans_are_whole_lines_or_begin_in_one_and_end_with_one() -> None:
     whole, from_first, from_inside = 0, 0, 0
     for seed in range(2000):
-        ((start, _, end),) = line_spans(1, TEXT, np.random.default_rng(seed))
+        ((start, _, end),) = line_spans(1, TEXT, np.random.default_rng(seed), mean_lines=2)
         line_start = TEXT.rfind(b"\n", 0, start) + 1
         if start == line_start and (TEXT[:end].endswith(b"\n") or end == len(TEXT)):
             whole += 1
@@ -26,21 +26,24 @@ def test_spans_are_whole_lines_or_begin_in_one_and_end_with_one() -> None:
     assert from_inside > 200
 
 
-def test_half_of_the_spans_are_one_line() -> None:
+@pytest.mark.parametrize("mean_lines", [1, 1.25, 2, 4])
+def test_spans_have_a_geometric_number_of_lines(mean_lines: float) -> None:
     text = b"x = 1\n" * 100
     rng = np.random.default_rng(0)
     num_lines = []
     for _ in range(2000):
-        ((start, _, end),) = line_spans(1, text, rng)
+        ((start, _, end),) = line_spans(1, text, rng, mean_lines=mean_lines)
         num_lines.append(text[start:end].count(b"x"))
-    assert num_lines.count(1) / 2000 == pytest.approx(0.5, abs=0.15)  # some begin after the x
-    assert np.mean(num_lines) == pytest.approx(2, abs=0.3)
+    after_the_x = num_lines.count(0) / 2000  # an eighth and more begin there, and lose an x
+    assert np.mean(num_lines) + after_the_x == pytest.approx(mean_lines, abs=0.3)
+    assert (num_lines.count(0) + num_lines.count(1)) / 2000 >= 1 / mean_lines - 0.05
+    assert max(num_lines) > 1 or mean_lines == 1
 
 
 def test_blank_lines_are_neither_first_nor_last() -> None:
     text = b"\n \n\tx = 1\n\n\n"
     for seed in range(50):
-        ((start, _, end),) = line_spans(1, text, np.random.default_rng(seed))
+        ((start, _, end),) = line_spans(1, text, np.random.default_rng(seed), mean_lines=2)
         assert text[start:end].strip()
         assert start >= 3
         assert end <= 10
@@ -48,19 +51,20 @@ def test_blank_lines_are_neither_first_nor_last() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"\n", b" \r\n\t\n"])
 def test_a_blank_text_has_no_line_spans(text: bytes) -> None:
-    assert line_spans(3, text, np.random.default_rng(0)) == []
+    assert line_spans(3, text, np.random.default_rng(0), mean_lines=2) == []
 
 
 def test_where_lines_run_out_there_are_fewer_spans() -> None:
-    assert len(line_spans(5, b"a\nb\n", np.random.default_rng(0))) <= 2
-    assert any(line_spans(5, b"a\nb\n", np.random.default_rng(seed)) for seed in range(10))
+    spans = [line_spans(5, b"a\nb\n", np.random.default_rng(seed), mean_lines=2) for seed in range(10)]
+    assert max(map(len, spans)) in (1, 2)
 
 
 def test_a_span_takes_its_lead_along_from_the_start_of_a_line() -> None:
     lines = [b"    %d\n" % number for number in range(20)]
     data, firsts, lengths = b"".join(lines), [], []
     for seed in range(2000):
-        ((start, lead_end, end),) = line_spans(1, data, np.random.default_rng(seed), num_lead_lines=4)
+        rng = np.random.default_rng(seed)
+        ((start, lead_end, end),) = line_spans(1, data, rng, mean_lines=2, num_lead_lines=4)
         taken = data[start:end].splitlines()
         lead = data[start:lead_end]
         assert lead.count(b"\n") == min(3, data[:lead_end].count(b"\n"))
@@ -84,7 +88,8 @@ def test_line_spans_do_not_overlap_and_are_not_empty(
     pieces: list[bytes], num_spans: int, num_lead_lines: int, seed: int
 ) -> None:
     data = b"".join(pieces)
-    spans = line_spans(num_spans, data, np.random.default_rng(seed), num_lead_lines)
+    rng = np.random.default_rng(seed)
+    spans = line_spans(num_spans, data, rng, mean_lines=2, num_lead_lines=num_lead_lines)
     edges = [edge for span in spans for edge in span]
     assert edges == sorted(edges)
     assert len(spans) <= num_spans

@@ -11,7 +11,6 @@ import numpy as np
 
 from incoder.objective.spans import place_spans
 
-_MEAN_LINES = 2.0  # geometric: half of the spans are one line, a quarter two
 _WHOLE_LINES, _FROM_FIRST_CHARACTER = 0.5, 0.75  # cumulative; the rest starts anywhere in the line
 
 
@@ -24,9 +23,10 @@ class LineSpan(NamedTuple):
 
 
 def line_spans(
-    num_spans: int, data: bytes, rng: np.random.Generator, num_lead_lines: int = 0
+    num_spans: int, data: bytes, rng: np.random.Generator, *, mean_lines: float, num_lead_lines: int = 0
 ) -> list[LineSpan]:
-    """Spans of consecutive lines, a geometric number each, evenly placed; fewer where the lines run out.
+    """Spans of consecutive lines, a geometric number each with this mean, evenly placed; fewer where the lines
+    run out.
 
     Half of them are whole lines with their newline; a quarter runs from the first character that is not blank
     to the end of its last line; the others from anywhere after that character. Spans begin and end in lines
@@ -41,7 +41,7 @@ def line_spans(
     if not filled:
         return []
     num_before = max(0, num_lead_lines - 1)
-    num_lines = (np.minimum(rng.geometric(1 / _MEAN_LINES, num_spans), len(filled)) + num_before).tolist()
+    num_lines = (np.minimum(rng.geometric(1 / mean_lines, num_spans), len(filled)) + num_before).tolist()
     room = len(filled) + num_before  # the first span's lead may lie before the text
     while sum(num_lines) > room:
         num_lines.pop()

@@ -32,6 +32,8 @@ class MaskingConfig(Recipe):
     edges: Literal["token", "character"] = "token"
     # Masked blocks whose spans are lines instead of uniform in length.
     line_span_rate: float = Field(0.0, ge=0.0, le=1.0)
+    # Lines of such a span, a geometric number: with 2.0 half of the spans are one line, with 1.25 four of five.
+    mean_span_lines: float = Field(2.0, ge=1.0, le=64.0)
     # Lines that such a span takes along in front, its own first line's beginning counted, for a model whose
     # fills are to begin with them; the span's sentinel stands again where they end.
     num_lead_lines: int = Field(0, ge=0, le=64)
@@ -100,9 +102,16 @@ class Masker:
             num_lead_lines = self._config.num_lead_lines
             if self._config.vary_lead_lines and num_lead_lines:
                 num_lead_lines = int(rng.integers(1, num_lead_lines + 1))
-            return _at_borders(line_spans(num_spans, text.data, rng, num_lead_lines), borders)
-        spans = self._draw_spans[self._config.rule](min(num_spans, length), length, rng)
-        return [LineSpan(int(borders[start]), int(borders[start]), int(borders[end])) for start, end in spans]
+            spans = line_spans(
+                num_spans,
+                text.data,
+                rng,
+                mean_lines=self._config.mean_span_lines,
+                num_lead_lines=num_lead_lines,
+            )
+            return _at_borders(spans, borders)
+        uniform = self._draw_spans[self._config.rule](min(num_spans, length), length, rng)
+        return [LineSpan(int(borders[start]), int(borders[start]), int(borders[end])) for start, end in uniform]
 
 
 def unmask(token_ids: Sequence[int], infilling_format: CausalMaskingFormat) -> list[int]:
