@@ -30,12 +30,49 @@ def kept(prefix: bytes, fill: bytes, suffix: bytes, *rules: EdgeRule) -> bytes:
         (BLOCK, b"    i += 1\n    k\n", b"    i += 1\n    j\n", None),
         (BLOCK, b"    a\n\n    return total / n\n", b"\n\n    return total / n", b"    a\n\n"),
         (BLOCK, b"anything\n", b"", None),
+        (BLOCK + b"    with open(a) as ", b"f:\n        x\n", b":\n        y\n", b"f"),
+        (BLOCK + b"    x", b" = 1  # one\n    y", b"  # one\n", b" = 1"),
+        (BLOCK + b"    x", b" = [1,\n 2]\n", b" = [1,\n", b""),
+        (BLOCK + b"    x = [", b"1,\n    2,\n", b",\n", None),  # as lists of several lines are written
+        (BLOCK + b"    f(", b"a(\n    ),\n", b")\n", None),
+        (BLOCK + b"    if ", b"x is None", b":\n", None),
     ],
 )
 def test_what_follows_the_hole_is_not_written_again(
     prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
 ) -> None:
     assert kept(prefix, fill, suffix, "repetition") == (fill if left is None else left)
+
+
+LINE = b"    total = total\n"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fill", "left"),
+    [
+        (BLOCK, LINE * 4, LINE),
+        (BLOCK, b"\n" + LINE + b"\n" + LINE + LINE, b"\n" + LINE),
+        (BLOCK + LINE, LINE * 2, b""),
+        (BLOCK + LINE * 3, LINE * 2, b""),
+        (BLOCK + b"    total", b" = total\n" + LINE * 2, b" = total\n"),
+        (BLOCK + LINE + b"    total", b" = total\n" + LINE * 2, b" = total\n"),
+        (BLOCK, (LINE + b"    a = 1\n") * 3, LINE + b"    a = 1\n"),
+        (
+            BLOCK,
+            b"    b = 2\n" + (LINE * 2 + b"    a\n    b\n") * 3,
+            b"    b = 2\n" + LINE * 2 + b"    a\n    b\n",
+        ),
+        (BLOCK, LINE * 2, None),
+        (BLOCK, (LINE * 2 + b"    a = 1\n") * 2, None),
+        (BLOCK + LINE * 3, LINE, None),
+        (BLOCK, b"    )\n" * 5, None),
+        (BLOCK, (LINE + b"a\nb\nc\nd\n") * 3, None),
+    ],
+)
+def test_the_same_lines_three_times_in_a_row_are_kept_once(
+    prefix: bytes, fill: bytes, left: bytes | None
+) -> None:
+    assert kept(prefix, fill, b"", "loops") == (fill if left is None else left)
 
 
 @pytest.mark.parametrize(
@@ -128,3 +165,5 @@ def test_what_is_settled_is_never_cut(prefix: bytes, pieces: list[bytes], suffix
             assert settled <= place
             break
         settled = max(settled, edge.num_settled(fill))
+        at_end = edge.cut(fill + b"\n")
+        assert at_end is None or settled <= at_end

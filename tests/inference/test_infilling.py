@@ -276,6 +276,20 @@ def test_an_edge_is_told_by_all_that_stands_before_it_on_its_line(author: MakeAu
     assert result.text == document
 
 
+def test_a_fill_that_ends_in_the_rest_of_its_line_is_cut_before_it_and_so_read(
+    author: MakeAuthor, transcript: Transcript
+) -> None:
+    model, parts = author("with open(a) as f::\n    x\n"), ("with open(a) as ", ":\n    x\n", "")
+    pieces: list[tuple[int, str]] = []
+    request = InfillRequest(parts, SamplingParams(0.0, max_new_tokens=9))
+    result = run(model.program(request, on_text=lambda _, hole, text: pieces.append((hole, text))))
+    assert result.infills[0] == "f"
+    assert result.candidates[0].finish_reasons[0] == "stop"
+    assert "".join(text for hole, text in pieces if hole == 0) == "f"
+    assert " f<EOM><1>" in transcript(model)
+    assert model.infill(parts, temperature=0, max_new_tokens=9, edge_rules=()).infills[0] == "f:"
+
+
 def test_windows_line_ends_stay_and_fills_get_them(author: MakeAuthor) -> None:
     model = author(DOCUMENT)
     parts = ["\ufeff" + DOCUMENT[:18].replace("\n", "\r\n"), DOCUMENT[-6:].replace("\n", "\r\n")]

@@ -244,7 +244,10 @@ class Row:
     def take(self, token_id: int, logprob: float) -> None:
         self._logprobs.append(logprob)
         if token_id in self._vocabulary.end_ids:
-            self.finish_reason, self._end_id = "end", token_id
+            self._end_id = token_id
+            self._cut = self._edge_place(at_end=True)
+            self.finish_reason = "end" if self._cut is None else "stop"
+            self._count_read_in_vain(len(self._token_ids))
             return
         self._seen.add(token_id)
         num_bytes_before = len(self._spelling)
@@ -255,7 +258,7 @@ class Row:
         self._cut = self._stop_after(num_bytes_before)
         if self._cut is not None:
             self.finish_reason = "stop"
-            self.num_read_in_vain = len(self._token_ids) - 1 - bisect_right(self._ends, self._cut)
+            self._count_read_in_vain(len(self._token_ids) - 1)
         elif self._num_new_tokens >= self._params.max_new_tokens or len(self._token_ids) >= self._room:
             self.finish_reason = "length"
 
@@ -293,10 +296,21 @@ class Row:
         for stop in self._stops:
             start = max(len(self._forced), num_bytes_before - len(stop) + 1)
             places.append(self._spelling.find(stop, start))
-        if self._edge is not None and not self.forced_left:
-            place = self._edge.cut(self._spelling[len(self._forced) :])
-            places.append(-1 if place is None else len(self._forced) + place)
-        return min((place for place in places if place >= 0), default=None)
+        found = [place for place in places if place >= 0]
+        edge_place = self._edge_place(at_end=False)
+        return min(found if edge_place is None else [*found, edge_place], default=None)
+
+    def _edge_place(self, *, at_end: bool) -> int | None:
+        """Where in the spelling the edge is, if the fill has come to it; where it ends, a line does."""
+        if self._edge is None or self.forced_left:
+            return None
+        num_bytes = len(self._spelling) - len(self._forced)
+        place = self._edge.cut(self._spelling[len(self._forced) :] + b"\n" * at_end)
+        return None if place is None or place >= num_bytes else len(self._forced) + place
+
+    def _count_read_in_vain(self, num_read: int) -> None:
+        if self._cut is not None:
+            self.num_read_in_vain = num_read - bisect_right(self._ends, self._cut)
 
 
 def _overlap(spelling: bytes, stop: bytes) -> int:

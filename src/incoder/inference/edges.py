@@ -1,19 +1,21 @@
-"""Where a fill should have ended, told by the text around its hole: three small rules, each for itself.
+"""Where a fill should have ended, told by the text around its hole: small rules, each for itself.
 
-A model that runs past its hole writes what stands behind it again, leaves the block that the hole is in, or
-closes a bracket that is closed already. Bytes in, a place in the fill out: from there on it is cut off. The
-rules need no parser, so that they work in the middle of a broken file and in any language that indents or has
-brackets; quotes, Python's triple ones too, and comments of one line are the only syntax they know.
+A model that runs past its hole writes what stands behind it again, writes the same lines over and over,
+leaves the block that the hole is in, or closes a bracket that is closed already. Bytes in, a place in the
+fill out: from there on it is cut off. The rules need no parser, so that they work in the middle of
+a broken file and in any language that indents or has brackets; quotes, Python's triple ones too, and comments
+of one line are the only syntax they know.
 """
 
 import re
 from collections.abc import Callable, Collection
 from typing import Literal, Protocol, get_args
 
-EdgeRule = Literal["repetition", "indentation", "brackets"]
+EdgeRule = Literal["repetition", "loops", "indentation", "brackets"]
 ALL_EDGE_RULES: tuple[EdgeRule, ...] = get_args(EdgeRule)
 
 _TELLING_BYTES = 8  # a line with fewer than these that are not blank may well stand twice
+_MAX_LOOP_LINES = 4
 _GOES_ON = (b"else", b"elif", b"except", b"finally", b"case", b"default", b"catch")  # the same statement
 _CLOSERS = {b")": b"(", b"]": b"[", b"}": b"{"}
 _MARKS = re.compile(
@@ -39,12 +41,13 @@ class Edge:
     """The rules of these names together, for a hole between `prefix` and `suffix`."""
 
     def __init__(self, prefix: bytes, suffix: bytes, rules: Collection[EdgeRule]) -> None:
-        makers: dict[EdgeRule, Callable[[bytes, bytes], Rule]] = {
-            "repetition": Repetition,
-            "indentation": Indentation,
-            "brackets": Brackets,
+        makers: dict[EdgeRule, tuple[Callable[[bytes, bytes], Rule], ...]] = {
+            "repetition": (Repetition, RestOfLine),
+            "loops": (Loops,),
+            "indentation": (Indentation,),
+            "brackets": (Brackets,),
         }
-        self._rules = [makers[rule](prefix, suffix) for rule in rules]
+        self._rules = [make(prefix, suffix) for rule in rules for make in makers[rule]]
 
     def cut(self, fill: bytes) -> int | None:
         return min((place for rule in self._rules if (place := rule.cut(fill)) is not None), default=None)
@@ -60,8 +63,7 @@ class Repetition:
         self._is_line_start = _is_line_start(prefix)
         following = suffix if self._is_line_start else suffix.partition(b"\n")[2]
         lines = [line.rstrip() for line in following.split(b"\n") if line.strip()]
-        is_telling = bool(lines) and len(b"".join(lines[0].split())) >= _TELLING_BYTES
-        self._wanted = lines[: 1 if is_telling else 2]
+        self._wanted = lines[: 1 if _is_telling(lines[:1]) else 2]
         if not re.search(rb"\w", b"".join(self._wanted)):
             self._wanted = []
 
@@ -92,6 +94,79 @@ class Repetition:
                 lines.append((start, fill[start:end]))
             start = end
         return lines
+
+
+class RestOfLine:
+    """No line of a fill may end in what follows the hole on its own line, as far as that says something.
+
+    Brackets and commas alone do not: a call of several lines has them at the ends of its lines. A colon does.
+    """
+
+    def __init__(self, prefix: bytes, suffix: bytes) -> None:
+        rest = b"" if _is_line_start(prefix) else suffix.partition(b"\n")[0].rstrip()
+        self._rest = rest if re.search(rb"\w|:\Z", rest) else b""
+
+    def cut(self, fill: bytes) -> int | None:
+        start = 0
+        for line in fill.split(b"\n")[:-1] if self._rest else ():
+            if line.rstrip().endswith(self._rest):
+                return start + len(line.rstrip()) - len(self._rest)
+            start += len(line) + 1
+        return None
+
+    def num_settled(self, fill: bytes) -> int:
+        if not self._rest:
+            return len(fill)
+        last = fill.rpartition(b"\n")[2]
+        if last.rstrip().endswith(self._rest):
+            return len(fill) - len(last) + len(last.rstrip()) - len(self._rest)
+        longest = min(len(self._rest), len(last))
+        begun = next((size for size in range(longest, 0, -1) if last.endswith(self._rest[:size])), 0)
+        return len(fill) - begun
+
+
+class Loops:
+    """A fill must not write the same one to four lines three times in a row: once is kept.
+
+    The first time may stand right before the hole, and then nothing is kept. Blank lines do not count.
+    """
+
+    def __init__(self, prefix: bytes, suffix: bytes) -> None:
+        del suffix
+        *before, self._hole_line = prefix.split(b"\n")
+        self._before = [line.rstrip() for line in before if line.strip()][-_MAX_LOOP_LINES:]
+        self._first_own = len(self._before) + bool(self._hole_line.strip())  # line that the fill writes whole
+
+    def cut(self, fill: bytes) -> int | None:
+        lines, ends, _ = self._lines(fill)
+        for size in range(1, _MAX_LOOP_LINES + 1):
+            first, second, third = lines[-3 * size : -2 * size], lines[-2 * size : -size], lines[-size:]
+            if first == second == third and _is_telling(first) and len(lines) - 2 * size >= self._first_own:
+                return ends[-2 * size - 1]
+        return None
+
+    def num_settled(self, fill: bytes) -> int:
+        lines, ends, last = self._lines(fill)
+        settled = len(fill)
+        for size in range(1, min(_MAX_LOOP_LINES, len(lines)) + 1):
+            second = len(lines)  # where the second time would begin, were what is written now in the third
+            if lines[second - size].startswith(last.rstrip()):
+                while second > max(size, self._first_own) and lines[second - 1] == lines[second - 1 - size]:
+                    second -= 1
+                settled = min(settled, ends[second - 1])
+        return settled
+
+    def _lines(self, fill: bytes) -> tuple[list[bytes], list[int], bytes]:
+        """The lines that are finished and not blank, some from before the hole; where each ends in the fill
+        (0 before it); and the last one, which is not finished."""
+        lines, ends, end = list(self._before), [0] * len(self._before), -len(self._hole_line)
+        *finished, last = (self._hole_line + fill).split(b"\n")
+        for line in finished:
+            end += len(line) + 1
+            if line.strip():
+                lines.append(line.rstrip())
+                ends.append(end)
+        return lines, ends, last
 
 
 class Indentation:
@@ -169,6 +244,12 @@ def _statement_width(prefix: bytes) -> int:
     width = _width(line or (before.pop() if before else b""))
     left = next((other for other in reversed(before) if _width(other) < width), b"").rstrip()
     return _width(left) if left[-1:] in (*_CLOSERS.values(), b",") else width
+
+
+def _is_telling(lines: list[bytes]) -> bool:
+    """Whether these lines are more than brackets, short words and blanks, which may well stand twice."""
+    text = b"".join(b"".join(lines).split())
+    return len(text) >= _TELLING_BYTES and re.search(rb"\w", text) is not None
 
 
 def _is_line_start(prefix: bytes) -> bool:

@@ -25,12 +25,12 @@ class LineSpan(NamedTuple):
 def line_spans(
     num_spans: int, data: bytes, rng: np.random.Generator, *, mean_lines: float, num_lead_lines: int = 0
 ) -> list[LineSpan]:
-    """Spans of consecutive lines, a geometric number each with this mean, evenly placed; fewer where the lines
-    run out.
+    """Spans of consecutive lines, evenly placed; fewer where the lines run out.
 
-    Half of them are whole lines with their newline; a quarter runs from the first character that is not blank
-    to the end of its last line; the others from anywhere after that character. Spans begin and end in lines
-    that are not blank, so there is none in a blank text.
+    Each has a geometric number of lines, `mean_lines` in the mean. Half of the spans are whole lines with their
+    newline; a quarter runs from the first character that is not blank to the end of its last line; the others
+    from anywhere after that character. Spans begin and end in lines that are not blank, so there is none in a
+    blank text.
 
     With `num_lead_lines` a span's lead is the beginning of its first line and, as far as there are any, so
     many lines less one before it that are not blank; else it is empty.

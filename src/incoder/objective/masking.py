@@ -32,7 +32,7 @@ class MaskingConfig(Recipe):
     edges: Literal["token", "character"] = "token"
     # Masked blocks whose spans are lines instead of uniform in length.
     line_span_rate: float = Field(0.0, ge=0.0, le=1.0)
-    # Lines of such a span, a geometric number: with 2.0 half of the spans are one line, with 1.25 four of five.
+    # Lines of such a span, a geometric number: at 2.0 half of the spans are one line, at 1.25 four of five.
     mean_span_lines: float = Field(2.0, ge=1.0, le=64.0)
     # Lines that such a span takes along in front, its own first line's beginning counted, for a model whose
     # fills are to begin with them; the span's sentinel stands again where they end.
@@ -111,7 +111,8 @@ class Masker:
             )
             return _at_borders(spans, borders)
         uniform = self._draw_spans[self._config.rule](min(num_spans, length), length, rng)
-        return [LineSpan(int(borders[start]), int(borders[start]), int(borders[end])) for start, end in uniform]
+        edges = [(int(borders[start]), int(borders[end])) for start, end in uniform]
+        return [LineSpan(start, start, end) for start, end in edges]
 
 
 def unmask(token_ids: Sequence[int], infilling_format: CausalMaskingFormat) -> list[int]:
