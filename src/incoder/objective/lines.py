@@ -27,7 +27,7 @@ def line_spans(
 ) -> list[LineSpan]:
     """Spans of consecutive lines, evenly placed; fewer where the lines run out.
 
-    Each has a geometric number of lines, `mean_lines` in the mean. Half of the spans are whole lines with their
+    Each has a geometric number of lines, `mean_lines` in the mean. Half of them are whole lines with their
     newline; a quarter runs from the first character that is not blank to the end of its last line; the others
     from anywhere after that character. Spans begin and end in lines that are not blank, so there is none in a
     blank text.
