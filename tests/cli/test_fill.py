@@ -188,6 +188,16 @@ def test_in_place_keeps_the_mode_and_follows_links(fill: Fill, tmp_path: Path) -
     assert b"<FILL>" not in file.read_bytes()
 
 
+def test_a_read_only_file_stays(fill: Fill, tmp_path: Path) -> None:
+    file = tmp_path / "holes.py"
+    file.write_bytes(FILES["one hole"])
+    file.chmod(0o444)
+    outcome = fill(file, "--in-place")
+    assert outcome.status == 1
+    assert "is read-only" in outcome.stderr
+    assert file.read_bytes() == FILES["one hole"]
+
+
 def test_standard_input_cannot_be_written_to(run_cli: RunCli) -> None:
     outcome = run_cli("fill", "-", "--in-place", stdin=b"<FILL>")
     assert outcome.status == 2

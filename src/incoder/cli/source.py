@@ -1,5 +1,6 @@
 """The text a command works on: a file or standard input, kept to the byte."""
 
+import stat
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from incoder.errors import IncoderError
 from incoder.files import write_bytes
 
 STANDARD_INPUT = "-"
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 def read_source(file: str) -> str:
@@ -23,10 +25,13 @@ def replace_source(file: str, old: str, new: str) -> None:
     """Write the new text into the file, if it still holds the old one.
 
     Raises:
-        IncoderError: the file was changed meanwhile, or cannot be written; either way it is left as it is.
+        IncoderError: the file was changed meanwhile, is read-only, or cannot be written; either way it is left
+            as it is.
     """
     if _decoded(_read(file)) != old:
         raise IncoderError(f"{file} was changed meanwhile; it is left as it is")
+    if not Path(file).stat().st_mode & _WRITABLE:  # a new file would take its place whatever its mode
+        raise IncoderError(f"{file} is read-only; it is left as it is. chmod u+w makes it writable")
     write_bytes(Path(file), new.encode("utf-8", "surrogateescape"))
 
 
