@@ -41,7 +41,7 @@ def test_guesses_are_forgotten_when_the_time_is_up(
     )
     assert row.finish_reason == "time"
     assert row.unread == ()
-    assert sequences.rows[0] == [*alphabet, *alphabet, *row.token_ids]  # type: ignore[attr-defined]
+    assert sequences.rows[0] == [*alphabet, *alphabet, *row.read]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("logit", [torch.nan, torch.inf])

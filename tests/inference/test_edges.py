@@ -30,18 +30,37 @@ def kept(prefix: bytes, fill: bytes, suffix: bytes, *rules: EdgeRule) -> bytes:
         (BLOCK, b"    i += 1\n    k\n", b"    i += 1\n    j\n", None),
         (BLOCK, b"    a\n\n    return total / n\n", b"\n\n    return total / n", b"    a\n\n"),
         (BLOCK, b"anything\n", b"", None),
-        (BLOCK + b"    with open(a) as ", b"f:\n        x\n", b":\n        y\n", b"f"),
-        (BLOCK + b"    x", b" = 1  # one\n    y", b"  # one\n", b" = 1"),
-        (BLOCK + b"    x", b" = [1,\n 2]\n", b" = [1,\n", b""),
-        (BLOCK + b"    x = [", b"1,\n    2,\n", b",\n", None),  # as lists of several lines are written
-        (BLOCK + b"    f(", b"a(\n    ),\n", b")\n", None),
-        (BLOCK + b"    if ", b"x is None", b":\n", None),
+        (BLOCK + b"    with open(a) as ", b"f:\n        y\n", b":\n        y\n", b"f"),
+        (BLOCK + b"    x", b" = [1,\n 2]\n", b" = [1,\n 2]\n", b""),
+        (BLOCK + b"    if ", b"a:\n        b()\n    if c", b":\n        d()\n", None),
+        (BLOCK + b"    x = su", b"m(xs)\n    return len(x", b"s)\n", None),
     ],
 )
 def test_what_follows_the_hole_is_not_written_again(
     prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
 ) -> None:
     assert kept(prefix, fill, suffix, "repetition") == (fill if left is None else left)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fill", "suffix", "left"),
+    [
+        (b"with open(a) as ", b"f:", b":\n    y\n", b"f"),
+        (b"with open(a) as ", b"f:\n", b":\n    y\n", b"f"),
+        (b"x", b" = 1  # one", b"  # one\n", b" = 1"),
+        (b"x = [", b"a, b]", b", b]\n", b"a"),
+        (b"n = 1", b"0", b"0\n", None),
+        (b"f(g(", b"x)", b")\n", None),
+        (b"[", b"a,", b",\n", None),
+        (BLOCK, b"    a = 1\n    return total / n", b"\n    return total / n\n", b"    a = 1\n"),
+        (BLOCK, b"    a = 1\n    return total", b" / n\n", None),
+        (BLOCK + b"    if a:\n        b", b"()\n    el", b"se:\n    d()\n", None),
+    ],
+)
+def test_the_end_of_a_fill_is_the_end_of_a_line_where_one_follows(
+    prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
+) -> None:
+    assert fill[: Edge(prefix, suffix, ALL_EDGE_RULES).cut_at_end(fill)] == (fill if left is None else left)
 
 
 LINE = b"    total = total\n"
@@ -66,6 +85,7 @@ LINE = b"    total = total\n"
         (BLOCK, (LINE * 2 + b"    a = 1\n") * 2, None),
         (BLOCK + LINE * 3, LINE, None),
         (BLOCK, b"    )\n" * 5, None),
+        (b"board = [\n", b"    [0, 0, 0],\n" * 3 + b"]\n", None),
         (BLOCK, (LINE + b"a\nb\nc\nd\n") * 3, None),
     ],
 )
@@ -165,5 +185,5 @@ def test_what_is_settled_is_never_cut(prefix: bytes, pieces: list[bytes], suffix
             assert settled <= place
             break
         settled = max(settled, edge.num_settled(fill))
-        at_end = edge.cut(fill + b"\n")
+        at_end = edge.cut_at_end(fill)
         assert at_end is None or settled <= at_end

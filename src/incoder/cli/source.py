@@ -25,8 +25,7 @@ def replace_source(file: str, old: str, new: str) -> None:
     """Write the new text into the file, if it still holds the old one.
 
     Raises:
-        IncoderError: the file was changed meanwhile, is read-only, or cannot be written; either way it is left
-            as it is.
+        IncoderError: the file was changed meanwhile, is read-only, or cannot be written; it is left as it is.
     """
     if _decoded(_read(file)) != old:
         raise IncoderError(f"{file} was changed meanwhile; it is left as it is")

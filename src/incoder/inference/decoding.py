@@ -32,15 +32,15 @@ class Decoded:
 
     `spelling` are the bytes of the fill, without its forced start. `logprobs` has every token that was chosen
     (the forced start's, the end-of-mask, those of the stop string too), under the model's own distribution:
-    temperature 1, nothing left out; `token_ids` are those tokens. `unread` are the tokens of the fill that
-    the model has not read yet.
+    temperature 1, nothing left out. `read` are the tokens of the forced start and the fill that the model has
+    read, `unread` those of the fill that it has not read yet.
     """
 
     spelling: bytes
-    token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish_reason: FinishReason
-    unread: tuple[int, ...]
+    read: tuple[int, ...] = ()
+    unread: tuple[int, ...] = ()
 
 
 class Vocabulary:
@@ -84,7 +84,7 @@ def decoding(
     is_time_up: Callable[[], bool] = lambda: False,
     on_bytes: OnBytes | None = None,
 ) -> Program[list[Decoded]]:
-    """Generate in every row until the end-of-mask, a stop string, `max_new_tokens`, or a full context.
+    """Generate in every row to the end-of-mask, a stop string, its edge, `max_new_tokens` or a full context.
 
     `logits_BV` are those of what the rows have read; each row has a random stream of its own. The fill begins
     after the bytes `forced`, which the first tokens must spell and which do not count as new. `contexts` are
@@ -245,7 +245,7 @@ class Row:
         self._logprobs.append(logprob)
         if token_id in self._vocabulary.end_ids:
             self._end_id = token_id
-            self._cut = self._edge_place(at_end=True)
+            self._cut = self._edge_place(is_ended=True)
             self.finish_reason = "end" if self._cut is None else "stop"
             self._count_read_in_vain(len(self._token_ids))
             return
@@ -264,16 +264,17 @@ class Row:
 
     def decoded(self) -> Decoded:
         assert self.finish_reason is not None
-        unread = self._token_ids[-1:] if self.finish_reason == "length" else []
+        num_read = len(self._token_ids) - (self.finish_reason == "length")
+        unread = self._token_ids[num_read:]
         if self._cut is not None:  # the stop string may begin inside a token
-            num_kept = bisect_right(self._ends, self._cut)
-            start = self._ends[num_kept - 1] if num_kept else 0
+            num_read = bisect_right(self._ends, self._cut)
+            start = self._ends[num_read - 1] if num_read else 0
             unread = self._vocabulary.tokenizer.encode_bytes(self._spelling[start : self._cut])
         return Decoded(
             self._spelling[len(self._forced) : self._cut],
-            tuple(self._token_ids if self._end_id is None else [*self._token_ids, self._end_id]),
             tuple(self._logprobs),
             self.finish_reason,
+            tuple(self._token_ids[:num_read]),
             tuple(unread),
         )
 
@@ -297,16 +298,16 @@ class Row:
             start = max(len(self._forced), num_bytes_before - len(stop) + 1)
             places.append(self._spelling.find(stop, start))
         found = [place for place in places if place >= 0]
-        edge_place = self._edge_place(at_end=False)
+        edge_place = self._edge_place()
         return min(found if edge_place is None else [*found, edge_place], default=None)
 
-    def _edge_place(self, *, at_end: bool) -> int | None:
-        """Where in the spelling the edge is, if the fill has come to it; where it ends, a line does."""
+    def _edge_place(self, *, is_ended: bool = False) -> int | None:
+        """Where in the spelling the edge is, if the fill has come to it."""
         if self._edge is None or self.forced_left:
             return None
-        num_bytes = len(self._spelling) - len(self._forced)
-        place = self._edge.cut(self._spelling[len(self._forced) :] + b"\n" * at_end)
-        return None if place is None or place >= num_bytes else len(self._forced) + place
+        fill = self._spelling[len(self._forced) :]
+        place = self._edge.cut_at_end(fill) if is_ended else self._edge.cut(fill)
+        return None if place is None else len(self._forced) + place
 
     def _count_read_in_vain(self, num_read: int) -> None:
         if self._cut is not None:

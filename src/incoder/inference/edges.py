@@ -48,9 +48,17 @@ class Edge:
             "brackets": (Brackets,),
         }
         self._rules = [make(prefix, suffix) for rule in rules for make in makers[rule]]
+        self._ends_a_line = not suffix.partition(b"\n")[0].strip()
 
     def cut(self, fill: bytes) -> int | None:
         return min((place for rule in self._rules if (place := rule.cut(fill)) is not None), default=None)
+
+    def cut_at_end(self, fill: bytes) -> int | None:
+        """Where a fill that the model has ended must be cut; if a line ends there, that line counts, too."""
+        if self._ends_a_line:
+            return self.cut(fill + b"\n")
+        rests = [rule for rule in self._rules if isinstance(rule, RestOfLine)]
+        return next((rule.cut_at_end(fill) for rule in rests), None)
 
     def num_settled(self, fill: bytes) -> int:
         return min((rule.num_settled(fill) for rule in self._rules), default=len(fill))
@@ -97,32 +105,48 @@ class Repetition:
 
 
 class RestOfLine:
-    """No line of a fill may end in what follows the hole on its own line, as far as that says something.
+    """A fill must not end in what follows the hole on its own line, nor write that and the next line again.
 
-    Brackets and commas alone do not: a call of several lines has them at the ends of its lines. A colon does.
+    Brackets and commas alone do not count, which may well stand twice, nor does the rest of a short word. A
+    colon does.
     """
 
     def __init__(self, prefix: bytes, suffix: bytes) -> None:
-        rest = b"" if _is_line_start(prefix) else suffix.partition(b"\n")[0].rstrip()
-        self._rest = rest if re.search(rb"\w|:\Z", rest) else b""
+        rest, _, following = suffix.partition(b"\n")
+        rest = b"" if _is_line_start(prefix) else rest.rstrip()
+        says_something = _is_telling([rest]) or re.match(rb"\W.*\w|.*:\Z", rest)
+        self._rest = rest if says_something else b""
+        self._next_line = next((line.rstrip() for line in following.split(b"\n") if line.strip()), None)
 
     def cut(self, fill: bytes) -> int | None:
-        start = 0
-        for line in fill.split(b"\n")[:-1] if self._rest else ():
-            if line.rstrip().endswith(self._rest):
-                return start + len(line.rstrip()) - len(self._rest)
-            start += len(line) + 1
-        return None
+        lines = fill.split(b"\n")
+        if len(lines) < 3 or lines[-2].rstrip() != self._next_line:
+            return None
+        return self._place(fill[: -len(lines[-1]) - len(lines[-2]) - 2])
+
+    def cut_at_end(self, fill: bytes) -> int | None:
+        """Where a fill that the model has ended must be cut."""
+        return self._place(fill)
 
     def num_settled(self, fill: bytes) -> int:
         if not self._rest:
             return len(fill)
-        last = fill.rpartition(b"\n")[2]
-        if last.rstrip().endswith(self._rest):
-            return len(fill) - len(last) + len(last.rstrip()) - len(self._rest)
+        before, _, last = fill.rpartition(b"\n")
+        if self._next_line is not None and self._next_line.startswith(last.rstrip()):
+            place = self._place(before)
+            if place is not None:
+                return place
+        place = self._place(fill)
+        if place is not None:
+            return place
         longest = min(len(self._rest), len(last))
         begun = next((size for size in range(longest, 0, -1) if last.endswith(self._rest[:size])), 0)
         return len(fill) - begun
+
+    def _place(self, fill: bytes) -> int | None:
+        """Where the rest of the line begins that the fill ends in, blanks aside."""
+        text = fill.rstrip()
+        return len(text) - len(self._rest) if self._rest and text.endswith(self._rest) else None
 
 
 class Loops:
@@ -247,9 +271,9 @@ def _statement_width(prefix: bytes) -> int:
 
 
 def _is_telling(lines: list[bytes]) -> bool:
-    """Whether these lines are more than brackets, short words and blanks, which may well stand twice."""
+    """Whether these lines are more than brackets, numbers and short words, which may well stand twice."""
     text = b"".join(b"".join(lines).split())
-    return len(text) >= _TELLING_BYTES and re.search(rb"\w", text) is not None
+    return len(text) >= _TELLING_BYTES and re.search(rb"[^\W\d]", text) is not None
 
 
 def _is_line_start(prefix: bytes) -> bool:
