@@ -127,6 +127,13 @@ def test_fills_are_passed_on_when_they_are_chosen(fast: InfillModel, parts: tupl
     ]
 
 
+def test_beams_that_stop_at_the_same_text_are_one_candidate(fast: InfillModel) -> None:
+    """Whatever the two beams write first, a stop string is in it."""
+    alphabet = [chr(code) for code in range(32, 127)]
+    result = fast.infill(["x = ", "\n"], num_beams=2, num_candidates=2, max_new_tokens=3, stop=alphabet)
+    assert len({candidate.infills for candidate in result.candidates}) == len(result.candidates)
+
+
 def test_more_candidates_than_beams_are_refused(fast: InfillModel) -> None:
     with pytest.raises(IncoderError, match="num_beams must be at least num_candidates, got 2 for 3"):
         fast.complete("x", num_beams=2, num_candidates=3)

@@ -156,6 +156,14 @@ def test_a_half_fetched_model_is_completed(server: Hub, tmp_path: Path) -> None:
     assert (folder / "model.safetensors").exists()
 
 
+def test_a_model_with_a_broken_index_counts_as_half_fetched(server: Hub, tmp_path: Path) -> None:
+    folder = fetch(server, tmp_path)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text("{")
+    assert hub.cached_folder(server.name, cache=tmp_path) is None
+    assert list(hub.cached_models(tmp_path)) == []
+
+
 def test_a_damaged_file_is_named_and_fetched_again(server: Hub, tmp_path: Path) -> None:
     server.damaged.add("model.safetensors")
     with pytest.raises(IncoderError, match=r"model\.safetensors of owner/model arrived damaged: its SHA-256"):

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from itertools import count
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
-from incoder.inference import candidates
+from incoder.inference import candidates, infilling
+from incoder.inference.decoding import decoding
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.infilling import text_of
 from incoder.inference.programs import run
@@ -288,6 +290,33 @@ def test_a_fill_that_ends_in_the_rest_of_its_line_is_cut_before_it_and_so_read(
     assert "".join(text for hole, text in pieces if hole == 0) == "f"
     assert " f<EOM><1>" in transcript(model)
     assert model.infill(parts, temperature=0, max_new_tokens=9, edge_rules=()).infills[0] == "f:"
+
+
+def test_a_file_name_that_fills_the_context_is_refused(author: MakeAuthor) -> None:
+    model = author(DOCUMENT, 64)
+    with pytest.raises(
+        IncoderError, match=r"leaves no room for it: \d+ tokens, of which the model can read 64"
+    ):
+        model.complete("x", attributes={"filename": "a b c " * 40})
+
+
+def test_a_later_hole_is_written_in_view_of_all_that_was_read(
+    author: MakeAuthor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the repetition penalty: neither what was cut off nor less than the marks and the lead between."""
+    seen: list[list[list[int]]] = []
+
+    def noting(*arguments: Any, **settings: Any) -> Any:
+        seen.append([list(context) for context in settings["contexts"]])
+        seen[-1].append(list(arguments[0].rows[0]))
+        return decoding(*arguments, **settings)
+
+    monkeypatch.setattr(infilling, "decoding", noting)
+    author(DOCUMENT).infill(
+        with_holes("sum(xs) / len(xs)", "range"), temperature=0, stop="s) / le", num_lead_lines=2
+    )
+    assert len(seen) == 2
+    assert all(context == read for context, read in seen)
 
 
 def test_windows_line_ends_stay_and_fills_get_them(author: MakeAuthor) -> None:

@@ -123,6 +123,8 @@ def describe_model(
         )
     except KeyError as error:
         raise IncoderError(f"{folder / _CONFIG} has no {error}") from error
+    except TypeError as error:
+        raise IncoderError(f"{folder / _CONFIG} has a value of the wrong kind: {error}") from error
 
 
 def _model_type(folder: Path) -> str | None:

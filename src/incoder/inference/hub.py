@@ -186,7 +186,10 @@ def _is_complete(folder: Path) -> bool:
     weights = weight_files.choose(files)
     if "config.json" not in files or weights is None or not _has_tokenizer(files):
         return False
-    return not weight_files.is_index(weights) or files.issuperset(weight_files.shards(folder / weights))
+    try:
+        return not weight_files.is_index(weights) or files.issuperset(weight_files.shards(folder / weights))
+    except IncoderError:  # a broken index
+        return False
 
 
 def _has_tokenizer(files: Collection[str]) -> bool:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 import torch
 
 from incoder.document import Parts
+from incoder.errors import IncoderError
 from incoder.inference.beam_search import beam_search
 from incoder.inference.decoding import Decoded, FinishReason, decoding
 from incoder.inference.edges import ALL_EDGE_RULES, Edge, EdgeRule
 from incoder.inference.programs import Program, Read
-from incoder.inference.prompting import SPARE, Prompter
+from incoder.inference.prompting import SPARE, Prompt, Prompter
 from incoder.inference.sampling import SamplingParams
-from incoder.inference.sequences import LanguageModel
+from incoder.inference.sequences import LanguageModel, Sequences
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class Infiller:
                 _leave_empty([best], len(texts) - 1, watch)
                 return [best]
             prompt = self._prompter.prompt(texts, best.infills)
-            sequences = self._model.open(len(prompt.token_ids) + self._prompter.fill_room + SPARE)
+            sequences = self._open(prompt)
             try:
                 logits_1V = yield Read(sequences, [prompt.token_ids])
                 found = yield from beam_search(
@@ -105,8 +106,9 @@ class Infiller:
             finally:
                 sequences.close()
             if len(texts) <= 2:
-                chains = [Chain(index) for index in range(min(num_results, len(found)))]
-                for chain, decoded in zip(chains, found, strict=False):
+                different = list({decoded.spelling: decoded for decoded in reversed(found)}.values())[::-1]
+                chains = [Chain(index) for index in range(min(num_results, len(different)))]
+                for chain, decoded in zip(chains, different, strict=False):
                     watch.on_bytes(chain, decoded.spelling)
                     chain.add(decoded)
                 watch.on_fill()
@@ -120,8 +122,7 @@ class Infiller:
     def _filling_window(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Program[None]:
         """Fill as many holes as one window shows and has room for; the chains are equal so far."""
         prompt = self._prompter.prompt(texts, chains[0].infills)
-        num_slots = len(prompt.token_ids) + len(prompt.forced) * (self._prompter.fill_room + SPARE)
-        sequences = self._model.open(num_slots)
+        sequences = self._open(prompt)
         try:
             logits_BV = yield Read(sequences, [prompt.token_ids])
             if len(chains) > 1:
@@ -135,6 +136,8 @@ class Infiller:
                         return
                     marks = [self._prompter.end_id, *self._prompter.marks_before(prompt, hole)]
                     unread = [[*row.unread, *marks] for row in decoded]
+                    for context, row, tokens in zip(contexts, decoded, unread, strict=True):
+                        context += [*row.read, *tokens]
                     num_read = map(len, unread)
                     longest = max(map(sum, zip(sequences.lengths, num_read, strict=True)))
                     if longest + self._prompter.fill_room > self._model.max_positions:
@@ -153,12 +156,22 @@ class Infiller:
                     is_time_up=watch.is_time_up,
                     on_bytes=lambda row, data: watch.on_bytes(chains[row], data),
                 )
-                for chain, context, row in zip(chains, contexts, decoded, strict=True):
-                    context += row.token_ids
+                for chain, row in zip(chains, decoded, strict=True):
                     chain.add(row)
                     watch.on_fill()
         finally:
             sequences.close()
+
+    def _open(self, prompt: Prompt) -> Sequences:
+        """Room for the prompt and its fills."""
+        num_tokens, max_positions = len(prompt.token_ids), self._model.max_positions
+        if num_tokens >= max_positions:
+            raise IncoderError(
+                f"what stands before the text leaves no room for it: {num_tokens} tokens, of which the model can "
+                f"read {max_positions}; give a shorter path, fewer attributes, or a model with a longer context"
+            )
+        num_slots = num_tokens + len(prompt.forced) * (self._prompter.fill_room + SPARE)
+        return self._model.open(min(num_slots, max_positions))
 
     def _edge(self, texts: Sequence[str], chain: Chain) -> Edge:
         """The edge of a chain's next hole, behind what it has written so far."""
@@ -177,7 +190,7 @@ def _leave_empty(chains: Sequence[Chain], num_fills: int, watch: Watch) -> None:
     """Give the chains nothing for the holes that the time did not suffice for."""
     for chain in chains:
         while len(chain.infills) < num_fills:
-            chain.add(Decoded(b"", (), (), "time", ()))
+            chain.add(Decoded(b"", (), "time"))
             watch.on_fill()
 
 

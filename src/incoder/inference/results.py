@@ -11,8 +11,8 @@ class Candidate:
 
     `logprob` is the mean log-probability (natural) of the tokens that the model chose, `total_logprob` their
     sum; see `incoder.inference.decoding.Decoded` for which these are. `finish_reasons[i]` says why infill i
-    ends: "end" (the model ended it), "stop" (a stop string), "length" (`max_new_tokens`, or the context is
-    full), "time" (the time limit; a hole that was not begun is left empty).
+    ends: "end" (the model ended it), "stop" (a stop string, or the edge of the hole), "length"
+    (`max_new_tokens`, or the context is full), "time" (the time limit; a hole that was not begun is left empty).
     """
 
     text: str
@@ -24,7 +24,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class InfillResult:
-    """The candidates, all different, the one with the highest mean log-probability first.
+    """The candidates, all different, best first: by mean or total log-probability, or by a beam's score.
 
     There may be fewer than were asked for: where several came out the same, one is kept. `text` is the whole
     text and `infills` what was written into it; a completion is one infill at the end.

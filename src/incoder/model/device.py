@@ -38,7 +38,7 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
 
 def is_fast_in(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether the device multiplies such numbers; a processor that cannot takes a hundred times as long."""
-    if dtype not in _INSTRUCTIONS:
+    if dtype not in _INSTRUCTIONS or device.type == "mps":
         return True
     if device.type == "cuda":
         return dtype == torch.float16 or torch.cuda.is_bf16_supported(including_emulation=False)

@@ -211,7 +211,7 @@ def _token_ids(values: Mapping[str, Any]) -> dict[str, Any]:
 def _first(value: Any, default: int) -> int:
     """A token id; families with several end tokens list them."""
     if isinstance(value, list):
-        return int(value[0])
+        return _first(value[0] if value else None, default)
     return default if value is None else int(value)
 
 

@@ -116,6 +116,24 @@ def test_a_task_that_fails_leaves_the_others(fast: InfillModel, make_engine: Cal
     assert good.result().infills
 
 
+def test_an_interrupt_ends_the_task_in_which_it_comes_and_is_passed_on(
+    fast: InfillModel, make_engine: Callable[[int], Engine]
+) -> None:
+    engine = make_engine(2)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    interrupted = engine.submit(fast.program(REQUESTS[1], on_text=interrupt))
+    good = engine.submit(fast.program(REQUESTS[0]))
+    with pytest.raises(KeyboardInterrupt):
+        engine.run()
+    engine.run()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.result()
+    assert good.result().infills
+
+
 def test_where_reading_fails_all_who_were_reading_fail_and_the_next_do_not(
     fast: InfillModel, make_engine: Callable[[int], Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,7 +157,17 @@ def test_the_last_to_write_needs_no_copy(pool: BlockPool) -> None:
     assert [row.append([9]) is not None for row in reversed(rows)] == [True, True, False]
 
 
-def test_what_a_row_takes_back_is_not_found_by_others_once_it_is_written_over(pool: BlockPool) -> None:
+def test_a_row_does_not_share_what_it_takes_back_and_writes_over(pool: BlockPool) -> None:
+    token_ids = list(range(10))
+    first, _ = read(pool, token_ids, num_slots=12)
+    first.truncate(4)
+    second, num_adopted = read(pool, token_ids, num_slots=12)
+    assert num_adopted == 6  # the second block still holds all that it did
+    first.append([7, 7, 7])
+    assert not set(first.slots(3)) & set(second.slots(0))
+
+
+def test_what_a_row_takes_back_and_writes_over_is_found_as_it_is(pool: BlockPool) -> None:
     first, _ = read(pool, [1, 2, 3, 4, 5, 6, 7], num_slots=9)
     first.truncate(4)
     first.append([8, 8, 8])

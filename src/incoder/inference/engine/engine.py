@@ -86,8 +86,10 @@ class Task(Generic[T]):
         except StopIteration as end:
             if self._error is None:
                 self._result.append(end.value)
-        except Exception as error:  # noqa: BLE001 - it is the owner's, and must not end the others
+        except BaseException as error:
             self._fail(self._error or error)
+            if not isinstance(error, Exception):  # another error is the owner's, and must not end the others
+                raise
 
 
 class Engine:

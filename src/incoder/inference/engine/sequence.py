@@ -102,6 +102,9 @@ class BlockSequence:
             self._pool.release(behind)
             self._blocks = self._blocks[: len(self._blocks) - len(behind)]
             self._block_runs = None
+        else:  # ours to write into: nobody may find what is in them and share it
+            for block in behind:
+                self._pool.forget(block)
 
     def fork(self) -> "BlockSequence":
         """A copy that shares all blocks that hold something."""
