@@ -167,8 +167,8 @@ class Infiller:
         num_tokens, max_positions = len(prompt.token_ids), self._model.max_positions
         if num_tokens >= max_positions:
             raise IncoderError(
-                f"what stands before the text leaves no room for it: {num_tokens} tokens, of which the model can "
-                f"read {max_positions}; give a shorter path, fewer attributes, or a model with a longer context"
+                f"what stands before the text leaves no room for it: {num_tokens} tokens, of which the model "
+                f"can read {max_positions}; give a shorter path, fewer attributes, or another model"
             )
         num_slots = num_tokens + len(prompt.forced) * (self._prompter.fill_room + SPARE)
         return self._model.open(min(num_slots, max_positions))

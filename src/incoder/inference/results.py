@@ -12,7 +12,7 @@ class Candidate:
     `logprob` is the mean log-probability (natural) of the tokens that the model chose, `total_logprob` their
     sum; see `incoder.inference.decoding.Decoded` for which these are. `finish_reasons[i]` says why infill i
     ends: "end" (the model ended it), "stop" (a stop string, or the edge of the hole), "length"
-    (`max_new_tokens`, or the context is full), "time" (the time limit; a hole that was not begun is left empty).
+    (`max_new_tokens`, or the context is full), "time" (the time limit; a hole not begun is left empty).
     """
 
     text: str
