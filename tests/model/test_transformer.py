@@ -5,67 +5,14 @@ import pytest
 import torch
 
 from incoder.errors import IncoderError
-from incoder.model.transformer import KVCache, Transformer
+from incoder.model.transformer import Transformer
 
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
 
 
-def cache_for(model: Transformer, batch_size: int = 3, capacity: int = 64) -> KVCache:
-    return KVCache(model.config, batch_size, capacity, torch.float32)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("chunks", [[20], [1] * 20, [7, 1, 5, 7]])
-def test_reading_with_a_cache_equals_reading_at_once(
-    model: Transformer, token_ids_BT: torch.Tensor, chunks: list[int]
-) -> None:
-    cache = cache_for(model)
-    hidden = [model(part, cache=cache) for part in torch.split(token_ids_BT, chunks, dim=1)]
-    assert_close(torch.cat(hidden, dim=1), model(token_ids_BT))
-    assert cache.length == 20
-
-
-@torch.no_grad()
-def test_a_cache_grows_when_it_is_full(model: Transformer, token_ids_BT: torch.Tensor) -> None:
-    cache = cache_for(model, capacity=2)
-    hidden = [model(part, cache=cache) for part in torch.split(token_ids_BT, 3, dim=1)]
-    assert_close(torch.cat(hidden, dim=1), model(token_ids_BT))
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("num_read", [0, 64])
-def test_more_tokens_than_positions_are_refused(model: Transformer, num_read: int) -> None:
-    cache = cache_for(model, batch_size=1)
-    if num_read:
-        model(torch.full((1, num_read), 5), cache=cache)
+def test_more_tokens_than_positions_are_refused(model: Transformer) -> None:
     with pytest.raises(IncoderError, match="65 tokens are more than the 64 positions"):
-        model(torch.full((1, 65 - num_read), 5), cache=cache)
-
-
-@torch.no_grad()
-def test_a_truncated_cache_goes_on_as_a_fresh_one(model: Transformer, token_ids_BT: torch.Tensor) -> None:
-    cache = cache_for(model)
-    model(token_ids_BT, cache=cache)
-    cache.truncate(8)
-    assert_close(model(token_ids_BT[:, 8:], cache=cache), model(token_ids_BT)[:, 8:])
-
-
-@torch.no_grad()
-def test_repeated_rows_go_on_apart(model: Transformer, token_ids_BT: torch.Tensor) -> None:
-    cache = cache_for(model, batch_size=1)
-    model(token_ids_BT[:1, :10], cache=cache)
-    cache.repeat(3)
-    together = torch.cat((token_ids_BT[:1, :10].expand(3, -1), token_ids_BT[:, 10:]), dim=1)
-    assert_close(model(token_ids_BT[:, 10:], cache=cache), model(together)[:, 10:])
-
-
-@torch.no_grad()
-def test_selected_rows_keep_what_they_read(model: Transformer, token_ids_BT: torch.Tensor) -> None:
-    cache = cache_for(model)
-    model(token_ids_BT[:, :10], cache=cache)
-    cache.select([2, 0])
-    chosen = token_ids_BT[[2, 0]]
-    assert_close(model(chosen[:, 10:], cache=cache), model(chosen)[:, 10:])
+        model(torch.full((1, 65), 5))
 
 
 @torch.no_grad()

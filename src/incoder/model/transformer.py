@@ -5,7 +5,6 @@ multiplied with the same input are fused in memory (q/k/v, gate/up); checkpoint.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -113,64 +112,6 @@ class TransformerConfig:
             return sum(parameter.numel() for parameter in Transformer(self).parameters())
 
 
-class KVCache:
-    """Keys and values of what was read, for every layer: [B, K, capacity, head_dim], grown when full."""
-
-    def __init__(
-        self,
-        config: TransformerConfig,
-        batch_size: int,
-        capacity: int,
-        dtype: torch.dtype,
-        device: torch.device | None = None,
-    ) -> None:
-        self._shape = (batch_size, config.num_kv_heads, capacity, config.head_dim)
-        self.length = 0
-        self.keys = [torch.empty(self._shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
-        self.values = [torch.empty_like(keys) for keys in self.keys]
-
-    @property
-    def batch_size(self) -> int:
-        return self.keys[0].shape[0]
-
-    @property
-    def capacity(self) -> int:
-        return self.keys[0].shape[2]
-
-    def reserve(self, length: int) -> None:
-        """Make room for `length` positions, at least doubling where there is too little."""
-        if length <= self.capacity:
-            return
-        extra = max(length, 2 * self.capacity) - self.capacity
-        for tensors in (self.keys, self.values):
-            for layer, tensor in enumerate(tensors):
-                tensors[layer] = F.pad(tensor, (0, 0, 0, extra))
-
-    def append(self, layer: int, keys_BKTd: Tensor, values_BKTd: Tensor) -> tuple[Tensor, Tensor]:
-        """Store a layer's new keys and values behind the others, and return all of them."""
-        end = self.length + keys_BKTd.shape[2]
-        keys, values = self.keys[layer], self.values[layer]
-        keys[:, :, self.length : end] = keys_BKTd
-        values[:, :, self.length : end] = values_BKTd
-        return keys[:, :, :end], values[:, :, :end]
-
-    def truncate(self, length: int) -> None:
-        """Forget everything from position `length` on."""
-        assert 0 <= length <= self.length
-        self.length = length
-
-    def select(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; a row named twice is copied."""
-        index = torch.tensor(rows, device=self.keys[0].device)
-        for tensors in (self.keys, self.values):
-            for layer, tensor in enumerate(tensors):
-                tensors[layer] = tensor.index_select(0, index)
-
-    def repeat(self, num_copies: int) -> None:
-        """Copy every row `num_copies` times, copies side by side."""
-        self.select([row for row in range(self.batch_size) for _ in range(num_copies)])
-
-
 class Transformer(nn.Module):
     """A pre-norm decoder-only Transformer."""
 
@@ -229,27 +170,23 @@ class Transformer(nn.Module):
         *,
         positions_BT: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        cache: KVCache | None = None,
     ) -> Tensor:
-        """Read tokens, after those in the cache if there is one; return hidden_BTD behind the final norm.
+        """Read whole rows; return hidden_BTD behind the final norm. (Generation: inference/token_step.py.)
 
-        `positions_BT` count from 0 and follow the cache's length by default. `attention_mask` is bool,
-        broadcastable to [B, 1, T, S], True where a query may attend to a key, and already causal; without one
-        every query attends to all keys up to its own.
+        `positions_BT` count from 0, by default along each row. `attention_mask` is bool, broadcastable to
+        [B, 1, T, T], True where a query may attend to a key, and already causal; without one every query
+        attends to all keys up to its own.
 
         Raises:
             IncoderError: more tokens than the model has positions.
         """
-        num_past = cache.length if cache else 0
-        num_queries = token_ids_BT.shape[1]
-        if positions_BT is None and num_past + num_queries > self.config.max_positions:
+        num_tokens = token_ids_BT.shape[1]
+        if positions_BT is None and num_tokens > self.config.max_positions:
             raise IncoderError(
-                f"{num_past + num_queries} tokens are more than the {self.config.max_positions} positions "
-                "of this model; shorten the text"
+                f"{num_tokens} tokens are more than the {self.config.max_positions} positions of this model; "
+                "shorten the text"
             )
-        if cache is not None:
-            cache.reserve(num_past + num_queries)
-        rows = slice(num_past, num_past + num_queries) if positions_BT is None else positions_BT
+        rows = slice(num_tokens) if positions_BT is None else positions_BT
         hidden_BTD = self.embedding(token_ids_BT)
         dtype = _compute_dtype(hidden_BTD)
         rotation = None
@@ -258,13 +195,9 @@ class Transformer(nn.Module):
         else:
             scale = math.sqrt(self.config.hidden_size)
             hidden_BTD = hidden_BTD * scale + self.position_table[rows].to(hidden_BTD.dtype)
-        attend = choose_attention(
-            token_ids_BT, attention_mask, num_past=num_past, is_cached=cache is not None, dtype=dtype
-        )
-        for layer, block in enumerate(self.blocks):
-            hidden_BTD = block(hidden_BTD, rotation, attend, cache, layer)
-        if cache is not None:
-            cache.length += num_queries
+        attend = choose_attention(token_ids_BT, attention_mask, num_past=0, is_cached=False, dtype=dtype)
+        for block in self.blocks:
+            hidden_BTD = block(hidden_BTD, rotation, attend)
         out_BTD: Tensor = self.final_norm(hidden_BTD)
         return out_BTD
 
@@ -305,17 +238,8 @@ class Block(nn.Module):
         self.feed_forward_norm = _norm(config)
         self.feed_forward = SwiGLU(config) if config.shape == "llama" else GELULayer(config)
 
-    def forward(
-        self,
-        hidden_BTD: Tensor,
-        rotation: Tensor | None,
-        attend: Attend,
-        cache: KVCache | None,
-        layer: int,
-    ) -> Tensor:
-        hidden_BTD = hidden_BTD + self.attention(
-            self.attention_norm(hidden_BTD), rotation, attend, cache, layer
-        )
+    def forward(self, hidden_BTD: Tensor, rotation: Tensor | None, attend: Attend) -> Tensor:
+        hidden_BTD = hidden_BTD + self.attention(self.attention_norm(hidden_BTD), rotation, attend)
         out: Tensor = hidden_BTD + self.feed_forward(self.feed_forward_norm(hidden_BTD))
         return out
 
@@ -335,14 +259,7 @@ class Attention(nn.Module):
         )
         self.out = nn.Linear(width, config.hidden_size, bias=config.has_biases)
 
-    def forward(
-        self,
-        hidden_BTD: Tensor,
-        rotation: Tensor | None,
-        attend: Attend,
-        cache: KVCache | None,
-        layer: int,
-    ) -> Tensor:
+    def forward(self, hidden_BTD: Tensor, rotation: Tensor | None, attend: Attend) -> Tensor:
         num_heads, num_kv_heads, _ = self._heads
         qkv_BTHd = self.qkv(hidden_BTD).unflatten(-1, (-1, self._head_dim))
         if rotation is None:
@@ -351,8 +268,6 @@ class Attention(nn.Module):
             qk, v_BTKd = torch.split(qkv_BTHd, [num_heads + num_kv_heads, num_kv_heads], dim=2)
             q_BTHd, k_BTKd = torch.split(rotate(qk, rotation), [num_heads, num_kv_heads], dim=2)
         q_BHTd, k_BKTd, v_BKTd = q_BTHd.transpose(1, 2), k_BTKd.transpose(1, 2), v_BTKd.transpose(1, 2)
-        if cache is not None:
-            k_BKTd, v_BKTd = cache.append(layer, k_BKTd, v_BKTd)
         mixed_BHTd = attend(q_BHTd, k_BKTd, v_BKTd)
         out: Tensor = self.out(mixed_BHTd.transpose(1, 2).flatten(2))
         return out
