@@ -194,7 +194,8 @@ class Loops:
 
 
 class Indentation:
-    """No line of a fill may stand further left than its first one and as far left as what follows.
+    """No line of a fill may stand further left than its first one and as far left as what follows, or, where
+    nothing does, at the margin.
 
     Lines that go on with a statement (`else:`, a closing bracket) may.
     """
