@@ -8,6 +8,7 @@ products remain, which also are the slow twin in the tests. Knows no network.
 """
 
 import importlib.util
+import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -19,6 +20,8 @@ from torch import Tensor
 MAX_ROWS = 8  # from about here on PyTorch's products are faster
 _MIN_BYTES = 1_000_000  # of a matrix; smaller ones stay in the processor's cache
 _DTYPES = (torch.float32, torch.bfloat16, torch.int8)
+
+_threads = threading.local()  # numba counts for each thread of Python how many it may start
 
 RowProduct = Callable[[Tensor], Tensor]  # input_BI to output_BO, B at most MAX_ROWS
 
@@ -43,8 +46,8 @@ def row_product(weight_OI: Tensor, scale_O: Tensor | None = None) -> RowProduct 
         weight.view(torch.int16).numpy().view(np.uint16) if weight.dtype == torch.bfloat16 else weight.numpy()
     )
     multiply = _kernel(weight.dtype)
-    scale = None if scale_O is None else scale_O.detach().float()
     num_outputs = len(weight)
+    scale = np.ones(num_outputs, np.float32) if scale_O is None else scale_O.detach().float().numpy()
 
     import numba
 
@@ -52,11 +55,12 @@ def row_product(weight_OI: Tensor, scale_O: Tensor | None = None) -> RowProduct 
 
     def product(input_BI: Tensor) -> Tensor:
         # Theirs are the same threads of OpenMP: a product sets how many PyTorch has from then on.
-        numba.set_num_threads(min(torch.get_num_threads(), max_threads))
+        num_threads = min(torch.get_num_threads(), max_threads)
+        if getattr(_threads, "num_set", None) != num_threads:
+            numba.set_num_threads(num_threads)
+            _threads.num_set = num_threads
         output_BO = torch.empty(len(input_BI), num_outputs)
-        multiply(input_BI.float().contiguous().numpy(), matrix, output_BO.numpy())
-        if scale is not None:
-            output_BO.mul_(scale)
+        multiply(input_BI.float().contiguous().numpy(), matrix, scale, output_BO.numpy())
         return output_BO.to(input_BI.dtype)
 
     return product
@@ -109,7 +113,7 @@ def _kernel(dtype: torch.dtype) -> Callable[..., None]:
         return total
 
     @numba.njit(parallel=True, boundscheck=False, cache=True)
-    def multiply(input_BI, weight_OI, output_BO):  # type: ignore[no-untyped-def]
+    def multiply(input_BI, weight_OI, scale_O, output_BO):  # type: ignore[no-untyped-def]
         num_inputs, num_outputs = output_BO.shape
         for block in numba.prange(num_outputs // 4):
             o = 4 * block
@@ -121,9 +125,12 @@ def _kernel(dtype: torch.dtype) -> Callable[..., None]:
                 for k in range(o, o + 4):
                     output_BO[b, k] = one_by_one(input_BI[b], weight_OI[k])
                 b += 1
+            for k in range(o, o + 4):
+                for b in range(num_inputs):
+                    output_BO[b, k] *= scale_O[k]
         for o in range(num_outputs - num_outputs % 4, num_outputs):
             for b in range(num_inputs):
-                output_BO[b, o] = one_by_one(input_BI[b], weight_OI[o])
+                output_BO[b, o] = one_by_one(input_BI[b], weight_OI[o]) * scale_O[o]
 
     function: Callable[..., None] = multiply
     return function
