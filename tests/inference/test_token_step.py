@@ -11,7 +11,7 @@ from incoder.inference.token_step import TokenStep, lay_out_for_steps
 from incoder.model.quantization import quantize, widen
 from incoder.model.rotary import RopeScaling
 from incoder.model.row_products import MAX_ROWS, row_product
-from incoder.model.transformer import KVCache, Shape, Transformer, TransformerConfig
+from incoder.model.transformer import Shape, Transformer, TransformerConfig
 
 LLAMA = TransformerConfig(
     "llama",
@@ -44,84 +44,85 @@ def random_model(config: TransformerConfig) -> Transformer:
     return model
 
 
-def step(
-    model: Transformer,
-    token_ids_B: Tensor,
-    cache: KVCache,
-    positions: Tensor | None = None,
-    mask_BS: Tensor | None = None,
+def step_through(
+    model: Transformer, rows_BT: Tensor, positions_BT: Tensor | None = None, is_token_BT: Tensor | None = None
 ) -> Tensor:
-    """One token in every row of an ordinary cache."""
+    """The logits after the last column of the rows, which are read one column at a time."""
+    read: dict[int, tuple[Tensor, Tensor]] = {}
+    step = TokenStep(model)
+    for place, token_ids_B in enumerate(rows_BT.unbind(1)):
+        mask = None
+        if is_token_BT is not None:
+            mask = is_token_BT[:, : place + 1].clone()
+            mask[:, place] = True  # padding sees itself, so that it is a number
 
-    def attend(layer: int, q_BHd: Tensor, k_BKd: Tensor, v_BKd: Tensor) -> Tensor:
-        keys, values = cache.append(layer, k_BKd[:, :, None], v_BKd[:, :, None])
-        mask = None if mask_BS is None else mask_BS[:, None, None]
-        return F.scaled_dot_product_attention(
-            q_BHd[:, :, None], keys, values, attn_mask=mask, enable_gqa=q_BHd.shape[1] != k_BKd.shape[1]
-        )[:, :, 0]
+        def attend(
+            layer: int, q_BHd: Tensor, k_BKd: Tensor, v_BKd: Tensor, mask: Tensor | None = mask
+        ) -> Tensor:
+            new = k_BKd[:, :, None], v_BKd[:, :, None]
+            both = (
+                [torch.cat(pair, dim=2) for pair in zip(read[layer], new, strict=True)]
+                if layer in read
+                else new
+            )
+            read[layer] = both[0], both[1]
+            return F.scaled_dot_product_attention(
+                q_BHd[:, :, None],
+                *read[layer],
+                attn_mask=None if mask is None else mask[:, None, None],
+                enable_gqa=q_BHd.shape[1] != k_BKd.shape[1],
+            )[:, :, 0]
 
-    cache.reserve(cache.length + 1)
-    logits_BV = TokenStep(model)(token_ids_B, cache.length if positions is None else positions, attend)
-    cache.length += 1
+        positions = place if positions_BT is None else positions_BT[:, place]
+        logits_BV = step(token_ids_B, positions, attend)
     return logits_BV
 
 
-def read_cache(model: Transformer, num_rows: int, num_tokens: int) -> KVCache:
-    cache = KVCache(model.config, num_rows, 4, model.dtype)
-    stream = torch.Generator().manual_seed(1)
-    model(torch.randint(97, (num_rows, num_tokens), generator=stream), cache=cache)
-    return cache
+def random_rows(num_rows: int, num_tokens: int) -> Tensor:
+    return torch.randint(97, (num_rows, num_tokens), generator=torch.Generator().manual_seed(1))
 
 
-def test_a_step_of_a_small_quantized_model_is_a_forward_pass() -> None:
-    model = random_model(LLAMA)
+def logits_at_once(model: Transformer, rows_BT: Tensor) -> Tensor:
+    return model.logits(model(rows_BT)[:, -1])
+
+
+@torch.inference_mode()
+def test_steps_of_a_small_quantized_model_are_a_forward_pass() -> None:
+    model, rows_BT = random_model(LLAMA), random_rows(1, 3)
     quantize(model)
-    with torch.inference_mode():
-        cache, other = (KVCache(LLAMA, 1, 4, torch.float32) for _ in range(2))
-        logits_BV = step(model, torch.tensor([3]), cache)
-        expected_BV = model.logits(model(torch.tensor([[3]]), cache=other)[:, 0])
+    torch.testing.assert_close(
+        step_through(model, rows_BT), logits_at_once(model, rows_BT), rtol=1e-4, atol=1e-4
+    )
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_steps_are_a_forward_pass(name: str, is_turned: bool) -> None:
+    model, rows_BT = random_model(CONFIGS[name]), random_rows(3, 10)
+    expected_BV = logits_at_once(model, rows_BT)
+    if is_turned:
+        lay_out_for_steps(model)
+    torch.testing.assert_close(step_through(model, rows_BT), expected_BV, rtol=1e-4, atol=1e-4)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", CONFIGS)
+def test_rows_may_have_positions_and_masks_of_their_own(name: str) -> None:
+    model, rows_BT = random_model(CONFIGS[name]), random_rows(2, 8)
+    is_token_BT = torch.ones(2, 8, dtype=torch.bool)
+    is_token_BT[1, :3] = False
+    positions_BT = torch.stack((torch.arange(8), (torch.arange(8) - 3).clamp(min=0)))
+    logits_BV = step_through(model, rows_BT, positions_BT, is_token_BT)
+    expected_BV = torch.cat([logits_at_once(model, rows_BT[:1]), logits_at_once(model, rows_BT[1:, 3:])])
     torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("is_turned", [False, True])
-def test_a_step_is_a_forward_pass(name: str, is_turned: bool) -> None:
-    model = random_model(CONFIGS[name])
-    if is_turned:
-        lay_out_for_steps(model)
-    token_ids_B = torch.tensor([3, 5, 96])
-    with torch.inference_mode():
-        cache, other = read_cache(model, 3, 7), read_cache(model, 3, 7)
-        for _ in range(3):
-            logits_BV = step(model, token_ids_B, cache)
-            expected_BV = model.logits(model(token_ids_B[:, None], cache=other)[:, 0])
-            torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-4, atol=1e-4)
-    assert cache.length == other.length == 10
-    torch.testing.assert_close(cache.keys[1][:, :, :10], other.keys[1][:, :, :10], rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_rows_may_have_positions_and_masks_of_their_own(name: str) -> None:
-    model = random_model(CONFIGS[name])
-    token_ids_B, positions_B = torch.tensor([3, 5]), torch.tensor([7, 4])
-    mask_BS = torch.ones(2, 8, dtype=torch.bool)
-    mask_BS[1, 2:5] = False
-    with torch.inference_mode():
-        cache, other = read_cache(model, 2, 7), read_cache(model, 2, 7)
-        logits_BV = step(model, token_ids_B, cache, positions_B, mask_BS)
-        hidden_BTD = model(
-            token_ids_B[:, None],
-            positions_BT=positions_B[:, None],
-            attention_mask=mask_BS[:, None, None],
-            cache=other,
-        )
-        torch.testing.assert_close(logits_BV, model.logits(hidden_BTD[:, 0]), rtol=1e-4, atol=1e-4)
-
-
+@torch.inference_mode()
 @pytest.mark.parametrize("num_rows", [1, MAX_ROWS, MAX_ROWS + 1])
 @pytest.mark.parametrize("kept", [torch.float32, torch.bfloat16, torch.int8])
 @pytest.mark.parametrize("shape", ["llama", "xglm"])
-def test_a_step_with_row_products_is_a_forward_pass(shape: Shape, kept: torch.dtype, num_rows: int) -> None:
+def test_steps_with_row_products_are_a_forward_pass(shape: Shape, kept: torch.dtype, num_rows: int) -> None:
     pytest.importorskip("numba")
     wide = replace(LLAMA, shape=shape, hidden_size=520, head_dim=130, num_kv_heads=4, inner_size=530)
     model = random_model(wide)
@@ -131,23 +132,18 @@ def test_a_step_with_row_products_is_a_forward_pass(shape: Shape, kept: torch.dt
         widen(model.to(kept))
     else:
         assert row_product(model.get_parameter("blocks.0.feed_forward.down.weight")) is not None
+    rows_BT = random_rows(num_rows, 4)
+    expected_BV = logits_at_once(model, rows_BT)
     lay_out_for_steps(model)
-    token_ids_B = torch.arange(num_rows)
-    with torch.inference_mode():
-        cache, other = read_cache(model, num_rows, 7), read_cache(model, num_rows, 7)
-        logits_BV = step(model, token_ids_B, cache)
-        expected_BV = model.logits(model(token_ids_B[:, None], cache=other)[:, 0])
-    torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(step_through(model, rows_BT), expected_BV, rtol=1e-3, atol=1e-3)
 
 
-def test_a_step_in_bfloat16_is_near() -> None:
-    model = random_model(LLAMA).bfloat16()
-    token_ids_B = torch.tensor([3])
-    with torch.inference_mode():
-        cache, other = read_cache(model, 1, 7), read_cache(model, 1, 7)
-        logits_BV = step(model, token_ids_B, cache)
-        expected_BV = model.logits(model(token_ids_B[:, None], cache=other)[:, 0])
-    torch.testing.assert_close(logits_BV, expected_BV, rtol=0.1, atol=0.5)
+@torch.inference_mode()
+def test_steps_in_bfloat16_are_near() -> None:
+    model, rows_BT = random_model(LLAMA).bfloat16(), random_rows(1, 8)
+    torch.testing.assert_close(
+        step_through(model, rows_BT), logits_at_once(model, rows_BT), rtol=0.1, atol=0.5
+    )
 
 
 def test_turning_the_matrices_changes_no_value() -> None:
