@@ -91,7 +91,6 @@ mini-corpus: $(MINI)/corpus/tokens/meta.json  ## make the corpus and the tokeniz
 # Waiting threads that spin are 1.4 times as fast beside other work, at its cost (docs/mini.md).
 mini: mini-corpus  ## train the embedded model, or go on with it
 	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/train.toml --output $(MINI)/run --resume
-	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/second.toml --output $(MINI)/second --resume
 
 # Linux weighs whole sessions against each other before it looks at the niceness of a process, hence `autogroup`.
 mini-resume: mini-corpus  ## train mini's successor in the background; harmless when running or finished

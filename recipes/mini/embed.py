@@ -28,12 +28,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, required=True, help="the folder that `make mini` works in")
-    parser.add_argument(
-        "--runs",
-        nargs="+",
-        default=["run", "second"],
-        help="folders in there, each going on from the one before",
-    )
+    parser.add_argument("--run", default="run", help="the folder of the finished run in there")
     parser.add_argument(
         "--lead-lines", type=int, help="lines with which fills are to begin (default: as many as in training)"
     )
@@ -41,15 +36,15 @@ def main() -> None:
     arguments = parser.parse_args()
 
     target = make_folder(EMBEDDED / "mini")
-    runs = [arguments.work / run for run in arguments.runs]
-    for file in (runs[-1] / "model").iterdir():
+    run = arguments.work / arguments.run
+    for file in (run / "model").iterdir():
         shutil.copyfile(file, target / file.name)
     if arguments.lead_lines is not None:
         generation = json.loads((target / GENERATION_CONFIG).read_text(encoding="utf-8"))
         generation["num_lead_lines"] = arguments.lead_lines
         write_text(target / GENERATION_CONFIG, json.dumps(generation, indent=2) + "\n")
-    recipes = [load_recipe(TrainingRecipe, run / "recipe.toml") for run in runs]
-    metrics = _joined_metrics(runs)
+    recipe = load_recipe(TrainingRecipe, run / "recipe.toml")
+    metrics = read_metrics(run / "metrics.jsonl")
     plot_losses(metrics, target / "loss.png")
     last_held_out = [row for row in metrics if "validation_loss" in row][-1]
     report = json.loads((arguments.work / "corpus" / "report.json").read_text(encoding="utf-8"))
@@ -61,8 +56,8 @@ def main() -> None:
         vocab_size=f"{info.vocab_size:,}",
         num_layers=load_config(target).num_layers,
         tokens=f"{metrics[-1]['tokens'] / 1e6:.0f}",
-        training=_training_table(recipes),
-        longest_window=recipes[-1].training.phases[-1].window,
+        training=_training_table(recipe),
+        longest_window=recipe.training.phases[-1].window,
         validation_loss=f"{last_held_out['validation_loss']:.2f}",
         bits_per_byte=f"{last_held_out['validation_bits_per_byte']:.2f}",
         corpus_megabytes=f"{report['splits']['train']['num_bytes'] / 1e6:.0f}",
@@ -72,30 +67,19 @@ def main() -> None:
     write_text(target / "README.md", card)
 
 
-def _joined_metrics(runs: list[Path]) -> list[dict[str, Any]]:
-    """The rows of all runs, tokens counted from the first one's start."""
-    joined: list[dict[str, Any]] = []
-    for run in runs:
-        before = joined[-1]["tokens"] if joined else 0
-        joined += [{**row, "tokens": before + row["tokens"]} for row in read_metrics(run / "metrics.jsonl")]
-    return joined
-
-
-def _training_table(recipes: list[TrainingRecipe]) -> str:
-    rows = [
-        "| steps | tokens a step | windows | rates: Muon, AdamW | spans | of lines | length | lead | plain |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for recipe in recipes:
-        training, masking, optimizer = recipe.training, recipe.masking, recipe.optimizer
-        windows = ", then ".join(str(phase.window) for phase in training.phases)
-        rows.append(
+def _training_table(recipe: TrainingRecipe) -> str:
+    training, masking, optimizer = recipe.training, recipe.masking, recipe.optimizer
+    windows = ", then ".join(str(phase.window) for phase in training.phases)
+    return "\n".join(
+        [
+            "| steps | tokens a step | windows | rates: Muon, AdamW | spans | of lines | lead | plain |",
+            "|---|---|---|---|---|---|---|---|",
             f"| {training.steps:,} | {training.tokens_per_step:,} | {windows} "
             f"| {optimizer.muon_lr:g}, {optimizer.lr:g} | {masking.span_counts}, {masking.mean_spans:g} "
-            f"| {masking.line_span_rate:.0%} | {masking.mean_span_lines:g} "
-            f"| up to {masking.num_lead_lines} lines | {masking.plain_rate:.0%} |"
-        )
-    return "\n".join(rows)
+            f"| {masking.line_span_rate:.0%} | up to {masking.num_lead_lines} lines "
+            f"| {masking.plain_rate:.0%} |",
+        ]
+    )
 
 
 def _data_table(projects: dict[str, dict[str, Any]]) -> str:
