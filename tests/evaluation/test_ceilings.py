@@ -10,15 +10,18 @@ from incoder.evaluation.data import load_tasks
 from incoder.evaluation.execution import Limits
 from incoder.evaluation.judging import judge, summarise
 
+PATIENCE = 60.0  # seconds for programs that end; the slowest takes three beside other work
 FOLDERS = {"humaneval": "human-eval", "mbpp": "mbpp", "quixbugs": "quixbugs"}
 
 
 def pass_rate(shared: Path, name: str, answer: str, limit: int | None = None) -> float:
+    """Right answers end, however slow the machine is; others may not, and get the benchmark's own time."""
     benchmark: Benchmark = BENCHMARKS[name]
     folder = shared / "bench" / FOLDERS.get(name, "human-eval-infilling")
     tasks = load_tasks(folder / benchmark.file_name, benchmark, limit)
     completions = {task.key: [task.baselines[answer]] for task in tasks}
-    rows = judge(tasks, completions, Limits(seconds=benchmark.seconds))
+    seconds = PATIENCE if answer == "gold" else benchmark.seconds
+    rows = judge(tasks, completions, Limits(seconds=seconds))
     return float(summarise(rows)["pass_rate"])
 
 
