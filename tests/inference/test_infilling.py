@@ -290,6 +290,8 @@ def test_a_fill_that_ends_in_the_rest_of_its_line_is_cut_before_it_and_so_read(
     assert "".join(text for hole, text in pieces if hole == 0) == "f"
     assert " f<EOM><1>" in transcript(model)
     assert model.infill(parts, temperature=0, max_new_tokens=9, edge_rules=()).infills[0] == "f:"
+    longer = author("with open(a) as f:\n    y\n:\n    x\n")
+    assert longer.infill(parts[:2], temperature=0, stop="\n").infills == ("f",)
 
 
 def test_a_file_name_that_fills_the_context_is_refused(author: MakeAuthor) -> None:

@@ -245,7 +245,7 @@ class Row:
         self._logprobs.append(logprob)
         if token_id in self._vocabulary.end_ids:
             self._end_id = token_id
-            self._cut = self._edge_place(is_ended=True)
+            self._cut = self._edge_place(len(self._spelling))
             self.finish_reason = "end" if self._cut is None else "stop"
             self._count_read_in_vain(len(self._token_ids))
             return
@@ -297,16 +297,20 @@ class Row:
         for stop in self._stops:
             start = max(len(self._forced), num_bytes_before - len(stop) + 1)
             places.append(self._spelling.find(stop, start))
-        found = [place for place in places if place >= 0]
-        edge_place = self._edge_place()
-        return min(found if edge_place is None else [*found, edge_place], default=None)
+        stop_place = min((place for place in places if place >= 0), default=None)
+        found = [
+            stop_place,
+            self._edge_place(),
+            None if stop_place is None else self._edge_place(stop_place),
+        ]
+        return min((place for place in found if place is not None), default=None)
 
-    def _edge_place(self, *, is_ended: bool = False) -> int | None:
-        """Where in the spelling the edge is, if the fill has come to it."""
+    def _edge_place(self, end: int | None = None) -> int | None:
+        """Where in the spelling the edge is, if the fill has come to it, or ends at `end`."""
         if self._edge is None or self.forced_left:
             return None
-        fill = self._spelling[len(self._forced) :]
-        place = self._edge.cut_at_end(fill) if is_ended else self._edge.cut(fill)
+        fill = self._spelling[len(self._forced) : end]
+        place = self._edge.cut(fill) if end is None else self._edge.cut_at_end(fill)
         return None if place is None else len(self._forced) + place
 
     def _count_read_in_vain(self, num_read: int) -> None:
