@@ -9,8 +9,9 @@ import transformers
 
 from incoder.errors import IncoderError
 from incoder.inference.cached_sequences import TransformerModel
+from incoder.inference.decoding import Decoded
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.infilling import text_of
+from incoder.inference.infilling import first_of_each, text_of
 from incoder.inference.programs import run
 from incoder.inference.request import InfillRequest
 from incoder.inference.sampling import SamplingParams
@@ -132,6 +133,13 @@ def test_beams_that_stop_at_the_same_text_are_one_candidate(fast: InfillModel) -
     alphabet = [chr(code) for code in range(32, 127)]
     result = fast.infill(["x = ", "\n"], num_beams=2, num_candidates=2, max_new_tokens=3, stop=alphabet)
     assert len({candidate.infills for candidate in result.candidates}) == len(result.candidates)
+
+
+def test_of_fills_with_the_same_text_the_best_keeps_its_place() -> None:
+    best, other, again = (
+        Decoded(spelling, (-score,), "stop") for spelling, score in ((b"a", 1.0), (b"b", 2.0), (b"a", 3.0))
+    )
+    assert first_of_each([best, other, again]) == [best, other]
 
 
 def test_more_candidates_than_beams_are_refused(fast: InfillModel) -> None:

@@ -54,7 +54,7 @@ class Edge:
         return min((place for rule in self._rules if (place := rule.cut(fill)) is not None), default=None)
 
     def cut_at_end(self, fill: bytes) -> int | None:
-        """Where a fill that the model has ended must be cut; if a line ends there, that line counts, too."""
+        """Where a fill that has ended must be cut; if a line ends there, that line counts, too."""
         if self._ends_a_line:
             return self.cut(fill + b"\n")
         rests = [rule for rule in self._rules if isinstance(rule, RestOfLine)]
@@ -125,7 +125,7 @@ class RestOfLine:
         return self._place(fill[: -len(lines[-1]) - len(lines[-2]) - 2])
 
     def cut_at_end(self, fill: bytes) -> int | None:
-        """Where a fill that the model has ended must be cut."""
+        """Where a fill that has ended must be cut."""
         return self._place(fill)
 
     def num_settled(self, fill: bytes) -> int:

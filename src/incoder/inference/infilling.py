@@ -106,7 +106,7 @@ class Infiller:
             finally:
                 sequences.close()
             if len(texts) <= 2:
-                different = list({decoded.spelling: decoded for decoded in reversed(found)}.values())[::-1]
+                different = first_of_each(found)
                 chains = [Chain(index) for index in range(min(num_results, len(different)))]
                 for chain, decoded in zip(chains, different, strict=False):
                     watch.on_bytes(chain, decoded.spelling)
@@ -184,6 +184,14 @@ class Infiller:
 def text_of(spelling: bytes) -> str:
     """The text of a fill's bytes: a character cut off at the end is left out, bad bytes are replaced."""
     return codecs.getincrementaldecoder("utf-8")("replace").decode(spelling)
+
+
+def first_of_each(found: Sequence[Decoded]) -> list[Decoded]:
+    """Of the fills with the same bytes only the first, in their order."""
+    different: dict[bytes, Decoded] = {}
+    for decoded in found:
+        different.setdefault(decoded.spelling, decoded)
+    return list(different.values())
 
 
 def _leave_empty(chains: Sequence[Chain], num_fills: int, watch: Watch) -> None:
