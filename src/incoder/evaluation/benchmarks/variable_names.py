@@ -5,13 +5,12 @@ that stands there most often wins, of several the first; left to right only the 
 What counts of a fill is the identifier that it begins with.
 """
 
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
 from incoder.evaluation.rows import reader
+from incoder.tasks.rename import majority
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +44,10 @@ class VariableName(Task):
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         del method
-        votes = Counter(name for infill in infills if (name := first_identifier(infill)))
-        return votes.most_common(1)[0][0] if votes else ""
+        return majority(infills) or ""
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
         return {"accuracy": float(completion == self.variable)}
-
-
-def first_identifier(text: str) -> str:
-    """The identifier that `text` begins with, blanks aside; empty where there is none."""
-    match = re.match(r"\s*([^\W\d]\w*)", text)
-    return match[1] if match else ""
 
 
 BENCHMARKS = (
