@@ -7,16 +7,21 @@
 set -eu
 data=$1 held_out=$2 output=$3 model=${4:-mini}
 
-run() { # BENCHMARK DATA LIMIT METHOD
-  incoder eval "$1" --data "$2" --model "$model" --method "$4" --limit "$3" --output "$output/$1-$4"
+run() { # BENCHMARK DATA LIMIT METHOD [OPTION...]
+  benchmark=$1 benchmark_data=$2 limit=$3 benchmark_method=$4
+  shift 4
+  incoder eval "$benchmark" --data "$benchmark_data" --model "$model" --method "$benchmark_method" \
+    --limit "$limit" --output "$output/$benchmark-$benchmark_method" "$@"
 }
 
 for task in return-types variable-names docstrings; do
   [ -e "$output/data/$task.jsonl" ] || incoder eval build "$task" --from "$held_out" --limit 400 --output "$output/data"
 done
-for method in infill rerank left-to-right; do
-  run humaneval-single-line "$data" 1033 $method
-  run humaneval-multi-line "$data" 500 $method
+for method in infill left-to-right rerank; do
+  edges=
+  [ $method = infill ] && edges=--edges
+  run humaneval-single-line "$data" 1033 $method $edges
+  run humaneval-multi-line "$data" 500 $method $edges
   for task in return-types variable-names docstrings; do
     run "$task" "$output/data/$task.jsonl" 400 $method
   done
