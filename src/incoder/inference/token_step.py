@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from incoder.model.quantization import StoredLinear
-from incoder.model.row_products import MAX_ROWS, RowProduct, row_product
+from incoder.model.row_products import MAX_ROWS, RowProduct, has_kernels, row_product
 from incoder.model.transformer import Transformer, gelu_approximation
 
 # Layer, q_NHd, k_NKd, v_NKd to mixed_NHd. It stores the keys and values of the new tokens, too.
@@ -26,14 +26,12 @@ def lay_out_for_steps(transformer: Transformer) -> None:
     """Turn each matrix in memory, one at a time, so that a step reads it in the order in which it is stored.
 
     On a CPU in float32 PyTorch's product with a single row then runs at 16 to 21 GB/s on one thread instead
-    of 9; with more rows, as in bfloat16, it makes no difference. Large ones have row products of their own.
+    of 9; with more rows, as in bfloat16, it makes no difference. The kernels read matrices as they are.
     """
-    if transformer.device.type != "cpu":
+    if transformer.device.type != "cpu" or has_kernels():
         return
     for module in transformer.modules():
-        if not isinstance(module, nn.Linear | nn.Embedding) or module.weight.dtype != torch.float32:
-            continue
-        if row_product(module.weight) is None:
+        if isinstance(module, nn.Linear | nn.Embedding) and module.weight.dtype == torch.float32:
             turned = module.weight.detach().t().contiguous().t()
             module.weight = nn.Parameter(turned, requires_grad=False)
 
@@ -50,10 +48,12 @@ class TokenStep:
         self._layers = [_Layer.of(block, config.norm_eps) for block in transformer.blocks]
         table = transformer.position_table.to(transformer.dtype)
         self._approximate = gelu_approximation(config)
+        # [P, d]: with the first half of the sines negative, a rotation is two products and a roll.
+        self.cosines = self.sines = torch.empty(0, config.head_dim)
         if config.is_rotary:
             cosines, sines = table
-            self._cosines = torch.cat((cosines, cosines), dim=-1)
-            self._sines = torch.cat((-sines, sines), dim=-1)
+            self.cosines = torch.cat((cosines, cosines), dim=-1)
+            self.sines = torch.cat((-sines, sines), dim=-1)
         else:
             self._positions = table
 
@@ -66,12 +66,10 @@ class TokenStep:
     ) -> Tensor:
         """The logits (num_wanted × V) after those of the tokens that are `wanted`."""
         config = self._config
-        hidden_ND: Tensor = self._embedding(token_ids_N)
+        hidden_ND = self.embedded(token_ids_N, positions)
         rotation = None
         if config.is_rotary:
-            rotation = (self._cosines[positions].unsqueeze(-2), self._sines[positions].unsqueeze(-2))
-        else:
-            hidden_ND = hidden_ND * math.sqrt(config.hidden_size) + self._positions[positions]
+            rotation = (self.cosines[positions].unsqueeze(-2), self.sines[positions].unsqueeze(-2))
         for index, layer in enumerate(self._layers):
             qkv_NHd = layer.qkv(layer.attention_norm(hidden_ND)).view(len(hidden_ND), -1, config.head_dim)
             mixed_NHd = self._mixed(index, qkv_NHd, rotation, attend)
@@ -83,7 +81,18 @@ class TokenStep:
             else:
                 inner_NI = F.gelu(inner_NI, approximate=self._approximate)
             hidden_ND = layer.down.added_to(hidden_ND, inner_NI)
-        return self._output(self._final_norm(hidden_ND[wanted]))
+        return self.logits(hidden_ND[wanted])
+
+    def embedded(self, token_ids_N: Tensor, positions: int | slice | Tensor) -> Tensor:
+        """What the first block reads, [N, D]."""
+        hidden_ND: Tensor = self._embedding(token_ids_N)
+        if self._config.is_rotary:
+            return hidden_ND
+        return hidden_ND * math.sqrt(self._config.hidden_size) + self._positions[positions]
+
+    def logits(self, hidden_ND: Tensor) -> Tensor:
+        """What the last block leaves to logits (N × V)."""
+        return self._output(self._final_norm(hidden_ND))
 
     def _mixed(
         self, layer: int, qkv_NHd: Tensor, rotation: tuple[Tensor, Tensor] | None, attend: AttendAt
@@ -127,14 +136,10 @@ class _RowProductMatrix:
     """By a product made for few rows; where there are many, as the other one."""
 
     product: RowProduct
-    bias_O: Tensor | None
     many_rows: Callable[[Tensor], Tensor]
 
     def __call__(self, input_BI: Tensor) -> Tensor:
-        if len(input_BI) > MAX_ROWS:
-            return self.many_rows(input_BI)
-        output_BO = self.product(input_BI)
-        return output_BO if self.bias_O is None else output_BO.add_(self.bias_O)
+        return self.many_rows(input_BI) if len(input_BI) > MAX_ROWS else self.product(input_BI)
 
     def added_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor:
         return self(input_BI).add_(residual_BO)
@@ -156,13 +161,13 @@ class _ModuleMatrix:
 def _matrix(module: nn.Module) -> _Matrix:
     """The fastest way to multiply with a layer's weight, an embedding's as the output layer's included."""
     if isinstance(module, StoredLinear):
-        product = row_product(module.weight_OI, module.scale_O)
-        return _RowProductMatrix(product, module.bias_O, module) if product else _ModuleMatrix(module)
+        product = row_product(module.weight_OI, module.scale_O, module.bias_O)
+        return _RowProductMatrix(product, module) if product else _ModuleMatrix(module)
     assert isinstance(module, nn.Linear | nn.Embedding)
     weight_OI, bias_O = module.weight.detach(), getattr(module, "bias", None)
     by_pytorch = _PyTorchMatrix(weight_OI.t(), None if bias_O is None else bias_O.detach())
-    product = row_product(weight_OI)
-    return _RowProductMatrix(product, by_pytorch.bias_O, by_pytorch) if product else by_pytorch
+    product = row_product(weight_OI, None, bias_O)
+    return _RowProductMatrix(product, by_pytorch) if product else by_pytorch
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from incoder.inference.engine.attention import Queries, StepAttention
 from incoder.inference.engine.blocks import BlockPool, OutOfBlocks
+from incoder.inference.engine.compiled import CompiledSteps
 from incoder.inference.engine.graphs import GraphedSteps
 from incoder.inference.engine.sequence import BlockSequence
 from incoder.inference.engine.store import BlockStore, bytes_per_token
 from incoder.inference.token_step import TokenStep
+from incoder.model.row_products import MAX_ROWS
 from incoder.model.transformer import Transformer
 
 BLOCK_SIZE = 16  # tokens that a changed text reads again in vain: half of that on average
@@ -36,7 +38,7 @@ class Runner:
     """A Transformer and its cache for at least `num_blocks` blocks."""
 
     def __init__(self, transformer: Transformer, num_blocks: int | None = None) -> None:
-        self._step = TokenStep(transformer)
+        self._transformer, self._step = transformer, TokenStep(transformer)
         self._device = transformer.device
         config = transformer.config
         if num_blocks is None:
@@ -47,7 +49,7 @@ class Runner:
         self.pool = BlockPool(num_blocks)
         with torch.inference_mode():
             self._store = BlockStore(config, num_blocks, BLOCK_SIZE, transformer.dtype, self._device)
-        self._graphed = self._with_graphs()
+        self._set_up_quick_steps()
 
     def open(self, num_slots: int) -> BlockSequence:
         """An empty sequence that will have at most so many tokens."""
@@ -73,14 +75,17 @@ class Runner:
             slots += chunk.sequence.slots(start)
         token_ids = [token_id for chunk in chunks for token_id in chunk.token_ids]
         runs = [chunk.sequence.runs() for chunk in chunks]
+        wanted = self._wanted(chunks)
         if self._graphed is not None and all(len(c.token_ids) == c.num_logits == 1 for c in chunks):
             logits_WV = self._graphed(token_ids, runs)
         else:
             queries = [Queries(run, len(chunk.token_ids)) for run, chunk in zip(runs, chunks, strict=True)]
-            attend = StepAttention(self._store, queries, slots)
-            logits_WV = self._step(
-                self._tensor(token_ids), self._positions(chunks, starts), attend, self._wanted(chunks)
-            )
+            if self._compiled is not None and len(token_ids) <= MAX_ROWS:
+                logits_WV = self._compiled(token_ids, queries, slots, wanted)
+            else:
+                attend = StepAttention(self._store, queries, slots)
+                positions = self._positions(chunks, starts)
+                logits_WV = self._step(self._tensor(token_ids), positions, attend, wanted)
         for chunk in chunks:
             chunk.sequence.remember()
         return list(torch.split(logits_WV.float(), [chunk.num_logits for chunk in chunks]))
@@ -116,10 +121,16 @@ class Runner:
     def _resize(self, num_blocks: int) -> None:
         self.pool.resize(num_blocks)
         self._store.resize(num_blocks)
-        self._graphed = self._with_graphs()  # those recorded so far know where the store was
+        self._set_up_quick_steps()
 
-    def _with_graphs(self) -> GraphedSteps | None:
-        return GraphedSteps(self._step, self._store) if self._device.type == "cuda" else None
+    def _set_up_quick_steps(self) -> None:
+        """For short steps, where there is something quicker than PyTorch; they know where the store is."""
+        self._graphed = GraphedSteps(self._step, self._store) if self._device.type == "cuda" else None
+        self._compiled = (
+            CompiledSteps(self._transformer, self._step, self._store)
+            if CompiledSteps.can_run(self._transformer)
+            else None
+        )
 
     def _tensor(self, values: list[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self._device)
