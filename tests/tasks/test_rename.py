@@ -18,7 +18,7 @@ from incoder.tasks.compiled_scopes import difference
 from incoder.tasks.edits import Edit, apply
 from incoder.tasks.model import Decoding
 from incoder.tasks.python_source import PythonSource
-from incoder.tasks.rename import find_variable, majority, propose_names, rename_to
+from incoder.tasks.rename import find_variable, propose_names, rename_to
 from incoder.tasks.renaming import Renaming
 from incoder.tasks.selection import Selection
 from incoder.tasks.variables import Occurrence, Variable, Variables
@@ -261,23 +261,6 @@ def test_names_are_the_majority_of_the_fills_and_ranked(scripted: Scripted) -> N
         "x is the name that it has",
     ]
     assert apply(text, change.edits) == "def f(total):\n    y = total\n    return total, y\n"
-
-
-@pytest.mark.parametrize(
-    ("fills", "name"),
-    [
-        (["a", "b", "b"], "b"),
-        (["a", "b"], "a"),
-        (["", "1", "b.c"], "b"),
-        ([" größe"], "größe"),
-        (["", "("], None),
-        ([], None),
-    ],
-)
-def test_the_majority_of_the_identifiers_wins_and_the_first_of_a_tie(
-    fills: list[str], name: str | None
-) -> None:
-    assert majority(fills) == name
 
 
 def test_the_compiler_notices_an_occurrence_that_was_left_out() -> None:

@@ -4,8 +4,6 @@ As in the paper (section 4.4), with a few choices of ours: what a fill proposes 
 it, a tie goes to the name that came first, and only names that are safe to take are used.
 """
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 
@@ -18,9 +16,9 @@ from incoder.tasks.python_source import PythonSource
 from incoder.tasks.renaming import Renaming
 from incoder.tasks.selection import Selection
 from incoder.tasks.variables import Variable, Variables
+from incoder.tasks.votes import majority
 
 _MAX_MASKS = 256  # so many sentinels has the paper's vocabulary
-_IDENTIFIER = re.compile(r"\s*([^\W\d]\w*)")
 # A fill ends where its name ends: later ones would see the rest of it.
 _STOPS = tuple(" \n()[]{}.,:;=+-*/%<>!&|^~@'\"#\\")
 
@@ -92,13 +90,6 @@ def propose_names(
         edits = renaming.edits(name or "")
         candidates.append(Candidate(edits, filled.logprob, filled.total_logprob, problem))
     return _change(variable, candidates)
-
-
-def majority(infills: Sequence[str]) -> str | None:
-    """The name that most fills begin with, the earliest of those; None where none begins with one."""
-    matches = (_IDENTIFIER.match(infill) for infill in infills)
-    votes = Counter(match[1] for match in matches if match)
-    return max(votes, key=votes.__getitem__, default=None)
 
 
 def _change(variable: Variable, candidates: Sequence[Candidate]) -> Change:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
 from incoder.evaluation.rows import reader
-from incoder.tasks.rename import majority
+from incoder.tasks.votes import majority
 
 
 @dataclass(frozen=True, slots=True)
