@@ -75,11 +75,11 @@ class Runner:
             slots += chunk.sequence.slots(start)
         token_ids = [token_id for chunk in chunks for token_id in chunk.token_ids]
         runs = [chunk.sequence.runs() for chunk in chunks]
-        wanted = self._wanted(chunks)
         if self._graphed is not None and all(len(c.token_ids) == c.num_logits == 1 for c in chunks):
             logits_WV = self._graphed(token_ids, runs)
         else:
             queries = [Queries(run, len(chunk.token_ids)) for run, chunk in zip(runs, chunks, strict=True)]
+            wanted = self._wanted(chunks)
             if self._compiled is not None and len(token_ids) <= MAX_ROWS:
                 logits_WV = self._compiled(token_ids, queries, slots, wanted)
             else:
