@@ -83,6 +83,8 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
         "heal_tokens": True,
         "edge_rules": (),
         "num_lead_lines": None,
+        "num_candidates": 1,
+        "rank_by": "whole",
         "stop": (),
     }
     results = json.loads(result.stdout)

@@ -253,6 +253,17 @@ def test_the_best_candidate_is_printed_and_the_others_are_noted(fill: Fill) -> N
         assert repr(candidate["infills"][0]) in outcome.stderr
 
 
+def test_the_whole_text_may_decide_between_the_same_candidates(fill: Fill) -> None:
+    settings = ("-", "-n", "5", "--temperature", "2", "--seed", "1", "--json")
+    by_mean, by_whole = (
+        json.loads(fill(*settings, "--rank-by", order, stdin=FILES["one hole"]).stdout)["candidates"]
+        for order in ("mean", "whole")
+    )
+    assert {one["text"] for one in by_mean} == {one["text"] for one in by_whole}
+    assert [one["logprob"] for one in by_mean] == sorted((one["logprob"] for one in by_mean), reverse=True)
+    assert [one["text"] for one in by_mean] != [one["text"] for one in by_whole]
+
+
 def test_an_infill_that_was_cut_off_is_noted(fill: Fill) -> None:
     outcome = fill("-", stdin=FILES["20 holes"])
     assert "not finished after 3 tokens; allow more with --max-new-tokens" in outcome.stderr

@@ -34,7 +34,18 @@ def test_infilling_sees_both_sides_of_a_python_file(scripted_model: Any) -> None
     assert answer(task, "infill", scripted_model, Decoding(64)) == "    y = x\n    z = 1\n"
     # The rules that end a fill for the model are for users; a benchmark judges what it wrote.
     settings = {**SETTINGS, "path": "solution.py", "stop": (), "edge_rules": (), "num_lead_lines": None}
+    settings |= {"num_candidates": 1, "rank_by": "whole"}
     assert scripted_model.asked == [((HOLE["prompt"], HOLE["suffix"]), settings)]
+
+
+def test_reranking_infills_leaves_the_choice_to_the_model(scripted_model: Any) -> None:
+    task = task_of("humaneval-single-line", HOLE)
+    scripted_model.infills = ["    y = x\n    z = 1\n"]
+    decoding = Decoding(64, temperature=0.8, num_candidates=7)
+    assert answer(task, "infill-rerank", scripted_model, decoding) == "    y = x\n    z = 1\n"
+    ((parts, settings),) = scripted_model.asked
+    assert parts == (HOLE["prompt"], HOLE["suffix"])
+    assert (settings["num_candidates"], settings["rank_by"]) == (7, "whole")
 
 
 def test_left_to_right_sees_the_left_side_and_is_cut_to_the_gold_lines(scripted_model: Any) -> None:

@@ -13,7 +13,7 @@ from incoder.cli.console import notes, print_note, write_result
 from incoder.cli.eval_build import build
 from incoder.cli.eval_report import report
 from incoder.errors import IncoderError
-from incoder.evaluation.benchmark import RERANK, Benchmark
+from incoder.evaluation.benchmark import INFILL_RERANK, RERANK, Benchmark
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.files import sha256_of
 
@@ -27,6 +27,7 @@ app = typer.Typer(help="Judge a model on a benchmark, and report on results.", n
 _SAMPLES = "samples"
 _METHODS = {
     "infill": "infill sees both sides of a hole",
+    "infill-rerank": "infill-rerank takes that of several infills that is most probable with the whole",
     "infill-region": "infill-region has ten more tokens in the hole",
     "left-to-right": "left-to-right only the left one, and is cut to as many lines as are missing",
     "rerank": "rerank takes that of several drawn left to right with which the whole is most probable",
@@ -70,7 +71,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             int, typer.Option("--num-samples", "-n", min=1, help="Samples of each task, for pass@k.")
         ] = 1,
         num_candidates: Annotated[
-            int, typer.Option(min=1, help="Of rerank: from how many it takes the best.")
+            int, typer.Option(min=1, help="Of reranking: from how many it takes the best.")
         ] = benchmark.num_candidates,
         rank_by: Annotated[
             Literal["mean", "total"], typer.Option(help="Of rerank: log-probability by token, or of all.")
@@ -80,7 +81,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             int, typer.Option(min=1, help="The longest completion, in tokens.")
         ] = benchmark.max_new_tokens,
         temperature: Annotated[
-            float | None, typer.Option(help="0 is greedy.", show_default="0; 0.8 for rerank")
+            float | None, typer.Option(help="0 is greedy.", show_default="0; 0.8 for reranking")
         ] = None,
         top_p: options.TopP = 0.95,
         seed: options.Seed = 0,
@@ -127,7 +128,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 settings = settings_for(method=method)
                 completions = collect(tasks, output, settings, lambda task, _: task.baselines[method])
             else:
-                is_rerank = method == RERANK
+                is_rerank = method in (RERANK, INFILL_RERANK)
                 decoding = Decoding(
                     max_new_tokens,
                     temperature=temperature if temperature is not None else 0.8 * is_rerank,

@@ -1,7 +1,7 @@
 """`incoder fill`: fill the holes of a file."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +20,13 @@ def fill(
     model: options.Model = "mini",
     revision: options.Revision = None,
     num_candidates: options.NumCandidates = 1,
+    rank_by: Annotated[
+        Literal["mean", "total", "whole"],
+        typer.Option(
+            help="What ranks candidates: their log-probability by token, or in total; whole: the total and "
+            "that of the filled text read left to right, which tells what fits the text behind the hole."
+        ),
+    ] = "mean",
     hole: Annotated[str, typer.Option(help="What marks a hole.")] = DEFAULT_HOLE,
     temperature: options.Temperature = 0.2,
     top_p: options.TopP = 0.95,
@@ -106,6 +113,7 @@ def fill(
             parts,
             num_candidates=num_candidates,
             **asdict(params),
+            rank_by=rank_by,
             path=path,
             other_files=other_files,
             num_lead_lines=lead_lines,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-INFILL, LEFT_TO_RIGHT, RERANK = "infill", "left-to-right", "rerank"
+INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK = "infill", "infill-rerank", "left-to-right", "rerank"
 GOLD, EMPTY = "gold", "empty"
 
 # Tells the model the language: the paper's prompts begin with `<| file ext=.py |>`.
@@ -98,7 +98,7 @@ class Benchmark:
     `read` makes a task of a row and its number, counted from 1, None where the row is not part of the
     benchmark; it raises ValueError for a broken one. `headline` is the rate that tables show, `others` those
     beside it. `origin` says where people find the data, `file_name` how it is called there. `seconds` is the
-    limit of one program; `num_candidates` and `rank_by` are those of reranking.
+    limit of one program; `num_candidates` and `rank_by` are those of reranking left to right.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Benchmark:
     headline: str
     max_new_tokens: int
     others: tuple[str, ...] = ()
-    methods: tuple[str, ...] = (INFILL, LEFT_TO_RIGHT, RERANK)
+    methods: tuple[str, ...] = (INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK)
     baselines: tuple[str, ...] = (GOLD, EMPTY)
     seconds: float = 3.0
     num_candidates: int = 10

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
-from incoder.evaluation.benchmark import INFILL, LEFT_TO_RIGHT, RERANK, Question, Task
+from incoder.evaluation.benchmark import INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK, Question, Task
 from incoder.evaluation.choices import Scorer, most_probable
 from incoder.inference.edges import EdgeRule
 
@@ -21,7 +21,7 @@ class Decoding:
 
     A benchmark judges what the model wrote: no `edge_rules` end its fills for it unless they are asked for.
     `num_lead_lines` of infills are those that the model was trained with, unless told (inference/lead.py).
-    `num_candidates` and `rank_by` are those of reranking, where they choose one answer.
+    `num_candidates` are those of reranking, which chooses one answer; left to right by `rank_by`.
     """
 
     max_new_tokens: int
@@ -74,6 +74,8 @@ class Model(Scorer, Protocol):
         max_new_tokens: int,
         seed: int,
         heal_tokens: bool,
+        num_candidates: int,
+        rank_by: Literal["whole"],
         edge_rules: Sequence[EdgeRule],
         num_lead_lines: int | None,
     ) -> Answer: ...
@@ -98,24 +100,30 @@ def answer(task: Task, method: str, model: Model, decoding: Decoding, sample: in
     decoding = replace(decoding, seed=decoding.seed + sample)
     if task.choices:
         return most_probable(task, method, model)
-    question = task.question(method)
-    if method == INFILL:
-        filled = model.infill(
-            question.parts,
-            path=question.path,
-            stop=question.stop,
-            edge_rules=decoding.edge_rules,
-            num_lead_lines=decoding.num_lead_lines,
-            **decoding.sampling,
-        )
-        return task.completion(filled.infills, method)
-    if method == LEFT_TO_RIGHT:
+    if method in (INFILL, LEFT_TO_RIGHT):
         decoding = replace(decoding, num_candidates=1)
+    if method in (INFILL, INFILL_RERANK):
+        filled = _infill(task.question(INFILL), model, decoding)
+        return task.completion(filled.infills, INFILL)
+    question = task.question(method)
     written = _complete(question, model, decoding)
     completions = list(dict.fromkeys(task.completion(one.infills, method) for one in written.candidates))
     if method == RERANK and len(completions) > 1:
         return _best(task, completions, model, decoding.rank_by)
     return completions[0]
+
+
+def _infill(question: Question, model: Model, decoding: Decoding) -> Answer:
+    return model.infill(
+        question.parts,
+        path=question.path,
+        stop=question.stop,
+        num_candidates=decoding.num_candidates,
+        rank_by="whole",
+        edge_rules=decoding.edge_rules,
+        num_lead_lines=decoding.num_lead_lines,
+        **decoding.sampling,
+    )
 
 
 def _complete(question: Question, model: Model, decoding: Decoding) -> Answer:

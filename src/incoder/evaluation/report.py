@@ -14,7 +14,11 @@ from incoder.errors import IncoderError
 from incoder.evaluation.statistics import cluster_bootstrap_interval
 
 _SAMPLES = "samples"
-_METHODS = ("empty", "buggy", "left-to-right", "rerank", "infill", "infill-region", _SAMPLES, "gold")
+_METHODS = (
+    *("empty", "buggy"),
+    *("left-to-right", "rerank", "infill", "infill-rerank", "infill-region"),
+    *(_SAMPLES, "gold"),
+)
 _NUM_BINS = 5
 
 

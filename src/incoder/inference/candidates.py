@@ -2,15 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
-from operator import attrgetter
 
 from incoder.document import Parts
 from incoder.inference.infilling import Chain, Infiller, Watch
 from incoder.inference.line_endings import as_model_sees, to_crlf, uses_crlf
 from incoder.inference.programs import Program
-from incoder.inference.request import InfillRequest, RankBy
+from incoder.inference.request import InfillRequest
 from incoder.inference.results import Candidate, InfillResult
 from incoder.inference.sampling import random_stream
 from incoder.inference.text_stream import OnText, TextStream
@@ -45,8 +44,12 @@ def candidates(
         chains = yield from infiller.searching(seen, request.num_candidates, watch)
         return InfillResult(tuple(_candidate(request.texts, chain) for chain in chains))
     yield from infiller.filling(seen, chains, watch)
-    written = (_candidate(request.texts, chain) for chain in chains)
-    return InfillResult(tuple(_ranked(written, request.rank_by)))
+    written = [_candidate(request.texts, chain) for chain in chains]
+    values = [one.logprob if request.rank_by == "mean" else one.total_logprob for one in written]
+    if request.rank_by == "whole" and len(chains) > 1:
+        wholes = yield from infiller.judging(seen, chains)
+        values = [value + whole for value, whole in zip(values, wholes, strict=True)]
+    return InfillResult(tuple(_ranked(written, values)))
 
 
 def _candidate(texts: Sequence[str], chain: Chain) -> Candidate:
@@ -57,10 +60,10 @@ def _candidate(texts: Sequence[str], chain: Chain) -> Candidate:
     return Candidate(joined, infills, mean, total, tuple(chain.finish_reasons))
 
 
-def _ranked(written: Iterator[Candidate], rank_by: RankBy) -> list[Candidate]:
-    """The most probable first, and of those with the same text only that one."""
-    key = attrgetter("logprob" if rank_by == "mean" else "total_logprob")
+def _ranked(written: Sequence[Candidate], values: Sequence[float]) -> list[Candidate]:
+    """Those with the highest values first, and of those with the same text only that one."""
+    order = sorted(range(len(written)), key=values.__getitem__, reverse=True)
     distinct: dict[tuple[str, ...], Candidate] = {}
-    for candidate in sorted(written, key=key, reverse=True):
-        distinct.setdefault(candidate.infills, candidate)
+    for index in order:
+        distinct.setdefault(written[index].infills, written[index])
     return list(distinct.values())

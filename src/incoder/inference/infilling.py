@@ -2,7 +2,7 @@
 
 The prompt is read once for all candidates; after the first hole each candidate goes its own way, and its
 later fills see its earlier ones: in the model's memory where the holes share a window, as text where they do
-not. Texts are as the model knows them (see line_endings.py). Knows no files and no ranking.
+not. Texts are as the model knows them (see line_endings.py). Knows no files and does no ranking.
 """
 
 import codecs
@@ -21,6 +21,7 @@ from incoder.inference.programs import Program, Read
 from incoder.inference.prompting import SPARE, Prompt, Prompter
 from incoder.inference.sampling import SamplingParams
 from incoder.inference.sequences import LanguageModel, Sequences
+from incoder.inference.whole_scoring import whole_scoring
 
 
 @dataclass(slots=True)
@@ -118,6 +119,11 @@ class Infiller:
             watch.on_fill()
             if len(best.infills) == len(texts) - 1:
                 return [best]
+
+    def judging(self, texts: Sequence[str], chains: Sequence[Chain]) -> Program[list[float]]:
+        """How probable the text is with each chain's fills, read left to right: see whole_scoring.py."""
+        fills = [chain.infills for chain in chains]
+        return whole_scoring(self._model, self._prompter, texts, fills)
 
     def _filling_window(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Program[None]:
         """Fill as many holes as one window shows and has room for; the chains are equal so far."""

@@ -78,6 +78,24 @@ class Prompter:
                 return prompt
             room -= excess
 
+    def whole(self, texts: Sequence[str], fills: Sequence[Sequence[str]]) -> list[list[int]]:
+        """The text with each of these fills of all holes, without a trace of the holes, cut as prompts are.
+
+        Where no room is left for the end of a text it is cut off there.
+        """
+        longest = max(sum(map(self._num_tokens, each)) for each in fills)
+        before = len(self._context) + self._num_tokens(self._header)
+        room = self._max_positions - min(longest + SPARE, self._max_positions // 2) - before
+        window = cut_window(texts, room, len(texts) - 1, self._num_tokens)
+        is_start = window.is_start or bool(self._header)
+        num_shown = len(window.parts) - 1
+        rows = []
+        for each in fills:
+            text = self._header + Parts(window.parts).join(each[:num_shown])
+            token_ids = self._layout.prompt([self.vocabulary.tokenizer.encode_start(text)], is_start=is_start)
+            rows.append([*self._context, *token_ids][: self._max_positions])
+        return rows
+
     @property
     def end_id(self) -> int:
         """What ends a fill."""

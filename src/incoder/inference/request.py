@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Literal
+from typing import Literal, get_args
 
 from incoder.errors import IncoderError
 from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
 from incoder.inference.sampling import SamplingParams
 
-RankBy = Literal["mean", "total"]
+# A candidate's mean or total log-probability; or the total, and that of the whole text read left to right.
+RankBy = Literal["mean", "total", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class InfillRequest:
             raise IncoderError(f"edge_rules are {', '.join(ALL_EDGE_RULES)}, got {unknown[0]!r}")
         if self.num_lead_lines is not None and self.num_lead_lines < 0:
             raise IncoderError(f"num_lead_lines must be at least 0, got {self.num_lead_lines}")
-        if self.rank_by not in ("mean", "total"):
-            raise IncoderError(f"rank_by must be mean or total, got {self.rank_by!r}")
+        if self.rank_by not in get_args(RankBy):
+            raise IncoderError(f"rank_by must be one of {', '.join(get_args(RankBy))}, got {self.rank_by!r}")
 
     @property
     def num_chains(self) -> int:

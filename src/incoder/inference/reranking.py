@@ -7,9 +7,9 @@ it judges.
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import PurePath
+from typing import Literal
 
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.request import RankBy
 from incoder.inference.results import Candidate, InfillResult
 
 
@@ -25,7 +25,7 @@ def infill_by_reranking(
     max_new_tokens: int = 128,
     seed: int = 0,
     stop: str | tuple[str, ...] = (),
-    rank_by: RankBy = "total",
+    rank_by: Literal["mean", "total"] = "total",
     path: str | PurePath | None = None,
 ) -> InfillResult:
     """Complete `prefix`, `truncate` each completion, and rank them by the whole text with the suffix.

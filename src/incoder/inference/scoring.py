@@ -23,7 +23,7 @@ def scoring(
     `num_given` is at least 1, and less than the length of any row.
     """
     assert 1 <= num_given < min(map(len, rows))
-    num_shared = _num_shared(rows)
+    num_shared = shared_length(rows)
     sequences = model.open(max(map(len, rows)))
     try:
         shared: list[float] = []
@@ -50,7 +50,7 @@ def scoring(
     return logprobs
 
 
-def _num_shared(rows: Sequence[Sequence[int]]) -> int:
+def shared_length(rows: Sequence[Sequence[int]]) -> int:
     """How many tokens all rows begin with, one less where that is all of a row."""
     columns = zip(*rows, strict=False)
     same = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
