@@ -151,7 +151,7 @@ def test_where_no_candidate_can_be_used_nothing_is_changed_and_the_status_is_1(
     use(Writes(EDITS[command][3]))
     outcome = run_cli(*called(command, file, "--in-place"))
     assert (outcome.status, outcome.stdout) == (1, b"")
-    assert "error: none of the 1 candidates can be used" in outcome.stderr
+    assert "error: the only candidate cannot be used" in outcome.stderr
     assert file.read_bytes() == TEXT
 
 

@@ -126,8 +126,9 @@ def deliver(
         write_result(as_json(file, model, new, changes))
     if changes and all(change.used is None for change in changes):
         tried = sum(len(change.candidates) for change in changes)
+        none = "the only candidate cannot" if tried == 1 else f"none of the {tried} candidates can"
         raise IncoderError(
-            f"none of the {tried} candidates can be used, so nothing was changed; "
+            f"{none} be used, so nothing was changed; "
             "try more (-n), another --seed, or another --model"
         )
     if in_place:
