@@ -128,8 +128,7 @@ def deliver(
         tried = sum(len(change.candidates) for change in changes)
         none = "the only candidate cannot" if tried == 1 else f"none of the {tried} candidates can"
         raise IncoderError(
-            f"{none} be used, so nothing was changed; "
-            "try more (-n), another --seed, or another --model"
+            f"{none} be used, so nothing was changed; try more (-n), another --seed, or another --model"
         )
     if in_place:
         if new != text:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from incoder.model.many_rows import many_rows_product
 from incoder.model.quantization import StoredLinear
 from incoder.model.row_products import MAX_ROWS, RowProduct, has_kernels, row_product
 from incoder.model.transformer import Transformer, gelu_approximation
@@ -133,7 +134,7 @@ class _PyTorchMatrix:
 
 @dataclass(frozen=True, slots=True)
 class _RowProductMatrix:
-    """By a product made for few rows; where there are many, as the other one."""
+    """By a product made for few rows, and by another one where there are many."""
 
     product: RowProduct
     many_rows: Callable[[Tensor], Tensor]
@@ -165,9 +166,10 @@ def _matrix(module: nn.Module) -> _Matrix:
         return _RowProductMatrix(product, module) if product else _ModuleMatrix(module)
     assert isinstance(module, nn.Linear | nn.Embedding)
     weight_OI, bias_O = module.weight.detach(), getattr(module, "bias", None)
-    by_pytorch = _PyTorchMatrix(weight_OI.t(), None if bias_O is None else bias_O.detach())
-    product = row_product(weight_OI, None, bias_O)
-    return _RowProductMatrix(product, by_pytorch) if product else by_pytorch
+    bias_O = None if bias_O is None else bias_O.detach()
+    if (product := row_product(weight_OI, None, bias_O)) is None:
+        return _PyTorchMatrix(weight_OI.t(), bias_O)
+    return _RowProductMatrix(product, lambda input_BI: many_rows_product(input_BI, weight_OI, bias_O))
 
 
 @dataclass(frozen=True, slots=True)

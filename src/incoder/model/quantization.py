@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from incoder.model.many_rows import many_rows_product
 from incoder.model.mapped_memory import MappedMemory
 from incoder.model.transformer import Transformer
 
@@ -36,7 +36,8 @@ class StoredLinear(nn.Module):
         """Hidden states […, I] to […, O]; a part of the weight at a time is widened."""
         num_rows = max(1, _CHUNK // self.weight_OI.shape[1])
         outputs = [
-            F.linear(hidden, weight.to(hidden.dtype)) for (weight,) in _in_parts(num_rows, self.weight_OI)
+            many_rows_product(hidden, weight.to(hidden.dtype))
+            for (weight,) in _in_parts(num_rows, self.weight_OI)
         ]
         output = torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
         if self.scale_O is not None:

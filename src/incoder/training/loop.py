@@ -187,8 +187,8 @@ class _Run:
     def _target_weights(self, rows: PackedRows) -> NDArray[np.float32]:
         """How much each position counts in the mean loss: [rows, window], 0 where nothing is trained."""
         in_fills = kinds_of_targets(rows, self.tokenizer)["fill"]
-        weights = np.where(in_fills, np.float32(self.recipe.training.fill_weight), np.float32(1.0))
-        return weights * (rows.targets != IGNORED)
+        weights = np.where(in_fills, self.recipe.training.fill_weight, 1.0)
+        return np.where(rows.targets == IGNORED, 0.0, weights).astype(np.float32)
 
     def _backward(self, rows: PackedRows, total_weight: float) -> float:
         """Add the gradients of a micro-batch's share of the mean loss, and return that share."""

@@ -1,0 +1,79 @@
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from incoder.model import many_rows
+from incoder.model.many_rows import is_for_onednn, many_rows_product
+
+LARGE, SMALL = (1031, 300), (31, 30)
+
+needs_onednn = pytest.mark.skipif(
+    not is_for_onednn(torch.ones(LARGE)), reason="this PyTorch has no product of oneDNN"
+)
+
+
+@pytest.fixture
+def no_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+@pytest.mark.usefixtures("no_gradients")
+@pytest.mark.parametrize("size", [LARGE, SMALL])
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("shape", [(9,), (65,), (2, 33)])
+def test_products_equal_those_in_double_precision(
+    size: tuple[int, int], has_bias: bool, shape: tuple[int, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight_OI = torch.randn(size, generator=generator)
+    bias_O = torch.randn(size[0], generator=generator) if has_bias else None
+    hidden = torch.randn(*shape, size[1], generator=generator)
+    expected = F.linear(hidden.double(), weight_OI.double(), None if bias_O is None else bias_O.double())
+    output = many_rows_product(hidden, weight_OI, bias_O)
+    assert output.dtype == torch.float32
+    torch.testing.assert_close(output.double(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("no_gradients")
+def test_rows_need_not_lie_side_by_side() -> None:
+    hidden_NI = torch.randn(9, 2 * LARGE[1], generator=torch.Generator().manual_seed(0))[:, ::2]
+    weight_OI = torch.randn(LARGE, generator=torch.Generator().manual_seed(1))
+    expected_NO = F.linear(hidden_NI.contiguous(), weight_OI)
+    torch.testing.assert_close(many_rows_product(hidden_NI, weight_OI), expected_NO, rtol=1e-4, atol=1e-4)
+
+
+@needs_onednn
+@pytest.mark.usefixtures("no_gradients")
+def test_infinities_and_nans_come_through() -> None:
+    weight_OI = torch.ones(LARGE)
+    weight_OI[0, 0], weight_OI[1, 0] = torch.inf, torch.nan
+    output_NO = many_rows_product(torch.ones(9, LARGE[1]), weight_OI)
+    assert torch.isinf(output_NO[:, 0]).all()
+    assert output_NO[:, 1].isnan().all()
+    assert (output_NO[:, 2:] == LARGE[1]).all()
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    "weight_OI",
+    [
+        torch.ones(SMALL),
+        torch.ones(LARGE, dtype=torch.bfloat16),
+        torch.ones(LARGE).t(),
+        torch.ones(LARGE, device="meta"),
+    ],
+    ids=["small", "bfloat16", "turned", "elsewhere"],
+)
+def test_other_matrices_are_left_to_pytorch(weight_OI: torch.Tensor) -> None:
+    assert not is_for_onednn(weight_OI)
+
+
+def test_with_gradients_pytorch_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many_rows, "_has_onednn", lambda: True)
+    weight_OI = torch.ones(LARGE, requires_grad=True)
+    torch.autograd.backward(many_rows_product(torch.ones(9, LARGE[1]), weight_OI).sum())
+    assert weight_OI.grad is not None
+    assert (weight_OI.grad == 9).all()
