@@ -32,21 +32,6 @@ def test_value_and_gradients_equal_cross_entropy(chunk_size: int) -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("chunk_size", [7, 1000])
-def test_a_target_costs_as_many_times_as_its_weight_says(chunk_size: int) -> None:
-    hidden_ND, weight_VD, targets_N = example()
-    target_weights_N = torch.rand(len(targets_N), generator=torch.Generator().manual_seed(1)) * 5
-    loss, num_targets = chunked_cross_entropy(
-        hidden_ND, weight_VD, targets_N, target_weights_N=target_weights_N, chunk_size=chunk_size
-    )
-    each = F.cross_entropy(hidden_ND @ weight_VD.T, targets_N, reduction="none")
-    expected = (each * target_weights_N).sum()
-    assert num_targets == (targets_N != -100).sum()
-    torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
-    ours, theirs = (gradients(value, hidden_ND, weight_VD) for value in (loss, expected))
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
-
-
 def test_large_logits_are_exact_as_well() -> None:
     hidden_ND, weight_VD, targets_N = example()
     hidden_ND = (hidden_ND.detach() * 100).requires_grad_()

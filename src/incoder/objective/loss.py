@@ -17,16 +17,14 @@ def chunked_cross_entropy(
     weight_VD: Tensor,
     targets_N: Tensor,
     *,
-    target_weights_N: Tensor | None = None,
     ignore_index: int = -100,
     unmoved_ids: Tensor | None = None,
     chunk_size: int = _CHUNK_SIZE,
 ) -> tuple[Tensor, Tensor]:
     """The summed cross-entropy of `hidden @ weight.T` against the targets, and the number of targets.
 
-    Positions with the target `ignore_index` cost nothing, any other as many times what it costs as
-    `target_weights_N` says (once by default). The rows `unmoved_ids` of the weight get no gradient: those of
-    tokens that are never a target, which the softmax would push all in one direction.
+    Positions with the target `ignore_index` cost nothing. The rows `unmoved_ids` of the weight get no
+    gradient: those of tokens that are never a target, which the softmax would push all in one direction.
     Matrix products are in autocast's precision where it is on, the loss itself in float32. The gradient
     cannot be differentiated again.
     """
@@ -38,15 +36,7 @@ def chunked_cross_entropy(
     return cast(
         tuple[Tensor, Tensor],
         _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            hidden_ND,
-            weight_VD,
-            targets_N,
-            target_weights_N,
-            ignore_index,
-            unmoved_ids,
-            chunk_size,
-            dtype,
-            wants_gradient,
+            hidden_ND, weight_VD, targets_N, ignore_index, unmoved_ids, chunk_size, dtype, wants_gradient
         ),
     )
 
@@ -58,7 +48,6 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         hidden_ND: Tensor,
         weight_VD: Tensor,
         targets_N: Tensor,
-        target_weights_N: Tensor | None,
         ignore_index: int,
         unmoved_ids: Tensor | None,
         chunk_size: int,
@@ -68,9 +57,6 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         trained_M = (targets_N != ignore_index).nonzero().squeeze(1)
         hidden_MD = hidden_ND.detach()[trained_M].to(dtype)
         targets_M = targets_N[trained_M]
-        if target_weights_N is None:
-            target_weights_N = torch.ones_like(targets_N, dtype=torch.float32)
-        target_weights_M1 = target_weights_N[trained_M, None]
         weight = weight_VD.detach().to(dtype)
         loss = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         hidden_gradient_MD = torch.empty_like(hidden_MD) if wants_gradient else None
@@ -89,18 +75,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 # The log of the sum of exponentials by way of the likeliest token, whose probability is no
                 # tiny number: a fused softmax and two maxima cost less than logsumexp and exp.
                 lse_C = logits_CV.amax(1).float() - probs_CV.amax(1).log()
-                loss_C = lse_C - logits_CV.gather(1, targets_C1).squeeze(1).float()
-                target_weights_C1 = target_weights_M1[start : start + chunk_size]
-                loss += loss_C.dot(target_weights_C1.squeeze(1))
+                loss += (lse_C - logits_CV.gather(1, targets_C1).squeeze(1).float()).sum()
                 if hidden_gradient_MD is None or weight_gradient_VD is None:
                     continue
                 probs_CV.scatter_add_(1, targets_C1, probs_CV.new_full(targets_C1.shape, -1.0))
                 gradient_CV = logits_CV.copy_(probs_CV)
-                hidden_gradient_CD = hidden_gradient_MD[start : start + chunk_size]
-                torch.mm(gradient_CV, weight, out=hidden_gradient_CD)
-                hidden_gradient_CD *= target_weights_C1
-                weighted_hidden_CD = (hidden_CD * target_weights_C1).to(dtype)
-                weight_gradient_VD += torch.mm(gradient_CV.T, weighted_hidden_CD, out=chunk_gradient_VD)
+                torch.mm(gradient_CV, weight, out=hidden_gradient_MD[start : start + chunk_size])
+                weight_gradient_VD += torch.mm(gradient_CV.T, hidden_CD, out=chunk_gradient_VD)
         if weight_gradient_VD is not None and unmoved_ids is not None:
             weight_gradient_VD.index_fill_(0, unmoved_ids, 0.0)
         num_targets = torch.tensor(len(trained_M), device=hidden_ND.device)
@@ -117,4 +98,4 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         hidden_gradient_ND = torch.zeros(shape, dtype=dtype, device=trained_M.device)
         hidden_gradient_ND[trained_M] = (hidden_gradient_MD * loss_gradient).to(dtype)
         weight_gradient_VD = (weight_gradient_VD * loss_gradient).to(ctx.weight_dtype)
-        return hidden_gradient_ND, weight_gradient_VD, *[None] * 7
+        return hidden_gradient_ND, weight_gradient_VD, *[None] * 6

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from incoder.config import load_recipe, save_recipe
 from incoder.corpus.shards import TokenShard, check_shards
@@ -28,12 +26,12 @@ from incoder.model.device import choose_device, is_fast_in
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Transformer
 from incoder.objective.loss import chunked_cross_entropy
-from incoder.objective.packing import IGNORED, PackedRows
+from incoder.objective.packing import PackedRows
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.checkpoint import load_state, newest_state, save_state
 from incoder.training.data import BatchStream, to_device
-from incoder.training.evaluate import held_out_fills, held_out_loss, kinds_of_targets
+from incoder.training.evaluate import held_out_fills, held_out_loss
 from incoder.training.metrics import MetricsLog, plot_losses, read_metrics
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import TrainingRecipe
@@ -161,10 +159,10 @@ class _Run:
         window = settings.window_at(self.step)
         num_rows = settings.tokens_per_step // window
         rows = self.stream.next_batch(num_rows, window)
-        total_weight = float(self._target_weights(rows).sum())
+        num_targets = int((rows.targets >= 0).sum())
         loss = 0.0
         for micro_batch in _micro_batches(rows, settings.rows_per_micro_batch or num_rows):
-            loss += self._backward(micro_batch, total_weight)
+            loss += self._backward(micro_batch, num_targets)
         if not math.isfinite(loss):
             raise IncoderError(
                 f"the loss is {loss} at step {self.step}: the run has diverged; start another --output "
@@ -184,13 +182,7 @@ class _Run:
             "tokens_per_second": num_tokens / seconds,
         }
 
-    def _target_weights(self, rows: PackedRows) -> NDArray[np.float32]:
-        """How much each position counts in the mean loss: [rows, window], 0 where nothing is trained."""
-        in_fills = kinds_of_targets(rows, self.tokenizer)["fill"]
-        weights = np.where(in_fills, self.recipe.training.fill_weight, 1.0)
-        return np.where(rows.targets == IGNORED, 0.0, weights).astype(np.float32)
-
-    def _backward(self, rows: PackedRows, total_weight: float) -> float:
+    def _backward(self, rows: PackedRows, num_targets: int) -> float:
         """Add the gradients of a micro-batch's share of the mean loss, and return that share."""
         batch = to_device(rows, self.device)
         with self._autocast():
@@ -201,10 +193,9 @@ class _Run:
                 hidden_BTD.flatten(0, 1),
                 self.model.output_weight,
                 batch.targets_BT.flatten(),
-                target_weights_N=torch.from_numpy(self._target_weights(rows)).to(self.device).flatten(),
                 unmoved_ids=self.never_targets if self.model.config.tie_embeddings else None,
             )
-        loss = loss_sum / total_weight
+        loss = loss_sum / num_targets
         torch.autograd.backward(loss)
         return float(loss.detach())
 

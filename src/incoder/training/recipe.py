@@ -82,8 +82,6 @@ class TrainingSection(Recipe):
     compile: bool = False
     seed: int = Field(0, ge=0)
     documents_per_group: PositiveInt = 1024
-    # How much a fill's token counts in the mean loss, where any other counts 1 (in the paper all do).
-    fill_weight: float = Field(1.0, gt=0.0, le=100.0)
     # How often an epoch has each document, by what it is; a fraction is its chance to be there once more.
     weights: dict[Literal["python", "code", "stackoverflow"], Weight] = Field(default_factory=dict)
     checkpoint_every: PositiveInt = 250
