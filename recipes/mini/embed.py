@@ -107,7 +107,10 @@ def _quality_table(results: list[Path]) -> str:
         if not metrics.get("pass_rate_interval"):
             continue
         low, high = metrics["pass_rate_interval"]
-        method = result["method"] + (", edges" if result["decoding"]["edge_rules"] else "")
+        decoding = result["decoding"]
+        method = result["method"] + (", edges" if decoding["edge_rules"] else "")
+        if decoding["num_candidates"] > 1:
+            method += f", {decoding['num_candidates']} candidates"
         rows.append(
             f"| {result['benchmark']} | {method} | {metrics['pass_rate']:.1%} "
             f"({low:.1%}–{high:.1%}) | {metrics['exact_match']:.1%} | {metrics['num_tasks']:,} |"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The table of docs/mini.md: a model on five tasks by three methods, with intervals; goes on where it was stopped.
+# The table of docs/mini.md: a model on five tasks by four methods, with intervals; goes on where it was stopped.
 #   recipes/mini/evaluate.sh DATA HELD_OUT OUTPUT [MODEL]
 # DATA is the data folder of human-eval-infilling. HELD_OUT holds the packages that mini was not trained on:
 #   pip install --no-deps --target HELD_OUT flask==3.1.3 networkx==3.6.1 aiohttp==3.14.5 tornado==6.6.1 \
@@ -17,9 +17,9 @@ run() { # BENCHMARK DATA LIMIT METHOD [OPTION...]
 for task in return-types variable-names docstrings; do
   [ -e "$output/data/$task.jsonl" ] || incoder eval build "$task" --from "$held_out" --limit 400 --output "$output/data"
 done
-for method in infill left-to-right rerank; do
+for method in infill infill-rerank left-to-right rerank; do
   edges=
-  [ $method = infill ] && edges=--edges
+  case $method in infill*) edges=--edges ;; esac
   run humaneval-single-line "$data" 1033 $method $edges
   run humaneval-multi-line "$data" 500 $method $edges
   for task in return-types variable-names docstrings; do
