@@ -56,6 +56,12 @@ def test_of_a_long_text_what_can_be_read_is_judged(fast: InfillModel) -> None:
     assert found.text.endswith(parts[2])
 
 
+def test_where_the_time_is_up_nothing_more_is_read(dice: InfillModel) -> None:
+    settings = SETTINGS | {"time_limit": 1e-9}
+    dice.infill("x = <FILL>\ny = x\n", rank_by="whole", **settings)
+    assert len(dice.language_model.opened) == 1  # type: ignore[attr-defined]
+
+
 def test_an_unknown_order_is_refused(fast: InfillModel) -> None:
     with pytest.raises(IncoderError, match="rank_by must be one of mean, total, whole, got 'best'"):
         fast.infill("x = <FILL>\n", rank_by="best")  # type: ignore[arg-type]

@@ -46,7 +46,7 @@ def candidates(
     yield from infiller.filling(seen, chains, watch)
     written = [_candidate(request.texts, chain) for chain in chains]
     values = [one.logprob if request.rank_by == "mean" else one.total_logprob for one in written]
-    if request.rank_by == "whole" and len(chains) > 1:
+    if request.rank_by == "whole" and len(chains) > 1 and not watch.is_time_up():
         wholes = yield from infiller.judging(seen, chains)
         values = [value + whole for value, whole in zip(values, wholes, strict=True)]
     return InfillResult(tuple(_ranked(written, values)))

@@ -88,11 +88,12 @@ class InfillModel:
         Holes are filled in order and later ones see the earlier fills. Long texts are cut around the holes to
         what the model can read; the result holds the whole text. Fills get the text's line ends. How tokens
         are chosen is told by `SamplingParams`; candidates come by their mean or total log-probability, or by
-        the total and, beside it, that of the `whole` text read left to right (`rank_by`), the best first;
-        beams by what the search found. A file's `path` tells the model its language. `other_files` by path,
-        the most important last, are shown before it as far as they fit (`shown_files`), with the
+        the total and, where there is time, that of the `whole` text read left to right (`rank_by`), the best
+        first; beams by what the search found. A file's `path` tells the model its language. `other_files` by
+        path, the most important last, are shown before it as far as they fit (`shown_files`), with the
         `repository`'s name: to models that were trained on whole repositories in their own format, to others
         as comments.
+
         `num_lead_lines` of the text before a hole, its own line's beginning counted, are given to the model
         as the beginning of the fill (lead.py), by default as many as it was trained with. `heal_tokens` lets
         a fill begin in the middle of a word as if the prefix had not been cut there, and the `edge_rules` end
