@@ -6,15 +6,18 @@ The matrices of one layer of a size, in turns within one run, medians.
 """
 
 import argparse
-import statistics
-import time
+from collections.abc import Callable, Sequence
 
 import torch
+from measuring.turns import Work, median_seconds
+from torch import Tensor
 from torch.nn import functional as F
 
 from incoder.model.many_rows import is_for_onednn, many_rows_product
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Block
+
+Product = Callable[[Tensor, Tensor], Tensor]
 
 
 def main() -> None:
@@ -30,24 +33,24 @@ def main() -> None:
     block = Block(config_for(arguments.size, arguments.shape, vocab_size=1))
     weights = [parameter.detach() for parameter in block.parameters() if parameter.ndim == 2]
     assert all(map(is_for_onednn, weights)), "this PyTorch has no oneDNN, or the matrices are too small"
-    products = {"oneDNN": many_rows_product, "PyTorch": F.linear}
     print(f"{arguments.size}, {arguments.shape}, {torch.get_num_threads()} threads; GFLOP/s")
-    print(f"{'rows':>6}" + "".join(f"{name:>10}" for name in products) + f"{'ratio':>8}")
+    print("  rows    oneDNN   PyTorch   ratio")
     for num_rows in arguments.rows:
         inputs = [torch.randn(num_rows, weight.shape[1]) for weight in weights]
-        seconds: dict[str, list[float]] = {name: [] for name in products}
-        for round_number in range(arguments.rounds + 1):
-            for name, product in products.items():
-                started = time.perf_counter()
-                with torch.inference_mode():
-                    for weight_OI, input_NI in zip(weights, inputs, strict=True):
-                        product(input_NI, weight_OI)
-                if round_number:  # the first one warms up
-                    seconds[name].append(time.perf_counter() - started)
-        work = 2 * num_rows * sum(weight.numel() for weight in weights)
-        speeds = [work / statistics.median(values) / 1e9 for values in seconds.values()]
-        shown = "".join(f"{speed:10.0f}" for speed in speeds)
-        print(f"{num_rows:6}{shown}{speeds[0] / speeds[1]:8.2f}")
+        by_onednn = _multiplied(many_rows_product, inputs, weights)
+        by_pytorch = _multiplied(F.linear, inputs, weights)
+        ours, peer = median_seconds(by_onednn, by_pytorch, arguments.rounds)
+        work = 2 * num_rows * sum(weight.numel() for weight in weights) / 1e9
+        print(f"{num_rows:6}{work / ours:10.0f}{work / peer:10.0f}{peer / ours:8.2f}")
+
+
+def _multiplied(product: Product, inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Work:
+    @torch.inference_mode()
+    def work(_: int) -> None:
+        for input_NI, weight_OI in zip(inputs, weights, strict=True):
+            product(input_NI, weight_OI)
+
+    return work
 
 
 if __name__ == "__main__":

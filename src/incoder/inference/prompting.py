@@ -68,8 +68,7 @@ class Prompter:
         if self._layout.max_num_holes == 1 and len(parts) > 2:
             parts = [prefix, "".join(parts[1:])]  # later holes are shown as if there was nothing to fill
         spare = _SPARE_PER_HOLE * min(len(parts) - 1, _MAX_SPARE_HOLES)
-        before = len(self._context) + self._num_tokens(self._header)
-        room = self._max_positions - self.fill_room - spare - before
+        room = self._max_positions - self.fill_room - spare - self._num_before
         while True:
             window = cut_window(parts, room, self._layout.max_num_holes, self._num_tokens)
             prompt = self._written(window, has_holes=len(parts) > 1)
@@ -84,8 +83,7 @@ class Prompter:
         Where no room is left for the end of a text it is cut off there.
         """
         longest = max(sum(map(self._num_tokens, each)) for each in fills)
-        before = len(self._context) + self._num_tokens(self._header)
-        room = self._max_positions - min(longest + SPARE, self._max_positions // 2) - before
+        room = self._max_positions - fill_room(longest, self._max_positions) - self._num_before
         window = cut_window(texts, room, len(texts) - 1, self._num_tokens)
         is_start = window.is_start or bool(self._header)
         num_shown = len(window.parts) - 1
@@ -132,6 +130,11 @@ class Prompter:
     def _hole_start(self, hole: int, lead: Sequence[int]) -> list[int]:
         start = self._layout.hole_start(hole)
         return [*start, *lead, *(start if lead and self._marks_leads else [])]
+
+    @property
+    def _num_before(self) -> int:
+        """The tokens that stand before the text."""
+        return len(self._context) + self._num_tokens(self._header)
 
     def _num_tokens(self, text: str) -> int:
         return len(self.vocabulary.tokenizer.encode(text))
