@@ -55,6 +55,8 @@ def main() -> None:
         for name, step in steps.items():
             started = time.perf_counter()
             step()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
             speeds[name].append(token_ids_BT.numel() / (time.perf_counter() - started))
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     for name, median in medians.items():

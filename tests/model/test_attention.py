@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from incoder.model.attention import attend_by_hand, attend_fused, choose_attention
+from incoder.model.attention import Segments, attend_by_hand, attend_fused, choose_attention
 
 
 def additive_mask(num_tokens: int, num_segments: int) -> torch.Tensor:
@@ -75,3 +75,37 @@ def test_only_training_in_half_precision_attends_by_hand(
             torch.zeros(1, num_tokens, dtype=torch.long), None, num_past=0, is_cached=is_cached, dtype=dtype
         )
     assert getattr(attend, "func", None) is expected
+
+
+def test_segments_are_found_in_rows_and_end_with_them() -> None:
+    """Equal ids at the end of one row and the start of the next are two texts."""
+    segments = Segments.of(torch.tensor([[0, 0, 1, -1], [0, 0, 0, 1]]))
+    assert segments.starts.tolist() == [0, 2, 3, 4, 7, 8]
+    assert segments.longest == 3
+    assert segments.mask()[1, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("num_kv_heads", [2, 4])
+def test_attention_in_segments_equals_that_with_their_mask_with_its_gradients(num_kv_heads: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    ids_BT = torch.tensor([0] * 5 + [1] * 20 + [2] * 7, device="cuda").repeat(3, 1)
+    inputs = [
+        torch.randn(3, 32, heads, 64, generator=generator)
+        .to("cuda", torch.bfloat16)
+        .transpose(1, 2)
+        .requires_grad_()
+        for heads in (4, num_kv_heads, num_kv_heads)
+    ]
+    weights = torch.randn(3, 4, 32, 64, generator=generator).to("cuda", torch.bfloat16)
+    found, expected = (
+        choose_attention(ids_BT, mask, num_past=0, is_cached=False, dtype=torch.bfloat16)(*inputs)
+        for mask in (Segments.of(ids_BT), Segments.of(ids_BT).mask())
+    )
+    torch.testing.assert_close(found, expected, rtol=2e-2, atol=2e-2)
+    for ours, theirs in zip(
+        torch.autograd.grad(found, inputs, weights),
+        torch.autograd.grad(expected, inputs, weights),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=4e-2, atol=4e-2)

@@ -1,3 +1,4 @@
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import PackedRows
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.data import BatchStream, Position, to_device
+from incoder.training.groups import DocumentGroups, Group, GroupsAhead
 
 WINDOWS = (64, 64, 64, 128, 128, 64, 64, 64, 64, 64)
 
@@ -22,13 +24,18 @@ def stream(
     position: Position | None = None,
     weights: dict[str, float] | None = None,
 ) -> BatchStream:
-    return BatchStream(
+    return BatchStream(groups(world, tokenizer, seed=seed, weights=weights), position)
+
+
+def groups(
+    world: Path, tokenizer: Tokenizer, *, seed: int = 0, weights: dict[str, float] | None = None
+) -> DocumentGroups:
+    return DocumentGroups(
         TokenShard.open(world / "tokens", "train"),
         tokenizer,
         MaskingConfig(),
         seed=seed,
         documents_per_group=4,
-        position=position,
         weights=weights,
     )
 
@@ -74,11 +81,38 @@ def test_an_epoch_sees_every_document_as_often_as_its_kind_weighs(
 
 
 def test_a_fraction_is_a_chance_and_another_one_in_each_epoch(world: Path, tiny_tokenizer: Tokenizer) -> None:
-    batches = stream(world, tiny_tokenizer, weights={"python": 1.5})
-    counts = [len(batches._order(epoch)) for epoch in range(200)]
+    drawn = groups(world, tiny_tokenizer, weights={"python": 1.5})
+    counts = [len(drawn.order(epoch)) for epoch in range(200)]
     assert np.mean(counts) == pytest.approx(1.5 * 12, rel=0.05)
     assert len(set(counts)) > 3
-    assert batches._order(3).tolist() == batches._order(3).tolist()
+    assert drawn.order(3).tolist() == drawn.order(3).tolist()
+
+
+def test_groups_made_ahead_in_another_process_are_the_same(world: Path, tiny_tokenizer: Tokenizer) -> None:
+    own = groups(world, tiny_tokenizer)
+    ahead = GroupsAhead(own)
+    here, there = BatchStream(own), BatchStream(ahead)
+    for window in (64, 64, 128):
+        epoch = here.state()["epoch"]
+        while here.state()["epoch"] == epoch:
+            expected, found = here.next_batch(2, window), there.next_batch(2, window)
+            assert np.array_equal(found.token_ids, expected.token_ids)
+            assert np.array_equal(found.targets, expected.targets)
+            assert there.state() == here.state()
+    assert ahead.is_ahead
+
+
+def test_groups_go_on_when_the_other_process_dies(world: Path, tiny_tokenizer: Tokenizer) -> None:
+    own = groups(world, tiny_tokenizer)
+    ahead = GroupsAhead(own)
+    group = Group(epoch=0, number=0, window=64)
+    for number in range(6):
+        assert np.array_equal(ahead.rows(group).token_ids, own.rows(group).token_ids)
+        if number == 1:
+            for process in multiprocessing.active_children():
+                process.kill()
+        group = own.after(group)
+    assert not ahead.is_ahead
 
 
 def test_another_seed_gives_another_order(world: Path, tiny_tokenizer: Tokenizer) -> None:
@@ -103,4 +137,6 @@ def test_attention_is_causal_and_stays_in_its_segment() -> None:
         [False, False, True, False],
         [False, False, False, True],
     ]
-    assert to_device(rows, torch.device("cpu")).mask_B1TT[0, 0].tolist() == expected
+    mask = to_device(rows, torch.device("cpu")).mask
+    assert isinstance(mask, torch.Tensor)
+    assert mask[0, 0].tolist() == expected

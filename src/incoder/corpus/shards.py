@@ -102,6 +102,7 @@ class TokenShard:
         document_bytes: np.ndarray[Any, Any],
         kinds: np.ndarray[Any, Any] | None,
         *,
+        source: tuple[Path, str],
         fingerprint: str,
         vocab_size: int,
         tokenizer_fingerprint: str,
@@ -109,6 +110,7 @@ class TokenShard:
     ) -> None:
         self._tokens, self._starts, self._document_bytes = tokens, starts, document_bytes
         self._kinds = kinds
+        self._source = source
         self.fingerprint = fingerprint
         self.vocab_size = vocab_size
         self.tokenizer_fingerprint = tokenizer_fingerprint
@@ -139,6 +141,7 @@ class TokenShard:
                 starts,
                 document_bytes,
                 kinds,
+                source=(folder, split),
                 fingerprint=meta["fingerprint"],
                 vocab_size=meta["vocab_size"],
                 tokenizer_fingerprint=meta["tokenizer_fingerprint"],
@@ -155,6 +158,9 @@ class TokenShard:
                 "encode them again"
             )
         return shard
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TokenShard.open, self._source  # another process maps the files as well, and is sent no tokens
 
     def __len__(self) -> int:
         return len(self._document_bytes)

@@ -3,8 +3,11 @@
 Knows no weights, no layers and no cache; K heads of keys and values serve H of queries.
 """
 
+import inspect
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,14 +18,53 @@ Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # q_BHTd, k_BKSd, v_BKSd to
 _LONGEST_BY_HAND = 1024  # tokens in a row
 
 
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Rows in which several texts stand side by side: each token attends to those before it in its own.
+
+    `ids_BT`: equal for the tokens of one text; `starts`: where each begins in the rows laid end to end, and
+    the end of all (int32); `longest`: the most tokens of one.
+    """
+
+    ids_BT: Tensor
+    starts: Tensor
+    longest: int
+
+    @classmethod
+    def of(cls, ids_BT: Tensor) -> "Segments":
+        """Found on the device that the ids are on; best on the CPU, where nobody waits for it."""
+        is_start_BT = torch.ones_like(ids_BT, dtype=torch.bool)
+        is_start_BT[:, 1:] = ids_BT[:, 1:] != ids_BT[:, :-1]
+        end = torch.tensor([ids_BT.numel()], device=ids_BT.device)
+        starts = torch.cat((is_start_BT.flatten().nonzero()[:, 0], end)).int()
+        return cls(ids_BT, starts, int(starts.diff().max()))
+
+    def to(self, device: torch.device) -> "Segments":
+        """The same on another device."""
+        return Segments(self.ids_BT.to(device), self.starts.to(device), self.longest)
+
+    def mask(self) -> Tensor:
+        """The same as a mask [B, 1, T, T], True where a query may attend to a key."""
+        return (self.ids_BT[:, None, :, None] == self.ids_BT[:, None, None, :]).tril()
+
+
 def choose_attention(
-    token_ids_BT: Tensor, mask: Tensor | None, *, num_past: int, is_cached: bool, dtype: torch.dtype
+    token_ids_BT: Tensor,
+    mask: Tensor | Segments | None,
+    *,
+    num_past: int,
+    is_cached: bool,
+    dtype: torch.dtype,
 ) -> Attend:
     """How every layer attends in one forward pass; what they share is made here, once.
 
     `mask` is bool, broadcastable to [B, 1, T, S], and already causal; without one every query attends to all
     keys up to its own, which is the last of `num_past` + T for the last. `dtype` is that of the queries.
     """
+    if isinstance(mask, Segments):
+        if token_ids_BT.is_cuda and dtype.itemsize == 2 and _flash() is not None:
+            return partial(attend_in_segments, segments=mask)
+        mask = mask.mask()
     batch_size, num_queries = token_ids_BT.shape
     num_keys = num_past + num_queries
     by_hand = not is_cached and _is_faster_by_hand(num_queries, dtype, token_ids_BT.device)
@@ -42,6 +84,9 @@ def attend_fused(
     q_BHTd: Tensor, k_BKSd: Tensor, v_BKSd: Tensor, *, mask: Tensor | None, is_causal: bool
 ) -> Tensor:
     """PyTorch's kernels: everywhere but where `attend_by_hand` is faster."""
+    if mask is not None and q_BHTd.is_cuda:  # there none takes a mask and shared keys but the slowest one
+        num_sharing = q_BHTd.shape[1] // k_BKSd.shape[1]
+        k_BKSd, v_BKSd = (keys.repeat_interleave(num_sharing, dim=1) for keys in (k_BKSd, v_BKSd))
     return F.scaled_dot_product_attention(
         q_BHTd,
         k_BKSd,
@@ -50,6 +95,31 @@ def attend_fused(
         is_causal=is_causal,
         enable_gqa=q_BHTd.shape[1] != k_BKSd.shape[1],
     )
+
+
+def attend_in_segments(q_BHTd: Tensor, k_BKTd: Tensor, v_BKTd: Tensor, *, segments: Segments) -> Tensor:
+    """FlashAttention on the rows laid end to end: in half precision on CUDA, without a mask to read."""
+    flash = _flash()
+    assert flash is not None
+    num_sharing = q_BHTd.shape[1] // k_BKTd.shape[1]
+    keys_and_values = (tensor.repeat_interleave(num_sharing, dim=1) for tensor in (k_BKTd, v_BKTd))
+    q_NHd, k_NHd, v_NHd = (
+        tensor.transpose(1, 2).flatten(0, 1) for tensor in (q_BHTd, *keys_and_values)
+    )
+    starts, longest = segments.starts, segments.longest
+    mixed_NHd: Tensor = flash(q_NHd, k_NHd, v_NHd, starts, starts, longest, longest)
+    return mixed_NHd.unflatten(0, (len(q_BHTd), -1)).transpose(1, 2)
+
+
+@cache
+def _flash() -> Callable[..., Any] | None:
+    """PyTorch's FlashAttention for texts of several lengths, made causal; it is new, and still changing."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    is_causal_by_window = "window_size" in inspect.signature(varlen_attn).parameters
+    return partial(varlen_attn, **({"window_size": (-1, 0)} if is_causal_by_window else {"is_causal": True}))
 
 
 def _is_faster_by_hand(num_queries: int, dtype: torch.dtype, device: torch.device) -> bool:

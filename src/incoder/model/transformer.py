@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from incoder.errors import IncoderError
-from incoder.model.attention import Attend, choose_attention
+from incoder.model.attention import Attend, Segments, choose_attention
 from incoder.model.rotary import RopeScaling, rotate, rotations
 
 Shape = Literal["xglm", "llama", "starcoder2"]
@@ -169,13 +169,13 @@ class Transformer(nn.Module):
         token_ids_BT: Tensor,
         *,
         positions_BT: Tensor | None = None,
-        attention_mask: Tensor | None = None,
+        attention_mask: Tensor | Segments | None = None,
     ) -> Tensor:
         """Read whole rows; return hidden_BTD behind the final norm. (Generation: inference/token_step.py.)
 
         `positions_BT` count from 0, by default along each row. `attention_mask` is bool, broadcastable to
-        [B, 1, T, T], True where a query may attend to a key, and already causal; without one every query
-        attends to all keys up to its own.
+        [B, 1, T, T], True where a query may attend to a key, and already causal, or says which segments
+        stand side by side; without one every query attends to all keys up to its own.
 
         Raises:
             IncoderError: more tokens than the model has positions.

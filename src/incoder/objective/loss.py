@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-_CHUNK_SIZE = 256  # positions
+_CHUNK_SIZES = {"cpu": 256, "cuda": 8192}  # positions: what fits into a cache, what is worth a launch
 
 
 def chunked_cross_entropy(
@@ -19,7 +19,7 @@ def chunked_cross_entropy(
     *,
     ignore_index: int = -100,
     unmoved_ids: Tensor | None = None,
-    chunk_size: int = _CHUNK_SIZE,
+    chunk_size: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The summed cross-entropy of `hidden @ weight.T` against the targets, and the number of targets.
 
@@ -29,6 +29,8 @@ def chunked_cross_entropy(
     cannot be differentiated again.
     """
     device_type = hidden_ND.device.type
+    if chunk_size is None:
+        chunk_size = _CHUNK_SIZES.get(device_type, _CHUNK_SIZES["cpu"])
     dtype = (
         torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else hidden_ND.dtype
     )

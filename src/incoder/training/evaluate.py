@@ -16,6 +16,7 @@ from incoder.objective.packing import IGNORED, PackedRows
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.data import BatchStream, to_device
+from incoder.training.groups import DocumentGroups
 
 _DOCUMENTS_PER_GROUP = 64
 
@@ -75,7 +76,8 @@ def held_out_fills(
     does not occur is left out. About `max_tokens` tokens are scored.
     """
     device = model.output_weight.device
-    stream = BatchStream(shard, tokenizer, masking, seed=0, documents_per_group=_DOCUMENTS_PER_GROUP)
+    groups = DocumentGroups(shard, tokenizer, masking, seed=0, documents_per_group=_DOCUMENTS_PER_GROUP)
+    stream = BatchStream(groups)
     nats: dict[str, float] = defaultdict(float)
     counts: dict[str, int] = defaultdict(int)
     was_training = model.training
@@ -85,7 +87,7 @@ def held_out_fills(
             rows = stream.next_batch(1, window)
             batch = to_device(rows, device)
             hidden_TD = model(
-                batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask_B1TT
+                batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask
             )[0]
             for kind, is_kind in kinds_of_targets(rows, tokenizer).items():
                 targets_T = torch.from_numpy(np.where(is_kind, rows.targets, IGNORED)[0]).to(device)

@@ -32,6 +32,7 @@ from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.checkpoint import load_state, newest_state, save_state
 from incoder.training.data import BatchStream, to_device
 from incoder.training.evaluate import held_out_fills, held_out_loss
+from incoder.training.groups import DocumentGroups, GroupsAhead
 from incoder.training.metrics import MetricsLog, plot_losses, read_metrics
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import TrainingRecipe
@@ -105,7 +106,17 @@ class _Run:
         self.never_targets = torch.tensor(
             sorted(CausalMaskingFormat(self.tokenizer).never_generated_ids), device=device
         )
-        self.stream = self._stream()
+        groups = DocumentGroups(
+            self.training_shard,
+            self.tokenizer,
+            recipe.masking,
+            seed=recipe.training.seed,
+            documents_per_group=recipe.training.documents_per_group,
+            weights={str(kind): weight for kind, weight in recipe.training.weights.items()},
+        )
+        # On a CPU another process would take from training what it saves.
+        self.groups = GroupsAhead(groups) if device.type == "cuda" else groups
+        self.stream = BatchStream(self.groups)
         self.step = 0
         self.tokens = 0
         self._forward: Callable[..., torch.Tensor] = (
@@ -132,7 +143,7 @@ class _Run:
         self.tokens = state["tokens"]
         self.model.load_state_dict(state["model"])
         self.optimizers.load_state_dict(state["optimizers"])
-        self.stream = self._stream(state["stream"])
+        self.stream = BatchStream(self.groups, BatchStream.position_of(state["stream"]))
 
     def train(self, on_step: Callable[[StepReport], None], should_stop: Callable[[], bool]) -> TrainingResult:
         settings = self.recipe.training
@@ -187,7 +198,7 @@ class _Run:
         batch = to_device(rows, self.device)
         with self._autocast():
             hidden_BTD = self._forward(
-                batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask_B1TT
+                batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask
             )
             loss_sum, _ = chunked_cross_entropy(
                 hidden_BTD.flatten(0, 1),
@@ -263,17 +274,6 @@ class _Run:
             )
         check_shards(self.recipe.tokens, split)
         return shard
-
-    def _stream(self, state: dict[str, int] | None = None) -> BatchStream:
-        return BatchStream(
-            self.training_shard,
-            self.tokenizer,
-            self.recipe.masking,
-            seed=self.recipe.training.seed,
-            documents_per_group=self.recipe.training.documents_per_group,
-            weights={str(kind): weight for kind, weight in self.recipe.training.weights.items()},
-            position=BatchStream.position_of(state) if state else None,
-        )
 
     def _autocast(self) -> torch.autocast:
         enabled = self.precision != torch.float32
