@@ -114,10 +114,21 @@ def _cpu_bandwidth() -> Callable[[], float]:
 
 
 def _gpu_bandwidth(device: torch.device) -> Callable[[], float]:
+    """The same, several times in a row, so that launching takes no part of the time that matters."""
     source, target = torch.ones(2**30, device=device), torch.empty(2**30, device=device)
-    return lambda: max(
-        source.nbytes / seconds_for(source.sum),
-        (source.nbytes + target.nbytes) / seconds_for(lambda: target.copy_(source)),
+    num_times = 8
+
+    def read() -> None:
+        for _ in range(num_times):
+            source.sum()
+
+    def copy() -> None:
+        for _ in range(num_times):
+            target.copy_(source)
+
+    return lambda: (
+        num_times
+        * max(source.nbytes / seconds_for(read), (source.nbytes + target.nbytes) / seconds_for(copy))
     )
 
 
