@@ -160,8 +160,9 @@ def _choose(
     permitted_BV = vocabulary.permitted(adjusted_BV, [rows[index].forced_left for index in live])
     token_ids_B = choose(permitted_BV, params, [streams[index] for index in live])
     logprobs_B = logits_BV.gather(1, token_ids_B[:, None])[:, 0] - log_sums_B
-    # In one piece: until then nothing waits for a GPU, which is still at the step that gave the logits.
-    results_3B = torch.stack((token_ids_B.double(), logprobs_B.double(), log_sums_B.double()))
+    # In one piece: until then nothing waits for a GPU, which is still at the step that gave the logits. Up to
+    # 2^24 an id is a float32.
+    results_3B = torch.stack((token_ids_B.float(), logprobs_B, log_sums_B))
     token_ids, logprobs, log_sums = results_3B.tolist()
     check_log_sums(log_sums)
     for index, token_id, logprob in zip(live, token_ids, logprobs, strict=True):
