@@ -5,6 +5,7 @@ tokens, in turns within one run, so that both meet the same noise. The ratio of 
 
     python benchmarks/decoding.py                                    # mini and 350m, both shapes, fp32
     python benchmarks/decoding.py --size mini --shape llama --dtype bf16
+    python benchmarks/decoding.py --device cuda --size 1.3b --dtype bf16
 """
 
 import argparse
@@ -13,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from measuring.random_models import save_random_model
+from measuring.contestants import Contestants
+from measuring.places import add_device_option, chosen_device
 from measuring.turns import median_seconds
 from peers import transformers_models
 from torch import Tensor
 
-import incoder
 from incoder.inference.catalogue import find_model
 from incoder.inference.decoding import Vocabulary, decoding
 from incoder.inference.programs import Program, Read, run
@@ -29,7 +30,7 @@ from incoder.tokenizer.tokenizer import Tokenizer
 
 Writer = Callable[[Tensor], None]  # writes on after a prompt
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def main() -> None:
@@ -42,24 +43,26 @@ def main() -> None:
     parser.add_argument("--prompt-tokens", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=64, help="tokens to write")
     parser.add_argument("--rounds", type=int, default=5)
+    add_device_option(parser)
     arguments = parser.parse_args()
 
     tokenizer = Tokenizer.from_file(find_model("mini"))
-    print(f"{'':12} {'ours':>10} {'transformers':>14} {'ratio':>7}   tokens/s, {arguments.dtype}, batch 1")
+    device, place = chosen_device(arguments.device)
+    what = f"tokens/s, {arguments.dtype}, batch 1, {place}"
+    print(f"{'':12} {'ours':>10} {'transformers':>14} {'ratio':>7}   {what}")
     for size in arguments.size or ["mini", "350m"]:
         for shape in arguments.shape or ["llama", "xglm"]:
-            ours, peer = _speeds(size, shape, tokenizer, arguments)
-            print(f"{size + ' ' + shape:12} {ours:10.1f} {peer:14.1f} {ours / peer:7.2f}")
+            ours, peer = _speeds(size, shape, device, tokenizer, arguments)
+            print(f"{size + ' ' + shape:12} {ours:10.1f} {peer:14.1f} {ours / peer:7.2f}", flush=True)
 
 
 def _speeds(
-    size: str, shape: Shape, tokenizer: Tokenizer, arguments: argparse.Namespace
+    size: str, shape: Shape, device: torch.device, tokenizer: Tokenizer, arguments: argparse.Namespace
 ) -> tuple[float, float]:
     dtype, num_tokens = DTYPES[arguments.dtype], arguments.tokens
     with tempfile.TemporaryDirectory() as folder:
-        save_random_model(Path(folder), size, shape, dtype)
-        model = incoder.load(folder, device="cpu", dtype=dtype).language_model
-        peer = transformers_models.load(Path(folder), dtype)
+        contestants = Contestants(Path(folder), size, shape, dtype, device)
+        model, peer = contestants.ours(dtype).language_model, contestants.transformers(dtype)
     ours = _our_writer(model, tokenizer, num_tokens)
     # Another prompt in each round, since ours keeps what it has read.
     stream = torch.Generator().manual_seed(0)

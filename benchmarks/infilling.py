@@ -2,6 +2,7 @@
 
     python benchmarks/infilling.py                              # every row of the table, 350m, xglm
     python benchmarks/infilling.py --only keystroke --size 1.3b --dtype bf16
+    python benchmarks/infilling.py --device cuda --size 1.3b --dtype bf16
 
 Contexts are files of Python's standard library, another in each round, since ours keeps what it has read.
 Both write just as many tokens, in turns, and the ratio of the median times counts.
@@ -16,19 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring.random_models import save_random_model
+from measuring.contestants import Contestants
+from measuring.places import add_device_option, chosen_device
 from measuring.scripted_model import ScriptedModel
 from measuring.turns import Work, median_seconds
 from peers import transformers_models
 
-import incoder
 from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.engine.engine import Engine
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.request import InfillRequest
 from incoder.inference.sampling import SamplingParams
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CONTEXT = 1500  # tokens around the holes
 MODULES = (
     "argparse",
@@ -53,13 +54,19 @@ def main() -> None:
     parser.add_argument("--dtype", choices=DTYPES, default="fp32")
     parser.add_argument("--only", action="append", choices=ROWS, help="default: all")
     parser.add_argument("--rounds", type=int, default=5)
+    add_device_option(parser)
     arguments = parser.parse_args()
 
-    print(f"{arguments.size}, {arguments.shape}, {arguments.dtype}; seconds, medians of {arguments.rounds}")
+    device, place = chosen_device(arguments.device)
+    print(
+        f"{arguments.size}, {arguments.shape}, {arguments.dtype}, {place}; "
+        f"seconds, medians of {arguments.rounds}"
+    )
     print(f"{'':24} {'ours':>7} {'peer':>7} {'ratio':>6}   peer")
     with tempfile.TemporaryDirectory() as folder:
-        save_random_model(Path(folder), arguments.size, arguments.shape, DTYPES[arguments.dtype])
-        bench = Bench(Path(folder), DTYPES[arguments.dtype], arguments.rounds + 1)
+        dtype = DTYPES[arguments.dtype]
+        contestants = Contestants(Path(folder), arguments.size, arguments.shape, dtype, device)
+        bench = Bench(contestants.ours(dtype), contestants.transformers(dtype), arguments.rounds + 1)
         for name in arguments.only or ROWS:
             peer, row = ROWS[name]
             ours, theirs = median_seconds(*row(bench), arguments.rounds)
@@ -69,10 +76,8 @@ def main() -> None:
 class Bench:
     """Both models, and texts to read."""
 
-    def __init__(self, folder: Path, dtype: torch.dtype, rounds: int) -> None:
-        self.rounds = rounds
-        self.model = incoder.load(folder, dtype=dtype)
-        self.peer = transformers_models.load(folder, dtype)
+    def __init__(self, model: InfillModel, peer: Any, rounds: int) -> None:
+        self.model, self.peer, self.rounds = model, peer, rounds
         self.tokenizer = self.model.tokenizer
         # Whatever the random weights say, a fill goes on to its last token.
         self.never_end = dict.fromkeys(self.model.infilling_format.end_of_infill_ids, -1e9)
@@ -124,7 +129,8 @@ def prefill(bench: Bench) -> tuple[Work, Work]:
 
     @torch.inference_mode()
     def peer(number: int) -> None:
-        bench.peer(torch.tensor([texts[number]]), use_cache=True, logits_to_keep=1)
+        token_ids = torch.tensor([texts[number]], device=bench.peer.device)
+        bench.peer(token_ids, use_cache=True, logits_to_keep=1)
 
     return ours, peer
 
@@ -155,7 +161,8 @@ def holes(bench: Bench) -> tuple[Work, Work]:
         for hole in range(1, 5):
             token_ids = bench.generate(token_ids, 24)
             if hole < 4:
-                token_ids = torch.cat([token_ids, torch.tensor([layout.hole_start(hole)])], dim=1)
+                sentinel = torch.tensor([layout.hole_start(hole)], device=token_ids.device)
+                token_ids = torch.cat([token_ids, sentinel], dim=1)
 
     return lambda number: bench.infill(texts[number], 24), authors
 

@@ -69,7 +69,7 @@ def _nothing() -> None:
 
 
 def _fill(folder: str, dtype: str) -> None:
-    model = incoder.load(folder, dtype=dtype)
+    model = incoder.load(folder, device=CPU, dtype=dtype)
     model.infill([CONTEXT, CONTEXT[:27]], temperature=0, max_new_tokens=WRITTEN, edge_rules=())
 
 

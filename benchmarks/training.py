@@ -10,11 +10,11 @@ and SDPA attention, and `torch.optim.AdamW` as it comes.
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
+from measuring.turns import seconds_for
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from incoder.model.device import choose_device, is_fast_in
@@ -53,11 +53,7 @@ def main() -> None:
         step()
     for _ in range(arguments.rounds):
         for name, step in steps.items():
-            started = time.perf_counter()
-            step()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            speeds[name].append(token_ids_BT.numel() / (time.perf_counter() - started))
+            speeds[name].append(token_ids_BT.numel() / seconds_for(step))
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     for name, median in medians.items():
         print(
@@ -69,8 +65,9 @@ def main() -> None:
 def _our_step(
     config: TransformerConfig, token_ids_BT: torch.Tensor, precision: torch.dtype, *, compiled: bool
 ) -> Callable[[], None]:
-    model = Transformer(config).to(token_ids_BT.device)
+    model = Transformer(config)
     model.init_weights(torch.Generator().manual_seed(0))
+    model.to(token_ids_BT.device)
     optimizers = Optimizers(model, OptimizerSection(), precision)
     forward = torch.compile(model) if compiled else model
     targets_N = _shifted(token_ids_BT).flatten()

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 import tokenizers
+import torch
 from hypothesis import settings
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from incoder.tokenizer import layout
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.tokenizer.training import train_tokenizer
+
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("untimed", deadline=None)
@@ -34,6 +37,12 @@ TINY_DOCUMENTS = 2 * (
     "def first(items):\r\n    for item in items:\r\n        return item\r\n\r\n",
     "def größe(text: str) -> int:\n    # 漢字 and 🙂 are text as well\n    return len(text)\n",
 )
+
+
+@pytest.fixture(scope="session", params=DEVICES)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Each kind of device that is here in turn."""
+    return torch.device(request.param)
 
 
 @pytest.fixture(scope="session")

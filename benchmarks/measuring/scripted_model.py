@@ -62,4 +62,5 @@ class ScriptedSequences:
         token_ids = [
             self._script[place % len(self._script)] for place in range(first, first + len(logits_TV))
         ]
-        return torch.zeros_like(logits_TV).scatter_(1, torch.tensor(token_ids)[:, None], 1.0)
+        places_T1 = torch.tensor(token_ids, device=logits_TV.device)[:, None]
+        return torch.zeros_like(logits_TV).scatter_(1, places_T1, 1.0)

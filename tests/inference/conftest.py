@@ -12,7 +12,6 @@ from incoder.inference.infill_model import InfillModel
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
 from incoder.tokenizer.tokenizer import Tokenizer
 
-DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 LogitsAfter = Callable[[list[int]], Tensor]
 
 
@@ -170,11 +169,6 @@ def transcript(tiny_tokenizer: Tokenizer) -> Callable[..., str]:
         )
 
     return write
-
-
-@pytest.fixture(params=DEVICES)
-def device(request: pytest.FixtureRequest) -> torch.device:
-    return torch.device(request.param)
 
 
 @pytest.fixture(params=["llama", "xglm", "starcoder2"])

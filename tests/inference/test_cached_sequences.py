@@ -74,7 +74,8 @@ def test_several_holes_in_one_call_are_those_prompted_by_hand(
         token_ids += layout.hole_start(hole)
         start = len(token_ids)
         while len(token_ids) < start + 12:
-            logits_V = transformer.logits(transformer(torch.tensor([token_ids])))[0, -1]
+            token_ids_1T = torch.tensor([token_ids], device=transformer.device)
+            logits_V = transformer.logits(transformer(token_ids_1T))[0, -1]
             logits_V[never] = -torch.inf
             best = int(logits_V.argmax())
             if best in layout.end_of_infill_ids:

@@ -50,6 +50,15 @@ def test_on_a_cpu_the_weights_are_float32_unless_asked_otherwise(folder: Path) -
     assert dtype_of(incoder.load(folder, device="cpu", dtype=torch.float64)) == torch.float64
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_with_a_gpu_the_weights_are_there_and_in_bfloat16_unless_asked_otherwise(folder: Path) -> None:
+    model = incoder.load(folder)
+    assert isinstance(model.language_model, TransformerModel)
+    assert model.language_model.transformer.device.type == "cuda"
+    assert dtype_of(model) == torch.bfloat16
+    assert dtype_of(incoder.load(folder, dtype="float16")) == torch.float16
+
+
 @pytest.mark.parametrize("is_fast", [False, True])
 def test_half_precision_is_only_kept_where_the_processor_cannot_multiply_in_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch, is_fast: bool
@@ -62,8 +71,8 @@ def test_half_precision_is_only_kept_where_the_processor_cannot_multiply_in_it(
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-def test_a_model_in_another_precision_fills_too(folder: Path, dtype: str) -> None:
-    result = incoder.load(folder, device="cpu", dtype=dtype).infill(
+def test_a_model_in_another_precision_fills_too(folder: Path, device: torch.device, dtype: str) -> None:
+    result = incoder.load(folder, device=device, dtype=dtype).infill(
         ["x = ", "\n", ""], num_candidates=3, temperature=1.0, max_new_tokens=6
     )
     assert len(result.candidates) == 3

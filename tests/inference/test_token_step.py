@@ -13,6 +13,7 @@ from incoder.model.rotary import RopeScaling
 from incoder.model.row_products import MAX_ROWS, row_product
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
 
+CPU = torch.device("cpu")
 LLAMA = TransformerConfig(
     "llama",
     vocab_size=97,
@@ -35,13 +36,13 @@ CONFIGS = {
 }
 
 
-def random_model(config: TransformerConfig) -> Transformer:
+def random_model(config: TransformerConfig, device: torch.device = CPU) -> Transformer:
     model = Transformer(config).eval()
     stream = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.3, generator=stream)
-    return model
+    return model.to(device)
 
 
 def step_through(
@@ -78,8 +79,9 @@ def step_through(
     return logits_BV
 
 
-def random_rows(num_rows: int, num_tokens: int) -> Tensor:
-    return torch.randint(97, (num_rows, num_tokens), generator=torch.Generator().manual_seed(1))
+def random_rows(num_rows: int, num_tokens: int, device: torch.device = CPU) -> Tensor:
+    stream = torch.Generator().manual_seed(1)
+    return torch.randint(97, (num_rows, num_tokens), generator=stream).to(device)
 
 
 def logits_at_once(model: Transformer, rows_BT: Tensor) -> Tensor:
@@ -87,8 +89,8 @@ def logits_at_once(model: Transformer, rows_BT: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def test_steps_of_a_small_quantized_model_are_a_forward_pass() -> None:
-    model, rows_BT = random_model(LLAMA), random_rows(1, 3)
+def test_steps_of_a_small_quantized_model_are_a_forward_pass(device: torch.device) -> None:
+    model, rows_BT = random_model(LLAMA, device), random_rows(1, 3, device)
     quantize(model)
     torch.testing.assert_close(
         step_through(model, rows_BT), logits_at_once(model, rows_BT), rtol=1e-4, atol=1e-4
@@ -98,9 +100,11 @@ def test_steps_of_a_small_quantized_model_are_a_forward_pass() -> None:
 @torch.inference_mode()
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("is_turned", [False, True])
-def test_steps_are_a_forward_pass(name: str, is_turned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_are_a_forward_pass(
+    name: str, is_turned: bool, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("incoder.inference.token_step.has_kernels", lambda: False)
-    model, rows_BT = random_model(CONFIGS[name]), random_rows(3, 10)
+    model, rows_BT = random_model(CONFIGS[name], device), random_rows(3, 10, device)
     expected_BV = logits_at_once(model, rows_BT)
     if is_turned:
         lay_out_for_steps(model)
@@ -109,11 +113,11 @@ def test_steps_are_a_forward_pass(name: str, is_turned: bool, monkeypatch: pytes
 
 @torch.inference_mode()
 @pytest.mark.parametrize("name", CONFIGS)
-def test_rows_may_have_positions_and_masks_of_their_own(name: str) -> None:
-    model, rows_BT = random_model(CONFIGS[name]), random_rows(2, 8)
-    is_token_BT = torch.ones(2, 8, dtype=torch.bool)
+def test_rows_may_have_positions_and_masks_of_their_own(name: str, device: torch.device) -> None:
+    model, rows_BT = random_model(CONFIGS[name], device), random_rows(2, 8, device)
+    is_token_BT = torch.ones(2, 8, dtype=torch.bool, device=device)
     is_token_BT[1, :3] = False
-    positions_BT = torch.stack((torch.arange(8), (torch.arange(8) - 3).clamp(min=0)))
+    positions_BT = torch.stack((torch.arange(8), (torch.arange(8) - 3).clamp(min=0))).to(device)
     logits_BV = step_through(model, rows_BT, positions_BT, is_token_BT)
     expected_BV = torch.cat([logits_at_once(model, rows_BT[:1]), logits_at_once(model, rows_BT[1:, 3:])])
     torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-4, atol=1e-4)
@@ -139,8 +143,8 @@ def test_steps_with_row_products_are_a_forward_pass(shape: Shape, kept: torch.dt
 
 
 @torch.inference_mode()
-def test_steps_in_bfloat16_are_near() -> None:
-    model, rows_BT = random_model(LLAMA).bfloat16(), random_rows(1, 8)
+def test_steps_in_bfloat16_are_near(device: torch.device) -> None:
+    model, rows_BT = random_model(LLAMA, device).bfloat16(), random_rows(1, 8, device)
     torch.testing.assert_close(
         step_through(model, rows_BT), logits_at_once(model, rows_BT), rtol=0.1, atol=0.5
     )

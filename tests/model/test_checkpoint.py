@@ -68,11 +68,16 @@ def change_config(folder: Path, **values: object) -> None:
     (folder / "config.json").write_text(json.dumps({**config, **values}))
 
 
-def test_a_model_comes_back_as_it_was(folder: Path, model: Transformer) -> None:
-    loaded = load_checkpoint(folder)
-    assert loaded.config == model.config
-    for (name, before), after in zip(model.state_dict().items(), loaded.state_dict().values(), strict=True):
-        assert torch.equal(before, after), name
+def test_a_model_comes_back_as_it_was(folder: Path, model: Transformer, device: torch.device) -> None:
+    loaded = load_checkpoint(folder, device=device)
+    assert loaded.device.type == device.type
+    save_checkpoint(loaded, folder / "again", dtype=torch.float32)
+    for again in (loaded, load_checkpoint(folder / "again")):
+        assert again.config == model.config
+        for (name, before), after in zip(
+            model.state_dict().items(), again.state_dict().values(), strict=True
+        ):
+            assert torch.equal(before, after.cpu()), name
 
 
 def test_weights_keep_their_stored_precision_unless_another_is_asked_for(

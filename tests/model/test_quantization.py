@@ -57,12 +57,12 @@ def test_large_layers_are_computed_in_parts_with_the_same_result(monkeypatch: py
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
-def test_a_quantized_model_says_nearly_the_same(name: str, stored: torch.dtype) -> None:
-    model = random_model(CONFIGS[name])
-    token_ids_BT = torch.randint(97, (2, 20), generator=torch.Generator().manual_seed(1))
+def test_a_quantized_model_says_nearly_the_same(name: str, stored: torch.dtype, device: torch.device) -> None:
+    model = random_model(CONFIGS[name]).to(device)
+    token_ids_BT = torch.randint(97, (2, 20), generator=torch.Generator().manual_seed(1)).to(device)
     with torch.inference_mode():
         expected_BTV = model.logits(model(token_ids_BT))
-        quantized = random_model(CONFIGS[name]).to(stored)
+        quantized = random_model(CONFIGS[name]).to(device, stored)
         quantize(quantized)
         logits_BTV = quantized.logits(quantized(token_ids_BT))
     assert logits_BTV.dtype == torch.float32
@@ -72,10 +72,10 @@ def test_a_quantized_model_says_nearly_the_same(name: str, stored: torch.dtype) 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16])
 def test_a_widened_model_computes_in_float32_with_the_weights_that_it_keeps(
-    name: str, stored: torch.dtype
+    name: str, stored: torch.dtype, device: torch.device
 ) -> None:
-    kept, rounded = (random_model(CONFIGS[name]).to(stored) for _ in range(2))
-    token_ids_BT = torch.randint(97, (2, 20), generator=torch.Generator().manual_seed(1))
+    kept, rounded = (random_model(CONFIGS[name]).to(device, stored) for _ in range(2))
+    token_ids_BT = torch.randint(97, (2, 20), generator=torch.Generator().manual_seed(1)).to(device)
     with torch.inference_mode():
         widen(kept)
         logits_BTV = kept.logits(kept(token_ids_BT))

@@ -16,11 +16,11 @@ from incoder.training.evaluate import held_out_fills, kinds_of_targets
 
 
 @pytest.fixture(scope="module")
-def model(tiny_tokenizer: Tokenizer) -> Transformer:
+def model(tiny_tokenizer: Tokenizer, device: torch.device) -> Transformer:
     sizes = {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "num_kv_heads": 1, "inner_size": 16}
     model = Transformer(config_for("mini", "llama", vocab_size=tiny_tokenizer.vocab_size, **sizes))
     model.init_weights(torch.Generator().manual_seed(0))
-    return model
+    return model.to(device)
 
 
 def fills_loss(

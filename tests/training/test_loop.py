@@ -24,10 +24,10 @@ def losses(output: Path) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path, device: torch.device) -> Path:
     """The folder of a run that was never interrupted."""
     output = tmp_path_factory.mktemp("finished")
-    assert train(load_recipe(TrainingRecipe, recipe_file), output).finished
+    assert train(load_recipe(TrainingRecipe, recipe_file), output, device=device).finished
     return output
 
 
@@ -47,7 +47,9 @@ def test_sentinels_stay_apart_though_they_are_never_a_target(tmp_path: Path, rec
     assert cosines.abs().mean() < 0.2  # in 32 dimensions, of random directions: 0.14
 
 
-def test_a_run_can_start_from_the_weights_of_another(finished: Path, tmp_path: Path, world: Path) -> None:
+def test_a_run_can_start_from_the_weights_of_another(
+    finished: Path, tmp_path: Path, world: Path, device: torch.device
+) -> None:
     path = tmp_path / "continue.toml"
     path.write_text(
         f'tokens = "{world}/tokens"\ntokenizer = "{world}/tokenizer"\n'
@@ -55,10 +57,10 @@ def test_a_run_can_start_from_the_weights_of_another(finished: Path, tmp_path: P
         "[training]\nsteps = 4\ntokens_per_step = 256\nphases = [{window = 128}]\n"
     )
     recipe = load_recipe(TrainingRecipe, path)
-    assert train(recipe, tmp_path / "run").finished
+    assert train(recipe, tmp_path / "run", device=device).finished
     assert load_checkpoint(tmp_path / "run" / "model").config.hidden_size == 32
     assert losses(tmp_path / "run")[0] < (losses(finished)[0] + losses(finished)[-1]) / 2
-    assert train(recipe, tmp_path / "run", resume=True).finished
+    assert train(recipe, tmp_path / "run", resume=True, device=device).finished
 
     with pytest.raises(IncoderError, match=r"leave out hidden_size, or start_from"):
         load_recipe(TrainingRecipe, path, ["model.hidden_size=64"])
@@ -77,16 +79,18 @@ def test_a_run_leaves_everything_that_the_documentation_names(finished: Path) ->
 
 
 def test_a_run_stopped_again_and_again_resumes_with_the_same_losses(
-    finished: Path, tmp_path: Path, recipe: TrainingRecipe
+    finished: Path, tmp_path: Path, recipe: TrainingRecipe, device: torch.device
 ) -> None:
     for steps_done in (5, 10, 12):
         answers = iter([False] * 5 + [True])
-        result = train(recipe, tmp_path, resume=True, should_stop=answers.__next__)
+        result = train(recipe, tmp_path, resume=True, device=device, should_stop=answers.__next__)
         assert result.steps_done == steps_done
     assert losses(tmp_path) == losses(finished)
 
 
-def test_a_killed_run_resumes_with_the_same_losses(finished: Path, tmp_path: Path, recipe_file: Path) -> None:
+def test_a_killed_run_resumes_with_the_same_losses(
+    finished: Path, tmp_path: Path, recipe_file: Path, device: torch.device
+) -> None:
     command = [
         sys.executable,
         "-m",
@@ -96,6 +100,8 @@ def test_a_killed_run_resumes_with_the_same_losses(finished: Path, tmp_path: Pat
         "--output",
         str(tmp_path),
         "--resume",
+        "--device",
+        str(device),
     ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -126,15 +132,17 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, recipe
     assert list((tmp_path / "checkpoints").glob("step-*.pt"))
 
 
-def test_micro_batches_give_the_same_losses(tmp_path: Path, recipe: TrainingRecipe) -> None:
+def test_micro_batches_give_the_same_losses(
+    tmp_path: Path, recipe: TrainingRecipe, device: torch.device
+) -> None:
     accumulated = recipe.model_copy(
         update={
             "training": recipe.training.model_copy(update={"rows_per_micro_batch": 1, "precision": "fp32"})
         }
     )
     at_once = recipe.model_copy(update={"training": recipe.training.model_copy(update={"precision": "fp32"})})
-    train(accumulated, tmp_path / "accumulated")
-    train(at_once, tmp_path / "at_once")
+    train(accumulated, tmp_path / "accumulated", device=device)
+    train(at_once, tmp_path / "at_once", device=device)
     assert losses(tmp_path / "accumulated") == pytest.approx(losses(tmp_path / "at_once"), rel=1e-3)
 
 
@@ -145,9 +153,11 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(finished: Path, recipe: Tr
     assert (finished / "metrics.jsonl").read_bytes() == before
 
 
-def test_resuming_a_finished_run_changes_nothing(finished: Path, recipe: TrainingRecipe) -> None:
+def test_resuming_a_finished_run_changes_nothing(
+    finished: Path, recipe: TrainingRecipe, device: torch.device
+) -> None:
     before = losses(finished)
-    result = train(recipe, finished, resume=True)
+    result = train(recipe, finished, resume=True, device=device)
     assert result.finished
     assert losses(finished) == before
 

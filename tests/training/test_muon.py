@@ -3,15 +3,17 @@ import torch
 
 from incoder.training.muon import Muon, orthogonalized
 
+CPU = torch.device("cpu")
 
-def matrices(*shapes: tuple[int, int]) -> list[torch.nn.Parameter]:
+
+def matrices(*shapes: tuple[int, int], device: torch.device = CPU) -> list[torch.nn.Parameter]:
     generator = torch.Generator().manual_seed(0)
-    return [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    return [torch.nn.Parameter(torch.randn(shape, generator=generator).to(device)) for shape in shapes]
 
 
-def test_in_bfloat16_it_moves_weights_as_pytorchs_muon_does() -> None:
+def test_in_bfloat16_it_moves_weights_as_pytorchs_muon_does(device: torch.device) -> None:
     shapes = ((24, 8), (8, 24), (16, 16), (24, 8))
-    ours, theirs = matrices(*shapes), matrices(*shapes)
+    ours, theirs = matrices(*shapes, device=device), matrices(*shapes, device=device)
     optimizers = (
         Muon(ours, lr=0.02, precision=torch.bfloat16, momentum=0.9, weight_decay=0.1),
         torch.optim.Muon(theirs, lr=0.02, momentum=0.9, weight_decay=0.1),
@@ -19,7 +21,7 @@ def test_in_bfloat16_it_moves_weights_as_pytorchs_muon_does() -> None:
     generator = torch.Generator().manual_seed(1)
     for _ in range(3):
         for mine, other in zip(ours, theirs, strict=True):
-            mine.grad = torch.randn(mine.shape, generator=generator)
+            mine.grad = torch.randn(mine.shape, generator=generator).to(device)
             other.grad = mine.grad.clone()
         for optimizer in optimizers:
             optimizer.step()

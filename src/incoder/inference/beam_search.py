@@ -13,7 +13,7 @@ from torch import Tensor
 from incoder.inference.decoding import Decoded, Row, Vocabulary
 from incoder.inference.edges import Edge
 from incoder.inference.programs import Program, Read
-from incoder.inference.sampling import SamplingParams, adjusted, log_sums
+from incoder.inference.sampling import SamplingParams, adjusted, check_log_sums
 from incoder.inference.sequences import Sequences
 
 
@@ -82,19 +82,22 @@ def _continued(
     beams: list[_Beam], logits_BV: Tensor, params: SamplingParams, vocabulary: Vocabulary, num_kept: int
 ) -> list[_Beam]:
     """The beams with one more token, the most probable first."""
-    logprobs_BV = logits_BV - log_sums(logits_BV)[:, None]
+    log_sums_B = logits_BV.logsumexp(dim=-1)
+    logprobs_BV = logits_BV - log_sums_B[:, None]
     scores_BV = adjusted(logprobs_BV, params, [beam.row.seen for beam in beams])
     permitted_BV = vocabulary.permitted(scores_BV, [beam.row.forced_left for beam in beams])
     totals_B = torch.tensor([beam.total for beam in beams], device=logits_BV.device)
     totals_BV = totals_B[:, None] + permitted_BV
     totals_K, places_K = totals_BV.flatten().topk(min(num_kept, totals_BV.numel()))
+    logprobs_K = logprobs_BV.flatten()[places_K]
+    check_log_sums(log_sums_B.tolist())
     continued = []
-    for total, place in zip(totals_K.tolist(), places_K.tolist(), strict=True):
+    for total, place, logprob in zip(totals_K.tolist(), places_K.tolist(), logprobs_K.tolist(), strict=True):
         if total == -torch.inf:
             break
         parent, token_id = divmod(place, logits_BV.shape[-1])
         row = beams[parent].row.copy()
-        row.take(token_id, float(logprobs_BV[parent, token_id]))
+        row.take(token_id, logprob)
         continued.append(_Beam(row, total, parent))
     return continued
 

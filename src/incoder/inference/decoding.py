@@ -17,7 +17,7 @@ from incoder.inference.edges import Edge
 from incoder.inference.healing import TokenTable
 from incoder.inference.lookup import Guesser
 from incoder.inference.programs import Program, Read
-from incoder.inference.sampling import SamplingParams, adjusted, choose, log_sums
+from incoder.inference.sampling import SamplingParams, adjusted, check_log_sums, choose
 from incoder.inference.sequences import Sequences
 from incoder.tokenizer.formats import InfillingFormat, choose_format
 from incoder.tokenizer.text_tokenizer import TextTokenizer
@@ -55,19 +55,27 @@ class Vocabulary:
         self.table = TokenTable(tokenizer)
         self.layout = layout
         self.end_ids = layout.end_of_infill_ids
-        self._never = torch.tensor(sorted(layout.never_generated_ids))
+        self._biases: dict[tuple[torch.device, int], Tensor] = {}
 
     def permitted(self, logits_BV: Tensor, forced: Sequence[bytes]) -> Tensor:
         """The logits, minus infinity where a token must not come next: row i must first spell `forced[i]`."""
-        permitted_BV = logits_BV.clone()
-        permitted_BV[:, self._never.to(logits_BV.device)] = -torch.inf
-        permitted_BV[:, self.tokenizer.vocab_size :] = -torch.inf  # some checkpoints pad their vocabulary
+        permitted_BV = logits_BV + self._bias_for(logits_BV)
         for row, spelling in enumerate(forced):
             if spelling:
                 allowed = torch.from_numpy(self.table.allowed_after(spelling)).to(logits_BV.device)
                 permitted_BV[row] = -torch.inf
                 permitted_BV[row, allowed] = logits_BV[row, allowed]
         return permitted_BV
+
+    def _bias_for(self, logits_BV: Tensor) -> Tensor:
+        """Minus infinity for tokens that are never generated, else zero; made once, where the logits are."""
+        key = (logits_BV.device, logits_BV.shape[1])
+        if key not in self._biases:
+            bias_V = torch.zeros(logits_BV.shape[1])
+            bias_V[sorted(self.layout.never_generated_ids)] = -torch.inf
+            bias_V[self.tokenizer.vocab_size :] = -torch.inf  # some checkpoints pad their vocabulary
+            self._biases[key] = bias_V.to(logits_BV.device)
+        return self._biases[key]
 
 
 def decoding(
@@ -147,14 +155,18 @@ def _choose(
     vocabulary: Vocabulary,
 ) -> None:
     """The next token of each row that is live."""
-    log_sums_B = log_sums(logits_BV)
+    log_sums_B = logits_BV.logsumexp(dim=-1)
     adjusted_BV = adjusted(logits_BV, params, [rows[index].seen for index in live])
     permitted_BV = vocabulary.permitted(adjusted_BV, [rows[index].forced_left for index in live])
-    token_ids = choose(permitted_BV, params, [streams[index] for index in live])
-    chosen_B = torch.tensor(token_ids, device=logits_BV.device)
-    logprobs_B = logits_BV.gather(1, chosen_B[:, None])[:, 0] - log_sums_B
-    for index, token_id, logprob in zip(live, token_ids, logprobs_B.tolist(), strict=True):
-        rows[index].take(token_id, logprob)
+    token_ids_B = choose(permitted_BV, params, [streams[index] for index in live])
+    logprobs_B = logits_BV.gather(1, token_ids_B[:, None])[:, 0] - log_sums_B
+    # In one piece: until then nothing waits for a GPU, which is still at the step that gave the logits. Up to
+    # 2^24 an id is a float32.
+    results_3B = torch.stack((token_ids_B.float(), logprobs_B, log_sums_B))
+    token_ids, logprobs, log_sums = results_3B.tolist()
+    check_log_sums(log_sums)
+    for index, token_id, logprob in zip(live, token_ids, logprobs, strict=True):
+        rows[index].take(int(token_id), logprob)
 
 
 def _choose_along(

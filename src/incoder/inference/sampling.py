@@ -5,7 +5,7 @@ min-p, as in Hugging Face's `generate`. Knows no model, no cache and no text.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 
@@ -101,19 +101,17 @@ def random_stream(seed: int, candidate: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + candidate) % 2**63)
 
 
-def log_sums(logits_BV: Tensor) -> Tensor:
-    """The logarithm of each row's sum of exponentials: a logit less this is a log-probability.
+def check_log_sums(log_sums: Iterable[float]) -> None:
+    """Refuse logits whose sum of exponentials, of which this is the logarithm, is none.
 
     Raises:
         IncoderError: a row with no such number.
     """
-    log_sums_B = logits_BV.logsumexp(dim=-1)
-    if not bool(log_sums_B.isfinite().all()):
+    if not all(map(math.isfinite, log_sums)):
         raise IncoderError(
             "the model computed something that is no number, as float16 does where it overflows; load it "
             "with the dtype bfloat16 or float32"
         )
-    return log_sums_B
 
 
 def adjusted(logits_BV: Tensor, params: SamplingParams, seen: Sequence[Collection[int]]) -> Tensor:
@@ -147,17 +145,20 @@ def next_token_probabilities(logits_BV: Tensor, params: SamplingParams) -> Tenso
     return torch.zeros_like(logits_BV).scatter_(-1, token_ids_BK, kept_BK)
 
 
-def choose(logits_BV: Tensor, params: SamplingParams, streams: Sequence[torch.Generator]) -> list[int]:
-    """One token for each row; row i takes one random number from `streams[i]`, greedy decoding takes none."""
+def choose(logits_BV: Tensor, params: SamplingParams, streams: Sequence[torch.Generator]) -> Tensor:
+    """One token for each row; row i takes one random number from `streams[i]`, greedy decoding takes none.
+
+    Logits that are no numbers give some token, too.
+    """
     if params.temperature == 0:
-        return [int(token_id) for token_id in logits_BV.argmax(dim=-1)]
+        return logits_BV.argmax(dim=-1)
     kept_BK, token_ids_BK = _kept(logits_BV, params)
     cumulative_BK = kept_BK.double().cumsum(dim=-1)
     uniform_B = torch.cat([torch.rand(1, generator=stream, dtype=torch.float64) for stream in streams])
     threshold_B1 = uniform_B.to(cumulative_BK.device)[:, None] * cumulative_BK[:, -1:]
     # right=True: a token without probability, whose cumulative sum equals its neighbour's, is never hit.
-    place_B1 = torch.searchsorted(cumulative_BK, threshold_B1, right=True)
-    return [int(token_id) for token_id in token_ids_BK.gather(-1, place_B1)[:, 0]]
+    place_B1 = torch.searchsorted(cumulative_BK, threshold_B1, right=True).clamp_(max=kept_BK.shape[1] - 1)
+    return token_ids_BK.gather(-1, place_B1)[:, 0]
 
 
 def _kept(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,8 @@ def test_a_prompt_read_in_several_steps_gives_the_logits_of_one_read_at_once(
     while reading.num_left:
         step(runner, [reading], step_tokens)
     with torch.inference_mode():
-        expected_TV = transformer.logits(transformer(torch.tensor([token_ids]))[0])
+        token_ids_1T = torch.tensor([token_ids], device=transformer.device)
+        expected_TV = transformer.logits(transformer(token_ids_1T)[0])
     torch.testing.assert_close(
         reading.logits(), expected_TV if each else expected_TV[-1:], rtol=1e-4, atol=1e-4
     )
