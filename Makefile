@@ -6,11 +6,9 @@ TINY ?= runs/tiny
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL := $(PIP) install -c constraints.txt
-LOWEST := nice -n 19
-MINI_IS_RUNNING = test -f $(MINI)/pid && ps -o args= -p "$$(cat $(MINI)/pid)" 2>/dev/null | grep -q 'incoder train'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench tiny mini-corpus mini mini-resume mini-stop
+.PHONY: help setup demo test lint format bench tiny mini-corpus mini mini-cpu
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -56,11 +54,8 @@ format: .venv/.dev  ## mend style and formatting
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: .venv/.dev  ## run the measurements in benchmarks/; mini's training pauses meanwhile
-	@if $(MINI_IS_RUNNING); then \
-	  pid=$$(cat $(MINI)/pid); kill -STOP $$pid; trap 'kill -CONT $$pid' EXIT; \
-	fi; \
-	for file in benchmarks/*.py; do echo "--- $$file"; $(BIN)/python $$file || exit 1; done
+bench: .venv/.dev  ## run the measurements in benchmarks/
+	@for file in benchmarks/*.py; do echo "--- $$file"; $(BIN)/python $$file || exit 1; done
 
 # The newcomer's path: from the standard library's source to a filled hole in a few minutes on two cores.
 tiny: .venv/.training  ## make a small model from nothing and fill a hole with it
@@ -77,34 +72,20 @@ $(MINI)/corpus/report.json: | .venv/.training
 	$(PIP) install --no-deps --no-compile --only-binary=:all: --implementation cp --python-version 3.13 \
 	  --ignore-requires-python --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
 	  --upgrade --target $(MINI)/packages -r recipes/mini/packages.txt
-	$(LOWEST) $(BIN)/incoder corpus build recipes/mini/corpus.toml --output $(MINI)/corpus
+	$(BIN)/incoder corpus build recipes/mini/corpus.toml --output $(MINI)/corpus
 
 $(MINI)/tokenizer/tokenizer.json: $(MINI)/corpus/report.json
-	$(LOWEST) $(BIN)/incoder tokenizer train recipes/mini/tokenizer.toml --corpus $(MINI)/corpus \
+	$(BIN)/incoder tokenizer train recipes/mini/tokenizer.toml --corpus $(MINI)/corpus \
 	  --output $(MINI)/tokenizer
 
 $(MINI)/corpus/tokens/meta.json: $(MINI)/tokenizer/tokenizer.json
-	$(LOWEST) $(BIN)/incoder corpus encode $(MINI)/corpus --tokenizer $(MINI)/tokenizer
+	$(BIN)/incoder corpus encode $(MINI)/corpus --tokenizer $(MINI)/tokenizer
 
 mini-corpus: $(MINI)/corpus/tokens/meta.json  ## make the corpus and the tokenizer of the embedded model
 
+mini: mini-corpus  ## train the embedded model, or go on with it: five minutes on an H100
+	$(BIN)/incoder train recipes/mini/train.toml --output $(MINI)/run --resume
+
 # Waiting threads that spin are 1.4 times as fast beside other work, at its cost (docs/mini.md).
-mini: mini-corpus  ## train the embedded model, or go on with it
-	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/train.toml --output $(MINI)/run --resume
-
-# Linux weighs whole sessions against each other before it looks at the niceness of a process, hence `autogroup`.
-mini-resume: mini-corpus  ## train mini's successor in the background; harmless when running or finished
-	@if $(MINI_IS_RUNNING); then \
-	  echo "already running as process $$(cat $(MINI)/pid); it writes to $(MINI)/log"; \
-	else \
-	  detach=$$(command -v setsid || true); \
-	  nohup $$detach $(LOWEST) $(BIN)/incoder train recipes/mini/train-long.toml --output $(MINI)/run-long --resume \
-	    >> $(MINI)/log 2>&1 < /dev/null & echo $$! > $(MINI)/pid; \
-	  if [ -n "$$detach" ] && [ -w /proc/$$(cat $(MINI)/pid)/autogroup ]; then \
-	    sleep 1; echo 19 > /proc/$$(cat $(MINI)/pid)/autogroup; \
-	  fi; \
-	  echo "training as process $$(cat $(MINI)/pid); it writes to $(MINI)/log"; \
-	fi
-
-mini-stop:  ## stop it: it writes a checkpoint first
-	@if $(MINI_IS_RUNNING); then kill -TERM "$$(cat $(MINI)/pid)"; echo "stopping"; else echo "not running"; fi
+mini-cpu: mini-corpus  ## the same on two CPU cores in two hours: a fifth of the size, a tenth of the tokens
+	OMP_WAIT_POLICY=ACTIVE $(BIN)/incoder train recipes/mini/train-cpu.toml --output $(MINI)/run-cpu --resume
