@@ -8,8 +8,7 @@ Numbers of a matrix are floats, or int8 with a scale for each row; sums are floa
 Import this module only where Triton is installed, as it is with PyTorch for CUDA. Knows no network.
 """
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, import-untyped, import-not-found"
-
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
 import triton
 import triton.language as tl
@@ -58,7 +57,7 @@ def embed(
     PADDED_D: tl.constexpr,
     OVERLAPPED: tl.constexpr,
 ):
-    """A program for each row: its token's row of the weight times `factor`, plus its position's of a table."""
+    """For each row its token's row of the weight times `factor`, plus its position's of the table."""
     if OVERLAPPED:
         tl.extra.cuda.gdc_launch_dependents()
     row = tl.program_id(0)
@@ -135,32 +134,40 @@ def multiply_row(
         up_NK = weight_NK + N * K
         up_block_NK = tl.load(up_NK, mask=is_in_NK, other=0.0, eviction_policy="evict_first")
         up_sums_NK = tl.zeros((BLOCK_N, BLOCK_K), tl.float32)
+    if norm_weight_ptr is not None:
+        norm_weight_1K = tl.load(norm_weight_ptr + k_1K, mask=k_1K < K, other=0.0)
+    if norm_bias_ptr is not None:
+        norm_bias_1K = tl.load(norm_bias_ptr + k_1K, mask=k_1K < K, other=0.0)
     _wait(OVERLAPPED)
     if norm_weight_ptr is not None:
         mean, rstd = _moments(input_ptr, eps, K, PADDED_K, CENTERED)
     for start in range(0, K, BLOCK_K):
-        next_start = start + BLOCK_K  # its numbers are under way while these are multiplied
-        is_in_NK = (n_N1 < N) & (k_1K < K - next_start)
-        next_block_NK = tl.load(
-            weight_NK + next_start, mask=is_in_NK, other=0.0, eviction_policy="evict_first"
-        )
-        if GATED:
-            next_up_block_NK = tl.load(
-                up_NK + next_start, mask=is_in_NK, other=0.0, eviction_policy="evict_first"
-            )
-        is_in_1K = k_1K < K - start
-        input_1K = tl.load(input_ptr + start + k_1K, mask=is_in_1K, other=0.0).to(tl.float32)
+        input_1K = tl.load(input_ptr + start + k_1K, mask=k_1K < K - start, other=0.0).to(tl.float32)
         if norm_weight_ptr is not None:
-            norm_weight_1K = tl.load(norm_weight_ptr + start + k_1K, mask=is_in_1K, other=0.0)
             input_1K = (input_1K - mean) * rstd * norm_weight_1K.to(tl.float32)
         if norm_bias_ptr is not None:
-            norm_bias_1K = tl.load(norm_bias_ptr + start + k_1K, mask=is_in_1K, other=0.0)
             input_1K += norm_bias_1K.to(tl.float32)
-        sums_NK += block_NK.to(tl.float32) * input_1K
-        block_NK = next_block_NK
+        last_block_NK = block_NK
         if GATED:
-            up_sums_NK += up_block_NK.to(tl.float32) * input_1K
-            up_block_NK = next_up_block_NK
+            last_up_block_NK = up_block_NK
+        if BLOCK_K < K:  # the next numbers are under way while these are multiplied
+            next_start = start + BLOCK_K
+            is_next_1K = k_1K < K - next_start
+            is_in_NK = (n_N1 < N) & is_next_1K
+            block_NK = tl.load(
+                weight_NK + next_start, mask=is_in_NK, other=0.0, eviction_policy="evict_first"
+            )
+            if GATED:
+                up_block_NK = tl.load(
+                    up_NK + next_start, mask=is_in_NK, other=0.0, eviction_policy="evict_first"
+                )
+            if norm_weight_ptr is not None:
+                norm_weight_1K = tl.load(norm_weight_ptr + next_start + k_1K, mask=is_next_1K, other=0.0)
+            if norm_bias_ptr is not None:
+                norm_bias_1K = tl.load(norm_bias_ptr + next_start + k_1K, mask=is_next_1K, other=0.0)
+        sums_NK += last_block_NK.to(tl.float32) * input_1K
+        if GATED:
+            up_sums_NK += last_up_block_NK.to(tl.float32) * input_1K
     output = tl.sum(sums_NK, axis=1)
     if scale_ptr is not None:
         output = output * tl.load(scale_ptr + n, mask=n < N, other=0.0).to(tl.float32)

@@ -23,6 +23,7 @@ from incoder.model.transformer import Transformer, TransformerConfig
 MAX_ROWS = 64  # a program holds them all
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _NUM_PROGRAMS = 512  # that attention is divided among: some for each processor of the GPU
+_LONGEST_ROW = 4096  # of a weight that is read at once
 _FEWEST_SLOTS = 64  # that one of them reads
 _ACTIVATIONS = {"llama": "swiglu", "xglm": "gelu", "starcoder2": "tanh_gelu"}
 
@@ -37,14 +38,19 @@ class Tiling(NamedTuple):
 
 
 def tiling(num_rows: int, num_outputs: int, weight: Tensor, *, is_gated: bool) -> Tiling:
-    """So that a processor of the GPU has some 64 KB of weights under way, and all have programs to run."""
-    width = weight.shape[1]
+    """So that a processor of the GPU has some 64 KB of weights under way, and all have programs to run.
+
+    With one row whole rows of the weight are read at once where they are short: so all that a program reads
+    is under way while the kernel before it ends.
+    """
+    width = _power_of_two(weight.shape[1])
     if num_rows == 1:
-        block_k = min(2048 // weight.itemsize, _power_of_two(width))
-        block_n = 4 if num_outputs <= 4096 else 8
-        return Tiling(block_n // 2 if is_gated else block_n, block_k, num_warps=4)
+        block_n = 2 if is_gated else 4
+        if width > _LONGEST_ROW:
+            return Tiling(block_n, 2048 // weight.itemsize, num_warps=4)
+        return Tiling(block_n, width, num_warps=max(4, width // 512))
     block_n = 16 if num_outputs <= 4096 or is_gated else 32
-    return Tiling(block_n, max(16, min(64, _power_of_two(width))), num_warps=4, num_stages=4)
+    return Tiling(block_n, max(16, min(64, width)), num_warps=4, num_stages=4)
 
 
 @cache
@@ -102,9 +108,7 @@ class FusedStep:
             self._multiply(layer.qkv, buffers.hidden_BD, buffers.qkv_BE, layer.attention_norm)
             self._attend(index)
             self._multiply(layer.out, buffers.mixed_BE, buffers.hidden_BD, is_added=True)
-            self._multiply(
-                layer.up, buffers.hidden_BD, buffers.inner_BI, layer.feed_forward_norm, activation
-            )
+            self._multiply(layer.up, buffers.hidden_BD, buffers.inner_BI, layer.feed_forward_norm, activation)
             self._multiply(layer.down, buffers.inner_BI, buffers.hidden_BD, is_added=True)
         self._multiply(self._output, buffers.hidden_BD, buffers.logits_BV, self._final_norm)
         return buffers.logits_BV

@@ -14,7 +14,7 @@ from incoder.inference.engine.sequence import Run
 
 
 class StepInputs:
-    """Tokens for `num_rows` sequences of at most `num_slots`; all numbers are in one tensor, copied at once."""
+    """Tokens for `num_rows` sequences of at most `num_slots`; all numbers are copied at once."""
 
     def __init__(self, num_rows: int, num_slots: int, device: torch.device) -> None:
         self.num_rows, self.num_slots = num_rows, num_slots
@@ -24,7 +24,7 @@ class StepInputs:
         self.slots_BL, self.positions_B, self.token_ids_B = self._views(self._numbers)
         self._staged = torch.zeros(size, dtype=torch.int32, pin_memory=is_cuda)
         self._staged_views = [view.numpy() for view in self._views(self._staged)]
-        self._copied = torch.cuda.Event() if is_cuda else None
+        self._copied = torch.cuda.Event() if is_cuda else None  # type: ignore[no-untyped-call]
         self._runs: list[list[Run]] = [[] for _ in range(num_rows)]
 
     def set(self, token_ids: Sequence[int], runs: Sequence[Sequence[Run]]) -> None:
@@ -57,5 +57,5 @@ class StepInputs:
     def _views(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The slots of each row, [B, L], its position and its token, [B]."""
         sizes = [self.num_rows * self.num_slots, self.num_rows, self.num_rows]
-        slots, positions_B, token_ids_B = numbers.split(sizes)
+        slots, positions_B, token_ids_B = torch.split(numbers, sizes)
         return slots.view(self.num_rows, self.num_slots), positions_B, token_ids_B
