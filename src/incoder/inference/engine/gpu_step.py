@@ -37,7 +37,7 @@ class Tiling(NamedTuple):
     num_stages: int = 1
 
 
-def tiling(num_rows: int, num_outputs: int, weight: Tensor, *, is_gated: bool) -> Tiling:
+def tiling(num_rows: int, num_outputs: int, weight: Tensor, dtype: torch.dtype, *, is_gated: bool) -> Tiling:
     """So that a processor of the GPU has some 64 KB of weights under way, and all have programs to run.
 
     With one row whole rows of the weight are read at once where they are short: so all that a program reads
@@ -50,7 +50,13 @@ def tiling(num_rows: int, num_outputs: int, weight: Tensor, *, is_gated: bool) -
             return Tiling(block_n, 2048 // weight.itemsize, num_warps=4)
         return Tiling(block_n, width, num_warps=max(4, width // 512))
     block_n = 16 if num_outputs <= 4096 or is_gated else 32
-    return Tiling(block_n, max(16, min(64, width)), num_warps=4, num_stages=4)
+    num_stages = 4
+    height = max(16, _power_of_two(num_rows)) + (2 * block_n if is_gated else block_n)
+    # No more shared memory than every GPU has on which this runs; and float32, for which there are no tensor
+    # cores, needs registers instead.
+    block_k = _power_of_two(1 + 65536 // (height * dtype.itemsize * num_stages)) // 2
+    block_k = min(block_k, 64 if dtype == torch.float32 else 256, width)
+    return Tiling(block_n, max(16, block_k), num_warps=4, num_stages=num_stages)
 
 
 @cache
@@ -74,6 +80,7 @@ class FusedStep:
 
         self._kernels = gpu_kernels
         self._config, self._store, self._inputs = transformer.config, store, inputs
+        self._dtype = transformer.dtype
         self._launch_options = {"launch_pdl": True} if is_overlapped else {}
         self._is_overlapped = is_overlapped
         self._embedding = _Matrix.of(transformer.embedding)
@@ -141,7 +148,7 @@ class FusedStep:
     ) -> None:
         num_rows, num_outputs = output_BN.shape
         width = input_BK.shape[1]
-        tiles = tiling(num_rows, num_outputs, matrix.weight_NK, is_gated=activation == "swiglu")
+        tiles = tiling(num_rows, num_outputs, matrix.weight_NK, self._dtype, is_gated=activation == "swiglu")
         num_programs = -(-num_outputs // tiles.block_n)
         what: dict[str, Any] = {
             "N": num_outputs,
