@@ -36,6 +36,7 @@ CONFIGS = {
     "starcoder2": replace(LLAMA, shape="starcoder2", num_heads=4, head_dim=10),
     "xglm": replace(LLAMA, shape="xglm", num_heads=4, num_kv_heads=4, head_dim=10),
 }
+IS_OVERLAPPED = DEVICE.type == "cuda" and FusedStep.can_overlap(DEVICE)
 TOKEN_IDS = torch.randint(61, (160,), generator=torch.Generator().manual_seed(1)).tolist()
 
 
@@ -93,6 +94,11 @@ def with_one_more(
     return inputs
 
 
+def fused_step(model: Transformer, runner: Runner, inputs: StepInputs) -> FusedStep:
+    """As it is recorded on this device."""
+    return FusedStep(model, runner._store, inputs, is_overlapped=IS_OVERLAPPED)
+
+
 @torch.inference_mode()
 def result(step: Callable[[], torch.Tensor], runner: Runner, sequences: Sequence[BlockSequence]) -> Result:
     """The logits after each sequence, and the keys and values of all their tokens."""
@@ -114,7 +120,7 @@ def twins(model: Transformer, lengths: Sequence[int], num_rows: int) -> tuple[Re
     sequences = opened(runner, lengths)
     inputs = with_one_more(runner, sequences, num_rows)
     expected = result(FixedSizeStep(TokenStep(model), runner._store, inputs), runner, sequences)
-    return result(FusedStep(model, runner._store, inputs), runner, sequences), expected
+    return result(fused_step(model, runner, inputs), runner, sequences), expected
 
 
 def assert_near(found: Result, expected: Result) -> None:
@@ -176,7 +182,7 @@ def test_a_fused_step_reads_what_forks_share_and_what_they_do_not() -> None:
     for first_token in (30, 40):
         inputs = with_one_more(runner, sequences, 4, first_token)
         expected = result(FixedSizeStep(TokenStep(model), runner._store, inputs), runner, sequences)
-        assert_near(result(FusedStep(model, runner._store, inputs), runner, sequences), expected)
+        assert_near(result(fused_step(model, runner, inputs), runner, sequences), expected)
 
 
 def test_a_step_can_be_taken_again_and_again() -> None:
@@ -185,7 +191,7 @@ def test_a_step_can_be_taken_again_and_again() -> None:
     sequences = opened(runner, [62])
     inputs = with_one_more(runner, sequences, 1)
     fused, twin = (
-        FusedStep(model, runner._store, inputs),
+        fused_step(model, runner, inputs),
         FixedSizeStep(TokenStep(model), runner._store, inputs),
     )
     for token_id in range(10, 14):  # beyond the slots that one program reads
