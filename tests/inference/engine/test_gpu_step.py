@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from incoder.inference.engine import gpu_step
 from incoder.inference.engine.gpu_step import FusedStep, has_triton
 from incoder.inference.engine.graphs import FixedSizeStep
 from incoder.inference.engine.runner import Chunk, Runner
@@ -138,6 +139,19 @@ def test_a_fused_step_is_pytorchs(name: str, lengths: list[int]) -> None:
 def test_a_fused_step_of_many_rows_is_pytorchs() -> None:
     model = random_model(replace(CONFIGS["starcoder2"], num_layers=1))
     assert_near(*twins(model, [*range(1, 16), 70], num_rows=16))
+
+
+@pytest.mark.parametrize("lengths", [[70], [64, 5]], ids=str)
+@pytest.mark.parametrize("name", ["qwen2", "xglm"])
+def test_large_matrices_and_long_texts_are_read_in_several_blocks(
+    name: str, lengths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here of 16 numbers of a row of a matrix and of 16 slots, so that small networks have several."""
+    monkeypatch.setattr(gpu_step, "tiling", lambda *_, **__: gpu_step.Tiling(16, 16, num_warps=4))
+    monkeypatch.setattr(gpu_step, "_FEWEST_SLOTS", 16)
+    for num_programs in (1, 8 * len(lengths)):  # one part of the slots, and two
+        monkeypatch.setattr(gpu_step, "_NUM_PROGRAMS", num_programs)
+        assert_near(*twins(random_model(CONFIGS[name]), lengths, len(lengths)))
 
 
 @pytest.mark.parametrize("kept", [torch.int8, torch.bfloat16])

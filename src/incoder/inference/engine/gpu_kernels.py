@@ -3,6 +3,8 @@
 Reading the weights takes nearly all of such a step, so each kernel reads its own from the first moment on.
 A kernel may start while the one before it ends (`OVERLAPPED`, on Hopper and later): what that one writes is
 read behind `_wait` only, what no step changes, the weights and the keys of earlier tokens, also before it.
+What others change is added to past the processor's own cache (".cg"), where the next kernel, which may have
+started, must not find it as it was.
 Numbers of a matrix are floats, or int8 with a scale for each row; sums are float32.
 
 Import this module only where Triton is installed, as it is with PyTorch for CUDA. Knows no network.
@@ -182,7 +184,7 @@ def multiply_row(
             up += tl.load(bias_ptr + N + n, mask=n < N, other=0.0).to(tl.float32)
         output = output * tl.sigmoid(output) * up
     if ADDED:
-        output += tl.load(output_ptr + n, mask=n < N, other=0.0)
+        output += tl.load(output_ptr + n, mask=n < N, other=0.0, cache_modifier=".cg")
     tl.store(output_ptr + n, output.to(output_ptr.dtype.element_ty), mask=n < N)
 
 
@@ -239,7 +241,7 @@ def multiply_rows(
     places_BN = output_ptr + b[:, None] * N + n[None, :]
     is_in_BN = (b[:, None] < B) & (n[None, :] < N)
     if ADDED:
-        output_BN += tl.load(places_BN, mask=is_in_BN, other=0.0)
+        output_BN += tl.load(places_BN, mask=is_in_BN, other=0.0, cache_modifier=".cg")
     tl.store(places_BN, output_BN.to(output_ptr.dtype.element_ty), mask=is_in_BN)
 
 

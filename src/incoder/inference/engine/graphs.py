@@ -3,8 +3,8 @@
 Launching the many short kernels of such a step one by one takes longer than they run. A graph launches them
 all at once, but its tensors stay where they are and as large as they were. So the numbers of rows and slots
 are rounded up: missing rows repeat the first, and write what it writes to where it does; missing slots are
-masked. The graph knows nothing of prefixes that rows share. What it holds are the kernels of gpu_step.py where
-they can run, else PyTorch's. Knows no blocks.
+masked. The graph knows nothing of prefixes that rows share. It holds the kernels of gpu_step.py where they
+can run, else PyTorch's. Knows no blocks.
 """
 
 from collections.abc import Callable, Sequence
