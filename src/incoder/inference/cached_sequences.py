@@ -73,6 +73,8 @@ def logits_of(readings: Sequence[Reading | None]) -> Tensor:
     Rows without a reading have logits that mean nothing, or none where each token's were wanted.
     """
     some = next(reading for reading in readings if reading is not None)
+    if len(readings) == 1:
+        return some.logits()
     nothing = torch.zeros_like(some.logits()[: 0 if some.each else 1])
     return torch.cat([nothing if reading is None else reading.logits() for reading in readings])
 

@@ -8,6 +8,7 @@ import torch
 from incoder.inference.engine.graphs import FixedSizeStep
 from incoder.inference.engine.runner import Chunk, Runner
 from incoder.inference.engine.sequence import BlockSequence
+from incoder.inference.engine.step_inputs import StepInputs
 from incoder.inference.token_step import TokenStep
 from incoder.model.transformer import Transformer
 
@@ -31,9 +32,10 @@ def test_a_step_of_a_fixed_size_gives_the_logits_of_one_that_fits(
     sequences.append(sequences[-1].fork())
     token_ids = list(range(20, 20 + len(sequences)))
     expected = read(runner, sequences, [[token_id] for token_id in token_ids])
-    step = FixedSizeStep(TokenStep(transformer), runner._store, num_rows=8, num_slots=64)
+    inputs = StepInputs(num_rows=8, num_slots=64, device=transformer.device)
+    step = FixedSizeStep(TokenStep(transformer), runner._store, inputs)
     with torch.inference_mode():
-        step.set(token_ids, [sequence.runs() for sequence in sequences])
+        inputs.set(token_ids, [sequence.runs() for sequence in sequences])
         torch.testing.assert_close(step()[: len(sequences)].float(), expected, rtol=1e-4, atol=1e-4)
 
 

@@ -125,7 +125,9 @@ class Runner:
 
     def _set_up_quick_steps(self) -> None:
         """For short steps, where there is something quicker than PyTorch; they know where the store is."""
-        self._graphed = GraphedSteps(self._step, self._store) if self._device.type == "cuda" else None
+        self._graphed = (
+            GraphedSteps(self._transformer, self._step, self._store) if self._device.type == "cuda" else None
+        )
         self._compiled = (
             CompiledSteps(self._transformer, self._step, self._store)
             if CompiledSteps.can_run(self._transformer)
