@@ -1,9 +1,11 @@
 """Put a finished run into the package as the embedded model `mini`, with its model card.
 
-    python recipes/mini/embed.py --work ~/.cache/incoder/mini --results runs/eval/*/results.json
+    python recipes/mini/embed.py --work ~/.cache/incoder/mini --runs run second \\
+        --results runs/eval/*/results.json
 
-Copies the model folder, draws the losses, and fills MODEL_CARD.md with what the files of its work say: the
-corpus report (data by project and licence), the resolved recipe, the metrics, and results of `incoder eval`.
+Copies the model folder of the last run, draws the losses of all, and fills MODEL_CARD.md with what the files
+of its work say: the corpus report (data by project and licence), the resolved recipes, the metrics, and
+results of `incoder eval`.
 """
 
 import argparse
@@ -28,7 +30,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, required=True, help="the folder that `make mini` works in")
-    parser.add_argument("--run", default="run", help="the folder of the finished run in there")
+    parser.add_argument(
+        "--runs", nargs="+", required=True, help="the folders of the finished runs in there, in their order"
+    )
     parser.add_argument(
         "--lead-lines", type=int, help="lines with which fills are to begin (default: as many as in training)"
     )
@@ -36,15 +40,15 @@ def main() -> None:
     arguments = parser.parse_args()
 
     target = make_folder(EMBEDDED / "mini")
-    run = arguments.work / arguments.run
-    for file in (run / "model").iterdir():
+    runs = [arguments.work / run for run in arguments.runs]
+    for file in (runs[-1] / "model").iterdir():
         shutil.copyfile(file, target / file.name)
     if arguments.lead_lines is not None:
         generation = json.loads((target / GENERATION_CONFIG).read_text(encoding="utf-8"))
         generation["num_lead_lines"] = arguments.lead_lines
         write_text(target / GENERATION_CONFIG, json.dumps(generation, indent=2) + "\n")
-    recipe = load_recipe(TrainingRecipe, run / "recipe.toml")
-    metrics = read_metrics(run / "metrics.jsonl")
+    recipes = [load_recipe(TrainingRecipe, run / "recipe.toml") for run in runs]
+    metrics = _joined([read_metrics(run / "metrics.jsonl") for run in runs])
     plot_losses(metrics, target / "loss.png")
     last_held_out = [row for row in metrics if "validation_loss" in row][-1]
     report = json.loads((arguments.work / "corpus" / "report.json").read_text(encoding="utf-8"))
@@ -56,8 +60,8 @@ def main() -> None:
         vocab_size=f"{info.vocab_size:,}",
         num_layers=load_config(target).num_layers,
         tokens=f"{metrics[-1]['tokens'] / 1e6:.0f}",
-        training=_training_table(recipe),
-        longest_window=recipe.training.phases[-1].window,
+        training=_training_table(recipes),
+        longest_window=recipes[-1].training.phases[-1].window,
         validation_loss=f"{last_held_out['validation_loss']:.2f}",
         bits_per_byte=f"{last_held_out['validation_bits_per_byte']:.2f}",
         corpus_megabytes=f"{report['splits']['train']['num_bytes'] / 1e6:.0f}",
@@ -67,19 +71,30 @@ def main() -> None:
     write_text(target / "README.md", card)
 
 
-def _training_table(recipe: TrainingRecipe) -> str:
-    training, masking, optimizer = recipe.training, recipe.masking, recipe.optimizer
-    windows = ", then ".join(str(phase.window) for phase in training.phases)
-    return "\n".join(
-        [
-            "| steps | tokens a step | windows | rates: Muon, AdamW | spans | of lines | lead | plain |",
-            "|---|---|---|---|---|---|---|---|",
+def _joined(runs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The metrics of runs that went on from each other, as of one."""
+    joined: list[dict[str, Any]] = []
+    for rows in runs:
+        steps, tokens = (joined[-1]["step"] + 1, joined[-1]["tokens"]) if joined else (0, 0)
+        joined += [{**row, "step": row["step"] + steps, "tokens": row["tokens"] + tokens} for row in rows]
+    return joined
+
+
+def _training_table(recipes: list[TrainingRecipe]) -> str:
+    rows = [
+        "| steps | tokens a step | windows | rates: Muon, AdamW | spans | of lines | lead | plain |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for recipe in recipes:
+        training, masking, optimizer = recipe.training, recipe.masking, recipe.optimizer
+        windows = ", then ".join(str(phase.window) for phase in training.phases)
+        rows.append(
             f"| {training.steps:,} | {training.tokens_per_step:,} | {windows} "
             f"| {optimizer.muon_lr:g}, {optimizer.lr:g} | {masking.span_counts}, {masking.mean_spans:g} "
             f"| {masking.line_span_rate:.0%} | up to {masking.num_lead_lines} lines "
-            f"| {masking.plain_rate:.0%} |",
-        ]
-    )
+            f"| {masking.plain_rate:.0%} |"
+        )
+    return "\n".join(rows)
 
 
 def _data_table(projects: dict[str, dict[str, Any]]) -> str:

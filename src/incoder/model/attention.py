@@ -103,12 +103,10 @@ def attend_in_segments(q_BHTd: Tensor, k_BKTd: Tensor, v_BKTd: Tensor, *, segmen
     assert flash is not None
     num_sharing = q_BHTd.shape[1] // k_BKTd.shape[1]
     keys_and_values = (tensor.repeat_interleave(num_sharing, dim=1) for tensor in (k_BKTd, v_BKTd))
-    q_NHd, k_NHd, v_NHd = (
-        tensor.transpose(1, 2).flatten(0, 1) for tensor in (q_BHTd, *keys_and_values)
-    )
+    q_NHd, k_NHd, v_NHd = (tensor.transpose(1, 2).flatten(0, 1) for tensor in (q_BHTd, *keys_and_values))
     starts, longest = segments.starts, segments.longest
     mixed_NHd: Tensor = flash(q_NHd, k_NHd, v_NHd, starts, starts, longest, longest)
-    return mixed_NHd.unflatten(0, (len(q_BHTd), -1)).transpose(1, 2)
+    return mixed_NHd.view(len(q_BHTd), -1, *mixed_NHd.shape[1:]).transpose(1, 2)
 
 
 @cache

@@ -86,9 +86,9 @@ def held_out_fills(
         for _ in range(max(1, max_tokens // window)):
             rows = stream.next_batch(1, window)
             batch = to_device(rows, device)
-            hidden_TD = model(
-                batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask
-            )[0]
+            hidden_TD = model(batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask)[
+                0
+            ]
             for kind, is_kind in kinds_of_targets(rows, tokenizer).items():
                 targets_T = torch.from_numpy(np.where(is_kind, rows.targets, IGNORED)[0]).to(device)
                 loss, count = chunked_cross_entropy(hidden_TD, model.output_weight, targets_T)
