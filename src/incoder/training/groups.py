@@ -137,7 +137,7 @@ class GroupsAhead:
             if self._pool is not None:
                 following = self.after(group)
                 self._next = following, self._pool.submit(_rows_of_kept, following)
-        except BrokenProcessPool:
+        except (BrokenProcessPool, OSError):
             self._pool = self._next = None
             return self._groups.rows(group)
         return rows
