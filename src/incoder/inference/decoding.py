@@ -164,10 +164,13 @@ def _choose(
         token_ids_B = choose(permitted_BV, params, [streams[index] for index in live])
         results_3B = with_logprobs(logits_BV, token_ids_B)
     # In one piece: until then nothing waits for a GPU, which is still at the step that gave the logits.
-    token_ids, logprobs, log_sums = results_3B.tolist()
-    check_log_sums(log_sums)
-    for index, token_id, logprob in zip(live, token_ids, logprobs, strict=True):
-        rows[index].take(int(token_id), logprob)
+    for index, result in zip(live, zip(*results_3B.tolist(), strict=True), strict=True):
+        _take(rows[index], *result)
+
+
+def _take(row: "Row", token_id: float, logprob: float, log_sum: float) -> None:
+    check_log_sums([log_sum])
+    row.take(int(token_id), logprob)
 
 
 def _is_plain(rows: Sequence["Row"], live: Sequence[int], params: SamplingParams) -> bool:
@@ -187,8 +190,15 @@ def _choose_along(
     """The next tokens of the only row, as long as they are those of the guess; how many were."""
     (row,) = rows
     num_right = 0
+    results = None
+    if _is_plain(rows, [0], params):  # no choice depends on the one before: all are waited for at once
+        results_3T = choose_greedy(logits_TV, vocabulary.bias_for(logits_TV))
+        results = list(zip(*results_3T.tolist(), strict=True))
     for place in range(len(guess) + 1):
-        _choose(rows, [0], logits_TV[place : place + 1], params, streams, vocabulary)
+        if results is not None:
+            _take(row, *results[place])
+        else:
+            _choose(rows, [0], logits_TV[place : place + 1], params, streams, vocabulary)
         guesser.add(row.last_token_id)
         if row.finish_reason is not None or place == len(guess) or row.last_token_id != guess[place]:
             break
