@@ -42,7 +42,8 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who looks on: `on_fill` after each fill of each chain, `on_bytes` when more of a chain's is certain.
+    """Who looks on: `on_fill` after each fill of each chain, `on_bytes` when more of a chain's is certain,
+    which is found out only where there is one.
 
     `is_time_up` is asked before every token, and before every hole but the first is read; what was written
     until then is kept.
