@@ -65,3 +65,52 @@ def test_the_end_of_an_earlier_fill_is_not_penalised(tiny_tokenizer: Tokenizer) 
     (end_id,) = vocabulary.end_ids
     row = Row(b"", SamplingParams(repetition_penalty=2.0), 9, vocabulary, [300, end_id])
     assert row.seen == {300}
+
+
+def test_greedy_decoding_with_a_bias_for_nothing_is_greedy_decoding(
+    reading_again: Callable[..., InfillModel], tiny_tokenizer: Tokenizer
+) -> None:
+    """A bias is added to a copy of the logits, so that they are chosen from in the other way."""
+
+    def logits_after(token_ids: list[int]) -> Tensor:
+        return torch.randn(vocab_size, generator=torch.Generator().manual_seed(sum(token_ids[-3:])))
+
+    vocab_size = tiny_tokenizer.vocab_size
+    model = reading_again(logits_after, 64)
+    for speculate in (True, False):
+        plain, other = (
+            model.complete("x = x = x =", temperature=0, speculate=speculate, logit_bias=bias).candidates[0]
+            for bias in ({}, {0: 0.0})
+        )
+        assert plain == other
+
+
+def test_logits_that_are_no_numbers_behind_a_wrong_guess_are_not_refused(
+    reading_again: Callable[..., InfillModel], tiny_tokenizer: Tokenizer
+) -> None:
+    alphabet = sorted(set(tiny_tokenizer.encode("abcdefgh")))
+    wrong: list[list[int]] = []
+
+    def logits_after(token_ids: list[int]) -> Tensor:
+        logits_V = torch.zeros(tiny_tokenizer.vocab_size)
+        if alphabet[2] in token_ids[len(alphabet) :]:
+            wrong.append(token_ids)
+            logits_V[:] = torch.nan
+        logits_V[alphabet[1 if token_ids[-1] == alphabet[0] else 4]] = 20.0
+        return logits_V
+
+    sequences = reading_again(logits_after, 64).language_model.open(64)
+    (row,) = run(
+        decoding(
+            sequences,
+            sequences.read([[*alphabet, *alphabet[:1]]]),
+            forced=b"",
+            params=SamplingParams(0.0, max_new_tokens=3),
+            streams=[torch.Generator()],
+            vocabulary=Vocabulary(tiny_tokenizer),
+            max_positions=64,
+            contexts=[[*alphabet, *alphabet[:1]]],
+        )
+    )
+    assert row.finish_reason == "length"
+    assert wrong

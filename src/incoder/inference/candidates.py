@@ -28,17 +28,12 @@ def candidates(
     limit = request.params.time_limit
     deadline = math.inf if limit is None else time.monotonic() + limit
     num_done = count(1)
-    texts = TextStream(on_text) if on_text is not None else None
 
     def report() -> None:
         if on_fill is not None:
             on_fill(next(num_done), len(chains) * request.num_fills)
 
-    def pass_on(chain: Chain, data: bytes) -> None:
-        if texts is not None:
-            texts.add(chain.index, len(chain.infills), data)
-
-    watch = Watch(report, pass_on, lambda: time.monotonic() > deadline)
+    watch = Watch(report, _passing_on(on_text), lambda: time.monotonic() > deadline)
     seen = as_model_sees(request.texts)
     if request.params.num_beams > 1:
         chains = yield from infiller.searching(seen, request.num_candidates, watch)
@@ -50,6 +45,14 @@ def candidates(
         wholes = yield from infiller.judging(seen, chains)
         values = [value + whole for value, whole in zip(values, wholes, strict=True)]
     return InfillResult(tuple(_ranked(written, values)))
+
+
+def _passing_on(on_text: OnText | None) -> Callable[[Chain, bytes], None] | None:
+    """Nothing where nobody looks on: to know which bytes are certain takes time at every token."""
+    if on_text is None:
+        return None
+    texts = TextStream(on_text)
+    return lambda chain, data: texts.add(chain.index, len(chain.infills), data)
 
 
 def _candidate(texts: Sequence[str], chain: Chain) -> Candidate:

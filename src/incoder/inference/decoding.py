@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from incoder.inference.edges import Edge
+from incoder.inference.greedy import choose_greedy, with_logprobs
 from incoder.inference.healing import TokenTable
 from incoder.inference.lookup import Guesser
 from incoder.inference.programs import Program, Read
@@ -59,7 +60,7 @@ class Vocabulary:
 
     def permitted(self, logits_BV: Tensor, forced: Sequence[bytes]) -> Tensor:
         """The logits, minus infinity where a token must not come next: row i must first spell `forced[i]`."""
-        permitted_BV = logits_BV + self._bias_for(logits_BV)
+        permitted_BV = logits_BV + self.bias_for(logits_BV)
         for row, spelling in enumerate(forced):
             if spelling:
                 allowed = torch.from_numpy(self.table.allowed_after(spelling)).to(logits_BV.device)
@@ -67,7 +68,7 @@ class Vocabulary:
                 permitted_BV[row, allowed] = logits_BV[row, allowed]
         return permitted_BV
 
-    def _bias_for(self, logits_BV: Tensor) -> Tensor:
+    def bias_for(self, logits_BV: Tensor) -> Tensor:
         """Minus infinity for tokens that are never generated, else zero; made once, where the logits are."""
         key = (logits_BV.device, logits_BV.shape[1])
         if key not in self._biases:
@@ -155,18 +156,26 @@ def _choose(
     vocabulary: Vocabulary,
 ) -> None:
     """The next token of each row that is live."""
-    log_sums_B = logits_BV.logsumexp(dim=-1)
-    adjusted_BV = adjusted(logits_BV, params, [rows[index].seen for index in live])
-    permitted_BV = vocabulary.permitted(adjusted_BV, [rows[index].forced_left for index in live])
-    token_ids_B = choose(permitted_BV, params, [streams[index] for index in live])
-    logprobs_B = logits_BV.gather(1, token_ids_B[:, None])[:, 0] - log_sums_B
-    # In one piece: until then nothing waits for a GPU, which is still at the step that gave the logits. Up to
-    # 2^24 an id is a float32.
-    results_3B = torch.stack((token_ids_B.float(), logprobs_B, log_sums_B))
-    token_ids, logprobs, log_sums = results_3B.tolist()
-    check_log_sums(log_sums)
-    for index, token_id, logprob in zip(live, token_ids, logprobs, strict=True):
-        rows[index].take(int(token_id), logprob)
+    if _is_plain(rows, live, params):
+        results_3B = choose_greedy(logits_BV, vocabulary.bias_for(logits_BV))
+    else:
+        adjusted_BV = adjusted(logits_BV, params, [rows[index].seen for index in live])
+        permitted_BV = vocabulary.permitted(adjusted_BV, [rows[index].forced_left for index in live])
+        token_ids_B = choose(permitted_BV, params, [streams[index] for index in live])
+        results_3B = with_logprobs(logits_BV, token_ids_B)
+    # In one piece: until then nothing waits for a GPU, which is still at the step that gave the logits.
+    for index, result in zip(live, zip(*results_3B.tolist(), strict=True), strict=True):
+        _take(rows[index], *result)
+
+
+def _take(row: "Row", token_id: float, logprob: float, log_sum: float) -> None:
+    check_log_sums([log_sum])
+    row.take(int(token_id), logprob)
+
+
+def _is_plain(rows: Sequence["Row"], live: Sequence[int], params: SamplingParams) -> bool:
+    """Whether each of these rows gets the token with the greatest logit that may be generated at all."""
+    return params.takes_the_greatest and not any(rows[index].forced_left for index in live)
 
 
 def _choose_along(
@@ -181,8 +190,15 @@ def _choose_along(
     """The next tokens of the only row, as long as they are those of the guess; how many were."""
     (row,) = rows
     num_right = 0
+    results = None
+    if _is_plain(rows, [0], params):  # no choice depends on the one before: all are waited for at once
+        results_3T = choose_greedy(logits_TV, vocabulary.bias_for(logits_TV))
+        results = list(zip(*results_3T.tolist(), strict=True))
     for place in range(len(guess) + 1):
-        _choose(rows, [0], logits_TV[place : place + 1], params, streams, vocabulary)
+        if results is not None:
+            _take(row, *results[place])
+        else:
+            _choose(rows, [0], logits_TV[place : place + 1], params, streams, vocabulary)
         guesser.add(row.last_token_id)
         if row.finish_reason is not None or place == len(guess) or row.last_token_id != guess[place]:
             break

@@ -76,9 +76,12 @@ class Repetition:
             self._wanted = []
 
     def cut(self, fill: bytes) -> int | None:
+        whole_lines = fill[: fill.rfind(b"\n") + 1].rstrip()
+        if not self._wanted or not whole_lines.endswith(self._wanted[-1]):
+            return None
         lines = [(start, line) for start, line in self._lines(fill) if line.endswith(b"\n")]
         last = lines[len(lines) - len(self._wanted) :]
-        if self._wanted and [line.rstrip() for _, line in last] == self._wanted:
+        if [line.rstrip() for _, line in last] == self._wanted:
             return last[0][0]
         return None
 
@@ -211,8 +214,9 @@ class Indentation:
         for number, line in enumerate(lines):
             is_last = number == len(lines) - 1
             if line.strip():
-                left = _width(line) if left is None else left
-                if _width(line) < left and _width(line) <= self._right and not _goes_on(line, is_last):
+                width = _width(line)
+                left = width if left is None else left
+                if width < left and width <= self._right and not _goes_on(line, is_last):
                     return start - len(self._hole_line)
             start += len(line) + 1
         return None
@@ -233,6 +237,8 @@ class Brackets:
         self._closed_behind = _first_unopened(suffix, lambda line: _width(line) > width)[1]
 
     def cut(self, fill: bytes) -> int | None:
+        if self._closed_behind is None:
+            return None
         place, closer = _first_unopened(fill, lambda _: True)
         return place if closer == self._closed_behind else None
 

@@ -42,14 +42,15 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who looks on: `on_fill` after each fill of each chain, `on_bytes` when more of a chain's is certain.
+    """Who looks on: `on_fill` after each fill of each chain, `on_bytes` when more of a chain's is certain,
+    which is found out only where there is one.
 
     `is_time_up` is asked before every token, and before every hole but the first is read; what was written
     until then is kept.
     """
 
     on_fill: Callable[[], None] = lambda: None
-    on_bytes: Callable[[Chain, bytes], None] = lambda *_: None
+    on_bytes: Callable[[Chain, bytes], None] | None = None
     is_time_up: Callable[[], bool] = lambda: False
 
 
@@ -110,11 +111,13 @@ class Infiller:
                 different = first_of_each(found)
                 chains = [Chain(index) for index in range(min(num_results, len(different)))]
                 for chain, decoded in zip(chains, different, strict=False):
-                    watch.on_bytes(chain, decoded.spelling)
+                    if watch.on_bytes is not None:
+                        watch.on_bytes(chain, decoded.spelling)
                     chain.add(decoded)
                 watch.on_fill()
                 return chains
-            watch.on_bytes(best, found[0].spelling)
+            if watch.on_bytes is not None:
+                watch.on_bytes(best, found[0].spelling)
             best.add(found[0])
             watch.on_fill()
             if len(best.infills) == len(texts) - 1:
@@ -127,6 +130,11 @@ class Infiller:
 
     def _filling_window(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Program[None]:
         """Fill as many holes as one window shows and has room for; the chains are equal so far."""
+
+        def on_bytes(row: int, data: bytes) -> None:
+            assert watch.on_bytes is not None
+            watch.on_bytes(chains[row], data)
+
         prompt = self._prompter.prompt(texts, chains[0].infills)
         sequences = self._open(prompt)
         try:
@@ -160,7 +168,7 @@ class Infiller:
                     contexts=contexts,
                     edges=[self._edge(texts, chain) for chain in chains] if len(texts) > 1 else None,
                     is_time_up=watch.is_time_up,
-                    on_bytes=lambda row, data: watch.on_bytes(chains[row], data),
+                    on_bytes=on_bytes if watch.on_bytes is not None else None,
                 )
                 for chain, row in zip(chains, decoded, strict=True):
                     chain.add(row)

@@ -79,6 +79,11 @@ class SamplingParams:
         if self.time_limit is not None and not self.time_limit > 0:
             raise IncoderError(f"time_limit must be greater than 0 seconds, got {self.time_limit:g}")
 
+    @property
+    def takes_the_greatest(self) -> bool:
+        """Whether the greatest logit decides, as the model gave it."""
+        return self.temperature == 0 and not self.logit_bias and self.repetition_penalty == 1
+
     def _check_kinds(self) -> None:
         for name in ("max_new_tokens", "seed", "num_beams", "top_k"):
             value = getattr(self, name)
