@@ -110,6 +110,9 @@ class Runner:
 
     def _wanted(self, chunks: Sequence[Chunk]) -> slice | Tensor:
         """The places of the tokens after which logits are wanted."""
+        if len(chunks) == 1:
+            num_tokens = len(chunks[0].token_ids)
+            return slice(num_tokens - chunks[0].num_logits, num_tokens)
         wanted: list[int] = []
         end = 0
         for chunk in chunks:
@@ -135,4 +138,6 @@ class Runner:
         )
 
     def _tensor(self, values: list[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.long, device=self._device)
+        """On the device, without waiting until it is done with the step before."""
+        tensor = torch.tensor(values, dtype=torch.long, pin_memory=self._device.type == "cuda")
+        return tensor.to(self._device, non_blocking=True)
