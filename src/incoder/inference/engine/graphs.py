@@ -60,14 +60,15 @@ class GraphedSteps:
         """The logits (B × V) after the next token of each sequence, whose tokens are in `runs`."""
         longest = max(sum(run.end - run.start for run in row_runs) for row_runs in runs)
         size = (_power_of_two(len(token_ids)), max(_FEWEST_SLOTS, _power_of_two(longest)))
-        if size not in self._recorded:
-            inputs = StepInputs(*size, self._transformer.device)
-            inputs.set(token_ids, runs)
-            self._recorded[size] = _recorded(self._step_of(inputs), inputs)
-        recording = self._recorded[size]
-        recording.inputs.set(token_ids, runs)
-        recording.graph.replay()
-        return recording.logits_BV[: len(token_ids)].clone()
+        with torch.cuda.device(self._transformer.device):  # streams, events and kernels are the current one's
+            if size not in self._recorded:
+                inputs = StepInputs(*size, self._transformer.device)
+                inputs.set(token_ids, runs)
+                self._recorded[size] = _recorded(self._step_of(inputs), inputs)
+            recording = self._recorded[size]
+            recording.inputs.set(token_ids, runs)
+            recording.graph.replay()
+            return recording.logits_BV[: len(token_ids)].clone()
 
     def _step_of(self, inputs: StepInputs) -> FusedStep | FixedSizeStep:
         if not self._can_fuse or inputs.num_rows > MAX_ROWS:
@@ -94,7 +95,9 @@ def _recorded(step: Callable[[], Tensor], inputs: StepInputs) -> _Recording:
             step()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # The stream is given, as PyTorch's own for this is that of the first device that ever recorded. And what
+    # other threads do meanwhile is no error.
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         logits_BV = step()
     return _Recording(graph, step, inputs, logits_BV)
 
