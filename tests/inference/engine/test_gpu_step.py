@@ -81,17 +81,16 @@ def read(runner: Runner, sequences: Sequence[BlockSequence], rows: Sequence[Sequ
     return torch.cat(runner.run(chunks))
 
 
-def with_one_more(
-    runner: Runner, sequences: Sequence[BlockSequence], num_rows: int, first_token: int = 40
+def with_more(
+    runner: Runner, sequences: Sequence[BlockSequence], num_rows: int, new_ids: Sequence[Sequence[int]]
 ) -> StepInputs:
-    """The inputs of a step in which each sequence reads another token."""
-    token_ids = range(first_token, first_token + len(sequences))
-    for sequence, token_id in zip(sequences, token_ids, strict=True):
-        if (blocks := sequence.append([token_id])) is not None:
+    """The inputs of a step in which the sequences read these tokens."""
+    for sequence, ids in zip(sequences, new_ids, strict=True):
+        if (blocks := sequence.append(ids)) is not None:
             with torch.inference_mode():
                 runner._store.copy_block(*blocks)
     inputs = StepInputs(num_rows, num_slots=128, device=DEVICE)
-    inputs.set(token_ids, [sequence.runs() for sequence in sequences])
+    inputs.set(new_ids, [sequence.runs() for sequence in sequences])
     return inputs
 
 
@@ -102,8 +101,8 @@ def fused_step(model: Transformer, runner: Runner, inputs: StepInputs) -> FusedS
 
 @torch.inference_mode()
 def result(step: Callable[[], torch.Tensor], runner: Runner, sequences: Sequence[BlockSequence]) -> Result:
-    """The logits after each sequence, and the keys and values of all their tokens."""
-    logits_BV = step()[: len(sequences)].float()
+    """The logits of all rows, and the keys and values of all tokens of these sequences."""
+    logits_BV = step().float()
     slots = [slot for sequence in sequences for slot in sequence.slots(0)]
     return logits_BV, [tensor[:, slots].float() for tensor in (*runner._store.keys, *runner._store.values)]
 
@@ -115,13 +114,24 @@ def opened(runner: Runner, lengths: Sequence[int]) -> list[BlockSequence]:
     return sequences
 
 
-def twins(model: Transformer, lengths: Sequence[int], num_rows: int) -> tuple[Result, Result]:
-    """What the fused step computes after texts of these lengths, and what PyTorch does."""
-    runner = runner_of(model)
-    sequences = opened(runner, lengths)
-    inputs = with_one_more(runner, sequences, num_rows)
-    expected = result(FixedSizeStep(TokenStep(model), runner._store, inputs), runner, sequences)
-    return result(fused_step(model, runner, inputs), runner, sequences), expected
+def twins(
+    model: Transformer, lengths: Sequence[int], num_rows: int, num_new: Sequence[int] | None = None
+) -> tuple[Result, Result]:
+    """What the fused step computes after texts of these lengths, and what PyTorch does.
+
+    Each in memory of its own, so that the one cannot find what the other stored. Without `num_new` each
+    sequence reads one token.
+    """
+    new_ids = [TOKEN_IDS[100 + 3 * i :][:num] for i, num in enumerate(num_new or [1] * len(lengths))]
+    results = []
+    for is_fused in (True, False):
+        runner = runner_of(model)
+        sequences = opened(runner, lengths)
+        inputs = with_more(runner, sequences, num_rows, new_ids)
+        slow = FixedSizeStep(TokenStep(model), runner._store, inputs)
+        step = fused_step(model, runner, inputs) if is_fused else slow
+        results.append(result(step, runner, sequences))
+    return results[0], results[1]
 
 
 def assert_near(found: Result, expected: Result) -> None:
@@ -134,6 +144,45 @@ def test_a_fused_step_is_pytorchs(name: str, lengths: list[int]) -> None:
     """Rows and slots of padding, and memory that was never written, make no difference."""
     num_rows = 1 if len(lengths) == 1 else 4
     assert_near(*twins(random_model(CONFIGS[name]), lengths, num_rows))
+
+
+@pytest.mark.parametrize(("lengths", "num_new"), [([20], [7]), ([20, 61, 1], [3, 4, 1])], ids=str)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_fused_step_reads_several_tokens_of_a_sequence(
+    name: str, lengths: list[int], num_new: list[int]
+) -> None:
+    """Each sees those before it, which are nowhere in the cache yet; alone, and beside single ones."""
+    assert_near(*twins(random_model(CONFIGS[name]), lengths, 8, num_new))
+
+
+@pytest.mark.parametrize("name", ["qwen2", "xglm"])
+def test_several_tokens_of_a_sequence_may_be_in_several_parts_of_its_slots(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here of 16 slots each: across a border, up to it, from it on, and over more than a part."""
+    monkeypatch.setattr(gpu_step, "_FEWEST_SLOTS", 16)
+    monkeypatch.setattr(gpu_step, "_NUM_PROGRAMS", 10_000)
+    model = random_model(replace(CONFIGS[name], num_layers=1))
+    for lengths, num_new in [([30], [4]), ([25, 32], [7, 1]), ([14], [20])]:
+        assert_near(*twins(model, lengths, sum(num_new), num_new))
+
+
+def test_a_fused_step_reads_what_was_guessed_as_a_step_of_any_size_does() -> None:
+    """And when some of it is forgotten, what comes in its place is read over it."""
+    model = random_model(CONFIGS["llama"])
+    runner, launched = runner_of(model), runner_of(model)
+    launched._graphed = None
+    (sequence,), (twin,) = opened(runner, [30]), opened(launched, [30])
+    inputs = StepInputs(4, num_slots=128, device=DEVICE)
+    step = fused_step(model, runner, inputs)
+    for ids, num_kept in [([5, 6, 7], 1), ([8, 9, 10, 11], 4), ([12], 1), ([13, 14], 0), ([15, 16, 17], 3)]:
+        sequence.append(ids)
+        inputs.set([ids], [sequence.runs()])
+        (expected,) = launched.run([Chunk(twin, ids, len(ids))])
+        logits_BV, _ = result(step, runner, [sequence])
+        torch.testing.assert_close(logits_BV[: len(ids)], expected, rtol=1e-4, atol=1e-4)
+        for one in (sequence, twin):
+            one.truncate(len(one) - len(ids) + num_kept)
 
 
 def test_a_fused_step_of_many_rows_is_pytorchs() -> None:
@@ -194,7 +243,7 @@ def test_a_fused_step_reads_what_forks_share_and_what_they_do_not() -> None:
     sequences = opened(runner, [21])
     sequences += [sequences[0].fork(), sequences[0].fork()]
     for first_token in (30, 40):
-        inputs = with_one_more(runner, sequences, 4, first_token)
+        inputs = with_more(runner, sequences, 4, [[first_token + i] for i in range(3)])
         expected = result(FixedSizeStep(TokenStep(model), runner._store, inputs), runner, sequences)
         assert_near(result(fused_step(model, runner, inputs), runner, sequences), expected)
 
@@ -203,7 +252,7 @@ def test_a_step_can_be_taken_again_and_again() -> None:
     model = random_model(replace(CONFIGS["xglm"], num_layers=1))
     runner = runner_of(model)
     sequences = opened(runner, [62])
-    inputs = with_one_more(runner, sequences, 1)
+    inputs = with_more(runner, sequences, 1, [[40]])
     fused, twin = (
         fused_step(model, runner, inputs),
         FixedSizeStep(TokenStep(model), runner._store, inputs),
@@ -212,7 +261,7 @@ def test_a_step_can_be_taken_again_and_again() -> None:
         result(fused, runner, sequences)
         assert_near(result(fused, runner, sequences), result(twin, runner, sequences))
         sequences[0].append([token_id])
-        inputs.set([token_id], [sequences[0].runs()])
+        inputs.set([[token_id]], [sequences[0].runs()])
 
 
 def test_networks_that_the_kernels_cannot_read_are_left_to_pytorch() -> None:

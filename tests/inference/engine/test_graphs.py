@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from incoder.inference.engine.graphs import FixedSizeStep
-from incoder.inference.engine.runner import Chunk, Runner
+from incoder.inference.engine.runner import Chunk, Runner, _can_be_recorded
 from incoder.inference.engine.sequence import BlockSequence
 from incoder.inference.engine.step_inputs import StepInputs
 from incoder.inference.token_step import TokenStep
@@ -15,6 +15,14 @@ from incoder.model.transformer import Transformer
 
 def read(runner: Runner, sequences: Sequence[BlockSequence], rows: Sequence[Sequence[int]]) -> torch.Tensor:
     chunks = [Chunk(sequence, row, 1) for sequence, row in zip(sequences, rows, strict=True)]
+    return torch.cat(runner.run(chunks))
+
+
+def read_each(
+    runner: Runner, sequences: Sequence[BlockSequence], rows: Sequence[Sequence[int]]
+) -> torch.Tensor:
+    """The logits after each of the tokens."""
+    chunks = [Chunk(sequence, row, len(row)) for sequence, row in zip(sequences, rows, strict=True)]
     return torch.cat(runner.run(chunks))
 
 
@@ -30,13 +38,31 @@ def test_a_step_of_a_fixed_size_gives_the_logits_of_one_that_fits(
     sequences = [runner.open(64) for _ in lengths]
     read(runner, sequences, [[(7 * i) % 300 for i in range(length)] for length in lengths])
     sequences.append(sequences[-1].fork())
-    token_ids = list(range(20, 20 + len(sequences)))
-    expected = read(runner, sequences, [[token_id] for token_id in token_ids])
+    new_ids = [[token_id] for token_id in range(20, 20 + len(sequences))]
+    expected = read(runner, sequences, new_ids)
     inputs = StepInputs(num_rows=8, num_slots=64, device=transformer.device)
     step = FixedSizeStep(TokenStep(transformer), runner._store, inputs)
     with torch.inference_mode():
-        inputs.set(token_ids, [sequence.runs() for sequence in sequences])
+        inputs.set(new_ids, [sequence.runs() for sequence in sequences])
         torch.testing.assert_close(step()[: len(sequences)].float(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("new_ids", [[[8, 9, 10]], [[8], [1, 2, 3, 4]], [[3, 4], [5], [6, 7]]], ids=str)
+def test_a_step_of_a_fixed_size_reads_several_tokens_of_a_sequence(
+    transformer: Transformer, new_ids: list[list[int]]
+) -> None:
+    runner = Runner(transformer)
+    with torch.inference_mode():
+        for tensor in [*runner._store.keys, *runner._store.values]:
+            tensor.fill_(float("nan"))
+    sequences = [runner.open(64) for _ in new_ids]
+    read(runner, sequences, [[(7 * i) % 300 for i in range(5 + 30 * row)] for row in range(len(new_ids))])
+    expected = read_each(runner, sequences, new_ids)
+    inputs = StepInputs(num_rows=8, num_slots=128, device=transformer.device)
+    step = FixedSizeStep(TokenStep(transformer), runner._store, inputs)
+    with torch.inference_mode():
+        inputs.set(new_ids, [sequence.runs() for sequence in sequences])
+        torch.testing.assert_close(step()[: len(expected)].float(), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -51,3 +77,38 @@ def test_a_recorded_step_gives_the_logits_of_one_that_is_not(transformer: Transf
         )
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
         rows = [[token_id], [token_id + 1], [token_id + 2]]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_recorded_step_reads_what_was_guessed_and_forgets_it_again(transformer: Transformer) -> None:
+    recorded, launched = Runner(transformer), Runner(transformer)
+    launched._graphed = None
+    pairs = [[runner.open(60) for _ in range(2)] for runner in (recorded, launched)]
+    for runner, own in zip((recorded, launched), pairs, strict=True):
+        read(runner, own, [[1, 2, 3], [5, 6, 7, 8, 9] * 3])
+    for token_id in range(10, 30):
+        guess = list(range(token_id, token_id + 1 + token_id % 8))
+        for rows in ([guess], [[token_id], guess[::-1]]):
+            found, expected = (
+                read_each(runner, own[-len(rows) :], rows)
+                for runner, own in zip((recorded, launched), pairs, strict=True)
+            )
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+            for own in pairs:
+                own[1].truncate(len(own[1]) - token_id % 8)
+    assert recorded._graphed is not None
+    assert len(recorded._graphed._recorded) > 3
+
+
+def test_steps_are_recorded_where_all_logits_of_few_tokens_are_wanted(transformer: Transformer) -> None:
+    def can_be_recorded(*chunks: tuple[int, int]) -> bool:
+        sequence = Runner(transformer).open(64)
+        return _can_be_recorded([Chunk(sequence, [1] * num_tokens, num) for num_tokens, num in chunks])
+
+    assert can_be_recorded((1, 1))
+    assert can_be_recorded(*[(1, 1)] * 100)
+    assert can_be_recorded((8, 8), (1, 1), (7, 7))
+    assert not can_be_recorded((8, 8), (1, 1), (8, 8))
+    assert not can_be_recorded((8, 1))
+    assert not can_be_recorded((8, 8), (5, 0))
+    assert not can_be_recorded((512, 512))

@@ -132,9 +132,11 @@ class _Parts:
         written = runs[0][-1].end - 1  # what was never written may be NaN, and zero times that as well
         padded = [[*slots, *[written] * (num_slots - len(slots))] for slots in rest]
         self._slots_nR = torch.tensor(padded, device=device)
-        lengths = torch.tensor([len(slots) for slots in rest], device=device)
-        is_padding_nR = torch.arange(num_slots, device=device) >= lengths[:, None]
-        self._is_padding_nR = is_padding_nR if bool(is_padding_nR.any()) else None
+        lengths = [len(slots) for slots in rest]
+        self._is_padding_nR: Tensor | None = None
+        if min(lengths) < num_slots:
+            lengths_n1 = torch.tensor(lengths, device=device)[:, None]
+            self._is_padding_nR = torch.arange(num_slots, device=device) >= lengths_n1
 
     def __call__(self, q_nHd: Tensor, keys_KSd: Tensor, values_KSd: Tensor) -> Tensor:
         total: Part | None = None

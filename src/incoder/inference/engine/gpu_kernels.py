@@ -260,6 +260,7 @@ def _head(head_ptr, d, cosines, sines, D: tl.constexpr):
 def attend(
     qkv_ptr,
     positions_ptr,
+    num_before_ptr,
     slots_ptr,
     angles_ptr,
     keys_ptr,
@@ -284,18 +285,21 @@ def attend(
 ):
     """A program for each row, head and part of the slots: store the new key and value, attend to its part.
 
-    Who of a head's programs is done last puts the parts together. What lies behind a row's position was
-    perhaps never written and may be NaN: it is not read.
+    The rows before this one with tokens of the same sequence, `num_before`, are being stored meanwhile: their
+    keys and values are computed here as well, all in the part of the row's own. Who of a head's programs is
+    done last puts the parts together. What lies behind the tokens that the sequence had was perhaps never
+    written and may be NaN: it is not read.
     """
     row, head, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     position = tl.load(positions_ptr + row)
+    num_before = tl.load(num_before_ptr + row)
     first = part * PART
     if first > position:
         return
     kv_head = head // (H // KV)
     d = tl.arange(0, PADDED_D)
     l = tl.arange(0, BLOCK_L)  # noqa: E741
-    end = tl.minimum(first + PART, position)
+    end = tl.minimum(first + PART, position - num_before)
     keys_ptr += kv_head.to(tl.int64) * head_stride
     values_ptr += kv_head.to(tl.int64) * head_stride
     slots_ptr += row * L
@@ -325,6 +329,27 @@ def attend(
     top = tl.where(has_new, tl.sum(query * new_key.to(tl.float32), axis=0), -1e30)
     total = tl.where(has_new, 1.0, 0.0)
     mixed = new_value.to(tl.float32) * total
+
+    num_left = tl.where(has_new, num_before, 0)
+    while num_left > 0:
+        before_ptr = qkv_ptr - num_left * (H + 2 * KV) * D
+        before_cosines, before_sines = None, None
+        if angles_ptr is not None:
+            before_angle = (position - num_left) * (D // 2) + d % (D // 2)
+            before_cosines = tl.load(angles_ptr + before_angle, mask=d < D, other=0.0).to(tl.float32)
+            before_sines = tl.load(angles_ptr + sine_offset + before_angle, mask=d < D, other=0.0)
+            before_sines = before_sines.to(tl.float32)
+        key = _head(before_ptr + (H + kv_head) * D, d, before_cosines, before_sines, D)
+        key = key.to(keys_ptr.dtype.element_ty).to(tl.float32)
+        value = tl.load(before_ptr + (H + KV + kv_head) * D + d, mask=d < D, other=0.0).to(tl.float32)
+        score = tl.sum(query * key, axis=0)
+        new_top = tl.maximum(top, score)
+        weight = tl.exp(score - new_top)
+        shrunk = tl.exp(top - new_top)
+        total = total * shrunk + weight
+        mixed = mixed * shrunk + value * weight
+        top = new_top
+        num_left -= 1
 
     start = first
     while start < end:

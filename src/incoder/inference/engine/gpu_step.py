@@ -70,7 +70,7 @@ def has_triton() -> bool:
 
 
 class FusedStep:
-    """One token each for the rows of `inputs`."""
+    """The tokens in the rows of `inputs`."""
 
     def __init__(
         self, transformer: Transformer, store: BlockStore, inputs: StepInputs, *, is_overlapped: bool = False
@@ -214,6 +214,7 @@ class FusedStep:
         self._kernels.attend[(inputs.num_rows, config.num_heads, num_parts)](
             buffers.qkv_BE,
             inputs.positions_B,
+            inputs.num_before_B,
             inputs.slots_BL,
             self._position_table if config.is_rotary else None,
             keys_KSd,

@@ -1,10 +1,10 @@
-"""Steps in which every sequence reads one token, as CUDA graphs: recorded once for each size, then replayed.
+"""Steps in which sequences read a token or a few each, as CUDA graphs: recorded once a size, then replayed.
 
 Launching the many short kernels of such a step one by one takes longer than they run. A graph launches them
-all at once, but its tensors stay where they are and as large as they were. So the numbers of rows and slots
-are rounded up: missing rows repeat the first, and write what it writes to where it does; missing slots are
-masked. The graph knows nothing of prefixes that rows share. It holds the kernels of gpu_step.py where they
-can run, else PyTorch's. Knows no blocks.
+all at once, but its tensors stay where they are and as large as they were. Each token is a row, and each row
+gives logits. The numbers of rows and slots are rounded up: missing rows repeat the first, and write what it
+writes to where it does; missing slots are masked. The graph knows nothing of prefixes that rows share. It
+holds the kernels of gpu_step.py where they can run, else PyTorch's. Knows no blocks.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ _FEWEST_SLOTS = 256
 
 
 class FixedSizeStep:
-    """One token each for the rows of `inputs`, by PyTorch: the slow twin of the fused step."""
+    """The tokens in the rows of `inputs`, by PyTorch: the slow twin of the fused step."""
 
     def __init__(self, step: TokenStep, store: BlockStore, inputs: StepInputs) -> None:
         self._step, self._store, self._inputs = step, store, inputs
@@ -56,18 +56,20 @@ class GraphedSteps:
         self._can_fuse = FusedStep.can_run(transformer)
         self._recorded: dict[tuple[int, int], _Recording] = {}
 
-    def __call__(self, token_ids: Sequence[int], runs: Sequence[Sequence[Run]]) -> Tensor:
-        """The logits (B × V) after the next token of each sequence, whose tokens are in `runs`."""
+    def __call__(self, new_ids: Sequence[Sequence[int]], runs: Sequence[Sequence[Run]]) -> Tensor:
+        """The logits (B × V) after each token that the sequences read; all their tokens are in `runs`."""
+        num_rows = sum(map(len, new_ids))
         longest = max(sum(run.end - run.start for run in row_runs) for row_runs in runs)
-        size = (_power_of_two(len(token_ids)), max(_FEWEST_SLOTS, _power_of_two(longest)))
-        if size not in self._recorded:
-            inputs = StepInputs(*size, self._transformer.device)
-            inputs.set(token_ids, runs)
-            self._recorded[size] = _recorded(self._step_of(inputs), inputs)
-        recording = self._recorded[size]
-        recording.inputs.set(token_ids, runs)
-        recording.graph.replay()
-        return recording.logits_BV[: len(token_ids)].clone()
+        size = (_power_of_two(num_rows), max(_FEWEST_SLOTS, _power_of_two(longest)))
+        with torch.cuda.device(self._transformer.device):  # streams, events and kernels are the current one's
+            if size not in self._recorded:
+                inputs = StepInputs(*size, self._transformer.device)
+                inputs.set(new_ids, runs)
+                self._recorded[size] = _recorded(self._step_of(inputs), inputs)
+            recording = self._recorded[size]
+            recording.inputs.set(new_ids, runs)
+            recording.graph.replay()
+            return recording.logits_BV[:num_rows].clone()
 
     def _step_of(self, inputs: StepInputs) -> FusedStep | FixedSizeStep:
         if not self._can_fuse or inputs.num_rows > MAX_ROWS:
@@ -94,7 +96,9 @@ def _recorded(step: Callable[[], Tensor], inputs: StepInputs) -> _Recording:
             step()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # The stream is given, as PyTorch's own for this is that of the first device that ever recorded. And what
+    # other threads do meanwhile is no error.
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         logits_BV = step()
     return _Recording(graph, step, inputs, logits_BV)
 

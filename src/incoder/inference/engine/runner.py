@@ -22,6 +22,7 @@ from incoder.model.transformer import Transformer
 
 BLOCK_SIZE = 16  # tokens that a changed text reads again in vain: half of that on average
 _MAX_BYTES = 2**30  # of what is kept for later, unless one context takes more
+_MAX_GUESSED_ROWS = 16  # of a recorded step in which sequences read several tokens
 _MAX_CONTEXTS = 16  # so that small models, whose steps are short, look through short lists
 
 
@@ -70,14 +71,14 @@ class Runner:
         # into what they share, and stays where it is.
         for chunk in reversed(chunks):
             self._append(chunk)
-        slots: list[int] = []
-        for chunk, start in zip(chunks, starts, strict=True):
-            slots += chunk.sequence.slots(start)
-        token_ids = [token_id for chunk in chunks for token_id in chunk.token_ids]
         runs = [chunk.sequence.runs() for chunk in chunks]
-        if self._graphed is not None and all(len(c.token_ids) == c.num_logits == 1 for c in chunks):
-            logits_WV = self._graphed(token_ids, runs)
+        if self._graphed is not None and _can_be_recorded(chunks):
+            logits_WV = self._graphed([chunk.token_ids for chunk in chunks], runs)
         else:
+            slots: list[int] = []
+            for chunk, start in zip(chunks, starts, strict=True):
+                slots += chunk.sequence.slots(start)
+            token_ids = [token_id for chunk in chunks for token_id in chunk.token_ids]
             queries = [Queries(run, len(chunk.token_ids)) for run, chunk in zip(runs, chunks, strict=True)]
             wanted = self._wanted(chunks)
             if self._compiled is not None and len(token_ids) <= MAX_ROWS:
@@ -110,6 +111,9 @@ class Runner:
 
     def _wanted(self, chunks: Sequence[Chunk]) -> slice | Tensor:
         """The places of the tokens after which logits are wanted."""
+        if len(chunks) == 1:
+            num_tokens = len(chunks[0].token_ids)
+            return slice(num_tokens - chunks[0].num_logits, num_tokens)
         wanted: list[int] = []
         end = 0
         for chunk in chunks:
@@ -135,4 +139,13 @@ class Runner:
         )
 
     def _tensor(self, values: list[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.long, device=self._device)
+        """On the device, without waiting until it is done with the step before."""
+        tensor = torch.tensor(values, dtype=torch.long, pin_memory=self._device.type == "cuda")
+        return tensor.to(self._device, non_blocking=True)
+
+
+def _can_be_recorded(chunks: Sequence[Chunk]) -> bool:
+    """Whether every sequence reads one token, or they read a few, and all logits are wanted."""
+    num_rows = sum(chunk.num_logits for chunk in chunks)
+    is_each_wanted = all(len(chunk.token_ids) == chunk.num_logits > 0 for chunk in chunks)
+    return is_each_wanted and (num_rows == len(chunks) or num_rows <= _MAX_GUESSED_ROWS)
