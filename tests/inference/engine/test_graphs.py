@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from incoder.inference.engine.graphs import FixedSizeStep
-from incoder.inference.engine.runner import Chunk, Runner, _can_be_recorded
-from incoder.inference.engine.sequence import BlockSequence
+from incoder.inference.engine.runner import Chunk, Runner, _recordable
+from incoder.inference.engine.sequence import BlockSequence, Run
 from incoder.inference.engine.step_inputs import StepInputs
 from incoder.inference.token_step import TokenStep
 from incoder.model.transformer import Transformer
@@ -100,15 +100,46 @@ def test_a_recorded_step_reads_what_was_guessed_and_forgets_it_again(transformer
     assert len(recorded._graphed._recorded) > 3
 
 
-def test_steps_are_recorded_where_all_logits_of_few_tokens_are_wanted(transformer: Transformer) -> None:
-    def can_be_recorded(*chunks: tuple[int, int]) -> bool:
+def test_single_tokens_are_recorded_and_several_while_they_are_few(transformer: Transformer) -> None:
+    def recordable(*lengths: int) -> list[int]:
         sequence = Runner(transformer).open(64)
-        return _can_be_recorded([Chunk(sequence, [1] * num_tokens, num) for num_tokens, num in chunks])
+        return _recordable([Chunk(sequence, [1] * length, 1) for length in lengths])
 
-    assert can_be_recorded((1, 1))
-    assert can_be_recorded(*[(1, 1)] * 100)
-    assert can_be_recorded((8, 8), (1, 1), (7, 7))
-    assert not can_be_recorded((8, 8), (1, 1), (8, 8))
-    assert not can_be_recorded((8, 1))
-    assert not can_be_recorded((8, 8), (5, 0))
-    assert not can_be_recorded((512, 512))
+    assert recordable(*[1] * 100) == list(range(100))
+    assert recordable(8, 1, 8, 1) == [0, 1, 2, 3]
+    assert recordable(8, 1, 9, 1) == [0, 1, 3]
+    assert recordable(512, 1, 3) == [1, 2]
+
+
+class ReplayedByHand:
+    """Recorded steps as the runner calls them, with nothing recorded, so that a CPU can take them."""
+
+    def __init__(self, runner: Runner, transformer: Transformer) -> None:
+        self._runner, self._transformer = runner, transformer
+        self.num_rows: list[int] = []
+
+    def __call__(self, new_ids: Sequence[Sequence[int]], runs: Sequence[Sequence[Run]]) -> torch.Tensor:
+        self.num_rows.append(sum(map(len, new_ids)))
+        inputs = StepInputs(self.num_rows[-1], 128, self._transformer.device)
+        inputs.set(new_ids, runs)
+        return FixedSizeStep(TokenStep(self._transformer), self._runner._store, inputs)()
+
+
+def test_a_step_is_divided_between_what_is_recorded_and_what_is_not(transformer: Transformer) -> None:
+    """Long prompts are read beside single tokens, and of a few tokens the logits after the last are given."""
+    divided, whole = Runner(transformer), Runner(transformer)
+    by_hand = ReplayedByHand(divided, transformer)
+    divided._graphed = by_hand  # type: ignore[assignment]
+    whole._graphed = None
+    pairs = [[runner.open(100) for _ in range(4)] for runner in (divided, whole)]
+    steps: list[list[list[int]]] = [
+        [list(range(3, 40)), [7], [8, 9, 10], list(range(50, 90))],
+        [[5], list(range(9, 49)), [6], [1, 2]],
+        [[5], [6], [7], [8]],
+    ]
+    for rows in steps:
+        found, expected = (
+            read(runner, own, rows) for runner, own in zip((divided, whole), pairs, strict=True)
+        )
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert by_hand.num_rows == [4, 4, 4]

@@ -22,7 +22,7 @@ from incoder.model.transformer import Transformer
 
 BLOCK_SIZE = 16  # tokens that a changed text reads again in vain: half of that on average
 _MAX_BYTES = 2**30  # of what is kept for later, unless one context takes more
-_MAX_GUESSED_ROWS = 16  # of a recorded step in which sequences read several tokens
+_MAX_ROWS_OF_SEVERAL = 16  # in a recorded step: of sequences that read more than one token
 _MAX_CONTEXTS = 16  # so that small models, whose steps are short, look through short lists
 
 
@@ -66,30 +66,42 @@ class Runner:
     @torch.inference_mode()
     def run(self, chunks: Sequence[Chunk]) -> list[Tensor]:
         """Read all chunks, each of another sequence; the logits wanted of each (num_logits × V, float32)."""
-        starts = [len(chunk.sequence) for chunk in chunks]
         # Backwards, so that of a sequence and its copies the first, which has room behind it, writes last
         # into what they share, and stays where it is.
         for chunk in reversed(chunks):
             self._append(chunk)
-        runs = [chunk.sequence.runs() for chunk in chunks]
-        if self._graphed is not None and _can_be_recorded(chunks):
-            logits_WV = self._graphed([chunk.token_ids for chunk in chunks], runs)
-        else:
-            slots: list[int] = []
-            for chunk, start in zip(chunks, starts, strict=True):
-                slots += chunk.sequence.slots(start)
-            token_ids = [token_id for chunk in chunks for token_id in chunk.token_ids]
-            queries = [Queries(run, len(chunk.token_ids)) for run, chunk in zip(runs, chunks, strict=True)]
-            wanted = self._wanted(chunks)
-            if self._compiled is not None and len(token_ids) <= MAX_ROWS:
-                logits_WV = self._compiled(token_ids, queries, slots, wanted)
-            else:
-                attend = StepAttention(self._store, queries, slots)
-                positions = self._positions(chunks, starts)
-                logits_WV = self._step(self._tensor(token_ids), positions, attend, wanted)
+        recorded = _recordable(chunks) if self._graphed is not None else []
+        launched = [place for place in range(len(chunks)) if place not in recorded]
+        logits: dict[int, Tensor] = {}
+        for places, read in ((recorded, self._replay), (launched, self._launch)):
+            if places:
+                some = [chunks[place] for place in places]
+                split = torch.split(read(some).float(), [chunk.num_logits for chunk in some])
+                logits |= zip(places, split, strict=True)
         for chunk in chunks:
             chunk.sequence.remember()
-        return list(torch.split(logits_WV.float(), [chunk.num_logits for chunk in chunks]))
+        return [logits[place] for place in range(len(chunks))]
+
+    def _replay(self, chunks: Sequence[Chunk]) -> Tensor:
+        """The logits wanted (W × V), by a recorded step; it computes those after each token."""
+        assert self._graphed is not None
+        runs = [chunk.sequence.runs() for chunk in chunks]
+        logits_NV = self._graphed([chunk.token_ids for chunk in chunks], runs)
+        return logits_NV[self._wanted(chunks)]
+
+    def _launch(self, chunks: Sequence[Chunk]) -> Tensor:
+        """The logits wanted (W × V), operation by operation."""
+        starts = [len(chunk.sequence) - len(chunk.token_ids) for chunk in chunks]
+        slots: list[int] = []
+        for chunk, start in zip(chunks, starts, strict=True):
+            slots += chunk.sequence.slots(start)
+        token_ids = [token_id for chunk in chunks for token_id in chunk.token_ids]
+        queries = [Queries(chunk.sequence.runs(), len(chunk.token_ids)) for chunk in chunks]
+        wanted = self._wanted(chunks)
+        if self._compiled is not None and len(token_ids) <= MAX_ROWS:
+            return self._compiled(token_ids, queries, slots, wanted)
+        attend = StepAttention(self._store, queries, slots)
+        return self._step(self._tensor(token_ids), self._positions(chunks, starts), attend, wanted)
 
     def _append(self, chunk: Chunk) -> None:
         try:
@@ -144,8 +156,17 @@ class Runner:
         return tensor.to(self._device, non_blocking=True)
 
 
-def _can_be_recorded(chunks: Sequence[Chunk]) -> bool:
-    """Whether every sequence reads one token, or they read a few, and all logits are wanted."""
-    num_rows = sum(chunk.num_logits for chunk in chunks)
-    is_each_wanted = all(len(chunk.token_ids) == chunk.num_logits > 0 for chunk in chunks)
-    return is_each_wanted and (num_rows == len(chunks) or num_rows <= _MAX_GUESSED_ROWS)
+def _recordable(chunks: Sequence[Chunk]) -> list[int]:
+    """The places of those that are worth a recorded step, in which each token is a row of its own.
+
+    All that are one token, and those of several as long as they are few together.
+    """
+    places, num_rows = [], 0
+    for place, chunk in enumerate(chunks):
+        num_tokens = len(chunk.token_ids)
+        if num_tokens == 1:
+            places.append(place)
+        elif num_rows + num_tokens <= _MAX_ROWS_OF_SEVERAL:
+            places.append(place)
+            num_rows += num_tokens
+    return places
