@@ -61,8 +61,12 @@ def test_between_two_holes_the_first_lines_stay_where_they_are() -> None:
     assert split_lead(text, 9, num_kept=1) == (" = 1\n", "b = 2\n\nc = 3\nd = ")
     assert split_lead(text, 2, num_kept=1) == (" = 1\nb = 2\n\n", "c = 3\nd = ")
     assert split_lead(text, 2, num_kept=4) == (" = 1\nb = 2\n\nc = 3\n", "d = ")
-    assert split_lead(text, 2, num_kept=5) == (text, "")
     assert split_lead("a\n", 1, num_kept=1) == ("a\n", "")
+
+
+def test_a_hole_keeps_the_beginning_of_its_own_line_unless_another_hole_is_on_it() -> None:
+    assert split_lead(" = 1\nb = 2\nc = ", 2, num_kept=5) == (" = 1\nb = 2\n", "c = ")
+    assert split_lead(" + ", 2, num_kept=5) == (" + ", "")
 
 
 @given(st.text(st.sampled_from("ab \t\r\n"), max_size=40), st.integers(0, 6))

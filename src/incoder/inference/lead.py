@@ -15,8 +15,9 @@ def split_lead(text: str, num_lines: int, num_kept: int = 0) -> tuple[str, str]:
     """What stands before the lead, and the lead: the beginning of the last line, and lines before it.
 
     There are `num_lines` that are not blank, that beginning counted as one even where it is empty; blank ones
-    among them come along. With 0 the lead is empty. The first `num_kept` lines are never in it: in a text
-    between two holes they show the first hole what comes behind it.
+    among them come along. With 0 the lead is empty. The first `num_kept` lines are never in it, its own line
+    excepted: in a text between two holes they show the first hole what comes behind it. Where both holes are
+    on one line there is no lead.
     """
     if num_lines == 0:
         return text, ""
@@ -24,6 +25,7 @@ def split_lead(text: str, num_lines: int, num_kept: int = 0) -> tuple[str, str]:
     own_line = 1 + max(text.rfind("\n"), text.rfind("\r"))
     starts = [start for start, line in lines if start < own_line and line.strip()]
     first = min([own_line, *starts[len(starts) - min(num_lines - 1, len(starts)) :]])
-    kept_end = lines[num_kept][0] if num_kept < len(lines) else len(text)
-    first = max(first, kept_end) if num_kept else first
+    if num_kept:
+        kept_end = lines[num_kept][0] if num_kept < len(lines) else len(text)
+        first = max(first, min(kept_end, own_line or len(text)))
     return text[:first], text[first:]

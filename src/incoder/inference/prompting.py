@@ -15,6 +15,7 @@ from incoder.inference.window import Window, cut_window
 SPARE = 16  # tokens: what was held back may be spelled by more of them, and each hole has its marks
 _SPARE_PER_HOLE = 32  # so that a window full of text still has room for short fills of neighbouring holes
 _MAX_SPARE_HOLES = 3
+_LINES_BETWEEN = 5  # at most, of a text between two holes: the first one's suffix, not the other's lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Prompter:
         texts = window.parts if has_holes else window.parts[:1]
         num_lines = self._num_lead_lines if has_holes else 0
         cuts = [
-            split_lead(text, num_lines, num_kept=num_lines if index else 0)
+            split_lead(text, num_lines, num_kept=min(num_lines, _LINES_BETWEEN) if index else 0)
             for index, text in enumerate(texts[:-1] or texts)
         ]
         texts = (*(kept for kept, _ in cuts), *texts[len(cuts) :])
