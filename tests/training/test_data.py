@@ -137,6 +137,6 @@ def test_attention_is_causal_and_stays_in_its_segment() -> None:
         [False, False, True, False],
         [False, False, False, True],
     ]
-    mask = to_device(rows, torch.device("cpu")).mask
+    mask = to_device(rows, torch.device("cpu"), is_compiled=True).mask
     assert isinstance(mask, torch.Tensor)
     assert mask[0, 0].tolist() == expected

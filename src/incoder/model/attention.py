@@ -124,8 +124,8 @@ def _is_faster_by_hand(num_queries: int, dtype: torch.dtype, device: torch.devic
     """Whether this is training on a CPU in half precision, with rows that are not too long.
 
     There, forward and backward by hand take 0.4 of the fused kernels' time with rows of 256 and 512 tokens,
-    0.5 with 1024, and as long with 2048; in float32 0.8 to 1.7. A step of a small network runs at 1.3 to 1.5 times the
-    speed (bfloat16, AVX-512, one thread and two; alike with torch.compile).
+    0.5 with 1024, and as long with 2048; in float32 0.8 to 1.7. A step of a small network runs at 1.3 to 1.5
+    times the speed (bfloat16, AVX-512, one thread and two; alike with torch.compile).
     """
     return (
         device.type == "cpu"

@@ -91,15 +91,15 @@ class DeviceBatch:
     token_ids_BT: torch.Tensor
     targets_BT: torch.Tensor
     positions_BT: torch.Tensor
-    mask: torch.Tensor | Segments  # [B, 1, T, T] on a CPU, where a compiled model wants plain tensors
+    mask: torch.Tensor | Segments  # a tensor is [B, 1, T, T]
 
 
-def to_device(rows: PackedRows, device: torch.device) -> DeviceBatch:
-    """Move rows to the device."""
+def to_device(rows: PackedRows, device: torch.device, *, is_compiled: bool = False) -> DeviceBatch:
+    """Move rows to the device; a compiled model takes tensors only."""
     segments = Segments.of(torch.from_numpy(rows.segment_ids))
     return DeviceBatch(
         token_ids_BT=torch.from_numpy(rows.token_ids).long().to(device),
         targets_BT=torch.from_numpy(rows.targets).long().to(device),
         positions_BT=torch.from_numpy(rows.positions).long().to(device),
-        mask=segments.to(device) if device.type == "cuda" else segments.mask().to(device),
+        mask=segments.mask().to(device) if is_compiled else segments.to(device),
     )

@@ -195,7 +195,7 @@ class _Run:
 
     def _backward(self, rows: PackedRows, num_targets: int) -> float:
         """Add the gradients of a micro-batch's share of the mean loss, and return that share."""
-        batch = to_device(rows, self.device)
+        batch = to_device(rows, self.device, is_compiled=self.recipe.training.compile)
         with self._autocast():
             hidden_BTD = self._forward(
                 batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask
