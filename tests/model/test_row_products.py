@@ -6,21 +6,25 @@ from incoder.model.row_products import MAX_ROWS, row_product
 pytest.importorskip("numba")
 
 SIZE = (1031, 1100)  # neither is a multiple of a vector's width
+LONG = (259, 5001)  # such inputs are read by four rows together, and three rows are left
 
 
-def matrix(dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+def matrix(dtype: torch.dtype, generator: torch.Generator, size: tuple[int, int] = SIZE) -> torch.Tensor:
     if dtype == torch.int8:
-        return torch.randint(-127, 128, SIZE, generator=generator, dtype=torch.int8)
-    return torch.randn(SIZE, generator=generator).to(dtype)
+        return torch.randint(-127, 128, size, generator=generator, dtype=torch.int8)
+    return torch.randn(size, generator=generator).to(dtype)
 
 
 @pytest.mark.parametrize("num_rows", [1, 3, MAX_ROWS])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
-def test_products_equal_those_in_double_precision(dtype: torch.dtype, num_rows: int) -> None:
+@pytest.mark.parametrize("size", [SIZE, LONG])
+def test_products_equal_those_in_double_precision(
+    size: tuple[int, int], dtype: torch.dtype, num_rows: int
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    weight_OI = matrix(dtype, generator)
-    scale_O = torch.rand(SIZE[0], generator=generator) if dtype == torch.int8 else None
-    input_BI = torch.randn(num_rows, SIZE[1], generator=generator)
+    weight_OI = matrix(dtype, generator, size)
+    scale_O = torch.rand(size[0], generator=generator) if dtype == torch.int8 else None
+    input_BI = torch.randn(num_rows, size[1], generator=generator)
     product = row_product(weight_OI, scale_O)
     assert product is not None
     expected_BO = input_BI.double() @ weight_OI.double().T

@@ -24,6 +24,9 @@ _entry = numba.njit(boundscheck=False, cache=True)
 # From so many products of two numbers on, all threads take part: one takes some 200 µs for them. For less,
 # threads that wait for each other on busy processors can cost many times what they gain.
 _LEAST_WORK = 1_000_000
+# From longer inputs four rows of a matrix share what is read of them, since they fill more than half of a
+# processor's first cache; shorter ones are at hand all the same, and a row alone is read in one stream.
+_LONG_INPUT = 4096
 
 
 SWIGLU, GELU, TANH_GELU = 0, 1, 2  # what a feed-forward layer has between its matrices
@@ -89,10 +92,33 @@ def _multiply_rows(input_BI, weight_OI, scale_O, bias_O, output_BO, o):
                 output_BO[b, k] += bias_O[k]
 
 
+@_serial
+def _one_by_four(x, weight_4I, output_4):
+    w0, w1, w2, w3 = weight_4I[0], weight_4I[1], weight_4I[2], weight_4I[3]
+    s0 = s1 = s2 = s3 = np.float32(0.0)
+    for i in range(w0.shape[0]):
+        a = x[i]
+        s0 += a * _number(w0[i])
+        s1 += a * _number(w1[i])
+        s2 += a * _number(w2[i])
+        s3 += a * _number(w3[i])
+    output_4[0], output_4[1], output_4[2], output_4[3] = s0, s1, s2, s3
+
+
 @_parallel
 def _multiply_on_all_threads(input_BI, weight_OI, scale_O, bias_O, output_BO):
     for block in numba.prange((len(weight_OI) + 3) // 4):
         _multiply_rows(input_BI, weight_OI, scale_O, bias_O, output_BO, 4 * np.int64(block))
+
+
+@_parallel
+def _multiply_long_input_on_all_threads(input_I, weight_OI, output_O):
+    num_blocks = len(weight_OI) // 4
+    for block in numba.prange(num_blocks):
+        o = 4 * np.int64(block)
+        _one_by_four(input_I, weight_OI[o : o + 4], output_O[o : o + 4])
+    for o in range(4 * num_blocks, len(weight_OI)):
+        output_O[o] = _one_by_one(input_I, weight_OI[o])
 
 
 @_entry
@@ -102,7 +128,13 @@ def multiply(input_BI, weight_OI, scale_O, bias_O, output_BO):
     Each row of the matrix is read once for all input rows, and four rows meet four inputs at a time, so that
     a number is used more often than loaded.
     """
-    if weight_OI.size >= _LEAST_WORK:
+    if weight_OI.size >= _LEAST_WORK and len(input_BI) == 1 and weight_OI.shape[1] > _LONG_INPUT:
+        _multiply_long_input_on_all_threads(input_BI[0], weight_OI, output_BO[0])
+        for o in range(len(scale_O)):
+            output_BO[0, o] *= scale_O[o]
+        for o in range(len(bias_O)):
+            output_BO[0, o] += bias_O[o]
+    elif weight_OI.size >= _LEAST_WORK:
         _multiply_on_all_threads(input_BI, weight_OI, scale_O, bias_O, output_BO)
     else:
         for o in range(0, len(weight_OI), 4):
