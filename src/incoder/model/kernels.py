@@ -117,8 +117,8 @@ def _multiply_long_input_on_all_threads(input_I, weight_OI, output_O):
     for block in numba.prange(num_blocks):
         o = 4 * np.int64(block)
         _one_by_four(input_I, weight_OI[o : o + 4], output_O[o : o + 4])
-    for o in range(4 * num_blocks, len(weight_OI)):
-        output_O[o] = _one_by_one(input_I, weight_OI[o])
+    for last in range(4 * num_blocks, len(weight_OI)):
+        output_O[last] = _one_by_one(input_I, weight_OI[last])
 
 
 @_entry
@@ -126,7 +126,7 @@ def multiply(input_BI, weight_OI, scale_O, bias_O, output_BO):
     """input @ (weight * scale).T + bias; without scales or biases these are empty.
 
     Each row of the matrix is read once for all input rows, and four rows meet four inputs at a time, so that
-    a number is used more often than loaded.
+    a number is used more often than loaded; a long input alone meets four rows at a time.
     """
     if weight_OI.size >= _LEAST_WORK and len(input_BI) == 1 and weight_OI.shape[1] > _LONG_INPUT:
         _multiply_long_input_on_all_threads(input_BI[0], weight_OI, output_BO[0])
