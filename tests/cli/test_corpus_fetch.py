@@ -268,7 +268,8 @@ def test_a_folder_without_a_fetch_has_no_status(run_cli: RunCli, tmp_path: Path)
 def test_ctrl_c_ends_it_with_a_word_on_going_on(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     git = tmp_path / "bin" / "git"
-    git.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nsleep 100\n")
+    # It sleeps first, so that the signal does not come while Python is still starting it.
+    git.write_text(f"#!/bin/sh\nsleep 0.5\ntouch {tmp_path}/started\nsleep 100\n")
     git.chmod(0o755)
     table = tmp_path / "repos.csv"
     table.write_text("repo\na/b\n")
