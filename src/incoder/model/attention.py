@@ -85,8 +85,7 @@ def attend_fused(
 ) -> Tensor:
     """PyTorch's kernels: everywhere but where `attend_by_hand` is faster."""
     if mask is not None and q_BHTd.is_cuda:  # there none takes a mask and shared keys but the slowest one
-        num_sharing = q_BHTd.shape[1] // k_BKSd.shape[1]
-        k_BKSd, v_BKSd = (keys.repeat_interleave(num_sharing, dim=1) for keys in (k_BKSd, v_BKSd))
+        k_BKSd, v_BKSd = _one_for_each_head(q_BHTd, k_BKSd, v_BKSd)
     return F.scaled_dot_product_attention(
         q_BHTd,
         k_BKSd,
@@ -101,12 +100,17 @@ def attend_in_segments(q_BHTd: Tensor, k_BKTd: Tensor, v_BKTd: Tensor, *, segmen
     """FlashAttention on the rows laid end to end: in half precision on CUDA, without a mask to read."""
     flash = _flash()
     assert flash is not None
-    num_sharing = q_BHTd.shape[1] // k_BKTd.shape[1]
-    keys_and_values = (tensor.repeat_interleave(num_sharing, dim=1) for tensor in (k_BKTd, v_BKTd))
-    q_NHd, k_NHd, v_NHd = (tensor.transpose(1, 2).flatten(0, 1) for tensor in (q_BHTd, *keys_and_values))
+    k_BHTd, v_BHTd = _one_for_each_head(q_BHTd, k_BKTd, v_BKTd)
+    q_NHd, k_NHd, v_NHd = (tensor.transpose(1, 2).flatten(0, 1) for tensor in (q_BHTd, k_BHTd, v_BHTd))
     starts, longest = segments.starts, segments.longest
     mixed_NHd: Tensor = flash(q_NHd, k_NHd, v_NHd, starts, starts, longest, longest)
     return mixed_NHd.view(len(q_BHTd), -1, *mixed_NHd.shape[1:]).transpose(1, 2)
+
+
+def _one_for_each_head(q_BHTd: Tensor, k_BKSd: Tensor, v_BKSd: Tensor) -> tuple[Tensor, Tensor]:
+    """The keys and values again for every head that shares them."""
+    num_sharing = q_BHTd.shape[1] // k_BKSd.shape[1]
+    return k_BKSd.repeat_interleave(num_sharing, dim=1), v_BKSd.repeat_interleave(num_sharing, dim=1)
 
 
 @cache

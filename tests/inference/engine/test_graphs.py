@@ -26,43 +26,56 @@ def read_each(
     return torch.cat(runner.run(chunks))
 
 
+def runner_with_unwritten_memory(transformer: Transformer) -> Runner:
+    """What was never written may be NaN."""
+    runner = Runner(transformer)
+    with torch.inference_mode():
+        for tensor in [*runner._store.keys, *runner._store.values]:
+            tensor.fill_(float("nan"))
+    return runner
+
+
+def in_a_fixed_size(
+    transformer: Transformer,
+    runner: Runner,
+    sequences: Sequence[BlockSequence],
+    new_ids: Sequence[Sequence[int]],
+    *,
+    num_slots: int,
+) -> torch.Tensor:
+    """The logits of eight rows, the first of which are the tokens that the sequences have read last."""
+    inputs = StepInputs(num_rows=8, num_slots=num_slots, device=transformer.device)
+    step = FixedSizeStep(TokenStep(transformer), runner._store, inputs)
+    with torch.inference_mode():
+        inputs.set(new_ids, [sequence.runs() for sequence in sequences])
+        return step().float()
+
+
 @pytest.mark.parametrize("lengths", [[5], [1, 40, 17], [33, 33, 33, 2]])
 def test_a_step_of_a_fixed_size_gives_the_logits_of_one_that_fits(
     transformer: Transformer, lengths: list[int]
 ) -> None:
     """Rows of padding, slots of padding and memory that was never written make no difference."""
-    runner = Runner(transformer)
-    with torch.inference_mode():
-        for tensor in [*runner._store.keys, *runner._store.values]:
-            tensor.fill_(float("nan"))
+    runner = runner_with_unwritten_memory(transformer)
     sequences = [runner.open(64) for _ in lengths]
     read(runner, sequences, [[(7 * i) % 300 for i in range(length)] for length in lengths])
     sequences.append(sequences[-1].fork())
     new_ids = [[token_id] for token_id in range(20, 20 + len(sequences))]
     expected = read(runner, sequences, new_ids)
-    inputs = StepInputs(num_rows=8, num_slots=64, device=transformer.device)
-    step = FixedSizeStep(TokenStep(transformer), runner._store, inputs)
-    with torch.inference_mode():
-        inputs.set(new_ids, [sequence.runs() for sequence in sequences])
-        torch.testing.assert_close(step()[: len(sequences)].float(), expected, rtol=1e-4, atol=1e-4)
+    found = in_a_fixed_size(transformer, runner, sequences, new_ids, num_slots=64)
+    torch.testing.assert_close(found[: len(sequences)], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("new_ids", [[[8, 9, 10]], [[8], [1, 2, 3, 4]], [[3, 4], [5], [6, 7]]], ids=str)
 def test_a_step_of_a_fixed_size_reads_several_tokens_of_a_sequence(
     transformer: Transformer, new_ids: list[list[int]]
 ) -> None:
-    runner = Runner(transformer)
-    with torch.inference_mode():
-        for tensor in [*runner._store.keys, *runner._store.values]:
-            tensor.fill_(float("nan"))
+    runner = runner_with_unwritten_memory(transformer)
     sequences = [runner.open(64) for _ in new_ids]
     read(runner, sequences, [[(7 * i) % 300 for i in range(5 + 30 * row)] for row in range(len(new_ids))])
     expected = read_each(runner, sequences, new_ids)
-    inputs = StepInputs(num_rows=8, num_slots=128, device=transformer.device)
-    step = FixedSizeStep(TokenStep(transformer), runner._store, inputs)
-    with torch.inference_mode():
-        inputs.set(new_ids, [sequence.runs() for sequence in sequences])
-        torch.testing.assert_close(step()[: len(expected)].float(), expected, rtol=1e-4, atol=1e-4)
+    found = in_a_fixed_size(transformer, runner, sequences, new_ids, num_slots=128)
+    torch.testing.assert_close(found[: len(expected)], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

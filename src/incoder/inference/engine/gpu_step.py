@@ -43,7 +43,7 @@ def tiling(num_rows: int, num_outputs: int, weight: Tensor, dtype: torch.dtype, 
     With one row whole rows of the weight are read at once where they are short: so all that a program reads
     is under way while the kernel before it ends.
     """
-    width = _power_of_two(weight.shape[1])
+    width = power_of_two(weight.shape[1])
     if num_rows == 1:
         block_n = 2 if is_gated else 4
         if width > _LONGEST_ROW:
@@ -51,10 +51,10 @@ def tiling(num_rows: int, num_outputs: int, weight: Tensor, dtype: torch.dtype, 
         return Tiling(block_n, width, num_warps=max(4, width // 512))
     block_n = 16 if num_outputs <= 4096 or is_gated else 32
     num_stages = 4
-    height = max(16, _power_of_two(num_rows)) + (2 * block_n if is_gated else block_n)
+    height = max(16, power_of_two(num_rows)) + (2 * block_n if is_gated else block_n)
     # No more shared memory than every GPU has on which this runs; and float32, for which there are no tensor
     # cores, needs registers instead.
-    block_k = _power_of_two(1 + 65536 // (height * dtype.itemsize * num_stages)) // 2
+    block_k = power_of_two(1 + 65536 // (height * dtype.itemsize * num_stages)) // 2
     block_k = min(block_k, 64 if dtype == torch.float32 else 256, width)
     return Tiling(block_n, max(16, block_k), num_warps=4, num_stages=num_stages)
 
@@ -132,7 +132,7 @@ class FusedStep:
             self._buffers.hidden_BD,
             1.0 if is_rotary else math.sqrt(size),
             D=size,
-            PADDED_D=_power_of_two(size),
+            PADDED_D=power_of_two(size),
             OVERLAPPED=self._is_overlapped,
         )
 
@@ -172,7 +172,7 @@ class FusedStep:
                 matrix.bias_N,
                 output_BN,
                 self._config.norm_eps,
-                PADDED_K=_power_of_two(width),
+                PADDED_K=power_of_two(width),
                 CENTERED=norm is not None and norm.is_centered,
                 **what,
             )
@@ -186,7 +186,7 @@ class FusedStep:
             matrix.bias_N,
             output_BN,
             B=num_rows,
-            PADDED_B=max(16, _power_of_two(num_rows)),
+            PADDED_B=max(16, power_of_two(num_rows)),
             **what,
         )
 
@@ -199,7 +199,7 @@ class FusedStep:
             self._buffers.normalized_BD,
             self._config.norm_eps,
             D=size,
-            PADDED_D=_power_of_two(size),
+            PADDED_D=power_of_two(size),
             CENTERED=norm.is_centered,
             OVERLAPPED=self._is_overlapped,
             **self._launch_options,
@@ -210,7 +210,7 @@ class FusedStep:
         config, buffers, inputs = self._config, self._buffers, self._inputs
         keys_KSd, values_KSd = self._store.keys[layer], self._store.values[layer]
         num_parts = buffers.tops_BHP.shape[2]
-        padded_size = _power_of_two(config.head_dim)
+        padded_size = power_of_two(config.head_dim)
         self._kernels.attend[(inputs.num_rows, config.num_heads, num_parts)](
             buffers.qkv_BE,
             inputs.positions_B,
@@ -346,6 +346,6 @@ def _detached(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.detach()
 
 
-def _power_of_two(number: int) -> int:
+def power_of_two(number: int) -> int:
     """The smallest one that is not less."""
     return 1 << (number - 1).bit_length()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from incoder.inference.engine.attention import attend_gathered
-from incoder.inference.engine.gpu_step import MAX_ROWS, FusedStep
+from incoder.inference.engine.gpu_step import MAX_ROWS, FusedStep, power_of_two
 from incoder.inference.engine.sequence import Run
 from incoder.inference.engine.step_inputs import StepInputs
 from incoder.inference.engine.store import BlockStore
@@ -60,7 +60,7 @@ class GraphedSteps:
         """The logits (B × V) after each token that the sequences read; all their tokens are in `runs`."""
         num_rows = sum(map(len, new_ids))
         longest = max(sum(run.end - run.start for run in row_runs) for row_runs in runs)
-        size = (_power_of_two(num_rows), max(_FEWEST_SLOTS, _power_of_two(longest)))
+        size = (power_of_two(num_rows), max(_FEWEST_SLOTS, power_of_two(longest)))
         with torch.cuda.device(self._transformer.device):  # streams, events and kernels are the current one's
             if size not in self._recorded:
                 inputs = StepInputs(*size, self._transformer.device)
@@ -101,8 +101,3 @@ def _recorded(step: Callable[[], Tensor], inputs: StepInputs) -> _Recording:
     with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         logits_BV = step()
     return _Recording(graph, step, inputs, logits_BV)
-
-
-def _power_of_two(number: int) -> int:
-    """The smallest one that is not less."""
-    return 1 << (number - 1).bit_length()
