@@ -6,7 +6,7 @@ from incoder.model.row_products import MAX_ROWS, row_product
 pytest.importorskip("numba")
 
 SIZE = (1031, 1100)  # neither is a multiple of a vector's width
-LONG = (259, 5001)  # such inputs are read by four rows together, and three rows are left
+LONG = (259, 5001)  # of such rows those of less than float32 are read one after the other
 
 
 def matrix(dtype: torch.dtype, generator: torch.Generator, size: tuple[int, int] = SIZE) -> torch.Tensor:
@@ -15,7 +15,7 @@ def matrix(dtype: torch.dtype, generator: torch.Generator, size: tuple[int, int]
     return torch.randn(size, generator=generator).to(dtype)
 
 
-@pytest.mark.parametrize("num_rows", [1, 3, MAX_ROWS])
+@pytest.mark.parametrize("num_rows", [1, 2, 7, MAX_ROWS])  # 7: four, two and one
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
 @pytest.mark.parametrize("size", [SIZE, LONG])
 def test_products_equal_those_in_double_precision(

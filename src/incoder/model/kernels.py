@@ -9,11 +9,15 @@ Import this module only where numba is installed. The slow twin in the tests is 
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
+import functools
 import math
 
+import llvmlite.binding
 import numba
 import numpy as np
-from numba.extending import overload
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
 
 # Without leave to reorder the sums nothing is vectorised; the rest of "fast math" would change NaNs.
 _FAST_MATH = {"reassoc", "contract"}
@@ -24,10 +28,18 @@ _entry = numba.njit(boundscheck=False, cache=True)
 # From so many products of two numbers on, all threads take part: one takes some 200 µs for them. For less,
 # threads that wait for each other on busy processors can cost many times what they gain.
 _LEAST_WORK = 1_000_000
-# From longer inputs four rows of a matrix share what is read of them, since they fill more than half of a
-# processor's first cache; shorter ones are at hand all the same, and a row alone is read in one stream.
-_LONG_INPUT = 4096
 
+# Products of rows are taken in vectors, several in a step: as many numbers as a register of AVX-512 holds, or
+# one of AVX2, or two of NEON.
+_WIDTH = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
+_STEP = 64  # numbers; in int8 a line of the cache
+_CACHE_LINE = 64  # bytes
+_AHEAD = 2048  # bytes from what is multiplied to what is fetched
+# From so many numbers on, of two bytes or one, rows are read one after the other: side by side they would be
+# two streams, of which the processor cannot tell what comes next. Shorter ones gain by sharing the input.
+_LONG_ROW = 2048
+_INDEX, _NUM_BYTES = ir.IntType(64), {ir.IntType(8): 1, ir.IntType(16): 2, ir.FloatType(): 4}
+_FLOATS, _BITS = ir.VectorType(ir.FloatType(), _WIDTH), ir.VectorType(ir.IntType(32), _WIDTH)
 
 SWIGLU, GELU, TANH_GELU = 0, 1, 2  # what a feed-forward layer has between its matrices
 
@@ -44,101 +56,160 @@ def _(weight):
     return lambda weight: np.float32(weight)
 
 
-@_serial
-def _four_by_four(input_4I, weight_4I, output_44):
-    x0, x1, x2, x3 = input_4I[0], input_4I[1], input_4I[2], input_4I[3]
-    w0, w1, w2, w3 = weight_4I[0], weight_4I[1], weight_4I[2], weight_4I[3]
-    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = np.float32(0.0)
-    s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = np.float32(0.0)
-    for i in range(w0.shape[0]):
-        a0, a1, a2, a3 = x0[i], x1[i], x2[i], x3[i]
-        b0, b1, b2, b3 = _number(w0[i]), _number(w1[i]), _number(w2[i]), _number(w3[i])
-        s00, s01, s02, s03 = s00 + a0 * b0, s01 + a0 * b1, s02 + a0 * b2, s03 + a0 * b3
-        s10, s11, s12, s13 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2, s13 + a1 * b3
-        s20, s21, s22, s23 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2, s23 + a2 * b3
-        s30, s31, s32, s33 = s30 + a3 * b0, s31 + a3 * b1, s32 + a3 * b2, s33 + a3 * b3
-    output_44[0, 0], output_44[0, 1], output_44[0, 2], output_44[0, 3] = s00, s01, s02, s03
-    output_44[1, 0], output_44[1, 1], output_44[1, 2], output_44[1, 3] = s10, s11, s12, s13
-    output_44[2, 0], output_44[2, 1], output_44[2, 2], output_44[2, 3] = s20, s21, s22, s23
-    output_44[3, 0], output_44[3, 1], output_44[3, 2], output_44[3, 3] = s30, s31, s32, s33
+def _tile(num_inputs, num_rows):
+    """The function for so many inputs, from `b` on, times so many rows of a matrix, from `o` on.
+
+    It leaves out the last numbers, those that fill no step. Its vectors are written out, as LLVM has them for
+    every processor: a compiler left to itself made them half as wide, and had nothing fetched ahead.
+    """
+    # Of each product there are several sums, taken in turns, so that no addition waits for the one before.
+    num_sums = max(1, 4 // (num_inputs * num_rows))
+
+    @intrinsic
+    def multiply_tile(_typing, input_BI, weight_OI, output_BO, b, o):
+        def emit(context, builder, signature, arguments):
+            input_array, weight_array, output_array = (
+                context.make_array(kind)(context, builder, array)
+                for kind, array in zip(signature.args[:3], arguments[:3], strict=True)
+            )
+            first_input, first_row = arguments[3:]
+            inputs = _rows(builder, input_array, first_input, num_inputs)
+            weights = _rows(builder, weight_array, first_row, num_rows)
+            outputs = _rows(builder, output_array, first_input, num_inputs)
+            sums = {
+                (b, r): [cgutils.alloca_once_value(builder, _constant(_FLOATS, 0.0)) for _ in range(num_sums)]
+                for b in range(num_inputs)
+                for r in range(num_rows)
+            }
+            length = cgutils.unpack_tuple(builder, input_array.shape)[1]
+            whole = builder.and_(length, _INDEX(-_STEP))
+            with cgutils.for_range_slice(builder, _INDEX(0), whole, _INDEX(_STEP), _INDEX) as (start, _):
+                for weight in weights:
+                    _fetch_ahead(builder, weight, start)
+                for part in range(_STEP // _WIDTH):
+                    i = builder.add(start, _INDEX(part * _WIDTH))
+                    weight_floats = [_load_floats(builder, weight, i) for weight in weights]
+                    for b in range(num_inputs):
+                        input_floats = _load_floats(builder, inputs[b], i)
+                        for r in range(num_rows):
+                            place = sums[b, r][part % num_sums]
+                            product = builder.fmul(input_floats, weight_floats[r], flags=("contract",))
+                            total = builder.fadd(builder.load(place), product, flags=("contract",))
+                            builder.store(total, place)
+            for (b, r), places in sums.items():
+                total = functools.reduce(builder.fadd, map(builder.load, places))
+                output = builder.gep(outputs[b], [builder.add(first_row, _INDEX(r))])
+                builder.store(_sum_up(builder, total), output)
+            return context.get_dummy_value()
+
+        return types.void(input_BI, weight_OI, output_BO, b, o), emit
+
+    return multiply_tile
+
+
+def _constant(vector_type, number):
+    return ir.Constant(vector_type, [number] * _WIDTH)
+
+
+def _rows(builder, array, first, num_rows):
+    """Pointers to the beginnings of rows."""
+    stride = cgutils.unpack_tuple(builder, array.strides)[0]  # in bytes
+    return [
+        cgutils.pointer_add(builder, array.data, builder.mul(stride, builder.add(first, _INDEX(row))))
+        for row in range(num_rows)
+    ]
+
+
+def _fetch_ahead(builder, row, start):
+    """Ask for what is `_AHEAD` bytes behind a step. Past the end of the memory nothing happens.
+
+    For float32 the processor does so by itself: it has begun with many later steps, since one is soon done.
+    """
+    if row.type.pointee == ir.FloatType():
+        return
+    pointer, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+    fetch = builder.module.declare_intrinsic(
+        "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag])
+    )
+    here = builder.bitcast(builder.gep(row, [start]), pointer)
+    for offset in range(0, _STEP * _NUM_BYTES[row.type.pointee], _CACHE_LINE):
+        ahead = builder.gep(here, [_INDEX(_AHEAD + offset)])
+        builder.call(fetch, [ahead, flag(0), flag(3), flag(1)])  # to read, into the nearest cache, data
+
+
+def _load_floats(builder, row, i):
+    """A vector of the numbers from `i` on, as float32."""
+    kind = row.type.pointee
+    place = builder.bitcast(builder.gep(row, [i]), ir.VectorType(kind, _WIDTH).as_pointer())
+    numbers = builder.load(place, align=_NUM_BYTES[kind])
+    if kind == ir.IntType(8):
+        return builder.sitofp(numbers, _FLOATS)
+    if kind == ir.IntType(16):
+        return builder.bitcast(builder.shl(builder.zext(numbers, _BITS), _constant(_BITS, 16)), _FLOATS)
+    return numbers
+
+
+def _sum_up(builder, vector):
+    function_type = ir.FunctionType(ir.FloatType(), [ir.FloatType(), _FLOATS])
+    name = f"llvm.vector.reduce.fadd.v{_WIDTH}f32"
+    function = cgutils.get_or_insert_function(builder.module, function_type, name)
+    return builder.call(function, [ir.FloatType()(0.0), vector], fastmath=("reassoc",))
+
+
+_one_by_one, _one_by_two, _two_by_two = _tile(1, 1), _tile(1, 2), _tile(2, 2)
+_four_by_two, _eight_by_two = _tile(4, 2), _tile(8, 2)
 
 
 @_serial
-def _one_by_one(x, w):
-    total = np.float32(0.0)
-    for i in range(w.shape[0]):
-        total += x[i] * _number(w[i])
-    return total
-
-
-@_serial
-def _multiply_rows(input_BI, weight_OI, scale_O, bias_O, output_BO, o):
-    """The outputs of up to four rows of the matrix, from `o` on."""
-    num_inputs, num_outputs = output_BO.shape
-    end = min(o + 4, num_outputs)
-    b = 0
-    while end - o == 4 and b + 4 <= num_inputs:
-        _four_by_four(input_BI[b : b + 4], weight_OI[o:end], output_BO[b : b + 4, o:end])
-        b += 4
+def _multiply_two_rows(input_BI, weight_OI, output_BO, o):
+    """The outputs of two rows of the matrix, `o` and the next one if there is one."""
+    b, num_inputs = 0, len(input_BI)
+    if o + 1 < len(weight_OI):
+        while _WIDTH == 16 and b + 8 <= num_inputs:  # elsewhere the registers do not hold so many sums
+            _eight_by_two(input_BI, weight_OI, output_BO, b, o)
+            b += 8
+        while b + 4 <= num_inputs:
+            _four_by_two(input_BI, weight_OI, output_BO, b, o)
+            b += 4
+        while b + 2 <= num_inputs:
+            _two_by_two(input_BI, weight_OI, output_BO, b, o)
+            b += 2
+        while b < num_inputs and (weight_OI.itemsize == 4 or weight_OI.shape[1] < _LONG_ROW):
+            _one_by_two(input_BI, weight_OI, output_BO, b, o)
+            b += 1
     while b < num_inputs:
-        for k in range(o, end):
-            output_BO[b, k] = _one_by_one(input_BI[b], weight_OI[k])
+        for k in range(o, min(o + 2, len(weight_OI))):
+            _one_by_one(input_BI, weight_OI, output_BO, b, k)
         b += 1
-    for k in range(o, end):
-        for b in range(num_inputs):
-            if len(scale_O):
-                output_BO[b, k] *= scale_O[k]
-            if len(bias_O):
-                output_BO[b, k] += bias_O[k]
-
-
-@_serial
-def _one_by_four(x, weight_4I, output_4):
-    w0, w1, w2, w3 = weight_4I[0], weight_4I[1], weight_4I[2], weight_4I[3]
-    s0 = s1 = s2 = s3 = np.float32(0.0)
-    for i in range(w0.shape[0]):
-        a = x[i]
-        s0 += a * _number(w0[i])
-        s1 += a * _number(w1[i])
-        s2 += a * _number(w2[i])
-        s3 += a * _number(w3[i])
-    output_4[0], output_4[1], output_4[2], output_4[3] = s0, s1, s2, s3
 
 
 @_parallel
-def _multiply_on_all_threads(input_BI, weight_OI, scale_O, bias_O, output_BO):
-    for block in numba.prange((len(weight_OI) + 3) // 4):
-        _multiply_rows(input_BI, weight_OI, scale_O, bias_O, output_BO, 4 * np.int64(block))
-
-
-@_parallel
-def _multiply_long_input_on_all_threads(input_I, weight_OI, output_O):
-    num_blocks = len(weight_OI) // 4
-    for block in numba.prange(num_blocks):
-        o = 4 * np.int64(block)
-        _one_by_four(input_I, weight_OI[o : o + 4], output_O[o : o + 4])
-    for last in range(4 * num_blocks, len(weight_OI)):
-        output_O[last] = _one_by_one(input_I, weight_OI[last])
+def _multiply_on_all_threads(input_BI, weight_OI, output_BO):
+    for pair in numba.prange((len(weight_OI) + 1) // 2):
+        _multiply_two_rows(input_BI, weight_OI, output_BO, 2 * np.int64(pair))
 
 
 @_entry
 def multiply(input_BI, weight_OI, scale_O, bias_O, output_BO):
     """input @ (weight * scale).T + bias; without scales or biases these are empty.
 
-    Each row of the matrix is read once for all input rows, and four rows meet four inputs at a time, so that
-    a number is used more often than loaded; a long input alone meets four rows at a time.
+    Each row of the matrix is read from memory once for all input rows, and two rows meet up to eight inputs
+    at a time, so that a number is used more often than loaded.
     """
-    if weight_OI.size >= _LEAST_WORK and len(input_BI) == 1 and weight_OI.shape[1] > _LONG_INPUT:
-        _multiply_long_input_on_all_threads(input_BI[0], weight_OI, output_BO[0])
-        for o in range(len(scale_O)):
-            output_BO[0, o] *= scale_O[o]
-        for o in range(len(bias_O)):
-            output_BO[0, o] += bias_O[o]
-    elif weight_OI.size >= _LEAST_WORK:
-        _multiply_on_all_threads(input_BI, weight_OI, scale_O, bias_O, output_BO)
+    num_outputs, length = weight_OI.shape
+    if weight_OI.size >= _LEAST_WORK:
+        _multiply_on_all_threads(input_BI, weight_OI, output_BO)
     else:
-        for o in range(0, len(weight_OI), 4):
-            _multiply_rows(input_BI, weight_OI, scale_O, bias_O, output_BO, o)
+        for o in range(0, num_outputs, 2):
+            _multiply_two_rows(input_BI, weight_OI, output_BO, o)
+    for b in range(len(input_BI)):
+        for i in range(length // _STEP * _STEP, length):
+            for o in range(num_outputs):
+                output_BO[b, o] += input_BI[b, i] * _number(weight_OI[o, i])
+        for o in range(len(scale_O)):
+            output_BO[b, o] *= scale_O[o]
+        for o in range(len(bias_O)):
+            output_BO[b, o] += bias_O[o]
 
 
 @_serial
