@@ -2,7 +2,8 @@
 
 Between the products, which read the weights at the speed of the memory, a step with one token has so little
 to compute that PyTorch's calls take longer than what they call. So all of a block is one call here. Numbers
-of a matrix are float32, bfloat16 seen as uint16, or int8 with a scale for each row; sums are float32.
+of a matrix are float32, bfloat16 seen as uint16, or int8 with a scale for each row; the cache is float32 or
+bfloat16; sums are float32.
 
 Import this module only where numba is installed. The slow twin in the tests is PyTorch's forward pass.
 """
@@ -54,6 +55,25 @@ def _(weight):
     if weight == numba.uint16:
         return lambda weight: np.uint32(np.uint32(weight) << np.uint32(16)).view(np.float32)
     return lambda weight: np.float32(weight)
+
+
+def _keep(floats_d, places_d):
+    """Write numbers to where they are kept, in bfloat16 rounded to nearest."""
+    raise NotImplementedError("only where it is compiled")
+
+
+@overload(_keep)
+def _(floats_d, places_d):
+    def copy(floats_d, places_d):
+        places_d[:] = floats_d
+
+    def round_to_nearest(floats_d, places_d):
+        for i in range(len(floats_d)):
+            bits = np.float32(floats_d[i]).view(np.uint32)
+            is_odd = bits >> np.uint32(16) & np.uint32(1)
+            places_d[i] = np.uint16((bits + np.uint32(0x7FFF) + is_odd) >> np.uint32(16))
+
+    return copy if floats_d.dtype == places_d.dtype else round_to_nearest
 
 
 def _tile(num_inputs, num_rows):
@@ -321,7 +341,7 @@ def _attend_alone(query_d, keys_Sd, values_Sd, runs_R2, num_keys, mixed_d):
             key = keys_Sd[slot]
             score = np.float32(0.0)
             for i in range(size):
-                score += query_d[i] * key[i]
+                score += query_d[i] * _number(key[i])
             scores[place] = score * scale
             place += 1
     highest = scores.max()
@@ -335,7 +355,7 @@ def _attend_alone(query_d, keys_Sd, values_Sd, runs_R2, num_keys, mixed_d):
         for slot in range(start, min(end, start + num_keys - place)):
             value, weight = values_Sd[slot], scores[place] / total
             for i in range(size):
-                mixed_d[i] += weight * value[i]
+                mixed_d[i] += weight * _number(value[i])
             place += 1
 
 
@@ -396,8 +416,8 @@ def run_block(hidden_BD, norms, eps, matrices, activation, rotation, cache, plac
                 qkv_BHd[b, : num_heads + num_kv_heads], cosines_Pd[positions_B[b]], sines_Pd[positions_B[b]]
             )
         for k in range(num_kv_heads):
-            keys_KSd[k, new_slots_B[b]] = qkv_BHd[b, num_heads + k]
-            values_KSd[k, new_slots_B[b]] = qkv_BHd[b, num_heads + num_kv_heads + k]
+            _keep(qkv_BHd[b, num_heads + k], keys_KSd[k, new_slots_B[b]])
+            _keep(qkv_BHd[b, num_heads + num_kv_heads + k], values_KSd[k, new_slots_B[b]])
     mixed_BHd = np.empty((num_rows, num_heads, size), np.float32)
     _attend(qkv_BHd, keys_KSd, values_KSd, runs_R2, row_runs_B2, num_keys_B, mixed_BHd)
     multiply(mixed_BHd.reshape(num_rows, -1), out_weight, out_scale, out_bias, normed_BD)

@@ -54,13 +54,14 @@ def as_matrix(
     assert (scale_O is not None) == (weight_OI.dtype == torch.int8)
     if weight_OI.device.type != "cpu" or weight_OI.dtype not in _DTYPES or not weight_OI.is_contiguous():
         return None
-    weight_OI = weight_OI.detach()
-    weight = (
-        weight_OI.view(torch.int16).numpy().view(np.uint16)
-        if weight_OI.dtype == torch.bfloat16
-        else weight_OI.numpy()
-    )
-    return Matrix(weight, as_floats(scale_O), as_floats(bias_O))
+    return Matrix(as_kept(weight_OI.detach()), as_floats(scale_O), as_floats(bias_O))
+
+
+def as_kept(tensor: Tensor) -> NDArray[Any]:
+    """A tensor's own memory as the kernels read it: bfloat16, which numpy does not know, as uint16."""
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(np.uint16)
+    return tensor.numpy()
 
 
 def as_floats(tensor: Tensor | None) -> NDArray[np.float32]:

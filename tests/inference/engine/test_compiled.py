@@ -90,6 +90,17 @@ def test_steps_on_all_threads_are_a_forward_pass(kept: torch.dtype) -> None:
         )
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_network_in_bfloat16_differs_from_one_in_float32_by_what_its_cache_is_rounded(name: str) -> None:
+    rounded = random_model(CONFIGS[name]).bfloat16()
+    runner = Runner(rounded)
+    sequence = runner.open(len(TOKEN_IDS))
+    found = torch.cat([read(runner, sequence, [token_id]) for token_id in TOKEN_IDS[:40]])
+    expected = logits_at_once(rounded.float(), TOKEN_IDS[:40])
+    assert CompiledSteps.can_run(rounded)
+    assert 0 < (found - expected).norm() < 0.01 * expected.norm()
+
+
 def test_sequences_that_share_a_beginning_attend_to_their_own_tokens() -> None:
     model = random_model(LLAMA)
     runner = Runner(model)
@@ -120,7 +131,7 @@ def test_steps_find_a_cache_that_has_grown() -> None:
 
 def test_networks_that_the_kernels_cannot_read_are_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert CompiledSteps.can_run(random_model(LLAMA))
-    assert not CompiledSteps.can_run(random_model(LLAMA).bfloat16())
+    assert not CompiledSteps.can_run(random_model(LLAMA).half())
     assert not CompiledSteps.can_run(random_model(LLAMA, torch.float16))
     monkeypatch.setattr("incoder.inference.engine.compiled.has_kernels", lambda: False)
     assert not CompiledSteps.can_run(random_model(LLAMA))

@@ -16,9 +16,18 @@ from incoder.inference.engine.sequence import Run
 from incoder.inference.engine.store import BlockStore
 from incoder.inference.token_step import TokenStep
 from incoder.model.quantization import StoredLinear
-from incoder.model.row_products import MAX_ROWS, Matrix, as_floats, as_matrix, has_kernels, share_threads
+from incoder.model.row_products import (
+    MAX_ROWS,
+    Matrix,
+    as_floats,
+    as_kept,
+    as_matrix,
+    has_kernels,
+    share_threads,
+)
 from incoder.model.transformer import Transformer
 
+_DTYPES = (torch.float32, torch.bfloat16)  # of the cache; the sums are float32 either way
 _Norm = tuple[NDArray[np.float32], NDArray[np.float32]]  # weight and bias, empty where there is none
 
 
@@ -33,17 +42,17 @@ class CompiledSteps:
         self._eps = config.norm_eps
         activations = {"llama": kernels.SWIGLU, "xglm": kernels.GELU, "starcoder2": kernels.TANH_GELU}
         self._activation = activations[config.shape]
-        self._rotation = (step.cosines.numpy(), step.sines.numpy())
+        self._rotation = (as_floats(step.cosines), as_floats(step.sines))
         self._blocks = [(_norms(block), _matrices(block)) for block in transformer.blocks]
         self._cache = [
-            (keys_KSd.numpy(), values_KSd.numpy())
+            (as_kept(keys_KSd), as_kept(values_KSd))
             for keys_KSd, values_KSd in zip(store.keys, store.values, strict=True)
         ]
 
     @staticmethod
     def can_run(transformer: Transformer) -> bool:
-        """Whether there are kernels, and for this network: in float32, its matrices in what they can read."""
-        if transformer.device.type != "cpu" or transformer.dtype != torch.float32 or not has_kernels():
+        """Whether there are kernels, and for what this network keeps its matrices and its cache in."""
+        if transformer.device.type != "cpu" or transformer.dtype not in _DTYPES or not has_kernels():
             return False
         return all(_matrices(block) is not None for block in transformer.blocks)
 
@@ -68,12 +77,12 @@ class CompiledSteps:
         hidden_ND = self._step.embedded(torch.tensor(token_ids), torch.tensor(positions))
         places = (positions_N, np.array(new_slots), np.array(runs), np.array(runs_of_rows), positions_N + 1)
         share_threads()
-        hidden = hidden_ND.numpy()
+        hidden = hidden_ND.float().numpy()
         for (norms, matrices), cache in zip(self._blocks, self._cache, strict=True):
             self._run_block(
                 hidden, norms, self._eps, matrices, self._activation, self._rotation, cache, places
             )
-        return self._step.logits(hidden_ND[wanted])
+        return self._step.logits(torch.from_numpy(hidden).to(hidden_ND.dtype)[wanted])
 
 
 def _norms(block: nn.Module) -> tuple[_Norm, _Norm]:
