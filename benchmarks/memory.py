@@ -1,7 +1,7 @@
 """The largest resident size of a process that fills a hole, beside what it needs: weights and cache.
 
 Each precision in a process of its own, on random weights; the cache is that of the tokens read and written.
-An interpreter that has only imported PyTorch and InCoder is counted apart. Linux only.
+An interpreter that has only imported PyTorch, numba and InCoder is counted apart. Linux only.
 
     python benchmarks/memory.py                     # 1.3b, xglm
     python benchmarks/memory.py --size 350m
@@ -19,6 +19,7 @@ from measuring.random_models import save_random_model
 import incoder
 from incoder.inference.engine.store import bytes_per_token
 from incoder.model.device import is_fast_in
+from incoder.model.row_products import has_kernels
 from incoder.tokenizer.tokenizer import Tokenizer
 
 CPU = torch.device("cpu")
@@ -35,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     interpreter = _peak_megabytes(_nothing)
-    print(f"{arguments.size}, {arguments.shape}; an interpreter with PyTorch: {interpreter:.0f} MB")
+    print(f"{arguments.size}, {arguments.shape}; an interpreter with PyTorch and numba: {interpreter:.0f} MB")
     print(f"{'':10} {'weights':>8} {'cache':>7} {'peak':>7}   MB   less the interpreter, as a ratio")
     for dtype, stored in DTYPES.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -65,6 +66,7 @@ def _peak_after(work: Callable[..., None], *arguments: str) -> float:
 
 
 def _nothing() -> None:
+    has_kernels()  # imports them
     torch.mm(torch.ones(8, 8), torch.ones(8, 8))
 
 

@@ -16,7 +16,7 @@ from incoder.model.mapped_memory import MappedMemory
 from incoder.model.transformer import Transformer
 
 _LARGEST = 127
-_CHUNK = 4_000_000  # numbers that are widened at once
+_CHUNK = 1_000_000  # numbers that are widened at once
 
 Stored = tuple[Tensor, Tensor | None]  # a matrix [O, I] in few bits, and the scale of each row if it has any
 
@@ -34,15 +34,15 @@ class StoredLinear(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Hidden states […, I] to […, O]; a part of the weight at a time is widened."""
+        output = hidden.new_empty(*hidden.shape[:-1], len(self.weight_OI))
         num_rows = max(1, _CHUNK // self.weight_OI.shape[1])
-        outputs = [
-            many_rows_product(hidden, weight.to(hidden.dtype))
-            for (weight,) in _in_parts(num_rows, self.weight_OI)
-        ]
-        output = torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
+        for part, weight in _in_parts(num_rows, output.movedim(-1, 0), self.weight_OI):
+            part.copy_(many_rows_product(hidden, weight.to(hidden.dtype)).movedim(-1, 0))
         if self.scale_O is not None:
-            output = output * self.scale_O.to(output.dtype)
-        return output if self.bias_O is None else output + self.bias_O
+            output *= self.scale_O.to(output.dtype)
+        if self.bias_O is not None:
+            output += self.bias_O
+        return output
 
 
 class StoredEmbedding(nn.Module):
@@ -99,14 +99,15 @@ def _store_matrices(transformer: Transformer, store: Callable[[Tensor], Stored],
 
 def quantized_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
     """A matrix as int8 and the scale (float32) of each row; a row of zeros gets the scale 1."""
-    weight_OI = weight_OI.detach()
-    scale_O = weight_OI.abs().amax(dim=1).float() / _LARGEST
-    scale_O = torch.where(scale_O > 0, scale_O, 1.0)
     # In parts: as a whole, a matrix in float32 would be held beside the one that comes in.
     num_rows = max(1, _CHUNK // weight_OI.shape[1])
     int8_OI = torch.empty_like(weight_OI, dtype=torch.int8, memory_format=torch.contiguous_format)
-    for part, weight, scale in _in_parts(num_rows, int8_OI, weight_OI, scale_O):
-        part.copy_((weight.float() / scale[:, None]).round())
+    scale_O = torch.empty(len(weight_OI), device=weight_OI.device)
+    for int8, scale, weight in _in_parts(num_rows, int8_OI, scale_O, weight_OI.detach()):
+        weight = weight.float()
+        scale.copy_(weight.abs().amax(dim=1) / _LARGEST)
+        scale[scale == 0] = 1
+        int8.copy_((weight / scale[:, None]).round_())
     return int8_OI, scale_O
 
 
