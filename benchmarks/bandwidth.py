@@ -3,10 +3,10 @@
 Writing one token reads every weight once, so tokens/s times the bytes of the weights cannot be more than what
 the memory delivers. That is measured in the same run: on a CPU by summing up a gigabyte; on a GPU by summing
 up four and by copying them, which reads and writes, and the faster one counts. Peers, on the same random
-weights: transformers' `generate`, and in int8 on a CPU CTranslate2 (xglm shape only). The prompt's time is
-taken off. All in turns, so that all meet the same noise; medians.
+weights: transformers' `generate`; for int8 and int4 on a CPU CTranslate2 in int8 (xglm shape only). The
+prompt's time is taken off. All in turns, so that all meet the same noise; medians.
 
-    python benchmarks/bandwidth.py                                   # 1.3b, xglm, all precisions
+    python benchmarks/bandwidth.py                                   # 1.3b, xglm, all but fp16
     python benchmarks/bandwidth.py --size 350m --dtype int8
     python benchmarks/bandwidth.py --device cuda --size 6.7b --tokens 192
 """
@@ -22,21 +22,22 @@ from typing import Any
 import torch
 from measuring.contestants import Contestants
 from measuring.places import add_device_option, chosen_device
+from measuring.precisions import Precision, num_matrix_bytes
 from measuring.turns import seconds_for
 from peers import transformers_models
 
 from incoder.inference.catalogue import find_model
 from incoder.inference.infill_model import InfillModel
-from incoder.model.transformer import Transformer, TransformerConfig
 from incoder.tokenizer.tokenizer import Tokenizer
 
-DTYPES: dict[str, torch.dtype] = {
+DTYPES: dict[str, Precision] = {
     "fp32": torch.float32,
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
-    "int8": torch.int8,
+    "int8": "int8",
+    "int4": "int4",
 }
-DEFAULT_DTYPES = {"cpu": ["fp32", "bf16", "int8"], "cuda": ["bf16"]}
+DEFAULT_DTYPES = {"cpu": ["fp32", "bf16", "int8", "int4"], "cuda": ["bf16"]}
 PROMPT = "def mean(xs):\n    return sum(xs) / len(xs)\n\n\ndef variance(xs):\n    center = mean(xs)\n"
 
 Writer = Callable[[int], object]  # writes so many tokens after the prompt
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--size", default="1.3b")
     parser.add_argument("--shape", choices=["xglm", "llama"], default="xglm")
     parser.add_argument(
-        "--dtype", action="append", choices=DTYPES, help="default: fp32, bf16 and int8; on a GPU bf16"
+        "--dtype", action="append", choices=DTYPES, help="default: fp32, bf16, int8 and int4; on a GPU bf16"
     )
     parser.add_argument("--tokens", type=int, default=24, help="tokens to write in each round")
     parser.add_argument("--rounds", type=int, default=5)
@@ -58,7 +59,7 @@ def main() -> None:
 
     device, place = chosen_device(arguments.device)
     bandwidth = _cpu_bandwidth() if device.type == "cpu" else _gpu_bandwidth(device)
-    print(f"{place:22} {'tokens/s':>9} {'ratio':>6} {'of bandwidth':>13}")
+    print(f"{place:28} {'tokens/s':>9} {'ratio':>6} {'of bandwidth':>13}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         contestants = Contestants(folder, arguments.size, arguments.shape, torch.bfloat16, device)
@@ -67,20 +68,11 @@ def main() -> None:
                 "ours": _ours(contestants.ours(DTYPES[dtype])),
                 **_peer(contestants, folder, dtype, device),
             }
-            num_bytes = _num_bytes(contestants.config, dtype)
+            num_bytes = num_matrix_bytes(contestants.config, DTYPES[dtype])
             title = f"{arguments.size} {dtype}"
             _compare(title, writers, num_bytes, bandwidth, arguments.tokens, arguments.rounds)
             del writers
             gc.collect()
-
-
-def _num_bytes(config: TransformerConfig, dtype: str) -> int:
-    """The matrices that a token is multiplied with; the embedding is one of them, being the output weight."""
-    with torch.device("meta"):
-        model = Transformer(config)
-    num_weights: int = sum(weight.numel() for weight in model.state_dict().values() if weight.ndim == 2)
-    num_bytes: int = num_weights * DTYPES[dtype].itemsize
-    return num_bytes
 
 
 def _compare(
@@ -103,8 +95,8 @@ def _compare(
     ours, limit = statistics.median(speeds["ours"]), statistics.median(bandwidths)
     for name, values in speeds.items():
         speed = statistics.median(values)
-        print(f"{title + ', ' + name:22} {speed:9.2f} {ours / speed:6.2f} {speed * num_bytes / limit:13.0%}")
-    print(f"{'':22} memory: {limit / 1e9:.1f} GB/s", flush=True)
+        print(f"{title + ', ' + name:28} {speed:9.2f} {ours / speed:6.2f} {speed * num_bytes / limit:13.0%}")
+    print(f"{'':28} memory: {limit / 1e9:.1f} GB/s", flush=True)
 
 
 def _cpu_bandwidth() -> Callable[[], float]:
@@ -142,13 +134,13 @@ def _ours(model: InfillModel) -> Writer:
 
 def _peer(contestants: Contestants, folder: Path, dtype: str, device: torch.device) -> dict[str, Writer]:
     prompt = Tokenizer.from_file(find_model("mini")).encode(PROMPT)
-    if dtype != "int8":
-        return {"transformers": _transformers(contestants.transformers(DTYPES[dtype]), prompt)}
+    if isinstance(kept := DTYPES[dtype], torch.dtype):
+        return {"transformers": _transformers(contestants.transformers(kept), prompt)}
     if contestants.config.shape != "xglm" or device.type != "cpu":
         return {}
     from peers import ctranslate2_decoder  # where there are only GPUs to measure, it need not be installed
 
-    return {"CTranslate2": ctranslate2_decoder.writer(folder, contestants.config, prompt)}
+    return {"CTranslate2 int8": ctranslate2_decoder.writer(folder, contestants.config, prompt)}
 
 
 def _transformers(peer: Any, prompt: list[int]) -> Writer:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from measuring.precisions import Precision, num_matrix_bytes
 from measuring.random_models import save_random_model
 
 import incoder
@@ -23,7 +24,12 @@ from incoder.model.row_products import has_kernels
 from incoder.tokenizer.tokenizer import Tokenizer
 
 CPU = torch.device("cpu")
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.bfloat16}  # stored as
+PRECISIONS: dict[str, Precision] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "int8": "int8",
+    "int4": "int4",
+}
 CONTEXT, WRITTEN = "    total += value * weight\n" * 120, 32
 
 
@@ -38,17 +44,17 @@ def main() -> None:
     interpreter = _peak_megabytes(_nothing)
     print(f"{arguments.size}, {arguments.shape}; an interpreter with PyTorch and numba: {interpreter:.0f} MB")
     print(f"{'':10} {'weights':>8} {'cache':>7} {'peak':>7}   MB   less the interpreter, as a ratio")
-    for dtype, stored in DTYPES.items():
+    for name, precision in PRECISIONS.items():
+        stored = precision if isinstance(precision, torch.dtype) else torch.bfloat16
         with tempfile.TemporaryDirectory() as folder:
             config = save_random_model(Path(folder), arguments.size, arguments.shape, stored)
-            peak = _peak_megabytes(_fill, folder, dtype)
+            peak = _peak_megabytes(_fill, folder, name)
             num_tokens = len(Tokenizer.from_file(Path(folder)).encode(CONTEXT)) + WRITTEN
-            weights = sum(file.stat().st_size for file in Path(folder).glob("*.safetensors")) / 1e6
-        weights /= 2 if dtype == "int8" else 1
-        computed = torch.bfloat16 if dtype == "bfloat16" and is_fast_in(stored, CPU) else torch.float32
+        weights = num_matrix_bytes(config, precision) / 1e6
+        computed = torch.bfloat16 if name == "bfloat16" and is_fast_in(stored, CPU) else torch.float32
         cache = bytes_per_token(config, computed) * num_tokens / 1e6
         ratio = (peak - interpreter) / (weights + cache)
-        print(f"{dtype:10} {weights:8.0f} {cache:7.0f} {peak:7.0f}        {ratio:.2f}", flush=True)
+        print(f"{name:10} {weights:8.0f} {cache:7.0f} {peak:7.0f}        {ratio:.2f}", flush=True)
 
 
 def _peak_megabytes(work: Callable[..., None], *arguments: str) -> float:

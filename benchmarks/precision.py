@@ -19,7 +19,7 @@ from incoder.evaluation.methods import Decoding, answer
 from incoder.inference.infill_model import InfillModel
 
 SINGLE_LINE = BENCHMARKS["humaneval-single-line"]
-PRECISIONS = ("float32", "bfloat16", "float16", "int8")
+PRECISIONS = ("float32", "bfloat16", "float16", "int8", "int4")
 
 
 def main() -> None:

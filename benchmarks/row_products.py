@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import torch
 
+from incoder.model.quantization import Stored, packed_rows, quantized_rows
 from incoder.model.row_products import RowProduct, row_product
 
 
@@ -31,20 +32,22 @@ def main() -> None:
     float_weights = [torch.randn(arguments.outputs, arguments.inputs) for _ in range(arguments.matrices)]
     limit = _bandwidths({"sum": [_sum(weight) for weight in float_weights]}, float_weights, arguments.rounds)
     print(f"{'reading':>20}: {limit['sum']:5.1f} GB/s")
-    for dtype in (torch.float32, torch.bfloat16, torch.int8):
-        weights = [_cast(weight, dtype) for weight in float_weights]
-        scale_O = torch.ones(arguments.outputs) if dtype == torch.int8 else None
-        products = {"ours": [_bound(row_product(weight, scale_O), input_BI) for weight in weights]}
-        if dtype != torch.int8:
-            products["torch"] = [_torch_product(weight, input_BI) for weight in weights]
-        speeds = _bandwidths(products, weights, arguments.rounds)
-        name = str(dtype).removeprefix("torch.")
-        for who, speed in speeds.items():
+    for name, keep in KEPT.items():
+        kept = [keep(weight) for weight in float_weights]
+        products = {"ours": [_bound(row_product(weight, scale), input_BI) for weight, scale in kept]}
+        if kept[0][1] is None:
+            products["torch"] = [_torch_product(weight, input_BI) for weight, _ in kept]
+        tensors = [tensor for pair in kept for tensor in pair if tensor is not None]
+        for who, speed in _bandwidths(products, tensors, arguments.rounds).items():
             print(f"{name + ', ' + who:>20}: {speed:5.1f} GB/s, {speed / limit['sum']:.0%} of reading")
 
 
-def _cast(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    return (weight * 30).clamp(-127, 127).to(dtype) if dtype == torch.int8 else weight.to(dtype)
+KEPT: dict[str, Callable[[torch.Tensor], Stored]] = {
+    "float32": lambda weight: (weight, None),
+    "bfloat16": lambda weight: (weight.bfloat16(), None),
+    "int8": quantized_rows,
+    "int4": packed_rows,
+}
 
 
 def _sum(weight: torch.Tensor) -> Callable[[], object]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measuring.precisions import Precision
 from measuring.random_models import mini_tokenizer, random_config, save_random_model
 from peers import transformers_models
 from torch import Tensor
@@ -35,12 +36,13 @@ class Contestants:
             self.config = random_config(size, shape)
             self._weights = _random_weights(self.config, dtype, device)
 
-    def ours(self, dtype: torch.dtype) -> InfillModel:
+    def ours(self, dtype: Precision) -> InfillModel:
         if not self._weights:
             return incoder.load(self._folder, device=self._device, dtype=dtype)
-        model = _with_weights(self.config, self._cast(torch.bfloat16 if dtype == torch.int8 else dtype))
-        if dtype == torch.int8:
-            quantize(model, torch.bfloat16)
+        kept = dtype if isinstance(dtype, torch.dtype) else torch.bfloat16
+        model = _with_weights(self.config, self._cast(kept))
+        if not isinstance(dtype, torch.dtype):
+            quantize(model, torch.bfloat16, num_bits=8 if dtype == "int8" else 4)
         return InfillModel(TransformerModel(model), mini_tokenizer())
 
     def transformers(self, dtype: torch.dtype) -> Any:

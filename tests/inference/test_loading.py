@@ -70,7 +70,7 @@ def test_half_precision_is_only_kept_where_the_processor_cannot_multiply_in_it(
     assert dtype_of(model) == torch.bfloat16
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8", "int4"])
 def test_a_model_in_another_precision_fills_too(folder: Path, device: torch.device, dtype: str) -> None:
     result = incoder.load(folder, device=device, dtype=dtype).infill(
         ["x = ", "\n", ""], num_candidates=3, temperature=1.0, max_new_tokens=6
@@ -115,7 +115,7 @@ def test_a_device_that_is_not_there_is_named(folder: Path) -> None:
 
 
 def test_an_unknown_dtype_is_named(folder: Path) -> None:
-    with pytest.raises(IncoderError, match=r"dtype must be one of float32, .*int8, got 'int3'"):
+    with pytest.raises(IncoderError, match=r"dtype must be one of float32, .*int8 and int4, got 'int3'"):
         incoder.load(folder, dtype="int3")
 
 

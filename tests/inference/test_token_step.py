@@ -125,16 +125,18 @@ def test_rows_may_have_positions_and_masks_of_their_own(name: str, device: torch
 
 @torch.inference_mode()
 @pytest.mark.parametrize("num_rows", [1, MAX_ROWS, MAX_ROWS + 1])
-@pytest.mark.parametrize("kept", [torch.float32, torch.bfloat16, torch.int8])
+@pytest.mark.parametrize("kept", ["float32", "bfloat16", "int8", "int4"])
 @pytest.mark.parametrize("shape", ["llama", "xglm"])
-def test_steps_with_row_products_are_a_forward_pass(shape: Shape, kept: torch.dtype, num_rows: int) -> None:
+def test_steps_with_row_products_are_a_forward_pass(shape: Shape, kept: str, num_rows: int) -> None:
     pytest.importorskip("numba")
     wide = replace(LLAMA, shape=shape, hidden_size=520, head_dim=130, num_kv_heads=4, inner_size=530)
+    if kept == "int4":  # of the widths, those that rows can be packed in
+        wide = replace(wide, hidden_size=512, head_dim=128, inner_size=640)
     model = random_model(wide)
-    if kept == torch.int8:
-        quantize(model)
-    elif kept == torch.bfloat16:
-        widen(model.to(kept))
+    if kept in ("int8", "int4"):
+        quantize(model, num_bits=int(kept.removeprefix("int")))
+    elif kept == "bfloat16":
+        widen(model.to(torch.bfloat16))
     else:
         assert row_product(model.get_parameter("blocks.0.feed_forward.down.weight")) is not None
     rows_BT = random_rows(num_rows, 4)

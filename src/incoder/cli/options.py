@@ -81,7 +81,7 @@ Heal = Annotated[
 Dtype = Annotated[
     str | None,
     typer.Option(
-        help="The weights in memory: float32, bfloat16, float16 or int8, which takes a quarter of float32.",
+        help="The weights in memory: float32, bfloat16, float16, int8 (a quarter of float32) or int4.",
         show_default="float32 on a CPU, bfloat16 on CUDA",
     ),
 ]

@@ -13,7 +13,8 @@ from incoder.model.device import choose_device, is_fast_in
 from incoder.model.quantization import quantize, widen
 from incoder.tokenizer.formats import choose_format, read_tokenizer
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.int8}
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_NUM_BITS: dict[str | torch.dtype | None, int] = {"int8": 8, torch.int8: 8, "int4": 4}  # of matrices
 
 
 def load(
@@ -34,10 +35,11 @@ def load(
     chosen_device = choose_device(device)
     tokenizer = read_tokenizer(folder)
     layout = choose_format(tokenizer, infilling_format)
-    chosen_dtype = _dtype(dtype, chosen_device)
-    if chosen_dtype == torch.int8:
+    num_bits = _NUM_BITS.get(dtype)
+    chosen_dtype = _dtype(None if num_bits else dtype, chosen_device)
+    if num_bits:
         transformer = load_checkpoint(folder, device=chosen_device)  # in the precision that it is stored in
-        quantize(transformer, _dtype(None, chosen_device))
+        quantize(transformer, chosen_dtype, num_bits=num_bits)
     else:
         transformer = load_checkpoint(folder, dtype=chosen_dtype, device=chosen_device)
         if not is_fast_in(chosen_dtype, chosen_device):
@@ -55,6 +57,6 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     if isinstance(dtype, str):
         if dtype not in _DTYPES:
-            raise IncoderError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
+            raise IncoderError(f"dtype must be one of {', '.join(_DTYPES)}, int8 and int4, got {dtype!r}")
         return _DTYPES[dtype]
     return dtype

@@ -162,7 +162,7 @@ class _ModuleMatrix:
 def _matrix(module: nn.Module) -> _Matrix:
     """The fastest way to multiply with a layer's weight, an embedding's as the output layer's included."""
     if isinstance(module, StoredLinear):
-        product = row_product(module.weight_OI, module.scale_O, module.bias_O)
+        product = row_product(module.weight_OI, module.scale, module.bias_O)
         return _RowProductMatrix(product, module) if product else _ModuleMatrix(module)
     assert isinstance(module, nn.Linear | nn.Embedding)
     weight_OI, bias_O = module.weight.detach(), getattr(module, "bias", None)

@@ -1,15 +1,16 @@
 """The computations of a step with few tokens, compiled by numba (the extra `fast`), on a CPU in float32.
 
 Between the products, which read the weights at the speed of the memory, a step with one token has so little
-to compute that PyTorch's calls take longer than what they call. So all of a block is one call here. Numbers
-of a matrix are float32, bfloat16 seen as uint16, or int8 with a scale for each row; the cache is float32 or
-bfloat16; sums are float32.
+to compute that PyTorch's calls take longer than what they call. So all of a block is one call here. A
+matrix is in float32, bfloat16 seen as uint16, int8 with a scale for each row, or four bits (packing.py); the
+cache is float32 or bfloat16; sums are float32.
 
 Import this module only where numba is installed. The slow twin in the tests is PyTorch's forward pass.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
+import contextlib
 import functools
 import math
 
@@ -19,6 +20,8 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
+
+from incoder.model.packing import GROUP_SIZE, PACKED_LANES, PACKED_STEP
 
 # Without leave to reorder the sums nothing is vectorised; the rest of "fast math" would change NaNs.
 _FAST_MATH = {"reassoc", "contract"}
@@ -35,7 +38,7 @@ _LEAST_WORK = 1_000_000
 _WIDTH = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
 _STEP = 64  # numbers; in int8 a line of the cache
 _CACHE_LINE = 64  # bytes
-_AHEAD = 2048  # bytes from what is multiplied to what is fetched
+_AHEAD, _PACKED_AHEAD = 2048, 8192  # bytes from what is multiplied to what is fetched
 # From so many numbers on, of two bytes or one, rows are read one after the other: side by side they would be
 # two streams, of which the processor cannot tell what comes next. Shorter ones gain by sharing the input.
 _LONG_ROW = 2048
@@ -86,49 +89,137 @@ def _tile(num_inputs, num_rows):
     num_sums = max(1, 4 // (num_inputs * num_rows))
 
     @intrinsic
-    def multiply_tile(_typing, input_BI, weight_OI, output_BO, b, o):
+    def multiply_tile(_typing, input_BI, weight_OI, scale, output_BO, b, o):
         def emit(context, builder, signature, arguments):
-            input_array, weight_array, output_array = (
+            input_array, weight_array, scale_array, output_array = (
                 context.make_array(kind)(context, builder, array)
-                for kind, array in zip(signature.args[:3], arguments[:3], strict=True)
+                for kind, array in zip(signature.args[:4], arguments[:4], strict=True)
             )
-            first_input, first_row = arguments[3:]
+            first_input, first_row = arguments[4:]
             inputs = _rows(builder, input_array, first_input, num_inputs)
             weights = _rows(builder, weight_array, first_row, num_rows)
             outputs = _rows(builder, output_array, first_input, num_inputs)
-            sums = {
-                (b, r): [cgutils.alloca_once_value(builder, _constant(_FLOATS, 0.0)) for _ in range(num_sums)]
-                for b in range(num_inputs)
-                for r in range(num_rows)
-            }
+            sums = [
+                [
+                    [cgutils.alloca_once_value(builder, _constant(_FLOATS, 0.0)) for _ in range(num_sums)]
+                    for _ in weights
+                ]
+                for _ in inputs
+            ]
             length = cgutils.unpack_tuple(builder, input_array.shape)[1]
-            whole = builder.and_(length, _INDEX(-_STEP))
-            with cgutils.for_range_slice(builder, _INDEX(0), whole, _INDEX(_STEP), _INDEX) as (start, _):
-                for weight in weights:
-                    _fetch_ahead(builder, weight, start)
-                for part in range(_STEP // _WIDTH):
-                    i = builder.add(start, _INDEX(part * _WIDTH))
-                    weight_floats = [_load_floats(builder, weight, i) for weight in weights]
-                    for b in range(num_inputs):
-                        input_floats = _load_floats(builder, inputs[b], i)
-                        for r in range(num_rows):
-                            place = sums[b, r][part % num_sums]
-                            product = builder.fmul(input_floats, weight_floats[r], flags=("contract",))
-                            total = builder.fadd(builder.load(place), product, flags=("contract",))
-                            builder.store(total, place)
-            for (b, r), places in sums.items():
-                total = functools.reduce(builder.fadd, map(builder.load, places))
-                output = builder.gep(outputs[b], [builder.add(first_row, _INDEX(r))])
-                builder.store(_sum_up(builder, total), output)
+            if weight_OI.dtype == types.uint8:
+                scales = _rows(builder, scale_array, first_row, num_rows)
+                with _steps(builder, length, PACKED_STEP) as start:
+                    _emit_packed_step(builder, inputs, weights, scales, sums, start)
+            else:
+                with _steps(builder, length, _STEP) as start:
+                    _emit_step(builder, inputs, weights, sums, start)
+            for output, sums_of_input in zip(outputs, sums, strict=True):
+                for row, places in enumerate(sums_of_input):
+                    total = functools.reduce(builder.fadd, map(builder.load, places))
+                    place = builder.gep(output, [builder.add(first_row, _INDEX(row))])
+                    builder.store(_sum_up(builder, total), place)
             return context.get_dummy_value()
 
-        return types.void(input_BI, weight_OI, output_BO, b, o), emit
+        return types.void(input_BI, weight_OI, scale, output_BO, b, o), emit
 
     return multiply_tile
 
 
-def _constant(vector_type, number):
-    return ir.Constant(vector_type, [number] * _WIDTH)
+@contextlib.contextmanager
+def _steps(builder, length, step):
+    """A loop over the beginnings of the whole steps."""
+    whole = builder.and_(length, _INDEX(-step))
+    with cgutils.for_range_slice(builder, _INDEX(0), whole, _INDEX(step), _INDEX) as (start, _):
+        yield start
+
+
+def _emit_step(builder, inputs, weights, sums, start):
+    """Add the products of `_STEP` numbers to the sums."""
+    for weight in weights:
+        # Of float32 the processor reads ahead by itself: a step is soon done, so it has begun with many more.
+        if weight.type.pointee != ir.FloatType():
+            num_bytes = _STEP * _NUM_BYTES[weight.type.pointee]
+            _fetch_ahead(builder, builder.gep(weight, [start]), num_bytes, _AHEAD)
+    for part in range(_STEP // _WIDTH):
+        i = builder.add(start, _INDEX(part * _WIDTH))
+        weight_floats = [_load_floats(builder, weight, i) for weight in weights]
+        for values, sums_of_input in zip(inputs, sums, strict=True):
+            input_floats = _load_floats(builder, values, i)
+            for floats, places in zip(weight_floats, sums_of_input, strict=True):
+                place = places[part % len(places)]
+                total = _multiply_add(builder, input_floats, floats, builder.load(place))
+                builder.store(total, place)
+
+
+def _emit_packed_step(builder, inputs, weights, scales, sums, start):
+    """The same for `PACKED_STEP` numbers of four bits, in groups that have a scale each."""
+    for weight in weights:
+        first_byte = builder.gep(weight, [builder.lshr(start, _INDEX(1))])
+        _fetch_ahead(builder, first_byte, PACKED_STEP // 2, _PACKED_AHEAD)
+    for group, vectors in enumerate(_packed_groups(builder, weights, start)):
+        totals = [[None] * len(weights) for _ in inputs]
+        for i, weight_floats in vectors:
+            for values, totals_of_input in zip(inputs, totals, strict=True):
+                input_floats = _load_floats(builder, values, i)
+                for row, floats in enumerate(weight_floats):
+                    total = totals_of_input[row]
+                    totals_of_input[row] = _multiply_add(builder, input_floats, floats, total)
+        for row, scale in enumerate(scales):
+            factor = _group_scale(builder, scale, start, group)
+            for totals_of_input, sums_of_input in zip(totals, sums, strict=True):
+                place = sums_of_input[row][group % len(sums_of_input[row])]
+                total = _multiply_add(builder, totals_of_input[row], factor, builder.load(place))
+                builder.store(total, place)
+
+
+def _packed_groups(builder, weights, start):
+    """For each group in a step its vectors: of each the first number's index, and the numbers in each row."""
+    words = []
+    for weight in weights:
+        first_byte = builder.gep(weight, [builder.lshr(start, _INDEX(1))])
+        pointer = builder.bitcast(first_byte, ir.IntType(32).as_pointer())
+        words.append([_load(builder, pointer, _INDEX(column)) for column in range(0, PACKED_LANES, _WIDTH)])
+    nibbles_of_group = GROUP_SIZE // PACKED_LANES
+    for first_nibble in range(0, 8, nibbles_of_group):
+        yield [
+            (
+                builder.add(start, _INDEX(nibble * PACKED_LANES + part * _WIDTH)),
+                [_unpack_floats(builder, words_of_row[part], nibble) for words_of_row in words],
+            )
+            for part in range(PACKED_LANES // _WIDTH)
+            for nibble in range(first_nibble, first_nibble + nibbles_of_group)
+        ]
+
+
+def _group_scale(builder, scale, start, group):
+    """The scale of a group in a step, in all places of a vector."""
+    index = builder.add(builder.udiv(start, _INDEX(GROUP_SIZE)), _INDEX(group))
+    undefined = ir.Constant(_FLOATS, ir.Undefined)
+    first = builder.insert_element(undefined, builder.load(builder.gep(scale, [index])), ir.IntType(32)(0))
+    return builder.shuffle_vector(first, undefined, _constant(_BITS, 0))
+
+
+@intrinsic
+def _unpack_row(_typing, weight_OP, scale_OG, output_OI, o):
+    def emit(context, builder, signature, arguments):
+        weight_array, scale_array, output_array = (
+            context.make_array(kind)(context, builder, array)
+            for kind, array in zip(signature.args[:3], arguments[:3], strict=True)
+        )
+        (weight,), (scale,), (output,) = (
+            _rows(builder, array, arguments[3], 1) for array in (weight_array, scale_array, output_array)
+        )
+        length = cgutils.unpack_tuple(builder, output_array.shape)[1]
+        with _steps(builder, length, PACKED_STEP) as start:
+            for group, vectors in enumerate(_packed_groups(builder, [weight], start)):
+                factor = _group_scale(builder, scale, start, group)
+                for i, (floats,) in vectors:
+                    place = builder.bitcast(builder.gep(output, [i]), _FLOATS.as_pointer())
+                    builder.store(builder.fmul(floats, factor), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(weight_OP, scale_OG, output_OI, o), emit
 
 
 def _rows(builder, array, first, num_rows):
@@ -140,33 +231,54 @@ def _rows(builder, array, first, num_rows):
     ]
 
 
-def _fetch_ahead(builder, row, start):
-    """Ask for what is `_AHEAD` bytes behind a step. Past the end of the memory nothing happens.
-
-    For float32 the processor does so by itself: it has begun with many later steps, since one is soon done.
-    """
-    if row.type.pointee == ir.FloatType():
-        return
+def _fetch_ahead(builder, place, num_bytes, distance):
+    """Ask for so many bytes so far behind a place. Past the end of the memory nothing happens."""
     pointer, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
     fetch = builder.module.declare_intrinsic(
         "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag])
     )
-    here = builder.bitcast(builder.gep(row, [start]), pointer)
-    for offset in range(0, _STEP * _NUM_BYTES[row.type.pointee], _CACHE_LINE):
-        ahead = builder.gep(here, [_INDEX(_AHEAD + offset)])
+    place = builder.bitcast(place, pointer)
+    for offset in range(0, num_bytes, _CACHE_LINE):
+        ahead = builder.gep(place, [_INDEX(distance + offset)])
         builder.call(fetch, [ahead, flag(0), flag(3), flag(1)])  # to read, into the nearest cache, data
 
 
-def _load_floats(builder, row, i):
-    """A vector of the numbers from `i` on, as float32."""
+def _load(builder, row, i):
+    """A vector of the numbers from `i` on."""
     kind = row.type.pointee
     place = builder.bitcast(builder.gep(row, [i]), ir.VectorType(kind, _WIDTH).as_pointer())
-    numbers = builder.load(place, align=_NUM_BYTES[kind])
+    return builder.load(place, align=1)
+
+
+def _load_floats(builder, row, i):
+    """The same as float32."""
+    numbers, kind = _load(builder, row, i), row.type.pointee
     if kind == ir.IntType(8):
         return builder.sitofp(numbers, _FLOATS)
     if kind == ir.IntType(16):
         return builder.bitcast(builder.shl(builder.zext(numbers, _BITS), _constant(_BITS, 16)), _FLOATS)
     return numbers
+
+
+def _unpack_floats(builder, words, nibble):
+    """(number - 8) / 16 for one of the eight numbers in each word.
+
+    As the upper four bits behind the point of a float that begins with 1 they make it 1 + number / 16.
+    """
+    shift = 19 - 4 * nibble
+    move = builder.shl if shift > 0 else builder.lshr
+    bits = builder.and_(move(words, _constant(_BITS, abs(shift))), _constant(_BITS, 0x780000))
+    floats = builder.bitcast(builder.or_(bits, _constant(_BITS, 0x3F800000)), _FLOATS)
+    return builder.fsub(floats, _constant(_FLOATS, 1.5))
+
+
+def _multiply_add(builder, a, b, total):
+    product = builder.fmul(a, b, flags=("contract",))
+    return product if total is None else builder.fadd(total, product, flags=("contract",))
+
+
+def _constant(vector_type, number):
+    return ir.Constant(vector_type, [number] * _WIDTH)
 
 
 def _sum_up(builder, vector):
@@ -181,55 +293,65 @@ _four_by_two, _eight_by_two = _tile(4, 2), _tile(8, 2)
 
 
 @_serial
-def _multiply_two_rows(input_BI, weight_OI, output_BO, o):
+def _multiply_two_rows(input_BI, weight_OI, scale, output_BO, o):
     """The outputs of two rows of the matrix, `o` and the next one if there is one."""
     b, num_inputs = 0, len(input_BI)
     if o + 1 < len(weight_OI):
         while _WIDTH == 16 and b + 8 <= num_inputs:  # elsewhere the registers do not hold so many sums
-            _eight_by_two(input_BI, weight_OI, output_BO, b, o)
+            _eight_by_two(input_BI, weight_OI, scale, output_BO, b, o)
             b += 8
         while b + 4 <= num_inputs:
-            _four_by_two(input_BI, weight_OI, output_BO, b, o)
+            _four_by_two(input_BI, weight_OI, scale, output_BO, b, o)
             b += 4
         while b + 2 <= num_inputs:
-            _two_by_two(input_BI, weight_OI, output_BO, b, o)
+            _two_by_two(input_BI, weight_OI, scale, output_BO, b, o)
             b += 2
-        while b < num_inputs and (weight_OI.itemsize == 4 or weight_OI.shape[1] < _LONG_ROW):
-            _one_by_two(input_BI, weight_OI, output_BO, b, o)
+        is_packed = scale.ndim == 2
+        while b < num_inputs and (is_packed or weight_OI.itemsize == 4 or input_BI.shape[1] < _LONG_ROW):
+            _one_by_two(input_BI, weight_OI, scale, output_BO, b, o)
             b += 1
     while b < num_inputs:
         for k in range(o, min(o + 2, len(weight_OI))):
-            _one_by_one(input_BI, weight_OI, output_BO, b, k)
+            _one_by_one(input_BI, weight_OI, scale, output_BO, b, k)
         b += 1
 
 
 @_parallel
-def _multiply_on_all_threads(input_BI, weight_OI, output_BO):
+def _multiply_on_all_threads(input_BI, weight_OI, scale, output_BO):
     for pair in numba.prange((len(weight_OI) + 1) // 2):
-        _multiply_two_rows(input_BI, weight_OI, output_BO, 2 * np.int64(pair))
+        _multiply_two_rows(input_BI, weight_OI, scale, output_BO, 2 * np.int64(pair))
 
 
 @_entry
-def multiply(input_BI, weight_OI, scale_O, bias_O, output_BO):
+def multiply(input_BI, weight_OI, scale, bias_O, output_BO):
     """input @ (weight * scale).T + bias; without scales or biases these are empty.
 
-    Each row of the matrix is read from memory once for all input rows, and two rows meet up to eight inputs
-    at a time, so that a number is used more often than loaded.
+    A scale is that of a row [O]; where weights are of four bits (packing.py), that of a group [O, G]. Each
+    row of the matrix is read from memory once for all input rows, and two rows meet up to eight inputs at a
+    time, so that a number is used more often than loaded.
     """
-    num_outputs, length = weight_OI.shape
-    if weight_OI.size >= _LEAST_WORK:
-        _multiply_on_all_threads(input_BI, weight_OI, output_BO)
+    num_outputs, length = len(weight_OI), input_BI.shape[1]
+    if num_outputs * length >= _LEAST_WORK:
+        _multiply_on_all_threads(input_BI, weight_OI, scale, output_BO)
     else:
         for o in range(0, num_outputs, 2):
-            _multiply_two_rows(input_BI, weight_OI, output_BO, o)
+            _multiply_two_rows(input_BI, weight_OI, scale, output_BO, o)
     for b in range(len(input_BI)):
-        for i in range(length // _STEP * _STEP, length):
-            for o in range(num_outputs):
-                output_BO[b, o] += input_BI[b, i] * _number(weight_OI[o, i])
-        for o in range(len(scale_O)):
-            output_BO[b, o] *= scale_O[o]
+        if scale.ndim == 1:
+            for i in range(length // _STEP * _STEP, length):
+                for o in range(num_outputs):
+                    output_BO[b, o] += input_BI[b, i] * _number(weight_OI[o, i])
+            for o in range(len(scale)):
+                output_BO[b, o] *= scale[o]
         for o in range(len(bias_O)):
             output_BO[b, o] += bias_O[o]
+
+
+@_parallel
+def unpack(weight_OP, scale_OG, output_OI):
+    """A matrix in four bits as float32. Its slow twin is that of packing.py."""
+    for o in numba.prange(len(weight_OP)):
+        _unpack_row(weight_OP, scale_OG, output_OI, np.int64(o))  # type: ignore[call-arg] # numba's first
 
 
 @_serial
@@ -426,7 +548,7 @@ def run_block(hidden_BD, norms, eps, matrices, activation, rotation, cache, plac
     _normalise(hidden_BD, norms[1], eps, normed_BD)
     inner_BU = np.empty((num_rows, len(up_weight)), np.float32)
     multiply(normed_BD, up_weight, up_scale, up_bias, inner_BU)
-    active_BI = np.empty((num_rows, down_weight.shape[1]), np.float32)
+    active_BI = np.empty((num_rows, len(up_weight) // (2 if activation == SWIGLU else 1)), np.float32)
     _activate(inner_BU, activation, active_BI)
     multiply(active_BI, down_weight, down_scale, down_bias, normed_BD)
     hidden_BD += normed_BD

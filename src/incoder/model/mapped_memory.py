@@ -1,7 +1,8 @@
-"""Memory that files of weights are mapped into, given back as soon as a weight was copied out of it.
+"""Memory that is given back early: of weights' files, as soon as a weight was copied, and what was freed.
 
-The kernel would take such pages when it needs them; until then a process looks as large as its model and the
-file together. What is read again after all comes from the file. On Linux; elsewhere nothing is given back.
+The kernel would take the pages of mapped files when it needs them; until then a process looks as large as its
+model and the file together. What is read again after all comes from the file. On Linux; elsewhere nothing is
+given back.
 """
 
 import ctypes
@@ -35,6 +36,12 @@ class MappedMemory:
             _c_library().madvise(
                 ctypes.c_void_p(first), ctypes.c_size_t(last - first), ctypes.c_int(mmap.MADV_DONTNEED)
             )
+
+
+def give_back_freed_memory() -> None:
+    """Let go of what was freed between things that are still in use, which glibc keeps for later."""
+    if hasattr(_c_library(), "malloc_trim"):
+        _c_library().malloc_trim(ctypes.c_size_t(0))
 
 
 @cache

@@ -1,9 +1,9 @@
-"""Matrices kept in fewer bits than the network computes in: int8 with scales, or half precision.
+"""Matrices kept in fewer bits than the network computes in: int4 or int8 with scales, or half precision.
 
 Generating reads all weights for every token, so a quarter of float32's bytes is up to four times the speed,
 where the product itself keeps up (row_products.py). Int8 is rounded to nearest, symmetric, one scale for each
-output row, without calibration data. Half precision is kept apart from what is computed where a processor
-cannot multiply in it.
+output row; int4 has one for each group in a row (packing.py). Neither needs calibration data. Half precision
+is kept apart from what is computed where a processor cannot multiply in it.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,38 +11,54 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from incoder.model import packing
 from incoder.model.many_rows import many_rows_product
-from incoder.model.mapped_memory import MappedMemory
+from incoder.model.mapped_memory import MappedMemory, give_back_freed_memory
+from incoder.model.row_products import has_kernels, share_threads
 from incoder.model.transformer import Transformer
 
 _LARGEST = 127
 _CHUNK = 1_000_000  # numbers that are widened at once
 
-Stored = tuple[Tensor, Tensor | None]  # a matrix [O, I] in few bits, and the scale of each row if it has any
+Stored = tuple[Tensor, Tensor | None]  # a matrix [O, I] in few bits, and its scales if it has any
 
 
 class StoredLinear(nn.Module):
-    """A linear layer in its input's dtype, the weight kept in another: input @ (weight * scale).T + bias."""
+    """A linear layer in its input's dtype, the weight kept in another: input @ (weight * scale).T + bias.
 
-    def __init__(self, weight_OI: Tensor, scale_O: Tensor | None, bias_O: Tensor | None = None) -> None:
+    There is a scale for each row [O], or the weight is packed, [O, I / 2], and there is one for each group
+    [O, I / 64], or none.
+    """
+
+    def __init__(self, weight_OI: Tensor, scale: Tensor | None, bias_O: Tensor | None = None) -> None:
         super().__init__()
         self.weight_OI: Tensor
-        self.scale_O: Tensor | None
+        self.scale: Tensor | None
         self.register_buffer("weight_OI", weight_OI)
-        self.register_buffer("scale_O", scale_O)
+        self.register_buffer("scale", scale)
         self.bias_O = None if bias_O is None else nn.Parameter(bias_O, requires_grad=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Hidden states […, I] to […, O]; a part of the weight at a time is widened."""
         output = hidden.new_empty(*hidden.shape[:-1], len(self.weight_OI))
-        num_rows = max(1, _CHUNK // self.weight_OI.shape[1])
-        for part, weight in _in_parts(num_rows, output.movedim(-1, 0), self.weight_OI):
-            part.copy_(many_rows_product(hidden, weight.to(hidden.dtype)).movedim(-1, 0))
-        if self.scale_O is not None:
-            output *= self.scale_O.to(output.dtype)
+        for rows in _parts(output.shape[-1], hidden.shape[-1]):
+            output[..., rows] = many_rows_product(hidden, self._widened(rows, hidden.dtype))
+        if self.scale is not None and not self._is_packed:
+            output *= self.scale.to(output.dtype)
         if self.bias_O is not None:
             output += self.bias_O
         return output
+
+    @property
+    def _is_packed(self) -> bool:
+        return self.weight_OI.dtype == packing.DTYPE
+
+    def _widened(self, rows: slice, dtype: torch.dtype) -> Tensor:
+        """Rows of the weight; the scale of a row is left to their products."""
+        if self._is_packed:
+            assert self.scale is not None
+            return _unpacked(self.weight_OI[rows], self.scale[rows], dtype)
+        return self.weight_OI[rows].to(dtype)
 
 
 class StoredEmbedding(nn.Module):
@@ -61,8 +77,13 @@ class StoredEmbedding(nn.Module):
         return rows if self.scale_V is None else rows * self.scale_V[token_ids, None].to(self._dtype)
 
 
-def quantize(transformer: Transformer, dtype: torch.dtype = torch.float32) -> None:
-    """Turn all matrices into int8, one at a time, and the rest into `dtype`. Training ends here."""
+def quantize(transformer: Transformer, dtype: torch.dtype = torch.float32, *, num_bits: int = 8) -> None:
+    """Turn all matrices into int8, one at a time, and the rest into `dtype`. Training ends here.
+
+    With four bits those of the blocks are packed, as far as their rows can be; int8 remains for the embedding
+    and the output weight, which lose the most.
+    """
+    assert num_bits in (4, 8)
     mapped = MappedMemory()
 
     def store(weight_OI: Tensor) -> Stored:
@@ -70,16 +91,33 @@ def quantize(transformer: Transformer, dtype: torch.dtype = torch.float32) -> No
         mapped.give_back(weight_OI)
         return stored
 
-    _store_matrices(transformer, store, dtype)
+    def store_in_block(weight_OI: Tensor) -> Stored:
+        if num_bits == 8 or not packing.can_pack(weight_OI):
+            return store(weight_OI)
+        stored = packed_rows(weight_OI)
+        mapped.give_back(weight_OI)
+        return stored
+
+    _store_matrices(transformer, store, store_in_block, dtype)
+    give_back_freed_memory()
 
 
 def widen(transformer: Transformer, dtype: torch.dtype = torch.float32) -> None:
     """Leave all matrices as they are, and compute in `dtype`. Training ends here."""
-    _store_matrices(transformer, lambda weight_OI: (weight_OI.detach(), None), dtype)
+
+    def store(weight_OI: Tensor) -> Stored:
+        return weight_OI.detach(), None
+
+    _store_matrices(transformer, store, store, dtype)
 
 
-def _store_matrices(transformer: Transformer, store: Callable[[Tensor], Stored], dtype: torch.dtype) -> None:
-    def stored(linear: nn.Module) -> StoredLinear:
+def _store_matrices(
+    transformer: Transformer,
+    store: Callable[[Tensor], Stored],
+    store_in_block: Callable[[Tensor], Stored],
+    dtype: torch.dtype,
+) -> None:
+    def stored(linear: nn.Module, store: Callable[[Tensor], Stored]) -> StoredLinear:
         assert isinstance(linear, nn.Linear)
         return StoredLinear(*store(linear.weight), None if linear.bias is None else linear.bias.detach())
 
@@ -87,31 +125,50 @@ def _store_matrices(transformer: Transformer, store: Callable[[Tensor], Stored],
     assert isinstance(embedding, nn.Embedding)
     weight_VD, scale_V = store(embedding.weight)
     transformer.embedding = StoredEmbedding(weight_VD, scale_V, dtype)
-    transformer.lm_head = StoredLinear(weight_VD, scale_V) if lm_head is None else stored(lm_head)
+    transformer.lm_head = StoredLinear(weight_VD, scale_V) if lm_head is None else stored(lm_head, store)
     for block in transformer.blocks:
         for parent in block.modules():
             for name, child in parent.named_children():
                 if isinstance(child, nn.Linear):
-                    setattr(parent, name, stored(child))
+                    setattr(parent, name, stored(child, store_in_block))
     for parameter in transformer.parameters():  # norms and biases; the scales stay in float32
         parameter.data = parameter.detach().to(dtype)
 
 
 def quantized_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
     """A matrix as int8 and the scale (float32) of each row; a row of zeros gets the scale 1."""
-    # In parts: as a whole, a matrix in float32 would be held beside the one that comes in.
-    num_rows = max(1, _CHUNK // weight_OI.shape[1])
+    weight_OI = weight_OI.detach()
     int8_OI = torch.empty_like(weight_OI, dtype=torch.int8, memory_format=torch.contiguous_format)
     scale_O = torch.empty(len(weight_OI), device=weight_OI.device)
-    for int8, scale, weight in _in_parts(num_rows, int8_OI, scale_O, weight_OI.detach()):
-        weight = weight.float()
-        scale.copy_(weight.abs().amax(dim=1) / _LARGEST)
-        scale[scale == 0] = 1
-        int8.copy_((weight / scale[:, None]).round_())
+    for rows in _parts(*weight_OI.shape):
+        floats = weight_OI[rows].float()
+        scale = floats.abs().amax(dim=1) / _LARGEST
+        scale_O[rows] = torch.where(scale > 0, scale, 1.0)
+        int8_OI[rows] = (floats / scale_O[rows, None]).round_()
     return int8_OI, scale_O
 
 
-def _in_parts(num_rows: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """The tensors side by side, `num_rows` rows at a time."""
-    for start in range(0, len(tensors[0]), num_rows):
-        yield tuple(tensor[start : start + num_rows] for tensor in tensors)
+def packed_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
+    """A matrix in four bits and the scales of its groups (packing.py)."""
+    parts = [packing.pack(weight_OI.detach()[rows]) for rows in _parts(*weight_OI.shape)]
+    packed, scales = zip(*parts, strict=True)
+    return torch.cat(packed), torch.cat(scales)
+
+
+def _unpacked(packed_OP: Tensor, scale_OG: Tensor, dtype: torch.dtype) -> Tensor:
+    """By a kernel where there is one, in a seventh of the time."""
+    if packed_OP.device.type != "cpu" or dtype != torch.float32 or not has_kernels():
+        return packing.unpack(packed_OP, scale_OG, dtype)
+    from incoder.model import kernels
+
+    share_threads()
+    output_OI = torch.empty(len(packed_OP), 2 * packed_OP.shape[1])
+    kernels.unpack(packed_OP.numpy(), scale_OG.numpy(), output_OI.numpy())
+    return output_OI
+
+
+def _parts(num_rows: int, row_length: int) -> Iterator[slice]:
+    """Rows of a matrix that are widened together: whole, it would be held beside what it is turned into."""
+    num_together = max(1, _CHUNK // row_length)
+    for start in range(0, num_rows, num_together):
+        yield slice(start, start + num_together)

@@ -17,9 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from incoder.model import packing
+
 MAX_ROWS = 8  # from about here on PyTorch's products are faster
 _MIN_BYTES = 1_000_000  # of a matrix; smaller ones stay in the processor's cache
-_DTYPES = (torch.float32, torch.bfloat16, torch.int8)
+_SCALED = (torch.int8, packing.DTYPE)
+_DTYPES = (torch.float32, torch.bfloat16, *_SCALED)
 
 _threads = threading.local()  # numba counts for each thread of Python how many it may start
 
@@ -30,7 +33,7 @@ class Matrix(NamedTuple):
     """Memory of a linear layer as the kernels read it; scale and bias are empty where there is none."""
 
     weight_OI: NDArray[Any]
-    scale_O: NDArray[np.float32]
+    scale: NDArray[np.float32]  # of the rows [O], or of groups in them [O, G]
     bias_O: NDArray[np.float32]
 
 
@@ -44,17 +47,16 @@ def has_kernels() -> bool:
     return True
 
 
-def as_matrix(
-    weight_OI: Tensor, scale_O: Tensor | None = None, bias_O: Tensor | None = None
-) -> Matrix | None:
+def as_matrix(weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | None = None) -> Matrix | None:
     """The weight's own memory, which the kernels read in place; None where they cannot.
 
-    An int8 weight needs a scale (float32), others have none.
+    A weight in int8 needs the scales of its rows (float32), a packed one [O, I / 2] those of its groups
+    (packing.py); others have none.
     """
-    assert (scale_O is not None) == (weight_OI.dtype == torch.int8)
+    assert (scale is not None) == (weight_OI.dtype in _SCALED)
     if weight_OI.device.type != "cpu" or weight_OI.dtype not in _DTYPES or not weight_OI.is_contiguous():
         return None
-    return Matrix(as_kept(weight_OI.detach()), as_floats(scale_O), as_floats(bias_O))
+    return Matrix(as_kept(weight_OI.detach()), as_floats(scale), as_floats(bias_O))
 
 
 def as_kept(tensor: Tensor) -> NDArray[Any]:
@@ -65,7 +67,7 @@ def as_kept(tensor: Tensor) -> NDArray[Any]:
 
 
 def as_floats(tensor: Tensor | None) -> NDArray[np.float32]:
-    """A vector as the kernels read it: float32, empty for none."""
+    """Numbers as the kernels read them: float32, an empty vector for none."""
     return np.empty(0, np.float32) if tensor is None else tensor.detach().float().numpy()
 
 
@@ -83,14 +85,14 @@ def share_threads() -> None:
 
 
 def row_product(
-    weight_OI: Tensor, scale_O: Tensor | None = None, bias_O: Tensor | None = None
+    weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | None = None
 ) -> RowProduct | None:
     """The function input @ (weight * scale).T + bias for up to `MAX_ROWS` rows; None if that gains nothing.
 
     The sums are taken in float32, in an order that the number of rows may change. The function reads the
     weight's own memory.
     """
-    matrix = as_matrix(weight_OI, scale_O, bias_O)
+    matrix = as_matrix(weight_OI, scale, bias_O)
     if matrix is None or weight_OI.nbytes < _MIN_BYTES or not has_kernels():
         return None
     from incoder.model.kernels import multiply

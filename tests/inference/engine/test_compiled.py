@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -37,16 +38,19 @@ CONFIGS = {
 TOKEN_IDS = torch.randint(97, (100,), generator=torch.Generator().manual_seed(1)).tolist()
 
 
-def random_model(config: TransformerConfig, kept: torch.dtype = torch.float32) -> Transformer:
+Kept = Literal["float32", "bfloat16", "float16", "int8", "int4"]
+
+
+def random_model(config: TransformerConfig, kept: Kept = "float32") -> Transformer:
     model = Transformer(config).eval()
     stream = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.3, generator=stream)
-    if kept == torch.int8:
-        quantize(model)
-    elif kept != torch.float32:
-        widen(model.to(kept))
+    if kept in ("int8", "int4"):
+        quantize(model, num_bits=int(kept.removeprefix("int")))
+    elif kept != "float32":
+        widen(model.to(getattr(torch, kept)))
     return model
 
 
@@ -63,9 +67,9 @@ def assert_near(found: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kept", [torch.float32, torch.bfloat16, torch.int8])
+@pytest.mark.parametrize("kept", ["float32", "bfloat16", "int8"])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_short_steps_are_a_forward_pass(name: str, kept: torch.dtype) -> None:
+def test_short_steps_are_a_forward_pass(name: str, kept: Kept) -> None:
     model = random_model(CONFIGS[name], kept)
     runner = Runner(model)
     sequence = runner.open(len(TOKEN_IDS))
@@ -75,9 +79,11 @@ def test_short_steps_are_a_forward_pass(name: str, kept: torch.dtype) -> None:
     assert_near(torch.cat(found), logits_at_once(model, TOKEN_IDS[:61]))
 
 
-@pytest.mark.parametrize("kept", [torch.float32, torch.bfloat16, torch.int8])
-def test_steps_on_all_threads_are_a_forward_pass(kept: torch.dtype) -> None:
+@pytest.mark.parametrize("kept", ["float32", "bfloat16", "int8", "int4"])
+def test_steps_on_all_threads_are_a_forward_pass(kept: Kept) -> None:
     wide = replace(LLAMA, num_layers=1, hidden_size=1030, num_heads=20, head_dim=66, inner_size=1100)
+    if kept == "int4":  # of the widths, those that rows can be packed in
+        wide = replace(wide, hidden_size=1024, head_dim=64, inner_size=1152)
     model = random_model(wide, kept)
     runner = Runner(model)
     sequences = [runner.open(128) for _ in range(MAX_ROWS)]
@@ -132,6 +138,6 @@ def test_steps_find_a_cache_that_has_grown() -> None:
 def test_networks_that_the_kernels_cannot_read_are_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert CompiledSteps.can_run(random_model(LLAMA))
     assert not CompiledSteps.can_run(random_model(LLAMA).half())
-    assert not CompiledSteps.can_run(random_model(LLAMA, torch.float16))
+    assert not CompiledSteps.can_run(random_model(LLAMA, "float16"))
     monkeypatch.setattr("incoder.inference.engine.compiled.has_kernels", lambda: False)
     assert not CompiledSteps.can_run(random_model(LLAMA))

@@ -101,7 +101,7 @@ def _matrices(block: nn.Module) -> tuple[Matrix, ...] | None:
     """Those that are multiplied with, in that order; None where the kernels cannot read one."""
     linear = [module for module in block.modules() if isinstance(module, nn.Linear | StoredLinear)]
     found = [
-        as_matrix(module.weight_OI, module.scale_O, module.bias_O)
+        as_matrix(module.weight_OI, module.scale, module.bias_O)
         if isinstance(module, StoredLinear)
         else as_matrix(module.weight, None, module.bias)
         for module in linear

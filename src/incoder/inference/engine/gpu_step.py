@@ -252,7 +252,7 @@ class _Matrix:
     @classmethod
     def of(cls, module: nn.Module) -> "_Matrix":
         if isinstance(module, StoredLinear):
-            return cls(module.weight_OI, module.scale_O, _detached(module.bias_O))
+            return cls(module.weight_OI, module.scale, _detached(module.bias_O))
         if isinstance(module, StoredEmbedding):
             return cls(module.weight_VD, module.scale_V, None)
         assert isinstance(module, nn.Linear | nn.Embedding)
