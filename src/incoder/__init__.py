@@ -23,9 +23,9 @@ def load(
     """Load a model: an embedded one (`mini`), a folder in Hugging Face's layout, or one on the hub.
 
     One on the hub (`facebook/incoder-1B`, in a `revision` if you like) is fetched the first time, then read
-    from the cache. By default on CUDA where there is a GPU, in bfloat16; on a CPU in float32; `dtype` may be
-    a name, `int8` and `int4` among them, or PyTorch's. How the model is shown holes is told by its
-    vocabulary, unless `infilling_format` names another format.
+    from the cache. By default on CUDA where there is a GPU, in bfloat16; on a CPU in float32. Other names for
+    a `dtype` are float16, int8 and int4. How the model is shown holes is told by its vocabulary, unless
+    `infilling_format` names another format.
 
     Raises:
         IncoderError: no such model, or it cannot be fetched or read.

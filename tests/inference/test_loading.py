@@ -12,6 +12,7 @@ from incoder.inference import catalogue, loading
 from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 from incoder.model.checkpoint import save_checkpoint
+from incoder.model.quantization import StoredLinear
 from incoder.model.transformer import Transformer, TransformerConfig
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -78,6 +79,18 @@ def test_a_model_in_another_precision_fills_too(folder: Path, device: torch.devi
     assert len(result.candidates) == 3
 
 
+def test_four_bits_are_those_of_a_blocks_matrices(tiny_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    wide = TransformerConfig("llama", tiny_tokenizer.vocab_size, 128, 1, 4, 4, 32, 128, max_positions=64)
+    transformer = Transformer(wide)
+    transformer.init_weights(torch.Generator().manual_seed(0))
+    save_checkpoint(transformer, tmp_path, tokenizer=tiny_tokenizer)
+    model = incoder.load(tmp_path, dtype="int4")
+    assert isinstance(model.language_model, TransformerModel)
+    linear = [m for m in model.language_model.transformer.blocks.modules() if isinstance(m, StoredLinear)]
+    assert [module.weight_OI.dtype for module in linear] == [torch.uint8] * 4
+    assert model.infill(["x = ", "\n"], max_new_tokens=4).infills
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -115,8 +128,10 @@ def test_a_device_that_is_not_there_is_named(folder: Path) -> None:
 
 
 def test_an_unknown_dtype_is_named(folder: Path) -> None:
-    with pytest.raises(IncoderError, match=r"dtype must be one of float32, .*int8 and int4, got 'int3'"):
+    with pytest.raises(IncoderError, match=r"dtype must be one of float32, .*int8, int4, got 'int3'"):
         incoder.load(folder, dtype="int3")
+    with pytest.raises(IncoderError, match=r"got 'torch\.int16'"):
+        incoder.load(folder, dtype=torch.int16)
 
 
 def test_a_tokenizer_larger_than_its_model_is_refused(folder: Path, tiny_tokenizer: Tokenizer) -> None:

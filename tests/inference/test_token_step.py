@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from incoder.inference.token_step import TokenStep, lay_out_for_steps
-from incoder.model.quantization import quantize, widen
+from incoder.model.quantization import StoredLinear, quantize, widen
 from incoder.model.rotary import RopeScaling
 from incoder.model.row_products import MAX_ROWS, row_product
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
@@ -127,8 +127,11 @@ def test_rows_may_have_positions_and_masks_of_their_own(name: str, device: torch
 @pytest.mark.parametrize("num_rows", [1, MAX_ROWS, MAX_ROWS + 1])
 @pytest.mark.parametrize("kept", ["float32", "bfloat16", "int8", "int4"])
 @pytest.mark.parametrize("shape", ["llama", "xglm"])
-def test_steps_with_row_products_are_a_forward_pass(shape: Shape, kept: str, num_rows: int) -> None:
+def test_steps_with_row_products_are_a_forward_pass(
+    shape: Shape, kept: str, num_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("numba")
+    monkeypatch.setattr("incoder.model.row_products._MIN_BYTES", 0)
     wide = replace(LLAMA, shape=shape, hidden_size=520, head_dim=130, num_kv_heads=4, inner_size=530)
     if kept == "int4":  # of the widths, those that rows can be packed in
         wide = replace(wide, hidden_size=512, head_dim=128, inner_size=640)
@@ -137,6 +140,9 @@ def test_steps_with_row_products_are_a_forward_pass(shape: Shape, kept: str, num
         quantize(model, num_bits=int(kept.removeprefix("int")))
     elif kept == "bfloat16":
         widen(model.to(torch.bfloat16))
+    down = model.get_submodule("blocks.0.feed_forward.down")
+    if isinstance(down, StoredLinear):
+        assert row_product(down.weight_OI, down.scale) is not None
     else:
         assert row_product(model.get_parameter("blocks.0.feed_forward.down.weight")) is not None
     rows_BT = random_rows(num_rows, 4)

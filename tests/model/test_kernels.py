@@ -41,3 +41,30 @@ def test_what_one_process_compiled_the_next_one_finds(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     assert told == [["0", "1", "64.0"], ["1", "0", "64.0"]]
+
+
+def test_narrow_vectors_give_the_same_products(tmp_path: Path) -> None:
+    """As a processor without AVX-512 multiplies, whichever this one is."""
+    program = (
+        "import torch; from incoder.model import kernels; from incoder.model.packing import unpack; "
+        "from incoder.model.quantization import packed_rows, quantized_rows; "
+        "from incoder.model.row_products import row_product; "
+        "generator = torch.Generator().manual_seed(0); "
+        "weight_OI = torch.randn(1025, 2048, generator=generator); "
+        "input_BI = torch.randn(7, 2048, generator=generator); "
+        "int8_OI, scale_O = quantized_rows(weight_OI); packed_OP, scale_OG = packed_rows(weight_OI); "
+        "exact = [int8_OI * scale_O[:, None], unpack(packed_OP, scale_OG, torch.float32)]; "
+        "products = [row_product(int8_OI, scale_O), row_product(packed_OP, scale_OG)]; "
+        "errors = [(product(input_BI) - input_BI @ matrix.T).abs().max() "
+        "for product, matrix in zip(products, exact)]; "
+        "print(kernels._WIDTH, max(errors).item() < 2e-3)"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "generic"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, "NUMBA_CPU_FEATURES": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["8", "True"]

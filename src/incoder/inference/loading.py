@@ -15,6 +15,7 @@ from incoder.tokenizer.formats import choose_format, read_tokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _NUM_BITS: dict[str | torch.dtype | None, int] = {"int8": 8, torch.int8: 8, "int4": 4}  # of matrices
+_NAMES = (*_DTYPES, "int8", "int4")
 
 
 def load(
@@ -55,8 +56,7 @@ def load(
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
     if dtype is None:
         return torch.bfloat16 if device.type == "cuda" else torch.float32
-    if isinstance(dtype, str):
-        if dtype not in _DTYPES:
-            raise IncoderError(f"dtype must be one of {', '.join(_DTYPES)}, int8 and int4, got {dtype!r}")
-        return _DTYPES[dtype]
-    return dtype
+    chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if chosen is None or not chosen.is_floating_point:
+        raise IncoderError(f"dtype must be one of {', '.join(_NAMES)}, got {str(dtype)!r}")
+    return chosen

@@ -5,7 +5,8 @@ to compute that PyTorch's calls take longer than what they call. So all of a blo
 matrix is in float32, bfloat16 seen as uint16, int8 with a scale for each row, or four bits (packing.py); the
 cache is float32 or bfloat16; sums are float32.
 
-Import this module only where numba is installed. The slow twin in the tests is PyTorch's forward pass.
+Import this module only where numba is installed. The slow twin in the tests is PyTorch's forward pass. All of
+it is in one file since numba keeps what it compiled until that very file changes.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -14,11 +15,11 @@ import contextlib
 import functools
 import math
 
-import llvmlite.binding
 import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic, overload
 
 from incoder.model.packing import GROUP_SIZE, PACKED_LANES, PACKED_STEP
@@ -29,13 +30,13 @@ _serial = numba.njit(fastmath=_FAST_MATH, boundscheck=False)
 _parallel = numba.njit(parallel=True, fastmath=_FAST_MATH, boundscheck=False, cache=True)
 _entry = numba.njit(boundscheck=False, cache=True)
 
-# From so many products of two numbers on, all threads take part: one takes some 200 µs for them. For less,
+# From so many products of two numbers on, all threads take part: one takes 50 to 150 µs for them. For less,
 # threads that wait for each other on busy processors can cost many times what they gain.
 _LEAST_WORK = 1_000_000
 
 # Products of rows are taken in vectors, several in a step: as many numbers as a register of AVX-512 holds, or
 # one of AVX2, or two of NEON.
-_WIDTH = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
+_WIDTH = 16 if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2] else 8
 _STEP = 64  # numbers; in int8 a line of the cache
 _CACHE_LINE = 64  # bytes
 _AHEAD, _PACKED_AHEAD = 2048, 8192  # bytes from what is multiplied to what is fetched
@@ -107,7 +108,7 @@ def _tile(num_inputs, num_rows):
                 for _ in inputs
             ]
             length = cgutils.unpack_tuple(builder, input_array.shape)[1]
-            if weight_OI.dtype == types.uint8:
+            if scale.ndim == 2:
                 scales = _rows(builder, scale_array, first_row, num_rows)
                 with _steps(builder, length, PACKED_STEP) as start:
                     _emit_packed_step(builder, inputs, weights, scales, sums, start)
@@ -338,8 +339,8 @@ def multiply(input_BI, weight_OI, scale, bias_O, output_BO):
             _multiply_two_rows(input_BI, weight_OI, scale, output_BO, o)
     for b in range(len(input_BI)):
         if scale.ndim == 1:
-            for i in range(length // _STEP * _STEP, length):
-                for o in range(num_outputs):
+            for o in range(num_outputs):
+                for i in range(length // _STEP * _STEP, length):
                     output_BO[b, o] += input_BI[b, i] * _number(weight_OI[o, i])
             for o in range(len(scale)):
                 output_BO[b, o] *= scale[o]

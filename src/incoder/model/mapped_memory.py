@@ -40,7 +40,7 @@ class MappedMemory:
 
 def give_back_freed_memory() -> None:
     """Let go of what was freed between things that are still in use, which glibc keeps for later."""
-    if hasattr(_c_library(), "malloc_trim"):
+    if _MAPS.exists() and hasattr(_c_library(), "malloc_trim"):
         _c_library().malloc_trim(ctypes.c_size_t(0))
 
 

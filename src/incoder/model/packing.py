@@ -3,6 +3,7 @@
 A row is in steps of 128 numbers, 64 bytes. These are 16 words of 32 bits, each of eight numbers: the lowest
 four bits of the words are the numbers 0 to 15, the next ones 16 to 31, and so on, so that one vector of words
 gives eight vectors of numbers that lie side by side. A number n stands for (n - 8) / 16 of its group's scale.
+Who changes that changes kernels.py as well, which numba compiles anew only then.
 """
 
 import torch
@@ -25,7 +26,7 @@ def pack(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
     The number of a group that is farthest from zero is kept exactly: of its two ends, -1/2 is the one that
     the four bits reach.
     """
-    groups_OGg = weight_OI.float().view(len(weight_OI), -1, GROUP_SIZE)
+    groups_OGg = weight_OI.float().contiguous().view(len(weight_OI), -1, GROUP_SIZE)
     farthest_OG1 = groups_OGg.gather(2, groups_OGg.abs().argmax(dim=2, keepdim=True))
     scale_OG1 = torch.where(farthest_OG1 != 0, -2 * farthest_OG1, 1.0)
     numbers_OGg = (groups_OGg / scale_OG1 * 16 + 8).round_().clamp_(0, 15)

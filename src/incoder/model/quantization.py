@@ -18,7 +18,8 @@ from incoder.model.row_products import has_kernels, share_threads
 from incoder.model.transformer import Transformer
 
 _LARGEST = 127
-_CHUNK = 1_000_000  # numbers that are widened at once
+# Numbers that are widened at once: a CPU's memory is short; a GPU loses time by each thing it is told to do.
+_CHUNK, _GPU_CHUNK = 1_000_000, 4_000_000
 
 Stored = tuple[Tensor, Tensor | None]  # a matrix [O, I] in few bits, and its scales if it has any
 
@@ -26,8 +27,8 @@ Stored = tuple[Tensor, Tensor | None]  # a matrix [O, I] in few bits, and its sc
 class StoredLinear(nn.Module):
     """A linear layer in its input's dtype, the weight kept in another: input @ (weight * scale).T + bias.
 
-    There is a scale for each row [O], or the weight is packed, [O, I / 2], and there is one for each group
-    [O, I / 64], or none.
+    A weight in int8 has a scale for each row [O], a packed one [O, I / 2] has one for each group [O, I / 64],
+    one in half precision has none.
     """
 
     def __init__(self, weight_OI: Tensor, scale: Tensor | None, bias_O: Tensor | None = None) -> None:
@@ -41,7 +42,7 @@ class StoredLinear(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Hidden states […, I] to […, O]; a part of the weight at a time is widened."""
         output = hidden.new_empty(*hidden.shape[:-1], len(self.weight_OI))
-        for rows in _parts(output.shape[-1], hidden.shape[-1]):
+        for rows in _parts(self.weight_OI, hidden.shape[-1]):
             output[..., rows] = many_rows_product(hidden, self._widened(rows, hidden.dtype))
         if self.scale is not None and not self._is_packed:
             output *= self.scale.to(output.dtype)
@@ -80,57 +81,47 @@ class StoredEmbedding(nn.Module):
 def quantize(transformer: Transformer, dtype: torch.dtype = torch.float32, *, num_bits: int = 8) -> None:
     """Turn all matrices into int8, one at a time, and the rest into `dtype`. Training ends here.
 
-    With four bits those of the blocks are packed, as far as their rows can be; int8 remains for the embedding
-    and the output weight, which lose the most.
+    With four bits those of the blocks are packed, as far as their rows can be; the embedding and the output
+    weight stay in int8.
     """
     assert num_bits in (4, 8)
     mapped = MappedMemory()
 
-    def store(weight_OI: Tensor) -> Stored:
-        stored = quantized_rows(weight_OI)
+    def store(weight_OI: Tensor, is_in_block: bool) -> Stored:
+        is_packed = num_bits == 4 and is_in_block and packing.can_pack(weight_OI)
+        stored = packed_rows(weight_OI) if is_packed else quantized_rows(weight_OI)
         mapped.give_back(weight_OI)
         return stored
 
-    def store_in_block(weight_OI: Tensor) -> Stored:
-        if num_bits == 8 or not packing.can_pack(weight_OI):
-            return store(weight_OI)
-        stored = packed_rows(weight_OI)
-        mapped.give_back(weight_OI)
-        return stored
-
-    _store_matrices(transformer, store, store_in_block, dtype)
+    _store_matrices(transformer, store, dtype)
     give_back_freed_memory()
 
 
 def widen(transformer: Transformer, dtype: torch.dtype = torch.float32) -> None:
     """Leave all matrices as they are, and compute in `dtype`. Training ends here."""
-
-    def store(weight_OI: Tensor) -> Stored:
-        return weight_OI.detach(), None
-
-    _store_matrices(transformer, store, store, dtype)
+    _store_matrices(transformer, lambda weight_OI, _: (weight_OI.detach(), None), dtype)
 
 
 def _store_matrices(
-    transformer: Transformer,
-    store: Callable[[Tensor], Stored],
-    store_in_block: Callable[[Tensor], Stored],
-    dtype: torch.dtype,
+    transformer: Transformer, store: Callable[[Tensor, bool], Stored], dtype: torch.dtype
 ) -> None:
-    def stored(linear: nn.Module, store: Callable[[Tensor], Stored]) -> StoredLinear:
+    """`store` is told a weight, and whether it is one of a block."""
+
+    def stored(linear: nn.Module, is_in_block: bool) -> StoredLinear:
         assert isinstance(linear, nn.Linear)
-        return StoredLinear(*store(linear.weight), None if linear.bias is None else linear.bias.detach())
+        bias_O = None if linear.bias is None else linear.bias.detach()
+        return StoredLinear(*store(linear.weight, is_in_block), bias_O)
 
     embedding, lm_head = transformer.embedding, transformer.lm_head
     assert isinstance(embedding, nn.Embedding)
-    weight_VD, scale_V = store(embedding.weight)
+    weight_VD, scale_V = store(embedding.weight, False)
     transformer.embedding = StoredEmbedding(weight_VD, scale_V, dtype)
-    transformer.lm_head = StoredLinear(weight_VD, scale_V) if lm_head is None else stored(lm_head, store)
+    transformer.lm_head = StoredLinear(weight_VD, scale_V) if lm_head is None else stored(lm_head, False)
     for block in transformer.blocks:
         for parent in block.modules():
             for name, child in parent.named_children():
                 if isinstance(child, nn.Linear):
-                    setattr(parent, name, stored(child, store_in_block))
+                    setattr(parent, name, stored(child, True))
     for parameter in transformer.parameters():  # norms and biases; the scales stay in float32
         parameter.data = parameter.detach().to(dtype)
 
@@ -139,8 +130,8 @@ def quantized_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
     """A matrix as int8 and the scale (float32) of each row; a row of zeros gets the scale 1."""
     weight_OI = weight_OI.detach()
     int8_OI = torch.empty_like(weight_OI, dtype=torch.int8, memory_format=torch.contiguous_format)
-    scale_O = torch.empty(len(weight_OI), device=weight_OI.device)
-    for rows in _parts(*weight_OI.shape):
+    scale_O = torch.empty(len(weight_OI), dtype=torch.float32, device=weight_OI.device)
+    for rows in _parts(weight_OI, weight_OI.shape[1]):
         floats = weight_OI[rows].float()
         scale = floats.abs().amax(dim=1) / _LARGEST
         scale_O[rows] = torch.where(scale > 0, scale, 1.0)
@@ -150,7 +141,7 @@ def quantized_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
 
 def packed_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
     """A matrix in four bits and the scales of its groups (packing.py)."""
-    parts = [packing.pack(weight_OI.detach()[rows]) for rows in _parts(*weight_OI.shape)]
+    parts = [packing.pack(weight_OI.detach()[rows]) for rows in _parts(weight_OI, weight_OI.shape[1])]
     packed, scales = zip(*parts, strict=True)
     return torch.cat(packed), torch.cat(scales)
 
@@ -162,13 +153,14 @@ def _unpacked(packed_OP: Tensor, scale_OG: Tensor, dtype: torch.dtype) -> Tensor
     from incoder.model import kernels
 
     share_threads()
-    output_OI = torch.empty(len(packed_OP), 2 * packed_OP.shape[1])
+    output_OI = scale_OG.new_empty(len(packed_OP), 2 * packed_OP.shape[1])
     kernels.unpack(packed_OP.numpy(), scale_OG.numpy(), output_OI.numpy())
     return output_OI
 
 
-def _parts(num_rows: int, row_length: int) -> Iterator[slice]:
+def _parts(weight: Tensor, row_length: int) -> Iterator[slice]:
     """Rows of a matrix that are widened together: whole, it would be held beside what it is turned into."""
-    num_together = max(1, _CHUNK // row_length)
-    for start in range(0, num_rows, num_together):
+    chunk = _CHUNK if weight.device.type == "cpu" else _GPU_CHUNK
+    num_together = max(1, chunk // row_length)
+    for start in range(0, len(weight), num_together):
         yield slice(start, start + num_together)

@@ -35,6 +35,7 @@ CONFIGS = {
     "stretched positions": replace(LLAMA, rope_scaling=RopeScaling(4.0)),
     "xglm": replace(LLAMA, shape="xglm", num_heads=4, num_kv_heads=4, head_dim=10),
 }
+WIDE = replace(LLAMA, num_layers=1, hidden_size=1030, num_heads=20, head_dim=66, inner_size=1100)
 TOKEN_IDS = torch.randint(97, (100,), generator=torch.Generator().manual_seed(1)).tolist()
 
 
@@ -63,14 +64,26 @@ def read(runner: Runner, sequence: BlockSequence, token_ids: Sequence[int]) -> t
     return runner.run([Chunk(sequence, token_ids, len(token_ids))])[0]
 
 
+def read_on_all_threads(model: Transformer) -> list[torch.Tensor]:
+    """The logits after as many texts as are read at once, each a token longer than `TOKEN_IDS`."""
+    runner = Runner(model)
+    sequences = [runner.open(128) for _ in range(MAX_ROWS)]
+    for sequence in sequences:
+        read(runner, sequence, TOKEN_IDS)
+    return runner.run([Chunk(sequence, [token_id], 1) for token_id, sequence in enumerate(sequences)])
+
+
 def assert_near(found: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kept", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("kept", ["float32", "bfloat16", "int8", "int4"])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_short_steps_are_a_forward_pass(name: str, kept: Kept) -> None:
-    model = random_model(CONFIGS[name], kept)
+    config = CONFIGS[name]
+    if kept == "int4":  # rows of 128 can be packed, those of the inner width stay in int8
+        config = replace(config, hidden_size=128, num_heads=4, head_dim=32)
+    model = random_model(config, kept)
     runner = Runner(model)
     sequence = runner.open(len(TOKEN_IDS))
     found = [read(runner, sequence, TOKEN_IDS[:30])]
@@ -81,23 +94,18 @@ def test_short_steps_are_a_forward_pass(name: str, kept: Kept) -> None:
 
 @pytest.mark.parametrize("kept", ["float32", "bfloat16", "int8", "int4"])
 def test_steps_on_all_threads_are_a_forward_pass(kept: Kept) -> None:
-    wide = replace(LLAMA, num_layers=1, hidden_size=1030, num_heads=20, head_dim=66, inner_size=1100)
+    config = WIDE
     if kept == "int4":  # of the widths, those that rows can be packed in
-        wide = replace(wide, hidden_size=1024, head_dim=64, inner_size=1152)
-    model = random_model(wide, kept)
-    runner = Runner(model)
-    sequences = [runner.open(128) for _ in range(MAX_ROWS)]
-    for sequence in sequences:
-        read(runner, sequence, TOKEN_IDS)
-    chunks = [Chunk(sequence, [token_id], 1) for token_id, sequence in enumerate(sequences)]
-    for token_id, logits in enumerate(runner.run(chunks)):
+        config = replace(config, hidden_size=1024, head_dim=64, inner_size=1152)
+    model = random_model(config, kept)
+    for token_id, logits in enumerate(read_on_all_threads(model)):
         torch.testing.assert_close(
             logits, logits_at_once(model, [*TOKEN_IDS, token_id])[-1:], rtol=1e-3, atol=1e-2
         )
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_network_in_bfloat16_differs_from_one_in_float32_by_what_its_cache_is_rounded(name: str) -> None:
+def test_a_network_in_bfloat16_says_nearly_what_it_does_in_float32(name: str) -> None:
     rounded = random_model(CONFIGS[name]).bfloat16()
     runner = Runner(rounded)
     sequence = runner.open(len(TOKEN_IDS))
@@ -105,6 +113,14 @@ def test_a_network_in_bfloat16_differs_from_one_in_float32_by_what_its_cache_is_
     expected = logits_at_once(rounded.float(), TOKEN_IDS[:40])
     assert CompiledSteps.can_run(rounded)
     assert 0 < (found - expected).norm() < 0.01 * expected.norm()
+
+
+def test_and_so_it_does_on_all_threads() -> None:
+    rounded = random_model(WIDE).bfloat16()
+    found = torch.cat(read_on_all_threads(rounded))
+    texts = [[*TOKEN_IDS, token_id] for token_id in range(MAX_ROWS)]
+    expected = torch.cat([logits_at_once(rounded.float(), text)[-1:] for text in texts])
+    assert 0 < (found - expected).norm() < 0.02 * expected.norm()
 
 
 def test_sequences_that_share_a_beginning_attend_to_their_own_tokens() -> None:

@@ -27,7 +27,10 @@ from incoder.model.row_products import (
 )
 from incoder.model.transformer import Transformer
 
-_DTYPES = (torch.float32, torch.bfloat16)  # of the cache; the sums are float32 either way
+_DTYPES = (
+    torch.float32,
+    torch.bfloat16,
+)  # of the network; what is between its matrices is float32 either way
 _Norm = tuple[NDArray[np.float32], NDArray[np.float32]]  # weight and bias, empty where there is none
 
 
@@ -51,7 +54,7 @@ class CompiledSteps:
 
     @staticmethod
     def can_run(transformer: Transformer) -> bool:
-        """Whether there are kernels, and for what this network keeps its matrices and its cache in."""
+        """Whether there are kernels, for this network's precision and for that of each matrix."""
         if transformer.device.type != "cpu" or transformer.dtype not in _DTYPES or not has_kernels():
             return False
         return all(_matrices(block) is not None for block in transformer.blocks)
@@ -74,15 +77,16 @@ class CompiledSteps:
             runs_of_rows += [(len(runs), len(runs) + len(query.runs))] * query.num_new
             runs += query.runs
         positions_N = np.array(positions)
-        hidden_ND = self._step.embedded(torch.tensor(token_ids), torch.tensor(positions))
+        embedded_ND = self._step.embedded(torch.tensor(token_ids), torch.tensor(positions))
+        hidden_ND = embedded_ND.float()
+        hidden = hidden_ND.numpy()  # the same memory
         places = (positions_N, np.array(new_slots), np.array(runs), np.array(runs_of_rows), positions_N + 1)
         share_threads()
-        hidden = hidden_ND.float().numpy()
         for (norms, matrices), cache in zip(self._blocks, self._cache, strict=True):
             self._run_block(
                 hidden, norms, self._eps, matrices, self._activation, self._rotation, cache, places
             )
-        return self._step.logits(torch.from_numpy(hidden).to(hidden_ND.dtype)[wanted])
+        return self._step.logits(hidden_ND[wanted].to(embedded_ND.dtype))
 
 
 def _norms(block: nn.Module) -> tuple[_Norm, _Norm]:
