@@ -339,9 +339,10 @@ def multiply(input_BI, weight_OI, scale, bias_O, output_BO):
             _multiply_two_rows(input_BI, weight_OI, scale, output_BO, o)
     for b in range(len(input_BI)):
         if scale.ndim == 1:
-            for o in range(num_outputs):
-                for i in range(length // _STEP * _STEP, length):
-                    output_BO[b, o] += input_BI[b, i] * _number(weight_OI[o, i])
+            if length % _STEP:
+                for o in range(num_outputs):
+                    for i in range(length // _STEP * _STEP, length):
+                        output_BO[b, o] += input_BI[b, i] * _number(weight_OI[o, i])
             for o in range(len(scale)):
                 output_BO[b, o] *= scale[o]
         for o in range(len(bias_O)):
