@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from incoder.inference.token_step import TokenStep, lay_out_for_steps
 from incoder.model.quantization import StoredLinear, quantize, widen
 from incoder.model.rotary import RopeScaling
-from incoder.model.row_products import MAX_ROWS, row_product
+from incoder.model.row_products import MAX_ROWS, MAX_ROWS_OF_KEPT, row_product
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
 
 CPU = torch.device("cpu")
@@ -124,7 +124,7 @@ def test_rows_may_have_positions_and_masks_of_their_own(name: str, device: torch
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("num_rows", [1, MAX_ROWS, MAX_ROWS + 1])
+@pytest.mark.parametrize("num_rows", [1, MAX_ROWS, MAX_ROWS + 1, MAX_ROWS_OF_KEPT + 1])
 @pytest.mark.parametrize("kept", ["float32", "bfloat16", "int8", "int4"])
 @pytest.mark.parametrize("shape", ["llama", "xglm"])
 def test_steps_with_row_products_are_a_forward_pass(

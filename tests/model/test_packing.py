@@ -50,7 +50,7 @@ def test_rows_that_are_no_whole_steps_are_not_packed() -> None:
     assert not can_pack(random_matrix(1, PACKED_STEP + GROUP_SIZE))
 
 
-@pytest.mark.parametrize("num_rows", [1, 2, 7, MAX_ROWS])  # 7: four, two and one
+@pytest.mark.parametrize("num_rows", [1, 2, 7, MAX_ROWS, 23])  # 7: four, two and one
 @pytest.mark.parametrize("size", [(1031, 2 * 1024), (261, 8 * 1024)])
 def test_products_with_packed_numbers_equal_those_with_the_unpacked(
     size: tuple[int, int], num_rows: int

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from incoder.model.many_rows import many_rows_product
 from incoder.model.quantization import StoredLinear
-from incoder.model.row_products import MAX_ROWS, RowProduct, has_kernels, row_product
+from incoder.model.row_products import MAX_ROWS, MAX_ROWS_OF_KEPT, RowProduct, has_kernels, row_product
 from incoder.model.transformer import Transformer, gelu_approximation
 
 # Layer, q_NHd, k_NKd, v_NKd to mixed_NHd. It stores the keys and values of the new tokens, too.
@@ -137,10 +137,11 @@ class _RowProductMatrix:
     """By a product made for few rows, and by another one where there are many."""
 
     product: RowProduct
+    max_rows: int
     many_rows: Callable[[Tensor], Tensor]
 
     def __call__(self, input_BI: Tensor) -> Tensor:
-        return self.many_rows(input_BI) if len(input_BI) > MAX_ROWS else self.product(input_BI)
+        return self.many_rows(input_BI) if len(input_BI) > self.max_rows else self.product(input_BI)
 
     def added_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor:
         return self(input_BI).add_(residual_BO)
@@ -163,13 +164,15 @@ def _matrix(module: nn.Module) -> _Matrix:
     """The fastest way to multiply with a layer's weight, an embedding's as the output layer's included."""
     if isinstance(module, StoredLinear):
         product = row_product(module.weight_OI, module.scale, module.bias_O)
-        return _RowProductMatrix(product, module) if product else _ModuleMatrix(module)
+        return _RowProductMatrix(product, MAX_ROWS_OF_KEPT, module) if product else _ModuleMatrix(module)
     assert isinstance(module, nn.Linear | nn.Embedding)
     weight_OI, bias_O = module.weight.detach(), getattr(module, "bias", None)
     bias_O = None if bias_O is None else bias_O.detach()
     if (product := row_product(weight_OI, None, bias_O)) is None:
         return _PyTorchMatrix(weight_OI.t(), bias_O)
-    return _RowProductMatrix(product, lambda input_BI: many_rows_product(input_BI, weight_OI, bias_O))
+    return _RowProductMatrix(
+        product, MAX_ROWS, lambda input_BI: many_rows_product(input_BI, weight_OI, bias_O)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,14 @@ from torch import Tensor
 from incoder.model import packing
 
 MAX_ROWS = 8  # from about here on PyTorch's products are faster
+MAX_ROWS_OF_KEPT = 32  # the same, where a matrix would have to be widened for PyTorch first
 _MIN_BYTES = 1_000_000  # of a matrix; smaller ones stay in the processor's cache
 _SCALED = (torch.int8, packing.DTYPE)
 _DTYPES = (torch.float32, torch.bfloat16, *_SCALED)
 
 _threads = threading.local()  # numba counts for each thread of Python how many it may start
 
-RowProduct = Callable[[Tensor], Tensor]  # input_BI to output_BO, B at most MAX_ROWS
+RowProduct = Callable[[Tensor], Tensor]  # input_BI to output_BO
 
 
 class Matrix(NamedTuple):
@@ -87,7 +88,7 @@ def share_threads() -> None:
 def row_product(
     weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | None = None
 ) -> RowProduct | None:
-    """The function input @ (weight * scale).T + bias for up to `MAX_ROWS` rows; None if that gains nothing.
+    """The function input @ (weight * scale).T + bias for few rows; None if that gains nothing.
 
     The sums are taken in float32, in an order that the number of rows may change. The function reads the
     weight's own memory.
