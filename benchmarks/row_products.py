@@ -16,6 +16,13 @@ import torch
 from incoder.model.quantization import Stored, packed_rows, quantized_rows
 from incoder.model.row_products import RowProduct, row_product
 
+KEPT: dict[str, Callable[[torch.Tensor], Stored]] = {
+    "float32": lambda weight: (weight, None),
+    "bfloat16": lambda weight: (weight.bfloat16(), None),
+    "int8": quantized_rows,
+    "int4": packed_rows,
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -40,14 +47,6 @@ def main() -> None:
         tensors = [tensor for pair in kept for tensor in pair if tensor is not None]
         for who, speed in _bandwidths(products, tensors, arguments.rounds).items():
             print(f"{name + ', ' + who:>20}: {speed:5.1f} GB/s, {speed / limit['sum']:.0%} of reading")
-
-
-KEPT: dict[str, Callable[[torch.Tensor], Stored]] = {
-    "float32": lambda weight: (weight, None),
-    "bfloat16": lambda weight: (weight.bfloat16(), None),
-    "int8": quantized_rows,
-    "int4": packed_rows,
-}
 
 
 def _sum(weight: torch.Tensor) -> Callable[[], object]:

@@ -7,9 +7,8 @@ import torch
 from incoder.model.packing import GROUP_SIZE
 from incoder.model.transformer import Transformer, TransformerConfig
 
-Precision = (
-    torch.dtype | Literal["int8", "int4"]
-)  # what is between is float32 in the latter, on a GPU bfloat16
+# With int8 and int4, what is between the matrices is float32, on a GPU bfloat16.
+Precision = torch.dtype | Literal["int8", "int4"]
 
 
 def num_matrix_bytes(config: TransformerConfig, precision: Precision) -> int:

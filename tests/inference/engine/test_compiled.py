@@ -38,7 +38,6 @@ CONFIGS = {
 WIDE = replace(LLAMA, num_layers=1, hidden_size=1030, num_heads=20, head_dim=66, inner_size=1100)
 TOKEN_IDS = torch.randint(97, (100,), generator=torch.Generator().manual_seed(1)).tolist()
 
-
 Kept = Literal["float32", "bfloat16", "float16", "int8", "int4"]
 
 
