@@ -45,18 +45,29 @@ def test_a_row_of_zeros_stays_one() -> None:
     assert not (int8_OI * scale_O[:, None]).any()
 
 
+def test_large_layers_are_computed_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight_OI, bias_O = torch.randn(20, 50, generator=generator), torch.randn(20, generator=generator)
+    layer = StoredLinear(*quantized_rows(weight_OI), bias_O)
+    input_BTI = torch.randn(2, 3, 50, generator=generator)
+    whole_BTO = layer(input_BTI)
+    monkeypatch.setattr("incoder.model.quantization._CHUNK", 7 * 50)
+    torch.testing.assert_close(layer(input_BTI), whole_BTO)
+    torch.testing.assert_close(whole_BTO, input_BTI @ weight_OI.T + bias_O, rtol=0.05, atol=0.1)
+
+
 @pytest.mark.parametrize(("quantized", "tolerance"), [(quantized_rows, 0.02), (packed_rows, 0.2)])
-def test_large_layers_are_kept_and_computed_in_parts_with_the_same_result(
+def test_large_matrices_are_turned_in_parts_with_the_same_result(
     quantized: Callable[[torch.Tensor], Stored], tolerance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = torch.Generator().manual_seed(0)
-    weight_OI, bias_O = torch.randn(20, 128, generator=generator), torch.randn(20, generator=generator)
-    input_BTI = torch.randn(2, 3, 128, generator=generator)
-    whole_BTO = StoredLinear(*quantized(weight_OI), bias_O)(input_BTI)
+    weight_OI = torch.randn(20, 128, generator=generator)
+    input_BI = torch.randn(6, 128, generator=generator)
+    whole_BO = StoredLinear(*quantized(weight_OI))(input_BI)
     monkeypatch.setattr("incoder.model.quantization._CHUNK", 7 * 128)
-    torch.testing.assert_close(StoredLinear(*quantized(weight_OI), bias_O)(input_BTI), whole_BTO)
-    exact_BTO = input_BTI @ weight_OI.T + bias_O
-    assert (whole_BTO - exact_BTO).norm() < tolerance * exact_BTO.norm()
+    torch.testing.assert_close(StoredLinear(*quantized(weight_OI))(input_BI), whole_BO)
+    exact_BO = input_BI @ weight_OI.T
+    assert (whole_BO - exact_BO).norm() < tolerance * exact_BO.norm()
 
 
 def test_the_kernel_unpacks_what_pytorch_does(monkeypatch: pytest.MonkeyPatch) -> None:

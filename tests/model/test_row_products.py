@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -15,9 +17,11 @@ def matrix(dtype: torch.dtype, generator: torch.Generator, size: tuple[int, int]
     return torch.randn(size, generator=generator).to(dtype)
 
 
-@pytest.mark.parametrize("num_rows", [1, 2, 7, MAX_ROWS, 23])  # 7: four, two and one
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
-@pytest.mark.parametrize("size", [SIZE, LONG])
+@pytest.mark.parametrize(
+    ("size", "num_rows"),
+    [*itertools.product((SIZE, LONG), (1, 2, 3, 7, MAX_ROWS)), (SIZE, 23)],  # 7: four, two and one
+)
 def test_products_equal_those_in_double_precision(
     size: tuple[int, int], dtype: torch.dtype, num_rows: int
 ) -> None:
@@ -30,7 +34,7 @@ def test_products_equal_those_in_double_precision(
     expected_BO = input_BI.double() @ weight_OI.double().T
     if scale_O is not None:
         expected_BO *= scale_O
-    torch.testing.assert_close(product(input_BI).double(), expected_BO, rtol=1e-4, atol=1e-2)
+    torch.testing.assert_close(product(input_BI).double(), expected_BO, rtol=1e-4, atol=2e-3)
 
 
 def test_the_output_has_the_inputs_precision() -> None:

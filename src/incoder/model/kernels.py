@@ -92,9 +92,8 @@ def _tile(num_inputs, num_rows):
     @intrinsic
     def multiply_tile(_typing, input_BI, weight_OI, scale, output_BO, b, o):
         def emit(context, builder, signature, arguments):
-            input_array, weight_array, scale_array, output_array = (
-                context.make_array(kind)(context, builder, array)
-                for kind, array in zip(signature.args[:4], arguments[:4], strict=True)
+            input_array, weight_array, scale_array, output_array = _arrays(
+                context, builder, signature.args[:4], arguments[:4]
             )
             first_input, first_row = arguments[4:]
             inputs = _rows(builder, input_array, first_input, num_inputs)
@@ -155,10 +154,10 @@ def _emit_step(builder, inputs, weights, sums, start):
 
 def _emit_packed_step(builder, inputs, weights, scales, sums, start):
     """The same for `PACKED_STEP` numbers of four bits, in groups that have a scale each."""
-    for weight in weights:
-        first_byte = builder.gep(weight, [builder.lshr(start, _INDEX(1))])
+    first_bytes = _packed_bytes(builder, weights, start)
+    for first_byte in first_bytes:
         _fetch_ahead(builder, first_byte, PACKED_STEP // 2, _PACKED_AHEAD)
-    for group, vectors in enumerate(_packed_groups(builder, weights, start)):
+    for group, vectors in enumerate(_packed_groups(builder, first_bytes, start)):
         totals = [[None] * len(weights) for _ in inputs]
         for i, weight_floats in vectors:
             for values, totals_of_input in zip(inputs, totals, strict=True):
@@ -174,11 +173,15 @@ def _emit_packed_step(builder, inputs, weights, scales, sums, start):
                 builder.store(total, place)
 
 
-def _packed_groups(builder, weights, start):
+def _packed_bytes(builder, weights, start):
+    """Where a step begins in each row; two numbers are in a byte."""
+    return [builder.gep(weight, [builder.lshr(start, _INDEX(1))]) for weight in weights]
+
+
+def _packed_groups(builder, first_bytes, start):
     """For each group in a step its vectors: of each the first number's index, and the numbers in each row."""
     words = []
-    for weight in weights:
-        first_byte = builder.gep(weight, [builder.lshr(start, _INDEX(1))])
+    for first_byte in first_bytes:
         pointer = builder.bitcast(first_byte, ir.IntType(32).as_pointer())
         words.append([_load(builder, pointer, _INDEX(column)) for column in range(0, PACKED_LANES, _WIDTH)])
     nibbles_of_group = GROUP_SIZE // PACKED_LANES
@@ -204,16 +207,12 @@ def _group_scale(builder, scale, start, group):
 @intrinsic
 def _unpack_row(_typing, weight_OP, scale_OG, output_OI, o):
     def emit(context, builder, signature, arguments):
-        weight_array, scale_array, output_array = (
-            context.make_array(kind)(context, builder, array)
-            for kind, array in zip(signature.args[:3], arguments[:3], strict=True)
-        )
-        (weight,), (scale,), (output,) = (
-            _rows(builder, array, arguments[3], 1) for array in (weight_array, scale_array, output_array)
-        )
-        length = cgutils.unpack_tuple(builder, output_array.shape)[1]
+        arrays = _arrays(context, builder, signature.args[:3], arguments[:3])
+        (weight,), (scale,), (output,) = (_rows(builder, array, arguments[3], 1) for array in arrays)
+        length = cgutils.unpack_tuple(builder, arrays[2].shape)[1]
         with _steps(builder, length, PACKED_STEP) as start:
-            for group, vectors in enumerate(_packed_groups(builder, [weight], start)):
+            first_bytes = _packed_bytes(builder, [weight], start)
+            for group, vectors in enumerate(_packed_groups(builder, first_bytes, start)):
                 factor = _group_scale(builder, scale, start, group)
                 for i, (floats,) in vectors:
                     place = builder.bitcast(builder.gep(output, [i]), _FLOATS.as_pointer())
@@ -221,6 +220,12 @@ def _unpack_row(_typing, weight_OP, scale_OG, output_OI, o):
         return context.get_dummy_value()
 
     return types.void(weight_OP, scale_OG, output_OI, o), emit
+
+
+def _arrays(context, builder, kinds, values):
+    return [
+        context.make_array(kind)(context, builder, value) for kind, value in zip(kinds, values, strict=True)
+    ]
 
 
 def _rows(builder, array, first, num_rows):

@@ -27,10 +27,7 @@ from incoder.model.row_products import (
 )
 from incoder.model.transformer import Transformer
 
-_DTYPES = (
-    torch.float32,
-    torch.bfloat16,
-)  # of the network; what is between its matrices is float32 either way
+_DTYPES = (torch.float32, torch.bfloat16)  # of the network; between its matrices it is float32 either way
 _Norm = tuple[NDArray[np.float32], NDArray[np.float32]]  # weight and bias, empty where there is none
 
 
