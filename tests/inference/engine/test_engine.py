@@ -6,9 +6,11 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from incoder.errors import IncoderError
 from incoder.inference.cached_sequences import CachedSequences, TransformerModel
 from incoder.inference.engine.engine import Cancelled, Engine, Task
 from incoder.inference.infill_model import InfillModel
+from incoder.inference.programs import run
 from incoder.inference.request import InfillRequest
 from incoder.inference.results import InfillResult
 from incoder.inference.sampling import SamplingParams
@@ -114,6 +116,24 @@ def test_a_task_that_fails_leaves_the_others(fast: InfillModel, make_engine: Cal
     with pytest.raises(ZeroDivisionError):
         bad.result()
     assert good.result().infills
+
+
+def test_a_request_of_another_model_is_refused_and_leaves_the_cache_alone(
+    fast: InfillModel, make_engine: Callable[[int], Engine]
+) -> None:
+    own = fast.language_model
+    assert isinstance(own, TransformerModel)
+    other = InfillModel(TransformerModel(own.transformer), fast.tokenizer)  # same class, same weights
+    assert isinstance(other.language_model, TransformerModel)
+    engine, other_pool = make_engine(2), other.language_model.runner.pool
+    wrong = engine.submit(other.program(REQUESTS[0]))
+    right = engine.submit(fast.program(REQUESTS[0]))
+    engine.run()
+    with pytest.raises(IncoderError, match="another model"):
+        wrong.result()
+    assert outcome(right.result()) == outcome(run(fast.program(REQUESTS[0])))
+    assert own.runner.pool.num_unused == own.runner.pool.num_blocks
+    assert other_pool.num_unused == other_pool.num_blocks
 
 
 def test_an_interrupt_ends_the_task_in_which_it_comes_and_is_passed_on(

@@ -10,11 +10,17 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from incoder.errors import IncoderError
 from incoder.inference.cached_sequences import CachedSequences, TransformerModel, logits_of
 from incoder.inference.engine.reading import Reading, step
+from incoder.inference.engine.runner import Runner
 from incoder.inference.programs import Program, Read
 
 T = TypeVar("T")
+
+_OTHER_MODEL = (
+    "the request is for another model than this engine's; submit it to an engine of the model that made it"
+)
 
 
 class Cancelled(Exception):  # noqa: N818 - what became of a task, asked for by its owner
@@ -24,8 +30,9 @@ class Cancelled(Exception):  # noqa: N818 - what became of a task, asked for by 
 class Task(Generic[T]):
     """A program on its way. `is_done` is True once there is a result, or a reason why there is none."""
 
-    def __init__(self, program: Program[T]) -> None:
+    def __init__(self, program: Program[T], runner: Runner) -> None:
         self._program = program
+        self._runner = runner
         self._readings: Sequence[Reading | None] = ()
         self._result: list[T] = []
         self._error: BaseException | None = None
@@ -39,7 +46,9 @@ class Task(Generic[T]):
         """What the program returned.
 
         Raises:
-            Cancelled: there will be none. Whatever else the program raised is raised as it was.
+            Cancelled: there will be none.
+            IncoderError: the program is for another model than the engine's. Whatever else the program
+                raised is raised as it was.
         """
         assert self.is_done, "the task is not done; step the engine until it is"
         if self._error is not None:
@@ -81,8 +90,10 @@ class Task(Generic[T]):
             if self._error is not None:  # cancelled from inside
                 self._program.close()
                 return
-            assert isinstance(read.sequences, CachedSequences), "the program is for another model"
-            self._readings = read.sequences.start(read.rows, each=read.each)
+            sequences = read.sequences
+            if not (isinstance(sequences, CachedSequences) and sequences.runner is self._runner):
+                raise IncoderError(_OTHER_MODEL)  # noqa: TRY301 - fails this task like its own errors
+            self._readings = sequences.start(read.rows, each=read.each)
         except StopIteration as end:
             if self._error is None:
                 self._result.append(end.value)
@@ -104,7 +115,7 @@ class Engine:
 
     def submit(self, program: Program[T]) -> Task[T]:
         """Put a program at the end of the queue; `step` begins it."""
-        task = Task(program)
+        task = Task(program, self._runner)
         self._waiting.append(task)
         return task
 
