@@ -1,4 +1,8 @@
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -74,3 +78,24 @@ def test_pytorch_keeps_as_many_threads_as_it_was_given(num_threads: int) -> None
         assert torch.get_num_threads() == num_threads
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads as Linux lists them")
+@pytest.mark.parametrize("how", ["OMP_NUM_THREADS", "torch.set_num_threads"])
+def test_products_run_on_as_many_threads_as_pytorch_has_and_leave_that_number(how: str) -> None:
+    """In a process of its own, since numba starts its threads once, with the first product."""
+    program = f"""
+import numba, numpy, os, torch
+from incoder.model.row_products import row_product
+if {how!r} == "torch.set_num_threads": torch.set_num_threads(1)
+product, num_running = row_product(torch.ones({SIZE})), len(os.listdir("/proc/self/task"))
+product(torch.ones(1, {SIZE[1]}))
+print(torch.get_num_threads(), len(os.listdir("/proc/self/task")) - num_running, numba.get_num_threads())
+"""
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    if how == "OMP_NUM_THREADS":
+        environment[how] = "1"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "0", "2"]

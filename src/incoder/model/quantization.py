@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from incoder.model import packing
 from incoder.model.many_rows import many_rows_product
 from incoder.model.mapped_memory import MappedMemory, give_back_freed_memory
-from incoder.model.row_products import has_kernels, share_threads
+from incoder.model.row_products import has_kernels, threads_of_torch
 from incoder.model.transformer import Transformer
 
 _LARGEST = 127
@@ -152,9 +152,9 @@ def _unpacked(packed_OP: Tensor, scale_OG: Tensor, dtype: torch.dtype) -> Tensor
         return packing.unpack(packed_OP, scale_OG, dtype)
     from incoder.model import kernels
 
-    share_threads()
     output_OI = scale_OG.new_empty(len(packed_OP), 2 * packed_OP.shape[1])
-    kernels.unpack(packed_OP.numpy(), scale_OG.numpy(), output_OI.numpy())
+    with threads_of_torch():
+        kernels.unpack(packed_OP.numpy(), scale_OG.numpy(), output_OI.numpy())
     return output_OI
 
 

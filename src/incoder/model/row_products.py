@@ -7,8 +7,8 @@ the tests. Knows no network.
 """
 
 import importlib
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -24,8 +24,6 @@ MAX_ROWS_OF_KEPT = 32  # the same, where a matrix would have to be widened for P
 _MIN_BYTES = 1_000_000  # of a matrix; smaller ones stay in the processor's cache
 _SCALED = (torch.int8, packing.DTYPE)
 _DTYPES = (torch.float32, torch.bfloat16, *_SCALED)
-
-_threads = threading.local()  # numba counts for each thread of Python how many it may start
 
 RowProduct = Callable[[Tensor], Tensor]  # input_BI to output_BO
 
@@ -72,17 +70,28 @@ def as_floats(tensor: Tensor | None) -> NDArray[np.float32]:
     return np.empty(0, np.float32) if tensor is None else tensor.detach().float().numpy()
 
 
-def share_threads() -> None:
-    """Give the kernels as many threads as PyTorch has; to be called before they are.
+@contextmanager
+def threads_of_torch() -> Iterator[None]:
+    """Run the kernels called in this block on as many threads as PyTorch has.
 
-    They are the same threads of OpenMP: a kernel sets how many PyTorch has from then on.
+    Both libraries keep their numbers of threads. numba starts its threads once in a process, and in doing so
+    sets OpenMP's number, which is PyTorch's.
     """
     import numba
 
-    num_threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    if getattr(_threads, "num_set", None) != num_threads:
-        numba.set_num_threads(num_threads)
-        _threads.num_set = num_threads
+    num_threads = torch.get_num_threads()
+    num_before = numba.get_num_threads()  # starts numba's threads if they are not running
+    if torch.get_num_threads() != num_threads:
+        torch.set_num_threads(num_threads)
+    wanted = min(num_threads, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    if wanted == num_before:
+        yield
+        return
+    numba.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(num_before)
 
 
 def row_product(
@@ -99,9 +108,9 @@ def row_product(
     from incoder.model.kernels import multiply
 
     def product(input_BI: Tensor) -> Tensor:
-        share_threads()
         output_BO = torch.empty(len(input_BI), len(weight_OI))
-        multiply(input_BI.float().contiguous().numpy(), *matrix, output_BO.numpy())
+        with threads_of_torch():
+            multiply(input_BI.float().contiguous().numpy(), *matrix, output_BO.numpy())
         return output_BO.to(input_BI.dtype)
 
     return product

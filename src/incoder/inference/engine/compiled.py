@@ -23,7 +23,7 @@ from incoder.model.row_products import (
     as_kept,
     as_matrix,
     has_kernels,
-    share_threads,
+    threads_of_torch,
 )
 from incoder.model.transformer import Transformer
 
@@ -78,11 +78,11 @@ class CompiledSteps:
         hidden_ND = embedded_ND.float()
         hidden = hidden_ND.numpy()  # the same memory
         places = (positions_N, np.array(new_slots), np.array(runs), np.array(runs_of_rows), positions_N + 1)
-        share_threads()
-        for (norms, matrices), cache in zip(self._blocks, self._cache, strict=True):
-            self._run_block(
-                hidden, norms, self._eps, matrices, self._activation, self._rotation, cache, places
-            )
+        with threads_of_torch():
+            for (norms, matrices), cache in zip(self._blocks, self._cache, strict=True):
+                self._run_block(
+                    hidden, norms, self._eps, matrices, self._activation, self._rotation, cache, places
+                )
         return self._step.logits(hidden_ND[wanted].to(embedded_ND.dtype))
 
 
