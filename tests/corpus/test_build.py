@@ -161,10 +161,71 @@ def test_a_damaged_report_is_an_error(tmp_path: Path, damage: str) -> None:
 
 
 def test_damaged_documents_are_an_error(tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text("{}")
+    (tmp_path / "report.json").write_text('{"sha256": {"train.parquet": ""}}')
     (tmp_path / "train.parquet").write_bytes(b"PAR1 or not")
     with pytest.raises(IncoderError, match=r"cannot read .*train\.parquet"):
         list(read_documents(tmp_path, "train"))
+
+
+@pytest.mark.parametrize(
+    "name", ["train.parquet", "train-of-mine.parquet", "validation.parquet", "recipe.toml", "report.json"]
+)
+def test_a_build_replaces_no_file_of_somebody_else(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path, name: str
+) -> None:
+    write_files(FILES)
+    output = tmp_path / "corpus"
+    output.mkdir()
+    (output / name).write_text("{}")
+    with pytest.raises(IncoderError, match=f"holds {name}, which would be replaced"):
+        build_corpus(recipe(), output)
+    assert content(output) == {name: b"{}"}
+
+
+def test_a_file_added_to_a_corpus_is_not_read_and_not_deleted(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files(FILES)
+    output = tmp_path / "corpus"
+    build_corpus(recipe(), output)
+    before = list(read_documents(output, "train"))
+    (output / "train-of-mine.parquet").write_bytes((output / "train.parquet").read_bytes())
+    assert list(read_documents(output, "train")) == before
+    with pytest.raises(IncoderError, match=r"holds train-of-mine\.parquet"):
+        build_corpus(recipe(), output)
+    assert (output / "train-of-mine.parquet").exists()
+
+
+def test_a_build_clears_no_folder_of_somebody_else(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files(FILES)
+    for name in (".work", ".partial"):
+        (tmp_path / "corpus" / name).mkdir(parents=True)
+        (tmp_path / "corpus" / name / "notes.txt").write_text("mine")
+    with pytest.raises(IncoderError, match=r"holds \.work"):
+        build_corpus(recipe(), tmp_path / "corpus")
+    assert (tmp_path / "corpus" / ".work" / "notes.txt").read_text() == "mine"
+    (tmp_path / "corpus" / ".work").rename(tmp_path / "corpus" / "moved")
+    build_corpus(recipe(), tmp_path / "corpus")
+    assert (tmp_path / "corpus" / ".partial" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "kind", ["folder", "git", "packages", "archives", "json-lines", "parquet", "stackoverflow"]
+)
+@pytest.mark.parametrize(
+    ("output", "relation"), [("data/source", "is"), ("data/source/corpus", "lies inside"), ("data", "holds")]
+)
+def test_an_output_is_apart_from_every_source(tmp_path: Path, kind: str, output: str, relation: str) -> None:
+    source = tmp_path / "data" / "source"
+    source.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / output)
+    recipe = CorpusRecipe.model_validate({"sources": [{"kind": kind, "path": str(source)}]})
+    for folder in (tmp_path / output, tmp_path / "link"):
+        with pytest.raises(IncoderError, match=f"the output .* {relation} the source"):
+            build_corpus(recipe, folder)
+    assert list(source.iterdir()) == []
 
 
 def test_a_sample_has_no_repetition_and_depends_on_the_seed(

@@ -157,8 +157,17 @@ def test_a_corpus_that_was_changed_is_not_encoded(corpus: Path, tmp_path: Path) 
     with pytest.raises(IncoderError, match=r"train\.parquet is not what was written.*build the corpus again"):
         encode_corpus(corpus, ByteEncoder(), tmp_path / "tokens")
     (corpus / "train.parquet").rename(corpus / "train-more.parquet")
-    with pytest.raises(IncoderError, match=r"train-more\.parquet is not what was written"):
+    with pytest.raises(IncoderError, match=r"cannot read .*train\.parquet"):
         encode_corpus(corpus, ByteEncoder(), tmp_path / "tokens")
+
+
+@pytest.mark.parametrize("name", ["meta.json", "train.tokens", "validation.kinds.npy"])
+def test_shards_replace_no_file_of_somebody_else(corpus: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "tokens" / name).write_text("{}")
+    with pytest.raises(IncoderError, match=f"holds {name}, which would be replaced"):
+        encode_corpus(corpus, ByteEncoder(), tmp_path / "tokens")
+    assert {path.name: path.read_text() for path in (tmp_path / "tokens").iterdir()} == {name: "{}"}
 
 
 def test_a_check_finds_one_changed_bit(corpus: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from incoder.corpus.engine.stage import OnProgress, Stage
 from incoder.corpus.engine.work_folder import load, run_folder, save, work_folder
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
-from incoder.corpus.sources import FilesPiece, Piece, list_pieces
+from incoder.corpus.sources import FilesPiece, Piece, list_pieces, source_paths
 from incoder.corpus.splits import SPLITS, validation_names
 from incoder.corpus.stages.find_copies import EXACT, NEAR, FindCopies, FindNearCopies, clusters_of
 from incoder.corpus.stages.layout import (
@@ -33,14 +33,16 @@ from incoder.corpus.stages.layout import (
 )
 from incoder.corpus.stages.read import Read, ReadResult
 from incoder.corpus.stages.write import REASONS, Decisions, Write, WriteResult
-from incoder.corpus.staging import sealed_together
+from incoder.corpus.staging import names_written, sealed_together
 from incoder.corpus.stars import FoundStars, StarBins
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
+from incoder.output_folder import refuse_foreign
 
 RECIPE = "recipe.toml"
 NOT_IN_THE_CORPUS = frozenset({"engine"})  # sections that say nothing of the documents
 
+_WRITTEN = (SEAL, RECIPE, *(f"{split}*.parquet" for split in SPLITS))
 _GROUPED = "grouped"  # what sources had to regroup on disk
 _PART_BYTES = 8_000_000_000  # of input; its signatures are some 40 MB
 _FILE_CHARACTERS = 256_000_000  # of the documents of one file of the corpus, before copies go
@@ -54,10 +56,13 @@ def build_corpus(recipe: CorpusRecipe, output: Path, on_progress: OnProgress | N
     bytes done of it, by all workers, and its bytes in all.
 
     Raises:
-        IncoderError: a source is missing, nothing survived, a task failed, or the folder cannot be written.
+        IncoderError: a source is missing, nothing survived, a task failed, the folder cannot be written,
+            holds files of somebody else that would be replaced, or is, holds or lies inside a source.
     """
+    _check_apart(recipe, output)
     BenchmarkTasks(recipe.decontamination)  # to complain now, not in a worker
     with work_folder(output) as work:
+        refuse_foreign(output, _WRITTEN, names_written(output, SEAL, work))
         report = Report()
         pieces = list_pieces(recipe, work / _GROUPED, report.on_drop)
         _check_validation_projects(pieces, recipe)
@@ -72,7 +77,7 @@ def build_corpus(recipe: CorpusRecipe, output: Path, on_progress: OnProgress | N
         del pieces  # the workers have them on disk
         num_files = _run_stages(recipe, run, task_bytes, report, on_progress)
         if report.num_documents:
-            _assemble(recipe, run, num_files, report, output)
+            _assemble(recipe, work, run, num_files, report, output)
     if report.num_documents == 0:
         raise IncoderError(_nothing_left(report))
     return report
@@ -127,10 +132,11 @@ def _find_copies(
     return {EXACT: num_parts, NEAR: 1}
 
 
-def _assemble(recipe: CorpusRecipe, run: Path, num_files: int, report: Report, output: Path) -> None:
+def _assemble(
+    recipe: CorpusRecipe, work: Path, run: Path, num_files: int, report: Report, output: Path
+) -> None:
     sha256 = dict[str, str]()
-    replaced = [f"{split}*.parquet" for split in SPLITS]
-    with sealed_together(output, SEAL, replaced) as folder:
+    with sealed_together(output, SEAL, work) as folder:
         for group in range(num_files):
             result: WriteResult = load(write_report_file(run, group))
             for split in SPLITS:
@@ -143,6 +149,25 @@ def _assemble(recipe: CorpusRecipe, run: Path, num_files: int, report: Report, o
             report.as_dict(SPLITS, dict(sorted(sha256.items()))), indent=1, ensure_ascii=False
         )
         (folder / SEAL).write_text(content + "\n", encoding="utf-8")
+
+
+def _check_apart(recipe: CorpusRecipe, output: Path) -> None:
+    """Refuse an output that the sources would read, or whose files could be taken for theirs."""
+    folder = output.resolve()
+    for path in source_paths(recipe):
+        source = path.resolve()
+        if source == folder:
+            relation = "is"
+        elif source in folder.parents:
+            relation = "lies inside"
+        elif folder in source.parents:
+            relation = "holds"
+        else:
+            continue
+        raise IncoderError(
+            f"the output {output} {relation} the source {path}, so that the corpus could read or replace "
+            "itself; name an --output apart from all sources"
+        )
 
 
 def _groups(num_characters: Sequence[int]) -> tuple[range, ...]:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from incoder.corpus.arrow import pyarrow
 from incoder.corpus.splits import SPLITS
+from incoder.corpus.staging import sealed_names
 from incoder.document import Document
 from incoder.errors import IncoderError
 
@@ -24,7 +25,7 @@ def documents_name(split: str, number: int, num_files: int) -> str:
 
 
 def documents_files(folder: Path, split: str) -> list[Path]:
-    """The files of one split of a corpus, in order.
+    """The files of one split of a corpus, in order: those that its report names.
 
     Raises:
         IncoderError: there is no finished corpus.
@@ -34,8 +35,9 @@ def documents_files(folder: Path, split: str) -> list[Path]:
         raise IncoderError(
             f"there is no corpus in {folder}; make one with: incoder corpus build RECIPE --output {folder}"
         )
-    files = sorted(folder.glob(f"{split}*.parquet"))
-    if not files:
+    written = (folder / name for name in sealed_names(folder, SEAL))
+    files = sorted(path for path in written if path.match(f"{split}*.parquet"))
+    if not files or not all(path.is_file() for path in files):
         raise IncoderError(f"{folder} has lost the documents of {split}; build the corpus again")
     return files
 

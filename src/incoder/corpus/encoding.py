@@ -22,12 +22,13 @@ from incoder.corpus.engine.stage import OnProgress, Stage
 from incoder.corpus.engine.work_folder import run_folder, save, work_folder
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import check_corpus
-from incoder.corpus.shards import META, TokenShardWriter, write_meta
+from incoder.corpus.shards import META, TokenShardWriter, shard_names, write_meta
 from incoder.corpus.splits import SPLITS
 from incoder.corpus.stages.encode import Encode, Encoder, RowGroups
 from incoder.corpus.stages.layout import encoded_name, encoder_file
-from incoder.corpus.staging import sealed_together
+from incoder.corpus.staging import names_written, sealed_together
 from incoder.files import sha256_of
+from incoder.output_folder import refuse_foreign
 
 _TASK_BYTES = 64_000_000  # of documents: some seconds, beside which starting a process is little
 
@@ -47,7 +48,7 @@ def encode_corpus(
 
     Raises:
         IncoderError: there is no finished corpus, a file of it was changed, a task failed, or the folder
-            cannot be written.
+            cannot be written or holds files of somebody else that would be replaced.
     """
     check_corpus(corpus)
     seed = load_recipe(CorpusRecipe, corpus / RECIPE).seed
@@ -59,12 +60,13 @@ def encode_corpus(
         "report_sha256": sha256_of(corpus / SEAL),
     }
     with work_folder(output) as work:
+        refuse_foreign(output, (META, *shard_names()), names_written(output, META, work))
         run = run_folder(work, _fingerprint(meta))
         save(encoder, encoder_file(run))
         inputs = tuple(_inputs(corpus.resolve()))
         stage = Stage("encode", Encode(run, inputs, seed, dtype.str), [one.num_bytes for one in inputs])
         run_stage(stage, run, engine, on_progress)
-        with sealed_together(output, META) as folder:
+        with sealed_together(output, META, work) as folder:
             meta["splits"] = {}
             for split in SPLITS:
                 with TokenShardWriter(folder, split, dtype) as writer:

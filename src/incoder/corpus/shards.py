@@ -233,6 +233,12 @@ def _bytes_file(folder: Path, split: str) -> Path:
     return folder / f"{split}.bytes.npy"
 
 
+def shard_names() -> list[str]:
+    """The names of the files of all splits, which are beside `meta.json`."""
+    files = (_tokens_file, _documents_file, _bytes_file, _kinds_file)
+    return [file(Path(), split).name for split in SPLITS for file in files]
+
+
 def _fingerprint_of(meta: Mapping[str, Any]) -> str:
     """It tells the data alone: a corpus may be built again, with another report and the same documents."""
     told = {name: value for name, value in meta.items() if name not in ("fingerprint", "report_sha256")}

@@ -11,8 +11,11 @@ from typing import Any
 
 from incoder.errors import IncoderError
 from incoder.files import make_folder
+from incoder.output_folder import refuse_foreign
 
 WORK = ".work"
+
+_LOCK = "lock"  # also tells a folder of ours from anybody else's
 
 
 @contextmanager
@@ -20,20 +23,28 @@ def work_folder(output: Path) -> Iterator[Path]:
     """Hold `.work` in the folder `output` for this process; it goes when the block ends without an error.
 
     Raises:
-        IncoderError: another process holds it, or the folder cannot be written.
+        IncoderError: another process holds it, somebody else's folder has its name, or the folder cannot be
+            written.
     """
-    folder = make_folder(output / WORK)
-    with (folder / "lock").open("w") as lock:
+    folder = output / WORK
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _LOCK).is_file():
+        refuse_foreign(output, [WORK])
+    make_folder(folder)
+    with (folder / _LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise IncoderError(f"another process is working in {output}; wait for it, or end it") from error
         try:
             yield folder
-            shutil.rmtree(folder, ignore_errors=True)
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name != _LOCK:
+                    path.unlink(missing_ok=True)
         finally:
-            if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"lock"}:
-                shutil.rmtree(folder, ignore_errors=True)  # nothing to go on with
+            if folder.is_dir() and {path.name for path in folder.iterdir()} <= {_LOCK}:
+                shutil.rmtree(folder, ignore_errors=True)  # nothing to go on with; the lock goes last
 
 
 def run_folder(folder: Path, fingerprint: str) -> Path:

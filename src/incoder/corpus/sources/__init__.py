@@ -5,7 +5,7 @@ cannot be read is dropped with the reason and never stops a run.
 """
 
 from incoder.corpus.exclusions import bare_name
-from incoder.corpus.sources.listing import list_files, list_pieces
+from incoder.corpus.sources.listing import list_files, list_pieces, source_paths
 from incoder.corpus.sources.pieces import FilesPiece, Piece
 
-__all__ = ["FilesPiece", "Piece", "bare_name", "list_files", "list_pieces"]
+__all__ = ["FilesPiece", "Piece", "bare_name", "list_files", "list_pieces", "source_paths"]

@@ -1,5 +1,6 @@
 """What a recipe's sources hold, as pieces in one deterministic order."""
 
+import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -50,6 +51,19 @@ def list_pieces(recipe: CorpusRecipe, scratch: Path, on_drop: OnDrop) -> list[Pi
             case StackOverflowSource():
                 pieces += stackoverflow_pieces(name, source, scratch / name, on_drop)
     return pieces
+
+
+def source_paths(recipe: CorpusRecipe) -> list[Path]:
+    """The file or folder of each source of a recipe, whether it is there or not."""
+    paths = list[Path]()
+    for source in recipe.sources:
+        if isinstance(source, StandardLibrarySource):
+            paths.append(Path(sysconfig.get_path("stdlib")))
+        elif source.path is not None:
+            paths.append(source.path)
+        else:
+            paths += {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
+    return paths
 
 
 def list_files(recipe: CorpusRecipe, on_drop: OnDrop) -> list[SourceFile]:
