@@ -6,7 +6,7 @@ configures; this file only knows how to read one, complain well, and save the re
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from incoder.errors import IncoderError
 from incoder.files import write_text
+from incoder.output_folder import refuse_foreign
 
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]  # ~ is the home folder
 
@@ -60,9 +61,25 @@ def save_recipe(recipe: Recipe, path: Path, without: frozenset[str] = frozenset(
     Raises:
         IncoderError: the file cannot be written.
     """
+    write_text(path, _as_toml(recipe, without))
+
+
+def refuse_other_runs(recipe: Recipe, path: Path, written: Collection[str]) -> None:
+    """Raise if the folder holds one of the names `written`, unless a run of this very recipe left it.
+
+    `path` is where such a run saves its recipe.
+
+    Raises:
+        IncoderError: there are files of another run, or of somebody else.
+    """
+    is_same = path.is_file() and path.read_bytes() == _as_toml(recipe).encode()
+    refuse_foreign(path.parent, written, ours=written if is_same else ())
+
+
+def _as_toml(recipe: Recipe, without: frozenset[str] = frozenset()) -> str:
     import tomli_w
 
-    write_text(path, tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True, exclude=set(without))))
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True, exclude=set(without)))
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

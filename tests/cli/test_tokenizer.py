@@ -102,6 +102,20 @@ def test_train_writes_a_tokenizer_that_knows_the_attribute_tags(recipe: Path, tm
     assert "vocab_size = 550" in (output / "tokenizer.toml").read_text()
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "special_tokens_map.json", "tokenizer.toml"])
+def test_train_replaces_no_tokenizer_but_its_own(recipe: Path, tmp_path: Path, name: str) -> None:
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / name).write_text("theirs")
+    arguments = ["train", str(recipe), "--output", str(output)]
+    result = runner.invoke(command.app, arguments)
+    assert isinstance(result.exception, IncoderError)
+    assert f"holds {name}, which would be replaced" in str(result.exception)
+    assert {path.name: path.read_text() for path in output.iterdir()} == {name: "theirs"}
+    (output / name).unlink()
+    assert [runner.invoke(command.app, arguments).exit_code for _ in range(2)] == [0, 0]
+
+
 def test_train_takes_another_corpus_from_the_command_line(recipe: Path, tmp_path: Path) -> None:
     recipe.write_text('corpus = "elsewhere"\nvocab_size = 540\n')
     arguments = [

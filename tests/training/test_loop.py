@@ -153,6 +153,30 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(finished: Path, recipe: Tr
     assert (finished / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["recipe.toml", "metrics.jsonl", "model", "loss.png", "tensorboard"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_with_files_of_somebody_else_is_not_trained_into(
+    tmp_path: Path, recipe: TrainingRecipe, name: str, resume: bool
+) -> None:
+    (tmp_path / name).write_text("theirs")
+    with pytest.raises(IncoderError, match=f"holds {name}, which would be replaced"):
+        train(recipe, tmp_path, resume=resume)
+    assert (tmp_path / name).read_text() == "theirs"
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(
+    tmp_path: Path, recipe: TrainingRecipe
+) -> None:
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path, on_step=killed)
+    assert (tmp_path / "metrics.jsonl").exists()
+    assert not list(tmp_path.glob("checkpoints/*"))
+    assert train(recipe, tmp_path, should_stop=lambda: True).steps_done >= 1
+
+
 def test_resuming_a_finished_run_changes_nothing(
     finished: Path, recipe: TrainingRecipe, device: torch.device
 ) -> None:

@@ -235,8 +235,9 @@ def _fetch(
     retry_failed: bool,
 ) -> None:
     from incoder.corpus.acquisition.api import check_url
-    from incoder.corpus.acquisition.fetching import FILES, fetch_repositories
+    from incoder.corpus.acquisition.fetching import fetch_repositories
     from incoder.corpus.acquisition.git import Git
+    from incoder.corpus.acquisition.layout import FILES
     from incoder.corpus.acquisition.manifest import read_repositories, write_manifest
     from incoder.corpus.acquisition.state import opened
 

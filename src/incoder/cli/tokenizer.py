@@ -43,14 +43,16 @@ def train(
     """
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from incoder.config import load_recipe, save_recipe
+    from incoder.config import load_recipe, refuse_other_runs, save_recipe
     from incoder.corpus.attributes import render
     from incoder.corpus.documents import read_documents
     from incoder.files import make_folder
+    from incoder.tokenizer.tokenizer import FILES
     from incoder.tokenizer.training import TokenizerRecipe, train_tokenizer
 
     named = [] if corpus is None else [f"corpus={_as_toml(corpus)}"]
     resolved = load_recipe(TokenizerRecipe, recipe, [*(overrides or []), *named])
+    refuse_other_runs(resolved, output / "tokenizer.toml", (*FILES, "tokenizer.toml"))
     make_folder(output)  # before the work, not after it
     documents = (
         render(document, resolved.seed) for document in read_documents(resolved.corpus, resolved.split)

@@ -18,6 +18,8 @@ from incoder.errors import IncoderError
 from incoder.files import make_folder, write_text
 from incoder.tokenizer import layout
 
+FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
 
 class Tokenizer:
     """A vocabulary in the layout of layout.py, immutable.
@@ -90,9 +92,9 @@ class Tokenizer:
             "padding_side": "left",
         }
         make_folder(folder)
-        write_text(folder / "tokenizer.json", self._backend.to_str(pretty=True) + "\n")
-        write_text(folder / "tokenizer_config.json", _json(config))
-        write_text(folder / "special_tokens_map.json", _json(special_tokens_map))
+        contents = (self._backend.to_str(pretty=True) + "\n", _json(config), _json(special_tokens_map))
+        for name, content in zip(FILES, contents, strict=True):
+            write_text(folder / name, content)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-from incoder.config import load_recipe, save_recipe
+from incoder.config import load_recipe, refuse_other_runs, save_recipe
 from incoder.corpus.shards import TokenShard, check_shards
 from incoder.errors import IncoderError
 from incoder.files import make_folder
@@ -36,6 +36,8 @@ from incoder.training.groups import DocumentGroups, GroupsAhead
 from incoder.training.metrics import MetricsLog, plot_losses, read_metrics
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import TrainingRecipe
+
+_WRITTEN = ("recipe.toml", "metrics.jsonl", "tensorboard", "checkpoints", "model", "loss.png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,9 @@ def train(
     and `loss.png` into `output`.
 
     Raises:
-        IncoderError: the output is in use, cannot be written, holds another run, the data do not fit the
-            tokenizer, there is no such device, or the loss is no longer a number.
+        IncoderError: the output is in use, cannot be written, holds another run or files of somebody else
+            that would be replaced, the data do not fit the tokenizer, there is no such device, or the loss is
+            no longer a number.
     """
     chosen_device = choose_device(device)
     with _locked(output):
@@ -81,6 +84,7 @@ def train(
         if checkpoint:
             _check_same_recipe(recipe, output / "recipe.toml")
         else:
+            refuse_other_runs(recipe, output / "recipe.toml", _WRITTEN)
             save_recipe(recipe, output / "recipe.toml")
         run = _Run(recipe, output, chosen_device)
         if checkpoint:
@@ -312,7 +316,7 @@ def _check_same_recipe(recipe: TrainingRecipe, path: Path) -> None:
 def _locked(output: Path) -> Iterator[None]:
     """Hold the folder for one process: two writers would ruin each other's checkpoints."""
     try:
-        lock = (make_folder(output) / ".lock").open("w")
+        lock = (make_folder(output) / ".lock").open("a")
     except OSError as error:
         raise IncoderError(f"cannot write into {output}: {error.strerror}") from error
     with lock:

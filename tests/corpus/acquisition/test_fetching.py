@@ -1,6 +1,8 @@
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -175,12 +177,33 @@ def test_after_a_full_disk_the_fetch_goes_on(
     assert len(rows(tmp_path)) == 6
 
 
-def test_a_folder_with_parts_of_another_fetch_is_left_alone(git: Git, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["files/part-000001.parquet", "staging/notes.txt", "manifest.parquet"])
+def test_a_fetch_replaces_and_removes_nothing_of_somebody_else(git: Git, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("precious")
+    with pytest.raises(IncoderError, match=f"holds {name.split('/')[0]}, which would be replaced"):
+        fetch(tmp_path, git)
+    assert path.read_text() == "precious"
+
+
+def test_parts_that_came_after_the_listing_are_left_alone(git: Git, tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "part-000001.parquet").write_text("precious")
     with pytest.raises(IncoderError, match="holds parts of another fetch; take another folder"):
         fetch(tmp_path, git)
     assert (tmp_path / "files" / "part-000001.parquet").read_text() == "precious"
+
+
+def test_a_database_of_another_program_stays_as_it_is(git: Git, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "state.sqlite")) as database:
+        database.execute("CREATE TABLE theirs (x)")
+    before = (tmp_path / "state.sqlite").read_bytes()
+    with pytest.raises(IncoderError, match=r"holds state\.sqlite"):
+        fetch(tmp_path, git)
+    assert (tmp_path / "state.sqlite").read_bytes() == before
 
 
 def test_two_at_once_are_refused(git: Git, tmp_path: Path) -> None:

@@ -16,13 +16,12 @@ from pathlib import Path
 from incoder.corpus.acquisition.blobs import FileLimits, LeftOut, read_files
 from incoder.corpus.acquisition.bounded_process import FetchError
 from incoder.corpus.acquisition.git import Git
-from incoder.corpus.acquisition.parts import STAGING, FileWriter, pack, put_in_place
+from incoder.corpus.acquisition.layout import FILES, STAGING
+from incoder.corpus.acquisition.parts import FileWriter, pack, put_in_place
 from incoder.corpus.acquisition.repository import Repository
 from incoder.corpus.acquisition.state import Staged, State
 from incoder.errors import IncoderError
 from incoder.files import make_folder
-
-FILES = "files"
 
 _NETWORK = "network"
 _MAX_NETWORK_FAILURES = 20  # in a row

@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus.acquisition.parts import STAGING, put_in_place
+from incoder.corpus.acquisition.layout import MANIFEST, STAGING
+from incoder.corpus.acquisition.parts import put_in_place
 from incoder.corpus.acquisition.repository import HOSTS, Repository, default_url, problem_with
 from incoder.corpus.acquisition.state import State
 from incoder.corpus.arrow import pyarrow
 from incoder.errors import IncoderError
 from incoder.files import make_folder
-
-MANIFEST = "manifest.parquet"
 
 # What a column may be called, in lower case, the first that is there counts.
 _NAMES = {

@@ -17,8 +17,6 @@ from incoder.corpus.arrow import pyarrow
 _REPOSITORY = ("licence", "stars", "language", "source", "url", "branch", "commit")
 COLUMNS = ("repo", "path", "content", *_REPOSITORY, "size")
 
-STAGING = "staging"  # the folder of what is not in its place yet; what a killed run left there is removed
-
 _ROW_GROUP_BYTES = 16_000_000
 _READ_ROWS = 64
 

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from incoder.corpus.acquisition.layout import DATABASE, FILES, MANIFEST, STAGING
 from incoder.corpus.acquisition.repository import Repository
 from incoder.errors import IncoderError
 from incoder.files import make_folder
-
-DATABASE = "state.sqlite"
+from incoder.output_folder import refuse_foreign
 
 _LOCK = ".lock"
 _SCHEMA = """
@@ -259,10 +259,11 @@ def opened(folder: Path) -> Iterator[State]:
     """The state of a fetch into `folder`, held until the block ends.
 
     Raises:
-        IncoderError: another process holds it, it cannot be written, or the disk is full.
+        IncoderError: another process holds it, it cannot be written, the disk is full, or the folder holds
+            files of somebody else that would be replaced.
     """
     try:
-        with (make_folder(folder) / _LOCK).open("w") as lock:
+        with (make_folder(folder) / _LOCK).open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -271,6 +272,7 @@ def opened(folder: Path) -> Iterator[State]:
                 ) from error
             connection = sqlite3.connect(folder / DATABASE)
             try:
+                _refuse_folder_of_others(folder, connection)
                 connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {_SCHEMA}")
                 yield State(connection)
             finally:
@@ -279,6 +281,14 @@ def opened(folder: Path) -> Iterator[State]:
         raise IncoderError(
             f"cannot go on in {folder}: {_words(error)}; what was fetched is kept: run the command again"
         ) from error
+
+
+def _refuse_folder_of_others(folder: Path, connection: sqlite3.Connection) -> None:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if not tables:  # nothing was fetched yet, whoever made the file
+        refuse_foreign(folder, (FILES, MANIFEST, STAGING))
+    elif not {"settings", "steps", "repositories"} <= tables:
+        refuse_foreign(folder, (DATABASE,))
 
 
 @contextmanager
