@@ -1,60 +1,29 @@
-"""A user's own command as the judge of a change: run in a copy of the tree, never in the tree itself.
+"""A test run: a user's own command judges a change, and the user's tree stays as it is.
 
-The copy has what git would keep, or all but caches where there is no git, and links to environments such as
-`.venv`. Python finds the copy's modules before installed ones. When the command ends or its time is up, so
-does all that it started; on Linux even what has left its session.
+On Linux the command sees an overlay in place of the tree: every file is there, and changes go into a
+temporary folder. Where the system allows no overlay the command runs in a copy of the tree, which is made once
+and restored between runs. Python finds the tree's modules before installed ones. When the command ends or its
+time is up, all processes that it started are ended, too.
 """
 
 import contextlib
 import os
 import re
-import shutil
-import subprocess
-import sys
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path, PurePath
-from typing import IO
 
 from incoder.errors import IncoderError
 from incoder.files import write_bytes
+from incoder.tasks.test_run.containment import Ending, Overlay, Request, UnavailableError, run_contained
+from incoder.tasks.test_run.tree import TreeCopy, links_out_of
 
-_ENVIRONMENTS = (".venv", "venv", "node_modules")
-_CACHES = {".git", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", *_ENVIRONMENTS}
-_MAX_OUTPUT = 1_000_000  # bytes, from the end
-_SECONDS_TO_END = 10.0
-# Runs the command in a process of its own, which becomes the parent of all that loses its own, so that it
-# can end them; it does so as well when its standard input is closed, be it because we were killed.
-_SUPERVISOR = """
-import contextlib, ctypes, os, signal, subprocess, sys, threading
-
-def end_group():
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-def end_group_on_request():
-    os.read(0, 1)
-    end_group()
-
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-process = subprocess.Popen(sys.argv[1], shell=True, stdin=subprocess.DEVNULL, start_new_session=True)
-threading.Thread(target=end_group_on_request, daemon=True).start()
-status = process.wait()
-end_group()
-listed = f"/proc/self/task/{os.getpid()}/children"
-while os.path.exists(listed):
-    with open(listed) as file:
-        orphans = [int(number) for number in file.read().split()]
-    if not orphans:
-        break
-    for orphan in orphans:
-        os.kill(orphan, signal.SIGKILL)
-        os.waitpid(orphan, 0)
-os._exit(status if status >= 0 else 128 - status)
-"""
+MAX_COPY_BYTES = 2_000_000_000
+_MAX_READ_ONLY = 256  # links out of the tree that are made read-only
+_NEVER_READ_ONLY = ("/", "/dev", "/proc", "/run", "/sys", "/var")
+_NUM_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,88 +54,163 @@ class Outcome:
         return self.status in (126, 127)
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """Runs a shell `command` in a copy of the folder `root`, with another text as its file `file`.
+class Containment(Enum):
+    """What the command can reach, from the least on: the first that the system allows is used."""
 
-    `timeout` is in seconds.
+    OVERLAY = "an overlay in place of the tree, in namespaces"
+    COPY = "a copy of the tree, in namespaces"
+    PLAIN = "a copy of the tree"
+
+
+class Trial:
+    """Runs a shell `command` in the folder `root`, with another text as its file `file`.
+
+    `timeout` is in seconds. A context manager, which removes what the runs left.
     """
 
-    command: str
-    root: Path
-    file: Path
-    timeout: float
-
-    def __post_init__(self) -> None:
-        if not self.file.resolve().is_relative_to(self.root.resolve()):
-            raise IncoderError(f"{self.file} is not in {self.root}, a copy of which is tested; see --root")
-
-    def run(self, text: str) -> Outcome:
-        """Try this text.
+    def __init__(
+        self,
+        command: str,
+        root: Path,
+        file: Path,
+        timeout: float,
+        *,
+        max_copy_bytes: int = MAX_COPY_BYTES,
+        on_copy: Callable[[int, int], None] = lambda _done, _all: None,
+        containment: Containment | None = None,
+    ) -> None:
+        """With `containment` nothing less and nothing more is tried; `on_copy` gets counts of copied files.
 
         Raises:
-            IncoderError: the tree cannot be copied.
+            IncoderError: the command is none, or the file is not in the folder.
         """
-        with tempfile.TemporaryDirectory(prefix="incoder-trial-", ignore_cleanup_errors=True) as folder:
-            copy = Path(folder).resolve() / "tree"
+        if not command.strip() or "\0" in command:
+            raise IncoderError(f"a command must not be empty or have a NUL character, got {command!r}")
+        self.command, self.root, self.timeout = command, root.resolve(), timeout
+        if not file.resolve().is_relative_to(self.root):
+            raise IncoderError(f"{file} is not in {root}, which is what the command tests; see --root")
+        self._file = file.resolve().relative_to(self.root)
+        self._max_copy_bytes, self._on_copy = max_copy_bytes, on_copy
+        self._untried = list(Containment) if containment is None else [containment]
+        self._copy: TreeCopy | None = None
+        self._read_only, self._reachable = self._links_out()
+
+    def __enter__(self) -> "Trial":
+        self._temporary = tempfile.TemporaryDirectory(prefix="incoder-test-", ignore_cleanup_errors=True)
+        self._folder = Path(self._temporary.name).resolve()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._temporary.cleanup()
+
+    @property
+    def containment(self) -> Containment:
+        """How the last run was contained."""
+        return self._untried[0]
+
+    @property
+    def warning(self) -> str | None:
+        """What the last run could change or leave, None where that is nothing of the tree and no process."""
+        reachable = list(self._reachable)
+        warnings = []
+        if self.containment is Containment.PLAIN:
+            reachable += map(str, self._read_only)
+            reachable += [str(self.root / name) for name in (self._copy.environments if self._copy else ())]
+        if reachable:
+            named = ", ".join(reachable[:_NUM_NAMED])
+            more = f" and {len(reachable) - _NUM_NAMED} more" if len(reachable) > _NUM_NAMED else ""
+            warnings.append(f"the command can change, through links in the tree, {named}{more}")
+        if self.containment is Containment.PLAIN and not Path("/proc").is_dir():
+            warnings.append("processes that leave the command's process group are not ended on this system")
+        return "; ".join(warnings) or None
+
+    def run(self, text: str) -> Outcome:
+        """Run the command with this text in the file.
+
+        Raises:
+            IncoderError: the tree cannot be copied, or the command cannot be started.
+        """
+        content = text.encode("utf-8", "surrogateescape")
+        while True:
             try:
-                _copy_tree(self.root.resolve(), copy)
-                place = copy / self.file.resolve().relative_to(self.root.resolve())
-                write_bytes(place, text.encode("utf-8", "surrogateescape"))
+                ending, folder = self._run(content)
+            except UnavailableError as error:
+                if len(self._untried) == 1:
+                    raise IncoderError(
+                        f"the system does not allow {self.containment.value}: {error}"
+                    ) from error
+                self._untried.pop(0)
             except OSError as error:
-                raise IncoderError(f"cannot copy {self.root} to try the command in: {error}") from error
-            return self._run_in(copy)
+                raise IncoderError(f"cannot copy {self.root} to run the command in: {error}") from error
+            else:
+                return self._outcome(ending, folder)
 
-    def _run_in(self, copy: Path) -> Outcome:
-        paths = [str(copy), str(copy / "src"), os.environ.get("PYTHONPATH", "")]
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _SUPERVISOR, self.command],
-            cwd=copy,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        output = _Tail(process.stdout)
-        status = None
-        try:
-            status = process.wait(self.timeout)
-            failure = f"the command fails with status {status}" if status else None
-        except subprocess.TimeoutExpired:
-            failure = f"the command takes longer than {self.timeout:g} s"
-        finally:
-            process.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_SECONDS_TO_END)
-            process.kill()
-            process.wait()
-        written = output.read().decode("utf-8", "replace")
-        return Outcome(failure, written.replace(f"{copy}{os.sep}", ""), status)
+    def _run(self, content: bytes) -> tuple[Ending, Path]:
+        """How the command ends, and the folder in which it ran."""
+        with tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as run_folder:
+            private = Path(run_folder)
+            if self.containment is not Containment.PLAIN and private.is_relative_to(self.root):
+                raise UnavailableError("the folder for temporary files is in the tree")
+            if self.containment is Containment.OVERLAY:
+                request = self._overlaid(content, private)
+            else:
+                request = self._copied(content)
+            paths = [request.folder, str(Path(request.folder, "src")), os.environ.get("PYTHONPATH", "")]
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+            return run_contained(request, private, environment, self.timeout), Path(request.folder)
+
+    def _overlaid(self, content: bytes, private: Path) -> Request:
+        if _has_mounts(self.root):
+            raise UnavailableError("an overlay hides what is mounted below the tree")
+        for name in ("changes", "work"):
+            (private / name).mkdir()
+        os.chmod(private / "changes", self.root.stat().st_mode & 0o7777)  # noqa: PTH101 - it becomes the root's
+        (private / "text").write_bytes(content)
+        layers = (str(self.root), str(private / "changes"), str(private / "work"))
+        overlay = Overlay(layers, str(self.root / self._file), str(private / "text"))
+        return Request(self.command, str(self.root), True, [*map(str, self._read_only)], overlay)
+
+    def _copied(self, content: bytes) -> Request:
+        if self._copy is None:
+            tree = self._folder / "tree"
+            self._copy = TreeCopy(self.root, tree, self._max_copy_bytes, self._on_copy)
+        else:
+            self._copy.restore()
+        write_bytes(self._copy.folder / self._file, content)
+        if self.containment is Containment.PLAIN:
+            return Request(self.command, str(self._copy.folder))
+        return Request(self.command, str(self._copy.folder), True, [*map(str, (self.root, *self._read_only))])
+
+    def _outcome(self, ending: Ending, folder: Path) -> Outcome:
+        if ending.has_timed_out:
+            failure: str | None = f"the command takes longer than {self.timeout:g} s"
+        elif ending.status is None:
+            failure = "the command kills the process that runs it"
+        else:
+            failure = f"the command fails with status {ending.status}" if ending.status else None
+        written = ending.output.decode("utf-8", "replace").replace(f"{folder}{os.sep}", "")
+        return Outcome(failure, written, ending.status)
+
+    def _links_out(self) -> tuple[list[Path], list[str]]:
+        """Where links lead out of the tree: paths to make read-only, and those that must stay writable."""
+        temporary = Path(tempfile.gettempdir()).resolve()
+        read_only, reachable = list[Path](), list[str]()
+        for aim in links_out_of(self.root):
+            is_needed = str(aim) in _NEVER_READ_ONLY or temporary.is_relative_to(aim)
+            if is_needed or len(read_only) == _MAX_READ_ONLY:
+                reachable.append(str(aim))
+            else:
+                read_only.append(aim)
+        return read_only, reachable
 
 
-class _Tail:
-    """Reads a stream to its end in a thread, so that its writer never waits, and keeps the last of it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._kept = bytearray()
-        self._thread = threading.Thread(target=self._read_all, daemon=True)
-        self._thread.start()
-
-    def read(self) -> bytes:
-        """The last bytes, once nobody has the stream open for writing, or after some seconds."""
-        self._thread.join(_SECONDS_TO_END)
-        return bytes(self._kept[-_MAX_OUTPUT:])
-
-    def _read_all(self) -> None:
-        with self._stream:
-            while read := os.read(self._stream.fileno(), 1 << 16):
-                self._kept += read
-                if len(self._kept) > 2 * _MAX_OUTPUT:
-                    del self._kept[:-_MAX_OUTPUT]
+def _has_mounts(root: Path) -> bool:
+    """Whether anything is mounted below a folder."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+        below = os.fsencode(root).replace(b" ", rb"\040") + b"/"
+        return any(line.split()[4].startswith(below) for line in lines)
+    return False
 
 
 def _may_name(named: str, file: Path) -> bool:
@@ -176,43 +220,3 @@ def _may_name(named: str, file: Path) -> bool:
         given = tuple(part for part in file.parts if part != "..")
         return shown[-len(given) :] == given
     return Path(os.path.abspath(file)).parts[-len(shown) :] == shown  # noqa: PTH100 - links stay
-
-
-def _copy_tree(root: Path, copy: Path) -> None:
-    copy.mkdir()
-    for path in _files(root):
-        target = copy / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (root / path).is_symlink():
-            target.symlink_to(_aim(root / path, root, copy))
-        else:
-            shutil.copy2(root / path, target)
-    for name in _ENVIRONMENTS:
-        if (root / name).is_dir() and not (copy / name).exists():
-            (copy / name).symlink_to(root / name)
-
-
-def _aim(link: Path, root: Path, copy: Path) -> Path:
-    """Where a link must lead in the copy: into the copy if it leads into the tree, else where it does."""
-    aim = Path(os.path.normpath(link.parent / link.readlink()))
-    return copy / aim.relative_to(root) if aim.is_relative_to(root) else aim
-
-
-def _files(root: Path) -> Iterator[Path]:
-    """The files and links of a tree, but nothing that cannot be copied, such as pipes."""
-    for path in _listed(root):
-        if (root / path).is_symlink() or (root / path).is_file():
-            yield path
-
-
-def _listed(root: Path) -> Iterator[Path]:
-    command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    try:
-        listed = subprocess.run(command, capture_output=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        for folder, names, files in os.walk(root):
-            names[:] = [name for name in names if name not in _CACHES]
-            links = [name for name in names if (Path(folder) / name).is_symlink()]
-            yield from ((Path(folder) / name).relative_to(root) for name in (*files, *links))
-        return
-    yield from (Path(os.fsdecode(name)) for name in listed.split(b"\0") if name)

@@ -1,0 +1,284 @@
+"""The parent of a command and of all that it starts: whatever happens to it, they end.
+
+Started as a script: `python -I -S supervisor.py REQUEST REPORT`. REQUEST is a JSON file with the fields of
+`containment.Request` and `control_group`, a folder or null. One JSON object is written to the descriptor
+REPORT: `status` is the command's exit status, `unavailable` says why the system does not allow this
+containment, `error` says why the command cannot be started. When standard input is closed, as it is when the
+process that started us is killed, the command is ended with its descendants.
+
+There are two processes. The inner one is the command's parent, so `kill -9 $PPID` reaches only that one. With
+namespaces it is the first process of a PID namespace: the kernel ignores signals that the command sends it,
+and ends every process of the namespace along with it. Without namespaces the outer one is the subreaper
+(Linux): the kernel makes it the parent of all orphans. Elsewhere only the process group is ended.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+_IS_LINUX = sys.platform == "linux"
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_SLAVE = 2, 4, 8, 0x1000, 0x4000, 0x80000
+_SYS_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
+_STANDARD_INPUT = 0
+
+
+class UnavailableError(Exception):
+    """The system does not allow this containment."""
+
+
+def main() -> None:
+    request = json.loads(Path(sys.argv[1]).read_bytes())
+    report = int(sys.argv[2])
+    os.set_inheritable(report, False)
+    try:
+        _prepare(request)
+    except OSError as error:
+        _report(report, unavailable=str(error))
+        return
+    group_reader, group_writer = os.pipe()
+    inner = os.fork()
+    if inner == 0:
+        os.close(group_reader)
+        _run(request, report, group_writer)
+    os.close(report)
+    os.close(group_writer)
+    _watch(inner)
+    if request["has_namespaces"] or not _IS_LINUX:
+        _end_group(inner, group_reader if not _IS_LINUX else None)
+    else:
+        _end_descendants()
+    if request["control_group"] is not None:
+        _remove(Path(request["control_group"]))
+    os._exit(0)
+
+
+def processes() -> dict[int, int]:
+    """The parent of each process that has not ended; empty where the system has no /proc."""
+    parents = {}
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():  # noqa: PTH112, PTH208 - start quickly
+        with contextlib.suppress(OSError):
+            if name.isdecimal():
+                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                    state, parent = file.read().rpartition(b")")[2].split()[:2]
+                if state not in (b"Z", b"X"):
+                    parents[int(name)] = int(parent)
+    return parents
+
+
+def descendants(ancestor: int) -> set[int]:
+    """The processes that this one started, directly or not."""
+    children = defaultdict(list)
+    for pid, parent in processes().items():
+        children[parent].append(pid)
+    found, waiting = set[int](), [ancestor]
+    while waiting:
+        for pid in children[waiting.pop()]:
+            if pid not in found:
+                found.add(pid)
+                waiting.append(pid)
+    return found
+
+
+def kill_all(pids: Iterable[int], number: int = signal.SIGKILL) -> None:
+    """Send each of the processes a signal; one that has just ended or is another user's is left."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def kill_descendants(ancestor: int) -> None:
+    """End the descendants of a process; they are stopped first, so that none of them starts another."""
+    stopped = set[int]()
+    while new := descendants(ancestor) - stopped:
+        kill_all(new, signal.SIGSTOP)
+        stopped |= new
+    kill_all(stopped)
+
+
+def _prepare(request: dict[str, Any]) -> None:
+    """Become what the processes of the command cannot leave.
+
+    Raises:
+        OSError: the system does not allow it.
+    """
+    if request["control_group"] is not None:
+        Path(request["control_group"], "cgroup.procs").write_text("0")
+    if request["has_namespaces"]:
+        _enter_namespaces()
+    elif _IS_LINUX:
+        _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _enter_namespaces() -> None:
+    """Have our children in a PID namespace, and ourselves in a mount namespace, as the user that we are.
+
+    A user namespace is used where the rights are missing, so root's own rights stay as they are.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        _unshare(_CLONE_NEWNS | _CLONE_NEWPID)
+    except PermissionError:
+        _unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID)
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+
+
+def _run(request: dict[str, Any], report: int, group_writer: int) -> NoReturn:
+    """Run the command as its parent, and report how it ends."""
+    try:
+        if _IS_LINUX:
+            _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if request["has_namespaces"]:
+            _arrange_mounts(request)
+    except OSError as error:
+        _report(report, unavailable=str(error))
+        os._exit(1)
+    try:
+        os.chdir(request["folder"])
+        process = subprocess.Popen(
+            request["command"], shell=True, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+    except (OSError, ValueError) as error:
+        _report(report, error=str(error))
+        os._exit(1)
+    os.write(group_writer, str(process.pid).encode())
+    ended = 0
+    while ended != process.pid:
+        ended, status = os.wait()  # of orphans, too: they fall to the first process of a namespace
+    code = os.waitstatus_to_exitcode(status)
+    _report(report, status=code if code >= 0 else 128 - code)
+    os._exit(0)
+
+
+def _arrange_mounts(request: dict[str, Any]) -> None:
+    """Mount the namespace's own /proc, the read-only folders, and the overlay in place of the tree.
+
+    Raises:
+        OSError: the system does not allow it.
+    """
+    overlay = request["overlay"]
+    opened = [os.open(path, os.O_PATH) for path in overlay["layers"]] if overlay else []
+    _mount(None, "/", None, _MS_REC | _MS_SLAVE)
+    _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    for path in request["read_only"]:
+        _mount(path, path, None, _MS_BIND | _MS_REC)
+        attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
+        size = ctypes.c_size_t(ctypes.sizeof(attributes))
+        _checked(
+            _libc().syscall(
+                ctypes.c_long(_SYS_MOUNT_SETATTR),
+                _AT_FDCWD,
+                os.fsencode(path),
+                _AT_RECURSIVE,
+                ctypes.byref(attributes),
+                size,
+            )
+        )
+    if overlay is None:
+        return
+    # By descriptors, since a path may have the characters that separate these options.
+    lower, upper, work = (f"/proc/self/fd/{descriptor}" for descriptor in opened)
+    is_first = Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]  # user namespace
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}{'' if is_first else ',userxattr'}"
+    _mount("overlay", overlay["layers"][0], "overlay", 0, options)
+    for descriptor in opened:
+        os.close(descriptor)
+    file, before = Path(overlay["file"]), os.stat(overlay["file"])  # noqa: PTH116
+    file.write_bytes(Path(overlay["text"]).read_bytes())
+    if int(file.stat().st_mtime) == int(before.st_mtime):  # Python would take a cached module for this one
+        os.utime(file, (before.st_atime, before.st_mtime + 2))
+
+
+def _watch(inner: int) -> None:
+    """Return when the inner process has ended, or standard input is closed."""
+    wake_reader, wake_writer = os.pipe()
+    os.set_blocking(wake_reader, False)
+    os.set_blocking(wake_writer, False)
+    signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    while not _has_ended(inner):
+        ready, _, _ = select.select([_STANDARD_INPUT, wake_reader], [], [])
+        if _STANDARD_INPUT in ready:
+            return
+        os.read(wake_reader, 4096)
+
+
+def _has_ended(inner: int) -> bool:
+    """Whether the inner process has ended; orphans are reaped, and where it was stopped it goes on."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+        except ChildProcessError:
+            return True
+        if pid == inner and os.WIFSTOPPED(status):
+            os.kill(inner, signal.SIGCONT)
+        elif pid == inner:
+            return True
+        elif pid == 0:
+            return False
+
+
+def _end_group(inner: int, group_reader: int | None) -> None:
+    kill_all([inner])
+    with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
+        if group_reader is not None:
+            os.killpg(int(os.read(group_reader, 32)), signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(inner, 0)
+
+
+def _end_descendants() -> None:
+    while descendants(os.getpid()):
+        kill_descendants(os.getpid())
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.002)  # until those that were killed have ended
+
+
+def _remove(control_group: Path) -> None:
+    """Leave a cgroup and remove it, since nobody else does where our parent was killed."""
+    with contextlib.suppress(OSError):
+        (control_group.parent / "cgroup.procs").write_text("0")
+        (control_group / "cgroup.kill").write_text("1")
+        control_group.rmdir()
+
+
+def _report(descriptor: int, **said: object) -> None:
+    os.write(descriptor, json.dumps(said).encode())
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _unshare(flags: int) -> None:
+    _checked(_libc().unshare(flags))
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, options)]
+    _checked(_libc().mount(*encoded[:3], ctypes.c_ulong(flags), encoded[3]))
+
+
+def _checked(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+if __name__ == "__main__":
+    main()
