@@ -28,7 +28,12 @@ EDITS: dict[str, tuple[tuple[str, ...], str, dict[bytes, bytes], str]] = {
     "types": (("--all", "--only", "return"), "int", {b"b):": b"b) -> int:"}, "-> "),
     "rename": (("c",), "width", {b" c =": b" width =", b" c *": b" width *"}, "("),
     "fix": (("--lines", "4"), "return c + b", {b"c *": b"c +"}, "return ("),
-    "edit": (("add", "--function", "area"), "def area(): ...", {TEXT[8:]: b"def area(): ...\r\n"}, "def ("),
+    "edit": (
+        ("add", "--function", "area"),
+        "def area(a, b): ...",
+        {TEXT[8:]: b"def area(a, b): ...\r\n"},
+        "def (",
+    ),
 }
 LINES = {"docstring": (), "types": (), "rename": ("c",), "fix": (), "edit": ("add",)}
 
@@ -225,7 +230,90 @@ def test_the_command_passes_with_what_is_written(run_cli: RunCli, use: Use, file
     assert "\n    AssertionError\n" in outcome.stderr
     outcome = run_cli("fix", file, *arguments)
     assert (outcome.status, outcome.stdout) == (0, b"")
-    assert "the command passes as it is" in outcome.stderr
+    assert outcome.stderr == "nothing to do: the command passes as it is\n"
+
+
+def test_the_candidates_of_each_line_are_counted_on_their_own(run_cli: RunCli, use: Use, file: Path) -> None:
+    use(Writes("return c + b"))
+    failing = f"{sys.executable} -c 'from area import area; assert area(1, 2) == 9'"
+    outcome = run_cli("fix", file, "--root", file.parent, "--test", failing, "--json")
+    changes = json.loads(outcome.stdout)["changes"]
+    assert outcome.status == 1
+    assert [(change["place"], len(change["candidates"])) for change in changes] == [
+        ("line 1", 1),
+        ("line 2", 1),
+        ("line 3", 1),
+    ]
+    assert "line 2, candidate 1: does not parse: " in outcome.stderr
+    assert "line 3, candidate 1: the command fails with status 1\n" in outcome.stderr
+
+
+def test_what_is_written_is_named_after_it_is_written(run_cli: RunCli, use: Use, file: Path) -> None:
+    file.write_bytes(TEXT.replace(b"\xe9", b"e"))
+    use(Writes("return c + b"))
+    arguments = ("--root", file.parent, "--test", PASSES_WITH_A_SUM, "--suspects", "4", "--in-place")
+    outcome = run_cli("fix", file, *arguments)
+    assert outcome.status == 0
+    assert outcome.stderr.splitlines()[-1] == f"{file}: line 4 written anew; the command passes"
+
+
+@pytest.mark.usefixtures("use")
+@pytest.mark.parametrize(("command", "said"), [("true", 0), ("exit 3", 1)])
+def test_an_empty_file_has_nothing_to_fix(
+    command: str, said: int, run_cli: RunCli, use: Use, file: Path
+) -> None:
+    use(Writes(""))
+    file.write_bytes(b"")
+    assert run_cli("fix", file, "--root", file.parent, "--test", command).status == said
+    outcome = run_cli("fix", file)
+    assert (outcome.status, outcome.stdout) == (0, b"")
+    assert outcome.stderr == "nothing to do: there are no lines\n"
+
+
+@pytest.mark.usefixtures("use")
+@pytest.mark.parametrize("command", ["", "echo a\0b"])
+def test_a_command_that_no_shell_can_run_is_refused(command: str, run_cli: RunCli, file: Path) -> None:
+    outcome = run_cli("fix", file, "--root", file.parent, "--test", command)
+    assert (outcome.status, outcome.stdout) == (1, b"")
+    assert "must not be empty or have a NUL character" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "arguments", "written", "said"),
+    [
+        (
+            "formatting.py",
+            "def measure_table(rows):\n    return max(rows)\n",
+            ("return the largest width only", "--function", "measure_table"),
+            "FORCED_WIDTH: int | None = None",
+            "loses the function measure_table",
+        ),
+        (
+            "utils.js",
+            "export const f = (a) => {\n  return a.map((b) => {\n    b;\n  });\n};\n",
+            ("shorter", "--lines", "2:4"),
+            "}",
+            "does not parse: } in line 3 closes nothing",
+        ),
+    ],
+)
+def test_an_edit_that_destroys_what_was_there_fails_with_the_reason(
+    name: str,
+    text: str,
+    arguments: tuple[str, ...],
+    written: str,
+    said: str,
+    run_cli: RunCli,
+    use: Use,
+    file: Path,
+) -> None:
+    other = file.with_name(name)
+    other.write_text(text)
+    use(Writes(written))
+    outcome = run_cli("edit", other, *arguments, "--in-place")
+    assert outcome.status == 1
+    assert said in outcome.stderr
+    assert other.read_text() == text
 
 
 def test_of_a_failing_command_the_last_lines_are_shown(run_cli: RunCli, use: Use, file: Path) -> None:

@@ -33,5 +33,5 @@ def test_a_candidate_with_a_problem_is_not_used() -> None:
 
 def test_a_language_that_is_not_known_has_no_syntax_errors() -> None:
     assert parse_problem("def f(:", PurePath("a.py"))
-    assert parse_problem("def f(:", PurePath("a.rs")) is None
+    assert parse_problem("def f(:", PurePath("a.unknown")) is None
     assert parse_problem("def f(:", None) is None

@@ -225,9 +225,9 @@ def test_the_tree_is_copied_once_and_only_what_changed_again(
         copy(source, target)
 
     monkeypatch.setattr(copying, "copy_file", counting)
-    judged = judge("echo x >> check.py", on_copy=lambda *counts: counted.append(counts))
+    judged = judge("echo x >> check.py")
     for _ in range(3):
-        judged.run("")
+        judged.run("", on_copy=lambda *counts: counted.append(counts))
     if containment is Containment.OVERLAY:
         assert (copied, counted) == ([], [])
     else:

@@ -36,7 +36,8 @@ def edit(
     """Write lines of a file anew, in any language, with a comment before them that says what for.
 
     The comment is put before the lines, in the comment syntax of the file, and the lines are cut out and
-    filled with both sides in view. What does not parse (Python) is not used.
+    filled with both sides in view. A candidate is not used if the file does not parse with it, if a function
+    loses its name or its parameters and the comment does not ask for that, or if only a comment is left.
 
     Example: incoder edit train.py "use a Huber loss" --lines 10:12 --diff
     """
@@ -47,15 +48,27 @@ def edit(
     selection = editing.selection(lines, function)
 
     from incoder.tasks.candidates import Change
+    from incoder.tasks.kept_definitions import kept_definitions
+    from incoder.tasks.languages import is_python, parse_problem
     from incoder.tasks.lines import Lines
     from incoder.tasks.regeneration import regenerate
 
     text, path = read_source(file), options.path_to_tell(file, extension)
     span = selection.span(text)
+    is_of_python = function is not None or (path is not None and is_python(path))
+    kept = kept_definitions(text, span, named=function, request=comment) if is_of_python else ()
     loaded = editing.load_model(model, revision, device, dtype)
     with progress("writing …"):
         candidates = regenerate(
-            loaded, text, span, settings, comment=comment, keep_comment=keep_comment, path=path
+            loaded,
+            text,
+            span,
+            settings,
+            comment=comment,
+            keep_comment=keep_comment,
+            must_parse=parse_problem(text, path) is None,
+            kept=kept,
+            path=path,
         )
     first, last = (Lines(text).number(place) for place in (span[0], max(span[0], span[1] - 1)))
     change = Change(f"lines {first}:{last}", first, candidates)

@@ -113,8 +113,11 @@ def deliver(
     in_place: bool = False,
     diff: bool = False,
     json: bool = False,
+    nothing_to_do: str | None = None,
 ) -> None:
     """Show or write the text with the best candidate of every change; with no changes, as it is.
+
+    `nothing_to_do` is the reason why there are no changes.
 
     Raises:
         IncoderError: there is no candidate for any of the changes that can be used, or the file cannot be
@@ -135,6 +138,8 @@ def deliver(
             replace_source(file, old=text, new=new)
     elif not json:
         write_result(as_diff(file, text, new) if diff else new)
+    if nothing_to_do:
+        print_note(f"nothing to do: {nothing_to_do}")
 
 
 def as_json(file: str, model: str | None, new: str, changes: Sequence[Change]) -> str:

@@ -1,7 +1,10 @@
 """`incoder fix`: write wrong lines anew, judged by a test command."""
 
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +13,12 @@ from incoder.cli.console import print_note, progress
 from incoder.cli.source import STANDARD_INPUT, read_source
 from incoder.errors import IncoderError
 
+if TYPE_CHECKING:
+    from incoder.tasks.candidates import Change
+    from incoder.tasks.trial import Outcome, Trial
+
 _NUM_SHOWN = 10  # lines of what a failing command printed
+_COPIED_AT_ONCE = 100  # files between two reports of progress
 
 
 def fix(
@@ -20,7 +28,7 @@ def fix(
     test: Annotated[
         str | None,
         typer.Option(
-            help="A shell command that fails now and is to pass; it runs in copies of --root.",
+            help="A shell command that fails now and is to pass; it leaves --root as it is.",
             metavar="COMMAND",
             show_default=False,
         ),
@@ -28,6 +36,12 @@ def fix(
     root: Annotated[Path, typer.Option(help="The folder in which the command runs.")] = Path(),
     tries: Annotated[int, typer.Option(min=1, help="How often the command is run at most.")] = 20,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that the command may take.")] = 60.0,
+    max_copy: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="MB", help="How much of --root is copied at most, where it has to be copied."
+        ),
+    ] = 2000,
     suspects: Annotated[
         int, typer.Option(min=1, help="Without --lines and --function: how many lines are suspected.")
     ] = 3,
@@ -49,8 +63,8 @@ def fix(
 
     The lines are those you name, or else suspicious ones: where the file does not parse, what the failing
     command's output names, and what the model finds least probable. With --test a candidate counts only if
-    the command passes with it; it runs in a copy of --root, and the file itself is touched by the winner
-    alone, with --in-place.
+    the command passes with it. The command runs in --root, but changes none of its files: it sees an overlay
+    (Linux) or a copy. The file itself is touched by the winner alone, with --in-place.
 
     Example: incoder fix shapes.py --lines 12:13 --test "pytest -q tests/test_shapes.py" --in-place
     """
@@ -68,34 +82,71 @@ def fix(
 
     text, path = read_source(file), options.path_to_tell(file, extension)
     chosen = selection.span(text) if selection is not None else None
-    trial = Trial(test, root, Path(file), timeout) if test is not None else None
-    before = None
-    if trial is not None:
-        with progress("running the command on the file as it is …"):
-            before = trial.run(text)
-        if before.failure is None:
-            print_note(f"{file}: the command passes as it is; nothing to fix")
-            editing.deliver(file, model, text, [], in_place=in_place, diff=diff, json=json)
+    deliver = partial(editing.deliver, file, model, text, in_place=in_place, diff=diff, json=json)
+    with (
+        nullcontext()
+        if test is None
+        else Trial(test, root, Path(file), timeout, max_copy_bytes=max_copy * 1_000_000) as trial
+    ):
+        failed = _failure(trial, file, text) if trial is not None else None
+        if trial is not None and failed is None:
+            deliver([], nothing_to_do="the command passes as it is")
             return
-        shown = before.output.splitlines()[-_NUM_SHOWN:]
-        if before.is_not_found and Path(file).name not in before.output:  # else the file itself may say so
-            said = f": {shown[-1]}" if shown else ""
-            raise IncoderError(f"the command {test} cannot be run (status {before.status}){said}")
-        print_note("\n    ".join([before.failure, *shown]))
-    loaded = editing.load_model(model, revision, device, dtype)
-    if chosen is not None:
-        spans = [chosen]
-    else:
-        numbers = suspicious_lines(loaded, text, path, before, suspects)
-        if not numbers:
-            raise IncoderError(f"{file} has no lines to fix")
-        print_note(f"suspicious: {', '.join(f'line {number}' for number in numbers)}")
-        spans = [Lines(text).span(number, number) for number in numbers]
-    with progress("writing …"):
-        change = written_anew(
-            loaded, text, spans, settings, run=trial.run if trial else None, max_tries=tries, path=path
-        )
-    if change.used is not None:
-        passes = "; the command passes" if trial is not None else ""
+        loaded = editing.load_model(model, revision, device, dtype)
+        numbers = () if chosen else suspicious_lines(loaded, text, path, failed, suspects)
+        if numbers:
+            print_note(f"suspicious: {', '.join(f'line {number}' for number in numbers)}")
+        with progress("writing …"):
+            changes = written_anew(
+                loaded,
+                text,
+                [chosen] if chosen else [Lines(text).span(number, number) for number in numbers],
+                settings,
+                run=trial.run if trial else None,
+                max_tries=tries,
+                function=function,
+                path=path,
+            )
+    if failed is not None and not changes:
+        raise IncoderError(f"{file} has no lines to fix")
+    used = [change for change in changes if change.used is not None]
+    try:
+        deliver(changes if json else used or changes, nothing_to_do=None if changes else "there are no lines")
+    finally:
+        _note_places(changes)
+    for change in used:
+        passes = "; the command passes" if test is not None else ""
         print_note(f"{file}: {change.place} written anew{passes}")
-    editing.deliver(file, model, text, [change], in_place=in_place, diff=diff, json=json)
+
+
+def _failure(trial: "Trial", file: str, text: str) -> "Outcome | None":
+    """How the command fails with the file as it is, None where it passes.
+
+    Raises:
+        IncoderError: the command cannot be run.
+    """
+    with progress("running the command on the file as it is …") as say:
+
+        def say_copied(num_done: int, num_files: int) -> None:
+            if num_done % _COPIED_AT_ONCE == 0:
+                say(f"copying {trial.root}: {num_done} of {num_files} files …")
+
+        outcome = trial.run(text, on_copy=say_copied)
+    if trial.warning is not None:
+        print_note(f"note: {trial.warning}")
+    if outcome.failure is None:
+        return None
+    shown = outcome.output.splitlines()[-_NUM_SHOWN:]
+    if outcome.is_not_found and Path(file).name not in outcome.output:  # else the file itself may say so
+        said = f": {shown[-1]}" if shown else ""
+        raise IncoderError(f"the command {trial.command} cannot be run (status {outcome.status}){said}")
+    print_note("\n    ".join([outcome.failure, *shown]))
+    return outcome
+
+
+def _note_places(changes: "Sequence[Change]") -> None:
+    """Say what came of each candidate where there are several places; each counts its own candidates."""
+    for change in changes if len(changes) > 1 else ():
+        for number, candidate in enumerate(change.candidates, start=1):
+            came = candidate.problem or ("used" if candidate is change.used else "not needed")
+            print_note(f"{change.place}, candidate {number}: {came}")

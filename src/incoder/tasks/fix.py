@@ -6,12 +6,15 @@ from pathlib import PurePath
 
 from incoder.tasks.candidates import Candidate, Change
 from incoder.tasks.edits import apply
+from incoder.tasks.kept_definitions import Kept, kept_definitions
+from incoder.tasks.languages import is_python, parse_problem
 from incoder.tasks.lines import Lines
 from incoder.tasks.model import Decoding, Model
 from incoder.tasks.regeneration import regenerate
 from incoder.tasks.trial import Outcome
 
 Try = Callable[[str], Outcome]
+NO_TRIES_LEFT = "was not tried: no tries are left"
 
 
 @dataclass(slots=True)
@@ -33,28 +36,45 @@ def fix(
     *,
     run: Try | None = None,
     max_tries: int = 20,
+    function: str | None = None,
     path: PurePath | None = None,
-) -> Change:
+) -> tuple[Change, ...]:
     """Write the lines of one span after the other anew, up to the first with a candidate that can be used.
 
-    A line on its own stays one line. With `run` that is one with which the command passes; each run counts
-    as a try. Without a usable one the change has all that were tried, each with its problem.
+    Returns a change for each span that was worked on; only the last of them may have a usable candidate. A
+    line on its own stays one line. With `run` a candidate can be used if the command passes with it. Each run
+    counts as a try; a candidate with a problem of its own, such as one that does not parse, is not tried. The
+    definition `function`, and those that the rest of the text uses, must not be lost.
+
+    Raises:
+        IncoderError: there is no definition of this name.
     """
-    lines, budget, tried = Lines(text), Budget(max_tries), list[Candidate]()
-    first, place = 1, ""
+    lines, budget, changes = Lines(text), Budget(max_tries), list[Change]()
+    is_of_python = function is not None or (path is not None and is_python(path))
+    must_parse = run is None or is_of_python or parse_problem(text, path) is None
     for start, end in spans:
         first, last = lines.number(start), lines.number(max(start, end - 1))
-        place = f"lines {first}:{last}" if first < last else f"line {first}"
-        candidates = regenerate(model, text, (start, end), decoding, is_one_line=first == last, path=path)
+        kept: tuple[Kept, ...] = ()
+        if is_of_python:
+            kept = kept_definitions(text, (start, end), named=function, has_parameters=False)
+        candidates = regenerate(
+            model,
+            text,
+            (start, end),
+            decoding,
+            is_one_line=first == last,
+            must_parse=must_parse,
+            kept=kept,
+            path=path,
+        )
         if run is not None:
             candidates = _tested(candidates, text, run, budget)
-        change = Change(place, first, candidates)
-        if change.used is not None:
-            return change
-        tried += candidates
-        if budget.num_tries <= 0:
+        changes.append(
+            Change(f"lines {first}:{last}" if first < last else f"line {first}", first, candidates)
+        )
+        if changes[-1].used is not None or budget.num_tries <= 0:
             break
-    return Change(place, first, tuple(tried))
+    return tuple(changes)
 
 
 def _tested(candidates: Iterable[Candidate], text: str, run: Try, budget: Budget) -> tuple[Candidate, ...]:
@@ -63,7 +83,7 @@ def _tested(candidates: Iterable[Candidate], text: str, run: Try, budget: Budget
     for candidate in candidates:
         if candidate.problem is None and not passed:
             if not budget.take():
-                tested.append(candidate.rejected("was not tried: no tries are left"))
+                tested.append(candidate.rejected(NO_TRIES_LEFT))
                 continue
             failure = run(apply(text, candidate.edits)).failure
             passed = failure is None

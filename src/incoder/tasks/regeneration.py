@@ -1,13 +1,17 @@
-"""Whole lines of a file written anew with both sides in view, in any language.
+"""Rewrite: whole lines of a file written anew with both sides in view, in any language.
 
-A comment before them can say what for; then the model sees it, and it may stay.
+A comment before them can say what they are to do; the model sees it, and it may stay. A candidate that
+destroys what was there cannot be used: afterwards the file does not parse, lacks a definition, or has only a
+comment in place of code.
 """
 
+from collections.abc import Iterable
 from pathlib import PurePath
 
 from incoder.comments import commented
 from incoder.tasks.candidates import Candidate, ranked
 from incoder.tasks.edits import Edit, apply
+from incoder.tasks.kept_definitions import Kept, lost_definition
 from incoder.tasks.languages import parse_problem
 from incoder.tasks.lines import indentation, line_end
 from incoder.tasks.model import Decoding, Filled, Model, fill
@@ -24,12 +28,15 @@ def regenerate(
     comment: str = "",
     keep_comment: bool = False,
     is_one_line: bool = False,
+    must_parse: bool = True,
+    kept: Iterable[Kept] = (),
     path: PurePath | None = None,
 ) -> tuple[Candidate, ...]:
     """Ways to write the lines in `span`, ranked; they begin at the indentation of the first one.
 
-    With `is_one_line` a way ends where its line does. One that has no end, does not parse or is what was
-    there has a problem; so has one that writes nothing where a comment asks for something.
+    With `is_one_line` a way ends where its line does. A way has a problem if it has no end, is what was
+    there, has only comments in place of code, loses a definition that is to be `kept`, leaves a text that
+    does not parse (with `must_parse`), or writes nothing where a comment asks for something.
     """
     start, end = span
     region = text[start:end]
@@ -37,11 +44,13 @@ def regenerate(
     lead, tail = indentation(content), region[len(content) :]
     note = "".join(lead + line + line_end(text) for line in commented(comment.splitlines(), path))
     parts = [text[:start] + note + lead, tail + text[end:]]
+    kept = tuple(kept)
 
     def candidate(filled: Filled) -> Candidate:
         written = filled.infills[0].rstrip().removeprefix(lead)  # which stands before the hole already
         lines = lead + written + tail if written.strip() else ""
         edit = Edit(start, end, (note if keep_comment else "") + lines)
+        new = apply(text, [edit])
         problem = None
         if filled.finish_reasons[0] in ("length", "time"):
             problem = f"has no end within {decoding.max_new_tokens} tokens"
@@ -49,8 +58,19 @@ def regenerate(
             problem = UNCHANGED
         elif comment and not lines:
             problem = "writes nothing"
-        problem = problem or parse_problem(apply(text, [edit]), path)
+        elif lines and _is_comment(lines, path) and not _is_comment(region, path):
+            problem = "writes only a comment"
+        problem = problem or (parse_problem(new, path) if must_parse else None) or lost_definition(new, kept)
         return Candidate((edit,), filled.logprob, filled.total_logprob, problem)
 
     stop = ("\n",) if is_one_line else ()
     return ranked(map(candidate, fill(model, parts, decoding, stop=stop, path=path)))
+
+
+def _is_comment(lines: str, path: PurePath | None) -> bool:
+    """Whether every line is a comment or blank; of a language that is not known, never."""
+    if path is None:
+        return False
+    opening, _, closing = commented(["x"], path)[0].partition("x")
+    filled = [line.strip() for line in lines.splitlines() if line.strip()]
+    return all(line.startswith(opening.strip()) and line.endswith(closing.strip()) for line in filled)

@@ -1,16 +1,15 @@
 """A test run: a user's own command judges a change, and the user's tree stays as it is.
 
 On Linux the command sees an overlay in place of the tree: every file is there, and changes go into a
-temporary folder. Where the system allows no overlay the command runs in a copy of the tree, which is made once
-and restored between runs. Python finds the tree's modules before installed ones. When the command ends or its
-time is up, all processes that it started are ended, too.
+temporary folder. Where the system allows no overlay the command runs in a copy of the tree, which is made
+once and restored between runs. Python finds the tree's modules before installed ones. When the command ends
+or its time is up, all processes that it started are ended, too.
 """
 
 import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePath
@@ -18,7 +17,7 @@ from pathlib import Path, PurePath
 from incoder.errors import IncoderError
 from incoder.files import write_bytes
 from incoder.tasks.test_run.containment import Ending, Overlay, Request, UnavailableError, run_contained
-from incoder.tasks.test_run.tree import TreeCopy, links_out_of
+from incoder.tasks.test_run.tree import Progress, TreeCopy, links_out_of
 
 MAX_COPY_BYTES = 2_000_000_000
 _MAX_READ_ONLY = 256  # links out of the tree that are made read-only
@@ -76,10 +75,9 @@ class Trial:
         timeout: float,
         *,
         max_copy_bytes: int = MAX_COPY_BYTES,
-        on_copy: Callable[[int, int], None] = lambda _done, _all: None,
         containment: Containment | None = None,
     ) -> None:
-        """With `containment` nothing less and nothing more is tried; `on_copy` gets counts of copied files.
+        """A given `containment` is the only one that is tried.
 
         Raises:
             IncoderError: the command is none, or the file is not in the folder.
@@ -90,7 +88,7 @@ class Trial:
         if not file.resolve().is_relative_to(self.root):
             raise IncoderError(f"{file} is not in {root}, which is what the command tests; see --root")
         self._file = file.resolve().relative_to(self.root)
-        self._max_copy_bytes, self._on_copy = max_copy_bytes, on_copy
+        self._max_copy_bytes = max_copy_bytes
         self._untried = list(Containment) if containment is None else [containment]
         self._copy: TreeCopy | None = None
         self._read_only, self._reachable = self._links_out()
@@ -124,8 +122,8 @@ class Trial:
             warnings.append("processes that leave the command's process group are not ended on this system")
         return "; ".join(warnings) or None
 
-    def run(self, text: str) -> Outcome:
-        """Run the command with this text in the file.
+    def run(self, text: str, *, on_copy: Progress = lambda _done, _all: None) -> Outcome:
+        """Run the command with this text in the file; `on_copy` gets counts of copied files: done, all.
 
         Raises:
             IncoderError: the tree cannot be copied, or the command cannot be started.
@@ -133,7 +131,7 @@ class Trial:
         content = text.encode("utf-8", "surrogateescape")
         while True:
             try:
-                ending, folder = self._run(content)
+                ending, folder = self._run(content, on_copy)
             except UnavailableError as error:
                 if len(self._untried) == 1:
                     raise IncoderError(
@@ -145,7 +143,7 @@ class Trial:
             else:
                 return self._outcome(ending, folder)
 
-    def _run(self, content: bytes) -> tuple[Ending, Path]:
+    def _run(self, content: bytes, on_copy: Progress) -> tuple[Ending, Path]:
         """How the command ends, and the folder in which it ran."""
         with tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as run_folder:
             private = Path(run_folder)
@@ -154,7 +152,7 @@ class Trial:
             if self.containment is Containment.OVERLAY:
                 request = self._overlaid(content, private)
             else:
-                request = self._copied(content)
+                request = self._copied(content, on_copy)
             paths = [request.folder, str(Path(request.folder, "src")), os.environ.get("PYTHONPATH", "")]
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
             return run_contained(request, private, environment, self.timeout), Path(request.folder)
@@ -170,10 +168,10 @@ class Trial:
         overlay = Overlay(layers, str(self.root / self._file), str(private / "text"))
         return Request(self.command, str(self.root), True, [*map(str, self._read_only)], overlay)
 
-    def _copied(self, content: bytes) -> Request:
+    def _copied(self, content: bytes, on_copy: Progress) -> Request:
         if self._copy is None:
             tree = self._folder / "tree"
-            self._copy = TreeCopy(self.root, tree, self._max_copy_bytes, self._on_copy)
+            self._copy = TreeCopy(self.root, tree, self._max_copy_bytes, on_copy)
         else:
             self._copy.restore()
         write_bytes(self._copy.folder / self._file, content)
