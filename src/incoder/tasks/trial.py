@@ -206,7 +206,7 @@ def _has_mounts(root: Path) -> bool:
     """Whether anything is mounted below a folder."""
     with contextlib.suppress(OSError):
         lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
-        below = os.fsencode(root).replace(b" ", rb"\040") + b"/"
+        below = os.fsencode(root).replace(b" ", rb"\040").rstrip(b"/") + b"/"
         return any(line.split()[4].startswith(below) for line in lines)
     return False
 

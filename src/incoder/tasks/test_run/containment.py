@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -115,8 +116,8 @@ def _awaited(process: "subprocess.Popen[bytes]", timeout: float, mark: str) -> t
             supervisor.kill_descendants(process.pid)
             process.kill()
             process.wait()
-        # What a command left behind that killed its supervisors.
-        while marked := _marked(mark):
+        deadline = time.monotonic() + _SECONDS_TO_END
+        while (marked := _marked(mark)) and time.monotonic() < deadline:  # where the supervisors were killed
             supervisor.kill_all(marked)
     return has_timed_out, output.read()
 

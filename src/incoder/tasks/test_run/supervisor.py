@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _IS_LINUX = sys.platform == "linux"
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_SLAVE = 2, 4, 8, 0x1000, 0x4000, 0x80000
 _SYS_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
@@ -41,22 +41,29 @@ class UnavailableError(Exception):
 def main() -> None:
     request = json.loads(Path(sys.argv[1]).read_bytes())
     report = int(sys.argv[2])
-    os.set_inheritable(report, False)
     try:
         _prepare(request)
     except OSError as error:
-        _report(report, unavailable=str(error))
+        _write(report, unavailable=str(error))
         return
-    group_reader, group_writer = os.pipe()
+    message_reader, message_writer = os.pipe()
     inner = os.fork()
     if inner == 0:
-        os.close(group_reader)
-        _run(request, report, group_writer)
-    os.close(report)
-    os.close(group_writer)
-    _watch(inner)
+        for descriptor in (report, message_reader):  # which the command could open through /proc
+            os.close(descriptor)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), _STANDARD_INPUT)
+        _run(request, message_writer)
+    os.close(message_writer)
+    if _IS_LINUX:
+        _libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # so that the command cannot write the report
+    status = _watch(inner)
+    message = _read_message(message_reader)
+    if status is not None and "pid" not in message:
+        _write(report, **message)
+    elif status is not None and os.WIFEXITED(status):
+        _write(report, status=os.WEXITSTATUS(status))
     if request["has_namespaces"] or not _IS_LINUX:
-        _end_group(inner, group_reader if not _IS_LINUX else None)
+        _end_group(inner, None if _IS_LINUX else message.get("pid"))
     else:
         _end_descendants()
     if request["control_group"] is not None:
@@ -114,7 +121,8 @@ def _prepare(request: dict[str, Any]) -> None:
         OSError: the system does not allow it.
     """
     if request["control_group"] is not None:
-        Path(request["control_group"], "cgroup.procs").write_text("0")
+        with contextlib.suppress(OSError):
+            Path(request["control_group"], "cgroup.procs").write_text("0")
     if request["has_namespaces"]:
         _enter_namespaces()
     elif _IS_LINUX:
@@ -136,15 +144,15 @@ def _enter_namespaces() -> None:
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
 
 
-def _run(request: dict[str, Any], report: int, group_writer: int) -> NoReturn:
-    """Run the command as its parent, and report how it ends."""
+def _run(request: dict[str, Any], messages: int) -> NoReturn:
+    """Run the command as its parent, and exit as a shell that ran it would; a message says how it began."""
     try:
         if _IS_LINUX:
             _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if request["has_namespaces"]:
             _arrange_mounts(request)
     except OSError as error:
-        _report(report, unavailable=str(error))
+        _write(messages, unavailable=str(error))
         os._exit(1)
     try:
         os.chdir(request["folder"])
@@ -152,15 +160,15 @@ def _run(request: dict[str, Any], report: int, group_writer: int) -> NoReturn:
             request["command"], shell=True, stdin=subprocess.DEVNULL, start_new_session=True
         )
     except (OSError, ValueError) as error:
-        _report(report, error=str(error))
+        _write(messages, error=str(error))
         os._exit(1)
-    os.write(group_writer, str(process.pid).encode())
+    _write(messages, pid=process.pid)
+    os.close(messages)
     ended = 0
     while ended != process.pid:
         ended, status = os.wait()  # of orphans, too: they fall to the first process of a namespace
     code = os.waitstatus_to_exitcode(status)
-    _report(report, status=code if code >= 0 else 128 - code)
-    os._exit(0)
+    os._exit(code if code >= 0 else 128 - code)
 
 
 def _arrange_mounts(request: dict[str, Any]) -> None:
@@ -194,6 +202,8 @@ def _arrange_mounts(request: dict[str, Any]) -> None:
     is_first = Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]  # user namespace
     options = f"lowerdir={lower},upperdir={upper},workdir={work}{'' if is_first else ',userxattr'}"
     _mount("overlay", overlay["layers"][0], "overlay", 0, options)
+    if os.stat(overlay["layers"][0]).st_dev == os.fstat(opened[0]).st_dev:  # noqa: PTH116
+        raise OSError("the overlay is not where the tree was")
     for descriptor in opened:
         os.close(descriptor)
     file, before = Path(overlay["file"]), os.stat(overlay["file"])  # noqa: PTH116
@@ -202,40 +212,40 @@ def _arrange_mounts(request: dict[str, Any]) -> None:
         os.utime(file, (before.st_atime, before.st_mtime + 2))
 
 
-def _watch(inner: int) -> None:
-    """Return when the inner process has ended, or standard input is closed."""
+def _watch(inner: int) -> int | None:
+    """The inner process's wait status once it has ended; None when standard input is closed before."""
     wake_reader, wake_writer = os.pipe()
     os.set_blocking(wake_reader, False)
     os.set_blocking(wake_writer, False)
     signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    while not _has_ended(inner):
+    while True:
+        status = _reaped(inner)
+        if status is not None:
+            return status
         ready, _, _ = select.select([_STANDARD_INPUT, wake_reader], [], [])
         if _STANDARD_INPUT in ready:
-            return
+            return None
         os.read(wake_reader, 4096)
 
 
-def _has_ended(inner: int) -> bool:
-    """Whether the inner process has ended; orphans are reaped, and where it was stopped it goes on."""
+def _reaped(inner: int) -> int | None:
+    """The inner process's wait status if it has ended; orphans are reaped, and a stopped one continues."""
     while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
-        except ChildProcessError:
-            return True
+        pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
         if pid == inner and os.WIFSTOPPED(status):
             os.kill(inner, signal.SIGCONT)
         elif pid == inner:
-            return True
+            return status
         elif pid == 0:
-            return False
+            return None
 
 
-def _end_group(inner: int, group_reader: int | None) -> None:
+def _end_group(inner: int, group: int | None) -> None:
     kill_all([inner])
-    with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
-        if group_reader is not None:
-            os.killpg(int(os.read(group_reader, 32)), signal.SIGKILL)
+    if group is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
         os.waitpid(inner, 0)
 
@@ -257,8 +267,17 @@ def _remove(control_group: Path) -> None:
         control_group.rmdir()
 
 
-def _report(descriptor: int, **said: object) -> None:
+def _write(descriptor: int, **said: object) -> None:
     os.write(descriptor, json.dumps(said).encode())
+
+
+def _read_message(descriptor: int) -> dict[str, Any]:
+    """How the inner process began; empty if it has not said so."""
+    os.set_blocking(descriptor, False)
+    with contextlib.suppress(BlockingIOError, ValueError):
+        message: dict[str, Any] = json.loads(os.read(descriptor, 1 << 16))
+        return message
+    return {}
 
 
 def _libc() -> ctypes.CDLL:
