@@ -244,8 +244,10 @@ def test_the_candidates_of_each_line_are_counted_on_their_own(run_cli: RunCli, u
         ("line 2", 1),
         ("line 3", 1),
     ]
-    assert "line 2, candidate 1: does not parse: " in outcome.stderr
-    assert "line 3, candidate 1: the command fails with status 1\n" in outcome.stderr
+    assert "line 2, candidate 1 (does not parse: " in outcome.stderr
+    assert (
+        "line 3, candidate 1 (the command fails with status 1): '    return c + b\\r\\n'\n" in outcome.stderr
+    )
 
 
 def test_what_is_written_is_named_after_it_is_written(run_cli: RunCli, use: Use, file: Path) -> None:

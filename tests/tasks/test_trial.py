@@ -130,6 +130,19 @@ def test_what_links_out_of_the_tree_lead_to_stays_as_it_is(
         assert not (tmp_path / "beside" / "new").exists()
 
 
+def test_nothing_is_said_of_a_linked_file_that_the_user_cannot_write(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "interpreter").touch()
+    (tree / "python").symlink_to(tmp_path / "interpreter")
+    (tree / ".venv" / "marker").unlink()
+    (tree / ".venv").rmdir()
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "interpreter")
+    with Trial("true", tree, tree / "check.py", 30.0, containment=Containment.PLAIN) as judged:
+        judged.run("")
+        assert judged.warning is None
+
+
 def test_a_link_to_a_folder_around_the_tree_can_be_followed_and_the_tree_changed(
     tree: Path, judge: Judge
 ) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from incoder.tasks.trial import Outcome, Trial
 
 _NUM_SHOWN = 10  # lines of what a failing command printed
+_MAX_SHOWN = 80  # characters of a candidate
 _COPIED_AT_ONCE = 100  # files between two reports of progress
 
 
@@ -149,4 +150,5 @@ def _note_places(changes: "Sequence[Change]") -> None:
     for change in changes if len(changes) > 1 else ():
         for number, candidate in enumerate(change.candidates, start=1):
             came = candidate.problem or ("used" if candidate is change.used else "not needed")
-            print_note(f"{change.place}, candidate {number}: {came}")
+            text = "".join(edit.text for edit in candidate.edits)[:_MAX_SHOWN]
+            print_note(f"{change.place}, candidate {number} ({came}): {text!r}")

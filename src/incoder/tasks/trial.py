@@ -194,6 +194,8 @@ class Trial:
         temporary = Path(tempfile.gettempdir()).resolve()
         read_only, reachable = list[Path](), list[str]()
         for aim in links_out_of(self.root):
+            if aim.is_file() and not os.access(aim, os.W_OK):
+                continue  # such as the interpreter of an environment
             is_needed = str(aim) in _NEVER_READ_ONLY or temporary.is_relative_to(aim)
             if is_needed or len(read_only) == _MAX_READ_ONLY:
                 reachable.append(str(aim))

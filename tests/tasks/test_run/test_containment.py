@@ -7,14 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from incoder.errors import IncoderError
-from incoder.tasks.test_run import containment
+from incoder.tasks.test_run import containment, supervisor
 from incoder.tasks.test_run.containment import Ending, Request, UnavailableError, run_contained
 from incoder.tasks.test_run.control_group import control_group
 
@@ -176,6 +176,27 @@ def test_with_namespaces_a_command_may_kill_all_that_it_can(tmp_path: Path) -> N
 def test_a_command_that_is_too_long_to_start_is_an_error_that_says_so(run: Run) -> None:
     with pytest.raises(IncoderError, match=r"cannot be started: .*too long"):
         run(f": {'x' * 200_000}")
+
+
+@linux
+def test_on_another_system_there_are_no_namespaces_and_the_process_group_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "elsewhere.py"
+    script.write_text(
+        "import runpy, sys\nsys.platform = 'darwin'\n"
+        f"runpy.run_path({supervisor.__file__!r}, run_name='__main__')\n"
+    )
+    monkeypatch.setattr(supervisor, "__file__", str(script))
+    monkeypatch.setattr(containment, "_marked", lambda _mark: [])
+    monkeypatch.setattr(containment, "control_group", lambda _name: nullcontext(None))
+    seconds = unique_seconds()
+    with pytest.raises(UnavailableError, match="only Linux has namespaces"):
+        run_contained(Request("true", str(tmp_path), True), tmp_path, os.environ, 10)
+    for command, timeout in ((f"sleep {seconds} & exit 3", 10), (f"sleep {seconds} & sleep {seconds}", 0.3)):
+        ending = run_contained(Request(command, str(tmp_path)), tmp_path, os.environ, timeout)
+        assert ending.status == (3 if timeout == 10 else None)
+        _wait_until(lambda: not alive(seconds))
 
 
 @linux

@@ -134,6 +134,8 @@ def _enter_namespaces() -> None:
 
     A user namespace is used where the rights are missing, so root's own rights stay as they are.
     """
+    if not _IS_LINUX:
+        raise OSError("only Linux has namespaces")
     uid, gid = os.geteuid(), os.getegid()
     try:
         _unshare(_CLONE_NEWNS | _CLONE_NEWPID)
