@@ -1,6 +1,7 @@
 """The editing commands as a user calls them, with a model that always writes the same."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -213,7 +214,30 @@ def test_where_nothing_lacks_it_the_text_comes_as_it_is(command: str, run_cli: R
     file.write_bytes(b'"""Doc."""\r\n')
     outcome = run_cli(command, file, "--all")
     assert (outcome.status, outcome.stdout) == (0, b'"""Doc."""\r\n')
-    assert "nothing lacks" in outcome.stderr
+    assert re.fullmatch(r"nothing to do: no (docstring|annotation of .*) is lacking\n", outcome.stderr)
+
+
+@pytest.mark.parametrize("command", ["docstring", "types"])
+def test_a_folder_is_edited_with_one_model_and_a_broken_file_stops_nothing(
+    command: str, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    others = {"broken.py": b"def (", "done.py": b'"""Doc."""\n', "other.py": TEXT, "text.txt": b"def f(a):\n"}
+    for name, content in others.items():
+        (file.parent / name).write_bytes(content)
+    loaded: list[str] = []
+
+    def load(model: str, *_: object) -> Writes:
+        loaded.append(model)
+        return Writes("int")
+
+    monkeypatch.setattr(editing, "load_model", load)
+    outcome = run_cli(command, file.parent, "--all", "--in-place")
+    assert (outcome.status, outcome.stdout, loaded) == (1, b"", ["mini"])
+    assert "error: 1 of 4 files failed" in outcome.stderr
+    assert "4 files: 2 changed, 1 unchanged, 1 failed" in outcome.stderr
+    assert file.read_bytes() == (file.parent / "other.py").read_bytes() != TEXT
+    unchanged = [name for name, content in others.items() if (file.parent / name).read_bytes() == content]
+    assert unchanged == ["broken.py", "done.py", "text.txt"]
 
 
 PASSES_WITH_A_SUM = f"{sys.executable} -c 'from area import area; assert area(1, 2) == 3'"

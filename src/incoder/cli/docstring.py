@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from incoder.cli import editing, options
-from incoder.cli.console import print_note
+from incoder.cli.batch import Edited, Output, check_output, edit_files, once
+from incoder.cli.file_list import find_files
 from incoder.tasks.docstring_style import STYLE_NAMES
 
 
 def docstring(
-    file: Annotated[str, typer.Argument(help="A Python file, or - for standard input.", show_default=False)],
+    files: editing.PythonFiles,
     lines: options.Lines = None,
     function: options.Function = None,
     is_all: Annotated[
@@ -35,7 +36,7 @@ def docstring(
     device: options.Device = None,
     dtype: options.Dtype = None,
 ) -> None:
-    """Write or complete the docstrings of a Python file.
+    """Write or complete the docstrings of Python files.
 
     A new docstring has the style of the others in the file: sections and names of parameters are certain,
     what they say is the model's. One that is there is kept, written on where its last sentence has no end,
@@ -43,26 +44,29 @@ def docstring(
 
     Example: incoder docstring shapes.py --function Circle.area --diff
     """
-    options.check_output(file, in_place=in_place, diff=diff, json=json)
+    found, output = find_files(files, editing.is_python), Output(in_place, diff, json)
+    one_file_only = {"--lines": lines is not None, "--function": function is not None}
+    check_output(found, output, one_file_only=one_file_only)
     if style is not None and style not in STYLE_NAMES:
         raise typer.BadParameter(f"--style must be one of {', '.join(STYLE_NAMES)}, got {style}")
     settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
     selection = editing.selection(lines, function, is_all, others=module, names=("--module",))
+    loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
     from incoder.tasks.docstring import Target, lacking, write_docstrings
     from incoder.tasks.docstring_style import style_of
 
-    text, path, source = editing.read_python(file, "docstring")
-    found = style_of(source)
-    wanted = replace(found, name=next(name for name in STYLE_NAMES if name == style)) if style else found
-    targets: list[Target] = [None]
-    if not module:
-        targets = lacking(source) if is_all else [*selection.definitions(source)]
-    if not targets:
-        print_note(f"{file}: nothing lacks a docstring")
-        editing.deliver(file, model, text, [], in_place=in_place, diff=diff, json=json)
-        return
-    loaded = editing.load_model(model, revision, device, dtype)
-    written = write_docstrings(loaded, source, targets, settings, style=wanted, path=path)
-    changes = editing.collect("docstrings", len(targets), written)
-    editing.deliver(file, model, text, changes, in_place=in_place, diff=diff, json=json)
+    def edit(file: str) -> Edited:
+        text, path, source = editing.read_python(file, "docstring")
+        own = style_of(source)
+        wanted = replace(own, name=next(name for name in STYLE_NAMES if name == style)) if style else own
+        targets: list[Target] = [None]
+        if not module:
+            targets = lacking(source) if is_all else [*selection.definitions(source)]
+        if not targets:
+            return editing.edited(file, model, text, [], nothing_to_do="no docstring is lacking")
+        written = write_docstrings(loaded(), source, targets, settings, style=wanted, path=path)
+        changes = editing.collect("docstrings", len(targets), written)
+        return editing.edited(file, model, text, changes)
+
+    edit_files(found, edit, output)

@@ -1,21 +1,20 @@
 """What all editing commands share: the model, how changes are shown, and what goes wrong with them."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from incoder.cli import options
-from incoder.cli.console import print_note, progress, progress_bar, write_result
-from incoder.cli.results import as_diff
-from incoder.cli.source import STANDARD_INPUT, read_source, replace_source
+from incoder.cli import batch, options
+from incoder.cli.batch import Edited, Output
+from incoder.cli.console import progress, progress_bar
+from incoder.cli.source import STANDARD_INPUT, read_source
 from incoder.errors import IncoderError
 from incoder.tasks.candidates import Change
 from incoder.tasks.edits import apply
-from incoder.tasks.languages import UNNAMED_PYTHON, require_python
+from incoder.tasks.languages import PYTHON, UNNAMED_PYTHON, language_of, require_python
 from incoder.tasks.model import Decoding
 from incoder.tasks.python_source import PythonSource
 from incoder.tasks.selection import Selection
@@ -23,6 +22,14 @@ from incoder.tasks.selection import Selection
 if TYPE_CHECKING:
     from incoder.inference.infill_model import InfillModel
 
+PythonFiles = Annotated[
+    list[str],
+    typer.Argument(
+        help="Python files, folders (in a checkout what git lists there), or - for standard input.",
+        metavar="FILE",
+        show_default=False,
+    ),
+]
 _MAX_SHOWN = 200  # characters of another candidate's edit
 
 
@@ -62,6 +69,11 @@ def selection(
         return Selection.parse(lines, function, bool(is_all))
     except IncoderError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def is_python(path: PurePath) -> bool:
+    """Whether a file's name says that it holds Python."""
+    return language_of(path) is PYTHON
 
 
 def read_python(file: str, task: str) -> tuple[str, PurePath, PythonSource]:
@@ -104,6 +116,41 @@ def collect(task: str, total: int, changes: Iterable[Change]) -> list[Change]:
     return collected
 
 
+def edited(
+    file: str,
+    model: str | None,
+    text: str,
+    changes: Sequence[Change],
+    *,
+    nothing_to_do: str | None = None,
+    num_places: int | None = None,
+) -> Edited:
+    """The file's text with the best candidate of every change, and an account of it.
+
+    `nothing_to_do` is the reason why there are no changes. The first `num_places` changes (by default all)
+    are the places that were asked for and are counted; the others, such as imports, go with them.
+    """
+    new = apply(text, [edit for change in changes for edit in change.edits])
+    asked_for = changes[:num_places]
+    left = [_why_left(change) for change in asked_for if change.used is None]
+    failure = None
+    if changes and all(change.used is None for change in changes):
+        tried = sum(len(change.candidates) for change in changes)
+        none = "the only candidate cannot" if tried == 1 else f"none of the {tried} candidates can"
+        failure = f"{none} be used, so nothing was changed; try more (-n), another --seed, or another --model"
+    return Edited(
+        file,
+        text,
+        new,
+        _described(file, model, new, changes, nothing_to_do),
+        num_written=len(asked_for) - len(left),
+        left=left,
+        nothing_to_do=nothing_to_do,
+        failure=failure,
+        notes=_candidate_notes(changes),
+    )
+
+
 def deliver(
     file: str,
     model: str | None,
@@ -115,7 +162,7 @@ def deliver(
     json: bool = False,
     nothing_to_do: str | None = None,
 ) -> None:
-    """Show or write the text with the best candidate of every change; with no changes, as it is.
+    """Show or write what `edited` makes of a single file.
 
     `nothing_to_do` is the reason why there are no changes.
 
@@ -123,27 +170,14 @@ def deliver(
         IncoderError: there is no candidate for any of the changes that can be used, or the file cannot be
             written; it is then left as it is.
     """
-    new = apply(text, [edit for change in changes for edit in change.edits])
-    note_candidates(changes)
-    if json:
-        write_result(as_json(file, model, new, changes))
-    if changes and all(change.used is None for change in changes):
-        tried = sum(len(change.candidates) for change in changes)
-        none = "the only candidate cannot" if tried == 1 else f"none of the {tried} candidates can"
-        raise IncoderError(
-            f"{none} be used, so nothing was changed; try more (-n), another --seed, or another --model"
-        )
-    if in_place:
-        if new != text:
-            replace_source(file, old=text, new=new)
-    elif not json:
-        write_result(as_diff(file, text, new) if diff else new)
-    if nothing_to_do:
-        print_note(f"nothing to do: {nothing_to_do}")
+    result = edited(file, model, text, changes, nothing_to_do=nothing_to_do)
+    batch.deliver(result, Output(in_place=in_place, diff=diff, json=json))
 
 
-def as_json(file: str, model: str | None, new: str, changes: Sequence[Change]) -> str:
-    """One object: the new text, and every change with all its candidates (`used` counts them from 0)."""
+def _described(
+    file: str, model: str | None, new: str, changes: Sequence[Change], nothing_to_do: str | None
+) -> dict[str, Any]:
+    """The new text, and every change with all its candidates (`used` counts them from 0)."""
     described = [
         {
             "place": change.place,
@@ -153,25 +187,32 @@ def as_json(file: str, model: str | None, new: str, changes: Sequence[Change]) -
         }
         for change in changes
     ]
-    return json.dumps({"file": file, "model": model, "text": new, "changes": described}) + "\n"
+    reason = {"nothing_to_do": nothing_to_do} if nothing_to_do else {}
+    return {"file": file, "model": model, "text": new, "changes": described, **reason}
 
 
-def note_candidates(changes: Sequence[Change]) -> None:
-    """Say which places got nothing; of a single place show the candidates, where there are several."""
+def _why_left(change: Change) -> str:
+    best = change.candidates[0] if change.candidates else None
+    return (best.problem if best else None) or "the model proposes nothing"
+
+
+def _candidate_notes(changes: Sequence[Change]) -> list[str]:
+    """Which places got nothing, and of a single place the candidates, where there are several."""
+    notes = []
     for change in changes:
         if change.used is None:
             best = change.candidates[0] if change.candidates else None
             why = f"; the best is {_shown(best.edits[0].text)}: {best.problem}" if best and best.edits else ""
             where = "" if change.place.startswith("line") else f"line {change.line}: "
-            print_note(f"{where}{change.place}: no candidate can be used{why}")
+            notes.append(f"{where}{change.place}: no candidate can be used{why}")
     if len(changes) != 1 or (len(changes[0].candidates) == 1 and changes[0].used):
-        return
+        return notes
     for number, candidate in enumerate(changes[0].candidates, start=1):
         is_used = candidate is changes[0].used
         why = " (used)" if is_used else f" ({candidate.problem})" if candidate.problem else ""
-        print_note(f"candidate {number}, mean log-probability {candidate.logprob:.3f}{why}")
-        for text in dict.fromkeys(edit.text for edit in candidate.edits):
-            print_note(f"    {_shown(text)}")
+        notes.append(f"candidate {number}, mean log-probability {candidate.logprob:.3f}{why}")
+        notes += [f"    {_shown(text)}" for text in dict.fromkeys(edit.text for edit in candidate.edits)]
+    return notes
 
 
 def _shown(text: str) -> str:

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from incoder.cli import editing, options
-from incoder.cli.console import print_note
+from incoder.cli.batch import Edited, Output, check_output, edit_files, once
+from incoder.cli.file_list import find_files
 from incoder.cli.source import STANDARD_INPUT
-from incoder.errors import IncoderError
 from incoder.tasks.annotations import KINDS
 
 
 def types(
-    file: Annotated[str, typer.Argument(help="A Python file, or - for standard input.", show_default=False)],
+    files: editing.PythonFiles,
     lines: options.Lines = None,
     function: options.Function = None,
     is_all: Annotated[bool, typer.Option("--all", help="Annotate all that lack it.")] = False,
@@ -45,40 +45,47 @@ def types(
     device: options.Device = None,
     dtype: options.Dtype = None,
 ) -> None:
-    """Add type annotations to a Python file, and the imports that they need.
+    """Add type annotations to Python files, and the imports that they need.
 
     Annotations that are there stay. What the code tells is not left to the model: a function without a value
     returns None, and a default of None is admitted. Types whose names are not known there are not used.
 
     Example: incoder types shapes.py --function Circle.area --check --diff
     """
-    options.check_output(file, in_place=in_place, diff=diff, json=json)
+    found, output = find_files(files, editing.is_python), Output(in_place, diff, json)
+    one_file_only = {"--lines": lines is not None, "--function": function is not None}
+    check_output(found, output, one_file_only=one_file_only)
     unknown = [kind for kind in only or () if kind not in KINDS]
     if unknown:
         raise typer.BadParameter(f"--only must be one of {', '.join(KINDS)}, got {unknown[0]}")
-    if check and file == STANDARD_INPUT:
+    if check and STANDARD_INPUT in found.paths:
         raise typer.BadParameter("--check needs a file; mypy finds what it imports by its place")
     settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
     selection = editing.selection(lines, function, is_all)
+    loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
     from incoder.tasks.annotations import slots
-    from incoder.tasks.type_checker import Mypy
+    from incoder.tasks.type_checker import Mypy, require_mypy
     from incoder.tasks.type_hints import write_annotations
 
-    text, path, source = editing.read_python(file, "types")
+    if check:
+        require_mypy()
     kinds = only or ["return", "parameter"]
-    chosen = [
-        slot for slot in slots(source) if slot.kind in kinds and selection.has(source, slot.line, slot.owner)
-    ]
-    if not chosen:
-        if not is_all:
-            raise IncoderError(f"nothing there lacks the annotation of a {' or '.join(kinds)}")
-        print_note(f"{file}: nothing lacks an annotation")
-        editing.deliver(file, model, text, [], in_place=in_place, diff=diff, json=json)
-        return
-    loaded = editing.load_model(model, revision, device, dtype)
-    with ExitStack() as stack:
-        checker = stack.enter_context(Mypy(Path(file), text, check_timeout)) if check else None
-        written = write_annotations(loaded, source, chosen, settings, checker=checker, path=path)
-        changes = editing.collect("annotations", len(chosen), written)
-    editing.deliver(file, model, text, changes, in_place=in_place, diff=diff, json=json)
+
+    def edit(file: str) -> Edited:
+        text, path, source = editing.read_python(file, "types")
+        chosen = [
+            slot
+            for slot in slots(source)
+            if slot.kind in kinds and selection.has(source, slot.line, slot.owner)
+        ]
+        if not chosen:
+            reason = f"no annotation of a {' or '.join(kinds)} is lacking"
+            return editing.edited(file, model, text, [], nothing_to_do=reason)
+        with ExitStack() as stack:
+            checker = stack.enter_context(Mypy(Path(file), text, check_timeout)) if check else None
+            written = write_annotations(loaded(), source, chosen, settings, checker=checker, path=path)
+            changes = editing.collect("annotations", len(chosen), written)
+        return editing.edited(file, model, text, changes, num_places=len(chosen))
+
+    edit_files(found, edit, output)

@@ -42,8 +42,7 @@ class Mypy:
     """
 
     def __init__(self, path: Path, text: str, timeout: float = 120.0) -> None:
-        if importlib.util.find_spec("mypy") is None:
-            raise IncoderError("checking types needs mypy; install it with: pip install 'incoder[editing]'")
+        require_mypy()
         self._path = path
         self._text = text
         self._timeout = timeout
@@ -83,3 +82,13 @@ class Mypy:
             what = (done.stderr or done.stdout).strip().splitlines()
             raise IncoderError(f"mypy cannot check {self._path}: {what[-1] if what else 'it failed'}")
         return Counter(report["message"] for report in reports if report["severity"] == "error")
+
+
+def require_mypy() -> None:
+    """Refuse what needs mypy where it is not installed.
+
+    Raises:
+        IncoderError: it is not.
+    """
+    if importlib.util.find_spec("mypy") is None:
+        raise IncoderError("checking types needs mypy; install it with: pip install 'incoder[editing]'")

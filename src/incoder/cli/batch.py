@@ -1,0 +1,225 @@
+"""Commands that edit one file or many: how the result of each is shown or written, and what became of all.
+
+A command gives a function that edits one file; it knows nothing of the others. A single file's mistake ends
+the command. Of several files, one that fails is counted, and the others go on.
+"""
+
+import json as json_format
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeVar
+
+import typer
+
+from incoder.cli import options
+from incoder.cli.console import print_note, write_result
+from incoder.cli.file_list import FileList
+from incoder.cli.results import as_diff
+from incoder.cli.source import replace_source
+from incoder.errors import IncoderError
+
+_NUM_REASONS = 3  # shown for the places that were left
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where results go: into the files, as diffs, as JSON, or (none of them) the whole text to stdout."""
+
+    in_place: bool = False
+    diff: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What a command makes of one file.
+
+    `described` is its object with --json, and `notes` are shown after the result of a single file. Of the
+    places that were worked on, `num_written` are in `new`, and each of `left` is the reason why one is not.
+    `nothing_to_do` is the reason why there was no place; `failure` says why none could be written.
+    """
+
+    file: str
+    old: str
+    new: str
+    described: Mapping[str, Any]
+    num_written: int = 0
+    left: Sequence[str] = ()
+    nothing_to_do: str | None = None
+    failure: str | None = None
+    notes: Sequence[str] = ()
+
+
+class EveryFileError(IncoderError):
+    """A mistake that all files would fail with, such as a model that is not there: the command ends."""
+
+
+def once(make: Callable[[], _Value]) -> Callable[[], _Value]:
+    """The result of `make`, called for the first file and kept for the others; its errors end the command."""
+
+    def made() -> _Value:
+        try:
+            return make()
+        except IncoderError as error:
+            raise EveryFileError(str(error)) from error
+
+    return cache(made)
+
+
+def check_output(files: FileList, output: Output, *, one_file_only: Mapping[str, bool] | None = None) -> None:
+    """Refuse a way to show results that the files do not admit, before any of them is read.
+
+    `one_file_only` says which options are used (by their names) that make sense for a single file only.
+
+    Raises:
+        typer.BadParameter: the output or one of these options does not go with these files.
+    """
+    first = files.paths[0] if files.is_one else ""
+    options.check_output(first, in_place=output.in_place, diff=output.diff, json=output.json)
+    if files.is_one:
+        return
+    if not (output.in_place or output.diff or output.json):
+        raise typer.BadParameter(
+            "several files or a folder need --in-place, --diff or --json; the text of a single file alone "
+            "goes to standard output"
+        )
+    for name, is_used in (one_file_only or {}).items():
+        if is_used:
+            raise typer.BadParameter(f"{name} needs a single file, not several files or a folder")
+
+
+def edit_files(files: FileList, edit: Callable[[str], Edited], output: Output) -> None:
+    """Edit each of the files, show or write its result, and say what became of it.
+
+    With --json a single file gives its object. Several give one object, whose `files` are those of each file,
+    or `file` and `error` for one that failed.
+
+    Raises:
+        IncoderError: the single file failed, or at least one of several.
+    """
+    if files.is_one:
+        deliver(edit(files.paths[0]), output)
+    else:
+        _Batch(files, edit, output).run()
+
+
+def deliver(edited: Edited, output: Output) -> None:
+    """Show or write the result of a single file, then what is to be known besides.
+
+    Raises:
+        IncoderError: nothing could be written, or the file cannot be; it is then left as it is.
+    """
+    if output.json:
+        write_result(json_format.dumps(edited.described) + "\n")
+    elif not edited.failure:
+        _show(edited, output)
+    for note in edited.notes:
+        print_note(note)
+    if edited.failure:
+        raise IncoderError(edited.failure)
+    if edited.nothing_to_do:
+        note_nothing_to_do(edited.nothing_to_do)
+    elif output.in_place and (edited.num_written or edited.left):
+        print_note(f"{edited.file}: {_counted(edited.num_written, edited.left, 'written')}")
+
+
+def note_nothing_to_do(reason: str) -> None:
+    """Say, in the words of all commands, that nothing is changed and why that is no failure."""
+    print_note(_nothing_to_do(reason))
+
+
+@dataclass(slots=True)
+class _Batch:
+    files: FileList
+    edit: Callable[[str], Edited]
+    output: Output
+    described: list[Mapping[str, Any]] = field(default_factory=list)
+    num_written: int = 0
+    left: list[str] = field(default_factory=list)
+    ends: Counter[str] = field(default_factory=Counter)
+
+    def run(self) -> None:
+        try:
+            for number, file in enumerate(self.files.paths, start=1):
+                print_note(f"{number}/{len(self.files.paths)} {self._edit_one(file)}")
+        except (EveryFileError, KeyboardInterrupt):
+            if self.ends.total():
+                print_note(f"ended early. {self._summary()}")
+            raise
+        if self.output.json:
+            counts = {f"num_{end}": self.ends[end] for end in ("changed", "unchanged", "failed")}
+            write_result(json_format.dumps({"files": self.described, **counts}) + "\n")
+        if not self.files.paths:
+            note_nothing_to_do("there are no files to edit in what was named")
+            return
+        print_note(self._summary())
+        if self.ends["failed"]:
+            raise IncoderError(f"{self.ends['failed']} of {_files(len(self.files.paths))} failed")
+
+    def _edit_one(self, file: str) -> str:
+        """Edit one file and count it; what became of it, in a line."""
+        try:
+            edited = self.edit(file)
+            if edited.failure:
+                self.described.append({**edited.described, "error": edited.failure})
+                return self._failed(file, edited.failure)
+            if not self.output.json:
+                _show(edited, self.output)
+        except EveryFileError:
+            raise
+        except IncoderError as error:
+            self.described.append({"file": file, "error": str(error)})
+            return self._failed(file, str(error))
+        self.described.append(edited.described)
+        self.num_written += edited.num_written
+        self.left += edited.left
+        self.ends["unchanged" if edited.new == edited.old else "changed"] += 1
+        if edited.nothing_to_do:
+            return f"{file}: {_nothing_to_do(edited.nothing_to_do)}"
+        return f"{file}: {_counted(edited.num_written, edited.left, self._verb)}"
+
+    def _failed(self, file: str, message: str) -> str:
+        self.ends["failed"] += 1
+        return f"failed: {message}" if file in message else f"{file}: failed: {message}"
+
+    def _summary(self) -> str:
+        changed = "changed" if self.output.in_place else "would change"
+        ends = [f"{self.ends['changed']} {changed}", f"{self.ends['unchanged']} unchanged"]
+        ends += [f"{self.ends['failed']} failed"] if self.ends["failed"] else []
+        places = _counted(self.num_written, self.left, self._verb)
+        return f"{_files(self.ends.total())}: {', '.join(ends)}; {places}"
+
+    @property
+    def _verb(self) -> str:
+        return "written" if self.output.in_place else "proposed"
+
+
+def _show(edited: Edited, output: Output) -> None:
+    if output.in_place:
+        if edited.new != edited.old:
+            replace_source(edited.file, old=edited.old, new=edited.new)
+    else:
+        write_result(as_diff(edited.file, edited.old, edited.new) if output.diff else edited.new)
+
+
+def _nothing_to_do(reason: str) -> str:
+    return f"nothing to do: {reason}"
+
+
+def _files(number: int) -> str:
+    return f"{number} file{'s' if number != 1 else ''}"
+
+
+def _counted(num_written: int, left: Sequence[str], verb: str) -> str:
+    """How many places were written and left, with the most frequent reasons, compared up to their colon."""
+    counted = f"{num_written} {verb}"
+    if not left:
+        return counted
+    reasons = Counter(reason.partition(":")[0] for reason in left).most_common()
+    shown = [f"{reason} ({number})" if len(reasons) > 1 else reason for reason, number in reasons]
+    num_others = sum(number for _, number in reasons[_NUM_REASONS:])
+    more = [f"other reasons ({num_others})"] if num_others else []
+    return f"{counted}, {len(left)} left: {', '.join([*shown[:_NUM_REASONS], *more])}"
