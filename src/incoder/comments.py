@@ -1,25 +1,59 @@
-"""Lines of text as comments, in the language that a file's name tells."""
+"""Lines of text as comments, in the language that a file's name says.
 
-from collections.abc import Iterable
+Whatever the text of a line is, its comment ends with it: neither earlier nor later.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
-_HASH = ("#", "")
-_MARKS = {
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """What begins and ends a comment of one line, and what replaces patterns that must not be in its text."""
+
+    opening: str
+    closing: str = ""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+
+
+_CONTINUED = {r"\\+\s*$": ""}  # a backslash takes the next line into the comment
+_HASH = _Marks("#", replaced=_CONTINUED)
+_MARKS = (
     (
-        "//",
-        "",
-    ): ".c .cc .cpp .cs .dart .go .h .hpp .java .js .jsx .kt .m .mm .php .rs .scala .swift .ts .tsx .zig",
-    ("--", ""): ".adb .ads .elm .hs .lua .sql .vhd .vhdl",
-    ("%", ""): ".erl .hrl .pl .tex",
-    (";", ""): ".asm .clj .el .lisp .scm .s",
-    ('"', ""): ".vim",
-    ("/*", " */"): ".css",
-    ("<!--", " -->"): ".htm .html .md .svg .vue .xhtml .xml",
-}
-_MARKS_OF = {extension: marks for marks, extensions in _MARKS.items() for extension in extensions.split()}
+        _Marks("//", replaced=_CONTINUED),
+        ".c .cc .cjs .cpp .cs .cts .cu .cuh .cxx .d .dart .frag .fs .fsi .fsx .glsl .go .gradle .groovy .h .hh "
+        ".hlsl .hpp .hxx .inl .ipp .java .js .json .json5 .jsonc .jsx .kt .kts .less .m .mjs .mm .mts .pas "
+        ".proto .rs .sass .scala .scss .sol .styl .sv .swift .ts .tsx .v .vert .wgsl .zig",
+    ),
+    (_Marks("//", replaced={r"\?(?=>)": "? "}), ".php .phtml"),  # ?> ends PHP itself
+    (_Marks("--"), ".ada .adb .ads .agda .elm .hs .lean .lua .sql .vhd .vhdl"),
+    (_Marks("%"), ".bib .cls .erl .hrl .pro .prolog .sty .tex"),
+    (_Marks(";"), ".asm .clj .cljc .cljs .edn .el .ini .lisp .lsp .nasm .rkt .scm"),
+    (_Marks('"'), ".vim"),
+    (_Marks("'", replaced={r"\s_\s*$": ""}), ".bas .vb .vbs"),  # _ continues the comment
+    (_Marks("!"), ".f03 .f08 .f90 .f95"),
+    (_Marks("REM", replaced={r"\^+\s*$": ""}), ".bat .cmd"),
+    (_Marks("..", replaced={":(?=:)": ": "}), ".rst"),  # :: would make a directive of it
+    (_Marks("/*", " */", {r"\*(?=/)": "* ", r"/(?=\*)": "/ "}), ".css .s"),
+    # Here comments nest, and a string in one must have an end.
+    (_Marks("(*", " *)", {r"\*(?=\))": "* ", r"\((?=\*)": "( ", '"': "'"}), ".ml .mli .mll .mly"),
+    (
+        _Marks("<!--", " -->", {"-(?=-)": "- "}),
+        ".htm .html .md .plist .svelte .svg .vue .xaml .xhtml .xml .xsd .xsl",
+    ),
+)
+_MARKS_OF = {extension: marks for marks, extensions in _MARKS for extension in extensions.split()}
 
 
 def commented(lines: Iterable[str], path: PurePath | None) -> list[str]:
     """Each line as a comment, by the extension of `path`; after `#` where that tells no language."""
-    opening, closing = _MARKS_OF.get(path.suffix.lower() if path else "", _HASH)
-    return [f"{opening} {line}".rstrip() + closing for line in lines]
+    marks = _MARKS_OF.get(path.suffix.lower() if path else "", _HASH)
+    return [_comment(line, marks) for line in lines]
+
+
+def _comment(line: str, marks: _Marks) -> str:
+    for pattern, replacement in marks.replaced.items():
+        line = re.sub(pattern, replacement, line)
+    return f"{marks.opening} {line}".rstrip() + marks.closing
