@@ -1,6 +1,7 @@
 """Docstrings: where they go, in which style, and that nothing else changes."""
 
 import ast
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incoder.errors import IncoderError
-from incoder.tasks.docstring import lacking, write_docstrings
-from incoder.tasks.docstring_style import Style, style_of
+from incoder.tasks.docstring import incomplete, lacking, write_docstrings
+from incoder.tasks.docstring_style import Style, sections, style_of
 from incoder.tasks.edits import apply
 from incoder.tasks.model import Decoding
 from incoder.tasks.python_source import PythonSource
@@ -90,6 +91,57 @@ def test_a_module_docstring_stands_behind_the_first_comments(
     assert apply(text, change.edits) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("#!/bin/sh\n\n# type: ignore\n# more\n\nimport os\n", "# more\n"),
+        ("# licence\n\n# type: ignore[attr-defined]\nimport os\n", "defined]\n"),
+        ("\n# -*- coding: utf-8 -*-\n# licence\n\nx = 1\n", "licence\n"),
+        ("# licence\n\n# coding: in the third line\nx = 1\n", "licence\n"),
+        ("# licence\n\n# type: a word\nx = 1\n", "licence\n"),
+        ("\ufeff# licence\r\n\r\n# type: ignore\r\nx = 1\r\n", "ignore\r\n"),
+    ],
+)
+def test_comments_that_count_only_before_a_module_docstring_stay_before_it(
+    scripted: Scripted, text: str, place: str
+) -> None:
+    source = PythonSource(text)
+    (change,) = write_docstrings(scripted(["Doc."]), source, [None], Decoding())
+    before, after = text.split(place)
+    end = "\r\n" if "\r\n" in text else "\n"
+    gap = "" if after.startswith(end) else end
+    assert apply(text, change.edits) == f'{before}{place}"""Doc."""{end}{gap}{after}'
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "def f(a):  # type: (int) -> str\n",
+        "def f(a):\n    # type: (int) -> str\n",
+        "def f(a):\n    # why\n\n    #type: (int) -> str\n",
+        "def f(a,  # type: int\n      ):\n    # type: (...) -> str\n",
+        "async def f(\n    a\n):  # why\n    # type: (int) -> str  # why\n",
+    ],
+)
+def test_a_docstring_goes_below_a_type_comment_which_counts_only_first(
+    scripted: Scripted, header: str
+) -> None:
+    text = f"{header}    # how\n    return str(a)\n"
+    new = written(scripted, text, "f", ["Show it."])
+    assert new == f'{header}    """Show it."""\n    # how\n    return str(a)\n'
+
+    def types(text: str) -> list[str | None]:
+        tree = ast.parse(text, type_comments=True)
+        return [node.type_comment for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+    assert types(new) == types(text)
+
+
+def test_other_comments_stay_below_the_docstring(scripted: Scripted) -> None:
+    text = "def f():\n    # type: ignore\n    x = '''\n    # type: int\n    '''\n"
+    assert written(scripted, text, "f", ["Do."]) == text.replace("):\n", '):\n    """Do."""\n', 1)
+
+
 GOOGLE = '''def known(a):
     """Know.
 
@@ -131,11 +183,11 @@ def test_sections_and_names_are_those_of_the_style_and_the_function(scripted: Sc
 
 
 def test_numpy_sections_have_the_types_that_are_annotated(scripted: Scripted) -> None:
-    text = "def f(self, x: int, y):\n    yield x\n"
+    text = "def f(x: int, y):\n    yield x\n"
     found = written(scripted, text, "f", [["Do.", "An x.", "A y.", "int", "Them."]], style=Style("numpy"))
     assert (
         found
-        == '''def f(self, x: int, y):
+        == '''def f(x: int, y):
     """Do.
 
     Parameters
@@ -153,6 +205,64 @@ def test_numpy_sections_have_the_types_that_are_annotated(scripted: Scripted) ->
     yield x
 '''
     )
+
+
+@pytest.mark.parametrize("unit", ["\t", "  ", "    ", "        "])
+def test_sections_are_indented_as_the_file_is(scripted: Scripted, unit: str) -> None:
+    text = f"class A:\n{unit}def f(self, a):\n{2 * unit}return a\n"
+    for style, head in ((Style("google"), "Args:"), (Style("numpy"), "Parameters\n----------")):
+        words = ["Do.", "It.", "That."] if style.name == "google" else ["Do.", "It.", "int", "That."]
+        new = written(scripted, text, "A.f", [words], style=style)
+        margin = 2 * unit
+        assert f"\n{margin}{head}\n{margin}".replace("\n-", f"\n{margin}-") in new
+        indented = [line for line in new.splitlines() if line.endswith(("It.", "That."))]
+        assert [line[: len(line) - len(line.lstrip())] for line in indented] == [3 * unit] * 2
+
+
+def heads(text: str, name: str = "f") -> list[str]:
+    """The names in the Args and Raises sections that a function would get."""
+    (named,) = PythonSource(text).find(name)
+    pieces = sections(named, "google", unit="    ")
+    return [piece.strip().removesuffix(":") for piece in pieces if piece and re.match(r"\n +\S", piece)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("class A:\n    def f(klass, a): pass\n", ["a"]),
+        ("class A:\n    def f(this, /, a): pass\n", ["a"]),
+        ("class A:\n    @classmethod\n    def f(metacls, a): pass\n", ["a"]),
+        ("class A:\n    @staticmethod\n    def f(self, a): pass\n", ["self", "a"]),
+        ("class A:\n    if 1:\n        def f(klass): pass\n", []),
+        ("class A:\n    def f(*self): pass\n", ["*self"]),
+        ("class A:\n    def g(self):\n        def f(self): pass\n", ["self"]),
+        ("def f(self, cls): pass\n", ["self", "cls"]),
+    ],
+)
+def test_the_place_of_a_parameter_says_whether_it_is_the_instance(text: str, expected: list[str]) -> None:
+    assert heads(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        ("ValueError", ["ValueError"]),
+        ("errors.NotThere(1)", ["errors.NotThere"]),
+        ("_Private from None", ["_Private"]),
+        ('(A if c else B)("x")', []),
+        ("ERRORS[kind]", []),
+        ("ERRORS[kind](1)", []),
+        ("make()(1)", []),
+        ("make().Error(1)", []),
+        ("error", []),
+        ("NOT_FOUND", []),
+        ("self.Error(1)", []),
+        ("Local(1)", []),
+        ("HTTPError()", ["HTTPError"]),
+    ],
+)
+def test_only_the_name_of_a_class_is_a_heading_of_what_is_raised(raised: str, expected: list[str]) -> None:
+    assert heads(f"class A:\n    def f(self):\n        Local = self\n        raise {raised}\n") == expected
 
 
 def test_a_style_is_that_of_most_functions_with_parameters() -> None:
@@ -183,16 +293,91 @@ def test_a_finished_docstring_gets_the_sections_that_it_lacks(scripted: Scripted
 
 
 def test_a_raw_docstring_takes_only_what_can_stand_in_it(scripted: Scripted) -> None:
-    text = "def f():\n    r'''Match \\d'''\n    return 1\n"
+    text = "def f():\n    r'''Match \\d and'''\n    return 1\n"
     source = PythonSource(text)
-    (change,) = write_docstrings(scripted([" and it'", " or \\w."]), source, source.definitions, Decoding())
+    (change,) = write_docstrings(scripted([" it'", " not \\w."]), source, source.definitions, Decoding())
     assert [candidate.problem for candidate in change.candidates] == [None, "cannot stand in a raw string"]
-    assert apply(text, change.edits) == text.replace(r"\d", r"\d or \w.")
+    assert apply(text, change.edits) == text.replace(r"\d and", r"\d and not \w.")
 
 
-def test_a_docstring_of_several_literals_is_refused(scripted: Scripted) -> None:
+@pytest.mark.parametrize("docstring", ['"a" "b"', '("a" "b")', '("a"\n     "b")'])
+def test_a_docstring_of_several_literals_is_refused(scripted: Scripted, docstring: str) -> None:
     with pytest.raises(IncoderError, match="line 2 is made of several literals"):
-        written(scripted, 'def f():\n    "a" "b"\n', "f")
+        written(scripted, f"def f():\n    {docstring}\n", "f")
+
+
+@pytest.mark.parametrize("docstring", ['("""Do%s""")', "((\n    'Do%s'\n    ))", '( r"""Do%s""" )  # why'])
+def test_a_docstring_in_brackets_is_one_literal(scripted: Scripted, docstring: str) -> None:
+    text = f"def f():\n    {docstring % ' and'}\n    return 1\n"
+    assert written(scripted, text, "f", [" rest."]) == text.replace("Do and", "Do and rest.")
+    empty = text.replace("Do and", "")
+    assert ast.get_docstring(ast.parse(written(scripted, empty, "f", ["Do."])).body[0]) == "Do."  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "docstring",
+    [
+        "Return one",
+        "Return `the",
+        "The file to read from",
+        "Gib eins zurück",
+        "Do:\n\n    - this",
+        "(0, 1]",
+        "x",
+    ],
+)
+def test_a_docstring_that_lacks_only_its_full_stop_is_complete(docstring: str) -> None:
+    source = PythonSource(f'def f(a):\n    """{docstring}"""\n    return 1\n')
+    assert incomplete(source, source.definitions) == []
+    assert list(write_docstrings(None, source, source.definitions, Decoding())) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "docstring", ["Return one and", "Return one,", "Return (all", "Of a,\n\n    the", "One -"]
+)
+def test_a_docstring_that_breaks_off_is_incomplete(docstring: str) -> None:
+    source = PythonSource(f'def f(a):\n    """{docstring}"""\n    return 1\n')
+    assert incomplete(source, source.definitions) == [*source.definitions]
+
+
+@pytest.mark.parametrize(("parameter", "num_incomplete"), [("the", 0), ("it", 1)])
+def test_the_name_of_a_parameter_may_end_a_docstring(parameter: str, num_incomplete: int) -> None:
+    source = PythonSource(f'def f({parameter}, b):\n    """Add b to the"""\n')
+    assert len(incomplete(source, source.definitions)) == num_incomplete
+
+
+@pytest.mark.parametrize(
+    ("infill", "docstring"),
+    [
+        ('"\nReturn one.', "Return one."),
+        ('"Return one."', "Return one."),
+        ('" Return one.', "Return one."),
+        ("'''\nReturn one.\n'''\n", "Return one."),
+        ('Return one."', "Return one."),
+        ('Return "one".', 'Return "one".'),
+        ("''\nDon't.", "Don't."),
+        ("Return one.\n\nArgs:\n", "Return one."),
+        ("Return one.\n\nArgs:\n\nReturns:\n    One.\n\nRaises:", "Return one.\n\nReturns:\n    One."),
+        ("Return one.\n\nParameters\n----------\n", "Return one."),
+        ("Do.\n\n:param a:\n:param b: A b.\n:returns:", "Do.\n\n:param b: A b."),
+        ("Do.\n\n:param a:\n    An a.", "Do.\n\n:param a:\n    An a."),
+        ("Do.\n\nReturns\nto the start.", "Do.\n\nReturns\nto the start."),
+    ],
+)
+def test_stray_quotes_and_empty_sections_of_the_model_are_left_out(
+    scripted: Scripted, infill: str, docstring: str
+) -> None:
+    new = written(scripted, "def f():\n    return 1\n", "f", [infill])
+    assert ast.get_docstring(ast.parse(new).body[0]) == docstring  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "infill", ['"', '"\n"', "Args:", "Args:\n    None", "Args:\n\nReturns:", "---\nDo.", '"""', "'"]
+)
+def test_a_docstring_whose_first_line_has_no_word_is_not_used(scripted: Scripted, infill: str) -> None:
+    source = PythonSource("def f():\n    return 1\n")
+    (change,) = write_docstrings(scripted([infill]), source, source.definitions, Decoding())
+    assert change.used is None
 
 
 def test_candidates_that_say_nothing_are_used_last_and_never(scripted: Scripted) -> None:

@@ -1,9 +1,11 @@
 """Annotations: where they go, which fills are some, what is imported, what a checker rejects."""
 
 import ast
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,13 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incoder.errors import IncoderError
-from incoder.tasks.annotations import annotation_in, slots
+from incoder.tasks.annotations import annotation_in
 from incoder.tasks.candidates import Change
 from incoder.tasks.edits import apply
 from incoder.tasks.model import Decoding
 from incoder.tasks.python_source import PythonSource
+from incoder.tasks.slots import slots
 from incoder.tasks.type_checker import Mypy, TypeChecker
 from incoder.tasks.type_hints import write_annotations
+from incoder.tasks.type_names import TypeNames
 
 Scripted = Callable[..., Any]
 
@@ -58,6 +62,197 @@ def test_what_is_certain_is_not_asked(scripted: Scripted) -> None:
 def test_a_function_that_is_yet_to_be_written_is_asked_for(scripted: Scripted) -> None:
     text = 'class A:\n    def f(self):\n        """F."""\n        raise NotImplementedError\n'
     assert "def f(self) -> int:" in annotate(scripted, text, ["int"])[0]
+
+
+def returned(scripted: Scripted, text: str, *answers: Sequence[str]) -> str:
+    """What follows the parameters of the first function, when its result is annotated."""
+    new, _ = annotate(scripted, text, *answers, kind="return")
+    return new.partition("f(")[2].partition(")")[2].partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "expected"),
+    [
+        ("def f():\n    yield 1\n", "int", " -> Iterator[int]"),
+        ("def f():\n    yield from g()\n", "dict[str, int]]:\n", " -> Iterator[dict[str, int]]"),
+        ("async def f():\n    yield 1\n", "int", " -> AsyncIterator[int]"),
+        ("def f():\n    if g():\n        return\n    yield 1\n", "int]", " -> Iterator[int]"),
+        ("def f():\n    x = yield 1\n", "Generator[int, str, None]", " -> Generator[int, str, None]"),
+        (
+            "def f():\n    yield 1\n    return 2\n",
+            "Generator[int, None, int]",
+            " -> Generator[int, None, int]",
+        ),
+        ("import typing\ndef f():\n    g((yield))\n", "typing.Iterable[int]", " -> typing.Iterable[int]"),
+        ("class Iterator: ...\ndef f():\n    yield 1\n", "Iterable[int]", " -> Iterable[int]"),
+        ("from m import Iterator\ndef f():\n    yield 1\n", "object", " -> object"),
+        ("def f():\n    yield A()\nclass A: ...\n", "A", ' -> "Iterator[A]"'),
+    ],
+)
+def test_a_generator_returns_an_iterator_of_what_the_model_writes(
+    text: str, answer: str, expected: str, scripted: Scripted
+) -> None:
+    assert returned(scripted, text, [answer]) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f():\n    x = yield 1\n",
+        "async def f():\n    x = yield 1\n",
+        "class Iterator: ...\ndef f():\n    yield 1\n",
+    ],
+)
+@pytest.mark.parametrize(
+    "answer", ["int", "list[int]", "None", "Iterator | None", "m.Generator", "Literal[1]"]
+)
+def test_a_generator_is_never_annotated_as_something_else(text: str, answer: str, scripted: Scripted) -> None:
+    assert returned(scripted, "import m\n" + text, [answer]) == ""
+
+
+@pytest.mark.parametrize("result", ["yield", "yield None", "for _ in g():\n        yield"])
+def test_a_generator_of_nothing_is_not_asked_for(result: str, scripted: Scripted) -> None:
+    text = f"@contextmanager\ndef f():\n    {result}\n"
+    assert returned(scripted, text) == " -> Iterator[None]"
+    assert "import Iterator" in annotate(scripted, text)[0]
+    assert returned(scripted, f"async {text.partition(chr(10))[2]}") == " -> AsyncIterator[None]"
+
+
+def test_the_model_writes_within_the_brackets_of_the_iterator(scripted: Scripted) -> None:
+    source = PythonSource("def f():\n    yield 1\n")
+    model = scripted(["int"])
+    list(write_annotations(model, source, slots(source), Decoding()))
+    assert model.asked == [["def f() -> Iterator[", "]:\n    yield 1\n"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(a, b):  # type: (int, str) -> bool\n    return a\n",
+        "def f(a, b):\n    # type: (int, str) -> bool\n    return a\n",
+        "def f(a,  # type: int\n      *b  # type: str\n      ):\n    # type: (...) -> bool\n    return a\n",
+        "class A:\n    def f(self):\n        # why\n        #  type:  () -> bool\n        return 1\n",
+        "x = []  # type: list[int]\n",
+        "x = [\n]  # type: list[int]\n",
+        "def f() -> int:\n    x = None  # type: int | None\n    x = 3\n    return x\n",
+    ],
+)
+def test_what_a_type_comment_types_is_not_annotated(text: str) -> None:
+    assert slots(PythonSource(text)) == []
+
+
+def test_other_comments_type_nothing() -> None:
+    text = "def f(a):  # type: ignore\n    # types: (int) -> int\n    return '# type: (int) -> int'\n"
+    assert [slot.kind for slot in slots(PythonSource(text))] == ["parameter", "return"]
+    text = "def f(a,  # type: int\n      b=(1,\n         2),  # type: tuple\n      c=1): pass\n"
+    assert [slot.name for slot in slots(PythonSource(text))] == ["c", "f"]
+
+
+def test_the_first_parameter_of_a_method_needs_nothing_whatever_its_name() -> None:
+    text = (
+        "class A:\n    def f(this, a): ...\n    @classmethod\n    def g(klass): ...\n"
+        "    @staticmethod\n    def h(self): ...\ndef k(self): ...\n"
+    )
+    found = [(slot.owner, slot.name) for slot in slots(PythonSource(text)) if slot.kind == "parameter"]
+    assert found == [("A.f", "a"), ("A.h", "self"), ("k", "self")]
+
+
+@pytest.mark.parametrize(
+    "alias",
+    [
+        "list[float]",
+        "int | float",
+        "int | None",
+        "Union[int, str]",
+        "t.Optional[int]",
+        "Callable[[int], str]",
+        "Annotated[int, Gt(0)]",
+        "Literal['r', 'w']",
+        "int",
+        "Matrix",
+        "models.Matrix",
+        "Known",
+        "dict[str, Known] | None",
+        "str if PY3 else unicode",
+    ],
+)
+@pytest.mark.parametrize("indent", ["", "    "])
+def test_an_alias_of_a_type_stays_one(alias: str, indent: str) -> None:
+    text = f"class Known:\n    pass\nclass A:\n    pass\n{indent}Vector = {alias}\n"
+    assert [slot for slot in slots(PythonSource(text)) if slot.kind == "variable"] == []
+
+
+@pytest.mark.parametrize(
+    "value", ["3", "data[0]", "a | b", "names['x']", "FLAGS['a']", "f()", "(int, str)", "A.b"]
+)
+def test_a_value_is_no_alias(value: str) -> None:
+    assert [slot.name for slot in slots(PythonSource(f"x = {value}\n"))] == ["x"]
+
+
+@pytest.mark.parametrize(
+    "answer", ["Final", "Final[int]", "ClassVar", "TypeAlias", "typing.Final", "Optional", "Union"]
+)
+@pytest.mark.parametrize("kind", ["variable", "parameter", "return"])
+def test_words_of_typing_that_are_no_types_are_not_used(answer: str, kind: str, scripted: Scripted) -> None:
+    text = "import typing\nx = g()\ndef f(a):\n    return a\n"
+    new, changes = annotate(scripted, text, [answer], kind=kind)
+    assert new == text
+    assert [one.problem for one in changes[0].candidates] == [f"{answer.partition('[')[0]} is no type there"]
+
+
+def test_words_of_typing_are_types_where_they_mean_something_else(scripted: Scripted) -> None:
+    text = "from asyncio import Protocol\nclass Final: ...\ndef f(a, b): ...\n"
+    new, _ = annotate(scripted, text, ["Final"], ["Protocol"], kind="parameter")
+    assert new == text.replace("a, b", "a: Final, b: Protocol")
+
+
+def test_self_is_a_type_only_in_classes(scripted: Scripted) -> None:
+    text = "def f(a): ...\nclass A:\n    def g(self, a): ...\n"
+    new, _ = annotate(scripted, text, ["Self"], ["Self"], kind="parameter")
+    assert new.endswith("def f(a): ...\nclass A:\n    def g(self, a: Self): ...\n")
+
+
+def test_type_parameters_are_types_where_they_are_in_scope() -> None:
+    source = PythonSource("class Box:\n    def f(self, a): ...\n    def g(self, a): ...\ndef h(a): ...\n")
+    box, f, *_ = (named.node for named in source.definitions)
+    box.type_params = [SimpleNamespace(name="T")]  # type: ignore[union-attr]
+    f.type_params = [SimpleNamespace(name="U")]  # type: ignore[union-attr]
+    names = TypeNames(source)
+    known = [
+        (name, owner) for name in "TU" for owner in ("Box.f", "Box.g", "h", "") if names.is_known(name, owner)
+    ]
+    assert known == [("T", "Box.f"), ("T", "Box.g"), ("U", "Box.f")]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="PEP 695 came with Python 3.12")
+def test_type_parameters_and_type_statements_are_types(scripted: Scripted) -> None:
+    text = (
+        "type pair[T] = tuple[T, T]\nclass Box[T]:\n    type Inner = list[T]\n"
+        "    def f[U](self, a, b, c, d): ...\n"
+        "def g(a): ...\ntype Late = int\n"
+    )
+    new, _ = annotate(scripted, text, ["T"], ["U"], ["pair[T]"], ["Inner"], ["Late"], kind="parameter")
+    assert "def f[U](self, a: T, b: U, c: pair[T], d: Inner): ..." in new
+    assert 'def g(a: "Late"): ...' in new
+    assert annotate(scripted, text, *[["int"]] * 4, ["T"], kind="parameter")[1][-1].used is None
+
+
+def test_what_is_bound_later_is_named_in_quotes(scripted: Scripted) -> None:
+    text = "def f(a, b): ...\nVector = list[float]\nfrom m import Late\n"
+    new, _ = annotate(scripted, text, ["Vector"], ["Late"], kind="parameter")
+    assert new == text.replace("a, b", 'a: "Vector", b: "Late"')
+
+
+def test_an_alias_in_a_class_is_known_to_its_methods(scripted: Scripted) -> None:
+    text = "class A:\n    Vector = list[float]\n    size = 3\n    def f(self, a): ...\n"
+    assert "a: Vector" in annotate(scripted, text, ["Vector"], kind="parameter")[0]
+
+
+@pytest.mark.parametrize("answer", ['int | "A"', '"A" | int', 'list["A" | None]'])
+def test_half_of_a_union_is_not_quoted_where_it_is_evaluated(answer: str, scripted: Scripted) -> None:
+    new, _ = annotate(scripted, "class A: ...\ndef f(a): ...\n", [answer], kind="parameter")
+    bare = answer.replace('"', "")
+    assert f'def f(a: "{bare}")' in new
 
 
 def test_a_default_of_none_is_admitted(scripted: Scripted) -> None:
@@ -257,7 +452,11 @@ def test_what_the_checker_rejects_is_not_used_and_the_next_is_tried(scripted: Sc
         scripted, "def f(a): ...\n", ["str", "int", "float"], kind="parameter", checker=checker
     )
     assert new == "def f(a: int): ...\n"
-    assert [candidate.problem for candidate in change.candidates] == [None, None, "mypy: no such thing"]
+    assert [candidate.problem for candidate in change.candidates] == [
+        None,
+        None,
+        "rejected by mypy: no such thing",
+    ]
     assert len(checker.texts) == 2
 
 

@@ -39,8 +39,8 @@ def docstring(
     """Write or complete the docstrings of Python files.
 
     A new docstring has the style of the others in the file: sections and names of parameters are certain,
-    what they say is the model's. One that is there is kept, written on where its last sentence has no end,
-    and gets the sections that it lacks.
+    what they say is the model's. An existing one is kept: it gets the sections that it lacks, and is written
+    on only where it breaks off within a sentence.
 
     Example: incoder docstring shapes.py --function Circle.area --diff
     """
@@ -53,7 +53,8 @@ def docstring(
     selection = editing.selection(lines, function, is_all, others=module, names=("--module",))
     loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
-    from incoder.tasks.docstring import Target, lacking, write_docstrings
+    from incoder.tasks.docstring import incomplete, lacking, write_docstrings
+    from incoder.tasks.docstring_drafts import Target
     from incoder.tasks.docstring_style import style_of
 
     def edit(file: str) -> Edited:
@@ -63,6 +64,7 @@ def docstring(
         targets: list[Target] = [None]
         if not module:
             targets = lacking(source) if is_all else [*selection.definitions(source)]
+        targets = incomplete(source, targets, wanted)
         if not targets:
             return editing.edited(file, model, text, [], nothing_to_do="no docstring is lacking")
         written = write_docstrings(loaded(), source, targets, settings, style=wanted, path=path)

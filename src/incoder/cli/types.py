@@ -10,7 +10,7 @@ from incoder.cli import editing, options
 from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.file_list import find_files
 from incoder.cli.source import STANDARD_INPUT
-from incoder.tasks.annotations import KINDS
+from incoder.tasks.slots import KINDS
 
 
 def types(
@@ -64,7 +64,7 @@ def types(
     selection = editing.selection(lines, function, is_all)
     loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
-    from incoder.tasks.annotations import slots
+    from incoder.tasks.slots import slots
     from incoder.tasks.type_checker import Mypy, require_mypy
     from incoder.tasks.type_hints import write_annotations
 

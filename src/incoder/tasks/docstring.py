@@ -1,7 +1,7 @@
 """Docstrings of Python modules, classes and functions: written where there is none, else completed.
 
-A new one is a template of the file's style whose holes the model fills. One that is there keeps every byte of
-its text: it is written on where its last sentence has no end, and gets the sections that it lacks.
+A new one is a template of the file's style whose holes the model fills. An existing one keeps every byte of
+its text: it is written on only where it breaks off within a sentence, and gets the sections that it lacks.
 """
 
 import ast
@@ -11,26 +11,36 @@ from pathlib import PurePath
 
 from incoder.errors import IncoderError
 from incoder.tasks.candidates import Candidate, Change, ranked
-from incoder.tasks.docstring_drafts import Draft, draft
+from incoder.tasks.docstring_drafts import Draft, Target, draft
 from incoder.tasks.docstring_style import Style, style_of
+from incoder.tasks.docstring_words import says_something, tidied
 from incoder.tasks.edits import Edit, apply, cut
 from incoder.tasks.languages import UNNAMED_PYTHON, parse_problem
 from incoder.tasks.model import Decoding, Filled, Model, fill
-from incoder.tasks.python_source import Definition, Function, Named, PythonSource
-
-Target = Named | None  # None is the module
-_WORD = re.compile(r"[^\W\d_]")
+from incoder.tasks.python_source import Definition, Function, PythonSource
 
 
 def lacking(source: PythonSource) -> list[Target]:
-    """What has no docstring, but for functions in functions and overloads."""
+    """The module and definitions without a docstring, except functions in functions and overloads."""
     definitions = [
         named
         for named in source.definitions
         if not any(isinstance(parent, Function) for parent in named.parents) and not _is_overload(named.node)
     ]
     targets: list[Target] = [None, *definitions]
-    return [target for target in targets if not ast.get_docstring(_node(source, target))]
+    return [
+        target for target in targets if not ast.get_docstring(source.tree if target is None else target.node)
+    ]
+
+
+def incomplete(source: PythonSource, targets: Iterable[Target], style: Style | None = None) -> list[Target]:
+    """The targets that have no docstring, or one that breaks off or lacks sections of its style.
+
+    Raises:
+        IncoderError: a docstring is made of several literals.
+    """
+    style = style or style_of(source)
+    return [target for target in targets if draft(source, target, style) is not None]
 
 
 def write_docstrings(
@@ -42,7 +52,7 @@ def write_docstrings(
     style: Style | None = None,
     path: PurePath = UNNAMED_PYTHON,
 ) -> Iterator[Change]:
-    """One change for each target, in their order; later ones see the earlier docstrings.
+    """One change for each target that is `incomplete`, in their order; later ones see the earlier docstrings.
 
     The style is by default that of the file's other docstrings.
 
@@ -52,7 +62,9 @@ def write_docstrings(
     style = style or style_of(source)
     edits: list[Edit] = []
     for target in targets:
-        planned = draft(source, _node(source, target), style)
+        planned = draft(source, target, style)
+        if planned is None:
+            continue
         parts = planned.parts(*cut(source.text, [(planned.start, planned.end)], edits))
         fills = fill(model, parts, decoding, stop=planned.stop, path=path)
         candidates = ranked(_candidate(source, planned, filled, edits, path) for filled in fills)
@@ -66,7 +78,8 @@ def _candidate(
     source: PythonSource, planned: Draft, filled: Filled, edits: Sequence[Edit], path: PurePath
 ) -> Candidate:
     infills = [_finished(*fill) for fill in zip(filled.infills, filled.finish_reasons, strict=True)]
-    problem = None if all(_WORD.search(infill) for infill in infills) else "says nothing, or has no end"
+    is_said = all(says_something(tidied(infill)) for infill in infills)
+    problem = None if is_said else "says nothing, or has no end"
     try:
         text = planned.written(infills)
     except IncoderError as error:
@@ -82,10 +95,6 @@ def _finished(infill: str, finish_reason: str) -> str:
         return infill
     sentences = re.match(r".*[.!?](?=\s)", infill, re.DOTALL)
     return sentences[0] if sentences else ""
-
-
-def _node(source: PythonSource, target: Target) -> ast.Module | Definition:
-    return source.tree if target is None else target.node
 
 
 def _is_overload(node: Definition) -> bool:

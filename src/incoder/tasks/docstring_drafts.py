@@ -1,10 +1,9 @@
 """Where one docstring goes and how it is put there: what the model is shown, and its words as source text.
 
-A draft is a range of the file and the pieces that come to stand there, with holes for the model.
+A draft is a range of the file and the pieces that replace it, with holes for the model.
 """
 
 import ast
-import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,13 +11,17 @@ from dataclasses import dataclass
 
 from incoder.errors import IncoderError
 from incoder.tasks.docstring_style import HOLE, Pieces, Style, sections
+from incoder.tasks.docstring_words import breaks_off, tidied
 from incoder.tasks.lines import indentation, line_end
-from incoder.tasks.python_source import BYTE_ORDER_MARK, Definition, Function, PythonSource
+from incoder.tasks.python_source import BYTE_ORDER_MARK, Definition, Function, Named, PythonSource, parameters
 from incoder.tasks.string_literals import as_literal, escaped, is_fit_for_raw, opening
 
-SENTENCE_END = (".", "!", "?", ":", "…")
-_OPENED_AGAIN = re.compile(r"""^["']{2,3}(?=\s)""")  # models that do not see that the literal is open
-_LEADING_COMMENTS = re.compile(rf"{BYTE_ORDER_MARK}?(?:#[^\r\n]*(?:\r\n|\r|\n|$))*")
+Target = Named | None  # None is the module
+_COMMENT_OR_BLANK = re.compile(r"[ \t\f]*(?P<comment>#[^\r\n]*)?(?:\r\n|\r|\n|\Z)")
+# These mean something only before the docstring: PEP 263 in the first two lines, mypy before any statement.
+_CODING = re.compile(r"#.*?coding[:=]")
+_OF_THE_FILE = re.compile(r"#\s*type:\s*ignore")
+_DEFAULT_UNIT = " " * 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +39,23 @@ class Draft(ABC):
     indent: str
     newline: str
 
-    def parts(self, before: str, behind: str) -> list[str]:
-        """The text with its holes, between what stands before and behind the range."""
+    def parts(self, before: str, after: str) -> list[str]:
+        """The text with its holes, between the text before the range and that after it."""
         parts = [before]
         for piece in self.pieces:
             if piece is HOLE:
                 parts.append("")
             else:
                 parts[-1] += piece.replace("\n", self.newline)
-        parts[-1] += behind
+        parts[-1] += after
         return parts
-
-    def words(self, infills: Sequence[str]) -> list[str]:
-        """What the model wrote, without the blanks around and with lines that are not indented."""
-        plain = [infill.replace("\r\n", "\n").replace("\r", "\n") for infill in infills]
-        return [inspect.cleandoc(_OPENED_AGAIN.sub("", infill)).strip() for infill in plain]
 
     @abstractmethod
     def written(self, infills: Sequence[str]) -> str:
-        """What is to stand in the range.
+        """The text that replaces the range.
 
         Raises:
-            IncoderError: the words cannot stand there.
+            IncoderError: the infills cannot be part of the literal.
         """
 
     def indented(self, text: str) -> str:
@@ -73,21 +71,21 @@ class Draft(ABC):
 
 @dataclass(frozen=True, slots=True)
 class NewDocstring(Draft):
-    """A whole literal: `before` stands in front of it, `behind` after it."""
+    """A whole literal, between the texts `before` and `after`."""
 
     template: Pieces
     style: Style
     before: str
-    behind: str
+    after: str
 
     def written(self, infills: Sequence[str]) -> str:
-        content = self._joined(self.template, self.words(infills))
+        content = self._joined(self.template, [tidied(infill) for infill in infills])
         content = self.indented(content)
         if "\n" in content:
             start = f"\n{self.indent}" if self.style.starts_below else ""
             content = f"{start}{content}\n{self.indent}"
         literal = as_literal(content, self.style.quote)
-        return (self.before + literal + self.behind).replace("\n", self.newline)
+        return (self.before + literal + self.after).replace("\n", self.newline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ class Completion(Draft):
     tail: str
 
     def written(self, infills: Sequence[str]) -> str:
-        words = self.words(infills)
+        words = [tidied(infill) for infill in infills]
         if self.template[0] is HOLE and infills[0][:1].isspace() and words[0]:
             words[0] = " " + words[0]
         content = self.indented(self._joined(self.template, words))
@@ -113,46 +111,52 @@ class Completion(Draft):
         return (content + tail).replace("\n", self.newline)
 
 
-def draft(source: PythonSource, node: ast.Module | Definition, style: Style) -> Draft:
-    """How the docstring of `node` is written or completed.
+def draft(source: PythonSource, target: Target, style: Style) -> Draft | None:
+    """How the docstring of `target` is written or completed, None where it lacks nothing.
 
     Raises:
         IncoderError: it is made of several literals.
     """
-    first = node.body[0] if node.body else None
-    if ast.get_docstring(node, clean=False) is None or first is None:
-        return _new(source, node, style, *_place(source, node))
-    start, end = source.start(first), source.end(first)
-    indent = indentation(source.text[source.lines.start(first.lineno) : start])
+    node = source.tree if target is None else target.node
+    span = source.docstring(node)
+    if span is None:
+        return _new(source, target, style, _place(source, node))
+    start, end = span
+    line = source.text[source.lines.start(node.body[0].lineno) : start]
     if not ast.get_docstring(node):
-        return _new(source, node, style, start, end, "", "", indent)
-    return _completion(source, node, style, start, end, indent)
+        return _new(source, target, style, _Place(start, end, "", "", indentation(line)))
+    return _completion(source, target, style, start, end, indentation(line))
 
 
-def _new(
-    source: PythonSource,
-    node: ast.Module | Definition,
-    style: Style,
-    start: int,
-    end: int,
-    before: str,
-    behind: str,
-    indent: str,
-) -> NewDocstring:
-    is_inline = behind.startswith(";")
-    more = sections(node, style.name) if isinstance(node, Function) and not is_inline else []
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The range for a new docstring, the texts before and after its literal, and its indentation."""
+
+    start: int
+    end: int
+    before: str
+    after: str
+    indent: str
+
+
+def _new(source: PythonSource, target: Target, style: Style, place: _Place) -> NewDocstring:
+    is_inline = place.after.startswith(";")
+    more = [] if is_inline else _sections(source, target, style)
     template: Pieces = [HOLE, *more]
-    opened = before + style.quote + (f"\n{indent}" if more and style.starts_below else "")
-    closed = (f"\n{indent}" if more else "") + style.quote + behind
+    indent = place.indent
+    opened = place.before + style.quote + (f"\n{indent}" if more and style.starts_below else "")
+    closed = (f"\n{indent}" if more else "") + style.quote + place.after
     stop = (style.quote, "\n") if more or is_inline else (style.quote,)
     pieces: Pieces = [opened, *_indented(template, indent), closed]
     newline = line_end(source.text)
-    return NewDocstring(start, end, pieces, stop, indent, newline, template, style, before, behind)
+    return NewDocstring(
+        place.start, place.end, pieces, stop, indent, newline, template, style, place.before, place.after
+    )
 
 
 def _completion(
-    source: PythonSource, node: ast.Module | Definition, style: Style, start: int, end: int, indent: str
-) -> Completion:
+    source: PythonSource, target: Target, style: Style, start: int, end: int, indent: str
+) -> Completion | None:
     literal = source.text[start:end]
     opened = opening(literal)
     if opened is None:
@@ -163,9 +167,13 @@ def _completion(
     content = literal[: -len(quote)]
     written = content.rstrip()
     is_line = len(quote) == 1
-    more = sections(node, style.name, written) if isinstance(node, Function) and not is_line else []
-    has_open_end = not written.endswith(SENTENCE_END)
-    template: Pieces = [*([HOLE] if has_open_end or not more else []), *more]
+    more = [] if is_line else _sections(source, target, style, written)
+    is_function = target is not None and isinstance(target.node, Function)
+    names = [argument.arg for argument in parameters(target)] if target is not None and is_function else []
+    has_open_end = breaks_off(written.replace("\r\n", "\n"), names)
+    if not more and not has_open_end:
+        return None
+    template: Pieces = [*([HOLE] if has_open_end else []), *more]
     tail = content[len(written) :]
     is_one_line = "\n" not in literal and "\r" not in literal
     shown_tail = f"\n{indent}" if more and is_one_line else tail
@@ -185,24 +193,53 @@ def _completion(
     )
 
 
-def _place(source: PythonSource, node: ast.Module | Definition) -> tuple[int, int, str, str, str]:
-    """Start and end of the range for a new docstring, what goes before and behind it, the indentation."""
+def _sections(source: PythonSource, target: Target, style: Style, written: str = "") -> Pieces:
+    if target is None or not isinstance(target.node, Function):
+        return []
+    return sections(target, style.name, unit=_unit(source, target.node), written=written)
+
+
+def _unit(source: PythonSource, node: Definition) -> str:
+    """What indents the body of a definition deeper than its header: a tab in a file of tabs."""
+    header, body = (
+        indentation(source.text[source.lines.start(line) : source.lines.start(line + 1)])
+        for line in (node.lineno, node.body[0].lineno)
+    )
+    return body.removeprefix(header) or _DEFAULT_UNIT
+
+
+def _place(source: PythonSource, node: ast.Module | Definition) -> _Place:
     if isinstance(node, ast.Module):
-        match = _LEADING_COMMENTS.match(source.text)
-        assert match is not None
-        before = "" if match[0].endswith(("\n", "\r")) or not match[0].strip(BYTE_ORDER_MARK) else "\n"
-        is_alone = not source.text[match.end() :].strip()
-        has_gap = source.text[match.end() :].startswith(("\n", "\r"))
-        return match.end(), match.end(), before, "\n" if is_alone or has_gap else "\n\n", ""
+        return _place_in_module(source)
     *_, (_, _, header_end) = source.header_tokens(node)
     header_line, first = source.lines.number(header_end - 1), node.body[0]
     if first.lineno == header_line:
-        return source.start(first), source.start(first), "", "; ", ""
-    start = source.lines.start(header_line + 1)
+        return _Place(source.start(first), source.start(first), "", "; ", "")
+    # A type comment counts only as the first thing of a body (PEP 484).
+    typed = [line for line in source.type_comments if header_line < line < first.lineno]
+    start = source.lines.start(max([header_line, *typed]) + 1)
     line = source.lines.start(first.lineno)
     indent = indentation(source.text[line : source.lines.start(first.lineno + 1)])
     is_tight_class = isinstance(node, ast.ClassDef) and not source.text[start:].startswith(("\n", "\r"))
-    return start, start, indent, "\n\n" if is_tight_class else "\n", indent
+    return _Place(start, start, indent, "\n\n" if is_tight_class else "\n", indent)
+
+
+def _place_in_module(source: PythonSource) -> _Place:
+    """After the first comments, and after all those that mean something only before the docstring."""
+    text = source.text
+    start = place = len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
+    number, is_in_block = 0, True
+    while place < len(text) and (line := _COMMENT_OR_BLANK.match(text, place)):
+        number += 1
+        comment = line["comment"]
+        binds = comment and (_OF_THE_FILE.match(comment) or (number <= 2 and _CODING.match(comment)))
+        is_in_block = comment is not None and (is_in_block or bool(binds))
+        place = line.end()
+        if is_in_block:
+            start = place
+    before = "" if start == 0 or text[:start].endswith(("\n", "\r", BYTE_ORDER_MARK)) else "\n"
+    is_followed = bool(text[start:].strip()) and not text[start:].startswith(("\n", "\r"))
+    return _Place(start, start, before, "\n\n" if is_followed else "\n", "")
 
 
 def _indented(pieces: Pieces, indent: str) -> Pieces:

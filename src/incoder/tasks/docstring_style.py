@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from incoder.tasks.python_source import Definition, Function, PythonSource, own_nodes, parameters
+from incoder.tasks.python_source import Function, Named, PythonSource, own_nodes, parameters
 from incoder.tasks.string_literals import opening
 
 StyleName = Literal["plain", "google", "numpy", "sphinx"]
@@ -22,13 +22,14 @@ _SECTIONS: dict[StyleName, re.Pattern[str]] = {
     "numpy": re.compile(r"^[ \t]*(Parameters|Returns|Yields|Raises)[ \t]*\r?\n[ \t]*-{3,}", re.MULTILINE),
     "sphinx": re.compile(r"^[ \t]*:(param|returns?|raises?|rtype)\b", re.MULTILINE),
 }
+_CLASS_NAME = re.compile(r"_*[A-Z](?=\w*[a-z]|$)")  # not ALL_CAPITALS, which are values
 HOLE = None
 Pieces = list[str | None]  # text, and HOLE where the model is to write
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """`starts_below`: whether the summary stands on the line below the opening quotes."""
+    """`starts_below`: whether the summary begins on the line below the opening quotes."""
 
     name: StyleName = "plain"
     quote: str = '"""'
@@ -40,8 +41,7 @@ def style_of(source: PythonSource) -> Style:
     names: Counter[StyleName] = Counter()
     quotes: Counter[str] = Counter()
     num_below = num_multiline = 0
-    for node in _documented(source):
-        literal = source.text[source.start(node.body[0]) : source.end(node.body[0])]
+    for named, literal in _docstrings(source):
         start = opening(literal)
         if start is None:
             continue
@@ -49,7 +49,7 @@ def style_of(source: PythonSource) -> Style:
         if "\n" in literal:
             num_multiline += 1
             num_below += bool(re.match(rf"\w?{start[1]}[ \t]*\r?\n", literal))
-        if isinstance(node, Function) and parameters(node):
+        if named is not None and isinstance(named.node, Function) and parameters(named):
             names[_style_name(literal)] += 1
     sectioned = [name for name in names if name != "plain"]
     name: StyleName = max(sectioned, key=names.__getitem__, default="plain")
@@ -59,29 +59,32 @@ def style_of(source: PythonSource) -> Style:
     return Style(name, quote, 2 * num_below > num_multiline)
 
 
-def sections(function: Function, style: StyleName, written: str = "") -> Pieces:
+def sections(function: Named, style: StyleName, *, unit: str, written: str = "") -> Pieces:
     """The sections that a function's docstring has in this style, but for those that are `written` already.
 
-    Every section begins with a line end; lines are not indented.
+    Every section begins with a line end. Lines are indented by `unit` below their heading, and else not.
     """
-    makers = {"google": _google, "numpy": _numpy, "sphinx": _sphinx}
-    return makers[style](function, written) if style in makers else []
+    if style == "google":
+        return _google(function, written, unit)
+    if style == "numpy":
+        return _numpy(function, written, unit)
+    return _sphinx(function, written) if style == "sphinx" else []
 
 
-def _google(function: Function, written: str) -> Pieces:
+def _google(function: Named, written: str, unit: str) -> Pieces:
     pieces: Pieces = []
     names = [_shown(function, argument) for argument in parameters(function)]
     outcome, raised = _outcome(function), _raised(function)
     if names and not re.search(r"^\s*Arg(ument)?s:", written, re.MULTILINE):
-        pieces += ["\n\nArgs:", *_each([f"\n    {name}: " for name in names])]
+        pieces += ["\n\nArgs:", *_each([f"\n{unit}{name}: " for name in names])]
     if outcome and f"{outcome}:" not in written:
-        pieces += [f"\n\n{outcome}:\n    ", HOLE]
+        pieces += [f"\n\n{outcome}:\n{unit}", HOLE]
     if raised and "Raises:" not in written:
-        pieces += ["\n\nRaises:", *_each([f"\n    {name}: " for name in raised])]
+        pieces += ["\n\nRaises:", *_each([f"\n{unit}{name}: " for name in raised])]
     return pieces
 
 
-def _numpy(function: Function, written: str) -> Pieces:
+def _numpy(function: Named, written: str, unit: str) -> Pieces:
     def lacks(title: str) -> bool:
         return not re.search(rf"^\s*{title}\s*$", written, re.MULTILINE)
 
@@ -95,16 +98,16 @@ def _numpy(function: Function, written: str) -> Pieces:
     ]
     outcome, raised = _outcome(function), _raised(function)
     if heads and lacks("Parameters"):
-        pieces += [begin("Parameters"), *_each([f"\n{head}\n    " for head in heads])]
+        pieces += [begin("Parameters"), *_each([f"\n{head}\n{unit}" for head in heads])]
     if outcome and lacks(outcome):
-        kind = ast.unparse(function.returns) if function.returns else HOLE
-        pieces += [begin(outcome), "\n", kind, "\n    ", HOLE]
+        returns = _function(function).returns
+        pieces += [begin(outcome), "\n", ast.unparse(returns) if returns else HOLE, f"\n{unit}", HOLE]
     if raised and lacks("Raises"):
-        pieces += [begin("Raises"), *_each([f"\n{name}\n    " for name in raised])]
+        pieces += [begin("Raises"), *_each([f"\n{name}\n{unit}" for name in raised])]
     return pieces
 
 
-def _sphinx(function: Function, written: str) -> Pieces:
+def _sphinx(function: Named, written: str) -> Pieces:
     fields = [f":param {argument.arg}:" for argument in parameters(function)]
     fields += [":returns:"] if _outcome(function) and ":return:" not in written else []
     fields += [f":raises {name}:" for name in _raised(function)]
@@ -112,10 +115,12 @@ def _sphinx(function: Function, written: str) -> Pieces:
     return ["\n", *lacking] if lacking and not _SECTIONS["sphinx"].search(written) else lacking
 
 
-def _documented(source: PythonSource) -> Iterator[ast.Module | Definition]:
-    for node in (source.tree, *(named.node for named in source.definitions)):
-        if ast.get_docstring(node, clean=False) is not None:
-            yield node
+def _docstrings(source: PythonSource) -> Iterator[tuple[Named | None, str]]:
+    """Each docstring as its literal, with the definition that it belongs to; None is the module."""
+    for named in (None, *source.definitions):
+        span = source.docstring(source.tree if named is None else named.node)
+        if span is not None:
+            yield named, source.text[slice(*span)]
 
 
 def _style_name(docstring: str) -> StyleName:
@@ -126,16 +131,22 @@ def _each(heads: list[str]) -> Pieces:
     return [piece for head in heads for piece in (head, HOLE)]
 
 
-def _shown(function: Function, argument: ast.arg) -> str:
+def _function(named: Named) -> Function:
+    assert isinstance(named.node, Function)
+    return named.node
+
+
+def _shown(function: Named, argument: ast.arg) -> str:
     """`*args` and `**kwargs` with their stars."""
-    if argument is function.args.vararg:
+    arguments = _function(function).args
+    if argument is arguments.vararg:
         return f"*{argument.arg}"
-    return f"**{argument.arg}" if argument is function.args.kwarg else argument.arg
+    return f"**{argument.arg}" if argument is arguments.kwarg else argument.arg
 
 
-def _outcome(function: Function) -> str | None:
+def _outcome(function: Named) -> str | None:
     """The section for what comes out: Yields, Returns or none."""
-    own = list(own_nodes(function))
+    own = list(own_nodes(_function(function)))
     if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own):
         return "Yields"
     values = [node.value for node in own if isinstance(node, ast.Return)]
@@ -143,10 +154,22 @@ def _outcome(function: Function) -> str | None:
     return None if all(is_none) else "Returns"
 
 
-def _raised(function: Function) -> list[str]:
-    """The exceptions that are raised here by name, in the order of the text."""
-    raised = [
-        node.exc for node in own_nodes(function) if isinstance(node, ast.Raise) and node.exc is not None
+def _raised(function: Named) -> list[str]:
+    """The exceptions that are raised here by the name of their class, in the order of the text."""
+    own = list(own_nodes(_function(function)))
+    local = {node.id for node in own if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    local |= {node.arg for node in ast.walk(_function(function).args) if isinstance(node, ast.arg)}
+    raised = [node.exc for node in own if isinstance(node, ast.Raise) and node.exc is not None]
+    classes = [one.func if isinstance(one, ast.Call) else one for one in raised]
+    names = [ast.unparse(one) for one in classes if _is_dotted_name(one)]
+    return [
+        name
+        for name in dict.fromkeys(names)
+        if name.partition(".")[0] not in local and _CLASS_NAME.match(name.rpartition(".")[2])
     ]
-    names = [ast.unparse(one.func if isinstance(one, ast.Call) else one) for one in raised]
-    return [name for name in dict.fromkeys(names) if name.rpartition(".")[2][:1].isupper()]
+
+
+def _is_dotted_name(node: ast.expr) -> bool:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name)

@@ -8,7 +8,9 @@ import io
 import re
 import tokenize
 import warnings
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +18,7 @@ from incoder.errors import IncoderError
 from incoder.tasks.lines import Lines
 
 BYTE_ORDER_MARK = "\ufeff"
+_TYPE_COMMENT = re.compile(r"#\s*type:\s*(?!ignore\b)\S")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -87,6 +90,32 @@ class PythonSource:
         assert node.end_col_offset is not None
         return self.place(node.end_lineno, node.end_col_offset)
 
+    def docstring(self, node: ast.Module | Definition) -> tuple[int, int] | None:
+        """The range of the docstring's literal or literals, without brackets around them."""
+        if ast.get_docstring(node, clean=False) is None:
+            return None
+        (statement, *_) = node.body
+        assert isinstance(statement, ast.Expr)
+        return self.start(statement.value), self.end(statement.value)
+
+    @cached_property
+    def type_comments(self) -> frozenset[int]:
+        """The lines with a comment that types what is before it, such as `# type: (int) -> str` (PEP 484)."""
+        return frozenset(token.start[0] for token in self._comments() if _TYPE_COMMENT.match(token.string))
+
+    def has_typed_header(self, function: Function) -> bool:
+        """Whether a type comment types the function: after its colon, or before its first statement."""
+        *_, (_, _, colon) = self.header_tokens(function)
+        return not self.type_comments.isdisjoint(range(self.lines.number(colon - 1), function.body[0].lineno))
+
+    def _comments(self) -> Iterator[tokenize.TokenInfo]:
+        """The comments of the text, as far as it can be cut into tokens."""
+        stream = io.StringIO(readable(self.text.removeprefix(BYTE_ORDER_MARK)), newline="")
+        with suppress(tokenize.TokenError, SyntaxError):
+            yield from (
+                token for token in tokenize.generate_tokens(stream.readline) if token.type == tokenize.COMMENT
+            )
+
     def header_tokens(self, node: Definition) -> Iterator[tuple[str, int, int]]:
         """The tokens of a definition from `def` or `class` to its colon, each with its range."""
         begin, depth = self.start(node), 0
@@ -103,7 +132,7 @@ class PythonSource:
     @cached_property
     def definitions(self) -> tuple[Named, ...]:
         """All functions and classes, in the order of the text."""
-        found = list(_definitions(self.tree, ()))
+        found = list(_definitions(self.tree))
         return tuple(sorted(found, key=lambda named: (named.node.lineno, named.node.col_offset)))
 
     def find(self, name: str) -> tuple[Named, ...]:
@@ -140,22 +169,27 @@ class PythonSource:
         return self.lines.span(named.first_line, named.node.end_lineno)
 
 
-def parameters(function: Function) -> list[ast.arg]:
-    """The parameters in order, without the first of a method (`self`, `cls`)."""
-    arguments = function.args
+def parameters(named: Named) -> list[ast.arg]:
+    """The parameters of a function in order, without that for the instance or the class of a method.
+
+    Which one that is, its place says, not its name: the first of a function in a class that is no static
+    method.
+    """
+    assert isinstance(named.node, Function)
+    arguments = named.node.args
     before = [*arguments.posonlyargs, *arguments.args]
-    if before and before[0].arg in ("self", "cls", "mcs"):
+    if named.kind == "method" and not _is_static(named.node):
         before = before[1:]
     between = [arguments.vararg] if arguments.vararg else []
-    behind = [arguments.kwarg] if arguments.kwarg else []
-    return [*before, *between, *arguments.kwonlyargs, *behind]
+    after = [arguments.kwarg] if arguments.kwarg else []
+    return [*before, *between, *arguments.kwonlyargs, *after]
 
 
 def own_nodes(scope: ast.Module | Definition) -> Iterator[ast.AST]:
     """The nodes of a body without those of functions, classes, lambdas and comprehensions in it."""
-    waiting: list[ast.AST] = list(scope.body)
+    waiting: deque[ast.AST] = deque(scope.body)
     while waiting:
-        node = waiting.pop(0)
+        node = waiting.popleft()
         if not isinstance(node, _SCOPES):
             yield node
             waiting += ast.iter_child_nodes(node)
@@ -204,11 +238,19 @@ def _described(error: SyntaxError) -> str:
     return f"{error.msg}{where}"
 
 
-def _definitions(node: ast.AST, parents: tuple[Definition, ...]) -> Iterator[Named]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, Definition):
-            name = ".".join([*(parent.name for parent in parents), child.name])
-            yield Named(name, child, parents)
-            yield from _definitions(child, (*parents, child))
-        else:
-            yield from _definitions(child, parents)
+def _is_static(function: Function) -> bool:
+    names = {ast.unparse(decorator).rpartition(".")[2] for decorator in function.decorator_list}
+    return "staticmethod" in names and function.name != "__new__"
+
+
+def _definitions(tree: ast.Module) -> Iterator[Named]:
+    # Not by recursion: expressions may be nested deeper than Python's own stack.
+    waiting: list[tuple[ast.AST, tuple[Definition, ...]]] = [(tree, ())]
+    while waiting:
+        node, parents = waiting.pop()
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, Definition):
+                yield Named(".".join([*(parent.name for parent in parents), child.name]), child, parents)
+                waiting.append((child, (*parents, child)))
+            else:
+                waiting.append((child, parents))

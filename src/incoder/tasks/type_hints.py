@@ -1,23 +1,44 @@
 """Type annotations of Python: proposed for returns, parameters and variables, with the imports they need.
 
-What the code tells for certain is not asked: a function that returns no value returns None, and a parameter
-whose default is None admits it. A type checker may reject candidates.
+The model is not asked what the code says for certain: a function that returns no value returns None, a
+generator returns an Iterator, and a parameter whose default is None admits it. A type checker may reject
+candidates.
 """
 
 import ast
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
-from incoder.tasks.annotations import Slot, admits_none, annotation_in, names_in, quoted
+from incoder.tasks.annotations import (
+    TypeReference,
+    admits_none,
+    annotation_in,
+    is_half_quoted,
+    names_in,
+    outermost,
+    quoted,
+    references,
+)
 from incoder.tasks.candidates import Candidate, Change, ranked
 from incoder.tasks.edits import Edit, apply, cut
-from incoder.tasks.imports import TypeNames
 from incoder.tasks.languages import UNNAMED_PYTHON, parse_problem
 from incoder.tasks.model import Decoding, Model, fill
 from incoder.tasks.python_source import PythonSource
+from incoder.tasks.slots import Slot
 from incoder.tasks.type_checker import TypeChecker
+from incoder.tasks.type_names import TypeNames
 
 _STOPS = ("\n", ":", "=")
+# Of `typing`: names that say how a name may be used, not which values it has, or that make types.
+_NO_TYPES = frozenset(
+    (
+        *("ClassVar", "Concatenate", "Final", "ForwardRef", "Generic", "NewType", "NotRequired", "ParamSpec"),
+        *("Protocol", "ReadOnly", "Required", "TypeAlias", "TypeAliasType", "TypeVar", "TypeVarTuple"),
+        *("TypedDict", "Unpack"),
+    )
+)
+_NEED_ARGUMENTS = frozenset({"Annotated", "Literal", "Optional", "TypeGuard", "TypeIs", "Union"})
+_ONLY_RETURNED = frozenset({"TypeGuard", "TypeIs"})
 
 
 def write_annotations(
@@ -81,20 +102,27 @@ class _Writer:
         return self._names.import_edits({*self._used, *more})
 
     def _candidates(self, slot: Slot) -> Iterator[Candidate]:
-        if slot.returns_nothing:
-            yield Candidate((slot.edit("None"),), 0.0, 0.0)
+        can_write = bool(slot.generics) and self._names.is_standard(slot.generics[0], slot.owner)
+        if slot.certain and (can_write or not slot.generics):
+            yield Candidate((slot.edit(slot.certain),), 0.0, 0.0)
             return
-        before, behind = cut(self._source.text, [(slot.start, slot.end)], self._edits)
-        parts = [before + slot.before, slot.behind + behind]
+        generic = slot.generics[0] if slot.is_iterator and can_write else ""
+        opened, closed = (f"{generic}[", "]") if generic else ("", "")
+        before, after = cut(self._source.text, [(slot.start, slot.end)], self._edits)
+        parts = [before + slot.before + opened, closed + slot.after + after]
         for filled in fill(self._model, parts, self._decoding, stop=_STOPS, path=self._path):
             annotation = annotation_in(filled.infills[0])
-            problem = "is no type" if annotation is None else self._problem(slot, annotation)
-            if annotation is not None and problem is None:
+            problem = "is no type"
+            if annotation is not None:
+                annotation = f"{opened}{annotation}{closed}"
+                problem = self._problem(slot, annotation) or ""
+            if annotation is not None and not problem:
                 annotation = self._fitted(slot, annotation)
             edit = slot.edit(annotation or filled.infills[0])
-            if problem is None:
-                problem = parse_problem(apply(self._source.text, [*self._edits, edit]), self._path)
-            yield Candidate((edit,), filled.logprob, filled.total_logprob, problem)
+            problem = (
+                problem or parse_problem(apply(self._source.text, [*self._edits, edit]), self._path) or ""
+            )
+            yield Candidate((edit,), filled.logprob, filled.total_logprob, problem or None)
 
     def _problem(self, slot: Slot, annotation: str) -> str | None:
         known, importable = self._names.is_known, self._names.module_of
@@ -104,16 +132,42 @@ class _Writer:
             if self._names.is_hidden(name, slot.owner)
             or (not known(name, slot.owner) and not importable(name))
         )
-        return f"there is no type {unknown[0]} there" if unknown else None
+        if unknown:
+            return f"there is no type {unknown[0]} there"
+        misused = [one.name for one in references(annotation) if self._is_misused(one, slot)]
+        if misused:
+            return f"{misused[0]} is no type there"
+        whole = outermost(annotation)
+        if slot.generics and (whole is None or self._standard_name(whole, slot) not in slot.generics):
+            return f"a generator returns an {slot.generics[0]} or a {slot.generics[1]}"
+        return None
+
+    def _is_misused(self, reference: TypeReference, slot: Slot) -> bool:
+        """Whether a special name of `typing` is used where it is no type."""
+        name = self._standard_name(reference, slot)
+        return (
+            name in _NO_TYPES
+            or (name in _NEED_ARGUMENTS and reference.is_bare)
+            or (name in _ONLY_RETURNED and slot.kind != "return")
+            or (name == "Self" and not self._names.is_in_class(slot.owner))
+        )
+
+    def _standard_name(self, reference: TypeReference, slot: Slot) -> str:
+        """The name of a type of `typing`, of its kin or of Python itself; empty for any other."""
+        module, _, name = reference.name.rpartition(".")
+        if module:
+            return name if module.rpartition(".")[2] in ("typing", "typing_extensions", "abc") else ""
+        if name == "object":
+            return name
+        return name if self._names.is_standard(name, slot.owner) else ""
 
     def _fitted(self, slot: Slot, annotation: str) -> str:
-        """The annotation as it can stand there: with the default, in quotes if it names what comes later."""
+        """The annotation as it can be written there: None admitted, quoted if it names something later."""
         is_none = isinstance(slot.default, ast.Constant) and slot.default.value is None
         if is_none and not admits_none(annotation):
             annotation += " | None"
         is_later = any(self._names.is_later(name, slot.start) for name in names_in(annotation))
-        is_half_quoted = " | " in annotation and annotation.startswith(('"', "'"))
-        if slot.is_evaluated and not self._names.is_deferred and (is_later or is_half_quoted):
+        if slot.is_evaluated and not self._names.is_deferred and (is_later or is_half_quoted(annotation)):
             return quoted(annotation)
         return annotation
 
@@ -130,4 +184,4 @@ class _Writer:
             imports = self.imports(names_in(slot.annotation(edit)))
             errors = checker.new_errors(apply(self._source.text, [*self._edits, edit, *imports]))
             is_found = not errors
-            yield candidate.rejected(f"mypy: {errors[0]}") if errors else candidate
+            yield candidate.rejected(f"rejected by mypy: {errors[0]}") if errors else candidate
