@@ -23,9 +23,9 @@ _HASH = _Marks("#", replaced=_CONTINUED)
 _MARKS = (
     (
         _Marks("//", replaced=_CONTINUED),
-        ".c .cc .cjs .cpp .cs .cts .cu .cuh .cxx .d .dart .frag .fs .fsi .fsx .glsl .go .gradle .groovy .h .hh "
-        ".hlsl .hpp .hxx .inl .ipp .java .js .json .json5 .jsonc .jsx .kt .kts .less .m .mjs .mm .mts .pas "
-        ".proto .rs .sass .scala .scss .sol .styl .sv .swift .ts .tsx .v .vert .wgsl .zig",
+        ".c .cc .cjs .cpp .cs .cts .cu .cuh .cxx .d .dart .frag .fs .fsi .fsx .glsl .go .gradle .groovy .h "
+        ".hh .hlsl .hpp .hxx .inl .ipp .java .js .json .json5 .jsonc .jsx .kt .kts .less .m .mjs .mm .mts "
+        ".pas .proto .rs .sass .scala .scss .sol .styl .sv .swift .ts .tsx .v .vert .wgsl .zig",
     ),
     (_Marks("//", replaced={r"\?(?=>)": "? "}), ".php .phtml"),  # ?> ends PHP itself
     (_Marks("--"), ".ada .adb .ads .agda .elm .hs .lean .lua .sql .vhd .vhdl"),

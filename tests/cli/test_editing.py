@@ -66,6 +66,18 @@ class Writes:
     def check_attributes(self) -> None: ...
 
 
+class NeverSaw(Writes):
+    """Finds texts that end in or go on after one of these words improbable."""
+
+    def __init__(self, written: str, unseen: Sequence[str]) -> None:
+        super().__init__(written)
+        self.unseen = unseen
+
+    def score_texts(self, texts: Sequence[str]) -> list[Any]:
+        improbable = [any(word in text for word in self.unseen) for text in texts]
+        return [Candidate("", (), -1.0, -12.0 if never else -1.0, ()) for never in improbable]
+
+
 class KnowsNoAttributes(Writes):
     def check_attributes(self) -> NoReturn:
         raise IncoderError("this model was not trained on attributes")
@@ -378,8 +390,35 @@ def test_attributes_come_with_their_probabilities(run_cli: RunCli, use: Use, fil
     use(Writes("area.py |>"))
     outcome = run_cli("attributes", file, "--only", "source", "--only", "filename")
     assert (outcome.status, outcome.stdout) == (0, b"source: github (50%), gitlab (50%)\nfilename: area.py\n")
+    assert outcome.stderr.splitlines() == [
+        "source is the host of its repository",
+        "filename is the file's name",
+    ]
     answer = json.loads(run_cli("attributes", file, "--only", "source", "--json").stdout)
     assert answer["attributes"]["source"][0] == {"value": "github", "probability": 0.5}
+    assert answer["seen_in_training"] == {"source": True}
+
+
+def test_a_warning_names_what_the_model_seems_not_to_know(run_cli: RunCli, use: Use, file: Path) -> None:
+    use(NeverSaw("5 |>", ("dstars", "| q")))
+    outcome = run_cli("attributes", file, "--only", "ext", "--only", "dstars")
+    assert outcome.status == 0
+    assert "warning: mini seems not to have seen dstars in training" in outcome.stderr
+    outcome = run_cli("attributes", file, "--json")
+    assert [name for name, seen in json.loads(outcome.stdout)["seen_in_training"].items() if not seen] == [
+        "dstars"
+    ]
+    assert "warning: mini seems not to have seen dstars in training" in outcome.stderr
+    for arguments in ((), ("--headline",)):
+        outcome = run_cli("ask", "How?", *arguments)
+        assert outcome.status == 0
+        assert "warning: mini seems not to have seen StackOverflow's layout in training" in outcome.stderr
+        assert json.loads(run_cli("ask", "How?", "--json", *arguments).stdout)["seen_in_training"] is False
+
+
+def test_of_a_model_that_knows_the_layout_there_is_no_warning(run_cli: RunCli, use: Use, file: Path) -> None:
+    use(Writes("5 |>"))
+    assert "warning" not in run_cli("attributes", file).stderr + run_cli("ask", "How?").stderr
 
 
 def test_models_without_attributes_are_not_asked_about_them(run_cli: RunCli, use: Use, file: Path) -> None:

@@ -43,8 +43,9 @@ def ask(
 ) -> None:
     """Answer a question in the layout of StackOverflow, for models that were trained on it.
 
-    InCoder's published models were; mini was not, and only shows how it works. Each --comment stands below
-    the answer so far, and the next answer is written with it in view.
+    InCoder's published models were; mini was not, and only shows how it works. A warning says so of any model
+    that seems not to know the layout. Each --comment comes below the answer so far, and the next answer is
+    written with it in view.
 
     Example: incoder ask "How do I read a CSV file?" --tags python,pandas --model facebook/incoder-1B
     """
@@ -55,16 +56,19 @@ def ask(
     if not text.strip():
         raise IncoderError("the question is empty")
 
-    from incoder.tasks.threads import Turn, answers, headlines
+    from incoder.tasks.threads import Turn, answers, headlines, seen_in_training
 
     loaded = editing.load_model(model, revision, device, dtype)
     loaded.check_attributes()
     if headline:
         with progress("writing …"):
             found = headlines(loaded, text, settings)
+            is_seen = seen_in_training(loaded)
         shown = "".join(f"{one.title}\n{', '.join(one.tags)}\n" for one in found[:1])
-        result = {"question": text, "model": model, "candidates": [asdict(one) for one in found]}
+        described = [asdict(one) for one in found]
+        result = {"question": text, "model": model, "seen_in_training": is_seen, "candidates": described}
         write_result(json_format.dumps(result) + "\n" if json else shown)
+        _warn(model, is_seen)
         return
     turns: list[Turn] = []
     for comment in [*(comments or []), ""]:
@@ -74,12 +78,28 @@ def ask(
         if comment:
             print_note(f"{answer}\n> {comment}")
             turns.append(Turn(answer, comment))
+    is_seen = seen_in_training(loaded)
     if json:
-        described = [{"answer": one.infills[0].strip(), "logprob": one.logprob} for one in candidates]
-        shown_turns = [asdict(turn) for turn in turns]
-        result = {"question": text, "model": model, "turns": shown_turns, "candidates": described}
+        result = {
+            "question": text,
+            "model": model,
+            "seen_in_training": is_seen,
+            "turns": [asdict(turn) for turn in turns],
+            "candidates": [{"answer": one.infills[0].strip(), "logprob": one.logprob} for one in candidates],
+        }
         write_result(json_format.dumps(result) + "\n")
-        return
-    for number, one in enumerate(candidates[1:], start=2):
-        print_note(f"candidate {number}, mean log-probability {one.logprob:.3f}\n{one.infills[0].strip()}")
-    write_result(answer + "\n")
+    else:
+        write_result(answer + "\n")
+        for number, one in enumerate(candidates[1:], start=2):
+            print_note(
+                f"candidate {number}, mean log-probability {one.logprob:.3f}\n{one.infills[0].strip()}"
+            )
+    _warn(model, is_seen)
+
+
+def _warn(model: str, is_seen: bool) -> None:
+    if not is_seen:
+        print_note(
+            f"warning: {model} seems not to have seen StackOverflow's layout in training, so what it writes "
+            "means little; InCoder's published models have"
+        )

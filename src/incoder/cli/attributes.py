@@ -1,16 +1,19 @@
-"""`incoder attributes`: what a file's text tells of its name, language and stars."""
+"""`incoder attributes`: a file's language, name and its repository's stars, predicted from its text."""
 
 import json as json_format
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from incoder.cli import editing, options
-from incoder.cli.console import progress, write_result
+from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.source import read_source
+from incoder.tasks.attributes import MEANINGS, Prediction, predict, seen_in_training
+from incoder.tasks.model import Decoding
 
-_NAMES = ("ext", "filename", "source", "dstars")
+_NAMES = tuple(MEANINGS)
 _NUM_SHOWN = 3
 
 
@@ -31,8 +34,10 @@ def attributes(
 ) -> None:
     """Predict a file's attributes from its text alone, with a model that was trained with them.
 
-    Extension, source and stars (a bin from 0 to 5) come with their probabilities among the known values; a
-    name is written. Long files are seen by their end.
+    ext is the file's extension, filename its name, source the host of its repository (github or gitlab), and
+    dstars the repository's stars in six bins, from 0 (the lower half of all) to 5 (the top 3 %). All but the
+    name come with their probabilities among the known values. Long files are seen by their end. A warning
+    names the attributes that the model seems not to know: its values for them mean little.
 
     Example: incoder attributes setup.py --only ext
     """
@@ -40,22 +45,32 @@ def attributes(
     if unknown:
         raise typer.BadParameter(f"--only must be one of {', '.join(_NAMES)}, got {unknown[0]}")
 
-    from incoder.tasks.attributes import predict
-    from incoder.tasks.model import Decoding
-
     text = read_source(file)
     loaded = editing.load_model(model, revision, device, dtype)
     loaded.check_attributes()
     decoding = Decoding(num_candidates=5, temperature=0.6, max_new_tokens=16, seed=seed)
     with progress("predicting …"):
         found = {name: predict(loaded, text, name, decoding) for name in only or _NAMES}
+        seen = {name: seen_in_training(loaded, name) for name in found}
     if json:
         described = {name: [asdict(one) for one in predictions] for name, predictions in found.items()}
-        write_result(json_format.dumps({"file": file, "model": model, "attributes": described}) + "\n")
-        return
-    for name, predictions in found.items():
-        shown = [
-            one.value if one.probability is None else f"{one.value} ({one.probability:.0%})"
-            for one in predictions[:_NUM_SHOWN]
-        ]
-        write_result(f"{name}: {', '.join(shown) or 'nothing'}\n")
+        result = {"file": file, "model": model, "attributes": described, "seen_in_training": seen}
+        write_result(json_format.dumps(result) + "\n")
+    else:
+        write_result("".join(f"{name}: {_shown(predictions)}\n" for name, predictions in found.items()))
+        for name in found:
+            print_note(f"{name} is {MEANINGS[name]}")
+    unknown = [name for name, is_seen in seen.items() if not is_seen]
+    if unknown:
+        print_note(
+            f"warning: {model} seems not to have seen {' and '.join(unknown)} in training, so its values for "
+            "that mean little; InCoder's published models have"
+        )
+
+
+def _shown(predictions: Sequence[Prediction]) -> str:
+    values = [
+        one.value if one.probability is None else f"{one.value} ({one.probability:.0%})"
+        for one in predictions[:_NUM_SHOWN]
+    ]
+    return ", ".join(values) or "nothing"

@@ -1,7 +1,7 @@
-"""What a file's text tells of its attributes, by a model that was trained with them (paper, section 3.3).
+"""A file's attributes, predicted from its text by a model that was trained with them (paper, section 3.3).
 
-They stand at a document's end as often as at its start; behind the text they are predictions. Of attributes
-with few values each value is scored, a name is written.
+In training they are at a document's end as often as at its start; after the text they are predictions. Of
+attributes with few values each value is scored, a name is written.
 """
 
 import math
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from incoder.tags import closing_tag, opening_tag
+from incoder.tasks.familiarity import is_familiar
 from incoder.tasks.model import Decoding, Model
 
 VALUES: Mapping[str, tuple[str, ...]] = {
@@ -20,6 +21,12 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "dstars": tuple(map(str, range(6))),
     "source": ("github", "gitlab"),
 }
+MEANINGS: Mapping[str, str] = {
+    "ext": "the file's extension; .ipynb:python is a notebook in Python",
+    "filename": "the file's name",
+    "source": "the host of its repository",
+    "dstars": "its repository's stars in six bins, from 0 (the lower half of all) to 5 (the top 3 %)",
+}
 _SHOWN_CHARACTERS = 6000  # of the end of a long text
 
 
@@ -29,6 +36,11 @@ class Prediction:
 
     value: str
     probability: float | None
+
+
+def seen_in_training(model: Model, name: str) -> bool:
+    """Whether the model seems to have been trained with this attribute; if not, its values mean little."""
+    return is_familiar(model, f"{opening_tag('file')}\nx = 1\n\n<|/ file", f" {name}=")
 
 
 def predict(model: Model, text: str, name: str, decoding: Decoding) -> tuple[Prediction, ...]:

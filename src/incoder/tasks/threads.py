@@ -1,13 +1,14 @@
 """Questions in the layout of the StackOverflow that models read in training (paper, appendices A.3 and A.4).
 
-An answer is what the model writes behind a question; a comment below it asks for a better one. Title and tags
-of a question are two holes before its text.
+The model writes an answer after a question; a comment below it asks for a better one. Title and tags of a
+question are two holes before its text.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from incoder.tags import closing_tag, opening_tag
+from incoder.tasks.familiarity import is_familiar
 from incoder.tasks.model import Decoding, Filled, Model
 
 _GOOD = {"dscore": "5"}  # the best answers' bin
@@ -30,6 +31,12 @@ class Headline:
     title: str
     tags: tuple[str, ...]
     logprob: float
+
+
+def seen_in_training(model: Model) -> bool:
+    """Whether the model seems to have been trained on this layout; if not, its answers mean little."""
+    before, question, _ = opening_tag("q").partition(" q")
+    return is_familiar(model, before, question)
 
 
 def answers(
