@@ -415,6 +415,20 @@ def test_all_names_of_one_module_come_in_one_import(scripted: Scripted) -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("", "from collections.abc import Iterator\nfrom typing import Any\n\n"),
+        ('"""Doc."""\n\n', '"""Doc."""\n\nfrom collections.abc import Iterator\nfrom typing import Any\n\n'),
+        ("import os\n", "import os\nfrom collections.abc import Iterator\nfrom typing import Any\n"),
+    ],
+)
+def test_new_imports_at_one_place_are_one_block(head: str, expected: str, scripted: Scripted) -> None:
+    body = "def f():\n    yield a\n"
+    new, _ = annotate(scripted, head + body, ["Any"])
+    assert new == expected + body.replace("()", "() -> Iterator[Any]")
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("class A:\n    def f(self, a): ...\n", 'a: "A"'),
@@ -476,6 +490,16 @@ def test_mypy_tells_new_errors_and_not_old_ones(tmp_path: Path) -> None:
     assert "Unsupported operand types for +" in error
     assert file.read_text() == text
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_files_of_one_name_are_told_apart_in_one_cache(tmp_path: Path) -> None:
+    for number, folder in enumerate(("a", "b")):
+        file = tmp_path / folder / "module.py"
+        file.parent.mkdir()
+        file.write_text("def f(a):\n    return a + 1\n" if number else "def f(a):\n    return a.strip()\n")
+        with Mypy(file, file.read_text(), cache=tmp_path / "cache") as checker:
+            errors = checker.new_errors(file.read_text().replace("(a)", "(a: str)", 1))
+        assert len(errors) == number
 
 
 def test_a_mypy_that_takes_too_long_is_stopped(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ class _Batch:
 
     def _failed(self, file: str, message: str) -> str:
         self.ends["failed"] += 1
-        return f"failed: {message}" if file in message else f"{file}: failed: {message}"
+        return f"{file}: failed: {message.removeprefix(f'{file}: ')}"
 
     def _summary(self) -> str:
         changed = "changed" if self.output.in_place else "would change"

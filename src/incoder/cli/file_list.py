@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 
 import typer
 
+from incoder.cli.console import print_note
 from incoder.cli.source import STANDARD_INPUT
 
 _NOT_SOURCES = frozenset({"__pycache__", "node_modules", "site-packages"})
@@ -86,7 +87,10 @@ def _is_set_aside(folder: Path, path: PurePath, environments: dict[PurePath, boo
 
 
 def _walked(folder: Path) -> Iterator[PurePath]:
-    for parent, folders, names in os.walk(folder):
+    def note(error: OSError) -> None:
+        print_note(f"{error.filename} is left out: {error.strerror}")
+
+    for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = [
             name
             for name in folders

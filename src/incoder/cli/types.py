@@ -1,7 +1,8 @@
 """`incoder types`: add type annotations."""
 
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -82,10 +83,10 @@ def types(
         if not chosen:
             reason = f"no annotation of a {' or '.join(kinds)} is lacking"
             return editing.edited(file, model, text, [], nothing_to_do=reason)
-        with ExitStack() as stack:
-            checker = stack.enter_context(Mypy(Path(file), text, check_timeout)) if check else None
+        with Mypy(Path(file), text, check_timeout, Path(cache)) if check else nullcontext() as checker:
             written = write_annotations(loaded(), source, chosen, settings, checker=checker, path=path)
             changes = editing.collect("annotations", len(chosen), written)
         return editing.edited(file, model, text, changes, num_places=len(chosen))
 
-    edit_files(found, edit, output)
+    with TemporaryDirectory(prefix="incoder-mypy-") as cache:
+        edit_files(found, edit, output)

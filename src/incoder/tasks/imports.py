@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import takewhile
 
 from incoder.tasks.edits import Edit
@@ -16,13 +17,20 @@ Import = ast.Import | ast.ImportFrom
 def import_edits(source: PythonSource, wanted: Mapping[str, Iterable[str]]) -> list[Edit]:
     """The edits that import these names, by module: into an import that is there, else in a new line."""
     edits: list[Edit] = []
+    new: dict[int, tuple[Edit, str]] = {}  # by place: those at one place are one block
     for module, names in sorted(wanted.items()):
         statement = _statement_from(source, module)
         if statement is not None:
             edits += [_added(source, statement, name) for name in names]
-        else:
-            edits.append(_new_line(source, module, f"from {module} import {', '.join(names)}"))
-    return edits
+            continue
+        line = f"from {module} import {', '.join(names)}"
+        edit = _new_line(source, module, line)
+        if edit.start in new:
+            other, lines = new[edit.start]
+            line = lines + line_end(source.text) + line
+            edit = replace(other, text=other.text.replace(lines, line))
+        new[edit.start] = edit, line
+    return [*edits, *(edit for edit, _ in new.values())]
 
 
 def _statement_from(source: PythonSource, module: str) -> ast.ImportFrom | None:
