@@ -226,7 +226,24 @@ def test_where_nothing_lacks_it_the_text_comes_as_it_is(command: str, run_cli: R
     file.write_bytes(b'"""Doc."""\r\n')
     outcome = run_cli(command, file, "--all")
     assert (outcome.status, outcome.stdout) == (0, b'"""Doc."""\r\n')
-    assert re.fullmatch(r"nothing to do: no (docstring|annotation of .*) is lacking\n", outcome.stderr)
+    assert re.fullmatch(
+        r"nothing to do: no (docstring|annotation of .*) is lacking( or incomplete)?\n", outcome.stderr
+    )
+
+
+@pytest.mark.usefixtures("use")
+@pytest.mark.parametrize("command", ["docstring", "types"])
+@pytest.mark.parametrize("place", [("--function", "area"), ("--lines", "1:2"), ("--all",)])
+def test_nothing_to_do_is_no_failure_however_the_place_is_named(
+    command: str, place: tuple[str, ...], run_cli: RunCli, file: Path
+) -> None:
+    text = b'"""Areas"""\ndef area(a: int) -> int:\r\n    """Return the area"""\r\n    return a\r\n'
+    file.write_bytes(text)
+    outcome = run_cli(command, file, *place)
+    assert (outcome.status, outcome.stdout) == (0, text)
+    assert outcome.stderr.startswith("nothing to do: ")
+    assert "nothing_to_do" in json.loads(run_cli(command, file, *place, "--json").stdout)
+    assert run_cli(command, file, *place, "--in-place").stderr.startswith("nothing to do: ")
 
 
 @pytest.mark.parametrize("command", ["docstring", "types"])

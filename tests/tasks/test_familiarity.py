@@ -1,4 +1,4 @@
-"""Whether a model knows a layout, told by its own probabilities."""
+"""Whether a model knows a layout, by its own probabilities."""
 
 from collections.abc import Sequence
 from typing import Any, cast

@@ -84,6 +84,8 @@ def returned(scripted: Scripted, text: str, *answers: Sequence[str]) -> str:
             " -> Generator[int, None, int]",
         ),
         ("import typing\ndef f():\n    g((yield))\n", "typing.Iterable[int]", " -> typing.Iterable[int]"),
+        ("import typing as t\ndef f():\n    g((yield))\n", "t.Iterable[int]", " -> t.Iterable[int]"),
+        ("from collections import abc\ndef f():\n    g((yield))\n", "abc.Iterable", " -> abc.Iterable"),
         ("class Iterator: ...\ndef f():\n    yield 1\n", "Iterable[int]", " -> Iterable[int]"),
         ("from m import Iterator\ndef f():\n    yield 1\n", "object", " -> object"),
         ("def f():\n    yield A()\nclass A: ...\n", "A", ' -> "Iterator[A]"'),
@@ -104,10 +106,15 @@ def test_a_generator_returns_an_iterator_of_what_the_model_writes(
     ],
 )
 @pytest.mark.parametrize(
-    "answer", ["int", "list[int]", "None", "Iterator | None", "m.Generator", "Literal[1]"]
+    "answer", ["int", "list[int]", "None", "Iterator | None", "m.Generator", "t.List[int]", "Literal[1]"]
 )
 def test_a_generator_is_never_annotated_as_something_else(text: str, answer: str, scripted: Scripted) -> None:
-    assert returned(scripted, "import m\n" + text, [answer]) == ""
+    assert returned(scripted, "import m, typing as t\n" + text, [answer]) == ""
+
+
+def test_a_generator_whose_type_is_only_imported_for_checkers_names_it_in_quotes(scripted: Scripted) -> None:
+    text = "if TYPE_CHECKING:\n    from typing import Iterator\ndef f():\n    yield\n"
+    assert returned(scripted, text) == ' -> "Iterator[None]"'
 
 
 @pytest.mark.parametrize("result", ["yield", "yield None", "for _ in g():\n        yield"])
@@ -190,11 +197,11 @@ def test_a_value_is_no_alias(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["Final", "Final[int]", "ClassVar", "TypeAlias", "typing.Final", "Optional", "Union"]
+    "answer", ["Final", "Final[int]", "ClassVar", "TypeAlias", "typing.Final", "t.Optional", "Union"]
 )
 @pytest.mark.parametrize("kind", ["variable", "parameter", "return"])
 def test_words_of_typing_that_are_no_types_are_not_used(answer: str, kind: str, scripted: Scripted) -> None:
-    text = "import typing\nx = g()\ndef f(a):\n    return a\n"
+    text = "import typing\nimport typing as t\nx = g()\ndef f(a):\n    return a\n"
     new, changes = annotate(scripted, text, [answer], kind=kind)
     assert new == text
     assert [one.problem for one in changes[0].candidates] == [f"{answer.partition('[')[0]} is no type there"]

@@ -1,7 +1,7 @@
 """Commands that edit one file or many: how the result of each is shown or written, and what became of all.
 
-A command gives a function that edits one file; it knows nothing of the others. A single file's mistake ends
-the command. Of several files, one that fails is counted, and the others go on.
+A command passes a function that edits one file and knows nothing of the others. A single file's mistake ends
+the command. Of several files, one that fails is counted, and the others are edited.
 """
 
 import json as json_format
@@ -94,8 +94,8 @@ def check_output(files: FileList, output: Output, *, one_file_only: Mapping[str,
 def edit_files(files: FileList, edit: Callable[[str], Edited], output: Output) -> None:
     """Edit each of the files, show or write its result, and say what became of it.
 
-    With --json a single file gives its object. Several give one object, whose `files` are those of each file,
-    or `file` and `error` for one that failed.
+    With --json a single file becomes its object. Several become one object, whose `files` are the objects of
+    each, or `file` and `error` for one that failed.
 
     Raises:
         IncoderError: the single file failed, or at least one of several.

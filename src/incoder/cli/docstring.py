@@ -66,7 +66,9 @@ def docstring(
             targets = lacking(source) if is_all else [*selection.definitions(source)]
         targets = incomplete(source, targets, wanted)
         if not targets:
-            return editing.edited(file, model, text, [], nothing_to_do="no docstring is lacking")
+            return editing.edited(
+                file, model, text, [], nothing_to_do="no docstring is lacking or incomplete"
+            )
         written = write_docstrings(loaded(), source, targets, settings, style=wanted, path=path)
         changes = editing.collect("docstrings", len(targets), written)
         return editing.edited(file, model, text, changes)

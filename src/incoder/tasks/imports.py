@@ -54,7 +54,7 @@ def _added(source: PythonSource, statement: ast.ImportFrom, name: str) -> Edit:
     is_one_a_line = len({alias.lineno for alias in statement.names}) == len(names) > 1
     line = source.lines.start(first.lineno)
     gap = line_end(text) + text[line : place(first.lineno, first.col_offset)] if is_one_a_line else " "
-    if gap.strip():  # the first name stands beside the bracket
+    if gap.strip():  # the first name is beside the bracket
         gap = " "
     if names == sorted(names):
         after = next((alias for alias in statement.names if alias.name > name), None)

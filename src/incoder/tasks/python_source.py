@@ -119,8 +119,9 @@ class PythonSource:
     def header_tokens(self, node: Definition) -> Iterator[tuple[str, int, int]]:
         """The tokens of a definition from `def` or `class` to its colon, each with its range."""
         begin, depth = self.start(node), 0
-        lines = Lines(self.text[begin:])
-        stream = io.StringIO(readable(self.text[begin:]), newline="")
+        definition = self.text[begin : self.end(node)]
+        lines = Lines(definition)
+        stream = io.StringIO(readable(definition), newline="")
         for token in tokenize.generate_tokens(stream.readline):
             start, end = (begin + lines.start(line) + column for line, column in (token.start, token.end))
             if token.type in (tokenize.OP, tokenize.NAME, tokenize.NUMBER, tokenize.STRING):

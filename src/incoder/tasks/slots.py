@@ -12,8 +12,8 @@ from incoder.tasks.type_names import TypeNames
 Kind = Literal["return", "parameter", "variable"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_GENERATORS = ("Iterator", "Generator", "Iterable", "Any", "object")
-_ASYNC_GENERATORS = ("AsyncIterator", "AsyncGenerator", "AsyncIterable", "Any", "object")
+_GENERATORS = ("Iterator", "Generator", "Iterable", "Any")
+_ASYNC_GENERATORS = ("AsyncIterator", "AsyncGenerator", "AsyncIterable", "Any")
 
 # What these return is a type to type checkers, as long as its name has no annotation.
 _MAKE_TYPES = (

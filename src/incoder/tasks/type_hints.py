@@ -102,11 +102,11 @@ class _Writer:
         return self._names.import_edits({*self._used, *more})
 
     def _candidates(self, slot: Slot) -> Iterator[Candidate]:
-        can_write = bool(slot.generics) and self._names.is_standard(slot.generics[0], slot.owner)
-        if slot.certain and (can_write or not slot.generics):
-            yield Candidate((slot.edit(slot.certain),), 0.0, 0.0)
+        can_name = bool(slot.generics) and self._names.is_standard(slot.generics[0], slot.owner)
+        if slot.certain and (can_name or not slot.generics):
+            yield Candidate((slot.edit(self._fitted(slot, slot.certain)),), 0.0, 0.0)
             return
-        generic = slot.generics[0] if slot.is_iterator and can_write else ""
+        generic = slot.generics[0] if slot.is_iterator and can_name else ""
         opened, closed = (f"{generic}[", "]") if generic else ("", "")
         before, after = cut(self._source.text, [(slot.start, slot.end)], self._edits)
         parts = [before + slot.before + opened, closed + slot.after + after]
@@ -137,29 +137,22 @@ class _Writer:
         misused = [one.name for one in references(annotation) if self._is_misused(one, slot)]
         if misused:
             return f"{misused[0]} is no type there"
-        whole = outermost(annotation)
-        if slot.generics and (whole is None or self._standard_name(whole, slot) not in slot.generics):
-            return f"a generator returns an {slot.generics[0]} or a {slot.generics[1]}"
+        if slot.generics:
+            whole = outermost(annotation)
+            name = self._names.standard_name(whole.name, slot.owner) if whole else None
+            if name not in (*slot.generics, "object"):
+                return f"a generator returns an {slot.generics[0]} or a {slot.generics[1]}"
         return None
 
     def _is_misused(self, reference: TypeReference, slot: Slot) -> bool:
         """Whether a special name of `typing` is used where it is no type."""
-        name = self._standard_name(reference, slot)
+        name = self._names.standard_name(reference.name, slot.owner)
         return (
             name in _NO_TYPES
             or (name in _NEED_ARGUMENTS and reference.is_bare)
             or (name in _ONLY_RETURNED and slot.kind != "return")
             or (name == "Self" and not self._names.is_in_class(slot.owner))
         )
-
-    def _standard_name(self, reference: TypeReference, slot: Slot) -> str:
-        """The name of a type of `typing`, of its kin or of Python itself; empty for any other."""
-        module, _, name = reference.name.rpartition(".")
-        if module:
-            return name if module.rpartition(".")[2] in ("typing", "typing_extensions", "abc") else ""
-        if name == "object":
-            return name
-        return name if self._names.is_standard(name, slot.owner) else ""
 
     def _fitted(self, slot: Slot, annotation: str) -> str:
         """The annotation as it can be written there: None admitted, quoted if it names something later."""

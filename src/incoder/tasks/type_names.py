@@ -91,6 +91,12 @@ class TypeNames:
             )
         return not self.is_known(name, owner)
 
+    def standard_name(self, dotted: str, owner: str) -> str | None:
+        """The last part of a name, dotted or not, of `typing` or `collections.abc`; None of any other."""
+        module, _, name = dotted.rpartition(".")
+        is_standard = self._module(module) in _TYPING if module else self.is_standard(name, owner)
+        return name if is_standard or dotted == "object" else None
+
     def is_in_class(self, owner: str) -> bool:
         """Whether a definition is in a class, however deep, or is one."""
         return any(scope in self._classes for scope in _scopes(owner))
@@ -109,7 +115,7 @@ class TypeNames:
         return self._bound_at.get(name, 0) > place
 
     def is_alias(self, statement: ast.Assign) -> bool:
-        """Whether an assignment gives a name to a type, as far as its text tells; in doubt it does.
+        """Whether an assignment names a type, as far as its text says; in doubt it does.
 
         An annotation would make a variable of it, which type checkers take for no type.
         """
@@ -123,6 +129,18 @@ class TypeNames:
             if module is not None and not self.is_known(name, ""):
                 wanted[module].append(name)
         return import_edits(self._source, wanted)
+
+    def _module(self, dotted: str) -> str:
+        """The module that this means in the file: `typing` for `t` after `import typing as t`."""
+        root, _, rest = dotted.partition(".")
+        node = self._imports.get(root)
+        for alias in node.names if node is not None else ():
+            if (alias.asname or alias.name.partition(".")[0]) != root:
+                continue
+            name = alias.name if alias.asname else root
+            whole = f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else name
+            return f"{whole}.{rest}" if rest else whole
+        return dotted
 
     def _sort_attributes(self, named: Named) -> None:
         """Say of the names that a class binds whether they are types or values, by their first binding."""
