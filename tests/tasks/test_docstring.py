@@ -371,6 +371,13 @@ def test_stray_quotes_and_empty_sections_of_the_model_are_left_out(
     assert ast.get_docstring(ast.parse(new).body[0]) == docstring  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("infill", ["Find the value and", "Find it.\n\nThe a", "Return one,"])
+def test_a_docstring_that_the_model_breaks_off_is_not_used(scripted: Scripted, infill: str) -> None:
+    source = PythonSource("def f():\n    return 1\n")
+    (change,) = write_docstrings(scripted([infill, "One"]), source, source.definitions, Decoding())
+    assert [one.problem for one in change.candidates] == [None, "breaks off within a sentence"]
+
+
 @pytest.mark.parametrize(
     "infill", ['"', '"\n"', "Args:", "Args:\n    None", "Args:\n\nReturns:", "---\nDo.", '"""', "'"]
 )
@@ -402,7 +409,8 @@ def test_all_that_lack_one_are_not_overloads_nor_functions_in_functions() -> Non
     assert [str(target) for target in lacking(PythonSource(text))] == ["None", "function f", "method A.f"]
 
 
-WORDS = st.text(st.sampled_from("ab \n\t\"'\\{}é.\r"), max_size=30)
+# Nothing made of these breaks off within a sentence.
+WORDS = st.text(st.sampled_from("xb \n\t\"'\\}é.\r"), max_size=30)
 
 
 @given(

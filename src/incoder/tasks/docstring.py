@@ -11,9 +11,9 @@ from pathlib import PurePath
 
 from incoder.errors import IncoderError
 from incoder.tasks.candidates import Candidate, Change, ranked
-from incoder.tasks.docstring_drafts import Draft, Target, draft
+from incoder.tasks.docstring_drafts import Draft, Target, draft, parameter_names
 from incoder.tasks.docstring_style import Style, style_of
-from incoder.tasks.docstring_words import says_something, tidied
+from incoder.tasks.docstring_words import breaks_off, says_something, tidied
 from incoder.tasks.edits import Edit, apply, cut
 from incoder.tasks.languages import UNNAMED_PYTHON, parse_problem
 from incoder.tasks.model import Decoding, Filled, Model, fill
@@ -67,7 +67,8 @@ def write_docstrings(
             continue
         parts = planned.parts(*cut(source.text, [(planned.start, planned.end)], edits))
         fills = fill(model, parts, decoding, stop=planned.stop, path=path)
-        candidates = ranked(_candidate(source, planned, filled, edits, path) for filled in fills)
+        names = parameter_names(target)
+        candidates = ranked(_candidate(source, planned, names, filled, edits, path) for filled in fills)
         name, line = (str(target), target.node.lineno) if target else ("module", 1)
         change = Change(f"docstring of {name}", line, candidates)
         edits += change.edits
@@ -75,11 +76,20 @@ def write_docstrings(
 
 
 def _candidate(
-    source: PythonSource, planned: Draft, filled: Filled, edits: Sequence[Edit], path: PurePath
+    source: PythonSource,
+    planned: Draft,
+    names: Sequence[str],
+    filled: Filled,
+    edits: Sequence[Edit],
+    path: PurePath,
 ) -> Candidate:
     infills = [_finished(*fill) for fill in zip(filled.infills, filled.finish_reasons, strict=True)]
-    is_said = all(says_something(tidied(infill)) for infill in infills)
-    problem = None if is_said else "says nothing, or has no end"
+    words = [tidied(infill) for infill in infills]
+    problem = None
+    if not all(says_something(one) for one in words):
+        problem = "says nothing, or has no end"
+    elif any(breaks_off(one, names) for one in words):
+        problem = "breaks off within a sentence"
     try:
         text = planned.written(infills)
     except IncoderError as error:

@@ -168,9 +168,7 @@ def _completion(
     written = content.rstrip()
     is_line = len(quote) == 1
     more = [] if is_line else _sections(source, target, style, written)
-    is_function = target is not None and isinstance(target.node, Function)
-    names = [argument.arg for argument in parameters(target)] if target is not None and is_function else []
-    has_open_end = breaks_off(written.replace("\r\n", "\n"), names)
+    has_open_end = breaks_off(written.replace("\r\n", "\n"), parameter_names(target))
     if not more and not has_open_end:
         return None
     template: Pieces = [*([HOLE] if has_open_end else []), *more]
@@ -191,6 +189,13 @@ def _completion(
         is_one_line,
         tail.replace("\r\n", "\n"),
     )
+
+
+def parameter_names(target: Target) -> list[str]:
+    """The names of a function's parameters, none of anything else."""
+    if target is None or not isinstance(target.node, Function):
+        return []
+    return [argument.arg for argument in parameters(target)]
 
 
 def _sections(source: PythonSource, target: Target, style: Style, written: str = "") -> Pieces:
