@@ -115,9 +115,9 @@ def fix(
         deliver(changes if json else used or changes, nothing_to_do=None if changes else "there are no lines")
     finally:
         _note_places(changes)
-    for change in used:
-        passes = "; the command passes" if test is not None else ""
-        print_note(f"{file}: {change.place} written anew{passes}")
+    if test is not None:
+        for change in used:
+            print_note(f"{change.place}: the command passes with it")
 
 
 def _failure(trial: "Trial", file: str, text: str) -> "Outcome | None":
