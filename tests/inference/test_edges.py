@@ -51,10 +51,10 @@ def test_what_follows_the_hole_is_not_written_again(
         (b"x = [", b"a, b]", b", b]\n", b"a"),
         (b"n = 1", b"0", b"0\n", None),
         (b"f(g(", b"x)", b")\n", None),
-        (b"[", b"a,", b",\n", None),
-        (BLOCK, b"    a = 1\n    return total / n", b"\n    return total / n\n", b"    a = 1\n"),
+        (b"[", b"a,", b",\n", b"a"),
+        (BLOCK, b"    a = 1\n    return total / n", b"\n    return total / n\n", b"    a = 1"),
         (BLOCK, b"    a = 1\n    return total", b" / n\n", None),
-        (BLOCK + b"    if a:\n        b", b"()\n    el", b"se:\n    d()\n", None),
+        (BLOCK + b"    if a:\n        ", b"b()\n    el", b"se:\n    d()\n", None),
     ],
 )
 def test_the_end_of_a_fill_is_the_end_of_a_line_where_one_follows(

@@ -273,7 +273,7 @@ def test_a_bias_for_an_id_that_no_token_has_is_refused_before_anything_is_read(d
 
 def test_an_edge_is_told_by_all_that_stands_before_it_on_its_line(author: MakeAuthor) -> None:
     """Though only a space stands between the holes, the second fill does not repeat the line behind it."""
-    document = "a = - total / n\n\ntotal / n\n"
+    document = "a = - total / n\ntotal / n\n"
     result = author(document).infill(["a = ", " ", "\ntotal / n\n"], temperature=0, heal_tokens=False)
     assert result.text == document
 
@@ -323,9 +323,15 @@ def test_a_later_hole_is_written_in_view_of_all_that_was_read(
 
 def test_windows_line_ends_stay_and_fills_get_them(author: MakeAuthor) -> None:
     model = author(DOCUMENT)
-    parts = ["\ufeff" + DOCUMENT[:18].replace("\n", "\r\n"), DOCUMENT[-6:].replace("\n", "\r\n")]
+    start, end = DOCUMENT.index("def"), DOCUMENT.index("    print")
+    parts = ["\ufeff" + DOCUMENT[:start].replace("\n", "\r\n"), DOCUMENT[end:].replace("\n", "\r\n")]
     result = model.infill(parts, temperature=0)
     assert result.text == "\ufeff" + DOCUMENT.replace("\n", "\r\n")
+
+
+def test_lone_carriage_returns_stay_and_infills_get_them(author: MakeAuthor) -> None:
+    parts = [part.replace("\n", "\r") for part in with_holes("def mean(xs):\n    return ")]
+    assert author(DOCUMENT).infill(parts, temperature=0).text == DOCUMENT.replace("\n", "\r")
 
 
 def test_a_fill_of_bad_bytes_is_text() -> None:

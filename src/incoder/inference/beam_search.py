@@ -69,7 +69,7 @@ def beam_search(
             break
         if is_time_up():
             for beam in beams:
-                beam.row.finish_reason = "time"
+                beam.row.end("time")
             finished += [(beam.score(num_tokens, params.length_penalty), beam.row) for beam in beams]
             finished = sorted(finished, key=lambda scored: -scored[0])[:num_beams]
             break
@@ -85,7 +85,7 @@ def _continued(
     log_sums_B = logits_BV.logsumexp(dim=-1)
     logprobs_BV = logits_BV - log_sums_B[:, None]
     scores_BV = adjusted(logprobs_BV, params, [beam.row.seen for beam in beams])
-    permitted_BV = vocabulary.permitted(scores_BV, [beam.row.forced_left for beam in beams])
+    permitted_BV = vocabulary.permitted(scores_BV, [beam.row for beam in beams])
     totals_B = torch.tensor([beam.total for beam in beams], device=logits_BV.device)
     totals_BV = totals_B[:, None] + permitted_BV
     totals_K, places_K = totals_BV.flatten().topk(min(num_kept, totals_BV.numel()))

@@ -7,7 +7,7 @@ from itertools import count
 
 from incoder.document import Parts
 from incoder.inference.infilling import Chain, Infiller, Watch
-from incoder.inference.line_endings import as_model_sees, to_crlf, uses_crlf
+from incoder.inference.line_endings import as_model_sees, line_end, with_line_end
 from incoder.inference.programs import Program
 from incoder.inference.request import InfillRequest
 from incoder.inference.results import Candidate, InfillResult
@@ -56,7 +56,8 @@ def _passing_on(on_text: OnText | None) -> Callable[[Chain, bytes], None] | None
 
 
 def _candidate(texts: Sequence[str], chain: Chain) -> Candidate:
-    infills = tuple(map(to_crlf, chain.infills) if uses_crlf(texts) else chain.infills)
+    end = line_end(texts)
+    infills = tuple(with_line_end(infill, end) for infill in chain.infills)
     joined = Parts(tuple(texts)).join(infills) if len(texts) > 1 else texts[0] + infills[0]
     total = sum(chain.logprobs)
     mean = total / max(1, len(chain.logprobs))  # without a token where the time was up before the first

@@ -58,14 +58,20 @@ class Vocabulary:
         self.end_ids = layout.end_of_infill_ids
         self._biases: dict[tuple[torch.device, int], Tensor] = {}
 
-    def permitted(self, logits_BV: Tensor, forced: Sequence[bytes]) -> Tensor:
-        """The logits, minus infinity where a token must not come next: row i must first spell `forced[i]`."""
+    def permitted(self, logits_BV: Tensor, rows: Sequence["Row"]) -> Tensor:
+        """The logits, minus infinity where a token must not come next in a row.
+
+        It must go on spelling what the row is forced to spell, and must not begin with what is forbidden.
+        """
         permitted_BV = logits_BV + self.bias_for(logits_BV)
-        for row, spelling in enumerate(forced):
-            if spelling:
-                allowed = torch.from_numpy(self.table.allowed_after(spelling)).to(logits_BV.device)
-                permitted_BV[row] = -torch.inf
-                permitted_BV[row, allowed] = logits_BV[row, allowed]
+        for index, row in enumerate(rows):
+            if row.forced_left:
+                allowed = torch.from_numpy(self.table.allowed_after(row.forced_left)).to(logits_BV.device)
+                permitted_BV[index] = -torch.inf
+                permitted_BV[index, allowed] = logits_BV[index, allowed]
+            elif row.forbidden:
+                forbidden = torch.from_numpy(self.table.beginning_with(row.forbidden)).to(logits_BV.device)
+                permitted_BV[index, forbidden] = -torch.inf
         return permitted_BV
 
     def bias_for(self, logits_BV: Tensor) -> Tensor:
@@ -117,7 +123,7 @@ def decoding(
     while live := [index for index, row in enumerate(rows) if row.finish_reason is None]:
         if is_time_up():
             for index in live:
-                rows[index].finish_reason = "time"
+                rows[index].end("time")
             if guess:
                 sequences.forget(0, len(guess))
             break
@@ -160,7 +166,7 @@ def _choose(
         results_3B = choose_greedy(logits_BV, vocabulary.bias_for(logits_BV))
     else:
         adjusted_BV = adjusted(logits_BV, params, [rows[index].seen for index in live])
-        permitted_BV = vocabulary.permitted(adjusted_BV, [rows[index].forced_left for index in live])
+        permitted_BV = vocabulary.permitted(adjusted_BV, [rows[index] for index in live])
         token_ids_B = choose(permitted_BV, params, [streams[index] for index in live])
         results_3B = with_logprobs(logits_BV, token_ids_B)
     # In one piece: until then nothing waits for a GPU, which is still at the step that gave the logits.
@@ -175,7 +181,7 @@ def _take(row: "Row", token_id: float, logprob: float, log_sum: float) -> None:
 
 def _is_plain(rows: Sequence["Row"], live: Sequence[int], params: SamplingParams) -> bool:
     """Whether each of these rows gets the token with the greatest logit that may be generated at all."""
-    return params.takes_the_greatest and not any(rows[index].forced_left for index in live)
+    return params.takes_the_greatest and not any(rows[index].is_constrained for index in live)
 
 
 def _choose_along(
@@ -223,7 +229,8 @@ class Row:
         self.finish_reason: FinishReason | None = None
         self.num_read_in_vain = 0
         self._vocabulary = vocabulary
-        self._forced = forced
+        self._num_held = len(forced)  # bytes before the fill
+        self._forced = forced + (edge.start if edge is not None else b"")
         self._params = params
         self._room = room
         self._edge = edge
@@ -235,7 +242,7 @@ class Row:
         self._num_new_tokens = 0
         self._cut: int | None = None  # where in the spelling a stop string begins, or the edge of the hole is
         self._end_id: int | None = None
-        self._num_settled = len(forced)  # bytes that were handed out as they came
+        self._num_settled = self._num_held  # bytes that were handed out as they came
         # Not the ends of other fills: a fill must not become less likely to end.
         self._seen = set(context) - vocabulary.end_ids if params.repetition_penalty != 1 else set()
 
@@ -249,6 +256,16 @@ class Row:
     @property
     def forced_left(self) -> bytes:
         return self._forced[len(self._spelling) :]
+
+    @property
+    def forbidden(self) -> bytes | None:
+        """What the next token must not begin with; None where nothing is forbidden from here on."""
+        return None if self._edge is None else self._edge.forbidden_next(self._spelling[self._num_held :])
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether not every token may come next, or later one that was allowed now."""
+        return bool(self.forced_left) or self.forbidden is not None
 
     @property
     def seen(self) -> Collection[int]:
@@ -288,7 +305,13 @@ class Row:
             self.finish_reason = "stop"
             self._count_read_in_vain(len(self._token_ids) - 1)
         elif self._num_new_tokens >= self._params.max_new_tokens or len(self._token_ids) >= self._room:
-            self.finish_reason = "length"
+            self.end("length")
+
+    def end(self, reason: Literal["length", "time"]) -> None:
+        """End the fill where it is, for a reason that is not in its text."""
+        self.finish_reason = reason
+        self._cut = self._edge_place(len(self._spelling))
+        self._count_read_in_vain(len(self._token_ids) - (reason == "length"))
 
     def decoded(self) -> Decoded:
         assert self.finish_reason is not None
@@ -299,7 +322,7 @@ class Row:
             start = self._ends[num_read - 1] if num_read else 0
             unread = self._vocabulary.tokenizer.encode_bytes(self._spelling[start : self._cut])
         return Decoded(
-            self._spelling[len(self._forced) : self._cut],
+            self._spelling[self._num_held : self._cut],
             tuple(self._logprobs),
             self.finish_reason,
             tuple(self._token_ids[:num_read]),
@@ -314,8 +337,8 @@ class Row:
             if self.finish_reason is None:
                 end -= max((_overlap(self._spelling, stop) for stop in self._stops), default=0)
                 if self._edge is not None:
-                    fill = self._spelling[len(self._forced) :]
-                    end = min(end, len(self._forced) + self._edge.num_settled(fill))
+                    fill = self._spelling[self._num_held :]
+                    end = min(end, self._num_held + self._edge.num_settled(fill))
         start, self._num_settled = self._num_settled, max(self._num_settled, end)
         return self._spelling[start:end]
 
@@ -323,7 +346,7 @@ class Row:
         """Where a stop string begins that ends in the bytes after `num_bytes_before`, or the edge is."""
         places = []
         for stop in self._stops:
-            start = max(len(self._forced), num_bytes_before - len(stop) + 1)
+            start = max(self._num_held, num_bytes_before - len(stop) + 1)
             places.append(self._spelling.find(stop, start))
         stop_place = min((place for place in places if place >= 0), default=None)
         found = [
@@ -337,9 +360,9 @@ class Row:
         """Where in the spelling the edge is, if the fill has come to it, or ends at `end`."""
         if self._edge is None or self.forced_left:
             return None
-        fill = self._spelling[len(self._forced) : end]
+        fill = self._spelling[self._num_held : end]
         place = self._edge.cut(fill) if end is None else self._edge.cut_at_end(fill)
-        return None if place is None else len(self._forced) + place
+        return None if place is None else self._num_held + place
 
     def _count_read_in_vain(self, num_read: int) -> None:
         if self._cut is not None:

@@ -51,6 +51,11 @@ class TokenTable:
         shorter = [self._with_bytes(forced[:length]) for length in range(1, len(forced))]
         return np.concatenate([self._token_ids[start:end], *shorter])
 
+    def beginning_with(self, spelling: bytes) -> TokenIds:
+        """The tokens whose bytes begin with these."""
+        start, end = self._range(spelling)
+        return self._token_ids[start:end]
+
     def hold_back(self, token_ids: Sequence[int], num_bytes: int) -> tuple[list[int], bytes]:
         """The prefix's tokens without those that may be partial, and the bytes that the latter spell.
 

@@ -27,6 +27,7 @@ from incoder.inference.results import InfillResult, Score
 from incoder.inference.sampling import SamplingParams
 from incoder.inference.scoring import scoring
 from incoder.inference.sequences import LanguageModel
+from incoder.inference.syntax.languages import syntax_of
 from incoder.inference.text_stream import OnText
 from incoder.tags import opening_tag
 from incoder.tokenizer.formats import InfillingFormat
@@ -162,12 +163,14 @@ class InfillModel:
         num_beams: int = 1,
         length_penalty: float = 1.0,
         early_stopping: bool = False,
+        allows_tags: bool = False,
     ) -> InfillResult:
         """Write on after `prompt`, left to right; the same settings as `infill`.
 
         `attributes` are told before the text beside the extension of `path`, such as `filename` or `dstars`,
         to a model that was trained with them (paper, appendix A.4). The completion is the result's one
-        infill; its `text` is the prompt with it.
+        infill; its `text` is the prompt with it. The tags around training documents (tags.py) are not written,
+        and end a completion, unless it `allows_tags`.
 
         Raises:
             IncoderError: a setting outside of its range, or attributes for a model that knows none.
@@ -196,6 +199,7 @@ class InfillModel:
             path,
             heal_tokens=heal_tokens,
             attributes=attributes or {},
+            allows_tags=allows_tags,
         )
         return self._run(self.program(request))
 
@@ -231,7 +235,14 @@ class InfillModel:
             heal_tokens=request.heal_tokens,
         )
         params = replace(request.params, stop=tuple(map(to_unix, request.params.stop)))
-        infiller = Infiller(self.language_model, prompter, params, request.edge_rules)
+        infiller = Infiller(
+            self.language_model,
+            prompter,
+            params,
+            request.edge_rules,
+            syntax_of(request.path, request.texts[0]),
+            allows_tags=request.allows_tags or not self.infilling_format.reads_attributes,
+        )
         return candidates(infiller, request, on_fill, on_text)
 
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:

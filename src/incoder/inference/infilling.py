@@ -21,6 +21,9 @@ from incoder.inference.programs import Program, Read
 from incoder.inference.prompting import SPARE, Prompt, Prompter
 from incoder.inference.sampling import SamplingParams
 from incoder.inference.sequences import LanguageModel, Sequences
+from incoder.inference.syntax.languages import UNKNOWN
+from incoder.inference.syntax.scanner import Place
+from incoder.inference.syntax.syntax import Syntax
 from incoder.inference.whole_scoring import whole_scoring
 
 
@@ -31,6 +34,7 @@ class Chain:
     index: int
     stream: torch.Generator = field(default_factory=torch.Generator)
     infills: list[str] = field(default_factory=list)
+    place: Place = Place()  # up to here the syntax of the text so far is known
     logprobs: list[float] = field(default_factory=list)
     finish_reasons: list[FinishReason] = field(default_factory=list)
 
@@ -63,12 +67,17 @@ class Infiller:
         prompter: Prompter,
         params: SamplingParams,
         edge_rules: Collection[EdgeRule] = ALL_EDGE_RULES,
+        syntax: Syntax = UNKNOWN,
+        *,
+        allows_tags: bool = True,
     ) -> None:
         self._model = model
         self._prompter = prompter
         self._vocabulary = prompter.vocabulary
         self._params = params
         self._edge_rules = edge_rules
+        self._syntax = syntax
+        self._allows_tags = allows_tags
 
     def filling(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Program[None]:
         """Fill the holes between `texts` in every chain, or write on where there is only one text."""
@@ -102,7 +111,7 @@ class Infiller:
                     vocabulary=self._vocabulary,
                     max_positions=self._model.max_positions,
                     context=prompt.token_ids,
-                    edge=self._edge(texts, best) if len(texts) > 1 else None,
+                    edge=self._edge(texts, best),
                     is_time_up=watch.is_time_up,
                 )
             finally:
@@ -166,7 +175,7 @@ class Infiller:
                     vocabulary=self._vocabulary,
                     max_positions=self._model.max_positions,
                     contexts=contexts,
-                    edges=[self._edge(texts, chain) for chain in chains] if len(texts) > 1 else None,
+                    edges=[self._edge(texts, chain) for chain in chains],
                     is_time_up=watch.is_time_up,
                     on_bytes=on_bytes if watch.on_bytes is not None else None,
                 )
@@ -188,11 +197,15 @@ class Infiller:
         return self._model.open(min(num_slots, max_positions))
 
     def _edge(self, texts: Sequence[str], chain: Chain) -> Edge:
-        """The edge of a chain's next hole, behind what it has written so far."""
+        """The edge of a chain's next hole, after what it has written so far."""
         hole = len(chain.infills)
         before = Parts(tuple(texts[: hole + 1])).join(chain.infills)
-        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in (before, texts[hole + 1]))
-        return Edge(prefix, suffix, self._edge_rules)
+        after = texts[hole + 1] if len(texts) > 1 else ""
+        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in (before, after))
+        rules = self._edge_rules if len(texts) > 1 else ()
+        edge = Edge(prefix, suffix, rules, self._syntax, chain.place, allows_tags=self._allows_tags)
+        chain.place = edge.place
+        return edge
 
 
 def text_of(spelling: bytes) -> str:

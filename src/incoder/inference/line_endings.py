@@ -1,30 +1,36 @@
 """A text as the model knows texts: line ends are `\\n`, and no byte order mark.
 
 Models learn from files with Unix line ends. The text around the holes is never rebuilt from what the model
-saw; only the fills are turned back.
+saw; only the infills are turned back.
 """
 
 from collections.abc import Sequence
 
 BYTE_ORDER_MARK = "\ufeff"
+UNIX, WINDOWS, OLD_MAC = "\n", "\r\n", "\r"
+
+
+def line_end(texts: Sequence[str]) -> str:
+    """How most lines of a text end; `\\n` where none does. A lone `\\r` counts only where there is no `\\n`."""
+    num_newlines = sum(text.count("\n") for text in texts)
+    if not num_newlines:
+        return OLD_MAC if any(OLD_MAC in text for text in texts) else UNIX
+    num_windows = sum(text.count(WINDOWS) for text in texts)
+    return WINDOWS if 2 * num_windows > num_newlines else UNIX
 
 
 def as_model_sees(texts: Sequence[str]) -> list[str]:
-    """The parts of a text with `\\n` for `\\r\\n`, without a byte order mark at the start."""
-    unix = [to_unix(text) for text in texts]
+    """The parts of a text with `\\n` for its line ends, without a byte order mark at the start."""
+    is_old_mac = line_end(texts) == OLD_MAC
+    unix = [text.replace(OLD_MAC, UNIX) if is_old_mac else to_unix(text) for text in texts]
     unix[0] = unix[0].removeprefix(BYTE_ORDER_MARK)
     return unix
 
 
 def to_unix(text: str) -> str:
-    return text.replace("\r\n", "\n")
+    return text.replace(WINDOWS, UNIX)
 
 
-def uses_crlf(texts: Sequence[str]) -> bool:
-    """Whether most lines end in `\\r\\n`."""
-    num_crlf = sum(text.count("\r\n") for text in texts)
-    return 2 * num_crlf > sum(text.count("\n") for text in texts)
-
-
-def to_crlf(infill: str) -> str:
-    return to_unix(infill).replace("\n", "\r\n")
+def with_line_end(infill: str, end: str) -> str:
+    """An infill with these line ends instead of `\\n`."""
+    return infill if end == UNIX else to_unix(infill).replace(UNIX, end)

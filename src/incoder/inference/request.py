@@ -15,7 +15,10 @@ RankBy = Literal["mean", "total", "whole"]
 
 @dataclass(frozen=True, slots=True)
 class InfillRequest:
-    """Fill the holes between `texts`, or go on with the only one; `InfillModel.infill` tells of the settings.
+    """Fill the holes between `texts`, or go on with the only one; `InfillModel.infill` explains the settings.
+
+    `path` tells the model and the edge rules the language. Only a request that `allows_tags` may be answered
+    with the tags of training documents (tags.py).
 
     Raises:
         IncoderError: fewer than one candidate.
@@ -32,6 +35,7 @@ class InfillRequest:
     heal_tokens: bool = True
     edge_rules: tuple[EdgeRule, ...] = ALL_EDGE_RULES
     attributes: Mapping[str, str] = field(default_factory=dict)
+    allows_tags: bool = False
 
     def __post_init__(self) -> None:
         if self.num_candidates < 1:

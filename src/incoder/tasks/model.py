@@ -71,6 +71,7 @@ class Model(Protocol):
         stop: Sequence[str] = ...,
         time_limit: float | None = ...,
         path: PurePath | None = ...,
+        allows_tags: bool = ...,
     ) -> FillResult: ...
 
     def score(self, text: str, *, path: PurePath | None = ...) -> TextScore: ...

@@ -49,7 +49,7 @@ def answers(
         prompt += f"{opening_tag('a', _GOOD)}\n{turn.answer.strip()}\n{closing_tag('a')}\n"
         prompt += f"{opening_tag('c')}\n{turn.comment.strip()}\n{closing_tag('c')}\n"
     prompt += f"{opening_tag('a', _GOOD)}\n"
-    return model.complete(prompt, **asdict(decoding), stop=(_END_OF_ANSWER,)).candidates
+    return model.complete(prompt, **asdict(decoding), stop=(_END_OF_ANSWER,), allows_tags=True).candidates
 
 
 def headlines(model: Model, question: str, decoding: Decoding) -> tuple[Headline, ...]:

@@ -1,0 +1,1 @@
+"""The rules that end an infill, each for itself (edges.py puts them together)."""

@@ -1,0 +1,25 @@
+"""The end of the string, comment or tag that a hole is in."""
+
+from incoder.inference.edge_rules.hole import Hole, Infill
+
+
+class Enclosure:
+    """An infill must not close the string, comment, interpolation or tag that its suffix closes."""
+
+    def __init__(self, hole: Hole) -> None:
+        self._depth = hole.enclosure
+        self._closing = b"" if self._depth is None else hole.stack[self._depth].closing
+
+    def cut(self, infill: Infill) -> int | None:
+        if self._depth is None:
+            return None
+        return next((mark.start for mark in infill.marks if len(mark.stack) <= self._depth), None)
+
+    def num_settled(self, infill: Infill) -> int:
+        return len(infill.text) - num_begun(infill.text, self._closing)
+
+
+def num_begun(text: bytes, wanted: bytes) -> int:
+    """How many bytes at the end of `text` are the beginning of what is wanted, or all of it."""
+    longest = min(len(wanted), len(text))
+    return next((size for size in range(longest, 0, -1) if text.endswith(wanted[:size])), 0)

@@ -1,0 +1,165 @@
+"""A hole as the rules see it: the text on both sides, what is open where it begins, and an infill so far."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import cached_property
+
+from incoder.inference.syntax.scanner import Mark, Open, Place, Stack, last_place, scan
+from incoder.inference.syntax.syntax import NEWLINE, Literal, Syntax
+
+# Bytes on each side of a hole that are read for what is open there: some 800 lines before it, 400 after it.
+LOOK_BEHIND, LOOK_AHEAD = 1 << 15, 1 << 14
+
+
+class Hole:
+    """A hole between `prefix` and `suffix`, in a file of this syntax.
+
+    `place` is one in the prefix up to which its marks were read before (`place_after` of the hole before it).
+    """
+
+    def __init__(self, prefix: bytes, suffix: bytes, syntax: Syntax, place: Place = Place()) -> None:
+        self.syntax = syntax
+        self.suffix = suffix[:LOOK_AHEAD]
+        self.sees_all_after = len(suffix) <= LOOK_AHEAD
+        if len(prefix) - place.offset > LOOK_BEHIND:
+            line_start = prefix.find(NEWLINE, len(prefix) - LOOK_BEHIND) + 1
+            place = Place(line_start or len(prefix) - LOOK_BEHIND)
+        self.place = last_place(prefix, syntax, place, is_all=False)
+        start = max(0, min(self.place.offset, len(prefix) - 1) - 64)  # marks may look at what is before them
+        self._tail = prefix[start:]
+        self._place_in_tail = Place(self.place.offset - start, self.place.stack)
+        self.stack = last_place(self._tail, syntax, self._place_in_tail).stack
+        self.before, _, self.own_line = prefix[-LOOK_BEHIND:].rpartition(NEWLINE)
+        self.rest, newline, self.after = self.suffix.partition(NEWLINE)
+        self.has_line_end = bool(newline)
+        self.is_line_start = not self.own_line.strip()
+        self.ends_a_line = not self.rest.strip()
+
+    @cached_property
+    def lines_before(self) -> list[bytes]:
+        """The lines before the hole's own that are not blank."""
+        return [line for line in self.before.split(NEWLINE) if line.strip()]
+
+    @cached_property
+    def lines_after(self) -> list[bytes]:
+        """The lines after the hole's own that are not blank; with what is left of its own if it is blank so far."""
+        following = self.suffix if self.is_line_start else self.after
+        return [line for line in following.split(NEWLINE) if line.strip()]
+
+    @cached_property
+    def is_middle(self) -> bool:
+        """Whether there is code on both sides of the hole on its line."""
+        return not self.is_line_start and not self.ends_a_line
+
+    @cached_property
+    def enclosure(self) -> int | None:
+        """Which of the things that are open where the hole begins both it and the suffix are in.
+
+        The innermost that is no bracket: a string, a comment, an interpolation, a tag. None where the infill
+        has to close that itself, or nothing of the kind is open.
+        """
+        depth = next((i for i in reversed(range(len(self.stack))) if not self.stack[i].is_bracket), None)
+        return depth if depth is not None and self._goes_on(depth) else None
+
+    @property
+    def literal(self) -> Literal | None:
+        """The string or comment that both the hole and the suffix are in."""
+        return None if self.enclosure is None else self.stack[self.enclosure].literal
+
+    def _goes_on(self, depth: int) -> bool:
+        """Whether the suffix begins in what is open at this depth: it closes that, and with sense."""
+        enclosing = self.stack[depth]
+        literal = enclosing.literal
+        if enclosing.closing == NEWLINE:
+            return not self.ends_a_line
+        following = self.rest if enclosing.is_in_line else self.suffix
+        marks = scan(following, self.syntax, Place(0, self.stack))
+        closing = next((mark for mark in marks if len(mark.stack) <= depth), None)
+        if closing is None or following[closing.start : closing.end] != enclosing.closing:
+            return False
+        if literal is None:
+            return True
+        if literal.opening != literal.closing:
+            return literal.opening not in following[: closing.start]
+        # Quotes open and close alike: the string goes on where those that follow come out even.
+        is_even = _leaves_no_string_open(following, self.syntax, self.stack)
+        return is_even or not _leaves_no_string_open(following, self.syntax, self.stack[:depth])
+
+    @cached_property
+    def code_stack(self) -> Stack:
+        """What is open around the hole, without a string or comment that the infill has to close."""
+        is_text = bool(self.stack) and self.stack[-1].literal is not None
+        return self.stack[:-1] if is_text and self.literal is None else self.stack
+
+    @cached_property
+    def open_brackets(self) -> Stack:
+        """The innermost brackets that are open around the hole, with nothing else between them."""
+        stack = self.code_stack
+        return stack[1 + max((i for i, each in enumerate(stack) if not each.is_bracket), default=-1) :]
+
+    def num_misfits(self, infill: bytes) -> int:
+        """How many strings, with this infill, are open at the end of the hole's line, and brackets closed in
+        vain."""
+        data = self._tail + infill + self.rest.rstrip()
+        marks = list(scan(data, self.syntax, self._place_in_tail))
+        stack = marks[-1].stack if marks else self._place_in_tail.stack
+        num_open = sum(_is_string(each) and each.is_in_line for each in stack)
+        return num_open + sum(mark.is_unopened for mark in marks)
+
+    def marks_of(self, infill: bytes) -> list[Mark]:
+        """The marks that end in an infill, with places in it, as far as more text cannot change them."""
+        size = len(self._tail)
+        marks = scan(self._tail + infill, self.syntax, self._place_in_tail, is_all=False)
+        return [
+            mark._replace(start=max(0, mark.start - size), end=mark.end - size)
+            for mark in marks
+            if mark.end > size
+        ]
+
+
+class Infill:
+    """What was written into a hole so far."""
+
+    def __init__(self, hole: Hole, text: bytes) -> None:
+        self.text = text
+        self._hole = hole
+
+    @cached_property
+    def marks(self) -> list[Mark]:
+        """The marks in it; their places are counted from its start."""
+        return self._hole.marks_of(self.text)
+
+    def stack_at(self, place: int) -> Stack:
+        """What is open after these many bytes."""
+        return stack_at(self.marks, place, self._hole.stack)
+
+    def is_text(self, place: int) -> bool:
+        """Whether a line that begins here begins in a string or comment."""
+        stack = self.stack_at(place)
+        return bool(stack) and stack[-1].literal is not None and stack[-1].literal.spans_lines
+
+
+def stack_at(marks: Sequence[Mark], place: int, stack: Stack) -> Stack:
+    """What is open at a place, after the marks that end before it; `stack` before all of them."""
+    num_before = bisect_right(marks, place, key=lambda mark: mark.end)
+    return marks[num_before - 1].stack if num_before else stack
+
+
+def letters(text: bytes) -> str:
+    """The text's characters without blanks; bytes that are no UTF-8 are left out."""
+    return re.sub(r"\s", "", text.decode("utf-8", "ignore"))
+
+
+def width(line: bytes) -> int:
+    """How far a line is indented, in columns."""
+    line = line.expandtabs(8)
+    return len(line) - len(line.lstrip(b" "))
+
+
+def _leaves_no_string_open(text: bytes, syntax: Syntax, stack: Stack) -> bool:
+    return not any(map(_is_string, last_place(text, syntax, Place(0, stack)).stack))
+
+
+def _is_string(each: Open) -> bool:
+    return each.literal is not None and not each.literal.is_comment

@@ -1,0 +1,106 @@
+"""Lines that are there already: after the hole, before it, or in the infill itself."""
+
+import re
+
+from incoder.inference.edge_rules.hole import Hole, Infill, letters
+
+_TELLING_CHARACTERS = 8  # a line with fewer than these that are not blank may well occur twice
+_WIDE = 0x2E80  # from here on a character says as much as two
+_MAX_LOOP_LINES = 4
+
+
+class Repetition:
+    """An infill must not end in the next line that follows, or the next two where that one tells little."""
+
+    def __init__(self, hole: Hole) -> None:
+        self._is_line_start = hole.is_line_start
+        lines = [line.rstrip() for line in hole.lines_after]
+        self._wanted = lines[: 1 if is_telling(lines[:1]) else 2]
+        if not re.search(r"\w", letters(b"".join(self._wanted))):
+            self._wanted = []
+
+    def cut(self, infill: Infill) -> int | None:
+        if not self._wanted or self._wanted[-1] not in infill.text:
+            return None
+        lines = [(start, line) for start, line in self._lines(infill.text) if line.endswith(b"\n")]
+        size = len(self._wanted)
+        for last in range(size, len(lines) + 1):
+            if [line.rstrip() for _, line in lines[last - size : last]] == self._wanted:
+                return lines[last - size][0]
+        return None
+
+    def num_settled(self, infill: Infill) -> int:
+        lines = self._lines(infill.text)
+        for number in range(min(len(self._wanted), len(lines)), 0, -1):
+            last = lines[len(lines) - number :]
+            whole = [line.rstrip() for _, line in last[:-1]]
+            if whole == self._wanted[: number - 1] and self._wanted[number - 1].startswith(
+                last[-1][1].rstrip()
+            ):
+                return last[0][0]
+        return len(infill.text)
+
+    def _lines(self, text: bytes) -> list[tuple[int, bytes]]:
+        """Where lines start, those left out that are blank for good, and the rest of the hole's own line."""
+        lines, start = [], 0
+        for line in text.split(b"\n"):
+            end = start + len(line) + 1
+            if (line.strip() or end > len(text)) and (start or self._is_line_start):
+                lines.append((start, text[start:end]))
+            start = end
+        return lines
+
+
+class Loops:
+    """An infill must not write the same one to four lines three times in a row: once is kept.
+
+    The first time may be right before the hole, and then nothing is kept. Blank lines do not count.
+    """
+
+    def __init__(self, hole: Hole) -> None:
+        self._hole_line = hole.own_line
+        self._before = [line.rstrip() for line in hole.lines_before][-_MAX_LOOP_LINES:]
+        # The first line that the infill writes whole.
+        self._first_own = len(self._before) + bool(self._hole_line.strip())
+
+    def cut(self, infill: Infill) -> int | None:
+        lines, ends, _ = self._lines(infill.text)
+        for num_lines in range(self._first_own + 1, len(lines) + 1):
+            for size in range(1, _MAX_LOOP_LINES + 1):
+                first, second, third = (
+                    lines[max(0, num_lines - (times + 1) * size) : max(0, num_lines - times * size)]
+                    for times in (2, 1, 0)
+                )
+                if first == second == third and num_lines - 2 * size >= self._first_own and is_telling(first):
+                    return ends[num_lines - 2 * size - 1]
+        return None
+
+    def num_settled(self, infill: Infill) -> int:
+        lines, ends, last = self._lines(infill.text)
+        settled = len(infill.text)
+        for size in range(1, min(_MAX_LOOP_LINES, len(lines)) + 1):
+            second = len(lines)  # where the second time would begin, were what is written now in the third
+            if lines[second - size].startswith(last.rstrip()):
+                while second > max(size, self._first_own) and lines[second - 1] == lines[second - 1 - size]:
+                    second -= 1
+                settled = min(settled, ends[second - 1])
+        return settled
+
+    def _lines(self, text: bytes) -> tuple[list[bytes], list[int], bytes]:
+        """The lines that are finished and not blank, some from before the hole; where each ends in the infill
+        (0 before it); and the last one, which is not finished."""
+        lines, ends, end = list(self._before), [0] * len(self._before), -len(self._hole_line)
+        *finished, last = (self._hole_line + text).split(b"\n")
+        for line in finished:
+            end += len(line) + 1
+            if line.strip():
+                lines.append(line.rstrip())
+                ends.append(end)
+        return lines, ends, last
+
+
+def is_telling(lines: list[bytes]) -> bool:
+    """Whether these lines are more than brackets, numbers and short words, which may well occur twice."""
+    text = letters(b"".join(lines))
+    size = sum(2 if ord(character) >= _WIDE else 1 for character in text)
+    return size >= _TELLING_CHARACTERS and re.search(r"[^\W\d]", text) is not None
