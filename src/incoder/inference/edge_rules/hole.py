@@ -12,6 +12,9 @@ from incoder.inference.syntax.syntax import NEWLINE, Literal, Syntax
 LOOK_BEHIND, LOOK_AHEAD = 1 << 15, 1 << 14
 
 
+_CONTINUES, _CONTINUES_INDENTED = re.compile(rb" ?[=:,] "), re.compile(rb" \S|[=:;,]")
+
+
 class Hole:
     """A hole between `prefix` and `suffix`, in a file of this syntax.
 
@@ -49,8 +52,11 @@ class Hole:
 
     @cached_property
     def is_middle(self) -> bool:
-        """Whether there is code on both sides of the hole on its line."""
-        return not self.is_line_start and not self.ends_a_line
+        """Whether the infill is a part of a line: there is more of that on both sides, or after it what no line
+        begins with."""
+        if self.ends_a_line or not self.is_line_start:
+            return not self.ends_a_line
+        return (_CONTINUES_INDENTED if self.own_line else _CONTINUES).match(self.rest) is not None
 
     @cached_property
     def enclosure(self) -> int | None:

@@ -8,7 +8,7 @@ from incoder.inference.edge_rules.brackets import CLOSERS
 from incoder.inference.edge_rules.hole import Hole, Infill, width
 
 _OPENS_BLOCK = re.compile(rb":\s*(?:#.*)?\Z")
-_MAY_BE_LABEL = re.compile(rb"[\w \t]*")
+_ENDS_OF_LABELS = (b"", b":", b")")
 
 
 class Indentation:
@@ -38,7 +38,7 @@ class Indentation:
             if line.strip() and not (start > 0 and infill.is_text(start)):
                 own = width(line)
                 left = own if left is None else left
-                if own < left and own <= self._right and not self._may_be(line, number == len(lines) - 1):
+                if own < left and own <= self._right and not self._may_be(line, is_growing=number == len(lines) - 1):
                     return start
             start += len(line) + 1
         return None
@@ -51,7 +51,7 @@ class Indentation:
         line = text[start:]
         return start if not line.strip() or self._may_be(line, is_growing=True) else len(text)
 
-    def _may_be(self, line: bytes, is_growing: bool) -> bool:
+    def _may_be(self, line: bytes, *, is_growing: bool) -> bool:
         """Whether a line may be indented less, as one that goes on with what is before it.
 
         A line that is growing may yet turn out to be one.
@@ -59,13 +59,14 @@ class Indentation:
         text, syntax = line.strip(), self._syntax
         if text[:1] in CLOSERS:
             return True
-        words = syntax.block_middles if self._is_closed_after else syntax.block_middles | syntax.block_ends
-        if is_growing and any(word.startswith(line.lstrip()) for word in words):
+        own = width(line)
+        words = syntax.block_middles
+        if own > self._right or (own == self._right and not self._is_closed_after):
+            words = words | syntax.block_ends
+        if _word(text) in words or (is_growing and any(word.startswith(line.lstrip()) for word in words)):
             return True
-        if syntax.label is None:
-            return _word(text) in words
-        is_label = syntax.label.match(text) is not None
-        return is_label or _word(text) in words or (is_growing and _MAY_BE_LABEL.fullmatch(text) is not None)
+        label = syntax.label
+        return label is not None and any(label.match(text + more) for more in _ENDS_OF_LABELS[: 1 + 2 * is_growing])
 
 
 def _start_of_block(hole: Hole) -> bytes:

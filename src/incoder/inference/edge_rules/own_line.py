@@ -16,13 +16,15 @@ class OneLine:
     """An infill in the middle of a line takes one line.
 
     It takes more where its line cannot end yet: in a string or comment of several lines, after a backslash or
-    the colon of a block, and after an opening bracket or a separator inside of brackets.
+    the colon of a block, and after an opening bracket or a separator inside of brackets, unless the rest of
+    the line begins with that.
     """
 
     def __init__(self, hole: Hole) -> None:
         self._is_on = hole.is_middle
         self._own_line = hole.own_line
         self._is_indented = hole.syntax.is_indented
+        self._next = hole.rest.strip()[:1]
 
     def cut(self, infill: Infill) -> int | None:
         if not self._is_on:
@@ -38,7 +40,7 @@ class OneLine:
 
     def _goes_on(self, line: bytes, stack: Stack) -> bool:
         """Whether the next line belongs to this one, at whose end this is open."""
-        if not line:
+        if not line or line[-1:] == self._next:
             return False
         if stack and stack[-1].is_bracket:
             return line[-1:] in _OPENERS_AND_SEPARATORS

@@ -154,6 +154,7 @@ _SHELL = Syntax(
     plain=(b"$#", b"${#", b"\\'", b'\\"', b"\\#"),
     block_ends=_words("done fi esac ;;"),
     block_middles=_words("else elif then do"),
+    label=re.compile(rb"[\w*|?.\"'-]+\)"),
 )
 _SQL = Syntax(
     (_DASHES, _STARS, _DOUBLED_SINGLE, _DOUBLED_DOUBLE),
