@@ -38,8 +38,8 @@ setup: .venv/.core  ## make .venv and install InCoder into it
 
 demo: .venv/.core  ## fill the holes of examples/demo.py with the embedded model
 	@echo "--- examples/demo.py, before"; cat examples/demo.py
-	@printf '%s\n' "--- after: incoder fill examples/demo.py --stop '\n'"
-	@$(BIN)/incoder fill examples/demo.py --stop '\n'
+	@echo "--- after: incoder fill examples/demo.py"
+	@$(BIN)/incoder fill examples/demo.py
 
 test: .venv/.dev  ## run the tests
 	@$(BIN)/python -m pytest

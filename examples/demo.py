@@ -1,7 +1,7 @@
 """Count the words of a text file and print the most common ones."""
 
-import argparse
 import <FILL>
+import sys
 from collections import Counter
 
 
@@ -25,7 +25,7 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", help="the text file")
     parser.add_argument("--top", type=int, default=10, help="how many words to print")
-    return parser.<FILL>
+    return <FILL>
 
 
 def main():

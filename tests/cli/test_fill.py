@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from incoder.document import Parts
-
 RunCli = Callable[..., Any]
 Fill = Callable[..., Any]
 
 NUM_TOKENS = 3
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -298,8 +297,18 @@ def test_the_installed_command_fills(tiny_checkpoint: Path, tmp_path: Path) -> N
     assert_only_the_holes_changed(FILES["Latin-1"], result.stdout)
 
 
-def test_the_demo_is_a_program_once_it_is_filled() -> None:
-    demo = Path(__file__).resolve().parents[2] / "examples/demo.py"
-    parts = Parts.split(demo.read_text(encoding="utf-8"))
-    infills = ["sys", "encoding", "self.counts", "file", "parse_args(argv)", '"__main__"']
-    compile(parts.join(infills), demo, "exec")
+def test_the_demo_is_a_program_that_runs_once_mini_has_filled_it(tmp_path: Path) -> None:
+    demo, text, program = ROOT / "examples/demo.py", tmp_path / "text.txt", tmp_path / "words.py"
+    command = [sys.executable, "-m", "incoder", "fill", str(demo), "--dtype", "float32", "--device", "cpu"]
+    program.write_bytes(subprocess.run(command, capture_output=True, check=True).stdout)
+    text.write_text("one two\ntwo\n", encoding="utf-8")
+    command = [sys.executable, str(program), str(text)]
+    result = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert result.stdout == "       2 two\n       1 one\n"
+    assert result.stderr == "2 different words\n"
+
+
+def test_the_first_command_on_the_page_is_the_demo() -> None:
+    command = "incoder fill examples/demo.py"
+    assert f"\n{command}  " in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"@$(BIN)/{command}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -1,10 +1,9 @@
-from itertools import accumulate
-
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
 from incoder.inference.edges import ALL_EDGE_RULES, Edge, EdgeRule
+from incoder.inference.syntax.languages import syntax_of
 
 BLOCK = b"def f(xs):\n    total = 0\n"
 
@@ -83,7 +82,10 @@ LINE = b"    total = total\n"
         ),
         (BLOCK, LINE * 2, None),
         (BLOCK, (LINE * 2 + b"    a = 1\n") * 2, None),
-        (BLOCK + LINE * 3, LINE, None),
+        (BLOCK + LINE, LINE + b"    a = 1\n", b""),
+        (BLOCK + LINE + b"\n", LINE, None),
+        (BLOCK + LINE * 3 + b"\n", LINE, None),
+        (BLOCK + b"    )\n", b"    )\n", None),
         (BLOCK, b"    )\n" * 5, None),
         (b"board = [\n", b"    [0, 0, 0],\n" * 3 + b"]\n", None),
         (BLOCK, (LINE + b"a\nb\nc\nd\n") * 3, None),
@@ -168,22 +170,89 @@ def test_each_rule_is_off_unless_it_is_named() -> None:
     assert edge.num_settled(fill) == len(fill)
 
 
+def test_the_first_line_of_a_block_begins_with_its_indentation() -> None:
+    def start(prefix: bytes, suffix: bytes = b"\n", path: str = "a.py") -> bytes:
+        return Edge(prefix, suffix, ALL_EDGE_RULES, syntax_of(path)).start
+
+    method = b"class A:\n    def f(self):  # does nothing\n"
+    assert start(method) == b"        "
+    assert start(method + b"    ") == b"    "
+    assert start(method, b"    def g(self):\n        pass\n") == b"        "
+    assert start(b"if a:\n\tb()\nif c:\n") == b"\t"
+    assert start(b"if a:\n  b()\nif c:\n") == b"  "
+    assert start(method, b"        return 1\n") == b""  # the block is there
+    assert start(method + b"        ") == b""
+    assert start(b'def f():\n    """Args:\n') == b""
+    assert start(b"x = f(a[1:\n") == b""
+    assert start(b"case 1:\n", path="a.c") == b""
+    assert Edge(method, b"\n", ("lines",)).start == b""
+
+
+@pytest.mark.parametrize(
+    ("prefix", "written", "left"),
+    [
+        (b"x = 1\n", b"y = 2\n<|/ file filename=a.py |>", b"y = 2\n"),
+        (b"x = 1", b"\n<| file ext=.py |>\n", b"\n"),
+        (b"x = ", b"<| file", b"<| file"),
+        (b"x = 1\n", b"y = a <| b\n  <| c\n", b"y = a <| b\n  <| c\n"),
+    ],
+)
+def test_tags_of_training_documents_end_an_infill(prefix: bytes, written: bytes, left: bytes) -> None:
+    edge = Edge(prefix, b"", (), allows_tags=False)
+    places = [edge.cut(written[:end]) for end in range(len(written) + 1)]
+    assert written[: next((place for place in places if place is not None), None)] == left
+    assert Edge(prefix, b"", ()).cut(written) is None
+
+
+def test_an_infill_cannot_begin_with_a_tag() -> None:
+    edge = Edge(b"", b"", (), allows_tags=False)
+    assert [edge.forbidden_next(text) for text in (b"", b"<", b"\n", b"\n<", b"  ")] == [
+        *(b"<|", b"|", b"<|", b"|", b"")
+    ]
+    assert [edge.forbidden_next(text) for text in (b"<b", b"x", b"x\n", b" <")] == [None, None, None, None]
+    assert Edge(b"x = ", b"", (), allows_tags=False).forbidden_next(b"") is None
+    assert Edge(b"", b"", ()).forbidden_next(b"") is None
+
+
+def test_the_syntax_before_a_later_hole_is_read_once() -> None:
+    before, between = b'x = """\n' + b"a\n" * 9, b"b\n"
+    first = Edge(before, b"", ALL_EDGE_RULES, syntax_of("a.py"))
+    second = Edge(before + b"c" + between, b'"""\n', ALL_EDGE_RULES, syntax_of("a.py"), first.place)
+    assert first.place.offset == len(b'x = """')
+    assert second.cut(b'd"""') == 1
+
+
 LINES = st.lists(
-    st.sampled_from([b'"""a)', b"    a = 1", b"        b(", b"c)", b"else:", b"", b"    return a + b"]),
+    st.sampled_from(
+        [
+            *(b'"""a)', b"    a = 1", b"        b(", b"c)", b"else:", b"", b"    return a + b", b"    end", b"/*"),
+            *(b"f'{a", b"'b'}", b"  case 1:", b'"a\\"', b"// it's", b"{", b"}", b"`${a}", b"<|", b"done; x", b"*/;"),
+        ]
+    ),
     max_size=5,
 )
 TEXTS = LINES.map(b"\n".join)
+PATHS = st.sampled_from(["a.py", "a.js", "a.c", "a.rb", "a.sh", "a.html", "a.sql", "a"])
 
 
-@given(prefix=TEXTS, pieces=st.lists(TEXTS, max_size=4), suffix=TEXTS)
-def test_what_is_settled_is_never_cut(prefix: bytes, pieces: list[bytes], suffix: bytes) -> None:
-    edge = Edge(prefix, suffix, ALL_EDGE_RULES)
-    settled = 0
-    for fill in accumulate(piece[i : i + 1] for piece in pieces for i in range(len(piece))):
-        place = edge.cut(fill)
-        if place is not None:
-            assert settled <= place
-            break
-        settled = max(settled, edge.num_settled(fill))
-        at_end = edge.cut_at_end(fill)
-        assert at_end is None or settled <= at_end
+@given(path=PATHS, prefix=TEXTS, pieces=st.lists(TEXTS, max_size=4), suffix=TEXTS, data=st.data())
+def test_what_is_settled_is_never_cut_and_tokens_do_not_matter(
+    path: str, prefix: bytes, pieces: list[bytes], suffix: bytes, data: st.DataObject
+) -> None:
+    edge, written = Edge(prefix, suffix, ALL_EDGE_RULES, syntax_of(path), allows_tags=False), b"".join(pieces)
+
+    def left(ends: list[int]) -> bytes:
+        settled = 0
+        for end in ends:
+            infill = written[:end]
+            place = edge.cut(infill)
+            if place is not None:
+                assert settled <= place
+                return infill[:place]
+            settled = max(settled, edge.num_settled(infill))
+            assert settled <= len(infill[: edge.cut_at_end(infill)])
+        return written[: edge.cut_at_end(written)]
+
+    every = list(range(1, len(written) + 1))
+    some = data.draw(st.lists(st.sampled_from(every), unique=True).map(sorted)) if every else []
+    assert left(every) == left([*some, *every[-1:]])

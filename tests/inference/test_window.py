@@ -137,3 +137,17 @@ def test_a_window_fits_and_touches_its_hole(parts: list[str], room: int) -> None
     assert parts[last].startswith(window.parts[last])
     if window.is_start and window.parts[0] != parts[0]:
         assert parts[0][0] == window.parts[0][0]
+
+
+def test_a_line_that_is_too_long_is_not_counted_whole() -> None:
+    counted: list[int] = []
+
+    def counting(text: str) -> int:
+        counted.append(len(text))
+        return count(text)
+
+    line = "a b c d e f g h " * 100_000
+    before, after = cut_window([line, line], 300, ANY_NUMBER_OF_HOLES, counting).parts
+    assert 150 <= count(before) <= 200
+    assert 50 <= count(after) <= 100
+    assert sum(counted) < 50_000

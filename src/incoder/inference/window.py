@@ -18,6 +18,7 @@ _Piece = tuple[int, int]  # where it starts and ends
 
 _LINES = 16  # about 150 tokens of code: so many are typed before a cut moves, so much room may stay unused
 _CHARACTERS = 64
+_LONG_PIECE = 4096  # characters: a minified file is one line, of which little fits
 _SUFFIX_SHARE = 3  # one third; the rest is for the prefix, and what one side leaves unused goes to the other
 _HEAD_SHARE = 8
 _GRAINS = 16  # the side that fits takes its room in steps, or each keystroke there would move the other's cut
@@ -120,12 +121,25 @@ class _Text:
         num_characters = total = 0
         for start, end in pieces:
             num_holes = bisect_left(self._holes, end) - bisect_left(self._holes, start)
-            cost = self._count(self.text[start:end]) + _HOLE_COST * num_holes
+            cost = self._cost(self.text[start:end], room - total) + _HOLE_COST * num_holes
             if total + cost > room:
                 break
             num_characters += end - start
             total += cost
         return num_characters, total
+
+
+    def _cost(self, text: str, room: int) -> int:
+        """The tokens of a piece; of a long one that does not fit, only that they are more than the room.
+
+        A part takes about as many tokens by itself as in its text: its first and last may differ.
+        """
+        least = 0
+        for start in range(0, len(text) if len(text) > _LONG_PIECE else 0, _LONG_PIECE):
+            least += self._count(text[start : start + _LONG_PIECE]) - 2
+            if least > room:
+                return room + 1
+        return self._count(text)
 
 
 def _rounded_up(number: int, grain: int) -> int:

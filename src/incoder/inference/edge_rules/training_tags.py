@@ -31,6 +31,6 @@ class TrainingTags:
         """What the next token must not begin with, None where an infill has begun with something else."""
         line = (self._own_line + text).rpartition(b"\n")[2]
         is_begun = text.strip(_BLANKS_AND_OPENING) or (text.strip() and line != _OPENING[:1])
-        if is_begun:
+        if is_begun or self._own_line.strip():
             return None
         return _OPENING[len(line) :] if _OPENING.startswith(line) else b""
