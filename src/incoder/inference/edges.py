@@ -78,6 +78,7 @@ class Edge:
         self._tags = None if allows_tags else TrainingTags(self._hole)
         self._rules += [] if self._tags is None else [self._tags]
         self._last = Infill(self._hole, b"")
+        self._fine = b""
 
     @property
     def place(self) -> Place:
@@ -85,10 +86,16 @@ class Edge:
         return self._hole.place
 
     def cut(self, text: bytes) -> int | None:
-        """Where an infill must be cut that is still written, None where it is fine."""
-        infill = self._infill(text)
-        place = min((place for rule in self._rules if (place := rule.cut(infill)) is not None), default=None)
-        return None if place is None else self._trimmed(text[:place])
+        """Where an infill must be cut that is still written, None where it is fine.
+
+        The place does not depend on the tokens in which it came: what the first bytes tell counts.
+        """
+        if self._place_in(text) is None:
+            self._fine = text
+            return None
+        ends = range(len(self._fine) + 1 if text.startswith(self._fine) else 0, len(text) + 1)
+        place = next(place for end in ends if (place := self._place_in(text[:end])) is not None)
+        return self._trimmed(text[:place])
 
     def cut_at_end(self, text: bytes) -> int | None:
         """Where an infill that has ended must be cut; if a line ends there, that line counts, too."""
@@ -105,6 +112,10 @@ class Edge:
     def forbidden_next(self, text: bytes) -> bytes | None:
         """What the next token must not begin with; None where nothing is forbidden from here on."""
         return None if self._tags is None else self._tags.forbidden_next(text)
+
+    def _place_in(self, text: bytes) -> int | None:
+        infill = self._infill(text)
+        return min((place for rule in self._rules if (place := rule.cut(infill)) is not None), default=None)
 
     def _infill(self, text: bytes) -> Infill:
         if self._last.text != text:  # asked for its cut and for what is settled
