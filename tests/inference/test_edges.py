@@ -8,6 +8,9 @@ from incoder.inference.syntax.languages import syntax_of
 BLOCK = b"def f(xs):\n    total = 0\n"
 
 
+ONLY_LINES: tuple[EdgeRule, ...] = ("lines",)
+
+
 def kept(prefix: bytes, fill: bytes, suffix: bytes, *rules: EdgeRule) -> bytes:
     """What is left of a fill that comes byte by byte, as from a model, and stops where it is cut."""
     edge = Edge(prefix, suffix, rules or ALL_EDGE_RULES)
@@ -185,7 +188,7 @@ def test_the_first_line_of_a_block_begins_with_its_indentation() -> None:
     assert start(b'def f():\n    """Args:\n') == b""
     assert start(b"x = f(a[1:\n") == b""
     assert start(b"case 1:\n", path="a.c") == b""
-    assert Edge(method, b"\n", ("lines",)).start == b""
+    assert Edge(method, b"\n", ONLY_LINES).start == b""
 
 
 @pytest.mark.parametrize(
@@ -225,8 +228,30 @@ def test_the_syntax_before_a_later_hole_is_read_once() -> None:
 LINES = st.lists(
     st.sampled_from(
         [
-            *(b'"""a)', b"    a = 1", b"        b(", b"c)", b"else:", b"", b"    return a + b", b"    end", b"/*"),
-            *(b"f'{a", b"'b'}", b"  case 1:", b'"a\\"', b"// it's", b"{", b"}", b"`${a}", b"<|", b"done; x", b"*/;"),
+            *(
+                b'"""a)',
+                b"    a = 1",
+                b"        b(",
+                b"c)",
+                b"else:",
+                b"",
+                b"    return a + b",
+                b"    end",
+                b"/*",
+            ),
+            *(
+                b"f'{a",
+                b"'b'}",
+                b"  case 1:",
+                b'"a\\"',
+                b"// it's",
+                b"{",
+                b"}",
+                b"`${a}",
+                b"<|",
+                b"done; x",
+                b"*/;",
+            ),
         ]
     ),
     max_size=5,

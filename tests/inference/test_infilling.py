@@ -441,3 +441,44 @@ def test_nothing_is_read_for_holes_that_the_time_does_not_suffice_for(
     assert "<EOM>" not in transcript(dice)
     assert len(dice.language_model.opened) == 1  # type: ignore[attr-defined]
     assert reports[-1] == (3, 3)
+
+
+TAGS = "<| file ext=.py |>\nx = 1\n<|/ file filename=a.py |>"
+
+
+@pytest.mark.parametrize("settings", [{}, {"speculate": False}, {"num_beams": 2}])
+def test_no_file_gets_the_tags_of_training_documents(author: MakeAuthor, settings: dict[str, Any]) -> None:
+    model = author(TAGS)
+    empty = model.complete("", temperature=0, max_new_tokens=4, heal_tokens=False, **settings)
+    assert empty.infills[0]
+    assert "<|" not in empty.text
+    model = author("x = 1\n<|/ file filename=a.py |>")
+    assert model.complete("x = 1", temperature=0, max_new_tokens=20, **settings).infills == ("\n",)
+    assert model.infill(["x = ", ""], temperature=0, max_new_tokens=20, **settings).infills == ("1\n",)
+
+
+def test_a_request_may_allow_tags(author: MakeAuthor) -> None:
+    completion = author(TAGS).complete("", temperature=0, max_new_tokens=40, allows_tags=True)
+    assert TAGS in completion.text
+
+
+def test_an_infill_that_is_too_long_ends_in_no_second_line_end(author: MakeAuthor) -> None:
+    model = author("x = 1\n\ny\n")
+    for max_new_tokens in range(1, 6):
+        (infill,) = model.infill(["x = ", "\ny\n"], temperature=0, max_new_tokens=max_new_tokens).infills
+        assert infill in ("1", "")
+
+
+def test_a_block_begins_with_its_indentation_whatever_the_model_wants(author: MakeAuthor) -> None:
+    document = "class A:\n    def f(self):\n    pass  # for the time being\n"
+    parts = ["class A:\n    def f(self):\n", "\n"]
+    (infill,) = author(document).infill(parts, temperature=0, max_new_tokens=8).infills
+    assert infill.startswith("        ")
+    (infill,) = author(document).infill(parts, temperature=0, max_new_tokens=8, edge_rules=()).infills
+    assert infill.startswith("    pass")
+
+
+def test_the_path_tells_the_rules_the_language(author: MakeAuthor) -> None:
+    parts = ["def f(x)\n  if x\n    g", "\n"]
+    model = author("<| file ext=.rb |>\ndef f(x)\n  if x\n    g\n  end\nend\n")
+    assert model.infill(parts, temperature=0, path="a.rb").infills == ("\n  end\nend",)

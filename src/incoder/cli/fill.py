@@ -61,7 +61,8 @@ def fill(
         bool,
         typer.Option(
             "--edges/--no-edges",
-            help="End an infill that repeats what follows, leaves its block, or closes a bracket twice.",
+            help="End an infill with the string, line or block that its hole is in, or where it repeats "
+            "what is there.",
         ),
     ] = True,
     infilling_format: options.Format = None,

@@ -17,7 +17,7 @@ from incoder.inference.edge_rules.own_line import LineEnd, OneLine, RestOfLine
 from incoder.inference.edge_rules.repetition import Loops, Repetition
 from incoder.inference.edge_rules.training_tags import TrainingTags
 from incoder.inference.syntax.languages import UNKNOWN
-from incoder.inference.syntax.scanner import Place
+from incoder.inference.syntax.scanner import START, Place
 from incoder.inference.syntax.syntax import Syntax
 
 EdgeRule = Literal["strings", "lines", "repetition", "loops", "indentation", "brackets"]
@@ -48,8 +48,8 @@ class Edge:
     """The rules of these names together, for a hole between `prefix` and `suffix` in a file of this syntax.
 
     `place` may be one in the prefix that is known from the hole before. Without `allows_tags` no infill
-    contains the tags of training documents, whatever rules there are. An infill must begin with `start`: where
-    a block begins, its indentation.
+    contains the tags of training documents, whatever rules there are. An infill must begin with `start`, the
+    indentation of a block that begins there.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Edge:
         suffix: bytes,
         rules: Collection[EdgeRule],
         syntax: Syntax = UNKNOWN,
-        place: Place = Place(),
+        place: Place = START,
         *,
         allows_tags: bool = True,
     ) -> None:

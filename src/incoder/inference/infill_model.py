@@ -98,7 +98,7 @@ class InfillModel:
         `num_lead_lines` of the text before a hole, its own line's beginning counted, are given to the model
         as the beginning of the fill (lead.py), by default as many as it was trained with. `heal_tokens` lets
         a fill begin in the middle of a word as if the prefix had not been cut there, and the `edge_rules` end
-        it where the text behind the hole tells that it should have ended (edges.py). `on_fill(done, total)`
+        it where the text around the hole says that it should have ended (edges.py). `on_fill(done, total)`
         is called after every fill of every candidate.
 
         What was read stays in memory: the next call reads of a text that begins alike only what is new.
@@ -168,9 +168,9 @@ class InfillModel:
         """Write on after `prompt`, left to right; the same settings as `infill`.
 
         `attributes` are told before the text beside the extension of `path`, such as `filename` or `dstars`,
-        to a model that was trained with them (paper, appendix A.4). The completion is the result's one
-        infill; its `text` is the prompt with it. The tags around training documents (tags.py) are not written,
-        and end a completion, unless it `allows_tags`.
+        to a model that was trained with them (paper, appendix A.4). The completion is the only infill of the
+        result, whose `text` is the prompt with it. Unless it `allows_tags`, a completion ends before the tags
+        of training documents (tags.py) and never begins with one.
 
         Raises:
             IncoderError: a setting outside of its range, or attributes for a model that knows none.

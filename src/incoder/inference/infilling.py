@@ -22,7 +22,7 @@ from incoder.inference.prompting import SPARE, Prompt, Prompter
 from incoder.inference.sampling import SamplingParams
 from incoder.inference.sequences import LanguageModel, Sequences
 from incoder.inference.syntax.languages import UNKNOWN
-from incoder.inference.syntax.scanner import Place
+from incoder.inference.syntax.scanner import START, Place
 from incoder.inference.syntax.syntax import Syntax
 from incoder.inference.whole_scoring import whole_scoring
 
@@ -34,7 +34,7 @@ class Chain:
     index: int
     stream: torch.Generator = field(default_factory=torch.Generator)
     infills: list[str] = field(default_factory=list)
-    place: Place = Place()  # up to here the syntax of the text so far is known
+    place: Place = START  # up to here the syntax of the text so far is known
     logprobs: list[float] = field(default_factory=list)
     finish_reasons: list[FinishReason] = field(default_factory=list)
 

@@ -11,7 +11,7 @@ UNIX, WINDOWS, OLD_MAC = "\n", "\r\n", "\r"
 
 
 def line_end(texts: Sequence[str]) -> str:
-    """How most lines of a text end; `\\n` where none does. A lone `\\r` counts only where there is no `\\n`."""
+    """How most lines of a text end; a lone `\\r` ends lines only where there is no `\\n` at all."""
     num_newlines = sum(text.count("\n") for text in texts)
     if not num_newlines:
         return OLD_MAC if any(OLD_MAC in text for text in texts) else UNIX

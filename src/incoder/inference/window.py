@@ -128,7 +128,6 @@ class _Text:
             total += cost
         return num_characters, total
 
-
     def _cost(self, text: str, room: int) -> int:
         """The tokens of a piece; of a long one that does not fit, only that they are more than the room.
 

@@ -24,9 +24,8 @@ class Brackets:
         self._depth = len(hole.code_stack)
         opened = Counter(self._is_brace(each.closing) for each in hole.open_brackets)
         closers = [] if hole.literal is not None else self._closers_after(hole)
-        # By whether they are braces: the closing bracket that comes next, and how many are left to the infill.
+        # By whether they are braces: the next closing bracket, and how many are left to the infill.
         self._next: dict[bool, bytes] = {}
-        self._num_left: dict[bool, int] = {}
         for closer in closers:
             self._next.setdefault(self._is_brace(closer), closer)
         if opened[True] and hole.literal is None and not hole.sees_all_after:

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 
-from incoder.inference.syntax.scanner import Mark, Open, Place, Stack, last_place, scan
+from incoder.inference.syntax.scanner import START, Mark, Open, Place, Stack, last_place, scan
 from incoder.inference.syntax.syntax import NEWLINE, Literal, Syntax
 
 # Bytes on each side of a hole that are read for what is open there: some 800 lines before it, 400 after it.
@@ -18,10 +18,10 @@ _CONTINUES, _CONTINUES_INDENTED = re.compile(rb" ?[=:,] "), re.compile(rb" \S|[=
 class Hole:
     """A hole between `prefix` and `suffix`, in a file of this syntax.
 
-    `place` is one in the prefix up to which its marks were read before (`place_after` of the hole before it).
+    `place` is one in the prefix up to which its marks have been read, for the hole before this one.
     """
 
-    def __init__(self, prefix: bytes, suffix: bytes, syntax: Syntax, place: Place = Place()) -> None:
+    def __init__(self, prefix: bytes, suffix: bytes, syntax: Syntax, place: Place = START) -> None:
         self.syntax = syntax
         self.suffix = suffix[:LOOK_AHEAD]
         self.sees_all_after = len(suffix) <= LOOK_AHEAD
@@ -46,14 +46,16 @@ class Hole:
 
     @cached_property
     def lines_after(self) -> list[bytes]:
-        """The lines after the hole's own that are not blank; with what is left of its own if it is blank so far."""
+        """The lines after the hole that are not blank; the rest of its own counts if nothing is before it."""
         following = self.suffix if self.is_line_start else self.after
         return [line for line in following.split(NEWLINE) if line.strip()]
 
     @cached_property
     def is_middle(self) -> bool:
-        """Whether the infill is a part of a line: there is more of that on both sides, or after it what no line
-        begins with."""
+        """Whether the infill is a part of a line, and the line goes on after it.
+
+        Where nothing is before the hole on its line, what follows there has to be what no line begins with.
+        """
         if self.ends_a_line or not self.is_line_start:
             return not self.ends_a_line
         return (_CONTINUES_INDENTED if self.own_line else _CONTINUES).match(self.rest) is not None

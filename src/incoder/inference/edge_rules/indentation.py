@@ -38,7 +38,11 @@ class Indentation:
             if line.strip() and not (start > 0 and infill.is_text(start)):
                 own = width(line)
                 left = own if left is None else left
-                if own < left and own <= self._right and not self._may_be(line, is_growing=number == len(lines) - 1):
+                if (
+                    own < left
+                    and own <= self._right
+                    and not self._may_be(line, is_growing=number == len(lines) - 1)
+                ):
                     return start
             start += len(line) + 1
         return None
@@ -66,7 +70,9 @@ class Indentation:
         if _word(text) in words or (is_growing and any(word.startswith(line.lstrip()) for word in words)):
             return True
         label = syntax.label
-        return label is not None and any(label.match(text + more) for more in _ENDS_OF_LABELS[: 1 + 2 * is_growing])
+        return label is not None and any(
+            label.match(text + more) for more in _ENDS_OF_LABELS[: 1 + 2 * is_growing]
+        )
 
 
 def _start_of_block(hole: Hole) -> bytes:
@@ -97,6 +103,6 @@ def _indentation(line: bytes) -> bytes:
 
 
 def _word(text: bytes) -> bytes:
-    """The first word of a line without blanks around it, or all up to the first blank where it begins with a mark (`;;`)."""
+    """The first word of a line that begins with no blank; of one that begins with a mark, that (`;;`)."""
     match = re.match(rb"[\w\x80-\xff]+[;.]?(?!\S)|[\w\x80-\xff]+|\S*", text)
     return match[0] if match is not None else b""

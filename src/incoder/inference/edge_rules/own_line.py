@@ -31,7 +31,9 @@ class OneLine:
             return None
         for newline in re.finditer(rb"\n", infill.text):
             line = (self._own_line + infill.text[: newline.start()]).rpartition(b"\n")[2].rstrip()
-            if not infill.is_text(newline.start()) and not self._goes_on(line, infill.stack_at(newline.start())):
+            if not infill.is_text(newline.start()) and not self._goes_on(
+                line, infill.stack_at(newline.start())
+            ):
                 return newline.start()
         return None
 

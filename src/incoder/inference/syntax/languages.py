@@ -36,7 +36,7 @@ _DOUBLED_SINGLE = Literal(b"'", b"'", escapes=False, doubles=True)
 _DOUBLED_DOUBLE = Literal(b'"', b'"', escapes=False, doubles=True)
 _LONG_DOUBLE, _LONG_SINGLE = _long(b'"""'), _long(b"'''")
 _RAW_BACKTICK = _long(b"`", escapes=False)
-_CHARACTERS = tuple(b"'%b'" % character for character in rb"\' \" \\ ( ) [ ] { } / #".split()) + (b"'\"'",)
+_CHARACTERS = tuple(b"'%b'" % each for each in [b'"', *rb"\' \" \ ( ) [ ] { } / #".split()])
 
 _PYTHON_STRINGS = (_LONG_DOUBLE, _LONG_SINGLE, _DOUBLE, _SINGLE)
 _ELSE = _words("else elif except finally case default catch")

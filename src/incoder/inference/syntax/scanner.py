@@ -60,7 +60,10 @@ class Place(NamedTuple):
     stack: Stack = ()
 
 
-def scan(data: bytes, syntax: Syntax, place: Place = Place(), *, is_all: bool = True) -> Iterator[Mark]:
+START = Place()
+
+
+def scan(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = True) -> Iterator[Mark]:
     """The marks of `data` after `place`.
 
     Unless the data `is_all` there is, a mark at its end is left out that more bytes could make another one:
@@ -80,7 +83,7 @@ def scan(data: bytes, syntax: Syntax, place: Place = Place(), *, is_all: bool = 
             yield mark
 
 
-def last_place(data: bytes, syntax: Syntax, place: Place = Place(), *, is_all: bool = True) -> Place:
+def last_place(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = True) -> Place:
     """The place after the last mark of `data`; what is open there is open at its end."""
     for mark in scan(data, syntax, place, is_all=is_all):
         place = Place(mark.end, mark.stack)
@@ -108,7 +111,9 @@ def _read(data: bytes, match: re.Match[bytes], top: Open | None, code: Syntax, s
         return Mark(start, end, text, _opened(stack, literal.closing, code, literal))
     if text == b"/":
         is_operator = not _BEFORE_REGULAR_EXPRESSION.search(data, max(0, start - _LOOK_BEHIND), start)
-        return None if is_operator else Mark(start, end, text, _opened(stack, text, code, _REGULAR_EXPRESSION))
+        return (
+            None if is_operator else Mark(start, end, text, _opened(stack, text, code, _REGULAR_EXPRESSION))
+        )
     if text in BRACKETS:
         return Mark(start, end, text, _opened(stack, BRACKETS[text], code, is_bracket=True))
     if text in _CLOSINGS:
@@ -196,7 +201,7 @@ def _pattern(top: Open | None, code: Syntax) -> re.Pattern[bytes]:
         patterns.append(rb"<(?=/?[A-Za-z])")
     if top is not None and top.literal is not None and top.literal.escapes:
         patterns.append(rb"\\(?s:.)")
-    return re.compile(b"|".join(patterns))
+    return re.compile(b"|".join(patterns) or rb"(?!)")  # plain text has no marks at all
 
 
 @cache
