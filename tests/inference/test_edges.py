@@ -225,6 +225,20 @@ def test_the_syntax_before_a_later_hole_is_read_once() -> None:
     assert second.cut(b'd"""') == 1
 
 
+def test_a_long_text_without_marks_is_not_read_again() -> None:
+    data = b'x = "' + b"a" * 100_000
+    for text in (data, data + b"\\"):
+        edge = Edge(text, b'"\n', ALL_EDGE_RULES, syntax_of("a.py"), Edge(data[:9], b"", ()).place)
+        assert edge.place.offset > 99_000
+        assert edge.cut(b'\\"b"') == (3 if text == data else 1)
+
+
+def test_a_docstring_of_a_long_file_ends_with_its_line() -> None:
+    functions = b'def f():\n    """Doc.\n\n    More.\n    """\n' * 2000
+    edge = Edge(functions + b'def g():\n    """', b'"""\n\n\n' + functions, ALL_EDGE_RULES, syntax_of("a.py"))
+    assert edge.cut(b'Do it."""') == len(b"Do it.")
+
+
 LINES = st.lists(
     st.sampled_from(
         [

@@ -259,7 +259,7 @@ class Row:
 
     @property
     def forbidden(self) -> bytes | None:
-        """What the next token must not begin with; None where nothing is forbidden from here on."""
+        """The bytes that the next token must not begin with; None if nothing is forbidden from here on."""
         return None if self._edge is None else self._edge.forbidden_next(self._spelling[self._num_held :])
 
     @property

@@ -35,7 +35,7 @@ class Rule(Protocol):
 
 
 class Trim(Protocol):
-    """What is taken off the end of an infill, once it is known to be its end."""
+    """A cut at the end of an infill, made when that end is known."""
 
     def trimmed(self, text: bytes) -> int:
         """How many bytes of the finished infill stay."""
@@ -110,7 +110,7 @@ class Edge:
         return min((trim.num_kept(text[:settled]) for trim in self._trims), default=settled)
 
     def forbidden_next(self, text: bytes) -> bytes | None:
-        """What the next token must not begin with; None where nothing is forbidden from here on."""
+        """The bytes that the next token must not begin with; None if nothing is forbidden from here on."""
         return None if self._tags is None else self._tags.forbidden_next(text)
 
     def _place_in(self, text: bytes) -> int | None:

@@ -5,13 +5,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 
-from incoder.inference.syntax.scanner import START, Mark, Open, Place, Stack, last_place, scan
+from incoder.inference.syntax.scanner import CONTEXT, START, Mark, Open, Place, Stack, last_place, scan
 from incoder.inference.syntax.syntax import NEWLINE, Literal, Syntax
 
 # Bytes on each side of a hole that are read for what is open there: some 800 lines before it, 400 after it.
 LOOK_BEHIND, LOOK_AHEAD = 1 << 15, 1 << 14
 
-
+# The rest of a line with nothing, or only indentation, before the hole: what no line of its own begins with.
 _CONTINUES, _CONTINUES_INDENTED = re.compile(rb" ?[=:,] "), re.compile(rb" \S|[=:;,]")
 
 
@@ -25,11 +25,11 @@ class Hole:
         self.syntax = syntax
         self.suffix = suffix[:LOOK_AHEAD]
         self.sees_all_after = len(suffix) <= LOOK_AHEAD
-        if len(prefix) - place.offset > LOOK_BEHIND:
+        if place == START and len(prefix) > LOOK_BEHIND:
             line_start = prefix.find(NEWLINE, len(prefix) - LOOK_BEHIND) + 1
             place = Place(line_start or len(prefix) - LOOK_BEHIND)
         self.place = last_place(prefix, syntax, place, is_all=False)
-        start = max(0, min(self.place.offset, len(prefix) - 1) - 64)  # marks may look at what is before them
+        start = max(0, min(self.place.offset, len(prefix) - 1) - CONTEXT)
         self._tail = prefix[start:]
         self._place_in_tail = Place(self.place.offset - start, self.place.stack)
         self.stack = last_place(self._tail, syntax, self._place_in_tail).stack
@@ -90,13 +90,15 @@ class Hole:
             return True
         if literal.opening != literal.closing:
             return literal.opening not in following[: closing.start]
+        if not self.sees_all_after and closing.start <= len(self.rest):
+            return True
         # Quotes open and close alike: the string goes on where those that follow come out even.
         is_even = _leaves_no_string_open(following, self.syntax, self.stack)
         return is_even or not _leaves_no_string_open(following, self.syntax, self.stack[:depth])
 
     @cached_property
     def code_stack(self) -> Stack:
-        """What is open around the hole, without a string or comment that the infill has to close."""
+        """The stack around the hole, without a string or comment that the infill has to close."""
         is_text = bool(self.stack) and self.stack[-1].literal is not None
         return self.stack[:-1] if is_text and self.literal is None else self.stack
 
@@ -127,7 +129,7 @@ class Hole:
 
 
 class Infill:
-    """What was written into a hole so far."""
+    """The text that was written into a hole so far."""
 
     def __init__(self, hole: Hole, text: bytes) -> None:
         self.text = text
@@ -139,7 +141,7 @@ class Infill:
         return self._hole.marks_of(self.text)
 
     def stack_at(self, place: int) -> Stack:
-        """What is open after these many bytes."""
+        """The stack after this many bytes."""
         return stack_at(self.marks, place, self._hole.stack)
 
     def is_text(self, place: int) -> bool:
@@ -149,7 +151,7 @@ class Infill:
 
 
 def stack_at(marks: Sequence[Mark], place: int, stack: Stack) -> Stack:
-    """What is open at a place, after the marks that end before it; `stack` before all of them."""
+    """The stack at a place, after the marks that end before it; `stack` is the one before all of them."""
     num_before = bisect_right(marks, place, key=lambda mark: mark.end)
     return marks[num_before - 1].stack if num_before else stack
 

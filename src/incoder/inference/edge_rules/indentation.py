@@ -76,7 +76,7 @@ class Indentation:
 
 
 def _start_of_block(hole: Hole) -> bytes:
-    """What is missing of a block's indentation, where the line before the hole opens one by its colon."""
+    """The missing part of a block's indentation, if the line before the hole opens one by its colon."""
     if not hole.syntax.is_indented or hole.stack or not hole.is_line_start or not hole.lines_before:
         return b""
     opener = hole.lines_before[-1]

@@ -1,4 +1,4 @@
-"""What is open at a place of a text: strings, comments, brackets, from the outside in.
+"""A scanner for what is open at a place of a text: strings, comments, brackets, from the outside in.
 
 One pass from left to right over bytes, by a language's marks (syntax.py). It can go on from any place with
 what is open there, so that an infill is read as the continuation of its prefix. Knows no grammar.
@@ -16,7 +16,8 @@ _CLOSINGS = {closing: opening for opening, closing in BRACKETS.items()}
 _FORMAT_PREFIX = re.compile(rb"(?<!\w)(?:[rR]?[fFtT]|[fFtT][rR])\Z")
 _BEFORE_REGULAR_EXPRESSION = re.compile(rb"(?:[(,=:\[!&|?{};\n]|\b(?:return|typeof|case|in|of)|^)[ \t]*\Z")
 _ELEMENT = re.compile(rb"<(\w+)")
-_LOOK_BEHIND = 64  # bytes before a mark that may say what it means
+CONTEXT = 64  # bytes before a mark that may say what it means
+_LONG_GAP = 1024  # bytes without a mark that are not worth reading again
 _REGULAR_EXPRESSION = Literal(b"/", b"/")
 _CHARACTER_CLASS = Literal(b"[", b"]")
 _ATTRIBUTES = {quote: Literal(quote, quote, escapes=False, spans_lines=True) for quote in (b'"', b"'")}
@@ -84,9 +85,14 @@ def scan(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = Tr
 
 
 def last_place(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = True) -> Place:
-    """The place after the last mark of `data`; what is open there is open at its end."""
+    """The place after the last mark of `data`, or later; what is open there is open at its end."""
     for mark in scan(data, syntax, place, is_all=is_all):
         place = Place(mark.end, mark.stack)
+    end = len(data) - CONTEXT
+    if end - place.offset > _LONG_GAP:
+        top = place.stack[-1] if place.stack else None
+        if _pattern(top, top.syntax if top is not None else syntax).search(data, place.offset, end) is None:
+            return Place(end, place.stack)
     return place
 
 
@@ -106,11 +112,11 @@ def _read(data: bytes, match: re.Match[bytes], top: Open | None, code: Syntax, s
         return Mark(start, end, text, _opened(stack, text, code, _ATTRIBUTES[text]))
     if text in code.openings:
         literal = code.openings[text]
-        if text in code.formatted and _FORMAT_PREFIX.search(data, max(0, start - _LOOK_BEHIND), start):
+        if text in code.formatted and _FORMAT_PREFIX.search(data, max(0, start - CONTEXT), start):
             literal = code.formatted[text]
         return Mark(start, end, text, _opened(stack, literal.closing, code, literal))
     if text == b"/":
-        is_operator = not _BEFORE_REGULAR_EXPRESSION.search(data, max(0, start - _LOOK_BEHIND), start)
+        is_operator = not _BEFORE_REGULAR_EXPRESSION.search(data, max(0, start - CONTEXT), start)
         return (
             None if is_operator else Mark(start, end, text, _opened(stack, text, code, _REGULAR_EXPRESSION))
         )
@@ -178,7 +184,7 @@ def _at_line_end(stack: Stack) -> Stack:
 
 @cache
 def _marks(top: Open | None, code: Syntax) -> tuple[bytes, ...]:
-    """What means something while this is open; escapes aside."""
+    """The marks that count while this is open; escapes aside."""
     literal = top.literal if top is not None else None
     line_end = [NEWLINE] if top is not None and top.is_in_line else []
     if top is not None and literal is not None:

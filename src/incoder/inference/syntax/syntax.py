@@ -1,4 +1,4 @@
-"""What a language's strings, comments and blocks look like. Data only: scanner.py reads texts by it."""
+"""A language's strings, comments and blocks, as data by which scanner.py reads texts."""
 
 import re
 from collections.abc import Mapping
