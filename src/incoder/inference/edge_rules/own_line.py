@@ -13,7 +13,7 @@ _CLOSERS_AND_QUOTES = b"([{}])\"'`"
 
 
 class OneLine:
-    """An infill in the middle of a line takes one line.
+    """An infill in the middle of a line takes one line; line ends before its first word do not count.
 
     It takes more where its line cannot end yet: in a string or comment of several lines, after a backslash or
     the colon of a block, and after an opening bracket or a separator inside of brackets, unless the rest of
@@ -30,6 +30,8 @@ class OneLine:
         if not self._is_on:
             return None
         for newline in re.finditer(rb"\n", infill.text):
+            if not infill.text[: newline.start()].strip():
+                continue
             line = (self._own_line + infill.text[: newline.start()]).rpartition(b"\n")[2].rstrip()
             if not infill.is_text(newline.start()) and not self._goes_on(
                 line, infill.stack_at(newline.start())
