@@ -1,35 +1,59 @@
-"""Writing files so that a crash, a full disk or Ctrl-C never leaves half of one behind; their digests."""
+"""Files: written so that no crash or full disk leaves half of one, read within a bound; their digests."""
 
+import errno
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from incoder.errors import IncoderError
+
+_UNTRUSTED_MODE = stat.S_ISUID | stat.S_ISGID  # given to the old content, not to what replaces it
+_ACL = "system.posix_acl_access"
+_LABEL = "security.selinux"
+_KEPT_ATTRIBUTES = ("user.", "system.", _LABEL)  # the others are the old content's: capabilities, IMA's hash
+_MAX_NAME = 40  # characters of a name that its temporary file repeats: names have 255 bytes at most
+_KINDS = {
+    stat.S_IFDIR: "folder",
+    stat.S_IFIFO: "FIFO",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+}
 
 
 @contextmanager
 def replaced_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder, renamed to `path` when the block ends without an error.
 
-    The old content of `path` stays whole until the rename; its permissions are kept. A link is followed,
-    so that it goes on pointing at the new content.
+    The old content of `path` stays whole until the rename. Its mode (but for setuid and setgid), extended
+    attributes such as ACLs, and, as far as this user may give files away, its owner and group are kept. A
+    link is followed, so that it goes on pointing at the new content; other hard links keep the old one.
 
     Raises:
-        IncoderError: the folder does not exist, cannot be written, or the disk is full.
+        IncoderError: the folder does not exist, cannot be written, or the disk is full; or there is
+            something at `path` that is not a regular file.
     """
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     temporary: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+        replaced = _stat(target)
+        if replaced is not None and not stat.S_ISREG(replaced.st_mode):
+            raise IncoderError(f"{path} is a {kind_of(replaced)}, not a regular file; it is left as it is")
+        prefix = f".{target.name[:_MAX_NAME]}."
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=prefix, delete=False) as file:
             temporary = Path(file.name)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         # Last: safetensors may have renamed a file of its own to this, and the mode may forbid writing.
-        temporary.chmod(target.stat().st_mode if target.exists() else 0o666 & ~_umask())
+        if replaced is None:
+            temporary.chmod(0o666 & ~_umask())
+        else:
+            _keep_attributes(target, replaced, temporary)
         temporary.replace(target)
     except OSError as error:
         raise IncoderError(f"cannot write {path}: {error.strerror or error}; nothing was changed") from error
@@ -57,6 +81,17 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode("utf-8"))
 
 
+def read_at_most(path: Path, max_bytes: int) -> bytes | None:
+    """The content of a file, or None if it has more than `max_bytes`, of which no more is read.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(max_bytes + 1)
+    return content if len(content) <= max_bytes else None
+
+
 def make_folder(path: Path) -> Path:
     """Make the folder and its parents where they are missing, and return it.
 
@@ -70,13 +105,60 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def kind_of(status: os.stat_result) -> str:
+    """What something in the file system is, in a word: `folder`, `FIFO`, `device`, `regular file` …"""
+    return _KINDS.get(stat.S_IFMT(status.st_mode), "regular file")
 
 
 def sha256_of(path: Path) -> str:
     """The digest of a file as hexadecimal digits; it is read a piece at a time."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _keep_attributes(old_path: Path, old: os.stat_result, new_path: Path) -> None:
+    """Give a file the owner, group, extended attributes and mode of the file that it replaces."""
+    new = new_path.stat()
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        for owner, group in ((old.st_uid, -1), (-1, old.st_gid)):
+            with suppress(OSError):  # only root gives files away, others may choose among their groups
+                os.chown(new_path, owner, group)
+    _copy_extended_attributes(old_path, new_path)
+    new_path.chmod(stat.S_IMODE(old.st_mode) & ~_UNTRUSTED_MODE)
+
+
+def _copy_extended_attributes(old_path: Path, new_path: Path) -> None:
+    old, new = _extended_attributes(old_path), _extended_attributes(new_path)
+    if _ACL in new and _ACL not in old:  # the folder's default, which the old file was relieved of
+        os.removexattr(new_path, _ACL)
+    for name in old:
+        if name.startswith(_KEPT_ATTRIBUTES):
+            try:
+                os.setxattr(new_path, name, os.getxattr(old_path, name))
+            except OSError:
+                if name != _LABEL:  # SELinux labels a new file itself where a process may not
+                    raise
+
+
+def _extended_attributes(path: Path) -> list[str]:
+    if not hasattr(os, "listxattr"):  # only Linux has them here
+        return []
+    try:
+        return os.listxattr(path)
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return []
+        raise
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

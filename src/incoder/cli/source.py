@@ -1,46 +1,137 @@
-"""The text a command works on: a file or standard input, kept to the byte."""
+"""The text a command works on: a file or standard input, kept to the byte.
 
+What is read has a bound, and what is no text is refused: UTF-16, UTF-32, binary files, notebooks.
+"""
+
+import codecs
+import json
+import os
+import re
 import stat
 import sys
 from pathlib import Path
 
 from incoder.cli.console import notes, print_note
 from incoder.errors import IncoderError
-from incoder.files import write_bytes
+from incoder.files import kind_of, read_at_most, write_bytes
 
 STANDARD_INPUT = "-"
+MAX_INPUT = "INCODER_MAX_INPUT_MB"
+
+_DEFAULT_MAX_INPUT_MB = 64
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_WIDE_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_MEGABYTES = re.compile(r"[1-9][0-9]{0,5}")
+_NUM_SAMPLED = 4096  # bytes that tell text in wide characters from other bytes
 
 
 def read_source(file: str) -> str:
     """The text of the file, or of standard input for `-`; bytes that are no UTF-8 come as surrogates.
 
     Raises:
-        IncoderError: the file cannot be read.
+        IncoderError: the file cannot be read, is larger than the bound, or is no text that can be edited.
     """
-    return _decoded(_read(file))
+    content = read_input(file)
+    _refuse_other_encodings(file, content)
+    text = content.decode("utf-8", "surrogateescape")
+    _refuse_notebook(file, text)
+    return text
+
+
+def read_input(file: str) -> bytes:
+    """The bytes of the file, or of standard input for `-`.
+
+    Raises:
+        IncoderError: they cannot be read, or there are more than the bound.
+    """
+    max_megabytes = _max_megabytes()
+    content = _read(file, max_megabytes * 10**6)
+    if content is None:
+        raise IncoderError(
+            f"{_name(file)} has more than {max_megabytes} MB, the most that is read; "
+            f"{MAX_INPUT}={2 * max_megabytes} in the environment allows more"
+        )
+    return content
+
+
+def check_replaceable(file: str) -> None:
+    """Refuse a file that a new one cannot stand in for, before any work is done on it.
+
+    A file that cannot be found is left to whoever reads it.
+
+    Raises:
+        IncoderError: it is not a regular file, is read-only, or would get another owner or group.
+    """
+    try:
+        status = Path(file).stat()
+    except OSError:
+        return
+    if not stat.S_ISREG(status.st_mode):
+        raise IncoderError(f"{file} is a {kind_of(status)}; only a regular file can be changed in place")
+    if not status.st_mode & _WRITABLE:  # a new file would take its place whatever its mode
+        raise IncoderError(f"{file} is read-only; it is left as it is. chmod u+w makes it writable")
+    if os.geteuid() == 0:
+        return
+    lost = []
+    if status.st_uid != os.geteuid():
+        lost.append(f"owner (user {status.st_uid})")
+    if status.st_gid not in {os.getegid(), *os.getgroups()}:
+        lost.append(f"group ({status.st_gid})")
+    if lost:
+        raise IncoderError(
+            f"{file} would lose its {' and '.join(lost)}, which only root could give it again; it is left as "
+            "it is. Write the result elsewhere (without --in-place), then copy it over the file"
+        )
 
 
 def replace_source(file: str, old: str, new: str) -> None:
     """Write the new text into the file, if it still holds the old one.
 
+    The file keeps its mode, owner, group and extended attributes, but for setuid and setgid.
+
     Raises:
-        IncoderError: the file was changed meanwhile, is read-only, or cannot be written; it is left as it is.
+        IncoderError: the file was changed meanwhile, or cannot be replaced or written; it is left as it is.
     """
-    if _decoded(_read(file)) != old:
+    check_replaceable(file)
+    if read_input(file) != _encoded(old):
         raise IncoderError(f"{file} was changed meanwhile; it is left as it is")
-    if not Path(file).stat().st_mode & _WRITABLE:  # a new file would take its place whatever its mode
-        raise IncoderError(f"{file} is read-only; it is left as it is. chmod u+w makes it writable")
-    write_bytes(Path(file), new.encode("utf-8", "surrogateescape"))
+    status = Path(file).stat()
+    write_bytes(Path(file), _encoded(new))
+    if status.st_mode & (stat.S_ISUID | stat.S_ISGID):
+        print_note(f"{file}: the new file has no setuid and setgid bits; set them again if you trust it")
+    num_others = status.st_nlink - 1
+    if num_others:
+        print_note(
+            f"{file}: it was one file with {num_others} hard {'link' if num_others == 1 else 'links'} "
+            "elsewhere, which keep the old content"
+        )
 
 
-def _read(file: str) -> bytes:
+def _max_megabytes() -> int:
+    value = os.environ.get(MAX_INPUT, str(_DEFAULT_MAX_INPUT_MB))
+    if not _MEGABYTES.fullmatch(value):
+        raise IncoderError(f"{MAX_INPUT} must be a number of megabytes in [1, 999999], got {value!r}")
+    return int(value)
+
+
+def _read(file: str, max_bytes: int) -> bytes | None:
+    """The bytes, or None if there are more."""
     if file == STANDARD_INPUT:
         if sys.stdin.isatty() and notes.is_terminal:
             print_note("reading standard input; Ctrl-D ends it")
-        return sys.stdin.buffer.read()
+        try:
+            content = sys.stdin.buffer.read(max_bytes + 1)
+        except OSError as error:
+            raise IncoderError(f"cannot read standard input: {error.strerror or error}") from error
+        return content if len(content) <= max_bytes else None
     try:
-        return Path(file).read_bytes()
+        return read_at_most(Path(file), max_bytes)
     except FileNotFoundError as error:
         raise IncoderError(f"there is no file {file}; give a path, or - for standard input") from error
     except IsADirectoryError as error:
@@ -49,5 +140,54 @@ def _read(file: str) -> bytes:
         raise IncoderError(f"cannot read {file}: {error.strerror or error}") from error
 
 
-def _decoded(content: bytes) -> str:
-    return content.decode("utf-8", "surrogateescape")
+def _refuse_other_encodings(file: str, content: bytes) -> None:
+    encoding = next((name for mark, name in _WIDE_MARKS.items() if content.startswith(mark)), None)
+    if encoding is None and b"\0" in content:
+        encoding = _wide_encoding(content[:_NUM_SAMPLED])
+        if encoding is None:
+            raise IncoderError(f"{_name(file)} is binary, not text: it has NUL bytes")
+    if encoding is not None:
+        raise IncoderError(
+            f"{_name(file)} is {encoding}, and only UTF-8 can be edited; convert it before "
+            f"(iconv -f {encoding} -t UTF-8) and back afterwards"
+        )
+
+
+def _wide_encoding(sample: bytes) -> str | None:
+    """UTF-32 or UTF-16, where bytes without a mark make sense as such: no NUL, and ASCII in between."""
+    for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        try:
+            text = codecs.getincrementaldecoder(encoding)().decode(sample)
+        except UnicodeDecodeError:
+            continue
+        num_ascii = sum(character.isascii() for character in text)
+        if "\0" not in text and 4 * num_ascii > len(text):
+            return encoding[:6].upper()
+    return None
+
+
+def _refuse_notebook(file: str, text: str) -> None:
+    """A notebook's code stands in JSON strings: text written into it as it is would end them."""
+    is_named = Path(file).suffix == ".ipynb"
+    if is_named or (text.lstrip().startswith("{") and '"nbformat"' in text and _has_cells(text)):
+        raise IncoderError(
+            f"{_name(file)} is a notebook: JSON around its cells, which is no JSON any more once text is "
+            "written into it. Notebooks are not supported yet; work on a script made from it "
+            "(jupyter nbconvert --to script)"
+        )
+
+
+def _has_cells(text: str) -> bool:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(content, dict) and "cells" in content
+
+
+def _name(file: str) -> str:
+    return "standard input" if file == STANDARD_INPUT else file
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
