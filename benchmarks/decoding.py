@@ -23,7 +23,8 @@ from torch import Tensor
 from incoder.inference.catalogue import find_model
 from incoder.inference.decoding import Vocabulary, decoding
 from incoder.inference.programs import Program, Read, run
-from incoder.inference.sampling import SamplingParams, random_stream
+from incoder.inference.sampling import random_stream
+from incoder.inference.sampling_params import SamplingParams
 from incoder.inference.sequences import LanguageModel
 from incoder.model.transformer import Shape
 from incoder.tokenizer.tokenizer import Tokenizer

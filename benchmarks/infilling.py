@@ -27,7 +27,7 @@ from incoder.inference.cached_sequences import TransformerModel
 from incoder.inference.engine.engine import Engine
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.request import InfillRequest
-from incoder.inference.sampling import SamplingParams
+from incoder.inference.sampling_params import SamplingParams
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CONTEXT = 1500  # tokens around the holes

@@ -14,7 +14,7 @@ from incoder.inference.infill_model import InfillModel
 from incoder.inference.infilling import first_of_each, text_of
 from incoder.inference.programs import run
 from incoder.inference.request import InfillRequest
-from incoder.inference.sampling import SamplingParams
+from incoder.inference.sampling_params import SamplingParams
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.transformer import Transformer
 from incoder.tokenizer.infilling_format import CausalMaskingFormat

@@ -10,7 +10,7 @@ from incoder.errors import IncoderError
 from incoder.inference.decoding import Row, Vocabulary, decoding
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.programs import run
-from incoder.inference.sampling import SamplingParams
+from incoder.inference.sampling_params import SamplingParams
 from incoder.tokenizer.tokenizer import Tokenizer
 
 

@@ -16,7 +16,7 @@ from incoder.inference.infilling import text_of
 from incoder.inference.programs import run
 from incoder.inference.request import InfillRequest
 from incoder.inference.results import InfillResult
-from incoder.inference.sampling import SamplingParams
+from incoder.inference.sampling_params import SamplingParams
 from incoder.tokenizer.tokenizer import Tokenizer
 
 DOCUMENT = """import numpy as np

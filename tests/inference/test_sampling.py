@@ -1,17 +1,8 @@
-from typing import Any
-
-import numpy as np
 import pytest
 import torch
 
-from incoder.errors import IncoderError
-from incoder.inference.sampling import (
-    SamplingParams,
-    adjusted,
-    choose,
-    next_token_probabilities,
-    random_stream,
-)
+from incoder.inference.sampling import adjusted, choose, next_token_probabilities, random_stream
+from incoder.inference.sampling_params import SamplingParams
 
 LOGITS_1V = torch.log(torch.tensor([[0.1, 0.4, 0.2, 0.3]], dtype=torch.float64))
 
@@ -19,44 +10,6 @@ LOGITS_1V = torch.log(torch.tensor([[0.1, 0.4, 0.2, 0.3]], dtype=torch.float64))
 def probabilities(temperature: float = 1.0, top_p: float = 1.0, top_k: int | None = None) -> list[float]:
     probabilities_1V = next_token_probabilities(LOGITS_1V, SamplingParams(temperature, top_p, top_k))
     return [round(value, 6) for value in probabilities_1V[0].tolist()]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"top_p": 1.4}, r"top_p must be in \(0, 1\], got 1.4"),
-        ({"top_p": 0}, "top_p must be in"),
-        ({"temperature": -1}, "temperature must be at least 0"),
-        ({"temperature": float("nan")}, "temperature must be at least 0"),
-        ({"top_k": 0}, "top_k must be at least 1, got 0"),
-        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
-        ({"seed": -1}, "seed must be"),
-        ({"stop": ("",)}, "stop string must not be empty"),
-        ({"min_p": 1.5}, r"min_p must be in \[0, 1\], got 1.5"),
-        ({"repetition_penalty": 0}, "repetition_penalty must be greater than 0"),
-        ({"logit_bias": {3: float("inf")}}, "logit_bias must be a finite number"),
-        ({"logit_bias": {"5": 1.0}}, "token ids, which are whole numbers, got '5'"),
-        ({"logit_bias": {5: "x"}}, "logit_bias must be a finite number, got {5: 'x'}"),
-        ({"max_new_tokens": 2.5}, "max_new_tokens must be a whole number, got 2.5"),
-        ({"top_k": 1.5}, "top_k must be a whole number, got 1.5"),
-        ({"seed": 1.5}, "seed must be a whole number, got 1.5"),
-        ({"temperature": "0.2"}, "temperature must be a number, got '0.2'"),
-        ({"time_limit": "1"}, "time_limit must be a number, got '1'"),
-        ({"stop": "end"}, "stop must be a tuple of strings, got 'end'"),
-        ({"time_limit": 0}, "time_limit must be greater than 0 seconds, got 0"),
-    ],
-)
-def test_settings_of_the_wrong_kind_or_out_of_range_are_refused(
-    settings: dict[str, object], message: str
-) -> None:
-    with pytest.raises(IncoderError, match=message):
-        SamplingParams(**settings)  # type: ignore[arg-type]
-
-
-def test_numbers_may_be_numpy_s() -> None:
-    settings: dict[str, Any] = {"temperature": np.float32(0.5), "top_k": np.int64(3)}
-    params = SamplingParams(**settings, logit_bias=dict(zip(np.arange(2), np.ones(2), strict=True)))
-    assert params.top_k == 3
 
 
 def test_temperature_one_samples_from_the_model_itself() -> None:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from incoder.cli.source import STANDARD_INPUT
+from incoder.cli.source import STANDARD_INPUT, check_replaceable
 from incoder.errors import IncoderError
+from incoder.inference.sampling_params import MAX_BEAMS, MAX_CANDIDATES, SamplingParams
 
 if TYPE_CHECKING:
-    from incoder.inference.sampling import SamplingParams
     from incoder.tokenizer.tokenizer import Tokenizer
 
 DEFAULT_MODEL = "mini"
@@ -41,6 +41,7 @@ NumCandidates = Annotated[
         "--num-candidates",
         "-n",
         min=1,
+        max=MAX_CANDIDATES,
         help="Ways to generate; the most probable one is the result, the others are shown on stderr. "
         "Equal ones count once.",
     ),
@@ -86,7 +87,13 @@ Dtype = Annotated[
     ),
 ]
 Beams = Annotated[
-    int, typer.Option("--beams", help="Search the most probable infills with so many beams; draw none.")
+    int,
+    typer.Option(
+        "--beams",
+        min=1,
+        max=MAX_BEAMS,
+        help="Search for the most probable infills with this many beams; draw none.",
+    ),
 ]
 TimeLimit = Annotated[
     float | None, typer.Option(help="Seconds; what was written until then is kept.", show_default="none")
@@ -117,21 +124,22 @@ def check_output(file: str, *, in_place: bool, diff: bool, json: bool) -> None:
 
     Raises:
         typer.BadParameter: more than one, or standard input is to be written to.
+        IncoderError: the file is to be written to, and cannot be replaced.
     """
     if in_place + diff + json > 1:
         raise typer.BadParameter("--in-place, --diff and --json exclude each other; choose one")
     if in_place and file == STANDARD_INPUT:
         raise typer.BadParameter("--in-place needs a file; standard input cannot be written to")
+    if in_place:
+        check_replaceable(file)
 
 
-def sampling_params(stop: list[str] | None, **settings: Any) -> "SamplingParams":
+def sampling_params(stop: list[str] | None, **settings: Any) -> SamplingParams:
     """The settings of these options, checked before a model is loaded.
 
     Raises:
         typer.BadParameter: one is outside of its range.
     """
-    from incoder.inference.sampling import SamplingParams
-
     stops = tuple(text.replace("\\n", "\n") for text in stop or [])
     try:
         return SamplingParams(stop=stops, **settings)

@@ -13,7 +13,8 @@ from torch import Tensor
 from incoder.inference.decoding import Decoded, Row, Vocabulary
 from incoder.inference.edges import Edge
 from incoder.inference.programs import Program, Read
-from incoder.inference.sampling import SamplingParams, adjusted, check_log_sums
+from incoder.inference.sampling import adjusted, check_log_sums
+from incoder.inference.sampling_params import SamplingParams
 from incoder.inference.sequences import Sequences
 
 

@@ -18,7 +18,8 @@ from incoder.inference.greedy import choose_greedy, with_logprobs
 from incoder.inference.healing import TokenTable
 from incoder.inference.lookup import Guesser
 from incoder.inference.programs import Program, Read
-from incoder.inference.sampling import SamplingParams, adjusted, check_log_sums, choose
+from incoder.inference.sampling import adjusted, check_log_sums, choose
+from incoder.inference.sampling_params import SamplingParams
 from incoder.inference.sequences import Sequences
 from incoder.tokenizer.formats import InfillingFormat, choose_format
 from incoder.tokenizer.text_tokenizer import TextTokenizer

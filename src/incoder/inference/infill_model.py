@@ -24,7 +24,7 @@ from incoder.inference.programs import Program, run
 from incoder.inference.prompting import Prompter, fill_room
 from incoder.inference.request import InfillRequest, RankBy
 from incoder.inference.results import InfillResult, Score
-from incoder.inference.sampling import SamplingParams
+from incoder.inference.sampling_params import SamplingParams
 from incoder.inference.scoring import scoring
 from incoder.inference.sequences import LanguageModel
 from incoder.inference.syntax.languages import syntax_of

@@ -19,7 +19,7 @@ from incoder.inference.decoding import Decoded, FinishReason, decoding
 from incoder.inference.edges import ALL_EDGE_RULES, Edge, EdgeRule
 from incoder.inference.programs import Program, Read
 from incoder.inference.prompting import SPARE, Prompt, Prompter
-from incoder.inference.sampling import SamplingParams
+from incoder.inference.sampling_params import SamplingParams
 from incoder.inference.sequences import LanguageModel, Sequences
 from incoder.inference.syntax.languages import UNKNOWN
 from incoder.inference.syntax.scanner import START, Place

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from incoder.errors import IncoderError
 from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
-from incoder.inference.sampling import SamplingParams
+from incoder.inference.sampling_params import SamplingParams
 
 # A candidate's mean or total log-probability; or the total, and that of the whole text read left to right.
 RankBy = Literal["mean", "total", "whole"]

@@ -1,103 +1,19 @@
 """From logits to the next token: pure functions, randomness comes in as numbers.
 
-What the settings mean, and the one rule of order: logit bias, repetition penalty, temperature, top-k, top-p,
-min-p, as in Hugging Face's `generate`. Knows no model, no cache and no text.
+The one rule of order: logit bias, repetition penalty, temperature, top-k, top-p, min-p, as in Hugging Face's
+`generate`; sampling_params.py says what they mean. Knows no model, no cache and no text.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from numbers import Integral, Real
+from collections.abc import Collection, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from incoder.errors import IncoderError
+from incoder.inference.sampling_params import SamplingParams
 
 _FIRST_SORTED = 128  # tokens that nearly always hold top_p; sorting 8,192 takes 0.5 ms, finding these 0.05 ms
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingParams:
-    """How a fill or a completion is generated.
-
-    `temperature` 0 is greedy decoding. `top_k` None and `top_p` 1 keep every token. Candidate i draws its
-    random numbers from (`seed`, i) alone, so it does not depend on how many others there are. A `stop` string
-    ends a fill where it first appears and is not part of it. `min_p` leaves out tokens that are less probable
-    than this share of the most probable one. `repetition_penalty` divides positive logits of tokens that were
-    read or written before, and multiplies negative ones; `logit_bias` is added to the logits of these ids.
-    `time_limit` is in seconds, for all holes; `speculate` saves time and changes nothing else. More than one
-    beam (`num_beams`) means beam search instead of drawing (beam_search.py tells of the other two settings).
-
-    Raises:
-        IncoderError: a value of the wrong kind or outside of its range.
-    """
-
-    temperature: float = 0.2
-    top_p: float = 0.95
-    top_k: int | None = None
-    max_new_tokens: int = 128
-    seed: int = 0
-    stop: tuple[str, ...] = ()
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    logit_bias: Mapping[int, float] = field(default_factory=dict)
-    time_limit: float | None = None
-    speculate: bool = True
-    num_beams: int = 1
-    length_penalty: float = 1.0
-    early_stopping: bool = False
-
-    def __post_init__(self) -> None:
-        self._check_kinds()
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise IncoderError(f"temperature must be at least 0 (0 is greedy), got {self.temperature:g}")
-        if not 0 < self.top_p <= 1:
-            raise IncoderError(f"top_p must be in (0, 1], got {self.top_p:g}")
-        if self.top_k is not None and self.top_k < 1:
-            raise IncoderError(
-                f"top_k must be at least 1, got {self.top_k}; leave it out to keep every token"
-            )
-        if self.max_new_tokens < 1:
-            raise IncoderError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
-        if not 0 <= self.seed < 2**63:
-            raise IncoderError(f"seed must be in [0, 2^63), got {self.seed}")
-        if "" in self.stop:
-            raise IncoderError("a stop string must not be empty")
-        if not 0 <= self.min_p <= 1:
-            raise IncoderError(f"min_p must be in [0, 1], got {self.min_p:g}")
-        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
-            raise IncoderError(
-                f"repetition_penalty must be greater than 0 (1 is none), got {self.repetition_penalty:g}"
-            )
-        if not all(isinstance(bias, Real) and math.isfinite(bias) for bias in self.logit_bias.values()):
-            raise IncoderError(f"a logit_bias must be a finite number, got {dict(self.logit_bias)}")
-        if self.num_beams < 1:
-            raise IncoderError(f"num_beams must be at least 1, got {self.num_beams}")
-        if not math.isfinite(self.length_penalty):
-            raise IncoderError(f"length_penalty must be a finite number, got {self.length_penalty:g}")
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise IncoderError(f"time_limit must be greater than 0 seconds, got {self.time_limit:g}")
-
-    @property
-    def takes_the_greatest(self) -> bool:
-        """Whether the greatest logit decides, as the model gave it."""
-        return self.temperature == 0 and not self.logit_bias and self.repetition_penalty == 1
-
-    def _check_kinds(self) -> None:
-        for name in ("max_new_tokens", "seed", "num_beams", "top_k"):
-            value = getattr(self, name)
-            if not (isinstance(value, Integral) or (name == "top_k" and value is None)):
-                raise IncoderError(f"{name} must be a whole number, got {value!r}")
-        for name in ("temperature", "top_p", "min_p", "repetition_penalty", "length_penalty", "time_limit"):
-            value = getattr(self, name)
-            if not (isinstance(value, Real) or (name == "time_limit" and value is None)):
-                raise IncoderError(f"{name} must be a number, got {value!r}")
-        if isinstance(self.stop, str) or not all(isinstance(stop, str) for stop in self.stop):
-            raise IncoderError(f"stop must be a tuple of strings, got {self.stop!r}")
-        for token_id in self.logit_bias:
-            if not isinstance(token_id, Integral):
-                raise IncoderError(f"logit_bias is for token ids, which are whole numbers, got {token_id!r}")
 
 
 def random_stream(seed: int, candidate: int) -> torch.Generator:

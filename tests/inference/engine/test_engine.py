@@ -13,7 +13,7 @@ from incoder.inference.infill_model import InfillModel
 from incoder.inference.programs import run
 from incoder.inference.request import InfillRequest
 from incoder.inference.results import InfillResult
-from incoder.inference.sampling import SamplingParams
+from incoder.inference.sampling_params import SamplingParams
 
 REQUESTS = [
     InfillRequest(("def main():\n    ret", "\n"), SamplingParams(0.0, max_new_tokens=12)),

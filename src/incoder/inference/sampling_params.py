@@ -1,0 +1,110 @@
+"""The settings of generation and their ranges. Imports no torch, so that a command can check them at once."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from incoder.errors import IncoderError
+from incoder.inference import arguments
+
+# Nearly greedy: a single infill is close to the most probable one, and several still differ. The published
+# evaluations of single answers use it, too (paper, section 4; Codex, arXiv 2107.03374, for pass@1).
+DEFAULT_TEMPERATURE = 0.2
+DEFAULT_TOP_P = 0.95
+
+# Candidates and beams are written side by side, each with keys and values of its own in memory.
+MAX_CANDIDATES = 1024
+MAX_BEAMS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How a fill or a completion is generated.
+
+    `temperature` 0 is greedy decoding. `top_k` None and `top_p` 1 keep every token. Candidate i draws its
+    random numbers from (`seed`, i) alone, so it does not depend on how many others there are. A `stop` string
+    ends a fill where it first appears and is not part of it. `min_p` leaves out tokens that are less probable
+    than this share of the most probable one. `repetition_penalty` divides positive logits of tokens that were
+    read or written before, and multiplies negative ones; `logit_bias` is added to the logits of these ids.
+    `time_limit` is in seconds, for all holes; `speculate` saves time and changes nothing else. More than one
+    beam (`num_beams`) means beam search instead of drawing (beam_search.py tells of the other two settings).
+
+    Raises:
+        IncoderError: a value of the wrong kind or outside of its range.
+    """
+
+    temperature: float = DEFAULT_TEMPERATURE
+    top_p: float = DEFAULT_TOP_P
+    top_k: int | None = None
+    max_new_tokens: int = 128
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    time_limit: float | None = None
+    speculate: bool = True
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self._normalise_kinds()
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise IncoderError(f"temperature must be at least 0 (0 is greedy), got {self.temperature:g}")
+        if not 0 < self.top_p <= 1:
+            raise IncoderError(f"top_p must be in (0, 1], got {self.top_p:g}")
+        if self.top_k is not None and self.top_k < 1:
+            raise IncoderError(
+                f"top_k must be at least 1, got {self.top_k}; leave it out to keep every token"
+            )
+        if self.max_new_tokens < 1:
+            raise IncoderError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
+        if not 0 <= self.seed < 2**63:
+            raise IncoderError(f"seed must be in [0, 2^63), got {self.seed}")
+        if "" in self.stop:
+            raise IncoderError("a stop string must not be empty")
+        if not 0 <= self.min_p <= 1:
+            raise IncoderError(f"min_p must be in [0, 1], got {self.min_p:g}")
+        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
+            raise IncoderError(
+                f"repetition_penalty must be greater than 0 (1 is none), got {self.repetition_penalty:g}"
+            )
+        if not all(map(math.isfinite, self.logit_bias.values())):
+            raise IncoderError(f"a logit_bias must be a finite number, got {dict(self.logit_bias)}")
+        if not 1 <= self.num_beams <= MAX_BEAMS:
+            raise IncoderError(
+                f"num_beams must be in [1, {MAX_BEAMS}], since all are kept in memory, got {self.num_beams}"
+            )
+        if not math.isfinite(self.length_penalty):
+            raise IncoderError(f"length_penalty must be a finite number, got {self.length_penalty:g}")
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise IncoderError(f"time_limit must be greater than 0 seconds, got {self.time_limit:g}")
+
+    @property
+    def takes_the_greatest(self) -> bool:
+        """Whether the greatest logit decides, as the model gave it."""
+        return self.temperature == 0 and not self.logit_bias and self.repetition_penalty == 1
+
+    def _normalise_kinds(self) -> None:
+        """Refuse values of the wrong kind, and turn NumPy's numbers into Python's."""
+        for name in ("max_new_tokens", "seed", "num_beams"):
+            self._set(name, arguments.whole_number(name, getattr(self, name)))
+        for name in ("temperature", "top_p", "min_p", "repetition_penalty", "length_penalty"):
+            self._set(name, arguments.number(name, getattr(self, name)))
+        for name in ("speculate", "early_stopping"):
+            self._set(name, arguments.switch(name, getattr(self, name)))
+        if self.top_k is not None:
+            self._set("top_k", arguments.whole_number("top_k", self.top_k))
+        if self.time_limit is not None:
+            self._set("time_limit", arguments.number("time_limit", self.time_limit))
+        self._set("stop", arguments.texts("stop", self.stop))
+        if not isinstance(self.logit_bias, Mapping):
+            raise IncoderError(f"logit_bias must map token ids to numbers, got {self.logit_bias!r}")
+        token_ids = [arguments.whole_number("a token id of logit_bias", one) for one in self.logit_bias]
+        biases = [arguments.number("a logit_bias", one) for one in self.logit_bias.values()]
+        self._set("logit_bias", dict(zip(token_ids, biases, strict=True)))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # the class is frozen
