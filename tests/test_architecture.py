@@ -93,7 +93,7 @@ def test_make_targets_on_the_pages_are_there(page: Path) -> None:
 
 def known_options(words: list[str]) -> set[str]:
     """The options of the (sub)command that `words` begins with."""
-    from incoder.cli.main import app
+    from incoder.cli.commands import app
 
     command = typer.main.get_command(app)
     for word in words:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from incoder.cli.console import notes, print_note, progress_bar, write_result
+from incoder.cli.console import notes, print_note, progress_bar, result_console, write_result
 from incoder.cli.corpus_fetch import app as fetch
 
 if TYPE_CHECKING:
@@ -212,9 +212,7 @@ def show(
 
 def _console() -> "Console":
     """A console that shows text as it is: names may look like markup or emoji codes."""
-    from rich.console import Console
-
-    return Console(highlight=False, markup=False, emoji=False)
+    return result_console(markup=False, emoji=False)
 
 
 def _engine_overrides(workers: int | None, executor: str | None) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from incoder.cli.console import print_note, write_result
+from incoder.cli.console import print_note, result_console, write_result
 from incoder.cli.fetch_display import (
     described,
     fetching_progress,
@@ -207,8 +207,6 @@ def status(
     """
     from json import dumps
 
-    from rich.console import Console
-
     from incoder.corpus.acquisition.state import looked_at
 
     with looked_at(folder) as state:
@@ -216,7 +214,7 @@ def status(
     if json:
         write_result(dumps(found, ensure_ascii=False) + "\n")
         return
-    console = Console(highlight=False)
+    console = result_console()
     for table in tables(found):
         console.print(table)
 

@@ -1,36 +1,14 @@
-"""The `incoder` command: joins the commands, one file each, and says what went wrong."""
+"""The `incoder` command: runs the commands, and says what went wrong without a traceback.
 
+Imports the commands only once an interruption is taken care of.
+"""
+
+import errno
 import os
+import signal
 import sys
-from typing import Annotated
 
-import typer
-
-from incoder import __version__
-from incoder.cli.ask import ask
-from incoder.cli.attributes import attributes
-from incoder.cli.complete import complete
-from incoder.cli.console import print_error, write_result
-from incoder.cli.corpus import app as corpus
-from incoder.cli.docstring import docstring
-from incoder.cli.edit import edit
-from incoder.cli.eval import app as evaluation
-from incoder.cli.fill import fill
-from incoder.cli.fix import fix
-from incoder.cli.models import app as models
-from incoder.cli.objective import app as objective
-from incoder.cli.rename import rename
-from incoder.cli.tokenizer import app as tokenizer
-from incoder.cli.train import train
-from incoder.cli.types import types
-from incoder.errors import IncoderError
-
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # which would break help texts where the source breaks its lines
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
+_OF_STREAMS = (errno.ENOSPC, errno.EBADF)  # a full disk behind a stream, or a stream that was closed
 
 
 def main() -> None:
@@ -40,40 +18,27 @@ def main() -> None:
     # PyTorch is imported, so now is early enough.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app(prog_name="incoder")
+        _run()
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends the process at once
+        sys.exit(130)
+
+
+def _run() -> None:
+    from incoder.cli.commands import command_line
+    from incoder.cli.console import open_closed_streams, print_error
+    from incoder.errors import IncoderError
+
+    open_closed_streams()
+    try:
+        command_line()(prog_name="incoder")
     except IncoderError as error:
         print_error(str(error))
         sys.exit(1)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        write_result(f"incoder {__version__}\n")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", help="Say which version this is.", callback=_print_version, is_eager=True),
-    ] = False,
-) -> None:
-    """Fill holes in code, write it left to right, and train models that do."""
-
-
-app.command()(fill)
-app.command()(complete)
-app.command()(docstring)
-app.command()(types)
-app.command()(rename)
-app.command()(fix)
-app.command()(edit)
-app.command()(ask)
-app.command()(attributes)
-app.add_typer(models, name="models")
-app.command()(train)
-app.add_typer(corpus, name="corpus")
-app.add_typer(tokenizer, name="tokenizer")
-app.add_typer(objective, name="objective")
-app.add_typer(evaluation, name="eval")
+    except OSError as error:
+        if error.filename is None and error.errno not in _OF_STREAMS:
+            raise
+        # A path that no command expected to fail, such as one that is too long; or `--help > /dev/full`.
+        what = "standard output" if error.filename is None else error.filename
+        print_error(f"{what}: {error.strerror}")
+        sys.exit(1)

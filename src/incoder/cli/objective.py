@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from incoder.cli.console import write_result
+from incoder.cli.console import result_console, write_result
 from incoder.cli.options import load_tokenizer
 from incoder.cli.source import read_source
 
@@ -131,10 +131,9 @@ def _as_json(blocks: Sequence[_Block], vocabulary: "Tokenizer") -> str:
 
 
 def _print_blocks(blocks: Sequence[_Block], vocabulary: "Tokenizer") -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = result_console(soft_wrap=True)
     for number, block in enumerate(blocks, start=1):
         title = Text(f"block {number} of {len(blocks)}", "bold")
         title.append(f": {_counted(len(block.token_ids), 'token')}", "dim")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from incoder.cli.console import notes, write_result
+from incoder.cli.console import notes, result_console, write_result
 from incoder.cli.options import load_tokenizer
+from incoder.cli.source import STANDARD_INPUT, read_input
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -93,12 +94,10 @@ def show(
 
     Example: incoder tokenizer show 'import numpy as np'
     """
-    import sys
-
     from incoder.tokenizer.pieces import readable_piece
 
     vocabulary = load_tokenizer(tokenizer)
-    data = sys.stdin.buffer.read() if text == "-" else text.encode("utf-8", "surrogateescape")
+    data = read_input(text) if text == STANDARD_INPUT else text.encode("utf-8", "surrogateescape")
     if special_tokens:
         token_ids = vocabulary.encode_with_special_tokens(data.decode("utf-8", "surrogateescape"))
     else:
@@ -118,9 +117,7 @@ def _as_json(token_ids: Sequence[int], pieces: Sequence[str], num_bytes: int) ->
 
 
 def _print_pieces(token_ids: Sequence[int], pieces: Sequence[str], num_bytes: int) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    console = result_console()
     for line in _lines(token_ids, pieces, console.width):
         console.print(line, no_wrap=True, overflow="ignore", crop=False)
     rate = f", {num_bytes / len(token_ids):.2f} bytes a token" if token_ids else ""

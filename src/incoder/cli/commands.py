@@ -1,0 +1,96 @@
+"""The commands, one file each, joined; and how `--help` words all of them."""
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+
+from incoder import __version__
+from incoder.cli.ask import ask
+from incoder.cli.attributes import attributes
+from incoder.cli.complete import complete
+from incoder.cli.console import write_result
+from incoder.cli.corpus import app as corpus
+from incoder.cli.docstring import docstring
+from incoder.cli.edit import edit
+from incoder.cli.eval import app as evaluation
+from incoder.cli.fill import fill
+from incoder.cli.fix import fix
+from incoder.cli.models import app as models
+from incoder.cli.objective import app as objective
+from incoder.cli.rename import rename
+from incoder.cli.tokenizer import app as tokenizer
+from incoder.cli.train import train
+from incoder.cli.types import types
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # which would break help texts where the source breaks its lines
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+_METAVARS = {int: "NUMBER", float: "NUMBER", str: "TEXT", Path: "PATH"}
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        write_result(f"incoder {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version this is.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Fill holes in code, write it left to right, and train models that do."""
+
+
+app.command()(fill)
+app.command()(complete)
+app.command()(docstring)
+app.command()(types)
+app.command()(rename)
+app.command()(fix)
+app.command()(edit)
+app.command()(ask)
+app.command()(attributes)
+app.add_typer(models, name="models")
+app.command()(train)
+app.add_typer(corpus, name="corpus")
+app.add_typer(tokenizer, name="tokenizer")
+app.add_typer(objective, name="objective")
+app.add_typer(evaluation, name="eval")
+
+
+def command_line() -> Any:
+    """All commands as one that can be called, with summaries that are not cut and metavars that are words."""
+    command = typer.main.get_command(app)
+    _improve_help(command)
+    return command
+
+
+def _improve_help(command: Any) -> None:
+    if command.help and not command.short_help:  # else the library cuts the help text to a line
+        command.short_help = " ".join(inspect.cleandoc(command.help).split("\n\n")[0].split())
+    kinds = get_type_hints(command.callback) if command.callback else {}
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            parameter.metavar = parameter.metavar or parameter.name.upper()
+            parameter.display_type_rich = lambda **_: ""  # else a type such as <str> follows
+        elif parameter.metavar is None and not parameter.is_flag:
+            parameter.metavar = _metavar(kinds.get(parameter.name))
+    for inner in getattr(command, "commands", {}).values():
+        _improve_help(inner)
+
+
+def _metavar(kind: Any) -> str | None:
+    """A word for the values of an annotation, or None to leave it to the library."""
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    inner = [one for one in get_args(kind) if one is not type(None)]
+    return _metavar(inner[0]) if inner else _METAVARS.get(kind)
