@@ -1,6 +1,10 @@
 """`incoder.load`: by name and by folder, and what it says when that cannot be."""
 
 import json
+import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -169,3 +173,64 @@ def test_settings_that_are_no_settings_are_named(folder: Path, file: str) -> Non
     if file == "config.json":
         with pytest.raises(IncoderError, match="must hold settings by name, got list"):
             catalogue.describe_model(folder)
+
+
+def test_a_loaded_model_is_pickled_as_where_it_is_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    model = incoder.load(folder.name, device="cpu", dtype=torch.bfloat16)
+    pickled = pickle.dumps(model)
+    assert len(pickled) < 1000
+    monkeypatch.chdir("/")
+    again = pickle.loads(pickled)
+    assert dtype_of(again) == torch.bfloat16
+    assert again.infill(["x = ", "\n"], max_new_tokens=4) == model.infill(["x = ", "\n"], max_new_tokens=4)
+
+
+def test_a_model_made_from_its_parts_says_that_it_cannot_be_pickled(folder: Path) -> None:
+    model = incoder.load(folder, device="cpu")
+    with pytest.raises(
+        IncoderError, match="this one was made from its parts; save them with save_checkpoint"
+    ):
+        pickle.dumps(InfillModel(model.language_model, model.tokenizer))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_says_at_once_that_it_cannot_compute(folder: Path) -> None:
+    script = (
+        "import os, sys, incoder, warnings\nwarnings.simplefilter('ignore')\n"
+        f"model = incoder.load({str(folder)!r})\nmodel.infill('x = <FILL>', max_new_tokens=2)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n    try:\n        model.infill('y = <FILL>')\n"
+        "    except incoder.errors.IncoderError as error:\n        print(error, flush=True)\n"
+        "    os._exit(3)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    error, status = done.stdout.splitlines()
+    assert "the threads that compute do not survive a fork" in error
+    assert status == "3"
+
+
+def test_the_folder_of_a_training_run_stands_for_its_model(folder: Path, tmp_path: Path) -> None:
+    folder.rename(tmp_path / "model")
+    (tmp_path / "metrics.jsonl").touch()
+    assert catalogue.find_model(tmp_path) == tmp_path / "model"
+    with pytest.raises(IncoderError, match=r"is not a checkpoint: it has no config.json"):
+        catalogue.find_model(tmp_path.parent)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x/" * 2500, "owner/" + "x" * 5000, "x\0y"])
+def test_a_name_that_no_folder_can_have_is_no_model(name: str) -> None:
+    with pytest.raises(IncoderError, match="there is no model") as raised:
+        catalogue.find_model(name)
+    assert len(str(raised.value)) < 600
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json", "other"])
+def test_a_fifo_in_a_checkpoint_is_not_waited_for(name: str, folder: Path) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(
+        IncoderError, match=r"is a FIFO; a checkpoint has regular files only|has no config.json"
+    ):
+        incoder.load(folder)

@@ -3,12 +3,25 @@
 NumPy's numbers become Python's. `name` is how the caller calls the argument. Imports no torch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any
 
 from incoder.errors import IncoderError
+
+Check = Callable[[str, Any], Any]
+
+
+def normalise(instance: object, check: Check, *names: str) -> None:
+    """Check these fields of a frozen dataclass, and give them the form that `check` returns."""
+    for name in names:
+        object.__setattr__(instance, name, check(name, getattr(instance, name)))
+
+
+def optional(check: Check) -> Check:
+    """The same check, which lets None through."""
+    return lambda name, value: None if value is None else check(name, value)
 
 
 def whole_number(name: str, value: Any) -> int:
@@ -26,6 +39,7 @@ def number(name: str, value: Any) -> float:
 
 
 def switch(name: str, value: Any) -> bool:
+    """True or False, not what counts as such."""
     if not isinstance(value, bool):
         raise IncoderError(f"{name} must be True or False, got {value!r}")
     return value

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from incoder.inference.engine.reading import Reading, step
 from incoder.inference.engine.runner import Runner
+from incoder.inference.forking import check_process
 from incoder.inference.token_step import lay_out_for_steps
 from incoder.model.transformer import Transformer
 
@@ -95,9 +96,11 @@ class TransformerModel:
         return self.transformer.config.max_positions
 
     def open(self, num_slots: int) -> CachedSequences:
+        check_process()
         return CachedSequences(self.runner, num_slots)
 
     def logprobs(self, token_ids: Sequence[int]) -> Tensor:
+        check_process()
         device = self.transformer.device
         token_ids_T = torch.tensor(token_ids, device=device)
         hidden_TD = self.transformer(token_ids_T[None, :-1])[0]

@@ -4,6 +4,7 @@ A model is a folder in Hugging Face's layout; those in `incoder/embedded` come w
 their folder's name, those on the hub by `owner/model` (see hub.py). Imports no torch.
 """
 
+import errno
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from incoder.errors import IncoderError
+from incoder.files import kind_of
 from incoder.inference import hub
 from incoder.model import weight_files
 from incoder.tokenizer.formats import choose_format, read_tokenizer
@@ -20,6 +22,8 @@ from incoder.tokenizer.formats import choose_format, read_tokenizer
 EMBEDDED = Path(__file__).resolve().parents[1] / "embedded"
 
 _CONFIG = "config.json"
+_OF_A_RUN = "model"  # the checkpoint's folder in that of a training run
+_MAX_SHOWN = 200  # characters of a name
 _MODEL_TYPES = frozenset({"xglm", "llama", "qwen2", "starcoder2"})  # those of model/hugging_face.py
 _LICENCE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
 
@@ -59,25 +63,25 @@ def cached_models() -> list[tuple[str, str, Path]]:
 
 
 def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fetch: bool = True) -> Path:
-    """The folder of an embedded model, of a checkpoint, or of a model on the hub.
+    """The folder of an embedded model, of a checkpoint or a training run's, or of a model on the hub.
 
     The last is fetched if it is not in the cache, unless `fetch` is False. Only it has revisions.
 
     Raises:
         IncoderError: there is none; the message says what there is.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise IncoderError(f"a model is given by its name or its folder, got {name!r}")
     embedded = embedded_models()
     if name in embedded:
         if revision is not None:
             raise IncoderError(f"{name} is embedded, and only models on the hub have revisions")
         return EMBEDDED / name
-    folder = Path(name)
-    if (folder / _CONFIG).is_file():
+    folder = _checkpoint_at(Path(name))
+    if folder is not None:
         if revision is not None:
             raise IncoderError(f"{folder} is a folder, and only models on the hub have revisions")
         return folder
-    if folder.is_dir():
-        raise IncoderError(f"{folder} is not a checkpoint: it has no {_CONFIG}")
     if hub.is_hub_name(str(name)):
         cached = hub.fetch(str(name), revision) if fetch else hub.cached_folder(str(name), revision)
         if cached is None:
@@ -90,8 +94,9 @@ def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fet
         if embedded
         else "no model is embedded in this installation"
     )
+    shown = str(name) if len(str(name)) <= _MAX_SHOWN else f"{str(name)[:_MAX_SHOWN]}…"
     raise IncoderError(
-        f"there is no model {str(name)!r}; give an embedded model ({known}), a checkpoint folder, "
+        f"there is no model {shown!r}; give an embedded model ({known}), a checkpoint folder, "
         "or the name of a model on the hub (owner/model)"
     )
 
@@ -125,6 +130,33 @@ def describe_model(
         raise IncoderError(f"{folder / _CONFIG} has no {error}") from error
     except TypeError as error:
         raise IncoderError(f"{folder / _CONFIG} has a value of the wrong kind: {error}") from error
+
+
+def _checkpoint_at(path: Path) -> Path | None:
+    """The checkpoint in this folder, or in that of a training run; None where there is no folder.
+
+    Raises:
+        IncoderError: the folder holds no checkpoint, or something in it is no file, such as a FIFO.
+    """
+    try:
+        if not path.is_dir():
+            return None
+        folder = (
+            path
+            if (path / _CONFIG).is_file() or not (path / _OF_A_RUN / _CONFIG).is_file()
+            else path / _OF_A_RUN
+        )
+        if not (folder / _CONFIG).is_file():
+            raise IncoderError(f"{folder} is not a checkpoint: it has no {_CONFIG}")
+        for file in folder.iterdir():
+            kind = kind_of(file.stat()) if file.exists() else "regular file"
+            if kind not in ("regular file", "folder"):
+                raise IncoderError(f"{file} is a {kind}; a checkpoint has regular files only")
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # no folder has such a name
+            return None
+        raise IncoderError(f"cannot read {path}: {error.strerror}") from error
+    return folder
 
 
 def _model_type(folder: Path) -> str | None:

@@ -6,13 +6,16 @@ files and no networks.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
+import incoder
 from incoder.document import Parts
 from incoder.errors import IncoderError
+from incoder.inference import arguments
 from incoder.inference.candidates import OnFill, candidates
 from incoder.inference.decoding import Vocabulary
 from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
@@ -23,8 +26,8 @@ from incoder.inference.other_files import as_comments, fitting
 from incoder.inference.programs import Program, run
 from incoder.inference.prompting import Prompter, fill_room
 from incoder.inference.request import InfillRequest, RankBy
-from incoder.inference.results import InfillResult, Score
-from incoder.inference.sampling_params import SamplingParams
+from incoder.inference.results import InfillResult, Score, ShownPrompt
+from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, SamplingParams
 from incoder.inference.scoring import scoring
 from incoder.inference.sequences import LanguageModel
 from incoder.inference.syntax.languages import syntax_of
@@ -37,7 +40,10 @@ T = TypeVar("T")
 
 
 class InfillModel:
-    """Fills holes, completes and scores. Made by `incoder.load`."""
+    """Fills holes, completes and scores. Made by `incoder.load`.
+
+    It pickles as the arguments of that call (`source`), so that a process that unpickles it loads it again.
+    """
 
     def __init__(
         self,
@@ -45,11 +51,21 @@ class InfillModel:
         tokenizer: TextTokenizer,
         infilling_format: InfillingFormat | None = None,
         num_lead_lines: int = 0,
+        source: Mapping[str, Any] | None = None,
     ) -> None:
         self.language_model = language_model
         self.tokenizer = tokenizer
         self.num_lead_lines = num_lead_lines
+        self._source = source
         self._vocabulary = Vocabulary(tokenizer, infilling_format)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._source is None:
+            raise IncoderError(
+                "an InfillModel is pickled as the name by which incoder.load found it, and this one was made "
+                "from its parts; save them with save_checkpoint, then load that folder"
+            )
+        return partial(incoder.load, **self._source), ()
 
     @property
     def infilling_format(self) -> InfillingFormat:
@@ -61,15 +77,15 @@ class InfillModel:
         parts: str | Parts | Sequence[str],
         *,
         num_candidates: int = 1,
-        temperature: float = 0.2,
-        top_p: float = 0.95,
+        temperature: float = DEFAULT_TEMPERATURE,
+        top_p: float = DEFAULT_TOP_P,
         top_k: int | None = None,
         min_p: float = 0.0,
         repetition_penalty: float = 1.0,
         logit_bias: Mapping[int, float] | None = None,
         max_new_tokens: int = 128,
         seed: int = 0,
-        stop: str | Sequence[str] = (),
+        stop: str | Sequence[str] | None = None,
         time_limit: float | None = None,
         rank_by: RankBy = "mean",
         path: str | PurePath | None = None,
@@ -132,7 +148,7 @@ class InfillModel:
             repository,
             num_lead_lines,
             heal_tokens,
-            tuple(edge_rules),
+            edge_rules,  # type: ignore[arg-type] # the request makes a tuple of it
         )
         if len(request.texts) < 2:
             raise IncoderError(
@@ -145,15 +161,15 @@ class InfillModel:
         prompt: str,
         *,
         num_candidates: int = 1,
-        temperature: float = 0.2,
-        top_p: float = 0.95,
+        temperature: float = DEFAULT_TEMPERATURE,
+        top_p: float = DEFAULT_TOP_P,
         top_k: int | None = None,
         min_p: float = 0.0,
         repetition_penalty: float = 1.0,
         logit_bias: Mapping[int, float] | None = None,
         max_new_tokens: int = 128,
         seed: int = 0,
-        stop: str | Sequence[str] = (),
+        stop: str | Sequence[str] | None = None,
         time_limit: float | None = None,
         rank_by: RankBy = "mean",
         path: str | PurePath | None = None,
@@ -192,7 +208,7 @@ class InfillModel:
             early_stopping=early_stopping,
         )
         request = InfillRequest(
-            (prompt,),
+            (arguments.text("prompt", prompt),),
             params,
             num_candidates,
             rank_by,
@@ -224,16 +240,7 @@ class InfillModel:
                 )
         if request.attributes:
             self.check_attributes()
-        lead = self.num_lead_lines if request.num_lead_lines is None else request.num_lead_lines
-        prompter = self._prompter(
-            request.path,
-            request.params.max_new_tokens,
-            attributes=request.attributes,
-            other_files=request.other_files,
-            repository=request.repository,
-            num_lead_lines=lead,
-            heal_tokens=request.heal_tokens,
-        )
+        prompter = self._prompter_for(request)
         params = replace(request.params, stop=tuple(map(to_unix, request.params.stop)))
         infiller = Infiller(
             self.language_model,
@@ -245,6 +252,32 @@ class InfillModel:
         )
         return candidates(infiller, request, on_fill, on_text)
 
+    def shown_prompt(self, request: InfillRequest) -> ShownPrompt:
+        """What the model reads before the first infill of this request, to look at.
+
+        Raises:
+            IncoderError: as `program` says.
+        """
+        if len(request.texts) > 1:
+            self._check_infills()
+        prompt = self._prompter_for(request).prompt(as_model_sees(request.texts), ())
+        names = {token_id: name.encode() for name, token_id in self.tokenizer.special_ids.items()}
+        read = b"".join(names.get(one) or self.tokenizer.token_bytes(one) for one in prompt.token_ids)
+        text, required = (data.decode("utf-8", "surrogateescape") for data in (read, prompt.forced[0]))
+        return ShownPrompt(text, required, len(prompt.token_ids))
+
+    def _prompter_for(self, request: InfillRequest) -> Prompter:
+        lead = self.num_lead_lines if request.num_lead_lines is None else request.num_lead_lines
+        return self._prompter(
+            request.path,
+            request.params.max_new_tokens,
+            attributes=request.attributes,
+            other_files=request.other_files,
+            repository=request.repository,
+            num_lead_lines=lead,
+            heal_tokens=request.heal_tokens,
+        )
+
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
         """How probable the model finds `text` as a document of its own.
 
@@ -252,7 +285,7 @@ class InfillModel:
         first half window has at least half a window before it.
         """
         before = self._before_document(path)
-        token_ids = [*before, *self._encode_document(text)]
+        token_ids = [*before, *self._encode_document(arguments.text("text", text))]
         logprobs: list[float] = []
         for start, end in _overlapping(len(token_ids), self.language_model.max_positions):
             with torch.inference_mode():
@@ -265,8 +298,8 @@ class InfillModel:
 
         A token that reaches into the next line counts for the one in which it begins; `\\n` ends a line.
         """
-        token_ids = self._encode_document(text)
         logprobs = self.score(text, path=path).token_logprobs
+        token_ids = self._encode_document(text)
         lines: list[list[float]] = [[] for _ in range(text.count("\n") + 1)]
         line = 0
         # The first token has no log-probability where nothing stands before it.
@@ -278,7 +311,7 @@ class InfillModel:
     def score_texts(self, texts: Sequence[str], *, path: str | PurePath | None = None) -> tuple[Score, ...]:
         """`score` of every text; what they begin with alike is read once where they fit into the context."""
         before = self._before_document(path)
-        rows = [[*before, *self._encode_document(text)] for text in texts]
+        rows = [[*before, *self._encode_document(text)] for text in arguments.texts("texts", texts)]
         num_given = max(1, len(before))
         lengths = [len(row) for row in rows]
         if not rows or min(lengths) <= num_given or max(lengths) > self.language_model.max_positions:
@@ -305,7 +338,9 @@ class InfillModel:
                 completes, or a text that is too long.
         """
         texts = _texts(parts)
-        fills = [[infill] if isinstance(infill, str) else list(infill) for infill in infills]
+        if isinstance(infills, str):
+            raise IncoderError("infills must be a sequence with the infills of each candidate, got a string")
+        fills = [arguments.texts("infills", [one] if isinstance(one, str) else one) for one in infills]
         if len(texts) < 2:
             raise IncoderError("nothing to score: the text has no hole; mark one with <FILL>")
         for fill in fills:
@@ -315,11 +350,11 @@ class InfillModel:
         if not fills:
             return ()
         seen = as_model_sees(texts)
-        fills = [list(as_model_sees(fill)) for fill in fills]
-        longest = max(len(self.tokenizer.encode(text)) for fill in fills for text in fill)
+        seen_fills = [list(as_model_sees(fill)) for fill in fills]
+        longest = max(len(self.tokenizer.encode(text)) for fill in seen_fills for text in fill)
         lead = self.num_lead_lines if num_lead_lines is None else num_lead_lines
         prompter = self._prompter(path, longest, num_lead_lines=lead, heal_tokens=heal_tokens)
-        found = self._run(fill_scoring(self.language_model, prompter, seen, fills))
+        found = self._run(fill_scoring(self.language_model, prompter, seen, seen_fills))
         return tuple(Score(tuple(logprobs)) for logprobs in found)
 
     def shown_files(
@@ -416,7 +451,8 @@ class InfillModel:
 
 def attribute_header(path: str | PurePath | None, attributes: Mapping[str, str] | None = None) -> str:
     """The line that tells the model a file's language and more, as in its training documents."""
-    extension = PurePath(path).suffix if path is not None else ""
+    path = arguments.path("path", path)
+    extension = path.suffix if path is not None else ""
     told = {**({"ext": extension} if extension else {}), **(attributes or {})}
     return opening_tag("file", told) + "\n" if told else ""
 
@@ -433,8 +469,11 @@ def _overlapping(num_tokens: int, window: int) -> Iterator[tuple[int, int]]:
 def _texts(parts: str | Parts | Sequence[str]) -> list[str]:
     if isinstance(parts, str):
         parts = Parts.split(parts)
-    return list(parts.texts if isinstance(parts, Parts) else parts)
+    return list(arguments.texts("parts", parts.texts if isinstance(parts, Parts) else parts))
 
 
-def _stops(stop: str | Sequence[str]) -> tuple[str, ...]:
-    return (stop,) if stop and isinstance(stop, str) else tuple(stop)
+def _stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:
+    """One stop string or several; None and an empty string are none."""
+    if stop is None or stop == "":
+        return ()
+    return arguments.texts("stop", [stop] if isinstance(stop, str) else stop)

@@ -1,12 +1,15 @@
 """From a name to a loaded model: where its folder is, on which device, in which precision."""
 
 import os
+from pathlib import Path
 
 import torch
 
 from incoder.errors import IncoderError
+from incoder.inference import arguments
 from incoder.inference.cached_sequences import TransformerModel
-from incoder.inference.catalogue import find_model
+from incoder.inference.catalogue import embedded_models, find_model
+from incoder.inference.forking import check_process
 from incoder.inference.infill_model import InfillModel
 from incoder.model.checkpoint import load_checkpoint, load_num_lead_lines
 from incoder.model.device import choose_device, is_fast_in
@@ -29,9 +32,17 @@ def load(
     """See `incoder.load`.
 
     Raises:
-        IncoderError: no such model, device, dtype or format, or the tokenizer and the weights do not belong
-            together.
+        IncoderError: no such model, device, dtype or format, the tokenizer and the weights do not belong
+            together, or the process was forked from one that had loaded a model.
     """
+    check_process()
+    optional_text = arguments.optional(arguments.text)
+    optional_text("revision", revision)
+    optional_text("infilling_format", infilling_format)
+    if not isinstance(device, str | torch.device | None):
+        raise IncoderError(f"device must be a name such as cpu or cuda:1, got {device!r}")
+    if not isinstance(dtype, str | torch.dtype | None):
+        raise IncoderError(f"dtype must be one of {', '.join(_NAMES)}, got {dtype!r}")
     folder = find_model(name, revision)
     chosen_device = choose_device(device)
     tokenizer = read_tokenizer(folder)
@@ -50,7 +61,16 @@ def load(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "
             f"{transformer.config.vocab_size}; they do not belong together"
         )
-    return InfillModel(TransformerModel(transformer), tokenizer, layout, load_num_lead_lines(folder))
+    is_folder = str(name) not in embedded_models() and Path(name).is_dir()
+    source = {
+        "name": str(Path(name).absolute()) if is_folder else str(name),  # also from another working directory
+        "revision": revision,
+        "device": device,
+        "dtype": dtype,
+        "infilling_format": infilling_format,
+    }
+    language_model = TransformerModel(transformer)
+    return InfillModel(language_model, tokenizer, layout, load_num_lead_lines(folder), source)
 
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:

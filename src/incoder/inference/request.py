@@ -1,13 +1,14 @@
 """What is asked of a model: a text with holes, or one to go on with, and how it is to be written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal, get_args
 
 from incoder.errors import IncoderError
+from incoder.inference import arguments
 from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
-from incoder.inference.sampling_params import SamplingParams
+from incoder.inference.sampling_params import MAX_CANDIDATES, SamplingParams
 
 # A candidate's mean or total log-probability; or the total, and that of the whole text read left to right.
 RankBy = Literal["mean", "total", "whole"]
@@ -21,7 +22,7 @@ class InfillRequest:
     with the tags of training documents (tags.py).
 
     Raises:
-        IncoderError: fewer than one candidate.
+        IncoderError: a value of the wrong kind or outside of its range.
     """
 
     texts: tuple[str, ...]
@@ -38,8 +39,12 @@ class InfillRequest:
     allows_tags: bool = False
 
     def __post_init__(self) -> None:
-        if self.num_candidates < 1:
-            raise IncoderError(f"num_candidates must be at least 1, got {self.num_candidates}")
+        self._normalise_kinds()
+        if not 1 <= self.num_candidates <= MAX_CANDIDATES:
+            raise IncoderError(
+                f"num_candidates must be in [1, {MAX_CANDIDATES}], since all are kept in memory, got "
+                f"{self.num_candidates}"
+            )
         if 1 < self.params.num_beams < self.num_candidates:
             raise IncoderError(
                 f"num_beams must be at least num_candidates, got {self.params.num_beams} for "
@@ -52,6 +57,21 @@ class InfillRequest:
             raise IncoderError(f"num_lead_lines must be at least 0, got {self.num_lead_lines}")
         if self.rank_by not in get_args(RankBy):
             raise IncoderError(f"rank_by must be one of {', '.join(get_args(RankBy))}, got {self.rank_by!r}")
+
+    def _normalise_kinds(self) -> None:
+        """Refuse values of the wrong kind, and turn NumPy's numbers into Python's."""
+        if not isinstance(self.params, SamplingParams):
+            raise IncoderError(f"params must be SamplingParams, got {type(self.params).__name__}")
+        if isinstance(self.edge_rules, str) or not isinstance(self.edge_rules, Iterable):
+            raise IncoderError(f"edge_rules must be a sequence of rules, got {self.edge_rules!r}")
+        arguments.normalise(self, arguments.texts, "texts")
+        arguments.normalise(self, arguments.whole_number, "num_candidates")
+        arguments.normalise(self, arguments.optional(arguments.whole_number), "num_lead_lines")
+        arguments.normalise(self, arguments.path, "path")
+        arguments.normalise(self, arguments.texts_by_name, "other_files", "attributes")
+        arguments.normalise(self, arguments.text, "repository")
+        arguments.normalise(self, arguments.switch, "heal_tokens")
+        arguments.normalise(self, lambda _, rules: tuple(rules), "edge_rules")
 
     @property
     def num_chains(self) -> int:

@@ -46,6 +46,18 @@ class InfillResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownPrompt:
+    """What a model reads before the first infill, as text: special tokens are written by their names.
+
+    The infill must begin with `required_prefix`, which token healing took back from the text before the hole.
+    """
+
+    text: str
+    required_prefix: str
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """How probable the model finds a text as a whole document, in natural logarithms."""
 

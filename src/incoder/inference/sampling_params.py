@@ -89,22 +89,19 @@ class SamplingParams:
 
     def _normalise_kinds(self) -> None:
         """Refuse values of the wrong kind, and turn NumPy's numbers into Python's."""
-        for name in ("max_new_tokens", "seed", "num_beams"):
-            self._set(name, arguments.whole_number(name, getattr(self, name)))
-        for name in ("temperature", "top_p", "min_p", "repetition_penalty", "length_penalty"):
-            self._set(name, arguments.number(name, getattr(self, name)))
-        for name in ("speculate", "early_stopping"):
-            self._set(name, arguments.switch(name, getattr(self, name)))
-        if self.top_k is not None:
-            self._set("top_k", arguments.whole_number("top_k", self.top_k))
-        if self.time_limit is not None:
-            self._set("time_limit", arguments.number("time_limit", self.time_limit))
-        self._set("stop", arguments.texts("stop", self.stop))
-        if not isinstance(self.logit_bias, Mapping):
-            raise IncoderError(f"logit_bias must map token ids to numbers, got {self.logit_bias!r}")
-        token_ids = [arguments.whole_number("a token id of logit_bias", one) for one in self.logit_bias]
-        biases = [arguments.number("a logit_bias", one) for one in self.logit_bias.values()]
-        self._set("logit_bias", dict(zip(token_ids, biases, strict=True)))
+        arguments.normalise(self, arguments.whole_number, "max_new_tokens", "seed", "num_beams")
+        arguments.normalise(self, arguments.optional(arguments.whole_number), "top_k")
+        arguments.normalise(
+            self, arguments.number, "temperature", "top_p", "min_p", "repetition_penalty", "length_penalty"
+        )
+        arguments.normalise(self, arguments.optional(arguments.number), "time_limit")
+        arguments.normalise(self, arguments.switch, "speculate", "early_stopping")
+        arguments.normalise(self, arguments.texts, "stop")
+        arguments.normalise(self, _logit_bias, "logit_bias")
 
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)  # the class is frozen
+
+def _logit_bias(name: str, value: Any) -> dict[int, float]:
+    if not isinstance(value, Mapping):
+        raise IncoderError(f"{name} must map token ids to numbers, got {value!r}")
+    token_ids = [arguments.whole_number(f"a token id of {name}", one) for one in value]
+    return dict(zip(token_ids, [arguments.number(f"a {name}", one) for one in value.values()], strict=True))
