@@ -269,6 +269,44 @@ def test_a_folder_is_edited_with_one_model_and_a_broken_file_stops_nothing(
     assert unchanged == ["broken.py", "done.py", "text.txt"]
 
 
+MARK = b"\xef\xbb\xbf"
+MARKED = {  # the file after its mark, a call without it, what the model writes, and the file then
+    "edit line 1": (b"x = 1\ny = 2\n", ("edit", "add", "--lines", "1"), "x = 3", b"x = 3\ny = 2\n"),
+    "edit all lines": (b"x = 1\ny = 2\n", ("edit", "add", "--lines", "1:2"), "x = 3", b"x = 3\n"),
+    "edit a function": (
+        b"def f(): ...\nx = 1\n",
+        ("edit", "add", "--function", "f"),
+        "def f(): pass",
+        b"def f(): pass\nx = 1\n",
+    ),
+    "fix line 1": (b"x = 1\ny = 2\n", ("fix", "--lines", "1"), "x = 3", b"x = 3\ny = 2\n"),
+    "fix the only line": (b"x = 1", ("fix", "--lines", "1"), "x = 3", b"x = 3"),
+    "docstring of the module": (
+        b"x = 1\n",
+        ("docstring", "--module"),
+        "Hold x.",
+        b'"""Hold x."""\n\nx = 1\n',
+    ),
+    "types of line 1": (
+        b"def f(a): return a\n",
+        ("types", "--lines", "1", "--only", "return"),
+        "int",
+        b"def f(a) -> int: return a\n",
+    ),
+    "rename in line 1": (b"def f(a): return a\n", ("rename", "a", "--to", "b"), "", b"def f(b): return b\n"),
+}
+
+
+@pytest.mark.parametrize("case", MARKED)
+def test_a_byte_order_mark_stays_at_the_start(case: str, run_cli: RunCli, use: Use, file: Path) -> None:
+    before, (command, *arguments), written, after = MARKED[case]
+    file.write_bytes(MARK + before)
+    use(Writes(written))
+    outcome = run_cli(command, file, *arguments, "--in-place")
+    assert outcome.status == 0, outcome.stderr
+    assert file.read_bytes() == MARK + after
+
+
 PASSES_WITH_A_SUM = f"{sys.executable} -c 'from area import area; assert area(1, 2) == 3'"
 
 

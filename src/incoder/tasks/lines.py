@@ -1,12 +1,15 @@
 """Where the lines of a text begin, as Python counts them: `\\n`, `\\r\\n` and a lone `\\r` end a line.
 
-Form feeds and the other separators of `str.splitlines` do not.
+Form feeds and the other separators of `str.splitlines` do not. A byte order mark is not part of the first
+line, so that it stays when the line is replaced.
 """
 
 import re
 from bisect import bisect_right
 
 from incoder.errors import IncoderError
+
+BYTE_ORDER_MARK = "\ufeff"
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -16,7 +19,7 @@ class Lines:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
+        self._starts = [start_of(text), *(match.end() for match in _LINE_END.finditer(text))]
         if len(self._starts) > 1 and self._starts[-1] == len(text):
             self._starts.pop()  # behind the last line end there is no line
 
@@ -29,7 +32,7 @@ class Lines:
 
     def number(self, place: int) -> int:
         """The line in which the character at `place` stands."""
-        return bisect_right(self._starts, place)
+        return max(1, bisect_right(self._starts, place))
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """The range of these lines, the last one's line end included.
@@ -42,6 +45,11 @@ class Lines:
         if last > len(self):
             raise IncoderError(f"there is no line {last}; the last one is {len(self)}")
         return self.start(first), self.start(last + 1)
+
+
+def start_of(text: str) -> int:
+    """Where the first line begins: after the byte order mark, if there is one."""
+    return len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
 
 
 def line_end(text: str) -> str:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from incoder.errors import IncoderError
+from incoder.tasks.lines import BYTE_ORDER_MARK as BYTE_ORDER_MARK  # also for those who import it from here
 from incoder.tasks.lines import Lines
 
-BYTE_ORDER_MARK = "\ufeff"
 _TYPE_COMMENT = re.compile(r"#\s*type:\s*(?!ignore\b)\S")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -78,9 +78,8 @@ class PythonSource:
     def place(self, line: int, column_in_bytes: int) -> int:
         """The place in the text of a position of the tree."""
         start, end = self.lines.start(line), self.lines.start(line + 1)
-        mark = 1 if line == 1 and self.text.startswith(BYTE_ORDER_MARK) else 0
-        content = readable(self.text[start + mark : end])
-        return start + mark + len(content.encode()[:column_in_bytes].decode())
+        content = readable(self.text[start:end])
+        return start + len(content.encode()[:column_in_bytes].decode())
 
     def start(self, node: ast.expr | ast.stmt | ast.arg) -> int:
         return self.place(node.lineno, node.col_offset)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from incoder.errors import IncoderError
-from incoder.tasks.lines import Lines
+from incoder.tasks.lines import Lines, start_of
 from incoder.tasks.python_source import Named, PythonSource
 
 
@@ -74,7 +74,7 @@ class Selection:
         if self.function is not None:
             source = PythonSource(text)
             return source.span(source.find_one(self.function))
-        return 0, len(text)
+        return start_of(text), len(text)
 
 
 def parse_lines(lines: str) -> tuple[int, int]:
