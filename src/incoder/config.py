@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from incoder.errors import IncoderError
-from incoder.files import write_text
+from incoder.files import read_at_most, write_text
 from incoder.output_folder import refuse_foreign
 
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]  # ~ is the home folder
@@ -24,6 +24,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+_MAX_BYTES = 10_000_000  # of a recipe's file
 
 R = TypeVar("R", bound=Recipe)
 
@@ -42,7 +44,10 @@ def load_recipe(schema: type[R], path: Path | None, overrides: Sequence[str] = (
     if path is not None:
         origin = str(path)
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            content = read_at_most(path, _MAX_BYTES)
+            if content is None:
+                raise IncoderError(f"{path} is no recipe: it has more than {_MAX_BYTES // 10**6} MB")
+            values = tomllib.loads(content.decode("utf-8").replace("\r\n", "\n"))
         except OSError as error:
             raise IncoderError(f"cannot read the recipe {path}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

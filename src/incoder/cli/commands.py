@@ -1,6 +1,7 @@
 """The commands, one file each, joined; and how `--help` words all of them."""
 
 import inspect
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -31,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
-_METAVARS = {int: "NUMBER", float: "NUMBER", str: "TEXT", Path: "PATH"}
+_METAVARS = {int: "NUMBER", float: "NUMBER", str: "TEXT", Path: "PATH", datetime: "DATE"}
 
 
 def _print_version(wanted: bool) -> None:

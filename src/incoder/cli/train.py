@@ -42,8 +42,16 @@ def train(
     import threading
 
     from incoder.config import load_recipe
-    from incoder.training.loop import train as run_training
+    from incoder.corpus.shards import TokenShard
+    from incoder.tokenizer.tokenizer import Tokenizer
     from incoder.training.recipe import TrainingRecipe
+
+    # Complain of what is wrong or missing before PyTorch is imported, which takes seconds.
+    resolved = load_recipe(TrainingRecipe, recipe, overrides or [])
+    Tokenizer.from_file(resolved.tokenizer)
+    TokenShard.open(resolved.tokens, "train")
+
+    from incoder.training.loop import train as run_training
 
     stop = threading.Event()
 
@@ -54,7 +62,6 @@ def train(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop_after_this_step)
-    resolved = load_recipe(TrainingRecipe, recipe, overrides or [])
     with _Watch(resolved.training.steps) as watch:
         result = run_training(
             resolved,

@@ -1,9 +1,14 @@
-"""The sizes that models come in, one line each (paper, Table 8, for the last two)."""
+"""The sizes that models come in, one line each (paper, Table 8, for the last two).
 
-from typing import Any
+Importing this loads no torch, so that a recipe can be checked without.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from incoder.errors import IncoderError
-from incoder.model.transformer import Shape, TransformerConfig
+
+if TYPE_CHECKING:
+    from incoder.model.transformer import Shape, TransformerConfig
 
 # name: hidden size, layers, heads, key/value heads, inner size with a gate (llama) and without (the others)
 SIZES: dict[str, tuple[int, int, int, int, int, int]] = {
@@ -15,7 +20,7 @@ SIZES: dict[str, tuple[int, int, int, int, int, int]] = {
 }
 
 
-def config_for(size: str, shape: Shape, *, vocab_size: int, **overrides: Any) -> TransformerConfig:
+def config_for(size: str, shape: "Shape", *, vocab_size: int, **overrides: Any) -> "TransformerConfig":
     """The configuration of a size in a shape; keyword arguments replace single fields of it.
 
     The xglm shape has no grouped-query attention, so it gets as many key/value heads as heads.
@@ -23,6 +28,8 @@ def config_for(size: str, shape: Shape, *, vocab_size: int, **overrides: Any) ->
     Raises:
         IncoderError: there is no such size.
     """
+    from incoder.model.transformer import TransformerConfig
+
     if size not in SIZES:
         raise IncoderError(f"there is no model size {size!r}; the sizes are {', '.join(SIZES)}")
     hidden_size, num_layers, num_heads, num_kv_heads, gated_inner_size, inner_size = SIZES[size]
