@@ -1,6 +1,9 @@
 """Files are replaced whole, and are as readable afterwards as they should be."""
 
+import errno
+import os
 import stat
+import struct
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from incoder.errors import IncoderError
-from incoder.files import replaced_atomically, write_text
+from incoder.files import read_at_most, replaced_atomically, write_text
 
 
 def mode(path: Path) -> int:
@@ -48,3 +51,84 @@ def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> Non
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(IncoderError, match="No such file or directory; nothing was changed"):
         write_text(tmp_path / "missing" / "file", "x")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_root_keeps_the_owner_and_the_group(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    os.chown(path, 1234, 4321)
+    path.chmod(0o640)
+    write_text(path, "new")
+    status = path.stat()
+    assert (path.read_text(), status.st_uid, status.st_gid, mode(path)) == ("new", 1234, 4321, 0o640)
+
+
+def test_new_content_is_not_trusted_as_the_old_was(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(0o6755)
+    assert mode(path) == 0o6755
+    write_text(path, "new")
+    assert mode(path) == 0o755
+
+
+def test_extended_attributes_and_access_lists_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    # Version 2; then tag, permissions and id of: owner, user 1234, group, mask, others.
+    entries = ((1, 6, -1), (2, 4, 1234), (4, 0, -1), (16, 4, -1), (32, 0, -1))
+    access = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    attributes = {"user.origin": b"example.org", "system.posix_acl_access": access}
+    try:
+        for name, value in attributes.items():
+            os.setxattr(path, name, value)
+    except (OSError, AttributeError):
+        pytest.skip("there are no extended attributes here")
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert {name: os.getxattr(path, name) for name in os.listxattr(path)} == attributes
+    assert mode(path) == 0o640  # the group's bits are the mask
+
+
+def test_a_link_goes_on_pointing_at_the_new_content(tmp_path: Path) -> None:
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_text("old")
+    link.symlink_to("file")
+    write_text(link, "new")
+    assert (path.read_text(), link.readlink()) == ("new", Path("file"))
+
+
+def test_a_circle_of_links_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(IncoderError, match=os.strerror(errno.ELOOP)):
+        write_text(tmp_path / "a", "x")
+
+
+def test_a_device_is_not_replaced_by_a_file() -> None:
+    with pytest.raises(IncoderError, match="/dev/null is a device, not a regular file; it is left as it is"):
+        write_text(Path("/dev/null"), "x")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_a_fifo_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(IncoderError, match="fifo is a FIFO"):
+        write_text(tmp_path / "fifo", "x")
+
+
+def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("ü" * 127)  # of 254 bytes; 255 are the most
+    write_text(path, "x")
+    write_text(path, "y")
+    assert path.read_text() == "y"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_more_than_the_bound_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert read_at_most(path, 5) == b"12345"
+    assert read_at_most(path, 4) is None
+    assert read_at_most(Path("/dev/zero"), 1000) is None

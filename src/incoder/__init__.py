@@ -1,7 +1,8 @@
 """InCoder: write code left to right, and fill any number of holes in it with both sides in view."""
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = (
+    False  # type checkers take it for that of typing, whose import would delay the command's start
+)
 if TYPE_CHECKING:
     import os
 

@@ -3,6 +3,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from incoder.inference.infill_model import InfillModel
+from incoder.inference.results import Candidate, InfillResult
+
 RunCli = Callable[..., Any]
 
 
@@ -37,3 +42,20 @@ def test_a_hole_marker_is_text(run_cli: RunCli, tiny_checkpoint: Path) -> None:
 
 def test_bad_settings_are_bad_usage(run_cli: RunCli) -> None:
     assert run_cli("complete", "-", "--top-k", "0").status == 2
+
+
+def test_the_last_line_gets_an_end_if_it_has_none(run_cli: RunCli, tiny_checkpoint: Path) -> None:
+    for text in (b"def hello(", b"a = 1\r\nb = 2\r\ndef hello("):
+        arguments = ("complete", "-", "--model", tiny_checkpoint, "--max-new-tokens", "1", "--stop", "\\n")
+        whole = json.loads(run_cli(*arguments, "--json", stdin=text).stdout)["text"]
+        assert not whole.endswith("\n")
+        line_end = "\r\n" if b"\r\n" in text else "\n"
+        assert run_cli(*arguments, stdin=text).stdout.decode() == whole + line_end
+
+
+def test_a_last_line_that_has_an_end_gets_no_second_one(
+    run_cli: RunCli, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = InfillResult((Candidate("x = 1\n", ("1\n",), -1.0, -1.0, ("end",)),))
+    monkeypatch.setattr(InfillModel, "complete", lambda *_, **__: done)
+    assert run_cli("complete", "-", "--model", tiny_checkpoint, stdin=b"x = ").stdout == b"x = 1\n"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -120,12 +121,78 @@ def test_a_file_without_a_hole_is_refused(
     assert Path("holes.py").read_bytes() == content
 
 
-def test_a_folder_is_refused(run_cli: RunCli, tmp_path: Path) -> None:
-    outcome = run_cli("fill", tmp_path)
-    assert (
-        outcome.status,
-        outcome.stderr.endswith("is a folder; give a file, or - for standard input\n"),
-    ) == (1, True)
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Files with holes, one that is no text, one without a hole, and bytes that no marker is in."""
+    contents = {
+        "a.py": b"x = <FILL>\n",
+        "b.py": b"y = <FILL><FILL>\n",
+        "c.py": b"z = 1\n",
+        "d": b"",
+        "e": b"\0",
+    }
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in {**contents, "wide.txt": b"\0<FILL>"}.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_the_files_of_a_folder_that_have_holes_are_filled_and_a_bad_one_stops_no_other(
+    fill: Fill, folder: Path
+) -> None:
+    outcome = fill(folder, "--in-place")
+    assert (outcome.status, outcome.stdout) == (1, b"")
+    assert outcome.stderr.splitlines() == [
+        f"1/3 {folder / 'a.py'}: 1 written",
+        f"2/3 {folder / 'b.py'}: 2 written",
+        f"3/3 failed: {folder / 'wide.txt'} is binary, not text: it has NUL bytes",
+        "3 files: 2 changed, 0 unchanged, 1 failed; 3 written",
+        "error: 1 of 3 files failed",
+    ]
+    assert_only_the_holes_changed(b"y = <FILL><FILL>\n", (folder / "b.py").read_bytes())
+
+
+def test_a_diff_of_several_files_and_their_json_are_one(fill: Fill, folder: Path) -> None:
+    named = (folder / "a.py", folder / "c.py", folder / "b.py")
+    outcome = fill(*named, "--diff")
+    assert outcome.status == 0
+    assert [line for line in outcome.stdout.splitlines() if line.startswith(b"---")] == [
+        f"--- {file}".encode() for file in (named[0], named[2])
+    ]
+    assert f"2/3 {named[1]}: nothing to do: there is no <FILL> in it" in outcome.stderr
+    answer = json.loads(fill(*named, "--json").stdout)
+    assert [one["file"] for one in answer["files"]] == [str(file) for file in named]
+    assert [len(one.get("infills", ())) for one in answer["files"]] == [1, 0, 2]
+    assert (folder / "a.py").read_bytes() == b"x = <FILL>\n"
+
+
+def test_several_files_need_a_place_for_their_results(run_cli: RunCli, folder: Path) -> None:
+    assert run_cli("fill", folder).status == 2
+    assert run_cli("fill", folder / "a.py", folder / "b.py").status == 2
+    assert run_cli("fill", folder, "--show-prompt").status == 2
+
+
+def test_one_file_in_place_says_what_was_written(fill: Fill, folder: Path) -> None:
+    outcome = fill(folder / "b.py", "--in-place")
+    assert outcome.stderr.splitlines()[-1] == f"{folder / 'b.py'}: 2 written"
+
+
+def test_a_hole_that_no_time_was_left_for_keeps_its_marker(fill: Fill, folder: Path) -> None:
+    outcome = fill(folder / "b.py", "--in-place", "--time-limit", "1e-9")
+    assert outcome.status == 0
+    assert (folder / "b.py").read_bytes() == b"y = <FILL><FILL>\n"
+    assert outcome.stderr.splitlines()[-1] == f"{folder / 'b.py'}: 0 written, 2 left: the time was over"
+
+
+def test_the_prompt_is_what_the_model_reads(fill: Fill) -> None:
+    shown = fill("-", "--ext", "py", "--show-prompt", stdin=b"\xef\xbb\xbfimport os\r\n<FILL>\r\nx = 1\n")
+    prompt = "<|endoftext|><| file ext=.py |>\nimport os\n<|mask:0|>\nx = 1\n<|mask:1|><|mask:0|>"
+    assert (shown.status, shown.stdout.decode()) == (0, prompt + "\n")
+    assert re.fullmatch(r"the model reads these \d+ tokens, then writes the first infill\n", shown.stderr)
+    healed = fill("-", "--ext", "py", "--show-prompt", stdin=b"import os\nim<FILL>\n")
+    assert b"import os\n<|mask:0|>" in healed.stdout
+    assert "token healing has the infill begin with 'im'" in healed.stderr
 
 
 def test_a_file_that_may_not_be_read_is_refused(

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import print_note, write_result
+from incoder.cli.console import OutputError, print_note, write_result
 from incoder.cli.file_list import FileList
 from incoder.cli.results import as_diff
-from incoder.cli.source import replace_source
+from incoder.cli.source import check_replaceable, replace_source
 from incoder.errors import IncoderError
 
 _NUM_REASONS = 3  # shown for the places that were left
@@ -145,7 +145,7 @@ class _Batch:
         try:
             for number, file in enumerate(self.files.paths, start=1):
                 print_note(f"{number}/{len(self.files.paths)} {self._edit_one(file)}")
-        except (EveryFileError, KeyboardInterrupt):
+        except (EveryFileError, OutputError, KeyboardInterrupt):
             if self.ends.total():
                 print_note(f"ended early. {self._summary()}")
             raise
@@ -162,13 +162,15 @@ class _Batch:
     def _edit_one(self, file: str) -> str:
         """Edit one file and count it; what became of it, in a line."""
         try:
+            if self.output.in_place:
+                check_replaceable(file)
             edited = self.edit(file)
             if edited.failure:
                 self.described.append({**edited.described, "error": edited.failure})
                 return self._failed(file, edited.failure)
             if not self.output.json:
                 _show(edited, self.output)
-        except EveryFileError:
+        except (EveryFileError, OutputError):
             raise
         except IncoderError as error:
             self.described.append({"file": file, "error": str(error)})

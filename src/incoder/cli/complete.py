@@ -1,14 +1,17 @@
 """`incoder complete`: write on where a file ends."""
 
 from dataclasses import asdict
+from json import dumps
 from typing import Annotated
 
 import typer
 
 from incoder.cli import options
 from incoder.cli.console import print_note, progress, write_result
-from incoder.cli.results import as_json, note_candidates
+from incoder.cli.results import candidate_notes, described
 from incoder.cli.source import read_source
+from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
+from incoder.tasks.lines import line_end
 
 
 def complete(
@@ -18,8 +21,8 @@ def complete(
     model: options.Model = "mini",
     revision: options.Revision = None,
     num_candidates: options.NumCandidates = 1,
-    temperature: options.Temperature = 0.2,
-    top_p: options.TopP = 0.95,
+    temperature: options.Temperature = DEFAULT_TEMPERATURE,
+    top_p: options.TopP = DEFAULT_TOP_P,
     top_k: options.TopK = None,
     max_new_tokens: options.MaxNewTokens = 128,
     seed: options.Seed = 0,
@@ -45,8 +48,9 @@ def complete(
 ) -> None:
     """Write on after the end of a file, left to right.
 
-    The file and what was written go to standard output. The end of the file counts to the byte: after a line
-    end the model begins a new line. A model that was trained with attributes can be told what the file is to
+    The file and what was written go to standard output, with a line end where the last line has none (--json
+    has the text as it is). The end of the file counts to the byte: after a line end the model begins a new
+    line. A model that was trained with attributes can be told what the file is to
     be like: --ext .sh writes a shell script, --stars 5 code as in much liked repositories.
 
     Example: printf 'def hello(' | incoder complete - --ext .py --max-new-tokens 32
@@ -80,7 +84,13 @@ def complete(
             attributes={name: str(value) for name, value in told.items() if value is not None},
             heal_tokens=heal,
         )
-    note_candidates(result, num_candidates)
+    ends_its_line = result.text.endswith(("\n", "\r"))
+    write_result(
+        dumps(described(file, model, result)) + "\n"
+        if json
+        else result.text + ("" if ends_its_line else line_end(text))
+    )
+    for note in candidate_notes(result, num_candidates):
+        print_note(note)
     if "time" in result.candidates[0].finish_reasons:
         print_note("not finished in time; allow more with --time-limit")
-    write_result(as_json(file, model, result) if json else result.text)

@@ -16,6 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from incoder.errors import IncoderError
 
 
+class OutputError(IncoderError):
+    """A result that cannot be written to standard output, where nothing else can be either."""
+
+
 class _Stream:
     """A text stream for a console; a write that fails goes to `on_failure`, and nothing more is written."""
 
@@ -37,7 +41,7 @@ class _Stream:
         try:
             yield
         except OSError as error:
-            _drop_the_rest(self._stream)
+            drop_the_rest(self._stream)
             self._on_failure(error)
 
     def __getattr__(self, name: str) -> Any:
@@ -106,7 +110,7 @@ def write_result(text: str) -> None:
     """Write to stdout as it is, bytes that are no UTF-8 (held as surrogates) included.
 
     Raises:
-        IncoderError: it cannot be written, as on a full disk.
+        OutputError: it cannot be written, as on a full disk.
         BrokenPipeError: nobody reads it any more, which ends the command without a word.
     """
     try:
@@ -114,7 +118,7 @@ def write_result(text: str) -> None:
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
         sys.stdout.buffer.flush()
     except OSError as error:
-        _drop_the_rest(sys.stdout)
+        drop_the_rest(sys.stdout)
         _refuse_result(error)
 
 
@@ -138,10 +142,10 @@ def _refuse_result(error: OSError) -> None:
     if isinstance(error, BrokenPipeError):
         raise error
     reason = error.strerror or error
-    raise IncoderError(f"the result cannot be written to standard output: {reason}") from error
+    raise OutputError(f"the result cannot be written to standard output: {reason}") from error
 
 
-def _drop_the_rest(stream: IO[str]) -> None:
+def drop_the_rest(stream: IO[str]) -> None:
     """Send to nowhere what the stream still holds, which Python would else write at its end, and complain."""
     with suppress(OSError, ValueError):
         number = stream.fileno()

@@ -1,21 +1,35 @@
-"""`incoder fill`: fill the holes of a file."""
+"""`incoder fill`: fill the holes of files."""
 
+import mmap
 from dataclasses import asdict
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import progress, write_result
-from incoder.cli.results import as_diff, as_json, note_candidates, note_context, note_unfinished
-from incoder.cli.source import read_source, replace_source
+from incoder.cli.batch import Edited, Output, check_output, edit_files, once
+from incoder.cli.console import print_note, progress, write_result
+from incoder.cli.file_list import FileList, find_files
+from incoder.cli.results import candidate_notes, context_notes, described, unfinished_notes
+from incoder.cli.source import read_source
 from incoder.document import DEFAULT_HOLE, Parts
 from incoder.errors import IncoderError
+from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
+
+if TYPE_CHECKING:
+    from incoder.inference.infill_model import InfillModel
+    from incoder.inference.results import InfillResult
 
 
 def fill(
-    file: Annotated[
-        str, typer.Argument(help="A file with holes, or - for standard input.", show_default=False)
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files with holes, folders (in a checkout what git lists there), or - for standard input.",
+            metavar="FILE",
+            show_default=False,
+        ),
     ],
     model: options.Model = "mini",
     revision: options.Revision = None,
@@ -28,8 +42,8 @@ def fill(
         ),
     ] = "mean",
     hole: Annotated[str, typer.Option(help="What marks a hole.")] = DEFAULT_HOLE,
-    temperature: options.Temperature = 0.2,
-    top_p: options.TopP = 0.95,
+    temperature: options.Temperature = DEFAULT_TEMPERATURE,
+    top_p: options.TopP = DEFAULT_TOP_P,
     top_k: options.TopK = None,
     max_new_tokens: options.MaxNewTokens = 128,
     seed: options.Seed = 0,
@@ -47,6 +61,12 @@ def fill(
     in_place: options.InPlace = False,
     diff: options.Diff = False,
     json: options.Json = False,
+    show_prompt: Annotated[
+        bool,
+        typer.Option(
+            "--show-prompt", help="Print what the model would read before the first infill; fill nothing."
+        ),
+    ] = False,
     extension: options.Extension = None,
     lead_lines: Annotated[
         int | None,
@@ -69,22 +89,22 @@ def fill(
     device: options.Device = None,
     dtype: options.Dtype = None,
 ) -> None:
-    """Fill the holes of a file, with both sides in view.
+    """Fill the holes of files, with both sides in view.
 
     Mark the places where code is missing with <FILL>, as many as you like; each is filled in turn and later
-    ones see the earlier. The filled text goes to standard output, unless you ask for something else. Long
-    files are read in a window around the holes.
+    ones see the earlier. The filled text goes to standard output, unless you ask for something else; several
+    files need --in-place, --diff or --json. Long files are read in a window around the holes.
 
     Example: printf 'def mean(xs):\\n    return <FILL>\\n' | incoder fill -
     """
-    options.check_output(file, in_place=in_place, diff=diff, json=json)
     if not hole:
         raise typer.BadParameter("--hole must not be empty")
-    text = read_source(file)
-    parts = Parts.split(text, hole)
-    if not parts.num_holes:
-        empty = "is empty" if not text else "has no hole"
-        raise IncoderError(f"{file} {empty}; mark where code is missing with {hole} (another marker: --hole)")
+    found, output = _files_with(hole, files), Output(in_place, diff, json)
+    if show_prompt and (in_place or diff or json or not found.is_one):
+        raise typer.BadParameter(
+            "--show-prompt needs a single file, and excludes --in-place, --diff and --json"
+        )
+    check_output(found, output)
     if num_candidates > beams > 1:
         raise typer.BadParameter(f"--beams must be at least -n, got {beams} for {num_candidates}")
     params = options.sampling_params(
@@ -97,37 +117,117 @@ def fill(
         time_limit=time_limit,
         num_beams=beams,
     )
-    other_files = {path: read_source(path) for path in context or []}
 
-    import incoder
     from incoder.inference.edges import ALL_EDGE_RULES
+    from incoder.inference.request import InfillRequest
 
-    options.fetch(model, revision)
-    with progress(f"loading {model} …") as update:
-        infill_model = incoder.load(
-            model, revision=revision, device=device, dtype=dtype, infilling_format=infilling_format
-        )
+    other_files = once(lambda: {path: read_source(path) for path in context or []})
+
+    def load() -> "InfillModel":
+        import incoder
+
+        options.fetch(model, revision)
+        with progress(f"loading {model} …"):
+            return incoder.load(
+                model, revision=revision, device=device, dtype=dtype, infilling_format=infilling_format
+            )
+
+    loaded = once(load)
+
+    def edit(file: str) -> Edited:
+        text = read_source(file)
+        parts = Parts.split(text, hole)
+        if not parts.num_holes and not found.is_one:
+            reason = f"there is no {hole} in it"
+            nothing = {"file": file, "model": model, "text": text, "nothing_to_do": reason}
+            return Edited(file, text, text, nothing, nothing_to_do=reason)
+        _check_has_hole(file, parts, hole)
+        others = other_files()
+        infill_model = loaded()
         path = options.path_to_tell(file, extension)
-        shown = infill_model.shown_files(other_files, path, max_new_tokens=max_new_tokens) if context else {}
-        update(f"0 of {num_candidates * parts.num_holes} infills written …")
-        result = infill_model.infill(
-            parts,
-            num_candidates=num_candidates,
-            **asdict(params),
-            rank_by=rank_by,
-            path=path,
-            other_files=other_files,
+        shown = infill_model.shown_files(others, path, max_new_tokens=max_new_tokens) if others else {}
+        with progress(f"0 of {num_candidates * parts.num_holes} infills written …") as update:
+            result = infill_model.infill(
+                parts,
+                num_candidates=num_candidates,
+                **asdict(params),
+                rank_by=rank_by,
+                path=path,
+                other_files=others,
+                num_lead_lines=lead_lines,
+                heal_tokens=heal,
+                edge_rules=ALL_EDGE_RULES if edges else (),
+                on_fill=lambda done, total: update(f"{done} of {total} infills written …"),
+            )
+        new, left = _joined(parts, result, hole)
+        remedy = "allow more with --max-new-tokens, or end it with --stop"
+        return Edited(
+            file,
+            text,
+            new,
+            described(file, model, result, new),
+            num_written=parts.num_holes - len(left),
+            left=left,
+            notes=[
+                *context_notes(others, shown),
+                *candidate_notes(result, num_candidates),
+                *unfinished_notes(result, max_new_tokens, remedy),
+            ],
+        )
+
+    def show(file: str) -> None:
+        parts = Parts.split(read_source(file), hole)
+        _check_has_hole(file, parts, hole)
+        request = InfillRequest(
+            parts.texts,
+            params,
+            path=options.path_to_tell(file, extension),
+            other_files=other_files(),
             num_lead_lines=lead_lines,
             heal_tokens=heal,
-            edge_rules=ALL_EDGE_RULES if edges else (),
-            on_fill=lambda done, total: update(f"{done} of {total} infills written …"),
         )
-    note_context(other_files, shown)
-    note_candidates(result, num_candidates)
-    note_unfinished(result, max_new_tokens, "allow more with --max-new-tokens, or end it with --stop")
-    if in_place:
-        replace_source(file, old=text, new=result.text)
-    elif diff:
-        write_result(as_diff(file, text, result.text))
+        prompt = loaded().shown_prompt(request)
+        write_result(prompt.text if prompt.text.endswith("\n") else prompt.text + "\n")
+        print_note(f"the model reads these {prompt.num_tokens} tokens, then writes the first infill")
+        if prompt.required_prefix:
+            print_note(f"token healing has the infill begin with {prompt.required_prefix!r}")
+
+    if show_prompt:
+        show(found.paths[0])
     else:
-        write_result(as_json(file, model, result) if json else result.text)
+        edit_files(found, edit, output)
+
+
+def _files_with(hole: str, named: list[str]) -> FileList:
+    """The files that are named, and those in named folders that have this marker."""
+    found = find_files(named, lambda _: True)
+    return FileList(tuple(one for one in found.paths if one in named or _has(one, hole)), found.is_one)
+
+
+def _has(file: str, hole: str) -> bool:
+    """Whether a file has the marker; also true of one that cannot be read, so that reading it says why."""
+    try:
+        with Path(file).open("rb") as opened:
+            if not Path(file).stat().st_size:  # which cannot be mapped
+                return False
+            with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return content.find(hole.encode("utf-8", "surrogateescape")) >= 0
+    except OSError:
+        return True
+
+
+def _check_has_hole(file: str, parts: Parts, hole: str) -> None:
+    if not parts.num_holes:
+        empty = "has no hole" if parts.texts[0] else "is empty"
+        raise IncoderError(f"{file} {empty}; mark where code is missing with {hole} (another marker: --hole)")
+
+
+def _joined(parts: Parts, result: "InfillResult", hole: str) -> tuple[str, list[str]]:
+    """The text with the best infills, and why holes were left: those keep their marker."""
+    (best, *_) = result.candidates
+    is_left = [
+        reason == "time" and not infill
+        for reason, infill in zip(best.finish_reasons, best.infills, strict=True)
+    ]
+    infills = [hole if left else infill for left, infill in zip(is_left, best.infills, strict=True)]
+    return parts.join(infills), ["the time was over"] * sum(is_left)

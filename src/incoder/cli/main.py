@@ -26,7 +26,7 @@ def main() -> None:
 
 def _run() -> None:
     from incoder.cli.commands import command_line
-    from incoder.cli.console import open_closed_streams, print_error
+    from incoder.cli.console import drop_the_rest, open_closed_streams, print_error
     from incoder.errors import IncoderError
 
     open_closed_streams()
@@ -40,5 +40,6 @@ def _run() -> None:
             raise
         # A path that no command expected to fail, such as one that is too long; or `--help > /dev/full`.
         what = "standard output" if error.filename is None else error.filename
+        drop_the_rest(sys.stdout)
         print_error(f"{what}: {error.strerror}")
         sys.exit(1)

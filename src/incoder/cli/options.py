@@ -120,7 +120,7 @@ Function = Annotated[
 
 
 def check_output(file: str, *, in_place: bool, diff: bool, json: bool) -> None:
-    """Refuse ways to show the result that exclude each other.
+    """Refuse ways to show the result of a file (none: of several) that exclude each other.
 
     Raises:
         typer.BadParameter: more than one, or standard input is to be written to.
@@ -130,7 +130,7 @@ def check_output(file: str, *, in_place: bool, diff: bool, json: bool) -> None:
         raise typer.BadParameter("--in-place, --diff and --json exclude each other; choose one")
     if in_place and file == STANDARD_INPUT:
         raise typer.BadParameter("--in-place needs a file; standard input cannot be written to")
-    if in_place:
+    if in_place and file:
         check_replaceable(file)
 
 

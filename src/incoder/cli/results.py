@@ -1,16 +1,13 @@
 """How infills are shown: as JSON, as a diff, and what the user should know besides the text."""
 
 import difflib
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-
-from incoder.cli.console import print_note
 
 if TYPE_CHECKING:
     from incoder.inference.results import InfillResult
@@ -20,14 +17,18 @@ _COLOURS = {"@": "\x1b[36m", "-": "\x1b[31m", "+": "\x1b[32m"}
 _MAX_SHOWN = 200  # characters of another candidate's infill
 
 
-def as_json(file: str, model: str, result: "InfillResult") -> str:
-    """One object: the best candidate's text and infills, then all candidates.
+def described(file: str, model: str, result: "InfillResult", text: str | None = None) -> dict[str, Any]:
+    """An object for JSON: the best candidate's text (or `text`) and infills, then all candidates.
 
     Bytes that are no UTF-8 appear as the lone surrogates that Python's `surrogateescape` makes of them.
     """
-    summary = {"file": file, "model": model, "text": result.text, "infills": result.infills}
-    candidates = [asdict(candidate) for candidate in result.candidates]
-    return json.dumps({**summary, "candidates": candidates}) + "\n"
+    return {
+        "file": file,
+        "model": model,
+        "text": result.text if text is None else text,
+        "infills": result.infills,
+        "candidates": [asdict(candidate) for candidate in result.candidates],
+    }
 
 
 def as_diff(file: str, old: str, new: str) -> str:
@@ -39,38 +40,43 @@ def as_diff(file: str, old: str, new: str) -> str:
     return "".join(whole)
 
 
-def note_candidates(result: "InfillResult", num_wanted: int) -> None:
-    """Show the infills of all candidates, where several were asked for."""
+def candidate_notes(result: "InfillResult", num_wanted: int) -> list[str]:
+    """The infills of all candidates, where several were asked for."""
     if num_wanted == 1:
-        return
+        return []
+    notes = []
     num_found = len(result.candidates)
     if num_found < num_wanted:
-        print_note(f"{num_found} of the {num_wanted} candidates are different")
+        notes.append(f"{num_found} of the {num_wanted} candidates are different")
     for number, candidate in enumerate(result.candidates, start=1):
         used = " (used)" if number == 1 else ""
-        print_note(f"candidate {number}, mean log-probability {candidate.logprob:.3f}{used}")
+        notes.append(f"candidate {number}, mean log-probability {candidate.logprob:.3f}{used}")
         for infill in candidate.infills:
             shown = infill if len(infill) <= _MAX_SHOWN else infill[:_MAX_SHOWN] + " …"
-            print_note(f"    {shown!r}")
+            notes.append(f"    {shown!r}")
+    return notes
 
 
-def note_context(files: Mapping[str, str], shown: Mapping[str, str]) -> None:
-    """Say which other files the model did not see, or not whole."""
+def context_notes(files: Mapping[str, str], shown: Mapping[str, str]) -> list[str]:
+    """Which other files the model did not see, or not whole."""
+    notes = []
     for name, text in files.items():
         num_lines, num_shown = len(text.splitlines()), len(shown.get(name, "").splitlines())
         if name not in shown:
-            print_note(f"{name}: left out, since the model's context has no room for it")
+            notes.append(f"{name}: left out, since the model's context has no room for it")
         elif num_shown < num_lines:
-            print_note(f"{name}: only {num_shown} of {num_lines} lines fit into the model's context")
+            notes.append(f"{name}: only {num_shown} of {num_lines} lines fit into the model's context")
+    return notes
 
 
-def note_unfinished(result: "InfillResult", max_new_tokens: int, remedy: str) -> None:
-    """Say which infills of the best candidate were cut off."""
-    reasons = result.candidates[0].finish_reasons
+def unfinished_notes(result: "InfillResult", max_new_tokens: int, remedy: str) -> list[str]:
+    """Which infills of the best candidate were cut off."""
+    reasons, notes = result.candidates[0].finish_reasons, []
     if "length" in reasons:
-        print_note(f"{_holes(reasons, 'length')}: not finished after {max_new_tokens} tokens; {remedy}")
+        notes.append(f"{_holes(reasons, 'length')}: not finished after {max_new_tokens} tokens; {remedy}")
     if "time" in reasons:
-        print_note(f"{_holes(reasons, 'time')}: not finished in time; allow more with --time-limit")
+        notes.append(f"{_holes(reasons, 'time')}: not finished in time; allow more with --time-limit")
+    return notes
 
 
 def _holes(reasons: Sequence[str], reason: str) -> str:

@@ -105,11 +105,10 @@ def replace_source(file: str, old: str, new: str) -> None:
     write_bytes(Path(file), _encoded(new))
     if status.st_mode & (stat.S_ISUID | stat.S_ISGID):
         print_note(f"{file}: the new file has no setuid and setgid bits; set them again if you trust it")
-    num_others = status.st_nlink - 1
-    if num_others:
+    if status.st_nlink > 1:
         print_note(
-            f"{file}: it was one file with {num_others} hard {'link' if num_others == 1 else 'links'} "
-            "elsewhere, which keep the old content"
+            f"{file}: the file had {status.st_nlink} hard links; this one is a new file now, and the others "
+            "keep the old content"
         )
 
 
@@ -154,14 +153,14 @@ def _refuse_other_encodings(file: str, content: bytes) -> None:
 
 
 def _wide_encoding(sample: bytes) -> str | None:
-    """UTF-32 or UTF-16, where bytes without a mark make sense as such: no NUL, and ASCII in between."""
+    """UTF-32 or UTF-16, where bytes without a mark make sense as such: no NUL, and mostly ASCII."""
     for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
         try:
             text = codecs.getincrementaldecoder(encoding)().decode(sample)
         except UnicodeDecodeError:
             continue
         num_ascii = sum(character.isascii() for character in text)
-        if "\0" not in text and 4 * num_ascii > len(text):
+        if "\0" not in text and 2 * num_ascii > len(text):
             return encoding[:6].upper()
     return None
 
