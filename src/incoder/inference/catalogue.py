@@ -141,11 +141,9 @@ def _checkpoint_at(path: Path) -> Path | None:
     try:
         if not path.is_dir():
             return None
-        folder = (
-            path
-            if (path / _CONFIG).is_file() or not (path / _OF_A_RUN / _CONFIG).is_file()
-            else path / _OF_A_RUN
-        )
+        folder = path
+        if not (path / _CONFIG).is_file() and (path / _OF_A_RUN / _CONFIG).is_file():
+            folder = path / _OF_A_RUN
         if not (folder / _CONFIG).is_file():
             raise IncoderError(f"{folder} is not a checkpoint: it has no {_CONFIG}")
         for file in folder.iterdir():

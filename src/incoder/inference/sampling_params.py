@@ -8,8 +8,8 @@ from typing import Any
 from incoder.errors import IncoderError
 from incoder.inference import arguments
 
-# Nearly greedy: a single infill is close to the most probable one, and several still differ. The published
-# evaluations of single answers use it, too (paper, section 4; Codex, arXiv 2107.03374, for pass@1).
+# Nearly greedy: a single infill is close to the most probable one, and several still differ. Codex found it
+# best where one sample counts (arXiv 2107.03374).
 DEFAULT_TEMPERATURE = 0.2
 DEFAULT_TOP_P = 0.95
 
