@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import signal
 from collections.abc import Iterator
@@ -248,6 +249,13 @@ def test_a_part_of_a_fused_weight_of_another_shape_is_named(folder: Path) -> Non
     weights["model.layers.0.self_attn.k_proj.weight"] = torch.zeros(12, 47)
     save_file(weights, folder / "model.safetensors")
     with pytest.raises(IncoderError, match=r"0\.self_attn\.k_proj\.weight has the shape \(12, 47\)"):
+        load_checkpoint(folder)
+
+
+def test_a_fifo_in_place_of_weights_is_not_waited_for(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    with pytest.raises(IncoderError, match=r"model\.safetensors is not a regular file"):
         load_checkpoint(folder)
 
 

@@ -19,7 +19,7 @@ from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
 
 if TYPE_CHECKING:
     from incoder.inference.infill_model import InfillModel
-    from incoder.inference.results import InfillResult
+    from incoder.inference.results import InfillResult, ShownPrompt
 
 
 def fill(
@@ -186,11 +186,7 @@ def fill(
             num_lead_lines=lead_lines,
             heal_tokens=heal,
         )
-        prompt = loaded().shown_prompt(request)
-        write_result(prompt.text if prompt.text.endswith("\n") else prompt.text + "\n")
-        print_note(f"the model reads these {prompt.num_tokens} tokens, then writes the first infill")
-        if prompt.required_prefix:
-            print_note(f"token healing has the infill begin with {prompt.required_prefix!r}")
+        _print_prompt(loaded().shown_prompt(request))
 
     if show_prompt:
         show(found.paths[0])
@@ -220,6 +216,13 @@ def _check_has_hole(file: str, parts: Parts, hole: str) -> None:
     if not parts.num_holes:
         empty = "has no hole" if parts.texts[0] else "is empty"
         raise IncoderError(f"{file} {empty}; mark where code is missing with {hole} (another marker: --hole)")
+
+
+def _print_prompt(prompt: "ShownPrompt") -> None:
+    write_result(prompt.text if prompt.text.endswith("\n") else prompt.text + "\n")
+    print_note(f"the model reads these {prompt.num_tokens} tokens, then writes the first infill")
+    if prompt.required_prefix:
+        print_note(f"token healing has the infill begin with {prompt.required_prefix!r}")
 
 
 def _joined(parts: Parts, result: "InfillResult", hole: str) -> tuple[str, list[str]]:

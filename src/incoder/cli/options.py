@@ -96,7 +96,8 @@ Beams = Annotated[
     ),
 ]
 TimeLimit = Annotated[
-    float | None, typer.Option(help="Seconds; what was written until then is kept.", show_default="none")
+    float | None,
+    typer.Option(help="Seconds for each file; what was written until then is kept.", show_default="none"),
 ]
 
 InPlace = Annotated[

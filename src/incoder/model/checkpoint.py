@@ -173,7 +173,9 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
         raise IncoderError(f"{folder} lacks {_some(missing)}, of the {len(names)} files named in {chosen}")
     strange = [name for name in names if not (folder / name).is_file()]
     if strange:  # a FIFO would be waited for
-        raise IncoderError(f"{folder / strange[0]} is not a regular file, and weights are read from those only")
+        raise IncoderError(
+            f"{folder / strange[0]} is not a regular file, and weights are read from those only"
+        )
     weights: dict[str, Tensor] = {}
     for name in names:
         weights.update(_read_file(folder / name))
