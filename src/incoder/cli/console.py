@@ -1,18 +1,18 @@
-"""What all commands share: the standard streams, and how errors and progress are shown.
+"""What all commands share: the consoles, and how errors and progress are shown.
 
 Results go to stdout, so that they can be piped; progress, notes and errors go to stderr. A note that cannot
 be written is dropped, so that it never costs the result; a result that cannot be written is an error.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import IO, Any, cast
+from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from incoder.cli.streams import FallibleConsole, drop_the_rest
 from incoder.errors import IncoderError
 
 
@@ -20,51 +20,7 @@ class OutputError(IncoderError):
     """A result that cannot be written to standard output, where nothing else can be either."""
 
 
-class _Stream:
-    """A text stream for a console; a write that fails goes to `on_failure`, and nothing more is written."""
-
-    def __init__(self, stream: IO[str], on_failure: Callable[[OSError], None]) -> None:
-        self._stream = stream
-        self._on_failure = on_failure
-
-    def write(self, text: str) -> int:
-        with self._failing():
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with self._failing():
-            self._stream.flush()
-
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            drop_the_rest(self._stream)
-            self._on_failure(error)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-class _Console(Console):
-    """Rich's console, whose writes may fail."""
-
-    def __init__(self, on_failure: Callable[[OSError], None], **settings: Any) -> None:
-        self._on_failure = on_failure
-        super().__init__(highlight=False, **settings)
-
-    @property
-    def file(self) -> IO[str]:
-        return cast(IO[str], _Stream(super().file, self._on_failure))
-
-    @file.setter
-    def file(self, new_file: IO[str]) -> None:
-        self._file = new_file
-
-
-notes: Console = _Console(lambda _: None, stderr=True, soft_wrap=True)
+notes: Console = FallibleConsole(lambda _: None, stderr=True, soft_wrap=True)
 
 
 def result_console(**settings: Any) -> Console:
@@ -72,7 +28,7 @@ def result_console(**settings: Any) -> Console:
 
     Printing to it raises what `write_result` raises, but that it ends the process where nobody reads.
     """
-    return _Console(_refuse_result, **settings)
+    return FallibleConsole(_refuse_result, **settings)
 
 
 def print_error(message: str) -> None:
@@ -122,33 +78,8 @@ def write_result(text: str) -> None:
         _refuse_result(error)
 
 
-def open_closed_streams() -> None:
-    """Give stdin, stdout and stderr, where the caller closed them, streams that fail when they are used.
-
-    Otherwise the next file that is opened gets the number of a closed stream, and results or notes end up in
-    that file.
-    """
-    wrong_ways = (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_WRONLY))
-    for number, (name, mode, flags) in enumerate(wrong_ways):
-        if getattr(sys, name) is None:
-            with suppress(OSError):
-                os.fstat(number)
-                continue
-            os.open(os.devnull, flags)  # gets the lowest number that is free
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
-
-
 def _refuse_result(error: OSError) -> None:
     if isinstance(error, BrokenPipeError):
         raise error
     reason = error.strerror or error
     raise OutputError(f"the result cannot be written to standard output: {reason}") from error
-
-
-def drop_the_rest(stream: IO[str]) -> None:
-    """Send to nowhere what the stream still holds, which Python would else write at its end, and complain."""
-    with suppress(OSError, ValueError):
-        number = stream.fileno()
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, number)
-        os.close(null)

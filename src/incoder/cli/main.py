@@ -26,7 +26,8 @@ def main() -> None:
 
 def _run() -> None:
     from incoder.cli.commands import command_line
-    from incoder.cli.console import drop_the_rest, open_closed_streams, print_error
+    from incoder.cli.console import print_error
+    from incoder.cli.streams import drop_the_rest, open_closed_streams
     from incoder.errors import IncoderError
 
     open_closed_streams()

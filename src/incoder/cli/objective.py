@@ -9,7 +9,7 @@ import typer
 
 from incoder.cli.console import result_console, write_result
 from incoder.cli.options import load_tokenizer
-from incoder.cli.source import read_source
+from incoder.cli.source import read_input
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -92,7 +92,8 @@ def show(
     )
     infilling_format = CausalMaskingFormat(vocabulary)
     masker = Masker(config, infilling_format, vocabulary)
-    document = np.array([vocabulary.document_start_id, *vocabulary.encode(read_source(file))])
+    text = read_input(file).decode("utf-8", "surrogateescape")  # any bytes: training may see them, too
+    document = np.array([vocabulary.document_start_id, *vocabulary.encode(text)])
     blocks = [
         _Block(token_ids, *infilling_format.parse(token_ids))
         for token_ids in masked_blocks(document, masker, window, document_rng(seed, epoch=0, document=0))

@@ -91,7 +91,7 @@ def test_full_and_closed_streams_end_in_a_status_and_no_traceback(
 def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
     script, said = tmp_path / "script.py", tmp_path / "said"
     script.write_text(
-        "from pathlib import Path\nfrom incoder.cli.console import open_closed_streams\n"
+        "from pathlib import Path\nfrom incoder.cli.streams import open_closed_streams\n"
         f"open_closed_streams()\nwith Path({str(said)!r}).open('w') as file:\n"
         "    file.write(str(file.fileno()))\n"
     )
