@@ -260,7 +260,7 @@ def test_every_fill_is_reported(author: MakeAuthor) -> None:
 
 
 def test_fewer_than_one_candidate_is_refused(dice: InfillModel) -> None:
-    with pytest.raises(IncoderError, match="num_candidates must be at least 1, got 0"):
+    with pytest.raises(IncoderError, match=r"num_candidates must be in .*, got 0"):
         dice.infill(["a", "b"], num_candidates=0)
 
 
