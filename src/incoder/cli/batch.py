@@ -185,7 +185,8 @@ class _Batch:
 
     def _failed(self, file: str, message: str) -> str:
         self.ends["failed"] += 1
-        return f"{file}: failed: {message.removeprefix(f'{file}: ')}"
+        message = message.removeprefix(f"{file}: ")
+        return f"failed: {message}" if file in message else f"{file}: failed: {message}"
 
     def _summary(self) -> str:
         changed = "changed" if self.output.in_place else "would change"
