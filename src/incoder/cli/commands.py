@@ -1,6 +1,7 @@
 """The commands, one file each, joined; and how `--help` words all of them."""
 
 import inspect
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -11,6 +12,7 @@ from incoder import __version__
 from incoder.cli.ask import ask
 from incoder.cli.attributes import attributes
 from incoder.cli.complete import complete
+from incoder.cli.config import config
 from incoder.cli.console import write_result
 from incoder.cli.corpus import app as corpus
 from incoder.cli.docstring import docstring
@@ -21,6 +23,7 @@ from incoder.cli.fix import fix
 from incoder.cli.models import app as models
 from incoder.cli.objective import app as objective
 from incoder.cli.rename import rename
+from incoder.cli.settings import find_settings
 from incoder.cli.tokenizer import app as tokenizer
 from incoder.cli.train import train
 from incoder.cli.types import types
@@ -32,6 +35,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
+# Commands that write for a user. Evaluation and training depend on nothing but their own command line.
+_WITH_SETTINGS = ("fill", "complete", "docstring", "types", "rename", "fix", "edit", "ask", "attributes")
 _METAVARS = {int: "NUMBER", float: "NUMBER", str: "TEXT", Path: "PATH", datetime: "DATE"}
 
 
@@ -43,12 +48,16 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback prints it
         bool,
         typer.Option("--version", help="Say which version this is.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     """Fill holes in code, write it left to right, and train models that do."""
+    if context.invoked_subcommand in _WITH_SETTINGS:
+        defaults = {setting.name: setting.value for setting in find_settings(os.environ, Path.cwd())}
+        context.default_map = {context.invoked_subcommand: defaults}
 
 
 app.command()(fill)
@@ -61,6 +70,7 @@ app.command()(edit)
 app.command()(ask)
 app.command()(attributes)
 app.add_typer(models, name="models")
+app.command()(config)
 app.command()(train)
 app.add_typer(corpus, name="corpus")
 app.add_typer(tokenizer, name="tokenizer")

@@ -8,6 +8,7 @@ import typer
 
 from incoder.cli import options
 from incoder.cli.console import print_note, progress, write_result
+from incoder.cli.editing import load_model
 from incoder.cli.results import candidate_notes, described
 from incoder.cli.source import read_source
 from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
@@ -70,12 +71,8 @@ def complete(
         num_beams=beams,
     )
 
-    import incoder
-
-    options.fetch(model, revision)
-    with progress(f"loading {model} …") as update:
-        infill_model = incoder.load(model, revision=revision, device=device, dtype=dtype)
-        update("writing …")
+    infill_model = load_model(model, revision, device, dtype)
+    with progress("writing …"):
         result = infill_model.complete(
             text,
             num_candidates=num_candidates,

@@ -9,7 +9,7 @@ import typer
 
 from incoder.cli import batch, options
 from incoder.cli.batch import Edited, Output
-from incoder.cli.console import progress, progress_bar
+from incoder.cli.console import print_note, progress, progress_bar
 from incoder.cli.source import STANDARD_INPUT, read_source
 from incoder.errors import IncoderError
 from incoder.tasks.candidates import Change
@@ -92,9 +92,13 @@ def read_python(file: str, task: str) -> tuple[str, PurePath, PythonSource]:
 
 
 def load_model(
-    model: str, revision: str | None = None, device: str | None = None, dtype: str | None = None
+    model: str,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    infilling_format: str | None = None,
 ) -> "InfillModel":
-    """The model of this name, fetched if need be.
+    """The model of this name, fetched if need be; a note says when its steps have to be compiled.
 
     Raises:
         IncoderError: there is no such model.
@@ -103,7 +107,14 @@ def load_model(
 
     options.fetch(model, revision)
     with progress(f"loading {model} …"):
-        return incoder.load(model, revision=revision, device=device, dtype=dtype)
+        loaded = incoder.load(
+            model, revision=revision, device=device, dtype=dtype, infilling_format=infilling_format
+        )
+
+    from incoder.model.compilation import before_compiling
+
+    before_compiling(lambda: print_note("compiling for this machine and precision, once; it takes seconds"))
+    return loaded
 
 
 def collect(task: str, total: int, changes: Iterable[Change]) -> list[Change]:

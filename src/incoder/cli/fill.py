@@ -10,15 +10,16 @@ import typer
 from incoder.cli import options
 from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.console import print_note, progress, write_result
+from incoder.cli.editing import load_model
 from incoder.cli.file_list import FileList, find_files
 from incoder.cli.results import candidate_notes, context_notes, described, unfinished_notes
 from incoder.cli.source import read_source
+from incoder.corpus.languages import LANGUAGES, language_named
 from incoder.document import DEFAULT_HOLE, Parts
 from incoder.errors import IncoderError
 from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
 
 if TYPE_CHECKING:
-    from incoder.inference.infill_model import InfillModel
     from incoder.inference.results import InfillResult, ShownPrompt
 
 
@@ -42,6 +43,14 @@ def fill(
         ),
     ] = "mean",
     hole: Annotated[str, typer.Option(help="What marks a hole.")] = DEFAULT_HOLE,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A language, such as Shell, whose files in folders are left alone. Repeatable.",
+            metavar="LANGUAGE",
+            show_default="none",
+        ),
+    ] = None,
     temperature: options.Temperature = DEFAULT_TEMPERATURE,
     top_p: options.TopP = DEFAULT_TOP_P,
     top_k: options.TopK = None,
@@ -99,7 +108,7 @@ def fill(
     """
     if not hole:
         raise typer.BadParameter("--hole must not be empty")
-    found, output = _files_with(hole, files), Output(in_place, diff, json)
+    found, output = _files_with(hole, files, leave_out or []), Output(in_place, diff, json)
     if show_prompt and (in_place or diff or json or not found.is_one):
         raise typer.BadParameter(
             "--show-prompt needs a single file, and excludes --in-place, --diff and --json"
@@ -123,16 +132,7 @@ def fill(
 
     other_files = once(lambda: {path: read_source(path) for path in context or []})
 
-    def load() -> "InfillModel":
-        import incoder
-
-        options.fetch(model, revision)
-        with progress(f"loading {model} …"):
-            return incoder.load(
-                model, revision=revision, device=device, dtype=dtype, infilling_format=infilling_format
-            )
-
-    loaded = once(load)
+    loaded = once(lambda: load_model(model, revision, device, dtype, infilling_format))
 
     def edit(file: str) -> Edited:
         text = read_source(file)
@@ -194,9 +194,17 @@ def fill(
         edit_files(found, edit, output)
 
 
-def _files_with(hole: str, named: list[str]) -> FileList:
-    """The files that are named, and those in named folders that have this marker."""
-    found = find_files(named, lambda _: True)
+def _files_with(hole: str, named: list[str], left_out: list[str]) -> FileList:
+    """The files that are named, and those in named folders that have this marker.
+
+    Raises:
+        typer.BadParameter: a language that is to be left out is none of those that are known.
+    """
+    try:
+        languages = {language_named(name) for name in left_out}
+    except ValueError as error:
+        raise typer.BadParameter(f"--leave-out: {error}") from error
+    found = find_files(named, lambda path: LANGUAGES.get(path.suffix.lower()) not in languages)
     return FileList(tuple(one for one in found.paths if one in named or _has(one, hole)), found.is_one)
 
 

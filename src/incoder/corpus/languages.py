@@ -5,6 +5,7 @@ primary or unambiguous; a few belong to languages outside the 28 as well, and `o
 those by their content where a recipe asks for it.
 """
 
+import difflib
 import re
 from pathlib import PurePosixPath
 from typing import Literal
@@ -84,6 +85,20 @@ _LOOKED_AT = 20_000  # characters: enough of a file to know it by
 def extension_of(path: str) -> str:
     """The last extension of the file name, lower-cased, with its dot; empty where there is none."""
     return PurePosixPath(path).suffix.lower()
+
+
+def language_named(name: str) -> str:
+    """A language by its name in any case.
+
+    Raises:
+        ValueError: it is none of those that we know by a file's extension.
+    """
+    names = {known.lower(): known for known in EXTENSIONS_OF}
+    if name.lower() in names:
+        return names[name.lower()]
+    near = difflib.get_close_matches(name.lower(), names, n=1)
+    hint = f"; did you mean {names[near[0]]}?" if near else ""
+    raise ValueError(f"{name!r} is not one of {', '.join(EXTENSIONS_OF)}{hint}")
 
 
 def other_language(extension: str, text: str) -> str | None:

@@ -1,0 +1,118 @@
+"""Defaults for options, from the environment and from settings files; and where each of them comes from.
+
+An option on the command line wins, then the environment (INCODER_MODEL and so on), then the project's
+`.incoder.toml`, then the user's `~/.config/incoder/config.toml`. A project's file may only set what is
+harmless in a folder that somebody else wrote.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError
+
+from incoder.config import Recipe, load_recipe
+from incoder.corpus.languages import language_named
+from incoder.errors import IncoderError
+
+PROJECT_FILE = ".incoder.toml"
+_PREFIX = "INCODER_"
+
+
+class ProjectSettings(Recipe):
+    """What a project's file may set; the names are those of the options."""
+
+    hole: Annotated[str, Field(min_length=1)] | None = None
+    leave_out: tuple[Annotated[str, AfterValidator(language_named)], ...] | None = None
+
+
+class UserSettings(ProjectSettings):
+    """What the user's file and the environment may set."""
+
+    model: Annotated[str, Field(min_length=1)] | None = None
+    device: Annotated[str, Field(min_length=1)] | None = None
+    dtype: Literal["float32", "bfloat16", "float16", "int8", "int4"] | None = None
+    temperature: Annotated[float, Field(ge=0.0)] | None = None
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    max_new_tokens: PositiveInt | None = None
+
+
+NAMES = tuple(UserSettings.model_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A default for the option of this name; `origin` is a file's path or a variable of the environment."""
+
+    name: str
+    value: Any
+    origin: str
+
+
+def user_file(environment: Mapping[str, str]) -> Path:
+    """Where the user's settings are, whether there is a file or not."""
+    home = Path(environment.get("HOME") or Path.home())
+    return Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "incoder" / "config.toml"
+
+
+def project_file(folder: Path) -> Path | None:
+    """The settings of the project around a folder: of the nearest parent that has some, within a checkout."""
+    for parent in (folder, *folder.parents):
+        if (parent / PROJECT_FILE).is_file():
+            return parent / PROJECT_FILE
+        if (parent / ".git").exists():
+            break
+    return None
+
+
+def find_settings(environment: Mapping[str, str], folder: Path) -> list[Setting]:
+    """The setting that counts for each name that has one, in the order of `NAMES`.
+
+    Raises:
+        IncoderError: a file or variable cannot be read, or has a key or value that it may not have.
+    """
+    found = {setting.name: setting for setting in _all_settings(environment, folder)}  # the last one counts
+    return [found[name] for name in NAMES if name in found]
+
+
+def _all_settings(environment: Mapping[str, str], folder: Path) -> Iterator[Setting]:
+    """From the weakest to the strongest."""
+    if (path := user_file(environment)).is_file():
+        yield from _settings(load_recipe(UserSettings, path), str(path))
+    if (project := project_file(folder)) is not None:
+        _refuse_settings_of_users(project)
+        yield from _settings(load_recipe(ProjectSettings, project), str(project))
+    for name in NAMES:
+        variable = _PREFIX + name.upper()
+        if environment.get(variable):
+            yield from _settings(_from_text(name, environment[variable], variable), variable)
+
+
+def _settings(settings: ProjectSettings, origin: str) -> Iterator[Setting]:
+    for name, value in settings:
+        if value is not None:
+            yield Setting(name, list(value) if isinstance(value, tuple) else value, origin)
+
+
+def _from_text(name: str, text: str, variable: str) -> UserSettings:
+    value = [part.strip() for part in text.split(",")] if name == "leave_out" else text
+    try:
+        return UserSettings.model_validate({name: value})
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise IncoderError(f"the environment's {variable}={text}: {problem}") from error
+
+
+def _refuse_settings_of_users(path: Path) -> None:
+    try:
+        names = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # reading it again says what is wrong
+    for name in names:
+        if name in UserSettings.model_fields and name not in ProjectSettings.model_fields:
+            raise IncoderError(
+                f"{path} sets {name}, which a project may not choose for whoever works in it; move it to "
+                "~/.config/incoder/config.toml"
+            )
