@@ -16,28 +16,31 @@ from pathlib import Path
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.evaluation.data import find, load_tasks
 from incoder.evaluation.execution import Limits, run_programs, sandbox_layers
+from incoder.evaluation.programs import Program
 
 
-def programs_of(data: Path) -> list[str]:
+def programs_of(data: Path) -> list[Program]:
     benchmark = BENCHMARKS["humaneval"]
     tasks = load_tasks(find(benchmark, data), benchmark)
-    return [program for task in tasks for program in task.programs(task.baselines["gold"]).values()]
+    programs = [program for task in tasks for program in task.programs(task.baselines["gold"]).values()]
+    return [program for program in programs if isinstance(program, Program)]
 
 
-def in_interpreters(programs: list[str], num_workers: int) -> None:
-    def run(program: str) -> None:
-        subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True, capture_output=True)
+def in_interpreters(programs: list[Program], num_workers: int) -> None:
+    def run(program: Program) -> None:
+        source = f"{program.source}\n{program.tests}"
+        subprocess.run([sys.executable, "-I", "-S", "-c", source], check=True, capture_output=True)
 
     with ThreadPoolExecutor(num_workers) as pool:
         list(pool.map(run, programs))
 
 
-def in_sandbox(programs: list[str], num_workers: int) -> None:
+def in_sandbox(programs: list[Program], num_workers: int) -> None:
     verdicts = run_programs(programs, limits=Limits(seconds=10.0), num_workers=num_workers)
     assert all(verdict.passed for verdict in verdicts)
 
 
-def rate(run: Callable[[list[str], int], None], programs: list[str], num_workers: int) -> float:
+def rate(run: Callable[[list[Program], int], None], programs: list[Program], num_workers: int) -> float:
     start = time.perf_counter()
     run(programs, num_workers)
     return len(programs) / (time.perf_counter() - start)

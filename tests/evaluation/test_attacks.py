@@ -14,9 +14,24 @@ import pytest
 from incoder.errors import IncoderError
 from incoder.evaluation import execution
 from incoder.evaluation.execution import Limits, Verdict, run_programs, sandbox_layers
+from incoder.evaluation.programs import Program
 from incoder.evaluation.sandbox import syscalls
 
 LIMITS = Limits(seconds=2.0)
+PROBES = {335, 336}  # on x86_64 uretprobe and uprobe, which end their caller before any filter is asked
+# Calls by number, on x86_64 and aarch64, that Python has no name for.
+OTHER_CALLS = {
+    "ioprio_set": (251, 30),
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+    "kcmp": (312, 272),
+    "move_pages": (279, 239),
+    "migrate_pages": (256, 238),
+    "inotify_init1": (294, 26),
+    "prctl": (157, 167),
+}
 WRITES_TO_ALL = """
 import os
 for fd in range(64):
@@ -29,7 +44,7 @@ os._exit(0)
 
 
 def verdict_of(program: str) -> Verdict:
-    return run_programs([program], limits=LIMITS, num_workers=1)[0]
+    return run_programs([Program(program)], limits=LIMITS, num_workers=1)[0]
 
 
 def need(*layers: str) -> None:
@@ -92,6 +107,8 @@ def test_what_is_not_the_interpreters_cannot_be_read(victim: Path) -> None:
     assert verdict_of(f"open({str(victim)!r}).read()").outcome == "failed"
     assert verdict_of(f"import os\nos.listdir({str(victim.parent)!r})").outcome == "failed"
     assert verdict_of("open('/etc/passwd').read()").outcome == "failed"
+    # Landlock does not hide that a file is there; the page says so.
+    assert verdict_of(f"import os\nassert os.stat({str(victim)!r}).st_size == 8").passed
 
 
 @pytest.mark.parametrize(
@@ -149,7 +166,7 @@ def test_no_other_process_can_be_signalled(target: str) -> None:
 def test_no_other_process_is_reached_in_any_other_way(attack: str) -> None:
     need("seccomp")
     column = list(syscalls.AUDIT_ARCHITECTURES).index(platform.machine())
-    numbers = {name: columns[column] for name, columns in syscalls.DENIED.items()}
+    numbers = {name: columns[column] for name, columns in OTHER_CALLS.items()}
     program = f"""
 import ctypes, fcntl, os, socket, struct
 def call(name, *arguments):
@@ -159,6 +176,38 @@ def call(name, *arguments):
 {attack}
 """
     assert verdict_of(program).detail == "PermissionError"
+
+
+def test_every_call_that_is_not_listed_is_refused_also_those_of_later_kernels() -> None:
+    need("seccomp")
+    column = list(syscalls.AUDIT_ARCHITECTURES).index(platform.machine())
+    partly = (
+        *(syscalls.CLONE, syscalls.CLONE3, syscalls.KILL, syscalls.TGKILL, syscalls.PRLIMIT64),
+        *(syscalls.SENDTO, syscalls.PRCTL, syscalls.FCNTL, syscalls.IOCTL, syscalls.TRUNCATE),
+    )
+    listed = {numbers[column] for numbers in (*syscalls.ALLOWED.values(), *partly)} | PROBES
+    assert 467 not in listed  # open_tree_attr, which came long after the list was begun
+    program = f"""
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+for number in set(range(600)) - {listed}:
+    ctypes.set_errno(0)
+    assert (libc.syscall(number, -1, -1, -1, -1, -1, -1), ctypes.get_errno()) == (-1, errno.EPERM), number
+"""
+    assert verdict_of(program).passed
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "os.memfd_create('memory')",  # whose bytes no limit on memory would count
+        "call('inotify_init1', 0)",
+        "import socket; socket.socketpair(type=socket.SOCK_DGRAM)[0].sendto(b'x', '\\0abstract')",
+        "call('prctl', 4, 0, 0, 0, 0)",  # not dumpable: its open files would be hidden
+    ],
+)
+def test_nothing_is_kept_or_watched_out_of_sight(attack: str) -> None:
+    test_no_other_process_is_reached_in_any_other_way(attack)
 
 
 def test_where_landlock_lets_files_be_cut_seccomp_does_not(victim: Path) -> None:
@@ -193,7 +242,7 @@ open("own", "r+").truncate(0)
     ],
 )
 def test_ordinary_programs_lose_nothing(program: str) -> None:
-    assert run_programs([program], limits=Limits(seconds=20.0), num_workers=1)[0].passed
+    assert run_programs([Program(program)], limits=Limits(seconds=20.0), num_workers=1)[0].passed
 
 
 def test_limits_cannot_be_raised() -> None:
@@ -212,7 +261,7 @@ def test_limits_cannot_be_raised() -> None:
     ],
 )
 def test_memory_bombs_fail_alone(attack: str) -> None:
-    bomb, other = run_programs([attack, "x = 1"], limits=LIMITS, num_workers=2)
+    bomb, other = run_programs([Program(attack), Program("x = 1")], limits=LIMITS, num_workers=2)
     assert bomb.detail == "MemoryError" or bomb.outcome == "timeout"
     assert other.passed
 
@@ -229,7 +278,7 @@ def test_memory_bombs_fail_alone(attack: str) -> None:
 )
 def test_endless_programs_are_ended(attack: str) -> None:
     start = time.monotonic()
-    (verdict,) = run_programs([attack], limits=Limits(seconds=0.5), num_workers=1)
+    (verdict,) = run_programs([Program(attack)], limits=Limits(seconds=0.5), num_workers=1)
     assert verdict.outcome == "timeout"
     assert time.monotonic() - start < 10
 
@@ -257,6 +306,79 @@ def test_no_verdict_is_forged(attack: str) -> None:
     assert not verdict_of(attack).passed
 
 
+# What still forges a verdict, as docs/evaluation.md lists it: the program, tests, and what should fail.
+FORGERIES = {
+    "equal to everything": (
+        "class Same:\n    def __eq__(self, _): return True\ndef f(): return Same()",
+        "assert f() == 1",
+    ),
+    "a function of a module is replaced": (
+        "import math\nmath.isclose = lambda *_, **__: True\ndef f(): return 0",
+        "import math\nassert math.isclose(f(), 1)",
+    ),
+    "a builtin's name is taken": (
+        "def all(_): return True\ndef f(): return 0",
+        "assert all(f() == n for n in (1, 2))",
+    ),
+    "a builtin is replaced while a test runs": (
+        "import builtins\ndef f():\n    builtins.abs = lambda _: 0\n    return 9",
+        "found = f()\nassert abs(found) == 0",
+    ),
+    "a test's frame is traced and jumps": (
+        "import sys\ndef f():\n    def trace(frame, event, _):\n        if event == 'line':\n"
+        "            frame.f_lineno = frame.f_code.co_firstlineno + 3\n        return trace\n"
+        "    sys.settrace(trace)\n    sys._getframe(1).f_trace = trace\n    return 0",
+        "def check(f):\n    found = f()\n    assert found == 1\n    return\ncheck(f)",
+    ),
+    "the fork's part is played": (
+        "import os\nos.write(3, b'ended\\n')\nos.write(3, os.read(4, 99) + b'\\n')\nos._exit(0)",
+        "assert False",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_what_still_forges_a_verdict_is_known(name: str) -> None:
+    program, tests = FORGERIES[name]
+    assert run_programs([Program(program, tests)], limits=LIMITS, num_workers=1)[0].passed
+
+
+def test_what_still_forges_a_verdict_is_on_its_page() -> None:
+    page = (Path(__file__).parents[2] / "docs/evaluation.md").read_text()
+    section = page.partition("### What still forges a verdict")[2].partition("\n#")[0]
+    assert sum(line.startswith("- ") for line in section.splitlines()) == len(FORGERIES)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import sys\nsys.settrace(lambda *_: None)",
+        "import sys\nsys.setprofile(lambda *_: None)",
+        "import builtins\nbuiltins.abs = lambda _: 0",
+        "import builtins\nbuiltins.AssertionError = None\nbuiltins.BaseException = ZeroDivisionError",
+    ],
+)
+def test_hooks_and_builtins_of_a_program_do_not_reach_its_tests(program: str) -> None:
+    tests = "import sys\nassert sys.gettrace() is None and sys.getprofile() is None\nassert abs(-1) == 0"
+    assert run_programs([Program(program, tests)], limits=LIMITS)[0].detail == "AssertionError"
+
+
+def test_there_is_no_token_to_be_found_before_the_tests_have_run() -> None:
+    program = """
+import gc, sys
+found, frame = [], sys._getframe()
+while frame:
+    found += [frame.f_locals, frame.f_globals]
+    frame = frame.f_back
+texts = [one for one in gc.get_objects() if isinstance(one, dict)] + found
+values = [value for names in texts for value in list(names.values())]
+digits = set("0123456789abcdef")
+tokens = [text for text in values if isinstance(text, str) and len(text) == 32 and set(text) <= digits]
+assert not tokens, tokens
+"""
+    assert run_programs([Program(program)], limits=Limits(seconds=20.0))[0].passed
+
+
 def test_huge_output_goes_nowhere() -> None:
     assert verdict_of("import sys\nfor _ in range(200): print('x' * 1_000_000)").passed
     assert verdict_of("import sys\nsys.stderr.write('x' * 50_000_000)").passed
@@ -272,6 +394,29 @@ def test_huge_files_are_refused(attack: str) -> None:
 @pytest.mark.parametrize(
     "attack",
     [
+        "for number in range(60): open(str(number), 'wb').write(bytes(4 << 20))",
+        "files = []\nimport os\nfor _ in range(50):\n    files.append(open('x', 'wb')); os.unlink('x')\n"
+        "    files[-1].write(bytes(4 << 20)); files[-1].flush()",
+        "for number in range(10**6): open(str(number), 'w').close()",
+        "import os\nos.mkdir('d')\nfor number in range(60): open(f'd/{number}', 'wb').write(bytes(4 << 20))",
+    ],
+)
+def test_a_folder_that_grows_without_end_ends_its_program(attack: str) -> None:
+    verdict = run_programs(
+        [Program(f"{attack}\nimport time\ntime.sleep(60)")], limits=Limits(seconds=20.0), num_workers=1
+    )[0]
+    assert (verdict.outcome, verdict.detail) == ("died", "its folder grew too large")
+
+
+def test_a_folder_may_hold_what_a_program_needs() -> None:
+    program = "import time\nfor number in range(500): open(str(number), 'wb').write(bytes(100_000))\n"
+    program += "open('holes', 'wb').truncate(15 << 20)\ntime.sleep(0.2)"
+    assert run_programs([Program(program)], limits=Limits(seconds=20.0))[0].passed
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
         "import os\nfor _ in range(1100): os.mkdir('d'); os.chdir('d')",
         # FS_IOC_SETFLAGS: immutable, which root may say
         "import fcntl, struct\nfcntl.ioctl(open('x', 'w'), 0x40086602, struct.pack('i', 0x10))",
@@ -281,7 +426,9 @@ def test_a_folder_that_is_hard_to_remove_stops_nothing_and_does_not_stay(
     attack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert run_programs([attack, "x = 1"], limits=Limits(seconds=20.0), num_workers=1)[1].passed
+    assert run_programs([Program(attack), Program("x = 1")], limits=Limits(seconds=20.0), num_workers=1)[
+        1
+    ].passed
     assert list(tmp_path.iterdir()) == []
 
 
@@ -289,7 +436,10 @@ def test_one_program_leaves_nothing_to_the_next() -> None:
     first = "import builtins, os, json, random\nbuiltins.evil = 1\njson.loads = None\nopen('left', 'w')"
     second = "import builtins, os, json\nassert not hasattr(builtins, 'evil') and json.loads('1') == 1\n"
     second += "assert os.listdir() == []"
-    assert [one.passed for one in run_programs([first, second], num_workers=1)] == [True, True]
+    assert [one.passed for one in run_programs([Program(first), Program(second)], num_workers=1)] == [
+        True,
+        True,
+    ]
 
 
 def test_programs_see_nothing_of_ours() -> None:
@@ -300,7 +450,7 @@ def test_programs_see_nothing_of_ours() -> None:
 def test_a_fork_server_that_is_lost_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "_IS_CONFINED", False)
     killer = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)"
-    verdicts = run_programs([killer, "x = 1"], limits=LIMITS, num_workers=1)
+    verdicts = run_programs([Program(killer), Program("x = 1")], limits=LIMITS, num_workers=1)
     assert [verdict.outcome for verdict in verdicts] == ["died", "passed"]
 
 

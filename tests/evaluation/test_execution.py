@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from incoder.errors import IncoderError
-from incoder.evaluation import execution
+from incoder.evaluation import execution, servers
 from incoder.evaluation.execution import Limits, Verdict, run_programs
+from incoder.evaluation.programs import MainProgram, OutputTest, Program
 
 QUICK = Limits(seconds=0.5)
 
 
 def verdict_of(program: str, limits: Limits | None = None) -> Verdict:
-    return run_programs([program], limits=limits)[0]
+    return run_programs([Program(program)], limits=limits)[0]
 
 
 def test_a_program_that_runs_to_its_end_has_passed() -> None:
@@ -94,7 +95,7 @@ def test_large_files_are_refused() -> None:
 def no_walls(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine whose kernel has none."""
     monkeypatch.setattr(execution, "_IS_CONFINED", False)
-    monkeypatch.setattr(execution, "_bubblewrap", lambda: None)
+    monkeypatch.setattr(servers, "bubblewrap", lambda: None)
 
 
 @pytest.mark.usefixtures("no_walls")
@@ -128,7 +129,7 @@ assert sys.stdin.read() == ""
 print("x" * 100000)
 open("left behind", "w")
 """
-    assert [verdict.outcome for verdict in run_programs([program] * 3)] == ["passed"] * 3
+    assert [verdict.outcome for verdict in run_programs([Program(program)] * 3)] == ["passed"] * 3
 
 
 def test_the_main_block_does_not_run_as_in_human_eval() -> None:
@@ -144,17 +145,101 @@ def test_sets_of_strings_have_the_same_order_in_every_run() -> None:
 
 def test_verdicts_come_in_the_order_of_the_programs_and_are_counted() -> None:
     counted: list[int] = []
-    programs = ["import time\ntime.sleep(0.2)", "1 / 0", "x = 1"]
+    programs = [Program(text) for text in ("import time\ntime.sleep(0.2)", "1 / 0", "x = 1")]
     verdicts = run_programs(programs, num_workers=3, on_verdict=counted.append)
     assert [verdict.outcome for verdict in verdicts] == ["passed", "failed", "passed"]
     assert counted == [1, 2, 3]
 
 
 @pytest.mark.usefixtures("no_walls")
-def test_a_timeout_is_tried_once_more_alone(tmp_path: Path) -> None:
+def test_a_program_that_waited_for_a_processor_is_tried_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_how_it_waited", lambda *_: "waiting")
     program = f"import os, time\nif not os.path.exists({str(tmp_path / 'seen')!r}):\n"
     program += f"    open({str(tmp_path / 'seen')!r}, 'w')\n    time.sleep(60)\n"
     assert verdict_of(program, Limits(seconds=1.5)).passed
+
+
+def test_programs_that_sleep_are_not_run_again() -> None:
+    start = time.monotonic()
+    verdicts = run_programs([Program("import time\ntime.sleep(60)")] * 4, limits=QUICK, num_workers=4)
+    assert [(one.outcome, one.detail) for one in verdicts] == [("timeout", "sleeping")] * 4
+    assert time.monotonic() - start < 4 * QUICK.seconds + 1
+
+
+@pytest.mark.parametrize(
+    ("busy", "waited", "expected"),
+    [
+        (9.5, 0.0, "busy"),
+        (5.0, 4.5, "waiting"),
+        (0.1, 0.0, "sleeping"),
+        (0.1, None, "sleeping"),
+        (5.0, None, "waiting"),
+    ],
+)
+def test_what_a_program_did_with_its_time_decides_whether_it_runs_again(
+    busy: float, waited: float | None, expected: str
+) -> None:
+    answer = {"busy_seconds": busy, "waited_seconds": waited}
+    assert execution._how_it_waited(answer, 10.0) == expected
+
+
+def main_program(source: str, *tests: tuple[str, str]) -> MainProgram:
+    return MainProgram(source, tuple(OutputTest(given, (wanted,)) for given, wanted in tests))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print(open(0).read().upper())",
+        "import sys\nprint(open(sys.stdin.fileno()).read().upper())",
+        "import os\nprint(os.read(0, 99).decode().upper())",
+        "import sys\nsys.stdin = open('/dev/stdin')\nprint(input().upper())",
+        "import sys\nprint(sys.stdin.readline().upper())\nsys.stdin.close()",
+        "import sys\nsys.stdout.buffer.write(sys.stdin.buffer.read().upper())",
+        "import os\nos.write(1, os.read(0, 99).upper())\nos._exit(0)",
+        "import atexit\natexit.register(print, input().upper())",
+        "import threading\nthreading.Thread(target=lambda: print(input().upper())).start()",
+        "if __name__ == '__main__':\n    print(input().upper())\n    exit()",
+        "print(input().upper())\nraise SystemExit",
+        "import builtins, sys\nbuiltins.any = builtins.all = None\nprint(input().upper())",
+    ],
+)
+def test_a_main_program_has_a_stdin_and_a_stdout_of_its_own_for_each_test(source: str) -> None:
+    program = main_program(source, ("a\n", "A"), ("b\n", "B\n"))
+    assert run_programs([program])[0].passed
+
+
+@pytest.mark.parametrize(
+    ("source", "outcome", "detail"),
+    [
+        ("print(input())\nexit(1)", "failed", "test 1: exit status 1"),
+        ("print(input())\nexit('no')", "failed", "test 1: exit status 1"),
+        ("print(input())\n1 / 0", "failed", "test 1: exit status 1"),
+        ("print(input())\nimport os\nos.abort()", "died", "test 1: SIGABRT"),
+        ("print('a')", "failed", "test 2: wrong output"),
+        ("print(input()", "failed", "test 1: exit status 1"),
+        ("while True: print('a' * 9999)", "died", "test 1: what it printed grew too large"),
+        ("import time\nprint(input(), flush=True)\ntime.sleep(60)", "timeout", "test 1: sleeping"),
+    ],
+)
+def test_a_main_program_fails_by_its_status_its_output_or_its_time(
+    source: str, outcome: str, detail: str
+) -> None:
+    (verdict,) = run_programs([main_program(source, ("a\n", "a"), ("b\n", "b"))], limits=Limits(seconds=2.0))
+    assert (verdict.outcome, verdict.detail) == (outcome, detail)
+
+
+def test_the_time_limit_is_for_each_test() -> None:
+    program = main_program("import time\ntime.sleep(0.4)\nprint(1)", *[("", "1")] * 5)
+    assert run_programs([program], limits=Limits(seconds=1.5))[0].passed
+
+
+def test_much_input_is_read_or_left_unread() -> None:
+    text = "x" * 2_000_000
+    assert run_programs([main_program("print(len(input()))", (text, "2000000"))])[0].passed
+    assert run_programs([main_program("print(1)", (text, "1"))])[0].passed
 
 
 def test_no_workers_and_no_time_are_refused_with_the_rule() -> None:

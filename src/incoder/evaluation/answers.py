@@ -7,14 +7,39 @@ def first_lines(text: str, num_lines: int) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def as_long_as(text: str, gold: str) -> str:
-    """`text` cut to as many lines as `gold` has, which left to right knows of no other end.
+def num_lines(gold: str) -> int:
+    """As many lines as are missing, blank ones in front left out; at least one."""
+    text = gold.lstrip("\n")
+    return max(1, text.count("\n") + (not text.endswith("\n")))
 
-    Where the gold text ends with a newline, so does the cut one.
+
+def as_long_as(text: str, gold: str) -> str:
+    """`text` cut to as many lines as `gold` has, since left to right knows no other end.
+
+    Where the gold text ends with a newline, so does the cut one. Blank lines in front do not count, and stay
+    only where the gold text begins with one.
     """
-    if gold.endswith("\n"):
-        return first_lines(text, gold.count("\n"))
-    return "\n".join(text.split("\n")[: gold.count("\n") + 1]) if gold else ""
+    if not gold:
+        return ""
+    lines = first_lines(text, num_lines(gold))
+    front = text[: len(text) - len(text.lstrip("\n"))] if gold.startswith("\n") else ""
+    return front + (lines if gold.endswith("\n") else lines.removesuffix("\n"))
+
+
+def edit_similarity(one: str, other: str) -> float:
+    """1 - d / n for texts of at most n characters that d insertions, deletions and replacements turn into
+    each other (Levenshtein, 1966); 1 for two empty texts."""
+    longest = max(len(one), len(other))
+    if one == other or not longest:
+        return 1.0
+    row = list(range(len(other) + 1))
+    for number, character in enumerate(one, start=1):
+        diagonal, row[0] = row[0], number
+        for place, wanted in enumerate(other, start=1):
+            replaced = diagonal + (character != wanted)
+            diagonal = row[place]
+            row[place] = min(replaced, row[place] + 1, row[place - 1] + 1)
+    return 1 - row[-1] / longest
 
 
 def exact_matches(completion: str, gold: str) -> dict[str, float]:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from incoder.evaluation.answers import as_long_as, num_lines
+from incoder.evaluation.programs import AnyProgram
+
 INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK = "infill", "infill-rerank", "left-to-right", "rerank"
 GOLD, EMPTY = "gold", "empty"
 
@@ -44,6 +47,27 @@ class Task(ABC):
         """What it was made from, such as `HumanEval/1`: tasks of one problem stand or fall together."""
 
     @property
+    def code_language(self) -> str:
+        """The language of the code, by its name in `corpus/languages.py`, in small letters."""
+        return "python"
+
+    @property
+    def is_cut_by_lines(self) -> bool:
+        """Whether left to right is told how many lines are missing, since it knows no other end."""
+        return False
+
+    @property
+    def max_lines(self) -> int | None:
+        """After so many lines left to right ends, blank ones in front left out; None where nothing tells."""
+        return num_lines(self.baselines[GOLD]) if self.is_cut_by_lines else None
+
+    @property
+    def can_go_left_to_right(self) -> bool:
+        """Whether the hole ends where a line does, if lines are what ends a text that sees no right side."""
+        rest_of_line = self.question(INFILL).parts[-1].partition("\n")[0]
+        return not self.is_cut_by_lines or self.baselines[GOLD].endswith("\n") or not rest_of_line.strip()
+
+    @property
     @abstractmethod
     def baselines(self) -> Mapping[str, str]:
         """Completions that need no model, by name: `gold` is the answer, `empty` none."""
@@ -53,7 +77,8 @@ class Task(ABC):
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         """What counts of what a model wrote, hole by hole."""
-        del method
+        if self.is_cut_by_lines and method in (LEFT_TO_RIGHT, RERANK):
+            return as_long_as(infills[0], self.baselines[GOLD])
         return infills[0]
 
     @property
@@ -66,7 +91,7 @@ class Task(ABC):
         prefix, *suffixes = self.question(INFILL).parts
         return prefix + "".join(completion + suffix for suffix in suffixes)
 
-    def programs(self, completion: str) -> Mapping[str, str]:
+    def programs(self, completion: str) -> Mapping[str, AnyProgram]:
         """What is executed, by the name of the rate that it decides; a program that passes counts 1."""
         del completion
         return {}
@@ -97,8 +122,9 @@ class Benchmark:
 
     `read` makes a task of a row and its number, counted from 1, None where the row is not part of the
     benchmark; it raises ValueError for a broken one. `headline` is the rate that tables show, `others` those
-    beside it. `origin` says where people find the data, `file_name` how it is called there. `seconds` is the
-    limit of one program; `num_candidates` and `rank_by` are those of reranking left to right.
+    beside it. `origin` says where people find the data, `file_name` how it is called there and `other_files`,
+    with `*` for any text, how more of its files are called. `seconds` is the limit of one program;
+    `num_candidates` and `rank_by` are those of reranking left to right.
     """
 
     name: str
@@ -109,6 +135,7 @@ class Benchmark:
     headline: str
     max_new_tokens: int
     others: tuple[str, ...] = ()
+    other_files: tuple[str, ...] = ()
     methods: tuple[str, ...] = (INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK)
     baselines: tuple[str, ...] = (GOLD, EMPTY)
     seconds: float = 3.0

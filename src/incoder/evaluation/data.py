@@ -7,6 +7,7 @@ fetched unless `fetch` is called, which checks what it got against a checksum.
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,31 @@ from incoder.evaluation.benchmark import Benchmark, HubFile, Task
 from incoder.files import sha256_of
 
 
-def find(benchmark: Benchmark, path: Path | None) -> Path:
-    """The benchmark's file: `path`, or the file in that folder; without a path, the one fetched before.
+def files_in(benchmark: Benchmark, folder: Path) -> list[Path]:
+    """The files of a benchmark in a folder, or in the `data` folder that it holds, as data sets often do."""
+    name = benchmark.file_name.partition(".")[0]
+    patterns = (benchmark.file_name, f"{name}.jsonl*", f"{name}.parquet", *benchmark.other_files, "*.parquet")
+    found = {
+        path for place in (folder, folder / "data") for pattern in patterns for path in place.glob(pattern)
+    }
+    return sorted(found)
+
+
+def find(
+    benchmark: Benchmark, path: Path | None, on_others: Callable[[Path, list[Path]], None] | None = None
+) -> Path:
+    """The benchmark's file: `path`, or the one in that folder; without a path, the one fetched before.
+
+    Of several files in a folder the one with the benchmark's own name is taken, and `on_others` is given it
+    and the others.
 
     Raises:
-        IncoderError: there is none, or the one fetched before is not the file that it should be.
+        IncoderError: there is none, several among which nothing decides, or the one fetched before is not the
+            file that it should be.
     """
     if path is not None:
-        path = path / benchmark.file_name if path.is_dir() else path
+        if path.is_dir():
+            path = _choose_file(benchmark, path, on_others)
         if not path.exists():
             raise IncoderError(
                 f"there is no {path}; the data is not fetched: take {benchmark.file_name} from "
@@ -44,6 +62,21 @@ def find(benchmark: Benchmark, path: Path | None) -> Path:
     if hub.sha256 is not None:
         _check(Path(cached), hub, hub.sha256)
     return Path(cached)
+
+
+def _choose_file(
+    benchmark: Benchmark, folder: Path, on_others: Callable[[Path, list[Path]], None] | None
+) -> Path:
+    found = files_in(benchmark, folder)
+    own = [path for path in found if path.name == benchmark.file_name][:1]
+    if len(found) > 1 and not own:
+        names = ", ".join(path.relative_to(folder).as_posix() for path in found)
+        raise IncoderError(f"{folder} holds several files of {benchmark.name}: name one with --data: {names}")
+    path = (own or found or [folder / benchmark.file_name])[0]
+    others = [other for other in found if other != path]
+    if others and on_others is not None:
+        on_others(path, others)
+    return path
 
 
 def fetch(benchmark: Benchmark) -> Path:
@@ -89,15 +122,16 @@ def load_tasks(
     benchmark: Benchmark,
     limit: int | None = None,
     on_left_out: Callable[[int], None] | None = None,
+    language: str | None = None,
 ) -> list[Task]:
-    """The tasks in a `.jsonl`, `.jsonl.gz` or `.parquet` file.
+    """The tasks in a `.jsonl`, `.jsonl.gz` or `.parquet` file, of all languages or of one.
 
     `limit` keeps that many, evenly spaced, since neighbours are often made from the same problem.
     `on_left_out` is told how many rows are not part of the benchmark, if there are any.
 
     Raises:
         IncoderError: it cannot be read, a row is broken (the message names its line), two have one id, or
-            there is none; `limit` is below 1.
+            there is none, or none in this language; `limit` is below 1.
     """
     if limit is not None and limit < 1:
         raise IncoderError(f"the limit must be at least 1 task, got {limit}")
@@ -119,10 +153,21 @@ def load_tasks(
         raise IncoderError(f"{path} does not hold tasks of {benchmark.name}: {why}")
     if num_left_out and on_left_out is not None:
         on_left_out(num_left_out)
-    everything = list(tasks.values())
+    everything = _in_language(list(tasks.values()), language, path)
     if limit is None or limit >= len(everything):
         return everything
     return [everything[index * len(everything) // limit] for index in range(limit)]
+
+
+def _in_language(tasks: list[Task], language: str | None, path: Path) -> list[Task]:
+    if language is None:
+        return tasks
+    chosen = [task for task in tasks if task.code_language == language.lower()]
+    if not chosen:
+        counts = Counter(task.code_language for task in tasks)
+        there = ", ".join(f"{name} ({number:,})" for name, number in counts.most_common())
+        raise IncoderError(f"{path} holds no task in {language}; it has {there}")
+    return chosen
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

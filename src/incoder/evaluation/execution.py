@@ -1,54 +1,53 @@
-"""Running programs that a model wrote: sources go in, verdicts come out.
+"""Running programs that a model wrote: programs go in, verdicts come out.
 
 Each program gets a fork of a bare interpreter (no environment, no user or installed packages), a temporary
-folder that is its working and home folder, and limits on memory, processor time, file size and open files.
-On Linux the kernel's walls are around it (sandbox/): no files but its own folder and the interpreter's, no
-network, no other processes; and bubblewrap around all, where that is installed. What it prints is thrown
-away. It has passed only if the fork said so with a random token that only this run knows: ending early, with
-status 0, is not passing.
+folder that is its working and home folder, and limits on memory, processor time, files and the folder as a
+whole. On Linux the kernel's walls are around it (sandbox/): it opens no files but its own and the
+interpreter's, and reaches no network and no other processes; and bubblewrap is around all, where that is
+installed.
 
-The program and what tells its end share one interpreter, so the token is not hidden from it: a program that
-looks at the frames of its callers finds it and can forge its own verdict. Nothing inside of one process can
-keep it from that.
+Where output decides, a program is a process with a stdin and stdout of its own for each test, and what it
+printed is compared here, out of its reach. Where assertions decide, its tests run in its own interpreter, and
+it has passed only if the fork sent back a token that was made after the tests had run: ending early, with
+status 0, is not passing. Such a program can still change what its tests see, or do as the fork does at the
+end; docs/evaluation.md lists how.
 """
 
 import contextlib
 import functools
-import json
-import os
-import secrets
-import select
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from queue import SimpleQueue
 from typing import Any, Literal
 
 from incoder.errors import IncoderError
-from incoder.evaluation import sandbox
+from incoder.evaluation.outputs import is_same_output
+from incoder.evaluation.programs import AnyProgram, OutputTest, Program
+from incoder.evaluation.servers import Server, ServerLostError, bubblewrap, one_server, several_servers
 
-_FORK_SERVER = Path(sandbox.__file__).with_name("fork_server.py")
-_PACKAGE = Path(sandbox.__file__).parents[2]
 _IS_CONFINED = True
 _DAY = 86_400  # seconds; the kernel's clocks have an end
-_BUSY_SHARE = 0.8  # of its time; who had less of a processor shared it with others
+_BUSY_SHARE = 0.8  # of its time that a program which never sleeps has, or waits for, a processor
+_SOME_SHARE = 0.1  # of its time that a program needs a processor for which does not just sleep
 _GRACE_SECONDS = 10.0  # beyond a program's time, until its fork server counts as lost
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use; `seconds` is time on the wall."""
+    """What one program may use; `seconds` is time on the wall, for each test where output decides.
+
+    `folder_bytes` is for all its files together and is looked at 20 times a second, `output_bytes` for what
+    it prints where that is compared.
+    """
 
     seconds: float = 3.0
     memory_bytes: int = 1 << 30
     file_bytes: int = 16 << 20
+    folder_bytes: int = 64 << 20
+    output_bytes: int = 16 << 20
     num_open_files: int = 64
 
     def __post_init__(self) -> None:
@@ -63,9 +62,10 @@ class Limits:
 class Verdict:
     """How a program ended.
 
-    `failed`: it raised, `detail` is the exception's name. `timeout`: it ran past the limit, `detail` is
-    "busy" or "waiting". `died`: it ended without a verdict, by a signal, `os._exit` or a crash; `detail` says
-    how.
+    `failed`: it raised, `detail` is the exception's name; or its output was wrong. `timeout`: it ran past
+    the limit, `detail` is "busy", "waiting" (for a processor) or "sleeping". `died`: it ended without a
+    verdict, by a signal, `os._exit` or a crash, or was ended for what it took; `detail` says how. Where
+    output decides, `detail` begins with the number of the test.
     """
 
     outcome: Literal["passed", "failed", "timeout", "died"]
@@ -76,13 +76,18 @@ class Verdict:
     def passed(self) -> bool:
         return self.outcome == "passed"
 
+    @property
+    def was_starved(self) -> bool:
+        """Whether it ran out of time while it waited for a processor."""
+        return self.outcome == "timeout" and self.detail.endswith("waiting")
+
 
 @functools.cache
 def sandbox_layers() -> tuple[str, ...]:
     """Which walls stand between a program and this machine: landlock, seccomp, bubblewrap, or none."""
-    with _server() as server:
+    with one_server() as server:
         layers = server.ask({"probe": True}, _GRACE_SECONDS)["layers"]
-    return (*layers, *(["bubblewrap"] if _bubblewrap() else []))
+    return (*layers, *(["bubblewrap"] if bubblewrap() else []))
 
 
 def describe_sandbox() -> dict[str, Any]:
@@ -91,7 +96,7 @@ def describe_sandbox() -> dict[str, Any]:
         "layers": list(sandbox_layers()),
         "process": "fork of a bare interpreter, own session",
         "folder": "temporary",
-        "limits": sorted(_resource_limits(Limits())),
+        "limits": [*sorted(_resource_limits(Limits())), "folder_bytes", "output_bytes"],
     }
 
 
@@ -109,7 +114,7 @@ def check_sandbox(allow_none: bool) -> None:
 
 
 def run_programs(
-    programs: Sequence[str],
+    programs: Sequence[AnyProgram],
     *,
     limits: Limits | None = None,
     num_workers: int = 2,
@@ -117,8 +122,9 @@ def run_programs(
 ) -> list[Verdict]:
     """Run every program and return the verdicts in the same order.
 
-    A program that ran out of time but had no processor to itself is run once more at the end, alone: a busy
-    machine makes false timeouts. `on_verdict` is called in this thread with the number of programs done.
+    A program that ran out of time while it waited for a processor is run once more at the end, alone: a busy
+    machine makes false timeouts. One that slept is not. `on_verdict` is called in this thread with the number
+    of programs done.
 
     Raises:
         IncoderError: `num_workers` is below 1.
@@ -126,116 +132,94 @@ def run_programs(
     if num_workers < 1:
         raise IncoderError(f"num_workers must be at least 1, got {num_workers}")
     limits = limits or Limits()
-    with _servers(num_workers) as servers, ThreadPoolExecutor(num_workers) as pool:
+    with several_servers(num_workers) as servers, ThreadPoolExecutor(num_workers) as pool:
         verdicts = []
         for verdict in pool.map(lambda program: _run(program, limits, servers), programs):
             verdicts.append(verdict)
             if on_verdict is not None:
                 on_verdict(len(verdicts))
         return [
-            _run(program, limits, servers)
-            if (verdict.outcome, verdict.detail) == ("timeout", "waiting")
-            else verdict
+            _run(program, limits, servers) if verdict.was_starved else verdict
             for program, verdict in zip(programs, verdicts, strict=True)
         ]
 
 
-class _ServerLostError(Exception):
-    """A fork server does not answer."""
+def _run(program: AnyProgram, limits: Limits, servers: "SimpleQueue[Server]") -> Verdict:
+    if isinstance(program, Program):
+        request = {"program": program.source, "tests": program.tests}
+        return _verdict(_asked(request, limits, servers), limits)
+    seconds = 0.0
+    for number, test in enumerate(program.tests, start=1):
+        answer = _asked({"program": program.source, "stdin": test.stdin}, limits, servers)
+        verdict = _verdict_of_output(answer, test, limits)
+        seconds += verdict.seconds
+        if not verdict.passed:
+            return replace(verdict, detail=f"test {number}: {verdict.detail}", seconds=seconds)
+    return Verdict("passed", "", seconds)
 
 
-class _Server:
-    """A fork server, and a folder that is all that its programs can write to."""
-
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="incoder-programs-", ignore_cleanup_errors=True)
-        # What -I does, except that PYTHONHASHSEED is read: the order of a set is the same in every run.
-        command = [sys.executable, "-s", "-S", "-P", "-B", str(_FORK_SERVER)]
-        environment = {"HOME": self._folder.name, "TMPDIR": self._folder.name}
-        self._process = subprocess.Popen(
-            [*_wrapped(self._folder.name), *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=self._folder.name,
-            env={**environment, "PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"},
-            start_new_session=True,
-        )
-
-    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Its answer, within that time."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError as error:
-            raise _ServerLostError from error
-        if not select.select([self._process.stdout], [], [], seconds)[0]:
-            raise _ServerLostError
-        try:
-            answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        except ValueError as error:
-            raise _ServerLostError from error
-        return answer
-
-    def close(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.communicate()
-        with contextlib.suppress(OSError, RecursionError):
-            self._folder.cleanup()
-        subprocess.run(["rm", "-rf", "--", self._folder.name], capture_output=True, check=False)
-
-
-@contextmanager
-def _server() -> Iterator[_Server]:
-    server = _Server()
-    try:
-        yield server
-    finally:
-        server.close()
-
-
-@contextmanager
-def _servers(number: int) -> Iterator["SimpleQueue[_Server]"]:
-    """Fork servers, to be taken and put back; one that was lost is replaced."""
-    queue: SimpleQueue[_Server] = SimpleQueue()
-    for _ in range(number):
-        queue.put(_Server())
-    try:
-        yield queue
-    finally:
-        for _ in range(number):
-            queue.get().close()
-
-
-def _run(program: str, limits: Limits, servers: "SimpleQueue[_Server]") -> Verdict:
-    token = secrets.token_hex(16)
-    request = {
-        "token": token,
+def _asked(request: dict[str, Any], limits: Limits, servers: "SimpleQueue[Server]") -> dict[str, Any] | None:
+    """The answer of the next fork server that is free; None where the program took the server along."""
+    request |= {
         "limits": _resource_limits(limits),
         "seconds": limits.seconds,
-        "program": program,
+        "folder_bytes": limits.folder_bytes,
+        "output_bytes": limits.output_bytes,
         "confined": _IS_CONFINED,
     }
     server = servers.get()
     try:
-        answer = server.ask(request, limits.seconds + _GRACE_SECONDS)
-    except _ServerLostError:
+        return server.ask(request, limits.seconds + _GRACE_SECONDS)
+    except ServerLostError:
         server.close()
-        server = _Server()
-        return Verdict("died", "and took its fork server along", limits.seconds)
+        server = Server()
+        return None
     finally:
         servers.put(server)
-    told, _, ending = answer["told"].partition(" ")
-    outcome, _, detail = ending.partition(" ")
-    if told == token:
-        return Verdict("passed" if outcome == "passed" else "failed", detail, answer["seconds"])
+
+
+def _verdict(answer: dict[str, Any] | None, limits: Limits) -> Verdict:
+    """Of a program whose tests assert."""
+    if answer is not None and answer.get("passed"):
+        return Verdict("passed", "", answer["seconds"])
+    if answer is not None and answer.get("failed") is not None:
+        return Verdict("failed", answer["failed"], answer["seconds"])
+    return _verdict_without_result(answer, limits)
+
+
+def _verdict_of_output(answer: dict[str, Any] | None, test: OutputTest, limits: Limits) -> Verdict:
+    """Of one test of a program that prints."""
+    if answer is None or "printed" not in answer or answer["timed_out"] or answer["status"] < 0:
+        return _verdict_without_result(answer, limits)
+    if answer["status"] != 0:
+        return Verdict("failed", f"exit status {answer['status']}", answer["seconds"])
+    printed = answer["printed"].encode("latin-1").decode("utf-8", "replace")
+    is_right = any(is_same_output(printed, wanted) for wanted in test.outputs)
+    return Verdict("passed" if is_right else "failed", "" if is_right else "wrong output", answer["seconds"])
+
+
+def _verdict_without_result(answer: dict[str, Any] | None, limits: Limits) -> Verdict:
+    """Of a program that was ended, or ended itself before it should."""
+    if answer is None:
+        return Verdict("died", "and took its fork server along", limits.seconds)
+    if answer["exceeded"] is not None:
+        return Verdict("died", f"{answer['exceeded']} grew too large", answer["seconds"])
     if answer["timed_out"] or answer["status"] == -signal.SIGXCPU:
-        is_busy = answer["busy_seconds"] > _BUSY_SHARE * limits.seconds
-        return Verdict("timeout", "busy" if is_busy else "waiting", answer["seconds"])
+        return Verdict("timeout", _how_it_waited(answer, limits.seconds), answer["seconds"])
     return Verdict("died", _how_it_died(answer["status"]), answer["seconds"])
+
+
+def _how_it_waited(answer: dict[str, Any], seconds: float) -> Literal["busy", "waiting", "sleeping"]:
+    """What a program did with its time: computed, waited for a processor, or neither.
+
+    Where the kernel does not count the waiting, a program that computed for a tenth of its time has waited.
+    """
+    busy, waited = answer["busy_seconds"], answer["waited_seconds"]
+    if busy > _BUSY_SHARE * seconds:
+        return "busy"
+    if waited is None:
+        return "waiting" if busy > _SOME_SHARE * seconds else "sleeping"
+    return "waiting" if busy + waited > _BUSY_SHARE * seconds else "sleeping"
 
 
 def _how_it_died(status: int) -> str:
@@ -243,31 +227,6 @@ def _how_it_died(status: int) -> str:
         with contextlib.suppress(ValueError):
             return signal.Signals(-status).name
     return f"exit status {status}"
-
-
-@functools.cache
-def _bubblewrap() -> str | None:
-    """Where bubblewrap is, if it can be used: a system may forbid it."""
-    found = shutil.which("bwrap")
-    if found is None:
-        return None
-    tried = subprocess.run([found, *_WRAPPING, "true"], capture_output=True, check=False)
-    return found if tried.returncode == 0 else None
-
-
-_WRAPPING = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "--die-with-parent")
-
-
-def _wrapped(folder: str) -> list[str]:
-    """The beginning of a command that runs inside bubblewrap, where it is: read-only but for the folder."""
-    found = _bubblewrap()
-    if found is None:
-        return []
-    hidden = [flag for place in ("/tmp", str(Path.home())) for flag in ("--tmpfs", place)]
-    shown = [
-        flag for place in (sys.prefix, sys.base_prefix, str(_PACKAGE)) for flag in ("--ro-bind", place, place)
-    ]
-    return [found, *_WRAPPING, *hidden, *shown, "--bind", folder, folder, "--chdir", folder]
 
 
 def _resource_limits(limits: Limits) -> dict[str, int]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from incoder.evaluation.benchmark import GOLD, Task
 from incoder.evaluation.execution import Limits, Verdict, run_programs
-from incoder.evaluation.statistics import cluster_bootstrap_interval, pass_at_k
+from incoder.evaluation.programs import AnyProgram
+from incoder.evaluation.statistics import cluster_bootstrap_interval, pass_at_k, why_no_interval
 
 _KS = (1, 10, 100)
 
@@ -29,7 +30,7 @@ def judge(
     A program that several rates or samples share runs once. `on_verdict` is given the number of programs
     done, and of all.
     """
-    programs = [
+    programs: list[AnyProgram] = [
         program
         for task in tasks
         for completion in completions[task.key]
@@ -52,8 +53,9 @@ def gold(tasks: Sequence[Task]) -> dict[str, list[str]]:
 def summarise(rows: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, Any]:
     """Rates in [0, 1] over tasks, each with a 95 % interval by cluster bootstrap over problems.
 
-    A rate is over the tasks that count for it; where each of those that were executed has k samples there is
-    an unbiased pass@k. An interval is None where there are too few problems for one.
+    A rate is over the tasks that count for it, `…_num_tasks`; where each of those that were executed has k
+    samples there is an unbiased pass@k. An interval is None where there are too few problems for one, and
+    `…_interval_missing` says why.
     """
     metrics: dict[str, Any] = {"num_tasks": len(rows), "num_problems": len({row["problem"] for row in rows})}
     rates = dict.fromkeys(name for row in rows for name in row["rates"])
@@ -75,8 +77,11 @@ def _add(metrics: dict[str, Any], name: str, values: Sequence[tuple[float, str]]
     if values:
         numbers, problems = zip(*values, strict=True)
         metrics[name] = sum(numbers) / len(numbers)
+        metrics[f"{name}_num_tasks"] = len(numbers)
         interval = cluster_bootstrap_interval(numbers, problems, seed=seed)
         metrics[f"{name}_interval"] = None if interval is None else list(interval)
+        if interval is None:
+            metrics[f"{name}_interval_missing"] = why_no_interval(problems)
 
 
 def _pass_at_k(row: Mapping[str, Any], k: int) -> float:
@@ -85,8 +90,8 @@ def _pass_at_k(row: Mapping[str, Any], k: int) -> float:
 
 
 def _run(
-    programs: Sequence[str], limits: Limits, num_workers: int, on_verdict: OnVerdict | None
-) -> dict[str, Verdict]:
+    programs: Sequence[AnyProgram], limits: Limits, num_workers: int, on_verdict: OnVerdict | None
+) -> dict[AnyProgram, Verdict]:
     if not programs:
         return {}
     tell = None if on_verdict is None else lambda done: on_verdict(done, len(programs))
@@ -94,7 +99,7 @@ def _run(
     return dict(zip(programs, verdicts, strict=True))
 
 
-def _row(task: Task, completions: Sequence[str], verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
+def _row(task: Task, completions: Sequence[str], verdicts: Mapping[AnyProgram, Verdict]) -> dict[str, Any]:
     samples = [_sample(task, completion, verdicts) for completion in completions]
     names = samples[0]["rates"]
     row: dict[str, Any] = {
@@ -108,7 +113,7 @@ def _row(task: Task, completions: Sequence[str], verdicts: Mapping[str, Verdict]
     return row
 
 
-def _sample(task: Task, completion: str, verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
+def _sample(task: Task, completion: str, verdicts: Mapping[AnyProgram, Verdict]) -> dict[str, Any]:
     found = {rate: verdicts[program] for rate, program in task.programs(completion).items()}
     passed = {rate: float(verdict.passed) for rate, verdict in found.items()}
     sample: dict[str, Any] = {"completion": completion, "rates": {**task.rates(completion), **passed}}

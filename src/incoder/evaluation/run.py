@@ -19,7 +19,7 @@ from incoder.evaluation.samples import Samples
 from incoder.files import make_folder, sha256_of, write_text
 
 # Raised whenever the same completions could get another score, or the same model write others.
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 
 Stage = Literal["generating", "executing", "executing gold"]
 Progress = Callable[[Stage, int, int], None]
@@ -138,7 +138,7 @@ def write_results(
         "tasks": rows,
     }
     if judgement.with_ceiling:
-        results["ceiling"] = summarise(rows_of(gold(tasks), "executing gold"))[benchmark.headline]
+        results["ceiling"] = summarise(rows_of(gold(tasks), "executing gold")).get(benchmark.headline)
     results = json.loads(json.dumps(results))
     write_text(output / "results.json", json.dumps(results, indent=1) + "\n")
     return results

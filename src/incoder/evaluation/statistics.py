@@ -45,6 +45,28 @@ def cluster_bootstrap_interval(
     return float(low), float(high)
 
 
+def why_no_interval(clusters: Sequence[Hashable]) -> str:
+    """Why values of these clusters have no interval."""
+    number = len(set(clusters))
+    return f"{number} problem{'s' * (number != 1)}; an interval needs at least {_MIN_CLUSTERS}"
+
+
+def paired_difference(
+    ones: Sequence[float], others: Sequence[float], clusters: Sequence[Hashable], *, seed: int = 0
+) -> tuple[float, tuple[float, float] | None]:
+    """The mean of `ones` minus that of `others` on the same tasks, and its 95 % interval.
+
+    The differences task by task are drawn again in whole clusters: what both find hard cancels, so the
+    interval is narrower than those of the two means suggest.
+
+    Raises:
+        IncoderError: there are no values.
+    """
+    differences = [one - other for one, other in zip(ones, others, strict=True)]
+    interval = cluster_bootstrap_interval(differences, clusters, seed=seed)
+    return sum(differences) / len(differences), interval
+
+
 def pass_at_k(num_samples: int, num_passed: int, k: int) -> float:
     """The chance that one of `k` samples passes, unbiased, from all that were drawn.
 

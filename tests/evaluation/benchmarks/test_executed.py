@@ -95,11 +95,22 @@ def test_tests_that_do_not_call_check_are_called() -> None:
 def test_safim_compares_what_is_printed_but_for_white_space() -> None:
     task = task_of("safim", SYNTAX_HOLE)
     assert task.question(INFILL).parts == (SYNTAX_HOLE["prompt"].split("# TODO")[0], "\n")
-    assert task.programs("print(a + b)") == {}  # the gold text passes without running
     rates = [pass_rate(task, text) for text in ("print(a + b)", "print(f' {b + a} ')", "print(a)", "exit()")]
     assert rates == [1, 1, 0, 0]
     last = "sys.stdout.buffer.write(str(a + b).encode())\nsys.exit()"
     assert pass_rate(task, last) == 1
+
+
+def test_a_gold_text_that_its_tests_refute_does_not_pass() -> None:
+    wrong = SYNTAX_HOLE | {"ground_truth": "print(a - b)"}
+    assert pass_rate(task_of("safim", wrong), "print(a - b)") == 0
+
+
+def test_files_with_windows_line_ends_run_and_compare_as_others() -> None:
+    windows = {name: SYNTAX_HOLE[name].replace("\n", "\r\n") for name in ("prompt", "eval_prompt")}
+    tests = [{"input": "1 2\r\n", "output": ["3\r\n"]}]
+    task = task_of("safim", SYNTAX_HOLE | windows | {"unit_tests": tests})
+    assert pass_rate(task, "print(a + b)") == 1
 
 
 def test_safim_runs_python_only() -> None:

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from incoder.evaluation.answers import as_long_as, exact_matches
+from incoder.evaluation.answers import exact_matches
 from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, Benchmark, Question, Task
+from incoder.evaluation.programs import Program
 from incoder.evaluation.rows import reader
 
 BUGGY = "buggy"
@@ -47,11 +48,12 @@ class _Bug(Task):
         del method
         return Question(around_difference(self.buggy, self.fixed))
 
-    def completion(self, infills: Sequence[str], method: str) -> str:
-        return infills[0] if method == INFILL else as_long_as(infills[0], self.baselines[GOLD])
+    @property
+    def is_cut_by_lines(self) -> bool:
+        return True
 
-    def programs(self, completion: str) -> Mapping[str, str]:
-        return {"pass_rate": f"{self.whole(completion)}\n{self.tests}"}
+    def programs(self, completion: str) -> Mapping[str, Program]:
+        return {"pass_rate": Program(f"{self.whole(completion)}\n", self.tests)}
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
         return exact_matches(completion, self.baselines[GOLD])

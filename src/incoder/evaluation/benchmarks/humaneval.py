@@ -1,14 +1,18 @@
 """HumanEval: a function from its signature and docstring, judged by tests (Chen et al., arXiv 2107.03374).
 
 Completions end before the next thing at the left margin; these stop strings are the paper's. The method
-infill asks the same with a hole at the end of the file.
+infill asks the same with a hole at the end of the file. HumanEval+ (evalplus.py) has the same problems and
+more tests.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from incoder.evaluation.answers import exact_matches
 from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Question, Task
+from incoder.evaluation.benchmarks import evalplus
+from incoder.evaluation.programs import Program
 from incoder.evaluation.rows import reader
 
 _STOP = ("\nclass", "\ndef", "\n#", "\nif")
@@ -40,19 +44,35 @@ class Problem(Task):
         del method
         return Question((self.prompt, ""), stop=_STOP)
 
-    def programs(self, completion: str) -> Mapping[str, str]:
-        return {"pass_rate": f"{self.prompt}{completion}\n{self.test}\ncheck({self.entry_point})"}
+    def programs(self, completion: str) -> Mapping[str, Program]:
+        return {
+            "pass_rate": Program(f"{self.prompt}{completion}\n", f"{self.test}\ncheck({self.entry_point})")
+        }
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
         return exact_matches(completion, self.canonical_solution)
+
+
+_read_problem = reader(Problem)
+
+
+def _read(row: Mapping[str, Any], number: int) -> Task:
+    if evalplus.has_inputs(row):
+        row = {
+            **row,
+            "test": evalplus.test_by_reference(row, reference=row["prompt"] + row["canonical_solution"]),
+        }
+    problem = _read_problem(row, number)
+    return replace(problem, test=evalplus.without_numpy(problem.test))
 
 
 BENCHMARKS = (
     Benchmark(
         "humaneval",
         "Write a function from its docstring; its tests decide.",
-        read=reader(Problem),
+        read=_read,
         file_name="HumanEval.jsonl.gz",
+        other_files=("HumanEvalPlus*.jsonl*",),
         origin="the data folder of github.com/openai/human-eval",
         headline="pass_rate",
         max_new_tokens=256,

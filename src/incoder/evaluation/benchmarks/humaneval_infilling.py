@@ -6,13 +6,26 @@ with the next line: a completion has to hold indentation, line and newline.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from incoder.evaluation.answers import as_long_as, exact_matches, first_lines
-from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, Benchmark, Question, Task
+from incoder.evaluation.answers import as_long_as, exact_matches
+from incoder.evaluation.benchmark import (
+    EMPTY,
+    GOLD,
+    INFILL,
+    INFILL_RERANK,
+    LEFT_TO_RIGHT,
+    RERANK,
+    Benchmark,
+    Question,
+    Task,
+)
+from incoder.evaluation.programs import Program
 from incoder.evaluation.rows import reader
+
+_RANDOM_SPAN = "RandomSpanInfilling"  # characters, not lines: no number of lines says where such a text ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +55,21 @@ class Hole(Task):
         del method
         return Question((self.prompt, self.suffix))
 
-    def completion(self, infills: Sequence[str], method: str) -> str:
+    @property
+    def is_cut_by_lines(self) -> bool:
         """Left to right has no end-of-mask to end with and is cut to the gold lines (paper, section 4.1)."""
-        return infills[0] if method == INFILL else as_long_as(infills[0], self.canonical_solution)
+        return True
 
-    def programs(self, completion: str) -> Mapping[str, str]:
+    def programs(self, completion: str) -> Mapping[str, Program]:
         """The completion as it is, with the newline it may lack, and cut to as many lines as were taken out.
 
         The paper's authors add the newline; that and the cut mean something only where whole lines are
         missing.
         """
         spliced = {"pass_rate": completion}
-        if self.canonical_solution.endswith("\n"):
-            num_lines = self.canonical_solution.count("\n")
+        if not self.task_id.startswith(_RANDOM_SPAN):
             spliced["pass_rate_newline"] = completion.removesuffix("\n") + "\n"
-            spliced["pass_rate_gold_lines"] = first_lines(completion, num_lines)
+            spliced["pass_rate_gold_lines"] = as_long_as(completion, self.canonical_solution)
         return {rate: self._program(text) for rate, text in spliced.items()}
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
@@ -69,9 +82,9 @@ class Hole(Task):
         num_left, num_gold, num_right = map(_num_lines, (left, self.canonical_solution, self.suffix))
         return num_right / max(1, num_left + num_gold + num_right)
 
-    def _program(self, completion: str) -> str:
+    def _program(self, completion: str) -> Program:
         """What is executed, as in OpenAI's harness."""
-        return f"{self.prompt}{completion}{self.suffix}\n{self.test}\ncheck({self.entry_point})"
+        return Program(f"{self.prompt}{completion}{self.suffix}\n", f"{self.test}\ncheck({self.entry_point})")
 
 
 def _num_lines(text: str) -> int:
@@ -97,12 +110,14 @@ def _benchmark(split: str, family: str, about: str, max_new_tokens: int) -> Benc
         origin="the data folder of github.com/openai/human-eval-infilling",
         headline="pass_rate",
         others=("exact_match",),
+        other_files=(f"HumanEval-{family}*.jsonl*",),
         max_new_tokens=max_new_tokens,
+        methods=(INFILL, INFILL_RERANK) + (() if family == _RANDOM_SPAN else (LEFT_TO_RIGHT, RERANK)),
     )
 
 
 BENCHMARKS = (
     _benchmark("single-line", "SingleLineInfilling", "Fill one line cut out of a HumanEval solution.", 64),
     _benchmark("multi-line", "MultiLineInfilling", "Fill lines cut out of a HumanEval solution.", 256),
-    _benchmark("random-span", "RandomSpanInfilling", "Fill characters cut out of a HumanEval solution.", 256),
+    _benchmark("random-span", _RANDOM_SPAN, "Fill characters cut out of a HumanEval solution.", 256),
 )

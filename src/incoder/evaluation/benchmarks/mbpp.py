@@ -1,7 +1,8 @@
 """MBPP: a program from one sentence and a test (Austin et al., arXiv 2108.07732).
 
 Zero-shot, as the authors of the paper prompt: a docstring of the sentence and the first test, then the
-program. The test problems are those with ids 11 to 510; rows of the others are left out.
+program. The test problems are those with ids 11 to 510; rows of the others are left out. All rows of MBPP+
+(evalplus.py) are test problems.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from typing import Any
 
 from incoder.evaluation.answers import exact_matches
 from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Question, Task
+from incoder.evaluation.benchmarks import evalplus
+from incoder.evaluation.programs import Program
 from incoder.evaluation.rows import reader
 
 _TEST_IDS = range(11, 511)
@@ -46,17 +49,93 @@ class Sentence(Task):
         del method
         return Question((f'"""\n{self.text}\n{self.test_list[0]}\n"""\n', ""), stop=_STOP)
 
-    def programs(self, completion: str) -> Mapping[str, str]:
-        return {"pass_rate": "\n".join((completion, self.test_setup_code, *self.test_list))}
+    def programs(self, completion: str) -> Mapping[str, Program]:
+        return {"pass_rate": Program(completion, "\n".join((self.test_setup_code, *self.test_list)))}
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
         return exact_matches(completion, self.code)
 
 
+@dataclass(frozen=True, slots=True)
+class PlusSentence(Task):
+    """One program of MBPP+; `prompt` is the docstring that is shown, `tests` what runs after the program."""
+
+    task_id: str
+    prompt: str
+    code: str
+    tests: str
+
+    @property
+    def key(self) -> str:
+        return self.task_id
+
+    @property
+    def problem(self) -> str:
+        return self.key
+
+    @property
+    def baselines(self) -> Mapping[str, str]:
+        return {GOLD: self.code, EMPTY: ""}
+
+    def question(self, method: str) -> Question:
+        del method
+        return Question((self.prompt, ""), stop=_STOP)
+
+    def programs(self, completion: str) -> Mapping[str, Program]:
+        return {"pass_rate": Program(completion, self.tests)}
+
+    def rates(self, completion: str) -> Mapping[str, float | None]:
+        return exact_matches(completion, self.code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """A row of EvalPlus' own file of MBPP+: inputs, and a solution that says the outputs."""
+
+    task_id: str
+    prompt: str
+    entry_point: str
+    canonical_solution: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Assertions:
+    """A row of MBPP+ as it is on the hub."""
+
+    task_id: int
+    prompt: str
+    code: str
+    test_imports: tuple[str, ...]
+    test_list: tuple[str, ...]
+    test: str
+
+
 _read_sentence = reader(Sentence)
+_inputs, _assertions = reader(_Inputs), reader(_Assertions)
+
+
+def _read_inputs(row: Mapping[str, Any], number: int) -> Task:
+    plus = _inputs(row, number)
+    test = evalplus.test_by_reference(row, reference=plus.canonical_solution)
+    return PlusSentence(
+        plus.task_id, plus.prompt, plus.canonical_solution, f"{test}\ncheck({plus.entry_point})"
+    )
+
+
+def _read_assertions(row: Mapping[str, Any], number: int) -> Task:
+    plus = _assertions(row, number)
+    if not plus.test_list:
+        raise ValueError("test_list: is empty")
+    prompt = f'"""\n{plus.prompt}\n{plus.test_list[0]}\n"""\n'
+    tests = "\n".join((*plus.test_imports, *plus.test_list, evalplus.without_numpy(plus.test)))
+    return PlusSentence(f"Mbpp/{plus.task_id}", prompt, plus.code, tests)
 
 
 def _read(row: Mapping[str, Any], number: int) -> Task | None:
+    if evalplus.has_inputs(row):
+        return _read_inputs(row, number)
+    if "prompt" in row and "test" in row:
+        return _read_assertions(row, number)
     sentence = _read_sentence(row, number)
     return sentence if sentence.task_id in _TEST_IDS else None
 
@@ -67,6 +146,7 @@ BENCHMARKS = (
         "Write a program from a sentence and a test; its tests decide.",
         read=_read,
         file_name="mbpp.jsonl",
+        other_files=("MbppPlus*.jsonl*",),
         origin="github.com/google-research/google-research, folder mbpp",
         headline="pass_rate",
         max_new_tokens=256,

@@ -1,43 +1,29 @@
 """SAFIM: blocks, conditions and calls cut out along the syntax tree (Gong et al., arXiv 2403.04814).
 
-A completion that is the missing text has passed. Another one passes where its program prints what the tests
-expect, white space aside. Only Python is run here; tasks of other languages count for exact match alone,
-since a pass rate only where the text is right would be too high. Calls, which have no tests, are compared as
-text without white space and as syntax trees. Unlike the published numbers, completions are not truncated
-along the syntax, and Python is CPython.
+A completion passes where its program, as a process of its own for each test, ends with status 0 and prints
+what the test expects, by the rules of SAFIM's executor (outputs.py); the missing text itself is run like any
+other. Only Python is run here; tasks of other languages count for exact match alone. Calls, which have no
+tests, are compared as text without white space and as syntax trees. Unlike for the published numbers,
+completions are not truncated along the syntax, Python is CPython, not PyPy, and the missing text does not
+pass unless its program does.
 """
 
 import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from incoder.evaluation.answers import as_long_as, exact_matches
-from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, Benchmark, HubFile, Question, Task
+from incoder.evaluation.answers import exact_matches
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, HubFile, Question, Task
+from incoder.evaluation.programs import MainProgram, OutputTest
 from incoder.evaluation.rows import reader
 
 _PLACEHOLDERS = ("# TODO: Your code here", "/* TODO: Your code here */")
 _SPLICE, _EXECUTED = "{{completion}}", "python"
 _EXTENSIONS = {"python": "py", "java": "java", "cpp": "cpp", "csharp": "cs"}
-
-# Runs the program once a test, as a main program whose standard streams are memory.
-_JUDGE = """
-import io, sys
-SOURCE, TESTS = {source!r}, {tests!r}
-code = compile(SOURCE, "solution.py", "exec")
-for given, wanted in TESTS:
-    sys.stdin = io.TextIOWrapper(io.BytesIO(given.encode()))
-    sys.stdout = io.TextIOWrapper(io.BytesIO())
-    try:
-        exec(code, {{"__name__": "__main__"}})
-    except SystemExit:
-        pass
-    sys.stdout.flush()
-    printed = sys.stdout.buffer.getvalue().decode().split()
-    assert any(printed == text.split() for text in wanted)
-"""
+_NAMES = {"python": "python", "java": "java", "cpp": "c++", "csharp": "c#"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,33 +64,37 @@ class SyntaxHole(Task):
         prefix, suffix = self.prompt.split(mark)
         return Question((prefix, suffix), path=f"solution.{_EXTENSIONS[self.lang]}")
 
-    def completion(self, infills: Sequence[str], method: str) -> str:
-        return infills[0] if method == INFILL else as_long_as(infills[0], self.ground_truth)
+    @property
+    def code_language(self) -> str:
+        return _NAMES[self.lang]
 
-    def programs(self, completion: str) -> Mapping[str, str]:
+    @property
+    def is_cut_by_lines(self) -> bool:
+        return True
+
+    def programs(self, completion: str) -> Mapping[str, MainProgram]:
         tests = self._tests()
-        if completion == self.ground_truth or not tests or self.lang != _EXECUTED:
+        if not tests or self.lang != _EXECUTED:
             return {}
-        source = self.eval_prompt.replace(_SPLICE, completion)
-        return {"pass_rate": _JUDGE.format(source=source, tests=tests)}
+        source = _unix(self.eval_prompt.replace(_SPLICE, completion))
+        return {"pass_rate": MainProgram(source, tests)}
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
-        passed: float | None = None
-        has_tests = bool(self._tests())
-        if has_tests and self.lang != _EXECUTED:
-            passed = None
-        elif completion == self.ground_truth:
-            passed = 1.0
-        elif not has_tests:
-            passed = float(_is_same_call(completion, self.ground_truth))
-        return {"pass_rate": passed, **exact_matches(completion, self.ground_truth)}
+        is_same = None if self._tests() else float(_is_same_call(completion, self.ground_truth))
+        return {"pass_rate": is_same, **exact_matches(completion, self.ground_truth)}
 
-    def _tests(self) -> list[tuple[str, list[str]]]:
+    def _tests(self) -> tuple[OutputTest, ...]:
         try:
             tests = json.loads(self.unit_tests) if isinstance(self.unit_tests, str) else self.unit_tests or []
-            return [(test["input"], list(test["output"])) for test in tests]
-        except (ValueError, TypeError, KeyError) as error:
+            return tuple(
+                OutputTest(_unix(test["input"]), tuple(map(_unix, test["output"]))) for test in tests
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError("unit_tests: must be a list of input and output") from error
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n")
 
 
 def _is_same_call(one: str, other: str) -> bool:
@@ -126,6 +116,7 @@ BENCHMARKS = (
         origin="the hub's gonglinyuan/safim; its three files go one by one",
         headline="pass_rate",
         others=("exact_match",),
+        other_files=tuple(f"{kind}_completion*.jsonl*" for kind in ("api", "block", "control")),
         max_new_tokens=128,
         seconds=10.0,
         hub=HubFile(

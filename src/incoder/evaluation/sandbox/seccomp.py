@@ -2,8 +2,8 @@
 
 Before it come two steps down that the kernel has beside it: no new privileges, and no capabilities.
 
-A denied call fails with EPERM, so that a program sees an exception; a call by the machine's other table of
-calls kills it.
+Only the calls of syscalls.py are allowed. Any other fails with EPERM, so that a program sees an exception,
+and a call that a later kernel adds is refused as well; a call by the machine's other table of calls kills it.
 """
 
 import ctypes
@@ -51,7 +51,7 @@ def give_up_capabilities() -> None:
 
 
 def filter_syscalls(*, files_can_be_cut: bool = False) -> None:
-    """Deny the calls of syscalls.py from now on, for good; `forbid_new_privileges` comes first.
+    """Allow only the calls of syscalls.py from now on, for good; `forbid_new_privileges` comes first.
 
     `files_can_be_cut`: no other wall keeps files that can be read from being truncated.
 
@@ -82,21 +82,23 @@ def _filter(machine: str, pid: int, files_can_be_cut: bool) -> list[bytes]:
         *_unless(syscalls.KILL[column], 0, _JUMP_EQUAL, pid),
         *_unless(syscalls.TGKILL[column], 0, _JUMP_EQUAL, pid),
         *_unless(syscalls.PRLIMIT64[column], 2, _JUMP_EQUAL, 0, halves=True),
-        *_unless_one_of(syscalls.FCNTL[column], 1, syscalls.FCNTL_COMMANDS.values()),
-        *_unless_one_of(syscalls.IOCTL[column], 1, syscalls.IOCTL_COMMANDS.values()),
+        *_unless(syscalls.SENDTO[column], 4, _JUMP_EQUAL, 0, halves=True),
+        *_by_argument(syscalls.PRCTL[column], 0, syscalls.PRCTL_OPTIONS.values(), _ALLOW, _DENY),
+        *_by_argument(syscalls.FCNTL[column], 1, syscalls.FCNTL_COMMANDS.values(), _ALLOW, _DENY),
+        *_by_argument(syscalls.IOCTL[column], 1, syscalls.IOCTL_COMMANDS.values(), _ALLOW, _DENY),
     ]
     if files_can_be_cut:
-        filter_ += _returned(syscalls.TRUNCATE[column], _DENY)
-        filter_ += _returned(syscalls.OPENAT2[column], _ERRNO | errno.ENOSYS)  # its flags are out of sight
         for number, argument in ((syscalls.OPEN[column], 1), (syscalls.OPENAT[column], 2)):
             if number is not None:
                 values = (syscalls.CUT_WHILE_READING,)
-                filter_ += _unless_one_of(number, argument, values, syscalls.OPEN_MASK)
-    for numbers in syscalls.DENIED.values():
+                filter_ += _by_argument(number, argument, values, _DENY, _ALLOW, syscalls.OPEN_MASK)
+    else:
+        filter_ += _returned(syscalls.TRUNCATE[column], _ALLOW)
+    for numbers in syscalls.ALLOWED.values():
         number = numbers[column]
         if number is not None:
-            filter_ += _returned(number, _DENY)
-    return [*filter_, _instruction(_RETURN, 0, 0, _ALLOW)]
+            filter_ += _returned(number, _ALLOW)
+    return [*filter_, _instruction(_RETURN, 0, 0, _DENY)]
 
 
 def _instruction(code: int, if_true: int, if_false: int, value: int) -> bytes:
@@ -120,10 +122,15 @@ def _unless(number: int, argument: int, test: int, value: int, *, halves: bool =
     return [_instruction(_JUMP_EQUAL, 0, len(checks), number), *checks]
 
 
-def _unless_one_of(number: int, argument: int, values: Iterable[int], mask: int = 0xFFFFFFFF) -> list[bytes]:
-    """Deny this call if the 32 bits that the kernel reads of an argument are, masked, one of these values."""
+def _by_argument(
+    number: int, argument: int, values: Iterable[int], listed: int, other: int, mask: int = 0xFFFFFFFF
+) -> list[bytes]:
+    """Decide on this call by the 32 bits that the kernel reads of an argument, masked.
+
+    The filter returns `listed` if they are one of `values`, else `other`.
+    """
     checks = [_instruction(_LOAD, 0, 0, 16 + 8 * argument), _instruction(_AND, 0, 0, mask)]
     for value in values:
-        checks += _returned(value, _DENY)
-    checks += [_instruction(_RETURN, 0, 0, _ALLOW)]
+        checks += _returned(value, listed)
+    checks += [_instruction(_RETURN, 0, 0, other)]
     return [_instruction(_JUMP_EQUAL, 0, len(checks), number), *checks]

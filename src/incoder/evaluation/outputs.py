@@ -1,0 +1,39 @@
+"""Whether a program printed what a test wants, by the rules of SAFIM's executor (ExecEval).
+
+Two outputs are the same if their lines are, white space around each aside, or else if their words are: two
+numbers that differ by at most 1e-12; `yes`, `no`, `true` and `false` in any case; all others to the letter.
+One departure: there every number equals `nan`, here `nan` equals itself alone.
+"""
+
+import re
+from decimal import Decimal, DecimalException, localcontext
+
+_TOLERANCE = Decimal("1e-12")
+_ANSWERS = frozenset(("yes", "no", "true", "false"))
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
+_MAX_NUMBER = 1000  # characters; longer ones are compared as they are
+
+
+def is_same_output(printed: str, wanted: str) -> bool:
+    """Whether a program printed what is wanted."""
+    printed, wanted = printed.strip(), wanted.strip()
+    lines, wanted_lines = printed.split("\n"), wanted.split("\n")
+    if [line.strip() for line in lines] == [line.strip() for line in wanted_lines]:
+        return True
+    words, wanted_words = printed.split(), wanted.split()
+    return len(words) == len(wanted_words) and all(map(_is_same_word, words, wanted_words))
+
+
+def _is_same_word(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    if one.lower() in _ANSWERS:
+        return one.lower() == other.lower()
+    if not all(len(word) <= _MAX_NUMBER and _NUMBER.fullmatch(word) for word in (one, other)):
+        return False
+    with localcontext() as context:
+        context.prec = 2 * _MAX_NUMBER
+        try:
+            return abs(Decimal(one) - Decimal(other)) <= _TOLERANCE
+        except DecimalException:  # exponents further apart than any precision reaches
+            return False

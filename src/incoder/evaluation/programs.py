@@ -1,0 +1,33 @@
+"""What is executed: a program with tests that assert, or one with what it reads and should print."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Source text, and tests that run after it among its names; it passes where nothing raises."""
+
+    source: str
+    tests: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTest:
+    """What a program is given on stdin, and the outputs of which it must print one."""
+
+    stdin: str
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MainProgram:
+    """A program that runs as a process of its own for each test; it passes where all outputs are right.
+
+    Its exit status must be 0. What it printed is compared outside of its process (outputs.py).
+    """
+
+    source: str
+    tests: tuple[OutputTest, ...]
+
+
+AnyProgram = Program | MainProgram

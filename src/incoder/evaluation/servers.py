@@ -1,0 +1,117 @@
+"""Fork servers: started, asked, replaced when lost, and removed with all that their programs left."""
+
+import contextlib
+import functools
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from incoder.evaluation import sandbox
+
+_FORK_SERVER = Path(sandbox.__file__).with_name("fork_server.py")
+_PACKAGE = Path(sandbox.__file__).parents[2]
+
+
+class ServerLostError(Exception):
+    """A fork server does not answer."""
+
+
+class Server:
+    """A fork server, and a folder that is all that its programs can write to."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="incoder-programs-", ignore_cleanup_errors=True)
+        # What -I does, except that PYTHONHASHSEED is read: the order of a set is the same in every run.
+        command = [sys.executable, "-s", "-S", "-P", "-B", str(_FORK_SERVER)]
+        environment = {"HOME": self._folder.name, "TMPDIR": self._folder.name}
+        self._process = subprocess.Popen(
+            [*_wrapped(self._folder.name), *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder.name,
+            env={**environment, "PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
+
+    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Its answer, within that time."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise ServerLostError from error
+        if not select.select([self._process.stdout], [], [], seconds)[0]:
+            raise ServerLostError
+        try:
+            answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        except ValueError as error:
+            raise ServerLostError from error
+        return answer
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        with contextlib.suppress(OSError, RecursionError):
+            self._folder.cleanup()
+        subprocess.run(["rm", "-rf", "--", self._folder.name], capture_output=True, check=False)
+
+
+@contextmanager
+def one_server() -> Iterator[Server]:
+    server = Server()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def several_servers(number: int) -> Iterator["SimpleQueue[Server]"]:
+    """Fork servers, to be taken and put back; one that was lost is replaced."""
+    queue: SimpleQueue[Server] = SimpleQueue()
+    for _ in range(number):
+        queue.put(Server())
+    try:
+        yield queue
+    finally:
+        for _ in range(number):
+            queue.get().close()
+
+
+@functools.cache
+def bubblewrap() -> str | None:
+    """Where bubblewrap is, if it can be used: a system may forbid it."""
+    found = shutil.which("bwrap")
+    if found is None:
+        return None
+    tried = subprocess.run([found, *_WRAPPING, "true"], capture_output=True, check=False)
+    return found if tried.returncode == 0 else None
+
+
+_WRAPPING = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "--die-with-parent")
+
+
+def _wrapped(folder: str) -> list[str]:
+    """The beginning of a command that runs inside bubblewrap, where it is: read-only but for the folder."""
+    found = bubblewrap()
+    if found is None:
+        return []
+    hidden = [flag for place in ("/tmp", str(Path.home())) for flag in ("--tmpfs", place)]
+    shown = [
+        flag for place in (sys.prefix, sys.base_prefix, str(_PACKAGE)) for flag in ("--ro-bind", place, place)
+    ]
+    return [found, *_WRAPPING, *hidden, *shown, "--bind", folder, folder, "--chdir", folder]
