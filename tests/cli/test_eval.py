@@ -1,5 +1,6 @@
 """`incoder eval` judges by one command per benchmark and says what is missing before it loads a model."""
 
+import inspect
 import json
 from dataclasses import astuple
 from pathlib import Path
@@ -10,10 +11,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import incoder.cli.eval as eval_command
+from incoder.cli import main
 from incoder.errors import IncoderError
 from incoder.evaluation import execution
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.evaluation.run import Setup
+from incoder.inference.edges import ALL_EDGE_RULES
+from incoder.inference.infill_model import InfillModel
 
 BENCHMARK = "humaneval-single-line"
 TASK_ID = "SingleLineInfilling/HumanEval/0/L0"
@@ -48,12 +52,15 @@ def test_every_benchmark_has_a_command_that_explains_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [BENCHMARK, "humaneval-multi-line"])
-def test_the_ceiling_of_the_harness_is_one_json_object(shared: Path, tmp_path: Path, name: str) -> None:
+def test_the_ceiling_of_the_harness_is_told_and_with_json_one_object(
+    shared: Path, tmp_path: Path, name: str
+) -> None:
     data = shared / "bench/human-eval-infilling"
     result = invoke(name, "--data", data, "--method", "gold", "--limit", "5", "--output", tmp_path)
     assert result.exit_code == 0
+    assert result.stdout.startswith(f"{name}, gold, 5 tasks\n  pass rate 100.0% of 5 tasks (95 % interval ")
+    result = invoke(name, "--data", data, "--method", "gold", "--limit", "5", "--output", tmp_path, "--json")
     assert json.loads(result.stdout)["metrics"]["pass_rate"] == 1
-    assert f"{name}, gold: pass rate 100.0%" in result.stderr
     assert len((tmp_path / "samples.jsonl").read_text().splitlines()) == 5
 
 
@@ -71,7 +78,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
     checkpoint.mkdir()
     (checkpoint / "config.json").write_text("{}")
     monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(infill=infill), SETUP))
-    options = ["--temperature", "0.5", "--seed", "3", "--model", str(checkpoint)]
+    options = ["--temperature", "0.5", "--seed", "3", "--model", str(checkpoint), "--json"]
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", *options)
     assert result.exit_code == 0
     assert asked == {
@@ -84,7 +91,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
         "edge_rules": (),
         "num_lead_lines": None,
         "num_candidates": 1,
-        "rank_by": "whole",
+        "rank_by": "mean",
         "stop": (),
     }
     results = json.loads(result.stdout)
@@ -117,7 +124,7 @@ def test_completions_from_elsewhere_go_before_the_same_judge(tmp_path: Path, dat
     samples.write_text(
         "".join(json.dumps({"task_id": TASK_ID, "completion": text}) + "\n" for text in completions)
     )
-    result = invoke(BENCHMARK, "--data", data, "--samples", samples, "--output", tmp_path / "run")
+    result = invoke(BENCHMARK, "--data", data, "--samples", samples, "--output", tmp_path / "run", "--json")
     assert result.exit_code == 0
     results = json.loads(result.stdout)
     assert (results["method"], results["model"], results["num_samples"]) == ("samples", None, 2)
@@ -188,3 +195,163 @@ def test_no_output_and_an_unknown_method_are_bad_usage(tmp_path: Path, data: Pat
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path, "--method", "magic")
     assert result.exit_code == 2
     assert "left-to-right" in result.stderr
+
+
+class Recorder:
+    """A model that remembers how it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+
+    def infill(self, _parts: Any, **settings: Any) -> SimpleNamespace:
+        self.asked = settings
+        return SimpleNamespace(infills=[GOLD])
+
+    def complete(self, _prompt: str, **settings: Any) -> SimpleNamespace:
+        self.asked = settings
+        return SimpleNamespace(candidates=[SimpleNamespace(infills=[GOLD])])
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    model = Recorder()
+    monkeypatch.setattr(eval_command, "_load", lambda *_: (model, SETUP))
+    monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
+    monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
+    return model
+
+
+def test_defaults_are_what_fill_does_without_options(
+    recorder: Recorder, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compared with the call that `incoder fill` really makes, over all settings that infilling has."""
+    settings = inspect.signature(InfillModel.infill).parameters
+    filled: dict[str, Any] = {}
+
+    def infill(_parts: Any, **asked: Any) -> None:
+        filled.update(asked)
+        raise IncoderError("asked enough")
+
+    monkeypatch.setattr("incoder.load", lambda *_, **__: SimpleNamespace(infill=infill))
+    holes = tmp_path / "holes.py"
+    holes.write_text("x = <FILL>\n")
+    CliRunner().invoke(main.app, ["fill", str(holes)])
+    result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", "--defaults")
+    assert result.exit_code == 0
+    apart = ("path", "other_files", "on_fill")
+    asked = {name: one.default for name, one in settings.items()} | {"stop": (), "logit_bias": {}}
+    for name in settings:
+        if name not in (*apart, "self", "parts"):
+            assert (asked | recorder.asked)[name] == (asked | filled)[name], name
+    assert "which is how incoder fill writes without options" in result.stderr
+
+
+def test_both_ways_of_writing_are_told_with_a_result(recorder: Recorder, tmp_path: Path, data: Path) -> None:
+    result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run")
+    assert "decoding: greedy, at most 64 tokens, token healing on, stopping rules none" in result.stderr
+    assert "incoder fill without options (--defaults): temperature 0.2" in result.stderr
+    assert recorder.asked["temperature"] == 0
+
+
+@pytest.mark.parametrize("rule", ALL_EDGE_RULES)
+def test_each_stopping_rule_can_be_switched_on_alone(
+    rule: str, recorder: Recorder, tmp_path: Path, data: Path
+) -> None:
+    result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", "--edge-rule", rule)
+    assert recorder.asked["edge_rules"] == (rule,)
+    assert f"stopping rules {rule}" in result.stderr
+
+
+def test_healing_and_ranking_can_be_switched(recorder: Recorder, tmp_path: Path, data: Path) -> None:
+    run = (BENCHMARK, "--data", data, "--output")
+    options = ("--no-heal", "--edges", "--num-candidates", "4", "--rank-by", "whole", "--temperature", "0.8")
+    assert invoke(*run, tmp_path / "one", *options).exit_code == 0
+    assert recorder.asked["heal_tokens"] is False
+    assert recorder.asked["edge_rules"] == ALL_EDGE_RULES
+    assert (recorder.asked["num_candidates"], recorder.asked["rank_by"]) == (4, "whole")
+    assert invoke(*run, tmp_path / "two", "--method", "infill-rerank").exit_code == 0
+    assert (recorder.asked["num_candidates"], recorder.asked["rank_by"]) == (10, "whole")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--defaults", "--temperature", "0.5"),
+        ("--defaults", "--edge-rule", ALL_EDGE_RULES[0]),
+        ("--defaults", "--no-heal"),
+        ("--defaults", "--method", "left-to-right"),
+        ("--edge-rule", "magic"),
+        ("--edges", "--edge-rule", ALL_EDGE_RULES[0]),
+        ("--method", "rerank", "--rank-by", "whole"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_bad_usage(
+    options: tuple[str, ...], tmp_path: Path, data: Path
+) -> None:
+    assert invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", *options).exit_code == 2
+    assert not (tmp_path / "run").exists()
+
+
+def safim_rows(*languages: str) -> list[dict[str, Any]]:
+    marks = {"python": "# TODO: Your code here"}
+    return [
+        {
+            "task_id": str(number),
+            "lang": language,
+            "prompt": f"print({marks.get(language, '/* TODO: Your code here */')}",
+            "eval_prompt": "print({{completion}}",
+            "ground_truth": "2)",
+            "unit_tests": [{"input": "", "output": ["2"]}],
+        }
+        for number, language in enumerate(languages)
+    ]
+
+
+@pytest.fixture
+def safim(tmp_path: Path) -> Path:
+    path = tmp_path / "block_completion.jsonl"
+    rows = safim_rows("cpp", "cpp", "java", "python", "python")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_rows_that_are_not_executed_end_in_a_result_without_a_pass_rate(safim: Path, tmp_path: Path) -> None:
+    run = ("safim", "--data", safim, "--method", "gold", "--output", tmp_path / "run")
+    result = invoke(*run, "--language", "c++", "--limit", "1")
+    assert result.exit_code == 0
+    assert "pass rate is over 0 of 1 tasks: only Python is executed here" in result.stderr
+    assert "pass rate: none of the tasks counts for it" in result.stdout
+    assert "exact match 100.0% of 1 tasks" in result.stdout
+
+
+def test_a_rate_says_over_how_many_tasks_it_is(safim: Path, tmp_path: Path) -> None:
+    result = invoke("safim", "--data", safim, "--method", "gold", "--output", tmp_path / "run")
+    assert "pass rate 100.0% of 2 tasks" in result.stdout
+    assert "exact match 100.0% of 5 tasks" in result.stdout
+    python = invoke(
+        "safim", "--data", safim, "--method", "gold", "--output", tmp_path / "py", "--language", "Python"
+    )
+    assert "safim, gold, 2 tasks" in python.stdout
+    assert "only Python is executed" not in python.stderr
+
+
+def test_left_to_right_leaves_out_holes_that_end_inside_a_line(
+    recorder: Recorder, safim: Path, tmp_path: Path
+) -> None:
+    inside = safim_rows("python")[0] | {"task_id": "x", "ground_truth": "2"}
+    inside |= {name: inside[name] + ")" for name in ("prompt", "eval_prompt")}
+    safim.write_text(safim.read_text() + json.dumps(inside) + "\n")
+    run = ("safim", "--data", safim, "--method", "left-to-right", "--output", tmp_path / "run")
+    assert (
+        "1 of 3 tasks are left out: their holes end inside a line"
+        in invoke(*run, "--language", "python").stderr
+    )
+    assert recorder.asked["max_lines"] == 1
+    safim.write_text(json.dumps(inside) + "\n")
+    assert "all holes of these tasks end inside a line" in str(invoke(*run).exception)
+
+
+def test_left_to_right_is_not_offered_on_random_spans() -> None:
+    methods = BENCHMARKS["humaneval-random-span"].methods
+    assert methods == ("infill", "infill-rerank")
+    assert BENCHMARKS["mid-line"].methods == methods

@@ -7,6 +7,7 @@ from typer.testing import CliRunner, Result
 
 from incoder.cli import eval_build
 from incoder.cli.eval import app
+from incoder.evaluation.building.holes import FILE_BUILDERS
 from incoder.evaluation.building.rows import BUILDERS
 
 CODE = """def longest(words, least):
@@ -29,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_the_command_offers_is_what_can_be_built() -> None:
-    assert set(eval_build._TASKS) == set(BUILDERS)
+    assert set(eval_build._TASKS) == {*BUILDERS, *FILE_BUILDERS}
 
 
 def test_a_benchmark_is_built_and_its_gold_is_right(folder: Path, tmp_path: Path) -> None:
@@ -39,7 +40,27 @@ def test_a_benchmark_is_built_and_its_gold_is_right(folder: Path, tmp_path: Path
     data = tmp_path / "data/cloze.jsonl"
     assert f"1 rows in {data}; judge with: incoder eval cloze --data {data}" in built.stderr
     judged = invoke("cloze", "--data", data, "--method", "gold", "--output", tmp_path / "run")
-    assert "accuracy 100.0%" in judged.stderr
+    assert (
+        "accuracy 100.0% of 1 tasks (no interval: 1 problem; an interval needs at least 5)" in judged.stdout
+    )
+
+
+@pytest.mark.parametrize("task", ["single-line", "mid-line", "multi-line"])
+def test_holes_in_any_language_are_built_and_their_gold_is_right(task: str, tmp_path: Path) -> None:
+    root = tmp_path / "code"
+    (root / "web").mkdir(parents=True)
+    for number in range(3):
+        lines = [f"  const value{number}_{line} = compute({line});\n" for line in range(40)]
+        (root / f"web/part{number}.ts").write_text("".join(lines))
+    assert invoke("build", task, "--from", root, "--output", tmp_path / "data").exit_code == 0
+    data = tmp_path / f"data/{task}.jsonl"
+    judged = invoke(task, "--data", data, "--method", "gold", "--output", tmp_path / "run")
+    assert "exact match stripped 100.0%" in judged.stdout
+    assert "edit similarity 100.0%" in judged.stdout
+    empty = invoke(task, "--data", data, "--method", "empty", "--output", tmp_path / "empty")
+    assert "edit similarity 0.0%" in empty.stdout
+    other = invoke(task, "--data", data, "--method", "gold", "--output", tmp_path / "run", "--language", "go")
+    assert "holds no task in go; it has typescript" in str(other.exception)
 
 
 @pytest.mark.parametrize("arguments", [("types",), ("cloze", "--limit", "0")])

@@ -152,3 +152,49 @@ def test_a_pinned_file_is_checked_whatever_the_hub_says(hub: Path) -> None:
     for get in (fetch, lambda benchmark: find(benchmark, None)):
         with pytest.raises(IncoderError, match="its sha256 is"):
             get(pinned(b"other"))
+
+
+RANDOM = BENCHMARKS["humaneval-random-span"]
+
+
+def test_a_folder_finds_the_file_that_it_has_of_its_benchmark(tmp_path: Path) -> None:
+    light = tmp_path / "HumanEval-RandomSpanInfillingLight.jsonl.gz"
+    light.touch()
+    (tmp_path / "HumanEval-SingleLineInfilling.jsonl.gz").touch()
+    assert find(RANDOM, tmp_path) == light
+    (tmp_path / "hub/data").mkdir(parents=True)
+    parquet = tmp_path / "hub/data/train-00000-of-00001-b6ec1fdd66018baa.parquet"
+    parquet.touch()
+    assert find(SANTACODER, tmp_path / "hub") == parquet
+    (tmp_path / "plus").mkdir()
+    (tmp_path / "plus/HumanEvalPlus.jsonl.gz").touch()
+    assert find(HUMANEVAL, tmp_path / "plus").name == "HumanEvalPlus.jsonl.gz"
+
+
+def test_of_several_files_the_benchmarks_own_is_taken_and_the_others_are_named(tmp_path: Path) -> None:
+    names = (RANDOM.file_name, "HumanEval-RandomSpanInfillingLight.jsonl.gz")
+    for name in names:
+        (tmp_path / name).touch()
+    told: list[tuple[Path, list[Path]]] = []
+    assert find(RANDOM, tmp_path, on_others=lambda *news: told.append(news)).name == RANDOM.file_name
+    assert told == [(tmp_path / names[0], [tmp_path / names[1]])]
+
+
+def test_several_files_of_which_none_has_the_benchmarks_name_have_to_be_named(tmp_path: Path) -> None:
+    for kind in ("api", "control"):
+        (tmp_path / f"{kind}_completion.jsonl.gz").touch()
+    with pytest.raises(
+        IncoderError, match=r"several files of safim: .*: api_completion.*, control_completion"
+    ):
+        find(BENCHMARKS["safim"], tmp_path)
+
+
+def test_tasks_of_one_language_are_chosen_before_they_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    names = ("name", "prompt", "suffix", "canonical_solution")
+    rows = [dict.fromkeys(names, "x") | {"language": language} for language in ("py", "js", "js", "js")]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chosen = load_tasks(path, SANTACODER, limit=2, language="JavaScript")
+    assert [task.key for task in chosen] == ["js/x/2", "js/x/3"]
+    with pytest.raises(IncoderError, match=r"no task in java; it has javascript \(3\), python \(1\)"):
+        load_tasks(path, SANTACODER, language="java")

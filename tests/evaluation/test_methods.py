@@ -34,14 +34,14 @@ def test_infilling_sees_both_sides_of_a_python_file(scripted_model: Any) -> None
     assert answer(task, "infill", scripted_model, Decoding(64)) == "    y = x\n    z = 1\n"
     # The rules that end a fill for the model are for users; a benchmark judges what it wrote.
     settings = {**SETTINGS, "path": "solution.py", "stop": (), "edge_rules": (), "num_lead_lines": None}
-    settings |= {"num_candidates": 1, "rank_by": "whole"}
+    settings |= {"num_candidates": 1, "rank_by": "mean"}
     assert scripted_model.asked == [((HOLE["prompt"], HOLE["suffix"]), settings)]
 
 
 def test_reranking_infills_leaves_the_choice_to_the_model(scripted_model: Any) -> None:
     task = task_of("humaneval-single-line", HOLE)
     scripted_model.infills = ["    y = x\n    z = 1\n"]
-    decoding = Decoding(64, temperature=0.8, num_candidates=7)
+    decoding = Decoding(64, temperature=0.8, num_candidates=7, rank_by="whole")
     assert answer(task, "infill-rerank", scripted_model, decoding) == "    y = x\n    z = 1\n"
     ((parts, settings),) = scripted_model.asked
     assert parts == (HOLE["prompt"], HOLE["suffix"])
@@ -54,6 +54,7 @@ def test_left_to_right_sees_the_left_side_and_is_cut_to_the_gold_lines(scripted_
     decoding = Decoding(64, num_candidates=10)
     assert answer(task, "left-to-right", scripted_model, decoding, sample=3) == "    y = x\n"
     settings = {**SETTINGS, "path": "solution.py", "stop": (), "num_candidates": 1, "seed": 3}
+    settings["max_lines"] = 1  # it need not write more than what counts
     assert scripted_model.asked == [(HOLE["prompt"], settings)]
 
 
@@ -84,7 +85,9 @@ def test_names_are_filled_everywhere_and_scored_everywhere(scripted_model: Any) 
     scripted_model.infills = ["count", "total"]
     assert answer(task, "infill", scripted_model, Decoding(16)) == "count"
     scripted_model.completions = ["favourite = 1", "other"]
-    assert answer(task, "rerank", scripted_model, Decoding(16, num_candidates=2)) == "favourite"
+    assert (
+        answer(task, "rerank", scripted_model, Decoding(16, num_candidates=2, rank_by="total")) == "favourite"
+    )
     assert scripted_model.asked[-1][0] == "other = 1\nother + 2\n"
 
 

@@ -114,3 +114,25 @@ def test_logits_that_are_no_numbers_behind_a_wrong_guess_are_not_refused(
     )
     assert row.finish_reason == "length"
     assert wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "max_lines", "expected"),
+    [
+        ("    a = 1\n    b = 2\n    c", 1, "    a = 1\n"),
+        ("\n\n    a = 1\n    b = 2\n", 1, "\n\n    a = 1\n"),
+        ("    a = 1\n\n    b = 2\n    c", 3, "    a = 1\n\n    b = 2\n"),
+        ("    a = 1\n\n\n    b = 2\n", 1, "    a = 1\n"),  # where a token holds several line ends
+        ("    a = 1", 1, "    a = 1"),
+    ],
+)
+def test_a_text_ends_with_the_last_line_that_it_may_have(
+    tiny_tokenizer: Tokenizer, text: str, max_lines: int, expected: str
+) -> None:
+    row = Row(b"", SamplingParams(max_lines=max_lines), 99, Vocabulary(tiny_tokenizer))
+    for token_id in tiny_tokenizer.encode(text):
+        if row.finish_reason is None:
+            row.take(token_id, 0.0)
+    assert (row.finish_reason == "stop") == (expected != text or text.endswith("\n"))
+    row.finish_reason = row.finish_reason or "length"
+    assert row.decoded().spelling.decode() == expected

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from incoder.cli.console import notes, print_note, progress_bar, result_console, write_result
+from incoder.cli.console import LoggedProgress, print_note, progress_bar, result_console, write_result
 from incoder.cli.corpus_fetch import app as fetch
 
 if TYPE_CHECKING:
@@ -235,10 +235,10 @@ def _stages_bar() -> Iterator["OnProgress"]:
 
 
 def _bytes_bar() -> "Progress":
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=notes, disable=not notes.is_terminal)
+    return LoggedProgress(*columns)
 
 
 def _highlighted(text: str, num_lines: int) -> "Text":

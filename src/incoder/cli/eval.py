@@ -1,7 +1,8 @@
 """`incoder eval`: judge a model on a benchmark; one command for each, all made alike from the catalogue."""
 
-import json
-from collections.abc import Callable
+import json as json_module
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,17 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import notes, print_note, write_result
+from incoder.cli.console import LoggedProgress, print_note, write_result
 from incoder.cli.eval_build import build
+from incoder.cli.eval_decoding import RULES, DecodingOptions, described, fill_defaults
+from incoder.cli.eval_loss import loss
 from incoder.cli.eval_report import report
 from incoder.errors import IncoderError
-from incoder.evaluation.benchmark import INFILL_RERANK, RERANK, Benchmark
+from incoder.evaluation.benchmark import GOLD, LEFT_TO_RIGHT, RERANK, Benchmark, Task
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.files import sha256_of
 
 if TYPE_CHECKING:
     from incoder.evaluation.execution import Limits
-    from incoder.evaluation.methods import Model
+    from incoder.evaluation.methods import Decoding, Model
     from incoder.evaluation.run import Setup
 
 app = typer.Typer(help="Judge a model on a benchmark, and report on results.", no_args_is_help=True)
@@ -71,29 +74,74 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             int, typer.Option("--num-samples", "-n", min=1, help="Samples of each task, for pass@k.")
         ] = 1,
         num_candidates: Annotated[
-            int, typer.Option(min=1, help="Of reranking: from how many it takes the best.")
-        ] = benchmark.num_candidates,
+            int | None,
+            typer.Option(
+                min=1,
+                help="From how many it takes the best.",
+                show_default=f"1; {benchmark.num_candidates} for reranking",
+            ),
+        ] = None,
         rank_by: Annotated[
-            Literal["mean", "total"], typer.Option(help="Of rerank: log-probability by token, or of all.")
-        ] = benchmark.rank_by,
+            Literal["mean", "total", "whole"] | None,
+            typer.Option(
+                help="What the best is: log-probability by token, of all tokens, or of the whole text.",
+                show_default=f"mean; whole for infill-rerank, {benchmark.rank_by} for rerank",
+            ),
+        ] = None,
+        language: Annotated[
+            str | None,
+            typer.Option(help="Only tasks in this language, such as python or c++.", show_default="all"),
+        ] = None,
         limit: Annotated[int | None, typer.Option(min=1, help="Only that many tasks, evenly spaced.")] = None,
         max_new_tokens: Annotated[
-            int, typer.Option(min=1, help="The longest completion, in tokens.")
-        ] = benchmark.max_new_tokens,
+            int | None,
+            typer.Option(
+                min=1, help="The longest completion, in tokens.", show_default=str(benchmark.max_new_tokens)
+            ),
+        ] = None,
         temperature: Annotated[
             float | None, typer.Option(help="0 is greedy.", show_default="0; 0.8 for reranking")
         ] = None,
-        top_p: options.TopP = 0.95,
+        top_p: Annotated[
+            float | None,
+            typer.Option(
+                help="Draw from the most probable tokens that together reach this share.", show_default="0.95"
+            ),
+        ] = None,
         seed: options.Seed = 0,
+        defaults: Annotated[
+            bool, typer.Option("--defaults", help="Infill as incoder fill does without options.")
+        ] = False,
+        heal: Annotated[
+            bool | None,
+            typer.Option(
+                "--heal/--no-heal",
+                help="Let a completion begin inside a word as if the text had not been cut there.",
+                show_default="heal",
+            ),
+        ] = None,
         lead_lines: Annotated[
             int | None,
             typer.Option(
-                min=0, help="Begin infills with so many lines before.", show_default="as it was trained"
+                min=0,
+                help="Begin infills with so many of the lines before.",
+                show_default="as it was trained",
             ),
         ] = None,
         edges: Annotated[
-            bool, typer.Option("--edges", help="End infills by the rules of incoder fill, too.")
-        ] = False,
+            bool | None,
+            typer.Option(
+                "--edges", help="End infills by all stopping rules of incoder fill.", show_default=False
+            ),
+        ] = None,
+        edge_rule: Annotated[
+            list[str] | None,
+            typer.Option(
+                help="End infills by this rule of incoder fill. Repeatable.",
+                metavar=RULES,
+                show_default="none",
+            ),
+        ] = None,
         timeout: Annotated[float, typer.Option(help="Seconds for one program.")] = benchmark.seconds,
         num_workers: Annotated[int, typer.Option(min=1, help="Programs that run at the same time.")] = 2,
         no_sandbox: Annotated[
@@ -101,21 +149,42 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             typer.Option("--no-sandbox", help="Run programs also where nothing can hold them in."),
         ] = False,
         ceiling: Annotated[bool, typer.Option(help="Judge the gold answers, too.")] = True,
+        json: options.Json = False,
     ) -> None:
         from incoder.evaluation import data as files
         from incoder.evaluation.execution import check_sandbox
         from incoder.evaluation.judging import runs_programs
-        from incoder.evaluation.methods import Decoding, answer
+        from incoder.evaluation.methods import answer
         from incoder.evaluation.run import Judgement, collect, settings_of, write_results
         from incoder.evaluation.samples import read_samples
-        from incoder.inference.edges import ALL_EDGE_RULES
 
         if method not in methods:
             raise typer.BadParameter(f"--method must be one of {', '.join(methods)}, got {method}")
         judgement = Judgement(_limits(timeout), num_workers, ceiling)
+        decoding = None
+        if samples is None and method not in benchmark.baselines:
+            decoding = DecodingOptions(
+                max_new_tokens,
+                temperature,
+                top_p,
+                seed,
+                heal,
+                edges,
+                tuple(edge_rule or ()),
+                lead_lines,
+                num_candidates,
+                rank_by,
+            ).decoding(benchmark, method, defaults=defaults)
         # Complain about the data before a model is loaded.
-        path = files.fetch(benchmark) if fetch and data is None else files.find(benchmark, data)
-        tasks = files.load_tasks(path, benchmark, limit, partial(_tell_left_out, benchmark, path))
+        path = (
+            files.fetch(benchmark)
+            if fetch and data is None
+            else files.find(benchmark, data, on_others=_tell_other_files)
+        )
+        tasks = files.load_tasks(path, benchmark, limit, partial(_tell_left_out, benchmark, path), language)
+        if samples is None and method in (LEFT_TO_RIGHT, RERANK):
+            tasks = _left_to_right(tasks, method)
+        _tell_not_executed(benchmark, tasks)
         if runs_programs(tasks):
             check_sandbox(allow_none=no_sandbox)
         settings_for = partial(settings_of, benchmark, path)
@@ -124,44 +193,33 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 known = [task.key for task in files.load_tasks(path, benchmark)]
                 completions = read_samples(samples, [task.key for task in tasks], known)
                 settings = settings_for(method=_SAMPLES) | {"samples_sha256": sha256_of(samples)}
-            elif method in benchmark.baselines:
+            elif decoding is None:
                 settings = settings_for(method=method)
                 completions = collect(tasks, output, settings, lambda task, _: task.baselines[method])
             else:
-                is_rerank = method in (RERANK, INFILL_RERANK)
-                decoding = Decoding(
-                    max_new_tokens,
-                    temperature=temperature if temperature is not None else 0.8 * is_rerank,
-                    top_p=top_p,
-                    seed=seed,
-                    edge_rules=ALL_EDGE_RULES if edges else (),
-                    num_lead_lines=lead_lines,
-                    num_candidates=num_candidates if is_rerank else 1,
-                    rank_by=rank_by,
-                )
-                options.sampling_params(
-                    None,
-                    temperature=decoding.temperature,
-                    top_p=top_p,
-                    max_new_tokens=max_new_tokens,
-                    seed=seed,
-                )
-                if num_samples > 1 and decoding.temperature == 0:
+                chosen = decoding
+                if num_samples > 1 and chosen.temperature == 0:
                     print_note("at temperature 0 all samples of a task are alike; give --temperature")
                 options.fetch(model, revision)
                 identity = _identity(model, revision)
                 loaded, setup = _load(model, revision, infilling_format)
-                settings = settings_for(method=method, model=identity, setup=setup, decoding=decoding)
+                settings = settings_for(method=method, model=identity, setup=setup, decoding=chosen)
                 completions = collect(
                     tasks,
                     output,
                     settings,
-                    lambda task, number: answer(task, method, loaded, decoding, number),
+                    lambda task, number: answer(task, method, loaded, chosen, number),
                     num_samples=num_samples,
                     on_progress=bars.show,
                 )
             results = write_results(benchmark, tasks, completions, output, settings, judgement, bars.show)
-        _show(results, output)
+        if decoding is not None:
+            _tell_decoding(decoding)
+        if json:
+            summary = {name: value for name, value in results.items() if name != "tasks"}
+            write_result(json_module.dumps(summary) + "\n")
+        else:
+            write_result(_as_text(results, output))
 
     return command
 
@@ -176,22 +234,77 @@ for _benchmark in BENCHMARKS.values():
 
 app.command()(build)
 app.command()(report)
+app.command()(loss)
 
 
-def _show(results: dict[str, Any], output: Path) -> None:
+def _as_text(results: dict[str, Any], output: Path) -> str:
+    """Every rate with its interval and the number of tasks that it is over."""
     metrics = results["metrics"]
-    rates = [name for name in (results["headline"], *results["others"]) if name in metrics]
-    texts = []
-    for name in rates:
+    lines = [f"{results['benchmark']}, {results['method']}, {metrics['num_tasks']:,} tasks"]
+    for name in (results["headline"], *results["others"]):
+        label = name.replace("_", " ")
+        if name not in metrics:
+            lines.append(f"  {label}: none of the tasks counts for it")
+            continue
         interval = metrics[f"{name}_interval"]
-        shown = "–" if interval is None else "–".join(f"{end:.1%}" for end in interval)
-        texts.append(f"{name.replace('_', ' ')} {metrics[name]:.1%} (95 % interval {shown})")
-    notes.print(
-        f"{results['benchmark']}, {results['method']}: {', '.join(texts)}, {metrics['num_tasks']} tasks; "
-        f"each of them in {output / 'results.json'}",
-        markup=False,
-    )
-    write_result(json.dumps({name: value for name, value in results.items() if name != "tasks"}) + "\n")
+        shown = (
+            f"no interval: {metrics[f'{name}_interval_missing']}"
+            if interval is None
+            else "95 % interval " + "–".join(f"{end:.1%}" for end in interval)
+        )
+        num_tasks = metrics[f"{name}_num_tasks"]
+        lines.append(f"  {label} {metrics[name]:.1%} of {num_tasks:,} tasks ({shown})")
+    if results["ceiling"] is not None:
+        lines.append(
+            f"  {results['headline'].replace('_', ' ')} of the gold answers {results['ceiling']:.1%}"
+        )
+    lines.append(f"each task is in {output / 'results.json'}")
+    return "\n".join(lines) + "\n"
+
+
+def _tell_decoding(decoding: "Decoding") -> None:
+    """Both how this run wrote and how `incoder fill` does, which are easily taken for each other."""
+    as_fill = replace(fill_defaults(), seed=decoding.seed)
+    print_note(f"decoding: {described(decoding)}")
+    if decoding != as_fill:
+        print_note(f"incoder fill without options (--defaults): {described(as_fill)}")
+    else:
+        print_note("which is how incoder fill writes without options")
+
+
+def _left_to_right(tasks: list[Task], method: str) -> list[Task]:
+    """The tasks that can be answered without the right side in view.
+
+    Raises:
+        IncoderError: there is none.
+    """
+    possible = [task for task in tasks if task.can_go_left_to_right]
+    if not possible:
+        raise IncoderError(
+            "all holes of these tasks end inside a line, and a text that sees only the left side cannot know "
+            f"where; {method} is for holes that end with a line"
+        )
+    if len(possible) < len(tasks):
+        print_note(
+            f"{len(tasks) - len(possible):,} of {len(tasks):,} tasks are left out: their holes end inside a "
+            f"line, where {method} cannot know to end"
+        )
+    return possible
+
+
+def _tell_not_executed(benchmark: Benchmark, tasks: Sequence[Task]) -> None:
+    """Say before the model writes which tasks cannot count for the headline."""
+    counted = sum(_counts(task, benchmark.headline) for task in tasks)
+    if counted < len(tasks):
+        print_note(
+            f"{benchmark.headline.replace('_', ' ')} is over {counted:,} of {len(tasks):,} tasks: only "
+            "Python is executed here, the others count for exact match (choose with --language)"
+        )
+
+
+def _counts(task: Task, rate: str) -> bool:
+    gold = task.baselines[GOLD]
+    return rate in task.programs(gold) or task.rates(gold).get(rate) is not None
 
 
 def _identity(name: str, revision: str | None) -> dict[str, str]:
@@ -226,20 +339,24 @@ def _tell_left_out(benchmark: Benchmark, path: Path, num_rows: int) -> None:
     print_note(f"{num_rows:,} rows of {path} are not part of {benchmark.name} and were left out")
 
 
+def _tell_other_files(path: Path, others: list[Path]) -> None:
+    names = ", ".join(other.name for other in others)
+    print_note(f"judging by {path.name}; {path.parent} also holds {names}: name one with --data")
+
+
 class _ProgressBars:
-    """One bar for completing the tasks and one for running the programs, on a terminal only."""
+    """One bar for completing the tasks and one for running the programs."""
 
     def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-        self._progress = Progress(
+        columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=notes,
-            disable=not notes.is_terminal,
         )
+        self._progress = LoggedProgress(*columns)
         self._bars: dict[str, Any] = {}
 
     def __enter__(self) -> "_ProgressBars":

@@ -7,7 +7,10 @@ import typer
 
 from incoder.cli.console import print_note, progress
 
-_TASKS = ("return-types", "variable-names", "docstrings", "cloze")
+_TASKS = (
+    *("single-line", "mid-line", "multi-line"),
+    *("return-types", "variable-names", "docstrings", "cloze"),
+)
 
 
 def build(
@@ -17,7 +20,9 @@ def build(
     folder: Annotated[
         Path,
         typer.Option(
-            "--from", help="A folder of Python code; its entries are the projects.", show_default=False
+            "--from",
+            help="A folder of code; for the benchmarks of Python its entries are the projects.",
+            show_default=False,
         ),
     ],
     output: Annotated[
@@ -26,29 +31,35 @@ def build(
     limit: Annotated[int | None, typer.Option(min=1, help="Draw so many rows.", show_default="all")] = None,
     seed: Annotated[int, typer.Option(help="Another seed draws other rows.")] = 0,
 ) -> None:
-    """Make a benchmark of the paper's kind from Python code that the model was not trained on.
+    """Make a benchmark from code that the model was not trained on.
 
-    Each function is a file of its own. return-types: its annotated return, all other annotations taken out.
-    variable-names: a variable of four characters or more, all its occurrences taken out. docstrings: the
-    first paragraph, in the fields of CodeXGLUE. cloze: a call of max or min.
+    From files in any of the 28 languages: single-line, mid-line and multi-line cut out a line, characters
+    inside a line, or two to eight lines.
 
-    Example: incoder eval build docstrings --from held-out/ --limit 500 --output runs/data
+    From Python functions, each as a file of its own, the paper's kinds. return-types: the annotated return,
+    all other annotations taken out. variable-names: a variable of four characters or more, all its
+    occurrences taken out. docstrings: the first paragraph, in the fields of CodeXGLUE. cloze: a call of max
+    or min.
+
+    Example: incoder eval build single-line --from our-code/ --limit 500 --output runs/data
     """
     if task not in _TASKS:
         raise typer.BadParameter(f"must be one of {', '.join(_TASKS)}, got {task}")
     from incoder.evaluation.building.build import build as build_rows
+    from incoder.evaluation.building.rows import BUILDERS
 
-    with progress("reading functions …") as update:
+    what = "functions" if task in BUILDERS else "files"
+    with progress(f"reading {what} …") as update:
         built = build_rows(
             task,
             folder,
             output,
             limit=limit,
             seed=seed,
-            on_function=lambda number: update(f"{number:,} functions …"),
+            on_source=lambda number: update(f"{number:,} {what} …"),
         )
-    for what, count in sorted(built.counts.items()):
-        print_note(f"{count:>8,} {what}")
+    for counted, count in sorted(built.counts.items()):
+        print_note(f"{count:>8,} {counted}")
     print_note(
         f"{built.num_rows:,} rows in {built.path}; judge with: incoder eval {task} --data {built.path}"
     )

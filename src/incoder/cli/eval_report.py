@@ -8,6 +8,9 @@ import typer
 from incoder.cli.console import print_note, write_result
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from incoder.evaluation.differences import Difference
     from incoder.evaluation.report import Cell, Table
 
 
@@ -18,7 +21,9 @@ def report(
     ],
     picture: Annotated[
         Path | None,
-        typer.Option("--png", help="Draw pass rates over right-hand context.", show_default=False),
+        typer.Option(
+            "--png", help="Draw pass rates over right-hand context, or else as bars.", show_default=False
+        ),
     ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write one page with all of it.", show_default=False)
@@ -27,29 +32,42 @@ def report(
 ) -> None:
     """Compare runs: the paper's tables, methods down and tasks across, with 95 % intervals.
 
+    Below them every result is compared with the first one given of its benchmark, task by task.
+
     Example: incoder eval report runs/infill runs/rerank runs/left --png context.png --html report.html
     """
     import json as json_module
     from dataclasses import asdict
 
-    from incoder.evaluation.figure import draw
+    from incoder.evaluation.differences import differences
+    from incoder.evaluation.figure import draw, draw_rates
     from incoder.evaluation.page import render
     from incoder.evaluation.report import curves, load_results, table
     from incoder.files import write_bytes, write_text
 
     loaded = load_results(results)
-    compared, lines = table(loaded), curves(loaded)
-    if picture is not None:
-        write_bytes(picture, draw(lines))
+    compared, lines, pairs = table(loaded), curves(loaded), differences(loaded)
+    drawn = None
+    if picture is not None or html is not None:
+        drawn = draw(lines) if lines else draw_rates(compared)
+    if picture is not None and drawn is not None:
+        write_bytes(picture, drawn)
+        if not lines:
+            print_note("no result has a rate by right-hand context; the picture shows the rates as bars")
         print_note(f"wrote {picture}")
     if html is not None:
-        write_text(html, render(compared, loaded, draw(lines) if lines else None))
+        shown = "Pass rate over right-hand context" if lines else "Rates"
+        write_text(html, render(compared, loaded, drawn, pairs, shown))
         print_note(f"wrote {html}")
     if json:
-        told = {"table": asdict(compared), "curves": [asdict(line) for line in lines]}
+        told = {
+            "table": asdict(compared),
+            "curves": [asdict(line) for line in lines],
+            "differences": [asdict(pair) for pair in pairs],
+        }
         write_result(json_module.dumps(told) + "\n")
     else:
-        write_result(_as_text(compared))
+        write_result(_as_text(compared) + _differences_as_text(pairs))
 
 
 def _as_text(table: "Table") -> str:
@@ -73,8 +91,30 @@ def _as_text(table: "Table") -> str:
                 if any(cell is not None for cell in shown):
                     block.add_row(model, method, *(_shown(cell).replace("[", r"\[") for cell in shown))
             console.print(block)
+            found = [cells[place] for *_, cells in table.rows for place in places]
+            for reason in dict.fromkeys(cell.missing for cell in found if cell is not None):
+                if reason is not None:
+                    console.print(rf"\[–]: {reason}")
             console.print()
     return captured.get()
+
+
+def _differences_as_text(differences: "Sequence[Difference]") -> str:
+    """A line for each pair, which is drawn task by task, so that its interval is its own."""
+    lines = []
+    for one in differences:
+        interval = (
+            f"no interval: {one.missing}"
+            if one.interval is None
+            else "95 % interval " + " to ".join(f"{100 * end:+.1f}" for end in one.interval)
+        )
+        rate = one.rate.replace("_", " ")
+        lines.append(
+            f"{one.benchmark}, {rate}, {', '.join(one.one)} minus {', '.join(one.other)}: "
+            f"{100 * one.value:+.1f} points ({interval}); {one.num_tasks:,} tasks in both, better on "
+            f"{one.num_better:,}, worse on {one.num_worse:,}"
+        )
+    return "\n".join(lines) + "\n" if lines else ""
 
 
 def _shown(cell: "Cell | None") -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from incoder.cli.console import notes, result_console, write_result
+from incoder.cli.console import LoggedProgress, notes, result_console, write_result
 from incoder.cli.options import load_tokenizer
 from incoder.cli.source import STANDARD_INPUT, read_input
 
@@ -42,7 +42,7 @@ def train(
 
     Example: incoder tokenizer train recipes/tiny/tokenizer.toml --output runs/tiny/tokenizer
     """
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
 
     from incoder.config import load_recipe, refuse_other_runs, save_recipe
     from incoder.corpus.attributes import render
@@ -59,7 +59,7 @@ def train(
         render(document, resolved.seed) for document in read_documents(resolved.corpus, resolved.split)
     )
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=notes, disable=not notes.is_terminal) as progress:
+    with LoggedProgress(*columns) as progress:
         task = progress.add_task("reading, then merging", total=None)
         tokenizer = train_tokenizer(
             documents,

@@ -19,8 +19,8 @@ def as_long_as(text: str, gold: str) -> str:
     Where the gold text ends with a newline, so does the cut one. Blank lines in front do not count, and stay
     only where the gold text begins with one.
     """
-    if not gold:
-        return ""
+    if not gold.strip("\n"):
+        return text[: len(gold)]
     lines = first_lines(text, num_lines(gold))
     front = text[: len(text) - len(text.lstrip("\n"))] if gold.startswith("\n") else ""
     return front + (lines if gold.endswith("\n") else lines.removesuffix("\n"))

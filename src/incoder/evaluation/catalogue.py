@@ -8,6 +8,7 @@ from incoder.evaluation.benchmarks import (
     humaneval,
     humaneval_infilling,
     mbpp,
+    own_code,
     return_types,
     safim,
     santacoder_fim,
@@ -25,6 +26,7 @@ _FILES = (
     cloze,
     safim,
     santacoder_fim,
+    own_code,
 )
 BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark for file in _FILES for benchmark in file.BENCHMARKS

@@ -1,11 +1,15 @@
-"""The paper's figure: rates over how much can be seen behind the hole, a panel for each benchmark."""
+"""Rates as a picture, a panel for each benchmark: the paper's, over how much can be seen right of the hole.
+
+Where no result has a rate by right-hand context, the rates themselves as bars.
+"""
 
 import math
 from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 from incoder.errors import IncoderError
-from incoder.evaluation.report import Cell, Curve
+from incoder.evaluation.report import Cell, Curve, Table
 
 _COLORS = {"infill": "#0072b2", "rerank": "#d55e00", "left-to-right": "#666666"}
 _OTHER_COLOR = "#009e73"
@@ -16,16 +20,9 @@ def draw(curves: Sequence[Curve]) -> bytes:
     """A PNG; methods are told apart by colour, models by the line's style, bars are 95 % intervals.
 
     Raises:
-        IncoderError: there is no curve, or matplotlib is not installed.
+        IncoderError: matplotlib is not installed.
     """
-    if not curves:
-        raise IncoderError(
-            "none of the results has a rate by right-hand context; those of HumanEval infilling have"
-        )
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise IncoderError("drawing needs matplotlib: pip install 'incoder[evaluation]'") from error
+    Figure = _figure()
     benchmarks = list(dict.fromkeys(curve.benchmark for curve in curves))
     models = list(dict.fromkeys(curve.model for curve in curves))
     cells = [cell for curve in curves for _, cell in curve.points]
@@ -58,6 +55,51 @@ def draw(curves: Sequence[Curve]) -> bytes:
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("pass rate (%)")
     panels[0].legend(frameon=False, fontsize="small")
+    return _png(figure)
+
+
+def draw_rates(table: Table) -> bytes:
+    """A PNG of each benchmark's first rate, a bar for each model and method, with 95 % intervals.
+
+    Raises:
+        IncoderError: matplotlib is not installed.
+    """
+    Figure = _figure()
+    columns = {benchmark: place for place, (benchmark, _) in reversed(list(enumerate(table.columns)))}
+    benchmarks = list(dict.fromkeys(benchmark for benchmark, _ in table.columns))
+    figure = Figure(figsize=(2.5 + 3.6 * len(benchmarks), 1.2 + 0.4 * len(table.rows)), layout="constrained")
+    panels = figure.subplots(1, max(1, len(benchmarks)), sharey=True, squeeze=False)[0]
+    names = [f"{model}, {method}" for model, method, _ in table.rows]
+    for axes, benchmark in zip(panels, benchmarks, strict=False):
+        for number, (_, method, cells) in enumerate(table.rows):
+            cell = cells[columns[benchmark]]
+            if cell is not None:
+                below, above = _bar(cell)
+                axes.barh(
+                    number,
+                    100 * cell.value,
+                    xerr=[[below], [above]],
+                    color=_COLORS.get(method, _OTHER_COLOR),
+                    capsize=3,
+                )
+        axes.set_title(benchmark)
+        axes.set_xlabel(table.columns[columns[benchmark]][1].replace("_", " ") + " (%)")
+        axes.set_xlim(0, 100)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].invert_yaxis()
+    return _png(figure)
+
+
+def _figure() -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise IncoderError("drawing needs matplotlib: pip install 'incoder[evaluation]'") from error
+    return Figure
+
+
+def _png(figure: Any) -> bytes:
     content = BytesIO()
     figure.savefig(content, format="png", dpi=150)
     return content.getvalue()

@@ -12,16 +12,16 @@ from incoder.evaluation.benchmark import INFILL, INFILL_RERANK, LEFT_TO_RIGHT, R
 from incoder.evaluation.choices import Scorer, most_probable
 from incoder.inference.edges import EdgeRule
 
-RankBy = Literal["mean", "total"]
+RankBy = Literal["mean", "total", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
     """How answers are drawn; temperature 0 is greedy.
 
-    A benchmark judges what the model wrote: no `edge_rules` end its fills for it unless they are asked for.
-    `num_lead_lines` of infills are those that the model was trained with, unless told (inference/lead.py).
-    `num_candidates` are those of reranking, which chooses one answer; left to right by `rank_by`.
+    A benchmark judges what the model wrote: no `edge_rules` end its infills unless they are asked for.
+    `num_lead_lines` None are those that the model was trained with (inference/lead.py). Of `num_candidates`
+    the best by `rank_by` is the answer.
     """
 
     max_new_tokens: int
@@ -32,7 +32,7 @@ class Decoding:
     edge_rules: tuple[EdgeRule, ...] = ()
     num_lead_lines: int | None = None
     num_candidates: int = 1
-    rank_by: RankBy = "total"
+    rank_by: RankBy = "mean"
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Model(Scorer, Protocol):
         seed: int,
         heal_tokens: bool,
         num_candidates: int,
-        rank_by: Literal["whole"],
+        rank_by: RankBy,
         edge_rules: Sequence[EdgeRule],
         num_lead_lines: int | None,
     ) -> Answer: ...
@@ -92,6 +92,7 @@ class Model(Scorer, Protocol):
         seed: int,
         heal_tokens: bool,
         num_candidates: int = 1,
+        max_lines: int | None = None,
     ) -> Answer: ...
 
 
@@ -100,13 +101,13 @@ def answer(task: Task, method: str, model: Model, decoding: Decoding, sample: in
     decoding = replace(decoding, seed=decoding.seed + sample)
     if task.choices:
         return most_probable(task, method, model)
-    if method in (INFILL, LEFT_TO_RIGHT):
+    if method == LEFT_TO_RIGHT:
         decoding = replace(decoding, num_candidates=1)
     if method in (INFILL, INFILL_RERANK):
         filled = _infill(task.question(INFILL), model, decoding)
         return task.completion(filled.infills, INFILL)
     question = task.question(method)
-    written = _complete(question, model, decoding)
+    written = _complete(question, model, decoding, task.max_lines)
     completions = list(dict.fromkeys(task.completion(one.infills, method) for one in written.candidates))
     if method == RERANK and len(completions) > 1:
         return _best(task, completions, model, decoding.rank_by)
@@ -119,19 +120,20 @@ def _infill(question: Question, model: Model, decoding: Decoding) -> Answer:
         path=question.path,
         stop=question.stop,
         num_candidates=decoding.num_candidates,
-        rank_by="whole",
+        rank_by=decoding.rank_by,
         edge_rules=decoding.edge_rules,
         num_lead_lines=decoding.num_lead_lines,
         **decoding.sampling,
     )
 
 
-def _complete(question: Question, model: Model, decoding: Decoding) -> Answer:
+def _complete(question: Question, model: Model, decoding: Decoding, max_lines: int | None) -> Answer:
     return model.complete(
         question.parts[0],
         path=question.path,
         stop=question.stop,
         num_candidates=decoding.num_candidates,
+        max_lines=max_lines,
         **decoding.sampling,
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from incoder.evaluation.differences import Difference
 from incoder.evaluation.report import Cell, Result, Table
 
 _STYLE = """
@@ -27,15 +28,20 @@ code { font-size: .85em; }
 """
 
 
-def render(table: Table, results: Sequence[Result], picture: bytes | None) -> str:
+def render(
+    table: Table,
+    results: Sequence[Result],
+    picture: bytes | None,
+    differences: Sequence[Difference] = (),
+    picture_title: str = "Pass rate over right-hand context",
+) -> str:
     """The whole page; `picture` is a PNG."""
     figure = ""
     if picture is not None:
         source = base64.b64encode(picture).decode()
         figure = (
-            "<h2>Pass rate over right-hand context</h2>"
-            '<img alt="pass rates by the share of lines behind the hole" '
-            f'src="data:image/png;base64,{source}">'
+            f"<h2>{escape(picture_title)}</h2>"
+            f'<img alt="{escape(picture_title)}" src="data:image/png;base64,{source}">'
         )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -43,7 +49,7 @@ def render(table: Table, results: Sequence[Result], picture: bytes | None) -> st
         f"<title>InCoder: evaluation</title><style>{_STYLE}</style></head><body>"
         "<h1>Evaluation</h1>"
         '<p class="note">Percent, with 95 % intervals that draw whole problems again (cluster bootstrap).</p>'
-        f"{_rates(table)}{figure}<h2>Protocol</h2>{_protocols(results)}</body></html>\n"
+        f"{_rates(table)}{_missing(table)}{_differences(differences)}{figure}<h2>Protocol</h2>{_protocols(results)}</body></html>\n"
     )
 
 
@@ -71,6 +77,35 @@ def _rates(table: Table) -> str:
     return (
         f'<div class="scroll"><table><thead>{head}<tr>{names}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def _missing(table: Table) -> str:
+    """Why some rates have no interval."""
+    reasons = dict.fromkeys(cell.missing for _, _, cells in table.rows for cell in cells if cell is not None)
+    told = "; ".join(f"no interval where there are {reason}" for reason in reasons if reason is not None)
+    return f'<p class="note">–: {escape(told)}</p>' if told else ""
+
+
+def _differences(differences: Sequence[Difference]) -> str:
+    if not differences:
+        return ""
+    names = ("benchmark", "", "minus", "rate", "difference", "95 % interval", "tasks", "better", "worse")
+    head = "".join(f'<th class="left">{name}</th>' for name in names)
+    rows = []
+    for one in differences:
+        interval = (
+            one.missing if one.interval is None else " – ".join(f"{100 * end:+.1f}" for end in one.interval)
+        )
+        cells = (
+            *(one.benchmark, ", ".join(one.one), ", ".join(one.other), title(one.rate)),
+            *(f"{100 * one.value:+.1f}", interval, f"{one.num_tasks:,}", one.num_better, one.num_worse),
+        )
+        rows.append("".join(f'<td class="left">{escape(str(cell))}</td>' for cell in cells))
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return (
+        "<h2>Differences, task by task</h2>"
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 

@@ -5,13 +5,14 @@ method of each model. Knows neither terminals nor pages.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 from typing import Any
 
 from incoder.errors import IncoderError
-from incoder.evaluation.statistics import cluster_bootstrap_interval
+from incoder.evaluation.statistics import MIN_CLUSTERS, cluster_bootstrap_interval, why_no_interval
 
 _SAMPLES = "samples"
 _METHODS = (
@@ -19,12 +20,14 @@ _METHODS = (
     *("left-to-right", "rerank", "infill", "infill-rerank", "infill-region"),
     *(_SAMPLES, "gold"),
 )
+BASELINES = ("gold", "empty", "buggy")
 _NUM_BINS = 5
+_PLAIN = "model"  # what training calls the folder of every run
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one results.json holds, and who answered."""
+    """What one results.json holds, and who answered; `place` is its number among those given."""
 
     benchmark: str
     model: str
@@ -34,20 +37,35 @@ class Result:
     metrics: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
     protocol: Mapping[str, Any]
+    place: int = 0
+
+    @property
+    def model_name(self) -> str:
+        """The model as the run named it: a folder, or a name."""
+        return str((self.protocol.get("model") or {}).get("name", self.model))
+
+    @property
+    def fingerprint(self) -> str:
+        return str((self.protocol.get("model") or {}).get("fingerprint", ""))
 
     @property
     def rates(self) -> tuple[str, ...]:
         """The rates to show, the most important first."""
-        pass_at = [name for name in self.metrics if name.startswith("pass@") and "interval" not in name]
+        pass_at = [name for name in self.metrics if re.fullmatch(r"pass@\d+", name)]
         return (self.headline, *self.others, *pass_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A rate in [0, 1] and its interval, None where there is none."""
+    """A rate in [0, 1] and its interval; None where there is none, and `missing` says why.
+
+    `num_tasks` are those that the rate is over.
+    """
 
     value: float
     interval: tuple[float, float] | None
+    missing: str | None = None
+    num_tasks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +89,22 @@ class Curve:
 def load_results(paths: Sequence[Path]) -> list[Result]:
     """The results in files, or in folders that hold a results.json, in the order of methods.
 
-    Two runs that answered the same in name are told apart by their folders.
+    Models are called by the last part of their names, and by more of them where that tells no difference: a
+    folder `model` by the run that it is in. Two runs that answered the same in name are told apart by their
+    folders.
 
     Raises:
         IncoderError: one is not there, or not a result.
     """
+    files = [path / "results.json" if path.is_dir() else path for path in paths]
+    loaded = [replace(_load(file), place=place) for place, file in enumerate(files)]
+    labels = _labels({(result.model_name, result.fingerprint) for result in loaded})
     found: dict[tuple[str, str, str], Result] = {}
-    for path in paths:
-        file = path / "results.json" if path.is_dir() else path
-        result = _load(file)
-        if (result.benchmark, result.model, result.method) in found:
-            result = _load(file, model=f"{result.model} ({file.parent.name})")
-        found[result.benchmark, result.model, result.method] = result
+    for file, result in zip(files, loaded, strict=True):
+        model = labels[result.model_name, result.fingerprint]
+        if (result.benchmark, model, result.method) in found:
+            model = f"{model} ({file.parent.name})"
+        found[result.benchmark, model, result.method] = replace(result, model=model)
     return sorted(found.values(), key=lambda result: (result.model, _rank(result.method)))
 
 
@@ -95,10 +117,7 @@ def table(results: Sequence[Result]) -> Table:
         row = cells.setdefault((result.model, result.method), {})
         for rate in result.rates:
             if rate in result.metrics:
-                interval = result.metrics.get(f"{rate}_interval")
-                row[result.benchmark, rate] = Cell(
-                    result.metrics[rate], None if interval is None else (interval[0], interval[1])
-                )
+                row[result.benchmark, rate] = _cell(result, rate)
     used = tuple(column for column in columns if any(column in row for row in cells.values()))
     return Table(
         used,
@@ -134,20 +153,50 @@ def curves(results: Sequence[Result]) -> list[Curve]:
     return found
 
 
+def _cell(result: Result, rate: str) -> Cell:
+    interval, num_tasks = result.metrics.get(f"{rate}_interval"), result.metrics.get(f"{rate}_num_tasks")
+    if interval is not None:
+        return Cell(result.metrics[rate], (interval[0], interval[1]), None, num_tasks)
+    missing = result.metrics.get(f"{rate}_interval_missing")
+    return Cell(result.metrics[rate], None, missing or _why_missing(result), num_tasks)
+
+
+def _why_missing(result: Result) -> str:
+    """Of a file that an earlier version wrote, without the reason."""
+    problems = {row["problem"] for row in result.rows}
+    return why_no_interval([*problems]) if len(problems) < MIN_CLUSTERS else "its file holds none"
+
+
+def _labels(models: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """A short name for each model, of which there is its name and the fingerprint of its weights."""
+    names = {name for name, _ in models}
+    labels = {}
+    for name, fingerprint in models:
+        parts = [part for part in PurePath(name).parts if part not in ("/", ".")] or [name]
+        size = 2 if parts[-1] == _PLAIN and len(parts) > 1 else 1
+        while size < len(parts) and any(
+            PurePath(other).parts[-size:] == tuple(parts[-size:]) for other in names - {name}
+        ):
+            size += 1
+        shown = parts[-size:][: -1 if parts[-1] == _PLAIN and size > 1 else None]
+        is_alone = sum(other == name for other, _ in models) == 1
+        labels[name, fingerprint] = "/".join(shown) + ("" if is_alone else f" [{fingerprint[:8]}]")
+    return labels
+
+
 def _point(members: Sequence[tuple[float, float, str]]) -> tuple[float, Cell]:
     places, rates, problems = zip(*members, strict=True)
     interval = cluster_bootstrap_interval(rates, problems)
     return sum(places) / len(places), Cell(sum(rates) / len(rates), interval)
 
 
-def _load(path: Path, model: str | None = None) -> Result:
+def _load(path: Path) -> Result:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         baseline = path.parent.name if content["method"] == _SAMPLES else "(no model)"
-        name = (content["model"] or {}).get("name", baseline)
         return Result(
             content["benchmark"],
-            model or (Path(name).name or name),
+            (content["model"] or {}).get("name", baseline),
             content["method"],
             content["headline"],
             tuple(content["others"]),

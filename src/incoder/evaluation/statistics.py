@@ -7,7 +7,7 @@ import numpy as np
 
 from incoder.errors import IncoderError
 
-_MIN_CLUSTERS = 5
+MIN_CLUSTERS = 5
 
 
 def cluster_bootstrap_interval(
@@ -32,14 +32,29 @@ def cluster_bootstrap_interval(
         raise IncoderError("an interval needs at least one value, got none")
     if not 0 < level < 1:
         raise IncoderError(f"level must be in (0, 1), got {level}")
+    return ratio_interval(
+        values, [1.0] * len(values), clusters, level=level, num_resamples=num_resamples, seed=seed
+    )
+
+
+def ratio_interval(
+    values: Sequence[float],
+    sizes: Sequence[float],
+    clusters: Sequence[Hashable],
+    *,
+    level: float = 0.95,
+    num_resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """The interval of the sum of `values` by the sum of `sizes`, clusters drawn as for a mean."""
     numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
-    members = np.array([numbers[cluster] for cluster in clusters])
-    if len(numbers) < _MIN_CLUSTERS:
+    if len(numbers) < MIN_CLUSTERS:
         return None
+    members = np.array([numbers[cluster] for cluster in clusters])
     sums = np.bincount(members, weights=np.asarray(values, dtype=np.float64))
-    counts = np.bincount(members)
-    drawn = np.random.default_rng(seed).integers(len(counts), size=(num_resamples, len(counts)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    totals = np.bincount(members, weights=np.asarray(sizes, dtype=np.float64))
+    drawn = np.random.default_rng(seed).integers(len(sums), size=(num_resamples, len(sums)))
+    means = sums[drawn].sum(axis=1) / totals[drawn].sum(axis=1)
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
@@ -48,7 +63,7 @@ def cluster_bootstrap_interval(
 def why_no_interval(clusters: Sequence[Hashable]) -> str:
     """Why values of these clusters have no interval."""
     number = len(set(clusters))
-    return f"{number} problem{'s' * (number != 1)}; an interval needs at least {_MIN_CLUSTERS}"
+    return f"{number} problem{'s' * (number != 1)}; an interval needs at least {MIN_CLUSTERS}"
 
 
 def paired_difference(

@@ -352,10 +352,23 @@ class Row:
         stop_place = min((place for place in places if place >= 0), default=None)
         found = [
             stop_place,
+            self._last_line_place(),
             self._edge_place(),
             None if stop_place is None else self._edge_place(stop_place),
         ]
         return min((place for place in found if place is not None), default=None)
+
+    def _last_line_place(self) -> int | None:
+        """Where the last line ends that may be written, once it is there."""
+        if self._params.max_lines is None:
+            return None
+        text = self._spelling[len(self._forced) :]
+        place = len(text) - len(text.lstrip(b"\n"))
+        for _ in range(self._params.max_lines):
+            place = text.find(b"\n", place) + 1
+            if not place:
+                return None
+        return len(self._forced) + place
 
     def _edge_place(self, end: int | None = None) -> int | None:
         """Where in the spelling the edge is, if the fill has come to it, or ends at `end`."""

@@ -98,6 +98,7 @@ class InfillModel:
         num_beams: int = 1,
         length_penalty: float = 1.0,
         early_stopping: bool = False,
+        max_lines: int | None = None,
         on_fill: OnFill | None = None,
     ) -> InfillResult:
         """Fill every hole: those between the parts, or at each `<FILL>` of a string.
@@ -137,6 +138,7 @@ class InfillModel:
             num_beams=num_beams,
             length_penalty=length_penalty,
             early_stopping=early_stopping,
+            max_lines=max_lines,
         )
         request = InfillRequest(
             tuple(_texts(parts)),
@@ -180,13 +182,15 @@ class InfillModel:
         length_penalty: float = 1.0,
         early_stopping: bool = False,
         allows_tags: bool = False,
+        max_lines: int | None = None,
     ) -> InfillResult:
         """Write on after `prompt`, left to right; the same settings as `infill`.
 
         `attributes` are told before the text beside the extension of `path`, such as `filename` or `dstars`,
-        to a model that was trained with them (paper, appendix A.4). The completion is the only infill of the
-        result, whose `text` is the prompt with it. Unless it `allows_tags`, a completion ends before the tags
-        of training documents (tags.py) and never begins with one.
+        to a model that was trained with them (paper, appendix A.4). `max_lines` end the completion after so
+        many lines, the newlines that it begins with left out. The completion is the only infill of the result,
+        whose `text` is the prompt with it. Unless it `allows_tags`, a completion ends before the tags of
+        training documents (tags.py) and never begins with one.
 
         Raises:
             IncoderError: a setting outside of its range, or attributes for a model that knows none.
@@ -206,6 +210,7 @@ class InfillModel:
             num_beams=num_beams,
             length_penalty=length_penalty,
             early_stopping=early_stopping,
+            max_lines=max_lines,
         )
         request = InfillRequest(
             (arguments.text("prompt", prompt),),

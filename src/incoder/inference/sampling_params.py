@@ -29,6 +29,7 @@ class SamplingParams:
     read or written before, and multiplies negative ones; `logit_bias` is added to the logits of these ids.
     `time_limit` is in seconds, for all holes; `speculate` saves time and changes nothing else. More than one
     beam (`num_beams`) means beam search instead of drawing (beam_search.py tells of the other two settings).
+    After `max_lines` finished lines a text ends, the newlines that it begins with left out.
 
     Raises:
         IncoderError: a value of the wrong kind or outside of its range.
@@ -48,6 +49,7 @@ class SamplingParams:
     num_beams: int = 1
     length_penalty: float = 1.0
     early_stopping: bool = False
+    max_lines: int | None = None
 
     def __post_init__(self) -> None:
         self._normalise_kinds()
@@ -61,6 +63,8 @@ class SamplingParams:
             )
         if self.max_new_tokens < 1:
             raise IncoderError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
+        if self.max_lines is not None and self.max_lines < 1:
+            raise IncoderError(f"max_lines must be at least 1, got {self.max_lines}")
         if not 0 <= self.seed < 2**63:
             raise IncoderError(f"seed must be in [0, 2^63), got {self.seed}")
         if "" in self.stop:
@@ -90,7 +94,7 @@ class SamplingParams:
     def _normalise_kinds(self) -> None:
         """Refuse values of the wrong kind, and turn NumPy's numbers into Python's."""
         arguments.normalise(self, arguments.whole_number, "max_new_tokens", "seed", "num_beams")
-        arguments.normalise(self, arguments.optional(arguments.whole_number), "top_k")
+        arguments.normalise(self, arguments.optional(arguments.whole_number), "top_k", "max_lines")
         arguments.normalise(
             self, arguments.number, "temperature", "top_p", "min_p", "repetition_penalty", "length_penalty"
         )

@@ -163,5 +163,47 @@ def test_santacoders_lines_count_for_their_language() -> None:
     assert task.question(INFILL).path == "solution.js"
     assert task.completion([" 1;\nlet y"], LEFT_TO_RIGHT) == " 1;"
     rates = task.rates(" 1;")
-    assert (rates["exact_match"], rates["exact_match_js"], rates["exact_match_py"]) == (1, 1, None)
-    assert task.rates("1;")["exact_match"] == 0
+    by_language = [rates[f"exact_match_stripped_{language}"] for language in ("js", "py", "java")]
+    assert (rates["exact_match"], by_language) == (1, [1, None, None])
+    # As the authors compare: white space around the line does not count.
+    rates = task.rates("1;\n")
+    assert (rates["exact_match"], rates["exact_match_stripped"], rates["exact_match_stripped_js"]) == (
+        0,
+        1,
+        1,
+    )
+    assert task.code_language == "javascript"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "line", "suffix"),
+    [
+        ("def f():", "    x = 1", "    return x"),
+        ("def f():\n", "    x = 1", "    return x"),
+        ("def f():", "\n    x = 1", "\n    return x"),
+        ("def f():\n", "    x = 1\n", "    return x"),
+    ],
+)
+def test_santacoders_joins_are_repaired_where_they_lack_a_newline(
+    prompt: str, line: str, suffix: str
+) -> None:
+    row = {"name": "f", "language": "py", "prompt": prompt, "canonical_solution": line, "suffix": suffix}
+    published = task_of("santacoder-fim", row)
+    assert (*published.question(INFILL).parts, published.baselines["gold"]) == (prompt, suffix, line)
+    task = task_of("santacoder-fim-joined", row)
+    assert task.question(INFILL).parts == ("def f():\n", "    return x")
+    assert task.baselines["gold"] == "    x = 1\n"
+    assert task.completion(["    x = 1\n    y = 2\n"], LEFT_TO_RIGHT) == "    x = 1\n"
+
+
+def test_left_to_right_may_write_the_newline_that_a_published_join_lacks() -> None:
+    row = {
+        "name": "f",
+        "language": "py",
+        "prompt": "def f():",
+        "canonical_solution": "    x",
+        "suffix": "    y",
+    }
+    task = task_of("santacoder-fim", row)
+    completion = task.completion(["\n    x\n    z\n"], LEFT_TO_RIGHT)
+    assert task.rates(completion)["exact_match_stripped"] == 1

@@ -61,6 +61,17 @@ def test_a_span_inside_of_a_line_is_judged_as_it_is(tmp_path: Path) -> None:
     assert task.completion(["2 * 1\n"], INFILL) == "2 * 1\n"
 
 
+def test_a_random_span_is_never_cut_by_lines(tmp_path: Path) -> None:
+    """Spans that begin with a newline, or end with one, are no lines that could be counted."""
+    path = tmp_path / "data.jsonl"
+    span = {"prompt": "def double(x):", "canonical_solution": "\n    y = 2 * x\n", "suffix": "    return y\n"}
+    path.write_text(json.dumps(TASK | span) + "\n")
+    (task,) = load_tasks(path, RANDOM)
+    gold = task.baselines[GOLD]
+    assert set(task.programs(gold)) == {"pass_rate"}
+    assert summarise(judge([task], {task.key: [gold]}, Limits()))["pass_rate"] == 1
+
+
 def test_right_context_is_the_share_of_the_bodys_lines(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text(json.dumps(TASK | {"suffix": " * x\n    z = y\n\n    return z\n"}) + "\n")

@@ -109,7 +109,7 @@ def test_the_same_seed_draws_the_same_rows(folder: Path, tmp_path: Path) -> None
 
 def test_a_folder_without_such_functions_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(COPY)
-    with pytest.raises(IncoderError, match=r"no function of .* makes a row of cloze"):
+    with pytest.raises(IncoderError, match=r"nothing in .* makes a row of cloze; there are 1 files"):
         build("cloze", tmp_path, tmp_path / "out")
     with pytest.raises(IncoderError, match="is not a folder"):
         build("cloze", tmp_path / "nowhere", tmp_path / "out")

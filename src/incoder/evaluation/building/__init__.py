@@ -1,1 +1,1 @@
-"""Benchmarks of the paper's kinds, made from any Python code that a model has not seen."""
+"""Benchmarks made from code that a model has not seen: the paper's kinds from Python, holes from any."""

@@ -3,18 +3,20 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from incoder.errors import IncoderError
+from incoder.evaluation.building.files import source_files
 from incoder.evaluation.building.functions import functions_of
+from incoder.evaluation.building.holes import FILE_BUILDERS
 from incoder.evaluation.building.rows import BUILDERS, Row
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.files import make_folder, write_text
 
-OnFunction = Callable[[int], None]
+OnSource = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +35,28 @@ def build(
     *,
     limit: int | None = None,
     seed: int = 0,
-    on_function: OnFunction | None = None,
+    on_source: OnSource | None = None,
 ) -> Built:
     """Write the rows of one benchmark to its file in `output`, and beside it how they were made.
 
-    With a `limit` that many rows are drawn. The same folder and seed give the same bytes.
+    With a `limit` that many rows are drawn. The same folder and seed give the same bytes. `on_source` is
+    given the number of functions or files that were looked at.
 
     Raises:
-        IncoderError: there are no functions with what this benchmark asks for.
+        IncoderError: there are no functions, or no files, with what this benchmark asks for.
     """
     benchmark, counts, rows = BENCHMARKS[task], Counter[str](), dict[str, Row]()
-    for number, function in enumerate(functions_of(folder, counts), start=1):
-        row = BUILDERS[task](function, Random(f"{seed} {function.key}"))
-        if row is not None and (read := benchmark.read(row, number)) is not None:
-            rows[read.key] = row
-        if on_function is not None:
-            on_function(number)
+    for number, made in enumerate(_rows(task, folder, counts, seed), start=1):
+        for row in made:
+            if (read := benchmark.read(row, number)) is not None:
+                rows[read.key] = row
+        if on_source is not None:
+            on_source(number)
     if not rows:
-        raise IncoderError(
-            f"no function of {folder} makes a row of {task}; of {counts['files']} files that could be read "
-            f"there are {counts['functions']} functions"
-        )
+        looked_at = f"{counts['files']} files that could be read"
+        if task in BUILDERS:
+            looked_at += f" with {counts['functions']} functions"
+        raise IncoderError(f"nothing in {folder} makes a row of {task}; there are {looked_at}")
     keys = list(rows)
     if limit is not None:
         drawn = sorted(keys, key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
@@ -66,3 +69,14 @@ def build(
     told["sha256"] = hashlib.sha256(lines.encode()).hexdigest()
     write_text(path.with_suffix(".build.json"), json.dumps(told, indent=1) + "\n")
     return Built(path, len(keys), dict(counts))
+
+
+def _rows(task: str, folder: Path, counts: Counter[str], seed: int) -> Iterator[list[Row]]:
+    """The rows of each function, or of each file, in order."""
+    if task in FILE_BUILDERS:
+        for source in source_files(folder, counts):
+            yield FILE_BUILDERS[task](source, Random(f"{seed} {source.path}"))
+        return
+    for function in functions_of(folder, counts):
+        row = BUILDERS[task](function, Random(f"{seed} {function.key}"))
+        yield [] if row is None else [row]

@@ -1,0 +1,110 @@
+"""`incoder eval loss`: the held-out loss of a model on a corpus or a folder of code."""
+
+import json as json_module
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from incoder.cli import options
+from incoder.cli.console import print_note, progress_bar, write_result
+from incoder.errors import IncoderError
+
+if TYPE_CHECKING:
+    from incoder.evaluation.loss import HeldOut
+
+
+def loss(
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="A corpus that incoder corpus build made, or a folder of code.", show_default=False
+        ),
+    ],
+    model: options.Model = options.DEFAULT_MODEL,
+    revision: options.Revision = None,
+    split: Annotated[
+        Literal["validation", "train"], typer.Option(help="Which documents of a corpus.")
+    ] = "validation",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only that many texts, evenly spaced.", show_default="all")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Only texts in this language, such as python.", show_default="all")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Also write loss.json to this folder.", show_default=False),
+    ] = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    json: options.Json = False,
+) -> None:
+    """Measure the loss of a model on text that it was not trained on.
+
+    By token in nats, as in training, and in bits by byte, which compares models with different vocabularies.
+    Any model that loads will do, also one that cannot infill.
+
+    Example: incoder eval loss --data runs/tiny/corpus --model runs/tiny/train/model
+    """
+    from incoder.evaluation.loss import measure_loss
+    from incoder.files import make_folder, write_text
+
+    # Complain about the data before a model is loaded.
+    texts = _chosen(list(_held_out(data, split)), language, limit, data)
+    import incoder
+
+    options.fetch(model, revision)
+    loaded = incoder.load(model, revision=revision, device=device, dtype=dtype)
+    with progress_bar("reading texts", len(texts)) as count:
+        found = measure_loss(loaded, texts, on_text=lambda _: count())
+    result = {"model": model, "data": str(data), **found}
+    if output is not None:
+        write_text(make_folder(output) / "loss.json", json_module.dumps(result, indent=1) + "\n")
+        print_note(f"wrote {output / 'loss.json'}")
+    write_result(json_module.dumps(result) + "\n" if json else _as_text(found))
+
+
+def _held_out(data: Path, split: str) -> Iterator["HeldOut"]:
+    """The documents of a corpus, or the files of a folder."""
+    from collections import Counter
+
+    from incoder.corpus.documents import SEAL, read_documents
+    from incoder.corpus.languages import LANGUAGES, extension_of
+    from incoder.evaluation.building.files import source_files
+    from incoder.evaluation.loss import HeldOut
+
+    if (data / SEAL).is_file():
+        for document in read_documents(data, split):
+            language = LANGUAGES.get(extension_of(document.path), "other")
+            yield HeldOut(document.text, document.path, language.lower(), document.project)
+        return
+    for source in source_files(data, Counter()):
+        yield HeldOut(source.text, source.path, source.language.lower(), source.path)
+
+
+def _chosen(texts: list["HeldOut"], language: str | None, limit: int | None, data: Path) -> list["HeldOut"]:
+    if language is not None:
+        there = sorted({text.language for text in texts})
+        texts = [text for text in texts if text.language == language.lower()]
+        if not texts:
+            raise IncoderError(f"{data} holds no text in {language}; it has {', '.join(there)}")
+    if limit is None or limit >= len(texts):
+        return texts
+    return [texts[index * len(texts) // limit] for index in range(limit)]
+
+
+def _as_text(found: dict[str, Any]) -> str:
+    rows = {"all": found, **(found["languages"] if len(found["languages"]) > 1 else {})}
+    width = max(map(len, rows))
+    lines = [f"{'':{width}}  nats/token  bits/byte  95 % interval     texts       tokens"]
+    for name, row in rows.items():
+        interval = row["bits_per_byte_interval"]
+        shown = "–" if interval is None else "–".join(f"{end:.3f}" for end in interval)
+        figures = f"{row['loss']:10.4f}  {row['bits_per_byte']:9.4f}  {shown:13}"
+        lines.append(f"{name:{width}}  {figures}  {row['num_texts']:8,}  {row['num_tokens']:11,}")
+    missing = found["bits_per_byte_interval_missing"]
+    if missing is not None:
+        lines.append(f"no interval: {missing.replace('problem', 'project')}")
+    return "\n".join(lines) + "\n"

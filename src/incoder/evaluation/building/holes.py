@@ -1,0 +1,109 @@
+"""Holes in a file of any language: a line, characters inside a line, or several lines.
+
+Up to one for every 40 lines of a file and 10 in all, drawn; two holes of a file share no line. What is cut
+out begins and ends with lines that say something: five characters that are not blank, a letter or digit among
+them, and at most 200 in all.
+"""
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from incoder.evaluation.building.files import SourceText
+
+Row = Mapping[str, Any]
+BuildRows = Callable[[SourceText, Random], list[Row]]
+
+_LINES_PER_HOLE, _MAX_HOLES = 40, 10
+_MIN_CHARACTERS, _MAX_CHARACTERS = 5, 200
+_MIN_LINES, _MAX_LINES = 2, 8
+_MIN_INSIDE = 3  # characters of a hole inside a line
+
+
+def single_line(source: SourceText, random: Random) -> list[Row]:
+    """Whole lines, each with its indentation and line end."""
+    lines = _lines(source.text)
+    starts = _starts(lines)
+    places = _drawn([number for number, line in enumerate(lines) if _says_something(line)], lines, random)
+    return [_row(source, starts[number], starts[number + 1], number) for number in places]
+
+
+def mid_line(source: SourceText, random: Random) -> list[Row]:
+    """Characters inside a line, with some of the line on both sides."""
+    lines = _lines(source.text)
+    starts, rows = _starts(lines), list[Row]()
+    long_enough = [
+        number
+        for number, line in enumerate(lines)
+        if _says_something(line) and len(line.strip()) >= _MIN_INSIDE + 2
+    ]
+    for number in _drawn(long_enough, lines, random):
+        line = lines[number]
+        first = len(line) - len(line.lstrip()) + 1
+        last = len(line.rstrip()) - 1
+        start = random.randint(first, last - _MIN_INSIDE)
+        end = random.randint(start + _MIN_INSIDE, last)
+        if line[start:end].strip():
+            rows.append(_row(source, starts[number] + start, starts[number] + end, number))
+    return rows
+
+
+def multi_line(source: SourceText, random: Random) -> list[Row]:
+    """Two to eight lines that follow each other."""
+    lines = _lines(source.text)
+    starts, rows, free_from = _starts(lines), list[Row](), 0
+    for number in _drawn(
+        [number for number, line in enumerate(lines) if _says_something(line)], lines, random
+    ):
+        end = number + random.randint(_MIN_LINES, _MAX_LINES)
+        if number >= free_from and end <= len(lines) and _says_something(lines[end - 1]):
+            rows.append(_row(source, starts[number], starts[end], number))
+            free_from = end
+    return rows
+
+
+FILE_BUILDERS: dict[str, BuildRows] = {
+    "single-line": single_line,
+    "mid-line": mid_line,
+    "multi-line": multi_line,
+}
+
+
+def _drawn(numbers: list[int], lines: list[str], random: Random) -> list[int]:
+    wanted = min(_MAX_HOLES, 1 + len(lines) // _LINES_PER_HOLE, len(numbers))
+    return sorted(random.sample(numbers, wanted))
+
+
+def _says_something(line: str) -> bool:
+    """Whether a line ends with a newline and is more than brackets."""
+    text = line.strip()
+    return (
+        line.endswith("\n")
+        and len(line) <= _MAX_CHARACTERS
+        and len("".join(text.split())) >= _MIN_CHARACTERS
+        and any(map(str.isalnum, text))
+    )
+
+
+def _lines(text: str) -> list[str]:
+    """The lines, each with its newline; nothing else ends one."""
+    *lines, rest = text.split("\n")
+    return [*(line + "\n" for line in lines), *([rest] if rest else [])]
+
+
+def _starts(lines: list[str]) -> list[int]:
+    places = [0]
+    for line in lines:
+        places.append(places[-1] + len(line))
+    return places
+
+
+def _row(source: SourceText, start: int, end: int, number: int) -> Row:
+    return {
+        "task_id": f"{source.path}:{number + 1}",
+        "path": source.path,
+        "language": source.language.lower(),
+        "prefix": source.text[:start],
+        "middle": source.text[start:end],
+        "suffix": source.text[end:],
+    }

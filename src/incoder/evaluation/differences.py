@@ -1,0 +1,74 @@
+"""Two results side by side: how much better one is than the other on the tasks that both answered.
+
+Task by task, so that what both find hard cancels out; whole problems are drawn again for the interval.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from incoder.evaluation.report import BASELINES, Result
+from incoder.evaluation.statistics import paired_difference, why_no_interval
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A headline rate of `one` minus that of `other`, each a model and a method.
+
+    `num_better` and `num_worse` are the tasks on which `one` did better or worse. `missing` says why there is
+    no interval.
+    """
+
+    benchmark: str
+    rate: str
+    one: tuple[str, str]
+    other: tuple[str, str]
+    num_tasks: int
+    value: float
+    interval: tuple[float, float] | None
+    missing: str | None
+    num_better: int
+    num_worse: int
+
+
+def differences(results: Sequence[Result]) -> list[Difference]:
+    """Every result against the first one given of its benchmark, without baselines that need no model."""
+    found = []
+    given = sorted(
+        (result for result in results if result.method not in BASELINES), key=lambda result: result.place
+    )
+    for benchmark in dict.fromkeys(result.benchmark for result in given):
+        first, *others = (result for result in given if result.benchmark == benchmark)
+        for other in others:
+            difference = _difference(other, first)
+            if difference is not None:
+                found.append(difference)
+    return found
+
+
+def _difference(one: Result, other: Result) -> Difference | None:
+    """None where no task counts for both."""
+    ours, theirs = _rates(one), _rates(other)
+    shared = [task_id for task_id in ours if task_id in theirs]
+    if not shared:
+        return None
+    values, others = [ours[task_id] for task_id in shared], [theirs[task_id] for task_id in shared]
+    problems = {row["task_id"]: row["problem"] for row in one.rows}
+    clusters = [problems[task_id] for task_id in shared]
+    value, interval = paired_difference(values, others, clusters)
+    return Difference(
+        one.benchmark,
+        one.headline,
+        (one.model, one.method),
+        (other.model, other.method),
+        len(shared),
+        value,
+        interval,
+        why_no_interval(clusters) if interval is None else None,
+        sum(map(float.__gt__, values, others)),
+        sum(map(float.__lt__, values, others)),
+    )
+
+
+def _rates(result: Result) -> Mapping[str, float]:
+    rates = {row["task_id"]: row["rates"].get(result.headline) for row in result.rows}
+    return {task_id: float(rate) for task_id, rate in rates.items() if rate is not None}
