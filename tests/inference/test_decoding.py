@@ -135,4 +135,28 @@ def test_a_text_ends_with_the_last_line_that_it_may_have(
             row.take(token_id, 0.0)
     assert (row.finish_reason == "stop") == (expected != text or text.endswith("\n"))
     row.finish_reason = row.finish_reason or "length"
-    assert row.decoded().spelling.decode() == expected
+    decoded = row.decoded()
+    assert decoded.spelling.decode() == expected
+    # What the model has read and has not is the text, and its last token it never read.
+    spelled = b"".join(map(tiny_tokenizer.token_bytes, (*decoded.read, *decoded.unread)))
+    assert spelled.decode() == expected
+    assert decoded.unread
+    assert row.num_read_in_vain == 0
+
+
+def test_max_lines_end_each_completion_alone(
+    reading_again: Callable[..., InfillModel], tiny_tokenizer: Tokenizer
+) -> None:
+    newline, letter = tiny_tokenizer.encode("\n")[0], tiny_tokenizer.encode("x")[0]
+
+    def logits_after(token_ids: list[int]) -> Tensor:
+        logits_V = torch.zeros(tiny_tokenizer.vocab_size)
+        logits_V[newline if token_ids[-1] == letter else letter] = 20.0
+        return logits_V
+
+    model = reading_again(logits_after, 64)
+    assert model.complete("x", max_lines=2, temperature=0.0).text == "x\nx\nx\n"
+    written = model.complete("x", max_lines=2, temperature=1.0, num_candidates=3, max_new_tokens=9)
+    assert all(candidate.infills[0].lstrip("\n").count("\n") <= 2 for candidate in written.candidates)
+    with pytest.raises(IncoderError, match="max_lines must be at least 1, got 0"):
+        model.complete("x", max_lines=0)

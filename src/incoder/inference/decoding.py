@@ -318,8 +318,9 @@ class Row:
         assert self.finish_reason is not None
         num_read = len(self._token_ids) - (self.finish_reason == "length")
         unread = self._token_ids[num_read:]
-        if self._cut is not None:  # the stop string may begin inside a token
-            num_read = bisect_right(self._ends, self._cut)
+        if self._cut is not None:  # the stop string may begin inside a token; the last token was not read
+            num_chosen = len(self._token_ids) - (self._end_id is None)
+            num_read = min(bisect_right(self._ends, self._cut), num_chosen)
             start = self._ends[num_read - 1] if num_read else 0
             unread = self._vocabulary.tokenizer.encode_bytes(self._spelling[start : self._cut])
         return Decoded(
@@ -380,7 +381,7 @@ class Row:
 
     def _count_read_in_vain(self, num_read: int) -> None:
         if self._cut is not None:
-            self.num_read_in_vain = num_read - bisect_right(self._ends, self._cut)
+            self.num_read_in_vain = max(0, num_read - bisect_right(self._ends, self._cut))
 
 
 def _overlap(spelling: bytes, stop: bytes) -> int:
