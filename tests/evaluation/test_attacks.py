@@ -355,6 +355,7 @@ def test_what_still_forges_a_verdict_is_on_its_page() -> None:
         "import sys\nsys.settrace(lambda *_: None)",
         "import sys\nsys.setprofile(lambda *_: None)",
         "import builtins\nbuiltins.abs = lambda _: 0",
+        "__builtins__ = {'abs': lambda _: 0, '__import__': __import__}",
         "import builtins\nbuiltins.AssertionError = None\nbuiltins.BaseException = ZeroDivisionError",
     ],
 )

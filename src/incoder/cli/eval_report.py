@@ -73,6 +73,7 @@ def report(
 def _as_text(table: "Table") -> str:
     """A block for each benchmark, so that many of them fit on a terminal."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table as RichTable
 
     from incoder.evaluation.page import title
@@ -89,7 +90,9 @@ def _as_text(table: "Table") -> str:
             for model, method, cells in table.rows:
                 shown = [cells[place] for place in places]
                 if any(cell is not None for cell in shown):
-                    block.add_row(model, method, *(_shown(cell).replace("[", r"\[") for cell in shown))
+                    block.add_row(
+                        escape(model), method, *(_shown(cell).replace("[", r"\[") for cell in shown)
+                    )
             console.print(block)
             found = [cells[place] for *_, cells in table.rows for place in places]
             for reason in dict.fromkeys(cell.missing for cell in found if cell is not None):

@@ -138,7 +138,10 @@ def write_results(
         "tasks": rows,
     }
     if judgement.with_ceiling:
-        results["ceiling"] = summarise(rows_of(gold(tasks), "executing gold")).get(benchmark.headline)
+        answers = gold(tasks)
+        if answers != completions:
+            rows = rows_of(answers, "executing gold")
+        results["ceiling"] = summarise(rows).get(benchmark.headline)
     results = json.loads(json.dumps(results))
     write_text(output / "results.json", json.dumps(results, indent=1) + "\n")
     return results

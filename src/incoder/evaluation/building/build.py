@@ -50,6 +50,8 @@ def build(
         for row in made:
             if (read := benchmark.read(row, number)) is not None:
                 rows[read.key] = row
+        if limit is not None and len(rows) > 2 * limit:  # a row may hold a whole file
+            rows = _drawn(rows, limit, seed)
         if on_source is not None:
             on_source(number)
     if not rows:
@@ -57,11 +59,9 @@ def build(
         if task in BUILDERS:
             looked_at += f" with {counts['functions']} functions"
         raise IncoderError(f"nothing in {folder} makes a row of {task}; there are {looked_at}")
-    keys = list(rows)
     if limit is not None:
-        drawn = sorted(keys, key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
-        chosen = {*drawn[:limit]}
-        keys = [key for key in keys if key in chosen]
+        rows = _drawn(rows, limit, seed)
+    keys = list(rows)
     path = make_folder(output) / benchmark.file_name
     lines = "".join(json.dumps(rows[key]) + "\n" for key in keys)
     write_text(path, lines)
@@ -69,6 +69,13 @@ def build(
     told["sha256"] = hashlib.sha256(lines.encode()).hexdigest()
     write_text(path.with_suffix(".build.json"), json.dumps(told, indent=1) + "\n")
     return Built(path, len(keys), dict(counts))
+
+
+def _drawn(rows: dict[str, Row], limit: int, seed: int) -> dict[str, Row]:
+    """As many of the rows, in their order; which ones does not depend on those that are left out."""
+    order = sorted(rows, key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
+    chosen = {*order[:limit]}
+    return {key: row for key, row in rows.items() if key in chosen}
 
 
 def _rows(task: str, folder: Path, counts: Counter[str], seed: int) -> Iterator[list[Row]]:

@@ -43,6 +43,7 @@ def run_with_assertions(request: dict[str, Any], folder: str) -> None:
         run(compiled(program, "<program>", "exec"), namespace)
         clear_hooks()
         names.update(own_builtins)
+        namespace["__builtins__"] = names
         run(compiled(tests, "<tests>", "exec"), namespace)
         clear_hooks()
     except every_exception as error:  # SystemExit and KeyboardInterrupt are failures as well
