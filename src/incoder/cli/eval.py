@@ -1,8 +1,7 @@
 """`incoder eval`: judge a model on a benchmark; one command for each, all made alike from the catalogue."""
 
 import json as json_module
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,17 +11,25 @@ import typer
 from incoder.cli import options
 from incoder.cli.console import LoggedProgress, print_note, write_result
 from incoder.cli.eval_build import build
-from incoder.cli.eval_decoding import RULES, DecodingOptions, described, fill_defaults
+from incoder.cli.eval_decoding import RULES, DecodingOptions
 from incoder.cli.eval_loss import loss
 from incoder.cli.eval_report import report
+from incoder.cli.eval_results import (
+    fit_for_left_to_right,
+    results_as_text,
+    tell_decoding,
+    tell_left_out,
+    tell_not_executed,
+    tell_other_files,
+)
 from incoder.errors import IncoderError
-from incoder.evaluation.benchmark import GOLD, LEFT_TO_RIGHT, RERANK, Benchmark, Task
+from incoder.evaluation.benchmark import LEFT_TO_RIGHT, RERANK, Benchmark
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.files import sha256_of
 
 if TYPE_CHECKING:
     from incoder.evaluation.execution import Limits
-    from incoder.evaluation.methods import Decoding, Model
+    from incoder.evaluation.methods import Model
     from incoder.evaluation.run import Setup
 
 app = typer.Typer(help="Judge a model on a benchmark, and report on results.", no_args_is_help=True)
@@ -77,14 +84,14 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             int | None,
             typer.Option(
                 min=1,
-                help="From how many it takes the best.",
+                help="Write so many candidates, of which the best is judged.",
                 show_default=f"1; {benchmark.num_candidates} for reranking",
             ),
         ] = None,
         rank_by: Annotated[
             Literal["mean", "total", "whole"] | None,
             typer.Option(
-                help="What the best is: log-probability by token, of all tokens, or of the whole text.",
+                help="What ranks candidates: log-probability by token, of all tokens, or of the whole text.",
                 show_default=f"mean; whole for infill-rerank, {benchmark.rank_by} for rerank",
             ),
         ] = None,
@@ -179,12 +186,12 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         path = (
             files.fetch(benchmark)
             if fetch and data is None
-            else files.find(benchmark, data, on_others=_tell_other_files)
+            else files.find(benchmark, data, on_others=tell_other_files)
         )
-        tasks = files.load_tasks(path, benchmark, limit, partial(_tell_left_out, benchmark, path), language)
+        tasks = files.load_tasks(path, benchmark, limit, partial(tell_left_out, benchmark, path), language)
         if samples is None and method in (LEFT_TO_RIGHT, RERANK):
-            tasks = _left_to_right(tasks, method)
-        _tell_not_executed(benchmark, tasks)
+            tasks = fit_for_left_to_right(tasks, method)
+        tell_not_executed(benchmark, tasks)
         if runs_programs(tasks):
             check_sandbox(allow_none=no_sandbox)
         settings_for = partial(settings_of, benchmark, path)
@@ -214,12 +221,12 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 )
             results = write_results(benchmark, tasks, completions, output, settings, judgement, bars.show)
         if decoding is not None:
-            _tell_decoding(decoding)
+            tell_decoding(decoding)
         if json:
             summary = {name: value for name, value in results.items() if name != "tasks"}
             write_result(json_module.dumps(summary) + "\n")
         else:
-            write_result(_as_text(results, output))
+            write_result(results_as_text(results, output))
 
     return command
 
@@ -235,76 +242,6 @@ for _benchmark in BENCHMARKS.values():
 app.command()(build)
 app.command()(report)
 app.command()(loss)
-
-
-def _as_text(results: dict[str, Any], output: Path) -> str:
-    """Every rate with its interval and the number of tasks that it is over."""
-    metrics = results["metrics"]
-    lines = [f"{results['benchmark']}, {results['method']}, {metrics['num_tasks']:,} tasks"]
-    for name in (results["headline"], *results["others"]):
-        label = name.replace("_", " ")
-        if name not in metrics:
-            lines.append(f"  {label}: none of the tasks counts for it")
-            continue
-        interval = metrics[f"{name}_interval"]
-        shown = (
-            f"no interval: {metrics[f'{name}_interval_missing']}"
-            if interval is None
-            else "95 % interval " + "–".join(f"{end:.1%}" for end in interval)
-        )
-        num_tasks = metrics[f"{name}_num_tasks"]
-        lines.append(f"  {label} {metrics[name]:.1%} of {num_tasks:,} tasks ({shown})")
-    if results["ceiling"] is not None:
-        lines.append(
-            f"  {results['headline'].replace('_', ' ')} of the gold answers {results['ceiling']:.1%}"
-        )
-    lines.append(f"each task is in {output / 'results.json'}")
-    return "\n".join(lines) + "\n"
-
-
-def _tell_decoding(decoding: "Decoding") -> None:
-    """Both how this run wrote and how `incoder fill` does, which are easily taken for each other."""
-    as_fill = replace(fill_defaults(), seed=decoding.seed)
-    print_note(f"decoding: {described(decoding)}")
-    if decoding != as_fill:
-        print_note(f"incoder fill without options (--defaults): {described(as_fill)}")
-    else:
-        print_note("which is how incoder fill writes without options")
-
-
-def _left_to_right(tasks: list[Task], method: str) -> list[Task]:
-    """The tasks that can be answered without the right side in view.
-
-    Raises:
-        IncoderError: there is none.
-    """
-    possible = [task for task in tasks if task.can_go_left_to_right]
-    if not possible:
-        raise IncoderError(
-            "all holes of these tasks end inside a line, and a text that sees only the left side cannot know "
-            f"where; {method} is for holes that end with a line"
-        )
-    if len(possible) < len(tasks):
-        print_note(
-            f"{len(tasks) - len(possible):,} of {len(tasks):,} tasks are left out: their holes end inside a "
-            f"line, where {method} cannot know to end"
-        )
-    return possible
-
-
-def _tell_not_executed(benchmark: Benchmark, tasks: Sequence[Task]) -> None:
-    """Say before the model writes which tasks cannot count for the headline."""
-    counted = sum(_counts(task, benchmark.headline) for task in tasks)
-    if counted < len(tasks):
-        print_note(
-            f"{benchmark.headline.replace('_', ' ')} is over {counted:,} of {len(tasks):,} tasks: only "
-            "Python is executed here, the others count for exact match (choose with --language)"
-        )
-
-
-def _counts(task: Task, rate: str) -> bool:
-    gold = task.baselines[GOLD]
-    return rate in task.programs(gold) or task.rates(gold).get(rate) is not None
 
 
 def _identity(name: str, revision: str | None) -> dict[str, str]:
@@ -333,15 +270,6 @@ def _limits(timeout: float) -> "Limits":
         return Limits(seconds=timeout)
     except IncoderError as error:
         raise typer.BadParameter(f"--timeout: {error}") from error
-
-
-def _tell_left_out(benchmark: Benchmark, path: Path, num_rows: int) -> None:
-    print_note(f"{num_rows:,} rows of {path} are not part of {benchmark.name} and were left out")
-
-
-def _tell_other_files(path: Path, others: list[Path]) -> None:
-    names = ", ".join(other.name for other in others)
-    print_note(f"judging by {path.name}; {path.parent} also holds {names}: name one with --data")
 
 
 class _ProgressBars:

@@ -52,12 +52,13 @@ def loss(
     from incoder.files import make_folder, write_text
 
     # Complain about the data before a model is loaded.
-    texts = _chosen(list(_held_out(data, split)), language, limit, data)
+    places = _places(_held_out(data, split), language, limit, data)
     import incoder
 
     options.fetch(model, revision)
     loaded = incoder.load(model, revision=revision, device=device, dtype=dtype)
-    with progress_bar("reading texts", len(texts)) as count:
+    texts = (held_out for place, held_out in enumerate(_held_out(data, split)) if place in places)
+    with progress_bar("reading texts", len(places)) as count:
         found = measure_loss(loaded, texts, on_text=lambda _: count())
     result = {"model": model, "data": str(data), **found}
     if output is not None:
@@ -84,15 +85,24 @@ def _held_out(data: Path, split: str) -> Iterator["HeldOut"]:
         yield HeldOut(source.text, source.path, source.language.lower(), source.path)
 
 
-def _chosen(texts: list["HeldOut"], language: str | None, limit: int | None, data: Path) -> list["HeldOut"]:
-    if language is not None:
-        there = sorted({text.language for text in texts})
-        texts = [text for text in texts if text.language == language.lower()]
-        if not texts:
-            raise IncoderError(f"{data} holds no text in {language}; it has {', '.join(there)}")
-    if limit is None or limit >= len(texts):
-        return texts
-    return [texts[index * len(texts) // limit] for index in range(limit)]
+def _places(
+    texts: Iterator["HeldOut"], language: str | None, limit: int | None, data: Path
+) -> frozenset[int]:
+    """Which texts are measured, by their numbers: a corpus may be larger than memory.
+
+    Raises:
+        IncoderError: there is none in this language.
+    """
+    wanted, there = list[int](), set[str]()
+    for place, text in enumerate(texts):
+        there.add(text.language)
+        if language is None or text.language == language.lower():
+            wanted.append(place)
+    if language is not None and not wanted:
+        raise IncoderError(f"{data} holds no text in {language}; it has {', '.join(sorted(there))}")
+    if limit is None or limit >= len(wanted):
+        return frozenset(wanted)
+    return frozenset(wanted[index * len(wanted) // limit] for index in range(limit))
 
 
 def _as_text(found: dict[str, Any]) -> str:

@@ -109,7 +109,7 @@ class _Watch:
         told, _, name = self._line(verdict_fd).partition(" ")
         if told != child.ENDED:
             return self._ending(passed=False, failed=name if told == "failed" else None)
-        # It is made here and now: until this moment it is nowhere, and so not in the program's memory.
+        # The token is made only now: the program was forked before, so its memory cannot hold it.
         token = secrets.token_hex(child.TOKEN_BYTES // 2)
         with contextlib.suppress(BrokenPipeError):
             os.write(token_fd, token.encode())
