@@ -63,6 +63,11 @@ def test_holes_in_any_language_are_built_and_their_gold_is_right(task: str, tmp_
     assert "holds no task in go; it has typescript" in str(other.exception)
 
 
+def test_a_benchmark_that_was_not_built_yet_says_how(tmp_path: Path) -> None:
+    result = invoke("mid-line", "--data", tmp_path, "--method", "gold", "--output", tmp_path / "run")
+    assert "make it with: incoder eval build mid-line --from FOLDER" in str(result.exception)
+
+
 @pytest.mark.parametrize("arguments", [("types",), ("cloze", "--limit", "0")])
 def test_another_benchmark_and_no_rows_are_bad_usage(
     arguments: tuple[str, ...], folder: Path, tmp_path: Path

@@ -5,14 +5,14 @@ be written is dropped, so that it never costs the result; a result that cannot b
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from incoder.cli.log_lines import LoggedProgress, LogLines
 from incoder.cli.streams import FallibleConsole, drop_the_rest
 from incoder.errors import IncoderError
 
@@ -21,7 +21,6 @@ class OutputError(IncoderError):
     """A result that cannot be written to standard output, where nothing else can be either."""
 
 
-_LINE_SECONDS = 60.0  # between two lines of progress where no terminal shows it
 
 notes: Console = FallibleConsole(lambda _: None, stderr=True, soft_wrap=True)
 
@@ -43,46 +42,11 @@ def print_note(message: str) -> None:
     notes.print(message, markup=False)
 
 
-class LinesOfProgress:
-    """Progress in a log file: the latest news, once a minute at most."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._next = clock, clock() + _LINE_SECONDS
-
-    def tell(self, text: str) -> None:
-        if self._clock() >= self._next:
-            print_note(text)
-            self._next = self._clock() + _LINE_SECONDS
-
-
-class LoggedProgress(Progress):
-    """Rich's progress bars on a terminal; where stderr is none, a line a minute about the task at work."""
-
-    def __init__(self, *columns: Any, **settings: Any) -> None:
-        super().__init__(*columns, console=notes, disable=not notes.is_terminal, **settings)
-        self._lines = LinesOfProgress()
-
-    def update(self, task_id: TaskID, **changes: Any) -> None:
-        super().update(task_id, **changes)
-        self._tell(task_id)
-
-    def advance(self, task_id: TaskID, advance: float = 1) -> None:
-        super().advance(task_id, advance)
-        self._tell(task_id)
-
-    def _tell(self, task_id: TaskID) -> None:
-        if notes.is_terminal:
-            return
-        task = self._tasks[task_id]
-        of_all = f" of {task.total:,.0f} ({task.percentage:.0f} %)" if task.total else ""
-        self._lines.tell(f"{task.description}: {task.completed:,.0f}{of_all}")
-
-
 @contextmanager
 def progress(task: str) -> Iterator[Callable[[str], None]]:
     """Show what takes so long; the yielded function says what it is now."""
     if not notes.is_terminal:
-        yield LinesOfProgress().tell
+        yield LogLines(print_note).tell
         return
     with notes.status(task) as status:
         yield status.update
@@ -92,7 +56,7 @@ def progress(task: str) -> Iterator[Callable[[str], None]]:
 def progress_bar(task: str, total: int) -> Iterator[Callable[..., None]]:
     """Show how much of the work is done; the yielded function counts one more, or a number."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with LoggedProgress(*columns, transient=True) as bar:
+    with LoggedProgress(*columns, console=notes, transient=True) as bar:
         task_id = bar.add_task(task, total=total)
         yield lambda number=1: bar.advance(task_id, number)
 

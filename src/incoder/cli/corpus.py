@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from incoder.cli.console import LoggedProgress, print_note, progress_bar, result_console, write_result
+from incoder.cli.console import notes, print_note, progress_bar, result_console, write_result
 from incoder.cli.corpus_fetch import app as fetch
+from incoder.cli.log_lines import LoggedProgress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -238,7 +239,7 @@ def _bytes_bar() -> "Progress":
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    return LoggedProgress(*columns)
+    return LoggedProgress(*columns, console=notes)
 
 
 def _highlighted(text: str, num_lines: int) -> "Text":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import LoggedProgress, print_note, write_result
+from incoder.cli.console import notes, print_note, write_result
 from incoder.cli.eval_build import build
 from incoder.cli.eval_decoding import RULES, DecodingOptions
 from incoder.cli.eval_loss import loss
@@ -22,6 +22,7 @@ from incoder.cli.eval_results import (
     tell_not_executed,
     tell_other_files,
 )
+from incoder.cli.log_lines import LoggedProgress
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import LEFT_TO_RIGHT, RERANK, Benchmark
 from incoder.evaluation.catalogue import BENCHMARKS
@@ -284,7 +285,7 @@ class _ProgressBars:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
-        self._progress = LoggedProgress(*columns)
+        self._progress = LoggedProgress(*columns, console=notes)
         self._bars: dict[str, Any] = {}
 
     def __enter__(self) -> "_ProgressBars":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incoder.cli.console import notes, print_note
+from incoder.cli.log_lines import LogLines
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from incoder.corpus.acquisition.repository import Repository
     from incoder.corpus.acquisition.state import Staged, State
 
-_NOTE_EVERY = 100  # repositories, where there is no terminal
 _NOTE_WAITS_FROM = 30  # seconds, there
 
 
@@ -74,7 +74,7 @@ def fetching_progress(state: "State") -> "Iterator[Callable[[Repository, Staged 
     from rich.filesize import decimal
 
     num_fetched = num_failed = num_files = num_bytes = 0
-    total = state.outcomes().get("listed", 0)
+    total, lines = state.outcomes().get("listed", 0), LogLines(print_note)
     with _repository_bar() as progress:
         task = progress.add_task("fetching", total=total, so_far="")
 
@@ -89,8 +89,8 @@ def fetching_progress(state: "State") -> "Iterator[Callable[[Repository, Staged 
             so_far = f"{num_files:,} files  {decimal(num_bytes)}  {num_failed:,} failed"
             num_done = num_fetched + num_failed
             progress.update(task, completed=num_done, so_far=so_far)
-            if not notes.is_terminal and num_done % _NOTE_EVERY == 0:
-                print_note(f"repository {num_done:,}/{total:,}  {so_far}")
+            if not notes.is_terminal:
+                lines.tell(f"repository {num_done:,}/{total:,}  {so_far}")
 
         yield on_done
 

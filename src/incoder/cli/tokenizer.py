@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from incoder.cli.console import LoggedProgress, notes, result_console, write_result
+from incoder.cli.console import notes, result_console, write_result
+from incoder.cli.log_lines import LoggedProgress
 from incoder.cli.options import load_tokenizer
 from incoder.cli.source import STANDARD_INPUT, read_input
 
@@ -59,7 +60,7 @@ def train(
         render(document, resolved.seed) for document in read_documents(resolved.corpus, resolved.split)
     )
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with LoggedProgress(*columns) as progress:
+    with LoggedProgress(*columns, console=notes) as progress:
         task = progress.add_task("reading, then merging", total=None)
         tokenizer = train_tokenizer(
             documents,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import notes
+from incoder.cli.console import notes, print_note
+from incoder.cli.log_lines import LogLines
 
 if TYPE_CHECKING:
     from incoder.training.loop import StepReport
@@ -84,14 +85,13 @@ def train(
 
 
 class _Watch:
-    """A progress bar on a terminal; elsewhere, such as in a log file, a line every hundred steps."""
-
-    _LINE_EVERY = 100
+    """A progress bar on a terminal; elsewhere a line a minute, and one with each validation."""
 
     def __init__(self, num_steps: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._num_steps = num_steps
+        self._lines = LogLines(print_note)
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -123,5 +123,5 @@ class _Watch:
                 f"{metrics['validation_loss']:.3f} ({metrics['validation_bits_per_byte']:.3f} bits/byte)"
                 + (f", in fills {fills:.3f}" if fills is not None else "")
             )
-        elif report.steps_done % self._LINE_EVERY == 0:
-            notes.print(f"step {report.steps_done}/{self._num_steps}  loss {loss}  {speed} tokens/s")
+        else:
+            self._lines.tell(f"step {report.steps_done}/{self._num_steps}  loss {loss}  {speed} tokens/s")

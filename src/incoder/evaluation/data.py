@@ -43,6 +43,8 @@ def find(
         if path.is_dir():
             path = _choose_file(benchmark, path, on_others)
         if not path.exists():
+            if benchmark.origin.startswith("incoder "):
+                raise IncoderError(f"there is no {path}; make it with: {benchmark.origin} --from FOLDER")
             raise IncoderError(
                 f"there is no {path}; the data is not fetched: take {benchmark.file_name} from "
                 f"{benchmark.origin} and give its path"

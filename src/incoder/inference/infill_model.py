@@ -187,10 +187,10 @@ class InfillModel:
         """Write on after `prompt`, left to right; the same settings as `infill`.
 
         `attributes` are told before the text beside the extension of `path`, such as `filename` or `dstars`,
-        to a model that was trained with them (paper, appendix A.4). `max_lines` end the completion after so
-        many lines, the newlines that it begins with left out. The completion is the only infill of the result,
-        whose `text` is the prompt with it. Unless it `allows_tags`, a completion ends before the tags of
-        training documents (tags.py) and never begins with one.
+        to a model that was trained with them (paper, appendix A.4). The completion ends after `max_lines`
+        lines, not counting newlines that it begins with. It is the only infill of the result, whose `text` is
+        the prompt with it. Unless it `allows_tags`, a completion ends before the tags of training documents
+        (tags.py) and never begins with one.
 
         Raises:
             IncoderError: a setting outside of its range, or attributes for a model that knows none.
