@@ -3,6 +3,7 @@
 Each attack stands for a kind. Those that need a wall that this kernel lacks are skipped, and say so.
 """
 
+import os
 import platform
 import subprocess
 import sys
@@ -446,6 +447,26 @@ def test_one_program_leaves_nothing_to_the_next() -> None:
 def test_programs_see_nothing_of_ours() -> None:
     assert verdict_of("import sys\nassert not [name for name in sys.modules if 'incoder' in name]").passed
     assert verdict_of("import incoder").detail == "ModuleNotFoundError"
+
+
+def test_a_run_that_is_killed_leaves_neither_processes_nor_folders(tmp_path: Path) -> None:
+    source = """
+from incoder.evaluation.execution import Limits, run_programs
+from incoder.evaluation.programs import Program
+started = lambda done: print("started", flush=True)
+programs = [Program("x = 1"), Program("open('left', 'w').close()\\nimport time\\ntime.sleep(0.5)")]
+run_programs(programs * 100, limits=Limits(seconds=2.0), on_verdict=started)
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, env=environment) as run:
+        assert run.stdout is not None
+        run.stdout.readline()
+        assert list(tmp_path.iterdir())
+        run.kill()
+    deadline = time.monotonic() + 20
+    while list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_fork_server_that_is_lost_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

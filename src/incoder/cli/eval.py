@@ -85,7 +85,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             int | None,
             typer.Option(
                 min=1,
-                help="Write so many candidates, of which the best is judged.",
+                help="Candidates to write; the best of them is judged.",
                 show_default=f"1; {benchmark.num_candidates} for reranking",
             ),
         ] = None,
@@ -132,7 +132,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             int | None,
             typer.Option(
                 min=0,
-                help="Begin infills with so many of the lines before.",
+                help="Begin each infill with this many of the lines before the hole.",
                 show_default="as it was trained",
             ),
         ] = None,

@@ -79,7 +79,9 @@ class DecodingOptions:
 
     def _as_fill(self, method: str) -> "Decoding":
         if method != INFILL:
-            raise typer.BadParameter(f"--defaults are those of incoder fill, which infills; got {method}")
+            raise typer.BadParameter(
+                f"--defaults is for --method infill, as incoder fill works; got {method}"
+            )
         given = [name for name, value in asdict(self).items() if name != "seed" and value not in (None, ())]
         if given:
             flag = given[0].replace("_", "-")
@@ -91,17 +93,17 @@ def fill_defaults() -> "Decoding":
     """The settings of `incoder fill` without options, read off the command itself."""
     from incoder.evaluation.methods import Decoding
 
-    told = {name: one.default for name, one in inspect.signature(fill).parameters.items()}
+    defaults = {name: one.default for name, one in inspect.signature(fill).parameters.items()}
     return Decoding(
-        told["max_new_tokens"],
-        temperature=told["temperature"],
-        top_p=told["top_p"],
-        seed=told["seed"],
-        heal_tokens=told["heal"],
-        edge_rules=ALL_EDGE_RULES if told["edges"] else (),
-        num_lead_lines=told["lead_lines"],
-        num_candidates=told["num_candidates"],
-        rank_by=told["rank_by"],
+        defaults["max_new_tokens"],
+        temperature=defaults["temperature"],
+        top_p=defaults["top_p"],
+        seed=defaults["seed"],
+        heal_tokens=defaults["heal"],
+        edge_rules=ALL_EDGE_RULES if defaults["edges"] else (),
+        num_lead_lines=defaults["lead_lines"],
+        num_candidates=defaults["num_candidates"],
+        rank_by=defaults["rank_by"],
     )
 
 

@@ -93,16 +93,16 @@ def _places(
     Raises:
         IncoderError: there is none in this language.
     """
-    wanted, there = list[int](), set[str]()
+    places, languages = list[int](), set[str]()
     for place, text in enumerate(texts):
-        there.add(text.language)
+        languages.add(text.language)
         if language is None or text.language == language.lower():
-            wanted.append(place)
-    if language is not None and not wanted:
-        raise IncoderError(f"{data} holds no text in {language}; it has {', '.join(sorted(there))}")
-    if limit is None or limit >= len(wanted):
-        return frozenset(wanted)
-    return frozenset(wanted[index * len(wanted) // limit] for index in range(limit))
+            places.append(place)
+    if language is not None and not places:
+        raise IncoderError(f"{data} holds no text in {language}; it has {', '.join(sorted(languages))}")
+    if limit is None or limit >= len(places):
+        return frozenset(places)
+    return frozenset(places[index * len(places) // limit] for index in range(limit))
 
 
 def _as_text(found: dict[str, Any]) -> str:

@@ -60,12 +60,12 @@ def report(
         write_text(html, render(compared, loaded, drawn, pairs, shown))
         print_note(f"wrote {html}")
     if json:
-        told = {
+        content = {
             "table": asdict(compared),
             "curves": [asdict(line) for line in lines],
             "differences": [asdict(pair) for pair in pairs],
         }
-        write_result(json_module.dumps(told) + "\n")
+        write_result(json_module.dumps(content) + "\n")
     else:
         write_result(_as_text(compared) + _differences_as_text(pairs))
 

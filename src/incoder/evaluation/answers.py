@@ -35,8 +35,8 @@ def edit_similarity(one: str, other: str) -> float:
     row = list(range(len(other) + 1))
     for number, character in enumerate(one, start=1):
         diagonal, row[0] = row[0], number
-        for place, wanted in enumerate(other, start=1):
-            replaced = diagonal + (character != wanted)
+        for place, expected in enumerate(other, start=1):
+            replaced = diagonal + (character != expected)
             diagonal = row[place]
             row[place] = min(replaced, row[place] + 1, row[place - 1] + 1)
     return 1 - row[-1] / longest

@@ -53,12 +53,12 @@ class Task(ABC):
 
     @property
     def is_cut_by_lines(self) -> bool:
-        """Whether left to right is told how many lines are missing, since it knows no other end."""
+        """Whether left to right gets the number of missing lines, since it knows no other end."""
         return False
 
     @property
     def max_lines(self) -> int | None:
-        """After so many lines left to right ends, blank ones in front left out; None where nothing tells."""
+        """The number of lines after which left to right ends, leading blank ones left out; None: no limit."""
         return num_lines(self.baselines[GOLD]) if self.is_cut_by_lines else None
 
     @property

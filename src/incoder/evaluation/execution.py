@@ -194,7 +194,7 @@ def _verdict_of_output(answer: dict[str, Any] | None, test: OutputTest, limits: 
     if answer["status"] != 0:
         return Verdict("failed", f"exit status {answer['status']}", answer["seconds"])
     printed = answer["printed"].encode("latin-1").decode("utf-8", "replace")
-    is_right = any(is_same_output(printed, wanted) for wanted in test.outputs)
+    is_right = any(is_same_output(printed, expected) for expected in test.outputs)
     return Verdict("passed" if is_right else "failed", "" if is_right else "wrong output", answer["seconds"])
 
 

@@ -1,4 +1,4 @@
-"""Whether a program printed what a test wants, by the rules of SAFIM's executor (ExecEval).
+"""Whether a program printed what a test expects, by the rules of SAFIM's executor (ExecEval).
 
 Two outputs are the same if their lines are, white space around each aside, or else if their words are: two
 numbers that differ by at most 1e-12; `yes`, `no`, `true` and `false` in any case; all others to the letter.
@@ -14,14 +14,14 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
 _MAX_NUMBER = 1000  # characters; longer ones are compared as they are
 
 
-def is_same_output(printed: str, wanted: str) -> bool:
-    """Whether a program printed what is wanted."""
-    printed, wanted = printed.strip(), wanted.strip()
-    lines, wanted_lines = printed.split("\n"), wanted.split("\n")
-    if [line.strip() for line in lines] == [line.strip() for line in wanted_lines]:
+def is_same_output(printed: str, expected: str) -> bool:
+    """Whether a program printed what is expected."""
+    printed, expected = printed.strip(), expected.strip()
+    lines, expected_lines = printed.split("\n"), expected.split("\n")
+    if [line.strip() for line in lines] == [line.strip() for line in expected_lines]:
         return True
-    words, wanted_words = printed.split(), wanted.split()
-    return len(words) == len(wanted_words) and all(map(_is_same_word, words, wanted_words))
+    words, expected_words = printed.split(), expected.split()
+    return len(words) == len(expected_words) and all(map(_is_same_word, words, expected_words))
 
 
 def _is_same_word(one: str, other: str) -> bool:

@@ -83,8 +83,8 @@ def _rates(table: Table) -> str:
 def _missing(table: Table) -> str:
     """Why some rates have no interval."""
     reasons = dict.fromkeys(cell.missing for _, _, cells in table.rows for cell in cells if cell is not None)
-    told = "; ".join(f"no interval where there are {reason}" for reason in reasons if reason is not None)
-    return f'<p class="note">–: {escape(told)}</p>' if told else ""
+    shown = "; ".join(f"no interval where there are {reason}" for reason in reasons if reason is not None)
+    return f'<p class="note">–: {escape(shown)}</p>' if shown else ""
 
 
 def _differences(differences: Sequence[Difference]) -> str:

@@ -13,7 +13,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class OutputTest:
-    """What a program is given on stdin, and the outputs of which it must print one."""
+    """The text on a program's stdin, and the outputs, one of which it must print."""
 
     stdin: str
     outputs: tuple[str, ...]
@@ -28,6 +28,9 @@ class MainProgram:
 
     source: str
     tests: tuple[OutputTest, ...]
+
+    def __post_init__(self) -> None:
+        assert self.tests, "without a test everything would pass"
 
 
 AnyProgram = Program | MainProgram

@@ -168,7 +168,7 @@ def _why_missing(result: Result) -> str:
 
 
 def _labels(models: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """A short name for each model, of which there is its name and the fingerprint of its weights."""
+    """A short label for each model, a name and the fingerprint of its weights."""
     names = {name for name, _ in models}
     labels = {}
     for name, fingerprint in models:

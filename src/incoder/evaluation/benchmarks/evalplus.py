@@ -37,18 +37,18 @@ def check(candidate):
             return bool(value) and all(map(is_floats, value))
         return isinstance(value, float)
     for given in {inputs}:
-        wanted = reference[{entry_point!r}](*deepcopy(given))
+        expected = reference[{entry_point!r}](*deepcopy(given))
         found = candidate(*deepcopy(given))
         if {entry_point!r} == "find_zero":
             assert abs(reference["poly"](*given, found)) <= {tolerance!r}
         elif {entry_point!r} in {as_sets!r}:
-            assert set(found) == set(wanted)
+            assert set(found) == set(expected)
         elif {entry_point!r} in {as_truth!r}:
             assert (found if isinstance(found, bool) else found is not None) == (
-                wanted if isinstance(wanted, bool) else wanted is not None)
-        elif found != wanted:
-            tolerance = {tolerance!r} or (1e-6 if is_floats(wanted) else 0)
-            assert tolerance and np.allclose(found, wanted, rtol=1e-07, atol=tolerance)
+                expected if isinstance(expected, bool) else expected is not None)
+        elif found != expected:
+            tolerance = {tolerance!r} or (1e-6 if is_floats(expected) else 0)
+            assert tolerance and np.allclose(found, expected, rtol=1e-07, atol=tolerance)
 """
 
 

@@ -29,7 +29,7 @@ class SourceText:
 def source_files(folder: Path, counts: Counter[str]) -> Iterator[SourceText]:
     """All files of the 28 languages in the order of their paths; hidden ones and links are not looked at.
 
-    A notebook is its cells as text. `counts` is told how many files there were, and why others were left out.
+    A notebook is its cells as text. `counts` collects how many files there were and why others were left out.
 
     Raises:
         IncoderError: there is no such folder, or no file of these languages in it.

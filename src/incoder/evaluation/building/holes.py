@@ -70,8 +70,8 @@ FILE_BUILDERS: dict[str, BuildRows] = {
 
 
 def _drawn(numbers: list[int], lines: list[str], random: Random) -> list[int]:
-    wanted = min(_MAX_HOLES, 1 + len(lines) // _LINES_PER_HOLE, len(numbers))
-    return sorted(random.sample(numbers, wanted))
+    num_holes = min(_MAX_HOLES, 1 + len(lines) // _LINES_PER_HOLE, len(numbers))
+    return sorted(random.sample(numbers, num_holes))
 
 
 def _says_something(line: str) -> bool:

@@ -41,7 +41,7 @@ _PRELOADED = (
 
 
 def main() -> None:
-    """Serve until stdin ends."""
+    """Serve until nobody is left to ask, as when a run was killed; then remove the folder."""
     reply_fd = os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
@@ -57,12 +57,16 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     gc.collect()
     gc.freeze()
-    for line in sys.stdin.buffer:
-        request = json.loads(line)
-        answer = {"layers": _probe()} if "probe" in request else _serve(request)
-        reply = json.dumps(answer).encode() + b"\n"
-        while reply:
-            reply = reply[os.write(reply_fd, reply) :]
+    try:
+        for line in sys.stdin.buffer:
+            request = json.loads(line)
+            answer = {"layers": _probe()} if "probe" in request else _serve(request)
+            reply = json.dumps(answer).encode() + b"\n"
+            while reply:
+                reply = reply[os.write(reply_fd, reply) :]
+    except BrokenPipeError:
+        pass
+    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
 
 
 def _serve(request: dict[str, Any]) -> dict[str, Any]:
