@@ -326,8 +326,9 @@ FORGERIES = {
         "found = f()\nassert abs(found) == 0",
     ),
     "a test's frame is traced and jumps": (
-        "import sys\ndef f():\n    def trace(frame, event, _):\n        if event == 'line':\n"
-        "            frame.f_lineno = frame.f_code.co_firstlineno + 3\n        return trace\n"
+        "import sys\ndef f():\n    def trace(frame, event, _):\n        start = frame.f_code.co_firstlineno\n"
+        "        if event == 'line' and frame.f_lineno == start + 2: frame.f_lineno = start + 3\n"
+        "        return trace\n"
         "    sys.settrace(trace)\n    sys._getframe(1).f_trace = trace\n    return 0",
         "def check(f):\n    found = f()\n    assert found == 1\n    return\ncheck(f)",
     ),
