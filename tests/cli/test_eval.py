@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import incoder.cli.eval as eval_command
-from incoder.cli import main
+from incoder.cli import commands
 from incoder.errors import IncoderError
 from incoder.evaluation import execution
 from incoder.evaluation.catalogue import BENCHMARKS
@@ -235,7 +235,7 @@ def test_defaults_are_what_fill_does_without_options(
     monkeypatch.setattr("incoder.load", lambda *_, **__: SimpleNamespace(infill=infill))
     holes = tmp_path / "holes.py"
     holes.write_text("x = <FILL>\n")
-    CliRunner().invoke(main.app, ["fill", str(holes)])
+    CliRunner().invoke(commands.app, ["fill", str(holes)])
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", "--defaults")
     assert result.exit_code == 0
     apart = ("path", "other_files", "on_fill")

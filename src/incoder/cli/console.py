@@ -21,7 +21,6 @@ class OutputError(IncoderError):
     """A result that cannot be written to standard output, where nothing else can be either."""
 
 
-
 notes: Console = FallibleConsole(lambda _: None, stderr=True, soft_wrap=True)
 
 
