@@ -12,7 +12,7 @@ import pytest
 from incoder.cli import editing
 from incoder.errors import IncoderError
 from incoder.inference.decoding import FinishReason
-from incoder.inference.results import Candidate, InfillResult
+from incoder.inference.results import Candidate, InfillResult, Score
 
 RunCli = Callable[..., Any]
 Use = Callable[[Any], None]
@@ -42,8 +42,9 @@ LINES = {"docstring": (), "types": (), "rename": ("c",), "fix": (), "edit": ("ad
 class Writes:
     """A model that fills every hole with the same text, and finds all texts and lines alike."""
 
-    def __init__(self, written: str) -> None:
+    def __init__(self, written: str, logprob: float = -2.0) -> None:
         self.written = written
+        self.logprob = logprob  # of a text whose infills are scored, where the first of them has -3
 
     def infill(self, parts: Sequence[str], *, stop: Sequence[str] = (), **_: Any) -> InfillResult:
         written = self.written
@@ -59,6 +60,10 @@ class Writes:
 
     def score_texts(self, texts: Sequence[str]) -> list[Any]:
         return [Candidate("", (), -1.0, -1.0, ())] * len(texts)
+
+    def score_infills(self, parts: Sequence[str], infills: Sequence[Any], **_: Any) -> list[Any]:
+        assert all(len(fills) == len(parts) - 1 for fills in infills)
+        return [Score((value,)) for value in (-3.0, *[self.logprob] * (len(infills) - 1))]
 
     def line_logprobs(self, text: str, **_: Any) -> list[float]:
         return [-1.0] * text.count("\n")
@@ -305,6 +310,35 @@ def test_a_byte_order_mark_stays_at_the_start(case: str, run_cli: RunCli, use: U
     outcome = run_cli(command, file, *arguments, "--in-place")
     assert outcome.status == 0, outcome.stderr
     assert file.read_bytes() == MARK + after
+
+
+def test_a_name_that_is_less_probable_than_the_present_one_is_not_taken(
+    run_cli: RunCli, use: Use, file: Path
+) -> None:
+    use(Writes("width", logprob=-4.0))
+    outcome = run_cli("rename", file, "c", "--in-place")
+    assert (outcome.status, outcome.stdout) == (0, b"")
+    assert "no name for c that is more probable; nothing to do" in outcome.stderr
+    assert file.read_bytes() == TEXT
+    assert run_cli("rename", file, "c").stdout == TEXT
+
+
+@pytest.mark.usefixtures("use")
+def test_force_renames_in_doubt_and_says_so_but_never_changes_a_meaning(run_cli: RunCli, file: Path) -> None:
+    text = b"def area(a, b):\n    c = a\n    return eval('b') * c\n"
+    file.write_bytes(text)
+    outcome = run_cli("rename", file, "c", "--to", "width")
+    assert (outcome.status, outcome.stdout) == (1, b"")
+    assert "variables are read by name: eval() (line 3); --force renames" in outcome.stderr
+    outcome = run_cli("rename", file, "c", "--to", "width", "--force")
+    assert (outcome.status, outcome.stdout) == (
+        0,
+        text.replace(b"c =", b"width =").replace(b"* c", b"* width"),
+    )
+    assert "not safe: variables are read by name: eval() (line 3)" in outcome.stderr
+    outcome = run_cli("rename", file, "c", "--to", "b", "--force")
+    assert (outcome.status, outcome.stdout) == (1, b"")
+    assert "b already means something there (line 1)" in outcome.stderr
 
 
 PASSES_WITH_A_SUM = f"{sys.executable} -c 'from area import area; assert area(1, 2) == 3'"

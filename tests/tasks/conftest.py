@@ -33,9 +33,12 @@ class ScriptedModel:
     """Answers each call with the next of its answers: ways to fill the holes, the most probable first.
 
     A way that is one string fills every hole. Stops end fills as a real model's. It keeps what it was asked.
+    Of infills whose probability is asked, the first given is less probable than the others, which come in
+    order, and `least_probable` ones are less probable still.
     """
 
     answers: list[Sequence[str | Sequence[str]]]
+    least_probable: tuple[str, ...] = ()
     asked: list[list[str]] = field(default_factory=list)
     settings: list[dict[str, Any]] = field(default_factory=list)
 
@@ -53,6 +56,17 @@ class ScriptedModel:
         del path
         return Scored(-float(len(text)), -1.0)
 
+    def score_infills(
+        self, parts: Sequence[str], infills: Sequence[Sequence[str]], *, path: PurePath | None = None
+    ) -> list[Scored]:
+        del path
+        assert all(len(fills) == len(parts) - 1 for fills in infills)
+        ranks = [-90.0, *(-float(index) for index in range(1, len(infills)))]
+        ranks = [
+            rank - 100 * (fills[0] in self.least_probable) for rank, fills in zip(ranks, infills, strict=True)
+        ]
+        return [Scored(rank, rank / len(parts)) for rank in ranks]
+
     def _next(self, num_holes: int, join: Callable[[Sequence[str]], str], stop: Sequence[str]) -> Result:
         written = []
         for rank, way in enumerate(self.answers.pop(0), start=1):
@@ -65,7 +79,7 @@ class ScriptedModel:
 
 @pytest.fixture(scope="session")
 def scripted() -> Callable[..., ScriptedModel]:
-    return lambda *answers: ScriptedModel(list(answers))
+    return lambda *answers, **settings: ScriptedModel(list(answers), **settings)
 
 
 def _ended(infill: str, stop: Sequence[str]) -> str:

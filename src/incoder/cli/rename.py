@@ -17,6 +17,14 @@ def rename(
         str | None,
         typer.Option(help="The new name; no model is asked.", metavar="NAME", show_default="the model's"),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Rename although something else may know the variable by its name. A new name that would "
+            "change what the file means is refused all the same.",
+        ),
+    ] = False,
     lines: options.Lines = None,
     function: options.Function = None,
     model: options.Model = "mini",
@@ -32,11 +40,13 @@ def rename(
     device: options.Device = None,
     dtype: options.Dtype = None,
 ) -> None:
-    """Rename a variable of a Python file, everywhere it is meant and nowhere else.
+    """Rename a variable, parameter or function of a Python file, everywhere it is meant and nowhere else.
 
-    The model proposes a name by filling all its occurrences, unless you give one with --to. Where several
-    variables have the name, say in which function or lines. A name that would hide another one, or be hidden,
-    is refused, and so is a variable that strings or other files may mean.
+    The model proposes a name by filling all its occurrences, unless you give one with --to; a name that it
+    finds less probable than the present one is not taken. Where several variables have the name, say in which
+    function or lines. A renaming is refused unless it can be shown safe: where code reads variables by name
+    (eval, locals, globals, frames), where strings, decorators, other definitions or other files of the
+    project may know it. --force goes on.
 
     Example: incoder rename shapes.py r --function Circle.area --to radius --diff
     """
@@ -56,14 +66,19 @@ def rename(
 
     text, path, source = editing.read_python(file, "rename")
     variables = Variables(source)
-    renaming = Renaming(source, variables, find_variable(source, variables, name, selection))
+    variable = find_variable(source, variables, name, selection)
+    renaming = Renaming(source, variables, variable, force=force)
     if to is not None:
-        change = rename_to(renaming, to)
+        changes = [rename_to(renaming, to)]
     else:
         loaded = editing.load_model(model, revision, device, dtype)
-        with progress(f"asking for a name in {len(renaming.variable.occurrences)} places …"):
+        with progress(f"asking for a name in {len(variable.occurrences)} places …"):
             change = propose_names(loaded, source, renaming, settings, path=path)
-    for caveat in renaming.caveats:
-        print_note(caveat)
+        changes = [change] if change is not None else []
+    if changes:
+        for caveat in renaming.caveats:
+            print_note(caveat)
+    else:
+        print_note(f"{file}: the model finds no name for {name} that is more probable; nothing to do")
     asked = None if to is not None else model
-    editing.deliver(file, asked, text, [change], in_place=in_place, diff=diff, json=json)
+    editing.deliver(file, asked, text, changes, in_place=in_place, diff=diff, json=json)

@@ -5,8 +5,9 @@ overlooks.
 """
 
 import symtable
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from incoder.tasks.python_source import BYTE_ORDER_MARK, readable
 
@@ -64,7 +65,8 @@ def _is_gone(old: str, before: _Table, after: _Table) -> bool:
     return old not in after.names or after.names[old] != before.names[old]
 
 
-def _tables(text: str) -> dict[Path, _Table]:
+@lru_cache(maxsize=2)  # a file is renamed in many ways, one after the other
+def _tables(text: str) -> Mapping[Path, _Table]:
     top = symtable.symtable(readable(text.removeprefix(BYTE_ORDER_MARK)), "<text>", "exec")
     return dict(_walk([top], ()))
 

@@ -78,6 +78,14 @@ class Model(Protocol):
 
     def score_texts(self, texts: Sequence[str], *, path: PurePath | None = ...) -> Sequence[TextScore]: ...
 
+    def score_infills(
+        self,
+        parts: Sequence[str],
+        infills: Sequence[Sequence[str]],
+        *,
+        path: PurePath | None = ...,
+    ) -> Sequence[TextScore]: ...
+
     def line_logprobs(self, text: str, *, path: PurePath | None = ...) -> Sequence[float]: ...
 
 

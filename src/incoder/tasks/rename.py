@@ -1,7 +1,8 @@
 """Names for a Python variable: every occurrence is masked, the model fills them, the majority is its vote.
 
-As in the paper (section 4.4), with a few choices of ours: what a fill proposes is the identifier that begins
-it, a tie goes to the name that came first, and only names that are safe to take are used.
+As in the paper (section 4.4), with a few choices of ours: an infill proposes the identifier it begins with,
+a tie goes to the name that came first, and a name is used only if it is safe to take and the model finds it
+more probable than the present one.
 """
 
 from collections.abc import Sequence
@@ -70,8 +71,11 @@ def propose_names(
     decoding: Decoding,
     *,
     path: PurePath = UNNAMED_PYTHON,
-) -> Change:
-    """The change with the names that the model proposes as its candidates.
+) -> Change | None:
+    """The change with the names that the model proposes as its candidates, the most probable one first.
+
+    A name is as probable as the infills that have it in all holes. None where the model proposes names, but
+    none that is more probable than the present one.
 
     Raises:
         IncoderError: there are too many occurrences to mask.
@@ -83,13 +87,27 @@ def propose_names(
             f"{variable.name} of {variable.where} has {len(holes)} occurrences, at most {_MAX_MASKS} can be "
             "masked; give the name yourself with --to"
         )
-    candidates = []
-    for filled in fill(model, cut(source.text, holes), decoding, stop=_STOPS, path=path):
+    parts = cut(source.text, holes)
+    candidates: list[Candidate] = []
+    names: list[str] = []
+    for filled in fill(model, parts, decoding, stop=_STOPS, path=path):
         name = majority(filled.infills)
-        problem = renaming.problem(name) if name else "proposes no name"
-        edits = renaming.edits(name or "")
-        candidates.append(Candidate(edits, filled.logprob, filled.total_logprob, problem))
-    return _change(variable, candidates)
+        if name is None:
+            problem = "proposes no name"
+            candidates.append(Candidate((), filled.logprob, filled.total_logprob, problem))
+        elif name not in names:
+            names.append(name)
+    if not names:
+        return _change(variable, candidates)
+    ways = [[name] * len(holes) for name in (variable.name, *names)]
+    present, *scores = model.score_infills(parts, ways, path=path)
+    for name, score in zip(names, scores, strict=True):
+        refusal = renaming.problem(name)
+        if refusal is None and score.total_logprob <= present.total_logprob:
+            refusal = f"{name} is less probable than {variable.name}"
+        candidates.append(Candidate(renaming.edits(name), score.mean_logprob, score.total_logprob, refusal))
+    is_best = all(score.total_logprob <= present.total_logprob for score in scores)
+    return None if is_best else _change(variable, candidates)
 
 
 def _change(variable: Variable, candidates: Sequence[Candidate]) -> Change:

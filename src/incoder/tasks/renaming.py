@@ -1,27 +1,28 @@
 """Renaming one variable everywhere it is meant, or saying why that is not safe.
 
-Refused is what would change the meaning of the file, and what this file alone cannot tell: attributes, names
-that strings may hold, parameters that are given by name to something that is not known here.
+Where a variable is meant is exact, and checked twice: by the compiler's scopes and in the syntax tree.
+Whatever else may know its name is a doubt (detectors.py); with one a renaming is refused unless the caller
+insists. A new name that would mean something else there is an error, on which nobody can insist.
 """
 
+import ast
 import builtins
 import keyword
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
 from incoder.errors import IncoderError
+from incoder.tasks import parameter_docs
+from incoder.tasks.calls import Calls, named_arguments
 from incoder.tasks.compiled_scopes import difference
+from incoder.tasks.decorators import is_found_by_name
+from incoder.tasks.detectors import Detectors
+from incoder.tasks.doubts import Doubt
 from incoder.tasks.edits import Edit, apply
-from incoder.tasks.mentions import (
-    Calls,
-    Mentions,
-    is_called_by_pytest,
-    is_fixture,
-    mention_in_decorators,
-    named_arguments,
-    shown_name,
-)
+from incoder.tasks.identifiers import unintended_change
+from incoder.tasks.mentions import Strings
 from incoder.tasks.python_source import PythonSource, python_syntax_error
 from incoder.tasks.variables import Occurrence, Variable, Variables
 
@@ -29,60 +30,116 @@ from incoder.tasks.variables import Occurrence, Variable, Variables
 class Renaming:
     """The renaming of one variable; it knows nothing of models.
 
+    `detectors` may be shared by the renamings of a file. `force` goes on where there are doubts; `others` are
+    those of other files. `doubts` are all of them.
+
     Raises:
-        IncoderError: this variable cannot be renamed safely, whatever the new name.
+        IncoderError: the variable is an attribute of a class, or there are doubts and no `force`.
     """
 
-    def __init__(self, source: PythonSource, variables: Variables, variable: Variable) -> None:
+    def __init__(
+        self,
+        source: PythonSource,
+        variables: Variables,
+        variable: Variable,
+        *,
+        force: bool = False,
+        detectors: Detectors | None = None,
+        others: Sequence[Doubt] = (),
+    ) -> None:
         self._source = source
         self._variables = variables
         self.variable = variable
-        for reason in self._obstacles():
-            raise IncoderError(f"{variable.name} of {variable.where} cannot be renamed safely: {reason}")
-        self._calls = Calls(variables, variable.function) if variable.function is not None else None
+        if variable.is_attribute:
+            raise IncoderError(
+                f"{variable.name} of {variable.where} cannot be renamed: it is an attribute of a class, "
+                "whose uses cannot be seen; this command renames variables, parameters and functions"
+            )
+        detectors = detectors or Detectors(variables)
+        self.doubts = tuple(dict.fromkeys((*detectors.doubts(variable), *others)))
+        if self.doubts and not force:
+            more = f", and {len(self.doubts) - 1} more" if len(self.doubts) > 1 else ""
+            raise IncoderError(
+                f"{variable.name} of {variable.where} cannot be renamed safely: {self.doubts[0]}{more}; "
+                "--force renames it all the same"
+            )
+        function = variable.function
+        self._calls = detectors.calls(function) if function is not None else None
         self._keywords = tuple(self._keyword_arguments(self._calls)) if self._calls is not None else ()
+        self._strings = detectors.annotation_strings.mentioned(variable).places
+        self._docs = tuple(self._documented())
 
     def edits(self, new: str) -> tuple[Edit, ...]:
-        """What renames the variable, keyword arguments in calls of its function included."""
-        places = {*self.variable.occurrences, *self._keywords}
+        """What renames the variable, with keyword arguments, strings of annotations and its documentation."""
+        places = {*self.variable.occurrences, *self._keywords, *self._strings, *self._docs}
         return tuple(Edit(place.start, place.end, new) for place in sorted(places, key=lambda one: one.start))
 
     def problem(self, new: str) -> str | None:
         """Why this name cannot be taken, None where it can."""
-        old = self.variable.name
+        return self._bad_name(new) or self._clash(new) or self._wrong_result(new)
+
+    @property
+    def caveats(self) -> list[str]:
+        """What one should look at in other files, and what was forced."""
+        name, forced = self.variable.name, [f"not safe: {doubt}" for doubt in self.doubts]
+        if self.variable.is_global:
+            return [*forced, f"other programs that use {name} are not changed"]
+        if self.variable.function is not None and not self.variable.is_first_of_method:
+            return [*forced, f"calls in other programs that give {name} by name are not changed"]
+        return forced
+
+    def _bad_name(self, new: str) -> str | None:
         if not new.isidentifier():
             return f"{new!r} is no name"
+        if unicodedata.normalize("NFKC", new) != new:
+            return f"Python reads {new} as {unicodedata.normalize('NFKC', new)}; give that"
         if keyword.iskeyword(new):
             return f"{new} is a keyword"
-        if new == old:
+        if new == self.variable.name:
             return f"{new} is the name that it has"
         if new.startswith("__"):
             return f"names such as {new} have meanings of their own"
         if new in vars(builtins):
             return f"{new} would hide the builtin {new}"
+        if self.variable.is_global and is_found_by_name(new):
+            return f"pytest and unittest would find {new} by its name"
+        return None
+
+    def _clash(self, new: str) -> str | None:
         line = self._taken(new)
         if line is not None:
             return f"{new} already means something there (line {line})"
         line = self._collected(new)
         if line is not None:
             return f"a call that may be of {self._called} gives another {new} by name (line {line})"
-        text = apply(self._source.text, self.edits(new))
-        error = python_syntax_error(text)
-        return f"does not parse: {error}" if error else difference(self._source.text, text, old, new)
+        node = Strings(self._variables).code(new) if self.variable.is_global else None
+        if node is not None:
+            return f"a string may mean another {new} (line {self._variables.occurrence(node).line})"
+        return None
 
-    @property
-    def caveats(self) -> list[str]:
-        """What one should look at in other files."""
-        if self.variable.is_global:
-            return [f"other files that use {self.variable.name} are not changed"]
-        if self.variable.function is not None:
-            return [f"calls in other files that give {self.variable.name} by name are not changed"]
-        return []
+    def _wrong_result(self, new: str) -> str | None:
+        """What the renamed text shows: that more or less has changed than the variable's name."""
+        old, text = self.variable.name, apply(self._source.text, self.edits(new))
+        error = python_syntax_error(text)
+        if error:
+            return f"does not parse: {error}"
+        lines = {place.line for place in (*self._strings, *self._docs)}
+        if self.doubts:  # f-strings that show the name are among them
+            strings = [node for node in ast.walk(self._source.tree) if isinstance(node, ast.JoinedStr)]
+            lines |= {part.lineno for node in strings for part in node.values}
+        changed = unintended_change(
+            self._source.tree,
+            PythonSource(text).tree,
+            old,
+            new,
+            num_keywords=len(self._keywords),
+            string_lines=lines,
+        )
+        return changed or difference(self._source.text, text, old, new)
 
     def _taken(self, new: str) -> int | None:
         """The line of a binding that would be hidden, or that would hide the variable where it is used."""
-        scopes = {self.variable.scope, *(access.scope for access in self.variable.accesses)}
-        bindings = [binding for scope in scopes for binding in scope[new]]
+        bindings = [binding for scope in self.variable.scopes for binding in scope[new]]
         nodes = [
             node for binding in bindings if isinstance(node := getattr(binding, "node", None), cst.CSTNode)
         ]
@@ -96,78 +153,28 @@ class Renaming:
         for call, argument in named_arguments(self._variables):
             is_named = argument.keyword is not None and argument.keyword.value == new
             if is_named and self._calls.may_be_of_it(call):
-                return self._line(call)
+                return self._variables.occurrence(call).line
         return None
 
-    def _obstacles(self) -> Iterator[str]:
-        variable = self.variable
-        if variable.is_attribute:
-            yield "it is an attribute of a class, and who uses that cannot be seen from here"
-        if variable.name.startswith("__"):
-            yield "names that begin with two underscores have meanings of their own"
-        if variable.is_imported_as_it_is:
-            yield f"it is imported by this name; import it with `as` first (line {variable.binding_lines[0]})"
-        yield from self._names_that_are_told()
-        read = self._variables.read_before_bound(variable.name) if variable.is_global else None
-        if read is not None:
-            yield f"a class body binds the name as well, and may read this one (line {self._line(read)})"
-        strings = Mentions(self._variables, variable.name)
-        if variable.is_global and strings.exported:
-            yield f"__all__ exports it (line {self._line(strings.exported)})"
-        if variable.is_global and strings.literal and strings.is_read_by_name:
-            yield f"a string may mean it (line {self._line(strings.literal)})"
-        scopes = {variable.scope, *(access.scope for access in self.variable.accesses)}
-        for call, scope in strings.readers:
-            if scope in scopes:
-                yield f"variables are read by name (line {self._line(call)})"
-
-    def _names_that_are_told(self) -> Iterator[str]:
-        """Why something else than Python itself goes by the name."""
-        variable, function = self.variable, self.variable.function
-        for node in (getattr(binding, "node", None) for binding in variable.bindings):
-            if isinstance(node, cst.FunctionDef) and is_fixture(node):
-                yield f"it is a fixture, and tests name it (line {self._line(node.name)})"
-        if isinstance(function, cst.FunctionDef):
-            if is_called_by_pytest(function):
-                yield f"pytest gives {self._called} what it names (line {self._line(function.name)})"
-            told = mention_in_decorators(function, variable.name)
-            if told is not None:
-                yield f"a decorator names it (line {self._line(told)})"
-        shown = shown_name(self._variables, variable.name)
-        if shown is not None:
-            place = self._variables.occurrence(shown)
-            if place in variable.occurrences:
-                yield f"an f-string shows its name (line {place.line})"
-
     def _keyword_arguments(self, calls: Calls) -> Iterator[Occurrence]:
-        """The parameter's name in calls of its function.
-
-        Raises:
-            IncoderError: a call that may be of this function may give it by name.
-        """
-        name = self.variable.name
+        """The parameter's name in calls that surely are of its function."""
         for call, argument in named_arguments(self._variables):
-            if argument.keyword is None:
-                if calls.may_be_of_it(call):
-                    raise self._unsafe(f"a call of {self._called} may give it in a dict", call)
-            elif argument.keyword.value == name:
-                if calls.is_of_it(call):
-                    yield self._variables.occurrence(argument.keyword)
-                elif calls.may_be_of_it(call):
-                    raise self._unsafe(f"a call that may be of {self._called} gives it by name", call)
-        literal = Mentions(self._variables, name).literal
-        if literal is not None and calls.is_value:
-            raise self._unsafe(f"a string may mean it where {self._called} is called", literal)
+            is_named = argument.keyword is not None and argument.keyword.value == self.variable.name
+            if is_named and argument.keyword is not None and calls.is_of_it(call):
+                yield self._variables.occurrence(argument.keyword)
+
+    def _documented(self) -> Iterator[Occurrence]:
+        """The parameter's name in docstrings, unless the program reads those."""
+        function = self.variable.function
+        if not isinstance(function, cst.FunctionDef) or parameter_docs.reads_docstrings(self._source):
+            return
+        line = self._variables.occurrence(function.name).line
+        for named in self._source.definitions:
+            if named.node.name == function.name.value and named.node.lineno == line:
+                for start, end, first in parameter_docs.mentions(self._source, named, self.variable.name):
+                    yield Occurrence(start, end, first)
 
     @property
     def _called(self) -> str:
         function = self.variable.function
         return function.name.value if isinstance(function, cst.FunctionDef) else "the lambda"
-
-    def _unsafe(self, reason: str, node: cst.CSTNode) -> IncoderError:
-        variable = self.variable
-        where = f"(line {self._line(node)})"
-        return IncoderError(f"{variable.name} of {variable.where} cannot be renamed safely: {reason} {where}")
-
-    def _line(self, node: cst.CSTNode) -> int:
-        return self._variables.occurrence(node).line

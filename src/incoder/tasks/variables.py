@@ -1,18 +1,22 @@
 """The variables of a Python file: where each is bound, and every place that means it.
 
-Scopes are libcst's; what its provider leaves out is added here (captures of `match`, `:=` in comprehensions).
-The renaming asks the compiler whether all was found (compiled_scopes.py).
+Scopes are libcst's, with its mistakes corrected here (captures and keywords of `match`, `:=` in
+comprehensions). Names in annotations that are strings are found by annotation_strings.py. The renaming asks
+the compiler whether everything was found (compiled_scopes.py, identifiers.py).
 """
 
-import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
+from typing import TypeVar
 
 import libcst as cst
 from libcst import metadata
 from libcst.metadata.scope_provider import (
+    AnnotationScope,
     Assignment,
     BaseAssignment,
     ComprehensionScope,
@@ -25,10 +29,8 @@ from libcst.metadata.scope_provider import (
 from incoder.errors import IncoderError
 from incoder.tasks.python_source import BYTE_ORDER_MARK, PythonSource, readable
 
-_LITERAL = re.compile(r"\bLiteral\s*\[[^\]]*")
-_QUOTED = re.compile(r"""(["']).*?\1""")
-
 Function = cst.FunctionDef | cst.Lambda
+_Node = TypeVar("_Node", bound=cst.CSTNode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,35 @@ class Variable:
         return isinstance(self.scope, metadata.GlobalScope)
 
     @property
+    def nodes(self) -> tuple[cst.CSTNode, ...]:
+        """What binds the variable: names, parameters, definitions, imports."""
+        found = (getattr(binding, "node", None) for binding in self.bindings)
+        return tuple(node for node in found if isinstance(node, cst.CSTNode))
+
+    @property
     def function(self) -> Function | None:
         """The function whose parameter this is, None where it is no parameter that calls can name."""
         node = getattr(self.scope, "node", None)
         if not isinstance(node, Function):
             return None
         by_name = (*node.params.params, *node.params.kwonly_params)
-        return node if any(getattr(one, "node", None) in by_name for one in self.bindings) else None
+        return node if any(one in by_name for one in self.nodes) else None
+
+    @property
+    def is_first_of_method(self) -> bool:
+        """Whether this is a method's first parameter (`self`, `cls`), which no caller gives."""
+        function = self.function
+        if not isinstance(function, cst.FunctionDef) or class_of(self.scope) is None:
+            return False
+        if any(getattr(one.decorator, "value", "") == "staticmethod" for one in function.decorators):
+            return False
+        by_place = (*function.params.posonly_params, *function.params.params)
+        return bool(by_place) and by_place[0] in self.nodes
+
+    @property
+    def scopes(self) -> set[metadata.Scope]:
+        """The scopes that bind or use it."""
+        return {self.scope, *(access.scope for access in self.accesses)}
 
     @property
     def is_imported_as_it_is(self) -> bool:
@@ -96,7 +120,7 @@ class Variables:
     """
 
     def __init__(self, source: PythonSource) -> None:
-        self._text = source.text
+        self.text = source.text
         self._lines = source.lines
         self._mark = len(source.text) - len(source.text.removeprefix(BYTE_ORDER_MARK))
         self._data = readable(source.text[self._mark :]).encode()
@@ -119,49 +143,70 @@ class Variables:
             IncoderError: there is none.
         """
         bound: dict[Scope, set[BaseAssignment]] = defaultdict(set)
-        for scope in self._scopes:
-            for one in scope.assignments[name]:
-                if isinstance(one, Assignment | ImportAssignment) and one.scope is scope:
-                    bound[scope].add(one)
+        for one in self._bindings[name]:
+            bound[one.scope].add(one)
         if not bound:
             raise IncoderError(f"there is no variable {name} in this file")
         found = [self._variable(name, scope, bindings) for scope, bindings in bound.items()]
         return sorted(found, key=lambda variable: variable.binding_lines)
 
+    def each(self) -> Iterator[Variable]:
+        """All variables of the file, name by name."""
+        for name in list(self._bindings):
+            if name.isidentifier():  # `import a.b` also binds a.b, as libcst sees it
+                yield from self.named(name)
+
+    @cached_property
+    def _bindings(self) -> Mapping[str, list[BaseAssignment]]:
+        found: dict[str, list[BaseAssignment]] = defaultdict(list)
+        for scope in self._scopes:
+            for one in scope.assignments:
+                if isinstance(one, Assignment | ImportAssignment) and one.scope is scope:
+                    found[one.name].append(one)
+        return found
+
+    @cached_property
+    def _line_bytes(self) -> list[int]:
+        """Where each line of the text that libcst has begins, in bytes."""
+        lengths = (len(line) for line in self._data.splitlines(keepends=True))
+        return list(accumulate(lengths, initial=0))
+
+    @cached_property
+    def _line_characters(self) -> list[int]:
+        lengths = (len(line.decode()) for line in self._data.splitlines(keepends=True))
+        return list(accumulate(lengths, initial=self._mark))
+
+    @cached_property
+    def _by_type(self) -> Mapping[type, list[cst.CSTNode]]:
+        found: dict[type, list[cst.CSTNode]] = defaultdict(list)
+        for node in self.scopes:
+            found[type(node)].append(node)
+        return found
+
+    def of_type(self, kind: type[_Node]) -> list[_Node]:
+        """All nodes of exactly this type that are read as code: no attributes, no keywords."""
+        return self._by_type.get(kind, [])  # type: ignore[return-value]
+
     @cached_property
     def class_names(self) -> set[str]:
         """The names of all classes of the file."""
-        return {node.name.value for node in self.scopes if isinstance(node, cst.ClassDef)}
+        return {node.name.value for node in self.of_type(cst.ClassDef)}
 
     def accesses(self, name: str, scope: Scope) -> tuple[metadata.Access, ...]:
         """All uses of a name that mean this scope's.
 
         libcst's own `references` leave out those that stand before the binding, as they may in a loop.
         """
-        inner = [one for one in self._scopes if any(binding.scope is scope for binding in one[name])]
+        users = [one for one in self._scopes if one.accesses[name]]
+        inner = [one for one in users if any(binding.scope is scope for binding in one[name])]
         return tuple(access for one in inner for access in one.accesses[name])
-
-    def read_before_bound(self, name: str) -> cst.CSTNode | None:
-        """Where a class body that binds the name may read the global of that name (`x = x`)."""
-        for node in self.scopes:
-            if not isinstance(node, cst.ClassDef):
-                continue
-            scope = self.scopes[node.body.body[0]]
-            if scope is None or not scope.assignments[name]:
-                continue
-            reads = {access.node for access in scope.accesses[name]}
-            for statement in _statements(node.body):
-                read = next((one for one in _nodes(statement) if one in reads), None)
-                if read is not None:
-                    return read
-                if _surely_binds(statement, name):
-                    break
-        return None
 
     def occurrence(self, node: cst.CSTNode) -> Occurrence:
         """Where a node stands."""
         span = self._spans[node]
-        start = self._mark + len(self._data[: span.start].decode())
+        line = bisect_right(self._line_bytes, span.start) - 1
+        before = self._data[self._line_bytes[line] : span.start].decode()
+        start = self._line_characters[line] + len(before)
         end = start + len(self._data[span.start : span.start + span.length].decode())
         return Occurrence(start, end, self._lines.number(start))
 
@@ -169,7 +214,7 @@ class Variables:
         """The name of a scope, such as `Class.method`."""
         names: list[str] = []
         while isinstance(scope, LocalScope):
-            if not isinstance(scope, ComprehensionScope):
+            if not isinstance(scope, ComprehensionScope | AnnotationScope):
                 names.insert(0, scope.name or "<lambda>")
             scope = scope.parent
         return ".".join(names)
@@ -179,37 +224,38 @@ class Variables:
         binding_nodes = [node for binding in bindings for node in _name_nodes(binding, name)]
         accesses = self.accesses(name, scope)
         nodes = [*binding_nodes, *self._declarations(name, scope), *(access.node for access in accesses)]
-        places = {place for node in nodes for place in self._places(node, name)}
+        places = {self._place(node) for node in nodes}
         lines = sorted({self.occurrence(node).line for node in binding_nodes})
         ordered = tuple(sorted(places, key=lambda place: place.start))
         return Variable(name, self.owner(scope), scope, bindings, accesses, ordered, tuple(lines))
 
-    def _places(self, node: cst.CSTNode, name: str) -> Iterator[Occurrence]:
-        """Where the name stands in a node that means it: in strings, all places that are no attributes."""
+    def _place(self, node: cst.CSTNode) -> Occurrence:
         while isinstance(node, cst.Attribute):
             node = node.value
-        place = self.occurrence(node)
-        if isinstance(node, cst.Name):
-            yield place
-            return
-        content = self._text[place.start : place.end]
-        literals = [match.span() for one in _LITERAL.finditer(content) for match in _quotes_in(one)]
-        for match in _word(name).finditer(content):
-            if any(start < match.start() < end for start, end in literals):
-                continue  # a value, and no name
-            yield Occurrence(place.start + match.start(), place.start + match.end(), place.line)
+        return self.occurrence(node)
 
     def _declarations(self, name: str, scope: Scope) -> Iterator[cst.Name]:
         """The name in `global` and `nonlocal` statements that mean this scope."""
-        for node, inner in self.scopes.items():
-            if isinstance(node, cst.Global | cst.Nonlocal) and inner is not None:
-                for item in node.names:
-                    if item.name.value == name and any(one.scope is scope for one in inner[name]):
-                        yield item.name
+        statements: list[cst.Global | cst.Nonlocal] = [*self.of_type(cst.Global), *self.of_type(cst.Nonlocal)]
+        for node in statements:
+            inner = self.scopes[node]
+            for item in node.names:
+                if item.name.value == name and inner and any(one.scope is scope for one in inner[name]):
+                    yield item.name
 
 
 class _Visitor(ScopeVisitor):
-    """libcst's, and the bindings that it does not know."""
+    """libcst's, corrected: bindings that it does not know, and what is no name."""
+
+    def _handle_string_annotation(self, node: cst.SimpleString | cst.ConcatenatedString) -> bool:
+        """Strings are annotation_strings.py's: libcst takes data in annotations for names."""
+        del node
+        return False
+
+    def visit_MatchKeywordElement(self, node: cst.MatchKeywordElement) -> bool:
+        """The keyword of `case Point(x=x)` is an attribute's name."""
+        node.pattern.visit(self)
+        return False
 
     def visit_MatchAs(self, node: cst.MatchAs) -> bool:
         if node.pattern is not None:
@@ -248,6 +294,15 @@ class _Scopes(metadata.ScopeProvider):
         return False
 
 
+def class_of(scope: Scope) -> cst.ClassDef | None:
+    """The class whose method has this scope, None where it is no method's."""
+    parent = getattr(scope, "parent", None)
+    while isinstance(parent, AnnotationScope):  # of type parameters
+        parent = parent.parent
+    node = getattr(parent, "node", None)
+    return node if isinstance(parent, metadata.ClassScope) and isinstance(node, cst.ClassDef) else None
+
+
 def _name_nodes(binding: BaseAssignment, name: str) -> Iterator[cst.CSTNode]:
     """The node of the name in what binds it."""
     if isinstance(binding, ImportAssignment):
@@ -258,39 +313,3 @@ def _name_nodes(binding: BaseAssignment, name: str) -> Iterator[cst.CSTNode]:
         assert isinstance(inner, cst.Name)
         assert inner.value == name
         yield inner
-
-
-def _statements(body: cst.BaseSuite) -> Iterator[cst.CSTNode]:
-    """The statements of a body, those that share a line one by one."""
-    for statement in body.body:
-        if isinstance(statement, cst.SimpleStatementLine):
-            yield from statement.body
-        else:
-            yield statement
-
-
-def _nodes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    yield node
-    for child in node.children:
-        yield from _nodes(child)
-
-
-def _surely_binds(statement: cst.CSTNode, name: str) -> bool:
-    """Whether a statement of a class body gives the name a value, whatever happens."""
-    if isinstance(statement, cst.FunctionDef | cst.ClassDef):
-        return statement.name.value == name
-    targets: list[cst.BaseExpression] = []
-    if isinstance(statement, cst.Assign):
-        targets = [target.target for target in statement.targets]
-    elif isinstance(statement, cst.AnnAssign) and statement.value is not None:
-        targets = [statement.target]
-    return any(isinstance(target, cst.Name) and target.value == name for target in targets)
-
-
-def _quotes_in(literal: re.Match[str]) -> Iterator[re.Match[str]]:
-    """The strings of a `Literal[…]` that stands in a string itself."""
-    return _QUOTED.finditer(literal.string, *literal.span())
-
-
-def _word(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")

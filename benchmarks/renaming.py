@@ -1,0 +1,110 @@
+"""How many variables of installed packages `incoder rename` accepts without --force, and why it refuses others.
+
+    python benchmarks/renaming.py [PACKAGE …] [--files 25] [--check 20]
+
+Counted are local variables and parameters of functions that call none of eval, exec, locals and globals. Every
+variable is asked for doubts; of those of each package, `--check` are renamed, which shows that the refusals of
+new names and of results add nothing.
+"""
+
+import argparse
+import ast
+import importlib.util
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import libcst as cst
+from libcst.metadata.scope_provider import ClassScope, GlobalScope
+
+from incoder.errors import IncoderError
+from incoder.tasks.decorators import opaque_decorator
+from incoder.tasks.detectors import Detectors
+from incoder.tasks.overrides import override
+from incoder.tasks.python_source import PythonSource
+from incoder.tasks.renaming import Renaming
+from incoder.tasks.variables import Variable, Variables, class_of
+
+PACKAGES = "click fsspec httpx huggingface_hub jinja2 markdown_it networkx packaging rich typer".split()
+DYNAMIC = {"eval", "exec", "locals", "globals"}
+FRESH_NAME = "fresh_name_of_the_benchmark"
+
+
+@dataclass
+class Counts:
+    """Variables of one sort: how many there are, how many are accepted, and the first doubt of the others."""
+
+    total: int = 0
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def count(self, doubt: str | None) -> None:
+        self.total += 1
+        self.accepted += doubt is None
+        if doubt is not None:
+            self.refused[doubt] += 1
+
+    @property
+    def share(self) -> str:
+        return f"{self.accepted} of {self.total} ({self.accepted / max(1, self.total):.0%})"
+
+
+def files_of(package: str, num_files: int) -> list[Path]:
+    """A sample of a package's files, the same in every run."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit(f"the package {package} is not installed")
+    found = sorted(Path(spec.submodule_search_locations[0]).rglob("*.py"))
+    return sorted(random.Random(0).sample(found, min(num_files, len(found))))
+
+
+def sort_of(variables: Variables, variable: Variable, dynamic: set[tuple[int, int]]) -> str | None:
+    """What the variable counts as; None where it does not count."""
+    if isinstance(variable.scope, GlobalScope | ClassScope):
+        return None
+    line = variable.binding_lines[0]
+    if any(first <= line <= last for first, last in dynamic):
+        return None
+    function = variable.function
+    if function is None:
+        return "local variables"
+    if isinstance(function, cst.FunctionDef):
+        if function.decorators:
+            return "parameters under a decorator"
+        if variable.is_first_of_method:
+            return "first parameters of methods"
+        if override(variables, function, variable.scope) is not None:
+            return "parameters of methods that may be overrides"
+    return "parameters"
+
+
+def dynamic_functions(tree: ast.Module) -> set[tuple[int, int]]:
+    """First and last lines of the functions that read variables by name."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+            if names & DYNAMIC:
+                found.add((node.lineno, node.end_lineno or node.lineno))
+    return found
+
+
+def measure(path: Path, counts: dict[str, Counts], rng: random.Random, share: float) -> Iterator[str]:
+    """Count the variables of one file; yields what is wrong with the results that were tried."""
+    text = path.read_text(encoding="utf-8")
+    source = PythonSource(text)
+    variables = Variables(source)
+    detectors = Detectors(variables)
+    dynamic = dynamic_functions(source.tree)
+    for variable in variables.each():
+        sort = sort_of(variables, variable, dynamic)
+        if sort is None:
+            continue
+        doubt = next(detectors.doubts(variable), None)
+        counts.setdefault(sort, Counts()).count(doubt.kind if doubt else None)
+        if doubt is None and rng.random() < share:
+            problem = Renaming(source, variables, variable, detectors=detectors).problem(FRESH_NAME)
+            if problem:
+                yield f"{path}: {variable.name} of {variable.where}: {problem}"

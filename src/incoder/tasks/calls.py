@@ -1,0 +1,268 @@
+"""The calls of a file that are of one function, or may be, and whether the function is used in other ways.
+
+A parameter follows its function's calls (`f(x=1)`); of what is used as a value nobody can tell by what names,
+and with what keywords, it will be called.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import libcst as cst
+from libcst import metadata
+from libcst.metadata.scope_provider import BaseAssignment, BuiltinAssignment, ImportAssignment, Scope
+
+from incoder.tasks.decorators import opaque_decorator
+from incoder.tasks.known_names import POSITIONAL_CALLERS
+from incoder.tasks.mentions import Strings
+from incoder.tasks.variables import Function, Variables
+
+Call = cst.Call | cst.ClassDef  # a class statement calls what makes subclasses or classes of its bases
+
+# These give keywords on to what they are given or name, or to a class's makers.
+_PASSING_ON = {"partial", "partialmethod", "to_thread", "type", "methodcaller", "getattr", "replace"}
+# These call what they are given by position if at all, and keep nothing of it.
+_FORGETTING = ("sorted", "min", "max", "map", "filter", "isinstance", "issubclass", "super", "callable")
+_CALLED_FOR_A_CLASS = ("__init__", "__new__", "__call__", "__init_subclass__", "__prepare__")
+
+
+class CallSites:
+    """The calls of one file, as all questions about its functions need them."""
+
+    def __init__(self, variables: Variables) -> None:
+        self.calls = variables.of_type(cst.Call)
+        self.forgetting = {call for call in self.calls if _forgets(variables, call)}
+        self.harmless = set(_harmless(variables, self.forgetting))
+        self.seeks = any(_seeks(call) for call in self.calls)
+        self.named = list(named_arguments(variables))
+
+
+class Calls:
+    """The calls of a file that are of one function, or may be.
+
+    `value` is where the function, or the class it is called for, is used as a value, so that it may be called
+    by any name, with what a dict holds, and asked for its signature; None where it only is called.
+    """
+
+    def __init__(self, variables: Variables, sites: CallSites, strings: Strings, function: Function) -> None:
+        self._variables = variables
+        self._sites = sites
+        self._function = function
+        self._surely: set[cst.CSTNode] = {function}
+        self._name = "" if isinstance(function, cst.Lambda) else function.name.value
+        self._names = set[str]()  # by which it may be given to others
+        self._owner: cst.ClassDef | None = None  # of a function that is called when a class is
+        self._harmless = sites.harmless
+        self._is_sought = False  # whether methods are looked up by names that are made at run time
+        self.value: cst.CSTNode | None = None
+        if isinstance(function, cst.Lambda):
+            assigned = _only_called(variables, function)
+            self._surely |= assigned or set()
+            self.value = None if function in self._harmless or assigned is not None else function
+        else:
+            self.value = self._looks_for(strings, function)
+
+    def is_of_it(self, call: Call) -> bool:
+        return isinstance(call, cst.Call) and call.func in self._surely
+
+    def may_be_of_it(self, call: Call) -> bool:
+        if self.is_of_it(call):
+            return True
+        if call in self._sites.forgetting:
+            return False
+        given = [argument.value for argument in arguments_of(call)]
+        if any(value is self._function or name_of(value) in self._names for value in given):
+            return True
+        if isinstance(call, cst.Call):
+            given = [call.func]
+            if self._name and name_of(call.func) == self._name:
+                return True
+            if self._is_sought and name_of(call.func) == "methodcaller":
+                return True
+        else:
+            given = [one.value for one in (*call.bases, *call.keywords) if is_maker(one)]
+        is_hidden = self.value is not None or self._owner is not None or self._is_sought
+        return is_hidden and not all(map(self._is_other, given))
+
+    def failing(self) -> cst.Call | None:
+        """A call of the function that does not fit its parameters; None where there is none to be seen."""
+        calls = [call for call in self._variables.of_type(cst.Call) if self.is_of_it(call)]
+        return next((call for call in calls if not _fits(call.args, self._function.params)), None)
+
+    def _looks_for(self, strings: Strings, function: cst.FunctionDef) -> cst.CSTNode | None:
+        """Find out by what names a function is called; where it is used as a value as well."""
+        variables, name = self._variables, self._name
+        self._names = {name}
+        scope = variables.scopes[function.name]
+        assert scope is not None
+        uses = self._uses(name, scope)
+        if isinstance(scope, metadata.ClassScope):
+            self._surely = set()  # of whose object a method is called cannot be seen
+            self._is_sought = self._sites.seeks
+        else:
+            self._surely = uses if len(scope[name]) == 1 else set()  # else it depends on the run
+        value = self._first(uses - self._harmless) or strings.literal(name)
+        value = value or opaque_decorator(variables, function)
+        if isinstance(scope, metadata.ClassScope) and name in _CALLED_FOR_A_CLASS:
+            assert isinstance(scope.node, cst.ClassDef)
+            self._owner = scope.node
+            self._names |= variables.class_names
+            value = value or (function if name == "__call__" else self._class_as_value(self._owner))
+        return value
+
+    def _first(self, nodes: set[cst.CSTNode]) -> cst.CSTNode | None:
+        return min(nodes, key=lambda node: self._variables.occurrence(node).start, default=None)
+
+    def _uses(self, name: str, scope: Scope) -> set[cst.CSTNode]:
+        """Where a definition is used: names that mean it, and of a class's also attributes."""
+        accesses = self._variables.accesses(name, scope)
+        uses: set[cst.CSTNode] = {
+            access.node for access in accesses if not (access.is_annotation or access.is_type_hint)
+        }
+        if isinstance(scope, metadata.ClassScope):
+            attributes = self._variables.of_type(cst.Attribute)
+            uses |= {node for node in attributes if node.attr.value == name}
+        return uses
+
+    def _class_as_value(self, owner: cst.ClassDef) -> cst.CSTNode | None:
+        scope = self._variables.scopes[owner.name]
+        assert scope is not None
+        roots = {node.value for node in self._variables.of_type(cst.Attribute)}
+        bases = {base.value for node in self._variables.of_type(cst.ClassDef) for base in node.bases}
+        return self._first(self._uses(owner.name.value, scope) - self._harmless - roots - bases)
+
+    def _is_other(self, called: cst.BaseExpression, seen: frozenset[cst.ClassDef] = frozenset()) -> bool:
+        """Whether this surely is not the function: a builtin, an import, another definition."""
+        root = called.value if isinstance(called, cst.Subscript) else called
+        while isinstance(root, cst.Attribute):
+            root = root.value
+        scope = self._variables.scopes.get(root)
+        if not isinstance(root, cst.Name) or scope is None:
+            return False
+        bindings = scope[root.value]
+        return bool(bindings) and all(self._binds_other(one, root.value, called, seen) for one in bindings)
+
+    def _binds_other(
+        self, binding: BaseAssignment, name: str, called: cst.BaseExpression, seen: frozenset[cst.ClassDef]
+    ) -> bool:
+        if isinstance(binding, BuiltinAssignment | ImportAssignment):
+            names = {one.name.rpartition(".")[2] for one in binding.get_qualified_names_for(name)}
+            return not _PASSING_ON & {*names, name_of(called)}
+        node = getattr(binding, "node", None)
+        if isinstance(called, cst.Attribute):
+            return False
+        if isinstance(node, cst.FunctionDef):
+            return node is not self._function
+        return isinstance(node, cst.ClassDef) and self._is_class_other(node, seen)
+
+    def _is_class_other(self, node: cst.ClassDef, seen: frozenset[cst.ClassDef]) -> bool:
+        """Whether calling a class, or deriving from it, surely does not call the function."""
+        if node is self._owner or node in seen or any(map(is_maker, node.keywords)):
+            return False
+        scope = self._variables.scopes[node.body.body[0]]
+        assert scope is not None
+        makers = [one for name in _CALLED_FOR_A_CLASS for one in scope.assignments[name]]
+        if any(not isinstance(getattr(one, "node", None), cst.FunctionDef) for one in makers):
+            return False
+        return all(not base.star and self._is_other(base.value, seen | {node}) for base in node.bases)
+
+
+def named_arguments(variables: Variables) -> Iterator[tuple[Call, cst.Arg]]:
+    """The calls that give something by name, and what they give: `name=…` or `**…`."""
+    calls: list[Call] = [*variables.of_type(cst.Call), *variables.of_type(cst.ClassDef)]
+    for node in calls:
+        for argument in arguments_of(node):
+            is_own = isinstance(node, cst.ClassDef) and is_maker(argument)
+            if argument.star == "**" or (argument.keyword is not None and not is_own):
+                yield node, argument
+
+
+def arguments_of(call: Call) -> tuple[cst.Arg, ...]:
+    return (*call.args,) if isinstance(call, cst.Call) else (*call.bases, *call.keywords)
+
+
+def name_of(node: cst.CSTNode) -> str:
+    """By what name something is meant: the last of `a.b`; "" where it has none."""
+    if isinstance(node, cst.Attribute):
+        return node.attr.value
+    return node.value if isinstance(node, cst.Name) else ""
+
+
+def is_maker(argument: cst.Arg) -> bool:
+    """Whether a class may get its makers from this: a base, a metaclass, what is in a dict."""
+    return argument.keyword is None or argument.keyword.value == "metaclass"
+
+
+def _forgets(variables: Variables, call: cst.Call) -> bool:
+    """Whether this calls its arguments by position if at all, and keeps none: `sorted`, `….sort`."""
+    if isinstance(call.func, cst.Attribute) and call.func.attr.value == "sort":
+        return True
+    scope, name = variables.scopes.get(call), name_of(call.func)
+    if scope is None:
+        return False
+    if name in _FORGETTING:
+        return all(isinstance(binding, BuiltinAssignment) for binding in scope[name])
+    if not any(known.endswith(f".{name}") for known in POSITIONAL_CALLERS):
+        return False
+    names = {one.name for one in scope.get_qualified_names_for(call.func)}
+    return bool(names) and names <= POSITIONAL_CALLERS
+
+
+def _harmless(variables: Variables, forgetting: set[cst.Call]) -> Iterator[cst.CSTNode]:
+    """Nodes whose value is called or looked at there, and not kept."""
+    for call in variables.of_type(cst.Call):
+        yield call.func
+        if call in forgetting:
+            yield from _elements(argument.value for argument in call.args)
+    for decorator in variables.of_type(cst.Decorator):
+        yield decorator.decorator
+    for handler in variables.of_type(cst.ExceptHandler):
+        yield from _elements([handler.type] if handler.type is not None else [])
+    for statement in variables.of_type(cst.Raise):
+        yield from [statement.exc] if statement.exc is not None else []
+
+
+def _fits(arguments: Sequence[cst.Arg], parameters: cst.Parameters) -> bool:
+    if any(argument.star for argument in arguments):
+        return True
+    by_place = [*parameters.posonly_params, *parameters.params]
+    num_given = sum(argument.keyword is None for argument in arguments)
+    named = [argument.keyword.value for argument in arguments if argument.keyword is not None]
+    free = [
+        *parameters.params[max(0, num_given - len(parameters.posonly_params)) :],
+        *parameters.kwonly_params,
+    ]
+    takes = {one.name.value for one in free}
+    missing = [one for one in (*by_place[num_given:], *parameters.kwonly_params) if one.default is None]
+    has_place = num_given <= len(by_place) or isinstance(parameters.star_arg, cst.Param)
+    has_names = set(named) <= takes or parameters.star_kwarg is not None
+    is_given_twice = set(named) & {one.name.value for one in parameters.params} - takes
+    return (
+        has_place and has_names and not is_given_twice and {one.name.value for one in missing} <= set(named)
+    )
+
+
+def _elements(nodes: Iterable[cst.BaseExpression]) -> Iterator[cst.CSTNode]:
+    for node in nodes:
+        yield from (element.value for element in node.elements) if isinstance(node, cst.Tuple) else [node]
+
+
+def _seeks(call: cst.Call) -> bool:
+    """Whether a call looks up an attribute by a name that is no literal."""
+    name = name_of(call.func)
+    position = {"getattr": 1, "methodcaller": 0, "attrgetter": 0}.get(name)
+    if position is None or len(call.args) <= position:
+        return False
+    return not isinstance(call.args[position].value, cst.SimpleString)
+
+
+def _only_called(variables: Variables, function: cst.Lambda) -> set[cst.CSTNode] | None:
+    """The uses of a lambda's name, where it has one, nothing else has it, and every use is a call."""
+    for statement in variables.of_type(cst.Assign):
+        target = statement.targets[0].target
+        if statement.value is not function or len(statement.targets) > 1 or not isinstance(target, cst.Name):
+            continue
+        scope = variables.scopes[target]
+        if scope is None or len(scope[target.value]) != 1 or isinstance(scope, metadata.ClassScope):
+            return None
+        uses = set[cst.CSTNode](one.node for one in variables.accesses(target.value, scope))
+        return uses if uses <= {call.func for call in variables.of_type(cst.Call)} else None
+    return None

@@ -1,0 +1,53 @@
+"""Where a class body may read the global whose name it binds as well (`class A: x = x`).
+
+The compiler decides at run time which of the two such a name is, so a renaming cannot follow it.
+"""
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from incoder.tasks.variables import Variables
+
+
+def read_before_bound(variables: Variables, name: str) -> cst.CSTNode | None:
+    """Where a class body that binds the name may read the global of that name (`x = x`)."""
+    for node in variables.of_type(cst.ClassDef):
+        scope = variables.scopes[node.body.body[0]]
+        if scope is None or not scope.assignments[name]:
+            continue
+        reads = {access.node for access in scope.accesses[name]}
+        for statement in _statements(node.body):
+            read = next((one for one in _nodes(statement) if one in reads), None)
+            if read is not None:
+                return read
+            if _surely_binds(statement, name):
+                break
+    return None
+
+
+def _statements(body: cst.BaseSuite) -> Iterator[cst.CSTNode]:
+    """The statements of a body, those that share a line one by one."""
+    for statement in body.body:
+        if isinstance(statement, cst.SimpleStatementLine):
+            yield from statement.body
+        else:
+            yield statement
+
+
+def _nodes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
+
+
+def _surely_binds(statement: cst.CSTNode, name: str) -> bool:
+    """Whether a statement of a class body gives the name a value, whatever happens."""
+    if isinstance(statement, cst.FunctionDef | cst.ClassDef):
+        return statement.name.value == name
+    targets: list[cst.BaseExpression] = []
+    if isinstance(statement, cst.Assign):
+        targets = [target.target for target in statement.targets]
+    elif isinstance(statement, cst.AnnAssign) and statement.value is not None:
+        targets = [statement.target]
+    return any(isinstance(target, cst.Name) and target.value == name for target in targets)

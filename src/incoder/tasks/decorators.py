@@ -1,0 +1,81 @@
+"""What decorators do with a function: nothing that could see its names, or nobody knows what.
+
+Also what pytest makes of functions, which it finds by their names and decorators.
+"""
+
+import re
+from collections.abc import Iterator
+
+import libcst as cst
+
+from incoder.tasks.known_names import TEST_HOOKS, TRANSPARENT_DECORATORS
+from incoder.tasks.variables import Variables
+
+_OF_PROPERTIES = ("setter", "getter", "deleter")
+
+
+def is_transparent(variables: Variables, decorator: cst.Decorator) -> bool:
+    """Whether a decorator hands every call on as it is, and keeps no name."""
+    node = called(decorator)
+    if isinstance(node, cst.Attribute) and node.attr.value in _OF_PROPERTIES:
+        return isinstance(node.value, cst.Name) and not isinstance(decorator.decorator, cst.Call)
+    names = decorator_names(variables, decorator)
+    return bool(names) and names <= TRANSPARENT_DECORATORS
+
+
+def decorator_names(variables: Variables, decorator: cst.Decorator) -> set[str]:
+    """What a decorator may be, such as `functools.cache`; none where the file does not say it."""
+    scope = variables.scopes.get(decorator)
+    return {one.name for one in scope.get_qualified_names_for(called(decorator))} if scope else set()
+
+
+def called(decorator: cst.Decorator) -> cst.BaseExpression:
+    """What decorates, without the arguments that it is called with."""
+    node = decorator.decorator
+    return node.func if isinstance(node, cst.Call) else node
+
+
+def opaque_decorator(variables: Variables, function: cst.FunctionDef | cst.ClassDef) -> cst.Decorator | None:
+    """The first decorator that may see names, None where there is none."""
+    return next((one for one in function.decorators if not is_transparent(variables, one)), None)
+
+
+def is_fixture(function: cst.FunctionDef) -> bool:
+    """Whether pytest gives it to what has a parameter of its name."""
+    return any(decorator_name(one) == "fixture" for one in function.decorators)
+
+
+def is_called_by_pytest(function: cst.FunctionDef) -> bool:
+    """Whether this is a test, a fixture or a hook, which get what their parameters name."""
+    return is_found_by_name(function.name.value) or is_fixture(function)
+
+
+def is_found_by_name(name: str) -> bool:
+    """Whether pytest or unittest look for functions and modules' names such as this one."""
+    return name.startswith(("test", "pytest_")) or name in TEST_HOOKS
+
+
+def decorator_name(decorator: cst.Decorator) -> str:
+    """The name of a decorator, called or not: the last of `a.b`."""
+    node = called(decorator)
+    if isinstance(node, cst.Attribute):
+        return node.attr.value
+    return node.value if isinstance(node, cst.Name) else ""
+
+
+def mention_in_decorators(function: cst.FunctionDef, name: str) -> cst.CSTNode | None:
+    """Where a decorator has the name as a word of a string, or as a keyword."""
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    for decorator in function.decorators:
+        for node in _nodes(decorator):
+            if isinstance(node, cst.SimpleString) and word.search(node.value):
+                return node
+            if isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value == name:
+                return node
+    return None
+
+
+def _nodes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
