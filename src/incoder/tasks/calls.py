@@ -25,13 +25,17 @@ _CALLED_FOR_A_CLASS = ("__init__", "__new__", "__call__", "__init_subclass__", "
 
 
 class CallSites:
-    """The calls of one file, as all questions about its functions need them."""
+    """The calls of one file, as all questions about its functions need them.
 
-    def __init__(self, variables: Variables) -> None:
+    `seeks_functions`: the file looks up functions of modules by names that are made at run time.
+    """
+
+    def __init__(self, variables: Variables, *, seeks_functions: bool) -> None:
         self.calls = variables.of_type(cst.Call)
         self.forgetting = {call for call in self.calls if _forgets(variables, call)}
         self.harmless = set(_harmless(variables, self.forgetting))
-        self.seeks = any(_seeks(call) for call in self.calls)
+        self.seeks_methods = any(_seeks(call) for call in self.calls)
+        self.seeks_functions = seeks_functions
         self.named = list(named_arguments(variables))
 
 
@@ -51,7 +55,7 @@ class Calls:
         self._names = set[str]()  # by which it may be given to others
         self._owner: cst.ClassDef | None = None  # of a function that is called when a class is
         self._harmless = sites.harmless
-        self._is_sought = False  # whether methods are looked up by names that are made at run time
+        self._is_sought = False  # whether it may be looked up by a name that is made at run time
         self.value: cst.CSTNode | None = None
         if isinstance(function, cst.Lambda):
             assigned = _only_called(variables, function)
@@ -96,9 +100,10 @@ class Calls:
         uses = self._uses(name, scope)
         if isinstance(scope, metadata.ClassScope):
             self._surely = set()  # of whose object a method is called cannot be seen
-            self._is_sought = self._sites.seeks
+            self._is_sought = self._sites.seeks_methods
         else:
             self._surely = uses if len(scope[name]) == 1 else set()  # else it depends on the run
+            self._is_sought = self._sites.seeks_functions and isinstance(scope, metadata.GlobalScope)
         value = self._first(uses - self._harmless) or strings.literal(name)
         value = value or opaque_decorator(variables, function)
         if isinstance(scope, metadata.ClassScope) and name in _CALLED_FOR_A_CLASS:

@@ -43,7 +43,7 @@ class Detectors:
         self._strings = Strings(variables)
         self.annotation_strings = AnnotationStrings(variables)
         self._namespaces = Namespaces(variables)
-        self._sites = CallSites(variables)
+        self._sites = CallSites(variables, seeks_functions=self._namespaces.module is not None)
         self._calls: dict[Function, Calls] = {}
 
     def calls(self, function: Function) -> Calls:
@@ -195,6 +195,10 @@ class Detectors:
             found = override(self._variables, function, variable.scope)
             if found is not None:
                 yield self._doubt(*found)
+        evaluation = self._namespaces.evaluation
+        if evaluation is not None:
+            where = f"code is evaluated that may give it by name: {evaluation.what}"
+            yield self._doubt(Kind.READ_BY_NAME, where, evaluation.node)
         calls = self.calls(function)
         named = f"{function.name.value}" if isinstance(function, cst.FunctionDef) else "the lambda"
         yield from self._about_calls(variable, calls, named)

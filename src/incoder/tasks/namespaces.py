@@ -34,8 +34,8 @@ class Reader:
 class Namespaces:
     """Who reads variables by name in one file.
 
-    `every_local` sees the local variables of all functions, `module` those of the module; each is None where
-    nothing does.
+    `every_local` sees the local variables of all functions, `module` those of the module, and `evaluation`
+    runs code that cannot be seen; each is None where nothing does.
     """
 
     def __init__(self, variables: Variables) -> None:
@@ -44,6 +44,7 @@ class Namespaces:
         self._readers = list(self._local_readers())
         self.every_local = next(self._frames(), None)
         self.module = self.every_local or next(self._modules(), None)
+        self.evaluation = self.every_local or next(self._evaluations(), None)
 
     def reader(self, variable: Variable) -> Reader | None:
         """What may read this variable by its name."""
@@ -100,9 +101,15 @@ class Namespaces:
             ):
                 yield Reader(call, "open(__file__)")
 
-    def _modules(self) -> Iterator[Reader]:
+    def _evaluations(self) -> Iterator[Reader]:
         for name in self._variables.of_type(cst.Name):
-            if name.value in _EVALUATE | {"globals", "__import__"} and self._is_builtin(name):
+            if name.value in _EVALUATE and self._is_builtin(name):
+                yield Reader(name, name.value)
+
+    def _modules(self) -> Iterator[Reader]:
+        yield from self._evaluations()
+        for name in self._variables.of_type(cst.Name):
+            if name.value in ("globals", "__import__") and self._is_builtin(name):
                 yield Reader(name, name.value)
             if name.value in ("__dict__", "__builtins__", "__annotations__"):
                 yield Reader(name, name.value)
