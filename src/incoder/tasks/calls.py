@@ -13,7 +13,7 @@ from libcst.metadata.scope_provider import BaseAssignment, BuiltinAssignment, Im
 from incoder.tasks.decorators import opaque_decorator
 from incoder.tasks.known_names import POSITIONAL_CALLERS
 from incoder.tasks.mentions import Strings
-from incoder.tasks.variables import Function, Variables
+from incoder.tasks.variables import Function, Variables, class_of
 
 Call = cst.Call | cst.ClassDef  # a class statement calls what makes subclasses or classes of its bases
 
@@ -78,13 +78,35 @@ class Calls:
         if isinstance(call, cst.Call):
             given = [call.func]
             if self._name and name_of(call.func) == self._name:
-                return True
+                return not self._is_elsewhere(call.func)
             if self._is_sought and name_of(call.func) == "methodcaller":
                 return True
         else:
             given = [one.value for one in (*call.bases, *call.keywords) if is_maker(one)]
         is_hidden = self.value is not None or self._owner is not None or self._is_sought
         return is_hidden and not all(map(self._is_other, given))
+
+    def _is_elsewhere(self, called: cst.BaseExpression) -> bool:
+        """Whether `super().name` or `Other.__init__` surely is another class's."""
+        if self._owner is None or not isinstance(called, cst.Attribute):
+            return False
+        if isinstance(called.value, cst.Call) and name_of(called.value.func) == "super":
+            scope = self._variables.scopes.get(called.value)
+            family = class_of(scope) if scope is not None else None
+            return family is not None and not self._descends(family)
+        return isinstance(called.value, cst.Name) and self._is_other(called.value)
+
+    def _descends(self, family: cst.ClassDef) -> bool:
+        """Whether a class of the file, or an heir of it, may have the function's class as a base."""
+        names = {name_of(base.value) for base in family.bases}
+        classes = self._variables.of_type(cst.ClassDef)
+        heirs = [
+            one for one in classes if any(name_of(base.value) == family.name.value for base in one.bases)
+        ]
+        if self._owner is None or self._owner.name.value in names:
+            return True
+        parents = [one for one in classes if one.name.value in names and one is not family]
+        return any(self._descends(one) for one in parents) or any(len(one.bases) > 1 for one in heirs)
 
     def failing(self) -> cst.Call | None:
         """A call of the function that does not fit its parameters; None where there is none to be seen."""
@@ -219,6 +241,12 @@ def _harmless(variables: Variables, forgetting: set[cst.Call]) -> Iterator[cst.C
             yield from _elements(argument.value for argument in call.args)
     for decorator in variables.of_type(cst.Decorator):
         yield decorator.decorator
+        if isinstance(decorator.decorator, cst.Attribute):  # the property of `@x.setter`
+            yield decorator.decorator.value
+    for comparison in variables.of_type(cst.Comparison):
+        if all(isinstance(one.operator, cst.Is | cst.IsNot) for one in comparison.comparisons):
+            yield comparison.left
+            yield from (one.comparator for one in comparison.comparisons)
     for handler in variables.of_type(cst.ExceptHandler):
         yield from _elements([handler.type] if handler.type is not None else [])
     for statement in variables.of_type(cst.Raise):

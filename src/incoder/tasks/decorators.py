@@ -45,9 +45,13 @@ def is_fixture(function: cst.FunctionDef) -> bool:
     return any(decorator_name(one) == "fixture" for one in function.decorators)
 
 
-def is_called_by_pytest(function: cst.FunctionDef) -> bool:
-    """Whether this is a test, a fixture or a hook, which get what their parameters name."""
-    return is_found_by_name(function.name.value) or is_fixture(function)
+def is_called_by_pytest(function: cst.FunctionDef, owner: cst.ClassDef | None) -> bool:
+    """Whether this is a test, a fixture or a hook, which get what their parameters name.
+
+    `owner` is the class of a method: pytest looks for tests in classes that are named so, or derived.
+    """
+    is_in_tests = owner is None or "Test" in owner.name.value or bool(owner.bases)
+    return is_fixture(function) or (is_in_tests and is_found_by_name(function.name.value))
 
 
 def is_found_by_name(name: str) -> bool:

@@ -29,7 +29,7 @@ from incoder.tasks.known_names import FUNCTION_NAME_READERS, OTHER_BUILTINS
 from incoder.tasks.mentions import Strings
 from incoder.tasks.namespaces import Namespaces
 from incoder.tasks.overrides import override
-from incoder.tasks.variables import Function, Occurrence, Variable, Variables
+from incoder.tasks.variables import Function, Occurrence, Variable, Variables, class_of
 
 _NAME_ERRORS = matchers.Name("NameError") | matchers.Name("UnboundLocalError")
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -174,7 +174,8 @@ class Detectors:
         function = getattr(scope, "node", None)
         if not isinstance(function, cst.FunctionDef):
             return
-        if variable.function is not None and is_called_by_pytest(function):
+        is_given = variable.function is not None and not variable.is_first_of_method
+        if is_given and is_called_by_pytest(function, class_of(scope)):
             name = function.name.value
             yield self._doubt(Kind.PYTEST, f"pytest gives {name} what it names", function.name)
         told = mention_in_decorators(function, variable.name)
@@ -205,6 +206,9 @@ class Detectors:
         if calls.value is not None:
             where = f"{named} is used as a value; who calls it, and how, cannot be seen"
             yield self._doubt(Kind.VALUE, where, calls.value)
+        given = self._strings.keyword(variable.name) if self._namespaces.evaluates else None
+        if given is not None:
+            yield self._doubt(Kind.STRING, "a string that may be evaluated gives it by name", given)
         tested = self._strings.doctest(variable.name, as_keyword=True)
         if tested is not None:
             yield self._doubt(Kind.STRING, "a doctest gives it by name", tested)

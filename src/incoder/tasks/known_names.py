@@ -7,10 +7,9 @@ def _words(text: str) -> frozenset[str]:
 
 # Attributes, imports and strings (for `getattr`) that lead to frames, to code objects or to source text.
 FRAME_READERS = _words("""
-    f_locals f_back f_frame tb_frame gi_frame cr_frame ag_frame _getframe _current_frames currentframe
-    getinnerframes getouterframes walk_stack walk_tb getsource getsourcelines getclosurevars getcallargs
-    co_varnames co_names co_freevars co_cellvars co_code __code__ settrace setprofile capture_locals
-    show_locals getblock linecache
+    f_locals tb_frame gi_frame cr_frame ag_frame getargvalues getinnerframes getouterframes walk_stack
+    walk_tb getsource getsourcelines getclosurevars getcallargs co_varnames co_names co_freevars co_cellvars
+    co_code __code__ settrace setprofile capture_locals show_locals getblock linecache
 """)
 
 # The same for the variables of modules.

@@ -48,6 +48,12 @@ class Strings:
                 return node
         return None
 
+    def keyword(self, name: str) -> cst.CSTNode | None:
+        """A string that has the name before a `=`, as code gives it to a call."""
+        given = re.compile(rf"(?<![\w.]){re.escape(name)}\s*=(?!=)")
+        texts = ((part, part.value) for part in self._variables.of_type(cst.FormattedStringText))
+        return next((node for node, value in (*self._values, *texts) if given.search(value)), None)
+
     def shown(self, name: str) -> Sequence[cst.Name]:
         """The name where an f-string shows an expression as it is written: `{name=}`."""
         return [node for node in self._shown if node.value == name]

@@ -54,6 +54,12 @@ class Namespaces:
             return self.module
         return next((reader for reader, scope in self._readers if scope in variable.scopes), None)
 
+    @cached_property
+    def evaluates(self) -> bool:
+        """Whether the file evaluates code at all."""
+        names = (name for name in self._variables.of_type(cst.Name) if name.value in _EVALUATE)
+        return any(self._is_builtin(name) for name in names)
+
     def query(self, variable: Variable) -> Reader | None:
         """A call in the variable's reach that is given a text with its name, and may evaluate it."""
         word = re.compile(rf"(?<![\w.]){re.escape(variable.name)}(?!\w)")
@@ -104,7 +110,31 @@ class Namespaces:
     def _evaluations(self) -> Iterator[Reader]:
         for name in self._variables.of_type(cst.Name):
             if name.value in _EVALUATE and self._is_builtin(name):
-                yield Reader(name, name.value)
+                call = self._calls.get(name)
+                if call is None or not self._is_closed(call):
+                    yield Reader(name, name.value)
+
+    def _is_closed(self, call: cst.Call) -> bool:
+        """Whether code is evaluated with a dict of its own, so that it sees nothing else of this file."""
+        if len(call.args) < 2 or any(argument.star for argument in call.args):
+            return False
+        given = call.args[1].value
+        if not isinstance(given, cst.Name):
+            return isinstance(given, cst.Dict)
+        scope = self._variables.scopes[given]
+        bindings = {getattr(one, "node", None) for one in scope[given.value]} if scope is not None else set()
+        assigned = {
+            target.target
+            for statement in self._variables.of_type(cst.Assign)
+            for target in statement.targets
+            if isinstance(statement.value, cst.Dict)
+        }
+        annotated = {
+            statement.target
+            for statement in self._variables.of_type(cst.AnnAssign)
+            if isinstance(statement.value, cst.Dict)
+        }
+        return bool(bindings) and bindings <= assigned | annotated
 
     def _modules(self) -> Iterator[Reader]:
         yield from self._evaluations()
@@ -167,7 +197,8 @@ class Namespaces:
         for call in self._calls.values():
             name = _last_name(call.func)
             is_plain = isinstance(call.func, cst.Name)
-            reads = is_plain and (name in _EVALUATE or (name in _LIST_LOCALS and not call.args))
+            is_open = name in _EVALUATE and not self._is_closed(call)
+            reads = is_plain and (is_open or (name in _LIST_LOCALS and not call.args))
             if not is_plain and name in _EVALUATING_METHODS and call.args:
                 reads = not _text(call.args[0].value)  # `query` looks into a text that is written here
             scope = self._variables.scopes[call]
