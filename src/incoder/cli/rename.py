@@ -1,11 +1,14 @@
 """`incoder rename`: a better name for a variable, or a given one, everywhere it is meant."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from incoder.cli import editing, options
 from incoder.cli.console import print_note, progress
+from incoder.cli.project_files import MAX_FILES, other_files
+from incoder.cli.source import STANDARD_INPUT
 from incoder.errors import IncoderError
 from incoder.tasks.selection import Selection
 
@@ -58,6 +61,7 @@ def rename(
         selection = editing.selection(lines, function, False)
 
     try:
+        from incoder.tasks.project_uses import uses
         from incoder.tasks.rename import find_variable, propose_names, rename_to
         from incoder.tasks.renaming import Renaming
         from incoder.tasks.variables import Variables
@@ -67,7 +71,11 @@ def rename(
     text, path, source = editing.read_python(file, "rename")
     variables = Variables(source)
     variable = find_variable(source, variables, name, selection)
-    renaming = Renaming(source, variables, variable, force=force)
+    others, are_all = ({}, True) if file == STANDARD_INPUT else other_files(Path(file))
+    if not are_all:
+        print_note(f"the project has more than {MAX_FILES:,} files; uses were looked for in as many of them")
+    used = [*uses(variable, Path(path), others)]
+    renaming = Renaming(source, variables, variable, force=force, others=used)
     if to is not None:
         changes = [rename_to(renaming, to)]
     else:

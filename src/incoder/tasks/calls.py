@@ -10,6 +10,7 @@ import libcst as cst
 from libcst import metadata
 from libcst.metadata.scope_provider import BaseAssignment, BuiltinAssignment, ImportAssignment, Scope
 
+from incoder.tasks.class_values import ClassValues
 from incoder.tasks.decorators import opaque_decorator
 from incoder.tasks.known_names import POSITIONAL_CALLERS
 from incoder.tasks.mentions import Strings
@@ -36,6 +37,7 @@ class CallSites:
         self.harmless = set(_harmless(variables, self.forgetting))
         self.seeks_methods = any(_seeks(call) for call in self.calls)
         self.seeks_functions = seeks_functions
+        self.classes = ClassValues(variables)
         self.named = list(named_arguments(variables))
 
 
@@ -44,6 +46,7 @@ class Calls:
 
     `value` is where the function, or the class it is called for, is used as a value, so that it may be called
     by any name, with what a dict holds, and asked for its signature; None where it only is called.
+    `is_sought`: it may be looked up by a name that is made at run time.
     """
 
     def __init__(self, variables: Variables, sites: CallSites, strings: Strings, function: Function) -> None:
@@ -55,7 +58,7 @@ class Calls:
         self._names = set[str]()  # by which it may be given to others
         self._owner: cst.ClassDef | None = None  # of a function that is called when a class is
         self._harmless = sites.harmless
-        self._is_sought = False  # whether it may be looked up by a name that is made at run time
+        self.is_sought = False
         self.value: cst.CSTNode | None = None
         if isinstance(function, cst.Lambda):
             assigned = _only_called(variables, function)
@@ -79,12 +82,19 @@ class Calls:
             given = [call.func]
             if self._name and name_of(call.func) == self._name:
                 return not self._is_elsewhere(call.func)
-            if self._is_sought and name_of(call.func) == "methodcaller":
+            if self.is_sought and name_of(call.func) == "methodcaller":
                 return True
         else:
             given = [one.value for one in (*call.bases, *call.keywords) if is_maker(one)]
-        is_hidden = self.value is not None or self._owner is not None or self._is_sought
-        return is_hidden and not all(map(self._is_other, given))
+        return self._may_mean_it(call, given) and not all(map(self._is_other, given))
+
+    def _may_mean_it(self, call: Call, given: Sequence[cst.BaseExpression]) -> bool:
+        """Whether an expression that is called, or a base, may have the function as its value."""
+        if self.value is not None or isinstance(call, cst.ClassDef):
+            return self.value is not None or self._owner is not None
+        if self._owner is not None and any(self._sites.classes.may_be(one) for one in given):
+            return True
+        return self.is_sought and any(argument.keyword is not None for argument in call.args)
 
     def _is_elsewhere(self, called: cst.BaseExpression) -> bool:
         """Whether `super().name` or `Other.__init__` surely is another class's."""
@@ -122,10 +132,10 @@ class Calls:
         uses = self._uses(name, scope)
         if isinstance(scope, metadata.ClassScope):
             self._surely = set()  # of whose object a method is called cannot be seen
-            self._is_sought = self._sites.seeks_methods
+            self.is_sought = self._sites.seeks_methods
         else:
             self._surely = uses if len(scope[name]) == 1 else set()  # else it depends on the run
-            self._is_sought = self._sites.seeks_functions and isinstance(scope, metadata.GlobalScope)
+            self.is_sought = self._sites.seeks_functions and isinstance(scope, metadata.GlobalScope)
         value = self._first(uses - self._harmless) or strings.literal(name)
         value = value or opaque_decorator(variables, function)
         if isinstance(scope, metadata.ClassScope) and name in _CALLED_FOR_A_CLASS:

@@ -206,6 +206,9 @@ class Detectors:
         if calls.value is not None:
             where = f"{named} is used as a value; who calls it, and how, cannot be seen"
             yield self._doubt(Kind.VALUE, where, calls.value)
+        if calls.is_sought and (key := self._strings.literal(variable.name)) is not None:
+            where = f"a string may name it where {named} is looked up by its name"
+            yield self._doubt(Kind.STRING, where, key)
         given = self._strings.keyword(variable.name) if self._namespaces.evaluates else None
         if given is not None:
             yield self._doubt(Kind.STRING, "a string that may be evaluated gives it by name", given)

@@ -1,0 +1,93 @@
+"""Where other files of a project use a variable of a module: doubts that the file itself cannot give.
+
+The module is recognised by its name alone: `from shapes import area`, `shapes.area`, `"shapes:area"`, and
+for a parameter of `area` every `area(…, radius=…)`.
+"""
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+
+import libcst as cst
+
+from incoder.tasks.doubts import Doubt, Kind
+from incoder.tasks.variables import Variable, class_of
+
+
+def uses(variable: Variable, path: PurePath, others: Mapping[str, str]) -> Iterator[Doubt]:
+    """A doubt for each file that uses the variable; `others` are the texts of a project's files by name.
+
+    `path` is the file that has the variable. Texts that are no Python are searched for `module:name`.
+    """
+    module = path.parent.name if path.stem == "__init__" else path.stem
+    called = _called(variable)
+    if not (variable.is_global or called):
+        return
+    word = re.compile(rf"\b{re.escape(variable.name)}\b")
+    for name, text in others.items():
+        if not word.search(text):
+            continue
+        line = None
+        if not name.endswith(".py"):
+            found = re.search(rf"\b{re.escape(module)}:{re.escape(variable.name)}\b", text)
+            line = text.count("\n", 0, found.start()) + 1 if found and variable.is_global else None
+        elif (tree := _parsed(text)) is not None:
+            line = _global_use(tree, variable.name, module) if variable.is_global else None
+            line = line or _keyword(tree, variable.name, called)
+        if line is not None:
+            yield Doubt(Kind.OTHER_FILES, f"{name} uses it (its line {line})", 0)
+
+
+def _called(variable: Variable) -> set[str]:
+    """The names by which the function of a parameter is called, none where it is no parameter."""
+    function = variable.function
+    if not isinstance(function, cst.FunctionDef) or variable.is_first_of_method:
+        return set()
+    owner = class_of(variable.scope)
+    is_maker = owner is not None and function.name.value in ("__init__", "__new__")
+    return {function.name.value, owner.name.value} if is_maker and owner else {function.name.value}
+
+
+def _global_use(tree: ast.AST, name: str, module: str) -> int | None:
+    """The line that imports the name, or reads it as an attribute of the module."""
+    known = {module}
+    for node in ast.walk(tree):
+        for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+            source = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
+            if alias.name.rpartition(".")[2] == module:
+                known.add(alias.asname or module)
+            if source.rpartition(".")[2] == module and alias.name in (name, "*"):
+                return node.lineno
+    path = re.compile(rf"[\w.]*\b{re.escape(module)}[.:]{re.escape(name)}")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == name and _last_name(node.value) in known:
+            return node.lineno
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and path.fullmatch(node.value):
+            return node.lineno
+    return None
+
+
+def _keyword(tree: ast.AST, name: str, called: set[str]) -> int | None:
+    """The line of a call of one of these functions that gives the name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and any(one.arg == name for one in node.keywords):
+            if called & {_last_name(one) for one in (node.func, *node.args)}:
+                return node.lineno
+    return None
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _parsed(text: str) -> ast.AST | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
