@@ -61,6 +61,14 @@ SAFE = {
     ),
     "a function for sorted": "def f(OLD): return -OLD\nprint(sorted([1], key=f), list(map(f, [1])))\n",
     "a lambda for re.sub": "import re\ny = re.sub('a', lambda OLD: OLD[0], 'a')\n",
+    "variables that are bound where errors are kept": (
+        "def f(xs):\n    OLD = 0\n    for x in xs:\n        OLD += x\n    return OLD\n"
+        "try: f(1)\nexcept Exception as e: print(e)\n"
+    ),
+    "variables of blocks where errors are kept": (
+        "def f(xs):\n    for OLD in xs:\n        try:\n            print(OLD)\n"
+        "        except Exception as e: print(e)\n"
+    ),
     "a model in evaluation mode": "def f(model):\n    OLD = model.eval()\n    return OLD\n",
 }
 
@@ -191,6 +199,21 @@ DOUBTS = {
         "def f(x):\n    try:\n        if x: old = 1\n        old\n    except NameError as e: print(e)\n",
         "an error that is caught",
         5,
+    ),
+    "an unbound variable's error, elsewhere": (
+        "def f(x):\n    if x: old = 1\n    return old\ntry: f(0)\nexcept Exception as e: print(e)\n",
+        "may be unbound",
+        5,
+    ),
+    "an error's text of a method": (
+        "class A:\n    def f(self, old): ...\ntry: A().f()\nexcept TypeError as e: print(e)\n",
+        "does not fit f",
+        3,
+    ),
+    "an error's text of a class": (
+        "class A:\n    def __init__(self, old): ...\ntry: A()\nexcept TypeError as e: print(e)\n",
+        "does not fit __init__",
+        3,
     ),
     "code that is evaluated": ("def f(old): ...\neval('f(old=1)')\n", "eval", 2),
     "a module's __getattr__": ("old = 1\ndef __getattr__(name): ...\n", "__getattr__", 2),

@@ -14,12 +14,13 @@ MAX_BYTES = 2_000_000  # of one file
 def other_files(file: Path) -> tuple[dict[str, str], bool]:
     """The texts of the project's Python files and settings by path, and whether these are all.
 
-    Without the file itself, hidden folders and virtual environments. Files that cannot be read are left out.
-    A file whose project cannot be told has its folder as its project.
+    The project is the nearest folder around the file with a `.git` or with settings of a Python project;
+    without one, only the files beside it are read. Left out are the file itself, hidden folders, virtual
+    environments, and files that cannot be read.
     """
-    found: dict[str, str] = {}
-    own = file.resolve()
-    for path in _paths(_root(own)):
+    own, found = file.resolve(), dict[str, str]()
+    root = next((one for one in own.parents if any((one / mark).exists() for mark in _MARKS)), None)
+    for path in _paths(root) if root is not None else sorted(own.parent.glob("*.py")):
         if path == own:
             continue
         if len(found) == MAX_FILES:
@@ -32,25 +33,14 @@ def other_files(file: Path) -> tuple[dict[str, str], bool]:
     return found, True
 
 
-def _root(file: Path) -> Path:
-    home = Path.home()
-    for folder in file.parents:
-        if folder == home:
-            break
-        if any((folder / mark).exists() for mark in _MARKS):
-            return folder
-    return file.parent
-
-
 def _paths(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
-        is_kept = [
+        folders[:] = [
             name
             for name in sorted(folders)
             if not name.startswith(".") and name not in _SKIPPED
             if not (Path(folder) / name / "pyvenv.cfg").exists()
         ]
-        folders[:] = is_kept
         for name in sorted(names):
             if name.endswith(".py") or name in _SETTINGS:
                 yield Path(folder) / name

@@ -118,10 +118,22 @@ class Calls:
         parents = [one for one in classes if one.name.value in names and one is not family]
         return any(self._descends(one) for one in parents) or any(len(one.bases) > 1 for one in heirs)
 
-    def failing(self) -> cst.Call | None:
-        """A call of the function that does not fit its parameters; None where there is none to be seen."""
-        calls = [call for call in self._variables.of_type(cst.Call) if self.is_of_it(call)]
-        return next((call for call in calls if not _fits(call.args, self._function.params)), None)
+    def failing(self, *, methods: bool = False) -> cst.Call | None:
+        """A call of the function that does not fit its parameters; None where there is none to be seen.
+
+        With `methods` also calls by its name, of which object soever, and of its class.
+        """
+        parameters = self._function.params
+        for call in self._sites.calls:
+            if self.is_of_it(call) and not _fits(call.args, parameters):
+                return call
+            is_named = isinstance(call.func, cst.Attribute) and call.func.attr.value == self._name
+            is_made = self._owner is not None and name_of(call.func) == self._owner.name.value
+            if methods and (is_made or (is_named and not self._surely)):
+                given = cst.Arg(cst.Name("self"))
+                if not (_fits(call.args, parameters) or _fits([given, *call.args], parameters)):
+                    return call
+        return None
 
     def _looks_for(self, strings: Strings, function: cst.FunctionDef) -> cst.CSTNode | None:
         """Find out by what names a function is called; where it is used as a value as well."""

@@ -12,8 +12,10 @@ from functools import cached_property
 
 import libcst as cst
 from libcst import matchers
+from libcst.metadata.scope_provider import ComprehensionScope
 
 from incoder.tasks.annotation_strings import AnnotationStrings
+from incoder.tasks.binding_order import Blocks
 from incoder.tasks.calls import Calls, CallSites
 from incoder.tasks.class_bodies import read_before_bound
 from incoder.tasks.decorators import (
@@ -32,6 +34,8 @@ from incoder.tasks.overrides import override
 from incoder.tasks.variables import Function, Occurrence, Variable, Variables, class_of
 
 _NAME_ERRORS = matchers.Name("NameError") | matchers.Name("UnboundLocalError")
+_ANY_ERRORS = _NAME_ERRORS | matchers.Name("Exception") | matchers.Name("BaseException")
+_CALL_ERRORS = matchers.Name("TypeError") | matchers.Name("Exception") | matchers.Name("BaseException")
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -215,7 +219,7 @@ class Detectors:
         tested = self._strings.doctest(variable.name, as_keyword=True)
         if tested is not None:
             yield self._doubt(Kind.STRING, "a doctest gives it by name", tested)
-        call = calls.failing()
+        call = calls.failing(methods=bool(self._catching(_CALL_ERRORS)))
         if call is not None:
             where = f"this call does not fit {named}, and its error may name the parameter"
             yield self._doubt(Kind.SHOWN, where, call)
@@ -237,11 +241,15 @@ class Detectors:
         for handler in self._name_errors:
             if self._variables.scopes[handler] in variable.scopes:
                 yield self._doubt(Kind.SHOWN, "an error that is caught here may name it", handler)
+        is_bound = variable.is_parameter or isinstance(variable.scope, ComprehensionScope)
+        if self._keepers and not is_bound and self._blocks.may_be_unbound(variable):
+            where = "it may be unbound, and an error that is caught here would name it"
+            yield self._doubt(Kind.SHOWN, where, self._keepers[0])
 
     @cached_property
     def _spellings(self) -> dict[str, str]:
         """Names that are written with compatibility characters, such as ligatures, as Python reads them."""
-        text = self._variables.text
+        text = self._variables.source.text
         words = set() if text.isascii() else set(_WORD.findall(text))
         read = {unicodedata.normalize("NFKC", word): word for word in words if not word.isascii()}
         return {name: word for name, word in read.items() if name != word}
@@ -249,11 +257,23 @@ class Detectors:
     @cached_property
     def _name_errors(self) -> list[cst.ExceptHandler]:
         """Where an error that names a variable is caught, and kept."""
+        return self._catching(_NAME_ERRORS)
+
+    @cached_property
+    def _keepers(self) -> list[cst.ExceptHandler]:
+        """Where any error is caught, and kept."""
+        return self._catching(_ANY_ERRORS)
+
+    @cached_property
+    def _blocks(self) -> Blocks:
+        return Blocks(self._variables.source)
+
+    def _catching(self, errors: matchers.OneOf[matchers.Name]) -> list[cst.ExceptHandler]:
         return [
             handler
             for handler in self._variables.of_type(cst.ExceptHandler)
             if handler.name is not None and handler.type is not None
-            if matchers.findall(handler.type, _NAME_ERRORS)
+            if matchers.findall(handler.type, errors)
         ]
 
     def _place(self, node: cst.CSTNode) -> Occurrence:

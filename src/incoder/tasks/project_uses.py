@@ -54,8 +54,10 @@ def _global_use(tree: ast.AST, name: str, module: str) -> int | None:
     """The line that imports the name, or reads it as an attribute of the module."""
     known = {module}
     for node in ast.walk(tree):
-        for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
-            source = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        source = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
+        for alias in node.names:
             if alias.name.rpartition(".")[2] == module:
                 known.add(alias.asname or module)
             if source.rpartition(".")[2] == module and alias.name in (name, "*"):
@@ -72,9 +74,10 @@ def _global_use(tree: ast.AST, name: str, module: str) -> int | None:
 def _keyword(tree: ast.AST, name: str, called: set[str]) -> int | None:
     """The line of a call of one of these functions that gives the name."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and any(one.arg == name for one in node.keywords):
-            if called & {_last_name(one) for one in (node.func, *node.args)}:
-                return node.lineno
+        if not isinstance(node, ast.Call) or all(one.arg != name for one in node.keywords):
+            continue
+        if called & {_last_name(one) for one in (node.func, *node.args)}:
+            return node.lineno
     return None
 
 

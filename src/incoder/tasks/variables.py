@@ -82,6 +82,11 @@ class Variable:
         return node if any(one in by_name for one in self.nodes) else None
 
     @property
+    def is_parameter(self) -> bool:
+        """Whether calls give it a value, by place or by name."""
+        return any(isinstance(node, cst.Param) for node in self.nodes)
+
+    @property
     def is_first_of_method(self) -> bool:
         """Whether this is a method's first parameter (`self`, `cls`), which no caller gives."""
         function = self.function
@@ -120,7 +125,7 @@ class Variables:
     """
 
     def __init__(self, source: PythonSource) -> None:
-        self.text = source.text
+        self.source = source
         self._lines = source.lines
         self._mark = len(source.text) - len(source.text.removeprefix(BYTE_ORDER_MARK))
         self._data = readable(source.text[self._mark :]).encode()
