@@ -314,6 +314,23 @@ def test_documentation_of_a_class_follows_the_parameters_of_its_init() -> None:
     assert renamed(text).count("new") == 3
 
 
+def test_documentation_follows_what_collects_arguments() -> None:
+    text = 'def f(*old):\n    """F.\n\n    Args:\n        *old: all.\n    """\n    return old\n'
+    assert renamed(text) == text.replace("old", "new")
+
+
+def test_code_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(IncoderError, match="nested too deeply"):
+        renaming(f"old = 1\nx = old{'.a()' * 600}\n", "old")
+
+
+def test_form_feeds_stay_where_libcst_keeps_them_else_the_file_is_refused() -> None:
+    text = "def f(old):\n    return old\n\x0c\nx = f(old=1)\n"
+    assert renamed(text) == text.replace("old", "new")
+    with pytest.raises(IncoderError, match="form feeds before code"):
+        renamed(text.replace("\x0c\n", "\x0c"))
+
+
 def test_documentation_that_the_program_reads_stays() -> None:
     text = 'def f(old):\n    """Give `old`."""\n    return old\nprint(A.__doc__)\n'
     assert renamed(text) == text.replace("old)", "new)").replace("return old", "return new")

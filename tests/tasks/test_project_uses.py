@@ -54,6 +54,7 @@ def test_an_entry_point_is_a_use() -> None:
         ("old", "import shapes\nother.old\n"),
         ("given", "import shapes\ng(given=1)\n"),
         ("given", "given = 1\nf(given)\n"),
+        ("given", "def f(given): ...\nf(given=1)\n"),
         ("old", "def ("),
     ],
 )

@@ -20,6 +20,8 @@ Call = cst.Call | cst.ClassDef  # a class statement calls what makes subclasses 
 
 # These give keywords on to what they are given or name, or to a class's makers.
 _PASSING_ON = {"partial", "partialmethod", "to_thread", "type", "methodcaller", "getattr", "replace"}
+# These look up attributes by strings.
+_READERS = ("getattr", "hasattr", "setattr", "methodcaller", "attrgetter", "partialmethod", "object")
 # These call what they are given by position if at all, and keep nothing of it.
 _FORGETTING = ("sorted", "min", "max", "map", "filter", "isinstance", "issubclass", "super", "callable")
 _CALLED_FOR_A_CLASS = ("__init__", "__new__", "__call__", "__init_subclass__", "__prepare__")
@@ -37,6 +39,7 @@ class CallSites:
         self.harmless = set(_harmless(variables, self.forgetting))
         self.seeks_methods = any(_seeks(call) for call in self.calls)
         self.seeks_functions = seeks_functions
+        self.reads_attributes = seeks_functions or any(name_of(one.func) in _READERS for one in self.calls)
         self.classes = ClassValues(variables)
         self.named = list(named_arguments(variables))
 
@@ -148,7 +151,9 @@ class Calls:
         else:
             self._surely = uses if len(scope[name]) == 1 else set()  # else it depends on the run
             self.is_sought = self._sites.seeks_functions and isinstance(scope, metadata.GlobalScope)
-        value = self._first(uses - self._harmless) or strings.literal(name)
+        value = self._first(uses - self._harmless)
+        if value is None and self._sites.reads_attributes:
+            value = strings.literal(name)
         value = value or opaque_decorator(variables, function)
         if isinstance(scope, metadata.ClassScope) and name in _CALLED_FOR_A_CLASS:
             assert isinstance(scope.node, cst.ClassDef)

@@ -1,7 +1,7 @@
 """Where other files of a project use a variable of a module: doubts that the file itself cannot give.
 
 The module is recognised by its name alone: `from shapes import area`, `shapes.area`, `"shapes:area"`, and
-for a parameter of `area` every `area(…, radius=…)`.
+for a parameter of `area` every `area(…, radius=…)` in a file that defines no `area`.
 """
 
 import ast
@@ -13,6 +13,7 @@ from pathlib import PurePath
 import libcst as cst
 
 from incoder.tasks.doubts import Doubt, Kind
+from incoder.tasks.python_source import Definition
 from incoder.tasks.variables import Variable, class_of
 
 
@@ -72,7 +73,9 @@ def _global_use(tree: ast.AST, name: str, module: str) -> int | None:
 
 
 def _keyword(tree: ast.AST, name: str, called: set[str]) -> int | None:
-    """The line of a call of one of these functions that gives the name."""
+    """The line of a call of one of these functions that gives the name, unless the file defines them."""
+    definitions = (node for node in ast.walk(tree) if isinstance(node, Definition))
+    called = called - {node.name for node in definitions}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or all(one.arg != name for one in node.keywords):
             continue

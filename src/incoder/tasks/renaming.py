@@ -165,7 +165,7 @@ class Renaming:
 
     def _documented(self) -> Iterator[Occurrence]:
         """The parameter's name in docstrings, unless the program reads those."""
-        function = self.variable.function
+        function = getattr(self.variable.scope, "node", None) if self.variable.is_parameter else None
         if not isinstance(function, cst.FunctionDef) or parameter_docs.reads_docstrings(self._source):
             return
         line = self._variables.occurrence(function.name).line

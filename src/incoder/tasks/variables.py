@@ -133,13 +133,16 @@ class Variables:
             module = cst.parse_module(self._data.decode())
         except cst.ParserSyntaxError as error:
             raise IncoderError(f"libcst cannot read this file: {error.message}") from error
-        self._wrapper = metadata.MetadataWrapper(module, unsafe_skip_copy=True)
-        self.scopes: Mapping[cst.CSTNode, Scope | None] = self._wrapper.resolve(_Scopes)
+        try:
+            written = module.bytes
+            wrapper = metadata.MetadataWrapper(module, unsafe_skip_copy=True)
+            self.scopes: Mapping[cst.CSTNode, Scope | None] = wrapper.resolve(_Scopes)
+            self._spans = wrapper.resolve(metadata.ByteSpanPositionProvider)
+        except RecursionError as error:
+            raise IncoderError("this file is nested too deeply for libcst; split long expressions") from error
+        if written != self._data:  # it loses form feeds before code, so its places would be others
+            raise IncoderError("this file has form feeds before code, which libcst loses; take them out")
         self._scopes = list(dict.fromkeys(scope for scope in self.scopes.values() if scope is not None))
-
-    @cached_property
-    def _spans(self) -> Mapping[cst.CSTNode, metadata.CodeSpan]:
-        return self._wrapper.resolve(metadata.ByteSpanPositionProvider)
 
     def named(self, name: str) -> list[Variable]:
         """The variables of this name, in the order of the text.
