@@ -1,6 +1,6 @@
 """How many variables of installed packages `incoder rename` accepts without --force, and why not the others.
 
-    python benchmarks/renaming.py [PACKAGE …] [--files 8] [--check 0.02]
+    python benchmarks/renaming.py [PACKAGE …] [--files 12] [--check 0.02]
 
 Counts local variables and parameters of functions that call none of eval, exec, locals and globals, in a
 sample of each package's files. A share of the accepted variables is renamed as well, and every renaming that
@@ -116,7 +116,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("packages", nargs="*", default=PACKAGES)
-    parser.add_argument("--files", type=int, default=8, help="at most so many files of a package")
+    parser.add_argument("--files", type=int, default=12, help="at most so many files of a package")
     parser.add_argument("--check", type=float, default=0.02, help="the share of variables that are renamed")
     arguments = parser.parse_args()
 

@@ -324,6 +324,10 @@ def test_code_that_is_nested_too_deeply_is_refused() -> None:
         renaming(f"old = 1\nx = old{'.a()' * 600}\n", "old")
 
 
+def test_lone_carriage_returns_are_line_ends() -> None:
+    assert renamed("def f(old):\r    return old\r") == "def f(new):\r    return new\r"
+
+
 def test_form_feeds_stay_where_libcst_keeps_them_else_the_file_is_refused() -> None:
     text = "def f(old):\n    return old\n\x0c\nx = f(old=1)\n"
     assert renamed(text) == text.replace("old", "new")

@@ -134,13 +134,13 @@ class Variables:
         except cst.ParserSyntaxError as error:
             raise IncoderError(f"libcst cannot read this file: {error.message}") from error
         try:
-            written = module.bytes
+            num_bytes = len(module.bytes.rstrip(b"\r\n"))
             wrapper = metadata.MetadataWrapper(module, unsafe_skip_copy=True)
             self.scopes: Mapping[cst.CSTNode, Scope | None] = wrapper.resolve(_Scopes)
             self._spans = wrapper.resolve(metadata.ByteSpanPositionProvider)
         except RecursionError as error:
             raise IncoderError("this file is nested too deeply for libcst; split long expressions") from error
-        if written != self._data:  # it loses form feeds before code, so its places would be others
+        if num_bytes != len(self._data.rstrip(b"\r\n")):  # its places would be others
             raise IncoderError("this file has form feeds before code, which libcst loses; take them out")
         self._scopes = list(dict.fromkeys(scope for scope in self.scopes.values() if scope is not None))
 
