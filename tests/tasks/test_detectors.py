@@ -190,6 +190,11 @@ DOUBTS = {
         "__qualname__",
         2,
     ),
+    "a signature that has self": (
+        "import inspect\nclass A:\n    def f(old): ...\nprint(inspect.signature(A.f))\n",
+        "signature",
+        4,
+    ),
     "an error's text": (
         "def f(old): ...\ntry:\n    f()\nexcept TypeError as e: print(e)\n",
         "does not fit",

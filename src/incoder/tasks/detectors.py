@@ -194,7 +194,11 @@ class Detectors:
             if decorator is not None:
                 where = f"the decorator {decorator_name(decorator)} may read the names of parameters"
                 yield self._doubt(Kind.DECORATOR, where, decorator)
+        signatures = self._namespaces.signatures
         if variable.is_first_of_method:
+            if signatures is not None:
+                where = f"the names of parameters are read: {signatures.what}"
+                yield self._doubt(Kind.READ_BY_NAME, where, signatures.node)
             return
         if isinstance(function, cst.FunctionDef):
             found = override(self._variables, function, variable.scope)

@@ -18,6 +18,9 @@ MODULE_READERS = _words("""
     __import__ __annotations__ get_type_hints get_annotations
 """)
 
+# The same for the parameters of functions.
+SIGNATURE_READERS = _words("signature getfullargspec getargspec Signature from_callable")
+
 # The same for the names of functions.
 FUNCTION_NAME_READERS = _words("""
     __name__ __qualname__ co_name co_qualname funcName format_exc print_exc format_exception print_exception

@@ -13,7 +13,7 @@ import libcst as cst
 from libcst import metadata
 from libcst.metadata.scope_provider import BuiltinAssignment, ComprehensionScope, Scope
 
-from incoder.tasks.known_names import FRAME_READERS, MODULE_READERS, QUERIES
+from incoder.tasks.known_names import FRAME_READERS, MODULE_READERS, QUERIES, SIGNATURE_READERS
 from incoder.tasks.variables import Variable, Variables
 
 _EVALUATE = frozenset(("eval", "exec"))
@@ -35,7 +35,8 @@ class Namespaces:
     """Who reads variables by name in one file.
 
     `every_local` sees the local variables of all functions, `module` those of the module, and `evaluation`
-    runs code that cannot be seen; each is None where nothing does.
+    runs code that cannot be seen; `signatures` reads the parameters of functions. Each is None where nothing
+    does.
     """
 
     def __init__(self, variables: Variables) -> None:
@@ -44,6 +45,7 @@ class Namespaces:
         self._readers = list(self._local_readers())
         self.every_local = next(self._frames(), None)
         self.module = self.every_local or next(self._modules(), None)
+        self.signatures = next(self._mentions(SIGNATURE_READERS), None)
         self.evaluation = self.every_local or next(self._evaluations(), None)
 
     def reader(self, variable: Variable) -> Reader | None:
