@@ -318,7 +318,7 @@ def test_a_name_that_is_less_probable_than_the_present_one_is_not_taken(
     use(Writes("width", logprob=-4.0))
     outcome = run_cli("rename", file, "c", "--in-place")
     assert (outcome.status, outcome.stdout) == (0, b"")
-    assert "no name for c that is more probable; nothing to do" in outcome.stderr
+    assert "nothing to do: the model finds no name for c that is more probable" in outcome.stderr
     assert file.read_bytes() == TEXT
     assert run_cli("rename", file, "c").stdout == TEXT
 

@@ -9,7 +9,7 @@ from incoder.cli import editing, options
 from incoder.cli.console import print_note, progress
 from incoder.cli.project_files import MAX_FILES, other_files
 from incoder.cli.source import STANDARD_INPUT
-from incoder.errors import IncoderError
+from incoder.extras import missing_extra
 from incoder.tasks.selection import Selection
 
 
@@ -66,7 +66,7 @@ def rename(
         from incoder.tasks.renaming import Renaming
         from incoder.tasks.variables import Variables
     except ImportError as error:
-        raise IncoderError("renaming needs libcst: pip install 'incoder[editing]'") from error
+        raise missing_extra("renaming needs libcst", "editing") from error
 
     text, path, source = editing.read_python(file, "rename")
     variables = Variables(source)
@@ -83,10 +83,15 @@ def rename(
         with progress(f"asking for a name in {len(variable.occurrences)} places …"):
             change = propose_names(loaded, source, renaming, settings, path=path)
         changes = [change] if change is not None else []
-    if changes:
-        for caveat in renaming.caveats:
-            print_note(caveat)
-    else:
-        print_note(f"{file}: the model finds no name for {name} that is more probable; nothing to do")
-    asked = None if to is not None else model
-    editing.deliver(file, asked, text, changes, in_place=in_place, diff=diff, json=json)
+    editing.deliver(
+        file,
+        None if to is not None else model,
+        text,
+        changes,
+        in_place=in_place,
+        diff=diff,
+        json=json,
+        nothing_to_do=None if changes else f"the model finds no name for {name} that is more probable",
+    )
+    for caveat in renaming.caveats if changes else ():
+        print_note(caveat)

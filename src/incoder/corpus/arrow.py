@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from incoder.errors import IncoderError
+from incoder.extras import missing_extra
 
 
 def pyarrow() -> tuple[Any, Any]:
@@ -15,5 +15,5 @@ def pyarrow() -> tuple[Any, Any]:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
-        raise IncoderError("a corpus needs pyarrow: pip install 'incoder[corpus]'") from error
+        raise missing_extra("a corpus needs pyarrow", "corpus") from error
     return pa, parquet

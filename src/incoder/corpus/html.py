@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from incoder.errors import IncoderError
+from incoder.extras import missing_extra
 
 
 def parsed_body(html: str) -> Any:
@@ -30,5 +30,5 @@ def _parser() -> Any:
     try:
         from selectolax.lexbor import LexborHTMLParser
     except ImportError as error:
-        raise IncoderError("reading HTML needs selectolax: pip install 'incoder[corpus]'") from error
+        raise missing_extra("reading HTML needs selectolax", "corpus") from error
     return LexborHTMLParser

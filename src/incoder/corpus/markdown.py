@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
-from incoder.errors import IncoderError
+from incoder.extras import missing_extra
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -83,5 +83,5 @@ def _parser() -> "MarkdownIt":
     try:
         from markdown_it import MarkdownIt
     except ImportError as error:
-        raise IncoderError("notebooks need markdown-it-py: pip install 'incoder[corpus]'") from error
+        raise missing_extra("notebooks need markdown-it-py", "corpus") from error
     return MarkdownIt("commonmark").enable(["table", "strikethrough"])

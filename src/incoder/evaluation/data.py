@@ -14,6 +14,7 @@ from typing import Any
 
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import Benchmark, HubFile, Task
+from incoder.extras import missing_extra
 from incoder.files import sha256_of
 
 
@@ -201,7 +202,7 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
-        raise IncoderError(f"reading {path} needs pyarrow: pip install 'incoder[evaluation]'") from error
+        raise missing_extra(f"reading {path} needs pyarrow", "evaluation") from error
     try:
         rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
     except (OSError, ArrowException) as error:

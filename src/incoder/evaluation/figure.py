@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
-from incoder.errors import IncoderError
 from incoder.evaluation.report import Cell, Curve, Table
+from incoder.extras import missing_extra
 
 _COLORS = {"infill": "#0072b2", "rerank": "#d55e00", "left-to-right": "#666666"}
 _OTHER_COLOR = "#009e73"
@@ -95,7 +95,7 @@ def _figure() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise IncoderError("drawing needs matplotlib: pip install 'incoder[evaluation]'") from error
+        raise missing_extra("drawing needs matplotlib", "evaluation") from error
     return Figure
 
 

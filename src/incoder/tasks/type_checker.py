@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Protocol
 
 from incoder.errors import IncoderError
+from incoder.extras import missing_extra
 from incoder.files import write_bytes
 
 # Of a file that is half annotated these say only that: every step would be an error.
@@ -95,4 +96,4 @@ def require_mypy() -> None:
         IncoderError: it is not.
     """
     if importlib.util.find_spec("mypy") is None:
-        raise IncoderError("checking types needs mypy; install it with: pip install 'incoder[editing]'")
+        raise missing_extra("checking types needs mypy", "editing")

@@ -3,7 +3,7 @@
 Text in, token ids out. Needs the `corpus` extra. Knows no files and no special tokens.
 """
 
-from incoder.errors import IncoderError
+from incoder.extras import missing_extra
 from incoder.tokenizer.tokenizer import Tokenizer
 
 
@@ -18,7 +18,7 @@ class CorpusEncoder:
         try:
             import tiktoken
         except ImportError as error:
-            raise IncoderError("encoding a corpus needs tiktoken: pip install 'incoder[corpus]'") from error
+            raise missing_extra("encoding a corpus needs tiktoken", "corpus") from error
         self._tokenizer = tokenizer
         self.vocab_size = tokenizer.vocab_size
         self.fingerprint = tokenizer.fingerprint

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from incoder.errors import IncoderError
+from incoder.extras import missing_extra
 
 if TYPE_CHECKING:
     import httpx
@@ -234,5 +235,5 @@ def _httpx() -> Any:
     try:
         import httpx
     except ImportError as error:
-        raise IncoderError("asking an API needs httpx: pip install 'incoder[corpus]'") from error
+        raise missing_extra("asking an API needs httpx", "corpus") from error
     return httpx

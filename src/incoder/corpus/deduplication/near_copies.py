@@ -12,7 +12,7 @@ import numpy as np
 
 from incoder.corpus.deduplication.copies import COPY, Copies
 from incoder.corpus.words import ngram_hashes, words_of
-from incoder.errors import IncoderError
+from incoder.extras import missing_extra
 
 Sketches = np.ndarray[tuple[int, int], np.dtype[np.uint32]]
 
@@ -34,7 +34,7 @@ def sketches(texts: Sequence[str]) -> Sketches:
     try:
         from rensa import RMinHash
     except ImportError as error:
-        raise IncoderError("near deduplication needs rensa: pip install 'incoder[corpus]'") from error
+        raise missing_extra("near deduplication needs rensa", "corpus") from error
     shingles = [np.unique(ngram_hashes(words_of(text), NUM_WORDS)) for text in texts]
     ends = np.cumsum([0, *map(len, shingles)]).tolist()
     flat = np.concatenate([*shingles, np.empty(0, np.uint64)])

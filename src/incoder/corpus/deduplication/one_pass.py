@@ -6,7 +6,7 @@ documents. A document is taken for a copy by mistake at most at the rate that th
 
 from typing import Any
 
-from incoder.errors import IncoderError
+from incoder.extras import missing_extra
 
 DUPLICATE = "duplicate"
 
@@ -37,5 +37,5 @@ def _rbloom() -> Any:
     try:
         import rbloom
     except ImportError as error:
-        raise IncoderError("deduplication in one pass needs rbloom: pip install 'incoder[corpus]'") from error
+        raise missing_extra("deduplication in one pass needs rbloom", "corpus") from error
     return rbloom

@@ -15,6 +15,7 @@ from typing import Any
 from incoder.corpus.engine.settings import EngineSettings
 from incoder.corpus.engine.stage import OnProgress, Stage, TaskStep, note_of
 from incoder.errors import IncoderError
+from incoder.extras import missing_extra
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_BETWEEN_QUESTIONS = 10.0  # to Slurm
@@ -55,7 +56,7 @@ def _executor(stage: Stage, home: Path, settings: EngineSettings) -> Any:
     try:
         from incoder.corpus.engine.local import LocalExecutor
     except ImportError as error:
-        raise IncoderError("making a corpus needs datatrove: pip install 'incoder[corpus]'") from error
+        raise missing_extra("making a corpus needs datatrove", "corpus") from error
     pipeline, num_tasks = [TaskStep(stage.work, home)], len(stage.task_bytes)
     match settings.executor:
         case "local":
@@ -72,7 +73,7 @@ def _ray_executor(pipeline: list[TaskStep], num_tasks: int, home: Path, settings
     try:
         import ray
     except ImportError as error:
-        raise IncoderError("executor = 'ray' needs Ray: pip install 'incoder[ray]'") from error
+        raise missing_extra("executor = 'ray' needs Ray", "ray") from error
     from datatrove.executor.ray import RayPipelineExecutor
     from loguru import logger
 

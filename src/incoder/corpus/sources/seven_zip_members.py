@@ -7,6 +7,7 @@ from typing import Any
 from incoder.corpus.sources.members import ArchiveBomb, DamagedArchive, Limits, Members, Select
 from incoder.corpus.sources.pulling import pulled
 from incoder.errors import IncoderError
+from incoder.extras import missing_extra
 
 Sink = Callable[[bytes], None]
 
@@ -104,5 +105,5 @@ def _py7zr() -> Any:
         import py7zr.exceptions
         import py7zr.io
     except ImportError as error:
-        raise IncoderError("7z archives need py7zr: pip install 'incoder[corpus]'") from error
+        raise missing_extra("7z archives need py7zr", "corpus") from error
     return py7zr
