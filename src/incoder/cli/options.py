@@ -159,6 +159,13 @@ def fetch(model: str, revision: str | None) -> None:
     find_model(model, revision)
 
 
+def as_override(key: str, path: Path) -> str:
+    """A recipe's setting of a path, in the form of --set."""
+    from json import dumps  # whose strings are TOML, too
+
+    return f"{key}={dumps(str(path))}"
+
+
 def load_tokenizer(path: Path | None) -> "Tokenizer":
     """The tokenizer at `path`, by default that of the embedded model.
 

@@ -8,7 +8,7 @@ import typer
 
 from incoder.cli.console import notes, result_console, write_result
 from incoder.cli.log_lines import LoggedProgress
-from incoder.cli.options import load_tokenizer
+from incoder.cli.options import as_override, load_tokenizer
 from incoder.cli.source import STANDARD_INPUT, read_input
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def train(
     from incoder.tokenizer.tokenizer import FILES
     from incoder.tokenizer.training import TokenizerRecipe, train_tokenizer
 
-    named = [] if corpus is None else [f"corpus={_as_toml(corpus)}"]
+    named = [] if corpus is None else [as_override("corpus", corpus)]
     resolved = load_recipe(TokenizerRecipe, recipe, [*(overrides or []), *named])
     refuse_other_runs(resolved, output / "tokenizer.toml", (*FILES, "tokenizer.toml"))
     make_folder(output)  # before the work, not after it
@@ -143,9 +143,3 @@ def _lines(token_ids: Sequence[int], pieces: Sequence[str], width: int) -> "Iter
             upper, lower = Text(), Text()
     if upper:
         yield from (upper, lower, Text())
-
-
-def _as_toml(path: Path) -> str:
-    import json
-
-    return json.dumps(str(path))

@@ -19,6 +19,16 @@ def train(
         Path,
         typer.Option("--output", "-o", help="The run's folder: checkpoints, metrics, model, loss curve."),
     ],
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            help="Train on this encoded corpus instead of the recipe's tokens.", show_default="the recipe's"
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="The tokenizer that it was encoded with.", show_default="the recipe's"),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the newest checkpoint, or start.")
     ] = False,
@@ -32,7 +42,7 @@ def train(
     ] = None,
     device: options.Device = None,
 ) -> None:
-    """Train a model on the token shards that the recipe names.
+    """Train a model on the token shards that the recipe names, or on those of another corpus.
 
     Ctrl-C finishes the step, writes a checkpoint and stops; `--resume` goes on from there with the same
     losses as if nothing had happened.
@@ -48,7 +58,9 @@ def train(
     from incoder.training.recipe import TrainingRecipe
 
     # Complain of what is wrong or missing before PyTorch is imported, which takes seconds.
-    resolved = load_recipe(TrainingRecipe, recipe, overrides or [])
+    named = [] if corpus is None else [options.as_override("tokens", corpus / "tokens")]
+    named += [] if tokenizer is None else [options.as_override("tokenizer", tokenizer)]
+    resolved = load_recipe(TrainingRecipe, recipe, [*(overrides or []), *named])
     Tokenizer.from_file(resolved.tokenizer)
     TokenShard.open(resolved.tokens, "train")
 
@@ -75,7 +87,7 @@ def train(
     if not result.finished:
         notes.print(
             f"stopped after step {result.steps_done} of {resolved.training.steps}; "
-            f"go on with: incoder train {recipe} --output {output} --resume",
+            "give the same command again with --resume to go on",
             markup=False,
         )
         raise typer.Exit(130)
