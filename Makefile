@@ -40,6 +40,7 @@ demo: .venv/.core  ## fill the holes of examples/demo.py with the embedded model
 	@echo "--- examples/demo.py, before"; cat examples/demo.py
 	@echo "--- after: incoder fill examples/demo.py"
 	@$(BIN)/incoder fill examples/demo.py
+	@echo "--- incoder is in $(BIN): run '. $(BIN)/activate', then try: incoder --help"
 
 test: .venv/.dev  ## run the tests
 	@$(BIN)/python -m pytest

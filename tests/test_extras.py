@@ -27,7 +27,7 @@ def test_the_advice_fits_how_incoder_was_installed(
 ) -> None:
     def read_text(name: str) -> str | None:
         assert name == "direct_url.json"
-        return origin and json.dumps(origin)
+        return None if origin is None else json.dumps(origin)
 
     installed = SimpleNamespace(read_text=read_text, requires=REQUIREMENTS)
     monkeypatch.setattr(extras, "distribution", lambda _: installed)
