@@ -115,6 +115,31 @@ def test_groups_go_on_when_the_other_process_dies(world: Path, tiny_tokenizer: T
     assert not ahead.is_ahead
 
 
+class LargeGroups:
+    """Their rows are more than a pipe holds."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def after(self, group: Group) -> Group:
+        return group._replace(number=group.number + 1)
+
+    def rows(self, group: Group) -> PackedRows:
+        return np.full(1_000_000, group.number)  # type: ignore[return-value] # nobody reads them
+
+
+def test_groups_go_on_when_the_other_process_dies_while_it_sends_rows() -> None:
+    ahead, group = GroupsAhead(LargeGroups()), Group(epoch=0, number=0, window=64)
+    ahead.rows(group)
+    assert ahead._connection is not None
+    assert ahead._connection.poll(30), "the other process has begun to send"
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
+    assert np.asarray(ahead.rows(ahead.after(group)))[0] == 1
+    assert not ahead.is_ahead
+
+
 def test_another_seed_gives_another_order(world: Path, tiny_tokenizer: Tokenizer) -> None:
     one = stream(world, tiny_tokenizer, seed=1).next_batch(4, 64).token_ids
     other = stream(world, tiny_tokenizer, seed=2).next_batch(4, 64).token_ids

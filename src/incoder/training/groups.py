@@ -4,13 +4,11 @@ What a group holds follows from the seed and its place alone, so the next one ca
 while a GPU trains on this one, and nothing depends on whether it was.
 """
 
-import os
+import contextlib
 import signal
-import threading
 from collections.abc import Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -107,13 +105,21 @@ class GroupsAhead:
     A process that cannot start, or dies, costs the time that it would have saved and nothing else.
     """
 
-    def __init__(self, groups: DocumentGroups) -> None:
+    def __init__(self, groups: Groups) -> None:
         self._groups = groups
-        # Not forked: a GPU in use does not survive that.
-        self._pool: ProcessPoolExecutor | None = ProcessPoolExecutor(
-            1, get_context("spawn"), initializer=_keep, initargs=(groups,)
-        )
-        self._next: tuple[Group, Future[PackedRows]] | None = None
+        self._connection: Connection | None = None
+        self._next: Group | None = None  # what the other process makes now
+        context = get_context("spawn")  # not forked: a GPU in use does not survive that
+        # A pipe of our own, whose other end only the other process has: if that dies in the middle of a
+        # message, reading ends with an error. An executor's queue would wait for the rest for ever.
+        own, other = context.Pipe()
+        try:
+            context.Process(target=_make_rows, args=(other, groups), daemon=True).start()
+            self._connection = own
+        except OSError:
+            own.close()
+        finally:
+            other.close()
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -125,41 +131,42 @@ class GroupsAhead:
     @property
     def is_ahead(self) -> bool:
         """Whether the other process is there still."""
-        return self._pool is not None
+        return self._connection is not None
 
     def rows(self, group: Group) -> PackedRows:
         """All rows of one group; the next begins to be made."""
-        try:
-            if self._next and self._next[0] == group:
-                rows = self._next[1].result()
-            else:
-                rows = self._groups.rows(group)
-            if self._pool is not None:
-                following = self.after(group)
-                self._next = following, self._pool.submit(_rows_of_kept, following)
-        except (BrokenProcessPool, OSError):
-            self._pool = self._next = None
-            return self._groups.rows(group)
+        rows = self._received() if self._next is not None else None
+        if rows is None or self._next != group:
+            rows = self._groups.rows(group)
+        self._ask_for(self.after(group))
         return rows
 
+    def _received(self) -> PackedRows | None:
+        """What the other process has made; None where it has died."""
+        assert self._connection is not None
+        try:
+            rows: PackedRows = self._connection.recv()
+        except (EOFError, OSError):
+            self._connection = self._next = None
+            return None
+        return rows
 
-_kept: DocumentGroups | None = None  # in the other process: what groups are made of, opened once
+    def _ask_for(self, group: Group) -> None:
+        if self._connection is None:
+            return
+        try:
+            self._connection.send(group)
+            self._next = group
+        except OSError:
+            self._connection = self._next = None
 
 
-def _keep(groups: DocumentGroups) -> None:
-    global _kept
-    _kept = groups
+def _make_rows(connection: Connection, groups: Groups) -> None:
+    """In the other process: make the groups that are asked for, until nobody is there to ask.
+
+    What goes wrong in making them ends this process, and the one that asked meets the same error itself.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to both; this one ends with the other
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _rows_of_kept(group: Group) -> PackedRows:
-    assert _kept is not None
-    return _kept.rows(group)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            connection.send(groups.rows(connection.recv()))
