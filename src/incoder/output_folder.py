@@ -1,10 +1,20 @@
 """What a command may replace in its output folder: files that it wrote there itself, and no others."""
 
+import json
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from incoder.errors import IncoderError
+
+
+def written_with(path: Path, key: str) -> bool:
+    """Whether a file is JSON with a key that only a command of ours writes."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and key in content
 
 
 def refuse_foreign(folder: Path, patterns: Iterable[str], ours: Collection[str] = ()) -> None:

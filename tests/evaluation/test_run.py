@@ -54,6 +54,15 @@ def run(data: Path, output: Path, *answers: str, name: str = "scripted", **more:
     return write_results(BENCHMARK, tasks, completions, output, settings, Judgement(Limits(seconds=2)))
 
 
+def test_results_of_somebody_else_stop_a_run_before_its_work(data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "theirs"
+    output.mkdir()
+    (output / "results.json").write_text("[]")
+    with pytest.raises(IncoderError, match=r"holds results\.json, which would be replaced"):
+        run(data, output, RIGHT)
+    assert {path.name: path.read_text() for path in output.iterdir()} == {"results.json": "[]"}
+
+
 def test_results_carry_their_protocol(data: Path, tmp_path: Path) -> None:
     results = run(data, tmp_path / "run", RIGHT, limit=3)
     assert json.loads((tmp_path / "run/results.json").read_text()) == results

@@ -63,6 +63,14 @@ def test_a_run_that_wrote_nothing_does_not_keep_its_folder(tmp_path: Path, sampl
     assert json.loads((tmp_path / "settings.json").read_text()) == other
 
 
+@pytest.mark.parametrize("name", ["samples.jsonl", "settings.json"])
+def test_files_of_somebody_else_stay_as_they_are(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"theirs": 1}\n{"half')
+    with pytest.raises(IncoderError, match=f"holds {name}, which would be replaced"):
+        Samples(tmp_path, SETTINGS)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: '{"theirs": 1}\n{"half'}
+
+
 def test_a_line_that_is_no_completion_is_named(tmp_path: Path) -> None:
     Samples(tmp_path, SETTINGS).path.write_text('{"task_id": "a/1", "completion": ""}\n{"other": 1}\n')
     with pytest.raises(IncoderError, match=r"samples\.jsonl, line 2: not a completion"):

@@ -11,6 +11,8 @@ from incoder.cli import options
 from incoder.cli.console import print_note, progress_bar, write_result
 from incoder.errors import IncoderError
 
+_FILE = "loss.json"
+
 if TYPE_CHECKING:
     from incoder.evaluation.loss import HeldOut
 
@@ -50,7 +52,10 @@ def loss(
     """
     from incoder.evaluation.loss import measure_loss
     from incoder.files import make_folder, write_text
+    from incoder.output_folder import refuse_foreign, written_with
 
+    if output is not None:
+        refuse_foreign(output, (_FILE,), ours=(_FILE,) if written_with(output / _FILE, "model") else ())
     # Complain about the data before a model is loaded.
     places = _places(_held_out(data, split), language, limit, data)
     import incoder
@@ -61,10 +66,10 @@ def loss(
     with progress_bar("reading texts", len(places)) as count:
         found = measure_loss(loaded, texts, on_text=lambda _: count())
     result = {"model": model, "data": str(data), **found}
-    if output is not None:
-        write_text(make_folder(output) / "loss.json", json_module.dumps(result, indent=1) + "\n")
-        print_note(f"wrote {output / 'loss.json'}")
     write_result(json_module.dumps(result) + "\n" if json else _as_text(found))
+    if output is not None:
+        write_text(make_folder(output) / _FILE, json_module.dumps(result, indent=1) + "\n")
+        print_note(f"wrote {output / _FILE}")
 
 
 def _held_out(data: Path, split: str) -> Iterator["HeldOut"]:

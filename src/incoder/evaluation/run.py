@@ -17,9 +17,12 @@ from incoder.evaluation.judging import Completions, gold, judge, summarise
 from incoder.evaluation.methods import Decoding
 from incoder.evaluation.samples import Samples
 from incoder.files import make_folder, sha256_of, write_text
+from incoder.output_folder import refuse_foreign, written_with
 
 # Raised whenever the same completions could get another score, or the same model write others.
 PROTOCOL_VERSION = 6
+
+_RESULTS = "results.json"
 
 Stage = Literal["generating", "executing", "executing gold"]
 Progress = Callable[[Stage, int, int], None]
@@ -67,6 +70,7 @@ def collect(
     Raises:
         IncoderError: `output` holds completions that other settings made; see `Samples`.
     """
+    check_results_file(output)  # before the work, not after it
     with Samples(output, settings) as samples:
         missing = [
             (task, number)
@@ -103,6 +107,16 @@ def settings_of(
     }
 
 
+def check_results_file(output: Path) -> None:
+    """Raise if the results.json of a folder is not one of ours, which would be replaced.
+
+    Raises:
+        IncoderError: it is somebody else's.
+    """
+    is_ours = written_with(output / _RESULTS, "protocol_version")
+    refuse_foreign(output, (_RESULTS,), ours=(_RESULTS,) if is_ours else ())
+
+
 def write_results(
     benchmark: Benchmark,
     tasks: Sequence[Task],
@@ -112,7 +126,12 @@ def write_results(
     judgement: Judgement,
     on_progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Judge the completions and write results.json to `output`; returns what it holds."""
+    """Judge the completions and write results.json to `output`; returns what it holds.
+
+    Raises:
+        IncoderError: see `check_results_file`.
+    """
+    check_results_file(output)
     tell = on_progress or (lambda *_: None)
 
     def rows_of(answers: Completions, stage: Stage) -> list[dict[str, Any]]:
@@ -143,5 +162,5 @@ def write_results(
             rows = rows_of(answers, "executing gold")
         results["ceiling"] = summarise(rows).get(benchmark.headline)
     results = json.loads(json.dumps(results))
-    write_text(output / "results.json", json.dumps(results, indent=1) + "\n")
+    write_text(output / _RESULTS, json.dumps(results, indent=1) + "\n")
     return results

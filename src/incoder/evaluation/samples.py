@@ -14,17 +14,21 @@ from typing import IO, Any
 
 from incoder.errors import IncoderError
 from incoder.files import make_folder, write_bytes, write_text
+from incoder.output_folder import refuse_foreign, written_with
 
 
 class Samples:
     """The completions in `folder` by task, in the order they were made, opened for adding more.
 
     Raises:
-        IncoderError: the folder cannot be written, holds completions that other settings made, or a line that
-            is not a completion.
+        IncoderError: the folder cannot be written, holds completions that other settings made or files of
+            somebody else, or a line that is not a completion.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        names = ("samples.jsonl", "settings.json")
+        is_ours = written_with(folder / "settings.json", "model")
+        refuse_foreign(folder, names, ours=names if is_ours else ())
         make_folder(folder)
         self.path = folder / "samples.jsonl"
         is_begun = self.path.exists() and self.path.stat().st_size > 0

@@ -107,6 +107,16 @@ def test_the_same_seed_draws_the_same_rows(folder: Path, tmp_path: Path) -> None
     assert len(one) == 2
 
 
+def test_a_file_of_somebody_else_is_not_replaced(folder: Path, tmp_path: Path) -> None:
+    path = build("return-types", folder, tmp_path / "made").path
+    build("return-types", folder, tmp_path / "made")
+    path.with_suffix(".build.json").unlink()
+    path.write_text("theirs")
+    with pytest.raises(IncoderError, match=f"holds {path.name}, which would be replaced"):
+        build("return-types", folder, tmp_path / "made")
+    assert path.read_text() == "theirs"
+
+
 def test_a_folder_without_such_functions_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(COPY)
     with pytest.raises(IncoderError, match=r"nothing in .* makes a row of cloze; there are 1 files"):

@@ -15,6 +15,7 @@ from incoder.evaluation.building.holes import FILE_BUILDERS
 from incoder.evaluation.building.rows import BUILDERS, Row
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.files import make_folder, write_text
+from incoder.output_folder import refuse_foreign, written_with
 
 OnSource = Callable[[int], None]
 
@@ -43,8 +44,13 @@ def build(
     given the number of functions or files that were looked at.
 
     Raises:
-        IncoderError: there are no functions, or no files, with what this benchmark asks for.
+        IncoderError: there are no functions, or no files, with what this benchmark asks for, or `output`
+            holds a file of somebody else that would be replaced.
     """
+    path = output / BENCHMARKS[task].file_name
+    made_by = path.with_suffix(".build.json")
+    names = (path.name, made_by.name)
+    refuse_foreign(output, names, ours=names if written_with(made_by, "counts") else ())
     benchmark, counts, rows = BENCHMARKS[task], Counter[str](), dict[str, Row]()
     for number, made in enumerate(_rows(task, folder, counts, seed), start=1):
         for row in made:
@@ -62,12 +68,12 @@ def build(
     if limit is not None:
         rows = _drawn(rows, limit, seed)
     keys = list(rows)
-    path = make_folder(output) / benchmark.file_name
     lines = "".join(json.dumps(rows[key]) + "\n" for key in keys)
+    make_folder(output)
     write_text(path, lines)
     told = {"task": task, "seed": seed, "num_rows": len(keys), "counts": dict(sorted(counts.items()))}
     told["sha256"] = hashlib.sha256(lines.encode()).hexdigest()
-    write_text(path.with_suffix(".build.json"), json.dumps(told, indent=1) + "\n")
+    write_text(made_by, json.dumps(told, indent=1) + "\n")
     return Built(path, len(keys), dict(counts))
 
 
