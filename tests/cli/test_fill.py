@@ -182,7 +182,7 @@ def test_a_hole_that_no_time_was_left_for_keeps_its_marker(fill: Fill, folder: P
     outcome = fill(folder / "b.py", "--in-place", "--time-limit", "1e-9")
     assert outcome.status == 0
     assert (folder / "b.py").read_bytes() == b"y = <FILL><FILL>\n"
-    assert outcome.stderr.splitlines()[-1] == f"{folder / 'b.py'}: 0 written, 2 left: the time was over"
+    assert outcome.stderr.splitlines()[-1] == f"{folder / 'b.py'}: 0 written, 2 left: the time was up"
 
 
 def test_the_prompt_is_what_the_model_reads(fill: Fill) -> None:

@@ -1,8 +1,9 @@
 """`incoder fill`: fill the holes of files."""
 
 import mmap
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -17,10 +18,11 @@ from incoder.cli.source import read_source
 from incoder.corpus.languages import LANGUAGES, language_named
 from incoder.document import DEFAULT_HOLE, Parts
 from incoder.errors import IncoderError
-from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
+from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, SamplingParams
 
 if TYPE_CHECKING:
-    from incoder.inference.results import InfillResult, ShownPrompt
+    from incoder.inference.infill_model import InfillModel
+    from incoder.inference.results import InfillResult
 
 
 def fill(
@@ -38,15 +40,16 @@ def fill(
     rank_by: Annotated[
         Literal["mean", "total", "whole"],
         typer.Option(
-            help="What ranks candidates: their log-probability by token, or in total; whole: the total and "
-            "that of the filled text read left to right, which tells what fits the text behind the hole."
+            help="How candidates are ranked: mean is the log-probability per token, and total that of all "
+            "tokens; whole adds that of the filled text, read left to right, and so prefers infills that fit "
+            "the text after the hole."
         ),
     ] = "mean",
-    hole: Annotated[str, typer.Option(help="What marks a hole.")] = DEFAULT_HOLE,
+    hole: Annotated[str, typer.Option(help="The text that marks a hole.")] = DEFAULT_HOLE,
     leave_out: Annotated[
         list[str] | None,
         typer.Option(
-            help="A language, such as Shell, whose files in folders are left alone. Repeatable.",
+            help="Skip files in this language, such as Shell, in folders. Repeatable.",
             metavar="LANGUAGE",
             show_default="none",
         ),
@@ -73,7 +76,7 @@ def fill(
     show_prompt: Annotated[
         bool,
         typer.Option(
-            "--show-prompt", help="Print what the model would read before the first infill; fill nothing."
+            "--show-prompt", help="Print what the model would read before the first infill, and fill nothing."
         ),
     ] = False,
     extension: options.Extension = None,
@@ -81,7 +84,7 @@ def fill(
         int | None,
         typer.Option(
             min=0,
-            help="Begin each fill with so many lines before its hole; the hole's own is the first.",
+            help="Begin each infill with this many lines before its hole; the hole's own is the first.",
             show_default="as it was trained",
         ),
     ] = None,
@@ -100,9 +103,10 @@ def fill(
 ) -> None:
     """Fill the holes of files, with both sides in view.
 
-    Mark the places where code is missing with <FILL>, as many as you like; each is filled in turn and later
-    ones see the earlier. The filled text goes to standard output, unless you ask for something else; several
-    files need --in-place, --diff or --json. Long files are read in a window around the holes.
+    Mark the places where code is missing with <FILL>, as many as you like. They are filled in order, and
+    later ones see the earlier infills. The filled text goes to standard output, unless you ask for something
+    else; several files need --in-place, --diff or --json. Of a long file the model reads a window around the
+    holes.
 
     Example: printf 'def mean(xs):\\n    return <FILL>\\n' | incoder fill -
     """
@@ -127,78 +131,132 @@ def fill(
         num_beams=beams,
     )
 
-    from incoder.inference.edges import ALL_EDGE_RULES
-    from incoder.inference.request import InfillRequest
+    filler = _Filler(
+        model,
+        once(lambda: load_model(model, revision, device, dtype, infilling_format)),
+        once(lambda: {path: read_source(path) for path in context or []}),
+        hole,
+        params,
+        num_candidates,
+        rank_by,
+        extension,
+        lead_lines,
+        heal,
+        edges,
+        may_lack_holes=not found.is_one,
+    )
+    if show_prompt:
+        filler.show_prompt(found.paths[0])
+    else:
+        edit_files(found, filler.edit, output)
 
-    other_files = once(lambda: {path: read_source(path) for path in context or []})
 
-    loaded = once(lambda: load_model(model, revision, device, dtype, infilling_format))
+@dataclass(frozen=True, slots=True)
+class _Filler:
+    """Fills files one by one with the same settings; the model and the other files are loaded once."""
 
-    def edit(file: str) -> Edited:
+    model: str
+    load: "Callable[[], InfillModel]"
+    read_other_files: Callable[[], dict[str, str]]
+    hole: str
+    params: SamplingParams
+    num_candidates: int
+    rank_by: Literal["mean", "total", "whole"]
+    extension: str | None
+    num_lead_lines: int | None
+    heal_tokens: bool
+    uses_edge_rules: bool
+    may_lack_holes: bool
+
+    def edit(self, file: str) -> Edited:
+        """The file with its holes filled.
+
+        Raises:
+            IncoderError: the file cannot be read, or has no hole although it must have one.
+        """
         text = read_source(file)
-        parts = Parts.split(text, hole)
-        if not parts.num_holes and not found.is_one:
-            reason = f"there is no {hole} in it"
-            nothing = {"file": file, "model": model, "text": text, "nothing_to_do": reason}
-            return Edited(file, text, text, nothing, nothing_to_do=reason)
-        _check_has_hole(file, parts, hole)
-        others = other_files()
-        infill_model = loaded()
-        path = options.path_to_tell(file, extension)
-        shown = infill_model.shown_files(others, path, max_new_tokens=max_new_tokens) if others else {}
-        with progress(f"0 of {num_candidates * parts.num_holes} infills written …") as update:
-            result = infill_model.infill(
-                parts,
-                num_candidates=num_candidates,
-                **asdict(params),
-                rank_by=rank_by,
-                path=path,
-                other_files=others,
-                num_lead_lines=lead_lines,
-                heal_tokens=heal,
-                edge_rules=ALL_EDGE_RULES if edges else (),
-                on_fill=lambda done, total: update(f"{done} of {total} infills written …"),
-            )
-        new, left = _joined(parts, result, hole)
+        parts = Parts.split(text, self.hole)
+        if not parts.num_holes and self.may_lack_holes:
+            reason = f"there is no {self.hole} in it"
+            unchanged = {"file": file, "model": self.model, "text": text, "nothing_to_do": reason}
+            return Edited(file, text, text, unchanged, nothing_to_do=reason)
+        self._check_has_hole(file, parts)
+        other_files, path = self.read_other_files(), options.path_to_tell(file, self.extension)
+        model, max_new_tokens = self.load(), self.params.max_new_tokens
+        shown = model.shown_files(other_files, path, max_new_tokens=max_new_tokens) if other_files else {}
+        result = self._infill(model, parts, path, other_files)
+        new, left = _joined(parts, result, self.hole)
         remedy = "allow more with --max-new-tokens, or end it with --stop"
         return Edited(
             file,
             text,
             new,
-            described(file, model, result, new),
+            described(file, self.model, result, new),
             num_written=parts.num_holes - len(left),
             left=left,
             notes=[
-                *context_notes(others, shown),
-                *candidate_notes(result, num_candidates),
+                *context_notes(other_files, shown),
+                *candidate_notes(result, self.num_candidates),
                 *unfinished_notes(result, max_new_tokens, remedy),
             ],
         )
 
-    def show(file: str) -> None:
-        parts = Parts.split(read_source(file), hole)
-        _check_has_hole(file, parts, hole)
+    def show_prompt(self, file: str) -> None:
+        """Print what the model would read before the first infill.
+
+        Raises:
+            IncoderError: the file cannot be read, or has no hole.
+        """
+        from incoder.inference.request import InfillRequest
+
+        parts = Parts.split(read_source(file), self.hole)
+        self._check_has_hole(file, parts)
         request = InfillRequest(
             parts.texts,
-            params,
-            path=options.path_to_tell(file, extension),
-            other_files=other_files(),
-            num_lead_lines=lead_lines,
-            heal_tokens=heal,
+            self.params,
+            path=options.path_to_tell(file, self.extension),
+            other_files=self.read_other_files(),
+            num_lead_lines=self.num_lead_lines,
+            heal_tokens=self.heal_tokens,
         )
-        _print_prompt(loaded().shown_prompt(request))
+        prompt = self.load().shown_prompt(request)
+        write_result(prompt.text if prompt.text.endswith("\n") else prompt.text + "\n")
+        print_note(f"the model reads these {prompt.num_tokens} tokens, then writes the first infill")
+        if prompt.required_prefix:
+            print_note(f"token healing has the infill begin with {prompt.required_prefix!r}")
 
-    if show_prompt:
-        show(found.paths[0])
-    else:
-        edit_files(found, edit, output)
+    def _infill(
+        self, model: "InfillModel", parts: Parts, path: PurePath | None, other_files: dict[str, str]
+    ) -> "InfillResult":
+        from incoder.inference.edges import ALL_EDGE_RULES
+
+        with progress(f"0 of {self.num_candidates * parts.num_holes} infills written …") as update:
+            return model.infill(
+                parts,
+                num_candidates=self.num_candidates,
+                **asdict(self.params),
+                rank_by=self.rank_by,
+                path=path,
+                other_files=other_files,
+                num_lead_lines=self.num_lead_lines,
+                heal_tokens=self.heal_tokens,
+                edge_rules=ALL_EDGE_RULES if self.uses_edge_rules else (),
+                on_fill=lambda done, total: update(f"{done} of {total} infills written …"),
+            )
+
+    def _check_has_hole(self, file: str, parts: Parts) -> None:
+        if not parts.num_holes:
+            problem = "has no hole" if parts.texts[0] else "is empty"
+            raise IncoderError(
+                f"{file} {problem}; mark where code is missing with {self.hole} (another marker: --hole)"
+            )
 
 
 def _files_with(hole: str, named: list[str], left_out: list[str]) -> FileList:
-    """The files that are named, and those in named folders that have this marker.
+    """The files that are named, and the files in named folders that have this marker.
 
     Raises:
-        typer.BadParameter: a language that is to be left out is none of those that are known.
+        typer.BadParameter: a language in `left_out` is not known.
     """
     try:
         languages = {language_named(name) for name in left_out}
@@ -209,10 +267,10 @@ def _files_with(hole: str, named: list[str], left_out: list[str]) -> FileList:
 
 
 def _has(file: str, hole: str) -> bool:
-    """Whether a file has the marker; also true of one that cannot be read, so that reading it says why."""
+    """Whether a file has the marker; true for an unreadable file, so that reading it later says why."""
     try:
         with Path(file).open("rb") as opened:
-            if not Path(file).stat().st_size:  # which cannot be mapped
+            if not Path(file).stat().st_size:  # an empty file cannot be mapped
                 return False
             with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 return content.find(hole.encode("utf-8", "surrogateescape")) >= 0
@@ -220,25 +278,12 @@ def _has(file: str, hole: str) -> bool:
         return True
 
 
-def _check_has_hole(file: str, parts: Parts, hole: str) -> None:
-    if not parts.num_holes:
-        empty = "has no hole" if parts.texts[0] else "is empty"
-        raise IncoderError(f"{file} {empty}; mark where code is missing with {hole} (another marker: --hole)")
-
-
-def _print_prompt(prompt: "ShownPrompt") -> None:
-    write_result(prompt.text if prompt.text.endswith("\n") else prompt.text + "\n")
-    print_note(f"the model reads these {prompt.num_tokens} tokens, then writes the first infill")
-    if prompt.required_prefix:
-        print_note(f"token healing has the infill begin with {prompt.required_prefix!r}")
-
-
 def _joined(parts: Parts, result: "InfillResult", hole: str) -> tuple[str, list[str]]:
-    """The text with the best infills, and why holes were left: those keep their marker."""
-    (best, *_) = result.candidates
+    """The text with the best infills, and a reason for each hole that was left with its marker."""
+    best = result.candidates[0]
     is_left = [
         reason == "time" and not infill
         for reason, infill in zip(best.finish_reasons, best.infills, strict=True)
     ]
     infills = [hole if left else infill for left, infill in zip(is_left, best.infills, strict=True)]
-    return parts.join(infills), ["the time was over"] * sum(is_left)
+    return parts.join(infills), ["the time was up"] * sum(is_left)
