@@ -33,6 +33,7 @@ def found(name: str, others: dict[str, str], path: str = "pkg/shapes.py") -> lis
         ("given", "import shapes\nshapes.f(given=1)\n"),
         ("given", "from shapes import f\npartial(f, given=1)\n"),
         ("made", "from shapes import A\nA(made=1)\n"),
+        ("old", "\ufeffx = 1\nfrom shapes import old\n"),  # a byte order mark is no part of the code
     ],
 )
 def test_a_use_in_another_file_is_a_doubt_that_names_its_line(name: str, text: str) -> None:

@@ -9,6 +9,7 @@ from incoder.cli import editing, options
 from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.file_list import find_files
 from incoder.tasks.docstring_style import STYLE_NAMES
+from incoder.tasks.languages import is_python
 
 
 def docstring(
@@ -44,7 +45,7 @@ def docstring(
 
     Example: incoder docstring shapes.py --function Circle.area --diff
     """
-    found, output = find_files(files, editing.is_python), Output(in_place, diff, json)
+    found, output = find_files(files, is_python), Output(in_place, diff, json)
     one_file_only = {"--lines": lines is not None, "--function": function is not None}
     check_output(found, output, one_file_only=one_file_only)
     if style is not None and style not in STYLE_NAMES:

@@ -14,7 +14,7 @@ from incoder.cli.source import STANDARD_INPUT, read_source
 from incoder.errors import IncoderError
 from incoder.tasks.candidates import Change
 from incoder.tasks.edits import apply
-from incoder.tasks.languages import PYTHON, UNNAMED_PYTHON, language_of, require_python
+from incoder.tasks.languages import UNNAMED_PYTHON, require_python
 from incoder.tasks.model import Decoding
 from incoder.tasks.python_source import PythonSource
 from incoder.tasks.selection import Selection
@@ -69,11 +69,6 @@ def selection(
         return Selection.parse(lines, function, bool(is_all))
     except IncoderError as error:
         raise typer.BadParameter(str(error)) from error
-
-
-def is_python(path: PurePath) -> bool:
-    """Whether a file's name says that it holds Python."""
-    return language_of(path) is PYTHON
 
 
 def read_python(file: str, task: str) -> tuple[str, PurePath, PythonSource]:

@@ -11,6 +11,7 @@ from incoder.cli import editing, options
 from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.file_list import find_files
 from incoder.cli.source import STANDARD_INPUT
+from incoder.tasks.languages import is_python
 from incoder.tasks.slots import KINDS
 
 
@@ -53,7 +54,7 @@ def types(
 
     Example: incoder types shapes.py --function Circle.area --check --diff
     """
-    found, output = find_files(files, editing.is_python), Output(in_place, diff, json)
+    found, output = find_files(files, is_python), Output(in_place, diff, json)
     one_file_only = {"--lines": lines is not None, "--function": function is not None}
     check_output(found, output, one_file_only=one_file_only)
     unknown = [kind for kind in only or () if kind not in KINDS]

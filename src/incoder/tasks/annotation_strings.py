@@ -13,7 +13,7 @@ import libcst as cst
 from libcst import matchers
 
 from incoder.tasks.known_names import GENERICS
-from incoder.tasks.variables import Occurrence, Variable, Variables
+from incoder.tasks.variables import Occurrence, Variable, Variables, name_of
 
 _LITERAL = re.compile(r"\bLiteral\s*\[[^\]]*\]")
 _String = cst.SimpleString | cst.ConcatenatedString | cst.FormattedString
@@ -132,11 +132,7 @@ def _strings(node: cst.CSTNode, role: _Role) -> Iterator[tuple[_String, _Role]]:
 
 def _role_in(generic: cst.BaseExpression, number: int, role: _Role) -> _Role:
     """What an element of `generic[…]` is, the generic one being known by its name."""
-    name = ""
-    if isinstance(generic, cst.Name):
-        name = generic.value
-    elif isinstance(generic, cst.Attribute):
-        name = generic.attr.value
+    name = name_of(generic)
     if role is not _Role.TYPE:
         return role
     if name == "Literal" or (name == "Annotated" and number > 0):

@@ -14,7 +14,7 @@ from incoder.tasks.class_values import ClassValues
 from incoder.tasks.decorators import opaque_decorator
 from incoder.tasks.known_names import POSITIONAL_CALLERS
 from incoder.tasks.mentions import Strings
-from incoder.tasks.variables import Function, Variables, class_of
+from incoder.tasks.variables import Function, Variables, class_of, name_of
 
 Call = cst.Call | cst.ClassDef  # a class statement calls what makes subclasses or classes of its bases
 
@@ -231,13 +231,6 @@ def named_arguments(variables: Variables) -> Iterator[tuple[Call, cst.Arg]]:
 
 def arguments_of(call: Call) -> tuple[cst.Arg, ...]:
     return (*call.args,) if isinstance(call, cst.Call) else (*call.bases, *call.keywords)
-
-
-def name_of(node: cst.CSTNode) -> str:
-    """By what name something is meant: the last of `a.b`; "" where it has none."""
-    if isinstance(node, cst.Attribute):
-        return node.attr.value
-    return node.value if isinstance(node, cst.Name) else ""
 
 
 def is_maker(argument: cst.Arg) -> bool:

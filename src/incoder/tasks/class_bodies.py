@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from incoder.tasks.variables import Variables
+from incoder.tasks.variables import Variables, nodes_within
 
 
 def read_before_bound(variables: Variables, name: str) -> cst.CSTNode | None:
@@ -18,7 +18,7 @@ def read_before_bound(variables: Variables, name: str) -> cst.CSTNode | None:
             continue
         reads = {access.node for access in scope.accesses[name]}
         for statement in _statements(node.body):
-            read = next((one for one in _nodes(statement) if one in reads), None)
+            read = next((one for one in nodes_within(statement) if one in reads), None)
             if read is not None:
                 return read
             if _surely_binds(statement, name):
@@ -33,12 +33,6 @@ def _statements(body: cst.BaseSuite) -> Iterator[cst.CSTNode]:
             yield from statement.body
         else:
             yield statement
-
-
-def _nodes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    yield node
-    for child in node.children:
-        yield from _nodes(child)
 
 
 def _surely_binds(statement: cst.CSTNode, name: str) -> bool:

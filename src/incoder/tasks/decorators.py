@@ -4,12 +4,11 @@ Also what pytest makes of functions, which it finds by their names and decorator
 """
 
 import re
-from collections.abc import Iterator
 
 import libcst as cst
 
 from incoder.tasks.known_names import TEST_HOOKS, TRANSPARENT_DECORATORS
-from incoder.tasks.variables import Variables
+from incoder.tasks.variables import Variables, name_of, nodes_within
 
 _OF_PROPERTIES = ("setter", "getter", "deleter")
 
@@ -61,25 +60,16 @@ def is_found_by_name(name: str) -> bool:
 
 def decorator_name(decorator: cst.Decorator) -> str:
     """The name of a decorator, called or not: the last of `a.b`."""
-    node = called(decorator)
-    if isinstance(node, cst.Attribute):
-        return node.attr.value
-    return node.value if isinstance(node, cst.Name) else ""
+    return name_of(called(decorator))
 
 
 def mention_in_decorators(function: cst.FunctionDef, name: str) -> cst.CSTNode | None:
     """Where a decorator has the name as a word of a string, or as a keyword."""
     word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
     for decorator in function.decorators:
-        for node in _nodes(decorator):
+        for node in nodes_within(decorator):
             if isinstance(node, cst.SimpleString) and word.search(node.value):
                 return node
             if isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value == name:
                 return node
     return None
-
-
-def _nodes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    yield node
-    for child in node.children:
-        yield from _nodes(child)

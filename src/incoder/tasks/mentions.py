@@ -4,13 +4,13 @@ import ast
 import doctest
 import re
 import textwrap
-import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import libcst as cst
 from libcst import matchers
 
+from incoder.tasks.python_source import parsed_or_none
 from incoder.tasks.variables import Variables
 
 _DICTS = ("dict", "OrderedDict", "defaultdict", "SimpleNamespace")  # their keywords become strings
@@ -106,7 +106,7 @@ class Strings:
 def _is_code_with(value: str, name: str) -> bool:
     if _PATH.fullmatch(value.strip()):
         return name in re.split(r"[.:]", value.strip())
-    tree = _parsed(textwrap.dedent(value).strip())
+    tree = parsed_or_none(textwrap.dedent(value).strip())
     return tree is not None and any(_is_named(node, name) for node in ast.walk(tree))
 
 
@@ -122,22 +122,13 @@ def _is_in_doctest(value: str, name: str, as_keyword: bool) -> bool:
     except ValueError:  # it is badly indented; then it is no doctest that could run
         return False
     for example in examples:
-        tree = _parsed(example.source)
+        tree = parsed_or_none(example.source)
         nodes = list(ast.walk(tree)) if tree is not None else []
         if as_keyword and any(isinstance(node, ast.keyword) and node.arg == name for node in nodes):
             return True
         if not as_keyword and (name in example.want or any(_is_named(node, name) for node in nodes)):
             return True
     return False
-
-
-def _parsed(code: str) -> ast.AST | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes in what may be no code at all
-            return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def _begins_with_all(line: cst.SimpleStatementLine) -> bool:

@@ -14,7 +14,7 @@ from libcst import metadata
 from libcst.metadata.scope_provider import BuiltinAssignment, ComprehensionScope, Scope
 
 from incoder.tasks.known_names import FRAME_READERS, MODULE_READERS, QUERIES, SIGNATURE_READERS
-from incoder.tasks.variables import Variable, Variables
+from incoder.tasks.variables import Variable, Variables, name_of
 
 _EVALUATE = frozenset(("eval", "exec"))
 _LIST_LOCALS = frozenset(("locals", "vars", "dir"))
@@ -70,7 +70,7 @@ class Namespaces:
             if scope is None or not word.search(text):
                 continue
             if any(binding.scope is variable.scope for binding in scope[variable.name]):
-                name = _last_name(call.func) or "this call"
+                name = name_of(call.func) or "this call"
                 return Reader(call, f"{name}({text if len(text) < _MAX_SHOWN else '…'})")
         return None
 
@@ -81,7 +81,7 @@ class Namespaces:
         return [
             (call, text)
             for call, text in texts
-            if text and (_last_name(call.func) in QUERIES or "~" in text or "@" in text)
+            if text and (name_of(call.func) in QUERIES or "~" in text or "@" in text)
         ]
 
     def _frames(self) -> Iterator[Reader]:
@@ -92,21 +92,19 @@ class Namespaces:
                 yield Reader(name, f"{name.value} as a value")
         yield from self._mentions(FRAME_READERS)
         for node in self._variables.of_type(cst.Attribute):
-            root = _last_name(node.value)
+            root = name_of(node.value)
             if root in ("builtins", "__builtins__") and node.attr.value in _EVALUATE | _LIST_LOCALS:
                 yield Reader(node, f"{root}.{node.attr.value}")
             if root == "inspect" and node.attr.value in ("stack", "trace"):
                 yield Reader(node, f"inspect.{node.attr.value}")
         for statement in self._variables.of_type(cst.ImportFrom):
-            module = _last_name(statement.module) if statement.module is not None else ""
+            module = name_of(statement.module) if statement.module is not None else ""
             readers = {"builtins": _EVALUATE | _LIST_LOCALS, "inspect": frozenset(("stack", "trace"))}
             for imported in _imported(statement):
                 if imported in readers.get(module, ()):
                     yield Reader(statement, f"{module}.{imported}")
         for call in self._calls.values():
-            if _last_name(call.func) == "open" and any(
-                _last_name(one.value) == "__file__" for one in call.args
-            ):
+            if name_of(call.func) == "open" and any(name_of(one.value) == "__file__" for one in call.args):
                 yield Reader(call, "open(__file__)")
 
     def _evaluations(self) -> Iterator[Reader]:
@@ -147,20 +145,20 @@ class Namespaces:
                 yield Reader(name, name.value)
         yield from self._mentions(MODULE_READERS)
         for node in self._variables.of_type(cst.Attribute):
-            if node.attr.value == "modules" and _last_name(node.value) == "sys":
+            if node.attr.value == "modules" and name_of(node.value) == "sys":
                 yield Reader(node, "sys.modules")
         for statement in self._variables.of_type(cst.ImportFrom):
-            if statement.module is not None and _last_name(statement.module) == "sys":
+            if statement.module is not None and name_of(statement.module) == "sys":
                 yield from (
                     Reader(statement, "sys.modules") for one in _imported(statement) if one == "modules"
                 )
         for imported in self._variables.of_type(cst.Import):
             for alias in imported.names:
-                if _last_name(alias.name) in ("__main__", "runpy"):
-                    yield Reader(imported, f"import {_last_name(alias.name)}")
+                if name_of(alias.name) in ("__main__", "runpy"):
+                    yield Reader(imported, f"import {name_of(alias.name)}")
         for statement in self._variables.of_type(cst.ImportFrom):
-            if statement.module is not None and _last_name(statement.module) in ("__main__", "runpy"):
-                yield Reader(statement, f"import from {_last_name(statement.module)}")
+            if statement.module is not None and name_of(statement.module) in ("__main__", "runpy"):
+                yield Reader(statement, f"import from {name_of(statement.module)}")
         for function in self._variables.of_type(cst.FunctionDef):
             scope = self._variables.scopes[function.name]
             if function.name.value in _MODULE_HOOKS and isinstance(scope, metadata.GlobalScope):
@@ -175,7 +173,7 @@ class Namespaces:
             if "__main__" in string.value and string not in compared:
                 yield Reader(string, "a string that names __main__")
         for call in self._calls.values():
-            if _last_name(call.func) == "Fire" and not call.args:
+            if name_of(call.func) == "Fire" and not call.args:
                 yield Reader(call, "Fire() without a function")
 
     def _mentions(self, names: frozenset[str]) -> Iterator[Reader]:
@@ -197,7 +195,7 @@ class Namespaces:
     def _local_readers(self) -> Iterator[tuple[Reader, Scope]]:
         """Calls that see the variables of the scope they stand in, with those scopes."""
         for call in self._calls.values():
-            name = _last_name(call.func)
+            name = name_of(call.func)
             is_plain = isinstance(call.func, cst.Name)
             is_open = name in _EVALUATE and not self._is_closed(call)
             reads = is_plain and (is_open or (name in _LIST_LOCALS and not call.args))
@@ -216,16 +214,10 @@ class Namespaces:
         return all(isinstance(binding, BuiltinAssignment) for binding in bindings)
 
 
-def _last_name(node: cst.CSTNode) -> str:
-    if isinstance(node, cst.Attribute):
-        return node.attr.value
-    return node.value if isinstance(node, cst.Name) else ""
-
-
 def _imported(statement: cst.ImportFrom) -> list[str]:
     if isinstance(statement.names, cst.ImportStar):
         return []
-    return [_last_name(alias.name) for alias in statement.names]
+    return [name_of(alias.name) for alias in statement.names]
 
 
 def _names(comparison: cst.Comparison) -> Iterator[cst.Name]:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import libcst as cst
 from libcst.metadata.scope_provider import BuiltinAssignment, ImportAssignment, Scope
 
-from incoder.tasks.calls import is_maker, name_of
+from incoder.tasks.calls import is_maker
 from incoder.tasks.decorators import decorator_names
 from incoder.tasks.doubts import Kind
 from incoder.tasks.known_names import PLAIN_BASES, PLAIN_CLASS_DECORATORS
-from incoder.tasks.variables import Variables, class_of
+from incoder.tasks.variables import Variables, class_of, name_of
 
 _MAKERS = ("__init__", "__new__", "__post_init__", "__replace__")
 

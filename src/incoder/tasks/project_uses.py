@@ -6,14 +6,13 @@ for a parameter of `area` every `area(…, radius=…)` in a file that defines n
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 import libcst as cst
 
 from incoder.tasks.doubts import Doubt, Kind
-from incoder.tasks.python_source import Definition
+from incoder.tasks.python_source import Definition, parsed_or_none
 from incoder.tasks.variables import Variable, class_of
 
 
@@ -34,7 +33,7 @@ def uses(variable: Variable, path: PurePath, others: Mapping[str, str]) -> Itera
         if not name.endswith(".py"):
             found = re.search(rf"\b{re.escape(module)}:{re.escape(variable.name)}\b", text)
             line = text.count("\n", 0, found.start()) + 1 if found and variable.is_global else None
-        elif (tree := _parsed(text)) is not None:
+        elif (tree := parsed_or_none(text)) is not None:
             line = _global_use(tree, variable.name, module) if variable.is_global else None
             line = line or _keyword(tree, variable.name, called)
         if line is not None:
@@ -88,12 +87,3 @@ def _last_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
-
-
-def _parsed(text: str) -> ast.AST | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None

@@ -207,6 +207,14 @@ def syntax_error_line(text: str) -> int | None:
     return None if error is None else error.lineno or 1
 
 
+def parsed_or_none(text: str) -> ast.Module | None:
+    """The syntax tree of a text, None where it is no Python."""
+    try:
+        return _parsed(text)
+    except SyntaxError:
+        return None
+
+
 def readable(text: str) -> str:
     """The text with a sign for every byte that is no UTF-8, which may stand in strings and comments only."""
     return _SURROGATES.sub("\ufffd", text)

@@ -311,6 +311,20 @@ def class_of(scope: Scope) -> cst.ClassDef | None:
     return node if isinstance(parent, metadata.ClassScope) and isinstance(node, cst.ClassDef) else None
 
 
+def name_of(node: cst.CSTNode) -> str:
+    """The name by which code means something: `b` of `b` and of `a.b`, "" of anything else."""
+    if isinstance(node, cst.Attribute):
+        return node.attr.value
+    return node.value if isinstance(node, cst.Name) else ""
+
+
+def nodes_within(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """A node and all nodes in it, in the order of the text."""
+    yield node
+    for child in node.children:
+        yield from nodes_within(child)
+
+
 def _name_nodes(binding: BaseAssignment, name: str) -> Iterator[cst.CSTNode]:
     """The node of the name in what binds it."""
     if isinstance(binding, ImportAssignment):
