@@ -53,6 +53,26 @@ def test_a_file_that_fails_stops_no_other_and_is_counted_at_the_end(
     ]
 
 
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("the only candidate cannot be used", "1/1 a: failed: the only candidate cannot be used"),
+        ("the data.a is odd", "1/1 a: failed: the data.a is odd"),
+        ("a: does not parse", "1/1 a: failed: does not parse"),
+        ("there is no file a; give a path", "1/1 failed: there is no file a; give a path"),
+    ],
+)
+def test_the_line_of_a_failure_names_the_file_even_if_its_name_is_part_of_a_word(
+    message: str, line: str, capsys: Captured
+) -> None:
+    def fail(file: str) -> Edited:
+        raise IncoderError(message)
+
+    with pytest.raises(IncoderError):
+        edit_files(FileList(("a",), is_one=False), fail, Output(json=True))
+    assert capsys.readouterr().err.splitlines()[0] == line
+
+
 @pytest.mark.usefixtures("files")
 def test_without_a_failure_the_command_succeeds(capsys: Captured) -> None:
     edit_files(FileList(("done.py", "a.py"), is_one=False), double, Output(in_place=True))

@@ -1,10 +1,11 @@
-"""Commands that edit one file or many: how the result of each is shown or written, and what became of all.
+"""Commands that edit one file or many: they show or write the result of each, and sum up all of them.
 
-A command passes a function that edits one file and knows nothing of the others. A single file's mistake ends
-the command. Of several files, one that fails is counted, and the others are edited.
+A command passes a function that edits one file and knows nothing of the others. An error in a single file
+ends the command. Of several files, each that fails is counted, and the others are edited.
 """
 
 import json as json_format
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from incoder.cli.results import as_diff
 from incoder.cli.source import check_replaceable, replace_source
 from incoder.errors import IncoderError
 
-_NUM_REASONS = 3  # shown for the places that were left
+_MAX_REASONS = 3  # shown for the places that were left
 _Value = TypeVar("_Value")
 
 
@@ -35,11 +36,11 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """What a command makes of one file.
+    """The result of a command for one file.
 
-    `described` is its object with --json, and `notes` are shown after the result of a single file. Of the
-    places that were worked on, `num_written` are in `new`, and each of `left` is the reason why one is not.
-    `nothing_to_do` is the reason why there was no place; `failure` says why none could be written.
+    `described` is the file's object with --json; `notes` are shown after the result of a single file. `new`
+    has an edit in `num_written` places, and `left` has a reason for each place without one. `nothing_to_do`
+    is the reason why there was no place to edit, and `failure` the reason why none could be written.
     """
 
     file: str
@@ -54,11 +55,11 @@ class Edited:
 
 
 class EveryFileError(IncoderError):
-    """A mistake that all files would fail with, such as a model that is not there: the command ends."""
+    """An error that every file would fail with, such as a missing model; it ends the command."""
 
 
 def once(make: Callable[[], _Value]) -> Callable[[], _Value]:
-    """The result of `make`, called for the first file and kept for the others; its errors end the command."""
+    """A function that calls `make` once and returns its result to every caller; an error ends the command."""
 
     def made() -> _Value:
         try:
@@ -70,12 +71,13 @@ def once(make: Callable[[], _Value]) -> Callable[[], _Value]:
 
 
 def check_output(files: FileList, output: Output, *, one_file_only: Mapping[str, bool] | None = None) -> None:
-    """Refuse a way to show results that the files do not admit, before any of them is read.
+    """Refuse a kind of output that does not go with the files, before any of them is read.
 
-    `one_file_only` says which options are used (by their names) that make sense for a single file only.
+    `one_file_only` names the options that make sense for a single file only, and says which are used.
 
     Raises:
-        typer.BadParameter: the output or one of these options does not go with these files.
+        typer.BadParameter: the output, or one of these options, does not go with these files.
+        IncoderError: the single file is to be changed in place, and cannot be replaced.
     """
     first = files.paths[0] if files.is_one else ""
     options.check_output(first, in_place=output.in_place, diff=output.diff, json=output.json)
@@ -92,10 +94,10 @@ def check_output(files: FileList, output: Output, *, one_file_only: Mapping[str,
 
 
 def edit_files(files: FileList, edit: Callable[[str], Edited], output: Output) -> None:
-    """Edit each of the files, show or write its result, and say what became of it.
+    """Edit the files one by one, show or write each result, and report on each file.
 
-    With --json a single file becomes its object. Several become one object, whose `files` are the objects of
-    each, or `file` and `error` for one that failed.
+    With --json the result of a single file is its object. Several files give one object with a list `files`:
+    the object of each file, or `file` and `error` for a file that failed.
 
     Raises:
         IncoderError: the single file failed, or at least one of several.
@@ -107,10 +109,10 @@ def edit_files(files: FileList, edit: Callable[[str], Edited], output: Output) -
 
 
 def deliver(edited: Edited, output: Output) -> None:
-    """Show or write the result of a single file, then what is to be known besides.
+    """Show or write the result of a single file, then its notes.
 
     Raises:
-        IncoderError: nothing could be written, or the file cannot be; it is then left as it is.
+        IncoderError: no place could be edited, or the file cannot be written; it is left as it is.
     """
     if output.json:
         write_result(json_format.dumps(edited.described) + "\n")
@@ -127,12 +129,14 @@ def deliver(edited: Edited, output: Output) -> None:
 
 
 def note_nothing_to_do(reason: str) -> None:
-    """Say, in the words of all commands, that nothing is changed and why that is no failure."""
+    """Say that there is nothing to do, and why; this is no failure."""
     print_note(_nothing_to_do(reason))
 
 
 @dataclass(slots=True)
 class _Batch:
+    """Edits several files, and counts how each of them ended: changed, unchanged or failed."""
+
     files: FileList
     edit: Callable[[str], Edited]
     output: Output
@@ -153,14 +157,14 @@ class _Batch:
             counts = {f"num_{end}": self.ends[end] for end in ("changed", "unchanged", "failed")}
             write_result(json_format.dumps({"files": self.described, **counts}) + "\n")
         if not self.files.paths:
-            note_nothing_to_do("there are no files to edit in what was named")
+            note_nothing_to_do("the given folders have no files to edit")
             return
         print_note(self._summary())
         if self.ends["failed"]:
             raise IncoderError(f"{self.ends['failed']} of {_files(len(self.files.paths))} failed")
 
     def _edit_one(self, file: str) -> str:
-        """Edit one file and count it; what became of it, in a line."""
+        """Edit one file and count it; returns a line that reports on it."""
         try:
             if self.output.in_place:
                 check_replaceable(file)
@@ -186,7 +190,8 @@ class _Batch:
     def _failed(self, file: str, message: str) -> str:
         self.ends["failed"] += 1
         message = message.removeprefix(f"{file}: ")
-        return f"failed: {message}" if file in message else f"{file}: failed: {message}"
+        is_named = re.search(rf"(?<![\w./-]){re.escape(file)}(?![\w/-]|\.\w)", message)
+        return f"failed: {message}" if is_named else f"{file}: failed: {message}"
 
     def _summary(self) -> str:
         changed = "changed" if self.output.in_place else "would change"
@@ -217,12 +222,15 @@ def _files(number: int) -> str:
 
 
 def _counted(num_written: int, left: Sequence[str], verb: str) -> str:
-    """How many places were written and left, with the most frequent reasons, compared up to their colon."""
+    """The number of places that were written and left, with the most frequent reasons.
+
+    Reasons count as the same if they are equal up to their colon.
+    """
     counted = f"{num_written} {verb}"
     if not left:
         return counted
     reasons = Counter(reason.partition(":")[0] for reason in left).most_common()
     shown = [f"{reason} ({number})" if len(reasons) > 1 else reason for reason, number in reasons]
-    num_others = sum(number for _, number in reasons[_NUM_REASONS:])
+    num_others = sum(number for _, number in reasons[_MAX_REASONS:])
     more = [f"other reasons ({num_others})"] if num_others else []
-    return f"{counted}, {len(left)} left: {', '.join([*shown[:_NUM_REASONS], *more])}"
+    return f"{counted}, {len(left)} left: {', '.join([*shown[:_MAX_REASONS], *more])}"

@@ -1,4 +1,4 @@
-"""The commands, one file each, joined; and how `--help` words all of them."""
+"""The command line: all commands, one file each, and the wording of their `--help`."""
 
 import inspect
 import os
@@ -31,11 +31,11 @@ from incoder.cli.types import types
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # which would break help texts where the source breaks its lines
+    rich_markup_mode=None,  # else help texts break where the source breaks its lines
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
-# Commands that write for a user. Evaluation and training depend on nothing but their own command line.
+# Commands that write code for a user. Evaluation and training depend only on their own command line.
 _WITH_SETTINGS = ("fill", "complete", "docstring", "types", "rename", "fix", "edit", "ask", "attributes")
 _METAVARS = {int: "NUMBER", float: "NUMBER", str: "TEXT", Path: "PATH", datetime: "DATE"}
 
@@ -51,7 +51,7 @@ def options(
     context: typer.Context,
     version: Annotated[  # noqa: ARG001 - its callback prints it
         bool,
-        typer.Option("--version", help="Say which version this is.", callback=_print_version, is_eager=True),
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     """Fill holes in code, write it left to right, and train models that do."""
@@ -79,14 +79,14 @@ app.add_typer(evaluation, name="eval")
 
 
 def command_line() -> Any:
-    """All commands as one that can be called, with summaries that are not cut and metavars that are words."""
+    """All commands as one callable, with whole summaries and with words for metavars."""
     command = typer.main.get_command(app)
     _improve_help(command)
     return command
 
 
 def _improve_help(command: Any) -> None:
-    if command.help and not command.short_help:  # else the library cuts the help text to a line
+    if command.help and not command.short_help:  # else Click cuts the help text to a line
         command.short_help = " ".join(inspect.cleandoc(command.help).split("\n\n")[0].split())
     kinds = get_type_hints(command.callback) if command.callback else {}
     for parameter in command.params:
@@ -100,7 +100,7 @@ def _improve_help(command: Any) -> None:
 
 
 def _metavar(kind: Any) -> str | None:
-    """A word for the values of an annotation, or None to leave it to the library."""
+    """A word for the values of an annotated option, or None for Click's own."""
     if get_origin(kind) is Literal:
         return "|".join(get_args(kind))
     inner = [one for one in get_args(kind) if one is not type(None)]

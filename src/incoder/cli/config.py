@@ -1,4 +1,4 @@
-"""`incoder config`: the settings and where each of them comes from."""
+"""`incoder config`: the settings and the origin of each."""
 
 import json as json_format
 import os
@@ -13,11 +13,11 @@ from incoder.cli.settings import NAMES, PROJECT_FILE, find_settings, user_file
 
 
 def config(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """Show the settings that replace the defaults of options, and where each of them comes from.
+    """Show the settings that replace the defaults of options, and the origin of each.
 
     An option on the command line wins, then the environment (INCODER_MODEL, INCODER_DTYPE and so on), then
-    the project's .incoder.toml (hole and leave_out only), then ~/.config/incoder/config.toml. A file has
-    lines such as model = "Qwen/Qwen2.5-Coder-1.5B", dtype = "int8" or leave_out = ["Shell", "SQL"].
+    the project's .incoder.toml (hole and leave_out only), then ~/.config/incoder/config.toml. The files
+    have lines such as model = "Qwen/Qwen2.5-Coder-1.5B", dtype = "int8" or leave_out = ["Shell", "SQL"].
 
     Example: INCODER_DTYPE=int8 incoder config
     """

@@ -1,8 +1,8 @@
 """The files that a command works on, from the files and folders that a user names. Reads no file's content.
 
-A file that is named counts whatever it is. Of a folder in a git checkout count the files that git tracks, and
-new ones that it does not ignore; of any other folder all files that are not hidden. Links inside of folders
-are left out: an edit through one could change a file outside of the folder.
+A file that is named is always included. A folder in a git checkout includes the files that git tracks, and
+new files that it does not ignore; any other folder includes all files that are not hidden. Links in folders
+are left out: an edit through one could change a file outside the folder.
 """
 
 import os
@@ -17,23 +17,23 @@ from incoder.cli.console import print_note
 from incoder.cli.source import STANDARD_INPUT
 
 _NOT_SOURCES = frozenset({"__pycache__", "node_modules", "site-packages"})
-_MARK_OF_ENVIRONMENT = "pyvenv.cfg"  # lies at the top of a virtual environment
-# A hook or an editor may have set these for another checkout than the one asked about.
+_MARK_OF_ENVIRONMENT = "pyvenv.cfg"  # at the top of a virtual environment
+# A git hook or an editor may have set these for a checkout other than the folder's.
 _OF_ANOTHER_CHECKOUT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
 
 
 @dataclass(frozen=True, slots=True)
 class FileList:
-    """Paths in order, each file once. `is_one`: the user named a single file (or `-`), not a folder."""
+    """Paths in order, each file once; `is_one` if the user named a single file (or `-`), not a folder."""
 
     paths: tuple[str, ...]
     is_one: bool
 
 
 def find_files(named: Sequence[str], is_wanted: Callable[[PurePath], bool]) -> FileList:
-    """The files that are named, and those in the named folders of which `is_wanted` is true.
+    """The files that are named, and the files in named folders for which `is_wanted` is true.
 
-    A named file that is missing is listed as well, so that reading it says what is wrong.
+    A named file that does not exist is listed as well, so that reading it reports the error.
 
     Raises:
         typer.BadParameter: standard input (`-`) is named together with something else.
@@ -62,7 +62,7 @@ def _in_folder(folder: Path, is_wanted: Callable[[PurePath], bool]) -> Iterator[
 
 
 def _listed_by_git(folder: Path) -> list[PurePath] | None:
-    """Paths below `folder`, None where git knows nothing of it: no checkout, an ignored folder, or no git."""
+    """Paths below `folder`; None without git, outside a checkout, and for a folder that git ignores."""
     if _git(folder, "rev-parse", "--is-inside-work-tree") != b"true\n":
         return None
     if _git(folder, "check-ignore", "--quiet", ".") is not None:  # its status is 0 for what is ignored
@@ -77,7 +77,7 @@ def _listed_by_git(folder: Path) -> list[PurePath] | None:
 
 
 def _is_set_aside(folder: Path, path: PurePath, environments: dict[PurePath, bool]) -> bool:
-    """Whether a walk would not come to this path."""
+    """Whether a walk through the folder would skip this path."""
     for parent in path.parents[:-1]:
         if parent not in environments:
             environments[parent] = (folder / parent / _MARK_OF_ENVIRONMENT).exists()
@@ -106,9 +106,9 @@ def _paths(listed: bytes) -> list[PurePath]:
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
-    """What git prints, None where it fails or is not installed."""
+    """The output of git, None if it fails or is not installed."""
     environment = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_CHECKOUT}
-    # The settings of a checkout may name a program that watches its files, which must not be run.
+    # A checkout's settings may name a program that watches its files; it must not run.
     command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, check=True, env=environment)

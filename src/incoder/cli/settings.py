@@ -1,8 +1,8 @@
-"""Defaults for options, from the environment and from settings files; and where each of them comes from.
+"""Defaults for options, from the environment and from settings files, each with its origin.
 
 An option on the command line wins, then the environment (INCODER_MODEL and so on), then the project's
-`.incoder.toml`, then the user's `~/.config/incoder/config.toml`. A project's file may only set what is
-harmless in a folder that somebody else wrote.
+`.incoder.toml`, then the user's `~/.config/incoder/config.toml`. A project's file may set only what is
+harmless, because somebody else may have written it.
 """
 
 import tomllib
@@ -22,14 +22,14 @@ _PREFIX = "INCODER_"
 
 
 class ProjectSettings(Recipe):
-    """What a project's file may set; the names are those of the options."""
+    """Settings that a project's file may have; their names are the names of the options."""
 
     hole: Annotated[str, Field(min_length=1)] | None = None
     leave_out: tuple[Annotated[str, AfterValidator(language_named)], ...] | None = None
 
 
 class UserSettings(ProjectSettings):
-    """What the user's file and the environment may set."""
+    """Settings that the user's file and the environment may have."""
 
     model: Annotated[str, Field(min_length=1)] | None = None
     device: Annotated[str, Field(min_length=1)] | None = None
@@ -52,13 +52,13 @@ class Setting:
 
 
 def user_file(environment: Mapping[str, str]) -> Path:
-    """Where the user's settings are, whether there is a file or not."""
+    """The path of the user's settings, whether the file exists or not."""
     home = Path(environment.get("HOME") or Path.home())
     return Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "incoder" / "config.toml"
 
 
 def project_file(folder: Path) -> Path | None:
-    """The settings of the project around a folder: of the nearest parent that has some, within a checkout."""
+    """The settings file nearest to a folder, in it or in a parent, but not outside its checkout."""
     for parent in (folder, *folder.parents):
         if (parent / PROJECT_FILE).is_file():
             return parent / PROJECT_FILE
@@ -68,21 +68,21 @@ def project_file(folder: Path) -> Path | None:
 
 
 def find_settings(environment: Mapping[str, str], folder: Path) -> list[Setting]:
-    """The setting that counts for each name that has one, in the order of `NAMES`.
+    """The strongest setting of each name that has one, in the order of `NAMES`.
 
     Raises:
-        IncoderError: a file or variable cannot be read, or has a key or value that it may not have.
+        IncoderError: a file cannot be read, or a file or variable has a key or value that is not allowed.
     """
-    found = {setting.name: setting for setting in _all_settings(environment, folder)}  # the last one counts
+    found = {one.name: one for one in _all_settings(environment, folder)}  # the last of a name counts
     return [found[name] for name in NAMES if name in found]
 
 
 def _all_settings(environment: Mapping[str, str], folder: Path) -> Iterator[Setting]:
-    """From the weakest to the strongest."""
+    """Every setting, the weakest first."""
     if (path := user_file(environment)).is_file():
         yield from _settings(load_recipe(UserSettings, path), str(path))
     if (project := project_file(folder)) is not None:
-        _refuse_settings_of_users(project)
+        _refuse_settings_of_users(project, path)
         yield from _settings(load_recipe(ProjectSettings, project), str(project))
     for name in NAMES:
         variable = _PREFIX + name.upper()
@@ -105,14 +105,13 @@ def _from_text(name: str, text: str, variable: str) -> UserSettings:
         raise IncoderError(f"the environment's {variable}={text}: {problem}") from error
 
 
-def _refuse_settings_of_users(path: Path) -> None:
+def _refuse_settings_of_users(path: Path, users: Path) -> None:
     try:
         names = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return  # reading it again says what is wrong
+        return  # reading it again reports the error
     for name in names:
         if name in UserSettings.model_fields and name not in ProjectSettings.model_fields:
             raise IncoderError(
-                f"{path} sets {name}, which a project may not choose for whoever works in it; move it to "
-                "~/.config/incoder/config.toml"
+                f"{path} sets {name}, which a project may not choose for its users; move it to {users}"
             )
