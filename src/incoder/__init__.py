@@ -1,8 +1,6 @@
 """InCoder: write code left to right, and fill any number of holes in it with both sides in view."""
 
-TYPE_CHECKING = (
-    False  # type checkers take it for that of typing, whose import would delay the command's start
-)
+TYPE_CHECKING = False  # type checkers read it as typing's, whose import would delay the start of the command
 if TYPE_CHECKING:
     import os
 

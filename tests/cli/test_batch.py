@@ -65,7 +65,7 @@ def test_a_file_that_fails_stops_no_other_and_is_counted_at_the_end(
 def test_the_line_of_a_failure_names_the_file_even_if_its_name_is_part_of_a_word(
     message: str, line: str, capsys: Captured
 ) -> None:
-    def fail(file: str) -> Edited:
+    def fail(_file: str) -> Edited:
         raise IncoderError(message)
 
     with pytest.raises(IncoderError):

@@ -318,7 +318,7 @@ def test_a_name_that_is_less_probable_than_the_present_one_is_not_taken(
     use(Writes("width", logprob=-4.0))
     outcome = run_cli("rename", file, "c", "--in-place")
     assert (outcome.status, outcome.stdout) == (0, b"")
-    assert "nothing to do: the model finds no name for c that is more probable" in outcome.stderr
+    assert "nothing to do: the model finds no name more probable than c" in outcome.stderr
     assert file.read_bytes() == TEXT
     assert run_cli("rename", file, "c").stdout == TEXT
 
@@ -492,16 +492,16 @@ def test_a_warning_names_what_the_model_seems_not_to_know(run_cli: RunCli, use: 
     use(NeverSaw("5 |>", ("dstars", "| q")))
     outcome = run_cli("attributes", file, "--only", "ext", "--only", "dstars")
     assert outcome.status == 0
-    assert "warning: mini seems not to have seen dstars in training" in outcome.stderr
+    assert "warning: mini does not seem to have seen dstars in training" in outcome.stderr
     outcome = run_cli("attributes", file, "--json")
     assert [name for name, seen in json.loads(outcome.stdout)["seen_in_training"].items() if not seen] == [
         "dstars"
     ]
-    assert "warning: mini seems not to have seen dstars in training" in outcome.stderr
+    assert "warning: mini does not seem to have seen dstars in training" in outcome.stderr
     for arguments in ((), ("--headline",)):
         outcome = run_cli("ask", "How?", *arguments)
         assert outcome.status == 0
-        assert "warning: mini seems not to have seen StackOverflow's layout in training" in outcome.stderr
+        assert "warning: mini does not seem to have seen StackOverflow's layout in training" in outcome.stderr
         assert json.loads(run_cli("ask", "How?", "--json", *arguments).stdout)["seen_in_training"] is False
 
 

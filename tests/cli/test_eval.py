@@ -243,7 +243,7 @@ def test_defaults_are_what_fill_does_without_options(
     for name in settings:
         if name not in (*apart, "self", "parts"):
             assert (asked | recorder.asked)[name] == (asked | filled)[name], name
-    assert "which is how incoder fill writes without options" in result.stderr
+    assert "incoder fill without options uses the same settings" in result.stderr
 
 
 def test_both_ways_of_writing_are_told_with_a_result(recorder: Recorder, tmp_path: Path, data: Path) -> None:

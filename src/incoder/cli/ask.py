@@ -43,8 +43,8 @@ def ask(
 ) -> None:
     """Answer a question in the layout of StackOverflow, for models that were trained on it.
 
-    InCoder's published models were; mini was not, and only shows how it works. A warning says so of any model
-    that seems not to know the layout. Each --comment comes below the answer so far, and the next answer is
+    InCoder's published models were; mini was not, and only shows how it works. A warning names a model that
+    does not seem to know the layout. Each --comment comes below the answer so far, and the next answer is
     written with it in view.
 
     Example: incoder ask "How do I read a CSV file?" --tags python,pandas --model facebook/incoder-1B
@@ -100,6 +100,6 @@ def ask(
 def _warn(model: str, is_seen: bool) -> None:
     if not is_seen:
         print_note(
-            f"warning: {model} seems not to have seen StackOverflow's layout in training, so what it writes "
-            "means little; InCoder's published models have"
+            f"warning: {model} does not seem to have seen StackOverflow's layout in training, so its answers "
+            "mean little; InCoder's published models have seen it"
         )

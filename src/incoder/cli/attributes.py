@@ -36,8 +36,8 @@ def attributes(
 
     ext is the file's extension, filename its name, source the host of its repository (github or gitlab), and
     dstars the repository's stars in six bins, from 0 (the lower half of all) to 5 (the top 3 %). All but the
-    name come with their probabilities among the known values. Long files are seen by their end. A warning
-    names the attributes that the model seems not to know: its values for them mean little.
+    name come with their probabilities among the known values. Of a long file the model sees the end. A
+    warning names the attributes that the model does not seem to know: its values for them mean little.
 
     Example: incoder attributes setup.py --only ext
     """
@@ -60,11 +60,11 @@ def attributes(
         write_result("".join(f"{name}: {_shown(predictions)}\n" for name, predictions in found.items()))
         for name in found:
             print_note(f"{name} is {MEANINGS[name]}")
-    unknown = [name for name, is_seen in seen.items() if not is_seen]
-    if unknown:
+    unseen = [name for name, is_seen in seen.items() if not is_seen]
+    if unseen:
         print_note(
-            f"warning: {model} seems not to have seen {' and '.join(unknown)} in training, so its values for "
-            "that mean little; InCoder's published models have"
+            f"warning: {model} does not seem to have seen {' and '.join(unseen)} in training, so its values "
+            "mean little; InCoder's published models have seen all attributes"
         )
 
 

@@ -49,10 +49,10 @@ def complete(
 ) -> None:
     """Write on after the end of a file, left to right.
 
-    The file and what was written go to standard output, with a line end where the last line has none (--json
+    The file and its continuation go to standard output, with a line end where the last line has none (--json
     has the text as it is). The end of the file counts to the byte: after a line end the model begins a new
-    line. A model that was trained with attributes can be told what the file is to
-    be like: --ext .sh writes a shell script, --stars 5 code as in much liked repositories.
+    line. Attributes guide a model that was trained with them: with --ext .sh it writes a shell script, with
+    --stars 5 code as in much liked repositories.
 
     Example: printf 'def hello(' | incoder complete - --ext .py --max-new-tokens 32
     """

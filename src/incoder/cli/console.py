@@ -18,7 +18,7 @@ from incoder.errors import IncoderError
 
 
 class OutputError(IncoderError):
-    """A result that cannot be written to standard output, where nothing else can be either."""
+    """A result cannot be written to standard output, so nothing else can be either."""
 
 
 notes: Console = FallibleConsole(lambda _: None, stderr=True, soft_wrap=True)
@@ -27,7 +27,7 @@ notes: Console = FallibleConsole(lambda _: None, stderr=True, soft_wrap=True)
 def result_console(**settings: Any) -> Console:
     """A console on stdout for tables and the like, with Rich's `settings`.
 
-    Printing to it raises what `write_result` raises, but that it ends the process where nobody reads.
+    Printing raises the errors of `write_result`; if nobody reads the output, the process ends instead.
     """
     return FallibleConsole(_refuse_result, **settings)
 
@@ -43,7 +43,7 @@ def print_note(message: str) -> None:
 
 @contextmanager
 def progress(task: str) -> Iterator[Callable[[str], None]]:
-    """Show what takes so long; the yielded function says what it is now."""
+    """Show the task that takes so long; the yielded function replaces its description."""
     if not notes.is_terminal:
         yield LogLines(print_note).tell
         return
@@ -61,11 +61,11 @@ def progress_bar(task: str, total: int) -> Iterator[Callable[..., None]]:
 
 
 def write_result(text: str) -> None:
-    """Write to stdout as it is, bytes that are no UTF-8 (held as surrogates) included.
+    """Write the text to stdout as it is; surrogates become the bytes that are no UTF-8.
 
     Raises:
-        OutputError: it cannot be written, as on a full disk.
-        BrokenPipeError: nobody reads it any more, which ends the command without a word.
+        OutputError: it cannot be written, for example because the disk is full.
+        BrokenPipeError: nobody reads it any more; the command ends without a message.
     """
     try:
         sys.stdout.flush()

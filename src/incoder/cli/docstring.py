@@ -39,9 +39,9 @@ def docstring(
 ) -> None:
     """Write or complete the docstrings of Python files.
 
-    A new docstring has the style of the others in the file: sections and names of parameters are certain,
-    what they say is the model's. An existing one is kept: it gets the sections that it lacks, and is written
-    on only where it breaks off within a sentence.
+    A new docstring has the style of the others in the file: the code gives its sections and the names of
+    parameters, the model writes the sentences. An existing docstring is kept: missing sections are added, and
+    its text is continued only if it breaks off within a sentence.
 
     Example: incoder docstring shapes.py --function Circle.area --diff
     """

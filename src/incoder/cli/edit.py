@@ -33,9 +33,9 @@ def edit(
     device: options.Device = None,
     dtype: options.Dtype = None,
 ) -> None:
-    """Write lines of a file anew, in any language, with a comment before them that says what for.
+    """Rewrite lines of a file, in any language, as a comment asks.
 
-    The comment is put before the lines, in the comment syntax of the file, and the lines are cut out and
+    The comment is put before the lines, in the comment syntax of the file; then the lines are cut out and
     filled with both sides in view. A candidate is not used if the file does not parse with it, if a function
     loses its name or its parameters and the comment does not ask for that, or if only a comment is left.
 

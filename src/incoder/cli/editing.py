@@ -1,4 +1,4 @@
-"""What all editing commands share: the model, how changes are shown, and what goes wrong with them."""
+"""The parts that all editing commands share: loading the model, showing changes, reporting failures."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -93,7 +93,7 @@ def load_model(
     dtype: str | None = None,
     infilling_format: str | None = None,
 ) -> "InfillModel":
-    """The model of this name, fetched if need be; a note says when its steps have to be compiled.
+    """The model of this name, fetched if necessary; a note says when its forward pass is compiled.
 
     Raises:
         IncoderError: there is no such model.
@@ -131,10 +131,10 @@ def edited(
     nothing_to_do: str | None = None,
     num_places: int | None = None,
 ) -> Edited:
-    """The file's text with the best candidate of every change, and an account of it.
+    """The result for a file: its text with the best candidate of every change, and the counts of places.
 
     `nothing_to_do` is the reason why there are no changes. The first `num_places` changes (by default all)
-    are the places that were asked for and are counted; the others, such as imports, go with them.
+    are at places that were asked for, and are counted; the others, such as imports, are not.
     """
     new = apply(text, [edit for change in changes for edit in change.edits])
     asked_for = changes[:num_places]
@@ -168,13 +168,11 @@ def deliver(
     json: bool = False,
     nothing_to_do: str | None = None,
 ) -> None:
-    """Show or write what `edited` makes of a single file.
-
-    `nothing_to_do` is the reason why there are no changes.
+    """Show or write the `edited` text of a single file; the arguments are those of `edited`.
 
     Raises:
-        IncoderError: there is no candidate for any of the changes that can be used, or the file cannot be
-            written; it is then left as it is.
+        IncoderError: no change has a candidate that can be used, or the file cannot be written; it is left as
+            it is.
     """
     result = edited(file, model, text, changes, nothing_to_do=nothing_to_do)
     batch.deliver(result, Output(in_place=in_place, diff=diff, json=json))
@@ -183,7 +181,7 @@ def deliver(
 def _described(
     file: str, model: str | None, new: str, changes: Sequence[Change], nothing_to_do: str | None
 ) -> dict[str, Any]:
-    """The new text, and every change with all its candidates (`used` counts them from 0)."""
+    """The object for JSON: the new text, and every change with all candidates (`used` is an index from 0)."""
     described = [
         {
             "place": change.place,
@@ -203,7 +201,7 @@ def _why_left(change: Change) -> str:
 
 
 def _candidate_notes(changes: Sequence[Change]) -> list[str]:
-    """Which places got nothing, and of a single place the candidates, where there are several."""
+    """The places without a usable candidate; for a single place also its candidates, if there are several."""
     notes = []
     for change in changes:
         if change.used is None:

@@ -1,4 +1,4 @@
-"""How `incoder eval` has a model write: from its options, or as `incoder fill` does without any."""
+"""The decoding settings of `incoder eval`: from its options, or those of `incoder fill` without options."""
 
 import inspect
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +20,7 @@ _RERANKING_TEMPERATURE = 0.8  # the paper's (section 4.1)
 
 @dataclass(frozen=True, slots=True)
 class DecodingOptions:
-    """What was said on the command line; None where nothing was."""
+    """The options as given on the command line; None for an option that was not given."""
 
     max_new_tokens: int | None
     temperature: float | None
@@ -37,7 +37,7 @@ class DecodingOptions:
         """The settings of a run.
 
         Raises:
-            typer.BadParameter: a value is outside of its range, or does not go with the method.
+            typer.BadParameter: a value is out of range, or does not go with the method.
         """
         decoding = self._as_fill(method) if defaults else self._chosen(benchmark, method)
         options.sampling_params(
@@ -62,7 +62,7 @@ class DecodingOptions:
                 f"--edge-rule must be one of {', '.join(ALL_EDGE_RULES)}, got {unknown[0]}"
             )
         if self.edges and self.edge_rule:
-            raise typer.BadParameter("--edges is all of the rules; give it, or --edge-rule for some of them")
+            raise typer.BadParameter("--edges chooses all rules, --edge-rule some of them; give only one")
         chosen = ALL_EDGE_RULES if self.edges else self.edge_rule
         num_candidates = benchmark.num_candidates if is_rerank else 1
         return Decoding(
@@ -80,17 +80,17 @@ class DecodingOptions:
     def _as_fill(self, method: str) -> "Decoding":
         if method != INFILL:
             raise typer.BadParameter(
-                f"--defaults is for --method infill, as incoder fill works; got {method}"
+                f"--defaults needs --method infill, which is how incoder fill works; got {method}"
             )
         given = [name for name, value in asdict(self).items() if name != "seed" and value not in (None, ())]
         if given:
             flag = given[0].replace("_", "-")
-            raise typer.BadParameter(f"--defaults are the settings of incoder fill; leave out --{flag}")
+            raise typer.BadParameter(f"--defaults uses the settings of incoder fill; leave out --{flag}")
         return replace(fill_defaults(), seed=self.seed)
 
 
 def fill_defaults() -> "Decoding":
-    """The settings of `incoder fill` without options, read off the command itself."""
+    """The settings of `incoder fill` without options, read from the command's signature."""
     from incoder.evaluation.methods import Decoding
 
     defaults = {name: one.default for name, one in inspect.signature(fill).parameters.items()}
@@ -108,7 +108,7 @@ def fill_defaults() -> "Decoding":
 
 
 def described(decoding: "Decoding") -> str:
-    """The settings in one line, for human eyes."""
+    """The settings in one line for people."""
     lead = "as trained" if decoding.num_lead_lines is None else str(decoding.num_lead_lines)
     settings = [
         "greedy" if decoding.temperature == 0 else f"temperature {decoding.temperature:g}",

@@ -45,8 +45,8 @@ def loss(
 ) -> None:
     """Measure the loss of a model on text that it was not trained on.
 
-    By token in nats, as in training, and in bits by byte, which compares models with different vocabularies.
-    Any model that loads will do, also one that cannot infill.
+    The loss is in nats per token, as in training, and in bits per byte, which compares models with different
+    vocabularies. Any model that loads can be measured, even one that cannot infill.
 
     Example: incoder eval loss --data runs/tiny/corpus --model runs/tiny/train/model
     """
@@ -93,7 +93,7 @@ def _held_out(data: Path, split: str) -> Iterator["HeldOut"]:
 def _places(
     texts: Iterator["HeldOut"], language: str | None, limit: int | None, data: Path
 ) -> frozenset[int]:
-    """Which texts are measured, by their numbers: a corpus may be larger than memory.
+    """The numbers of the texts that are measured; not the texts, since a corpus may be larger than memory.
 
     Raises:
         IncoderError: there is none in this language.

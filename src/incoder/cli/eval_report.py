@@ -32,7 +32,7 @@ def report(
 ) -> None:
     """Compare runs: the paper's tables, methods down and tasks across, with 95 % intervals.
 
-    Below them every result is compared with the first one given of its benchmark, task by task.
+    Below the tables, every result is compared with the first given result of its benchmark, task by task.
 
     Example: incoder eval report runs/infill runs/rerank runs/left --png context.png --html report.html
     """
@@ -103,7 +103,7 @@ def _as_text(table: "Table") -> str:
 
 
 def _differences_as_text(differences: "Sequence[Difference]") -> str:
-    """A line for each pair, which is drawn task by task, so that its interval is its own."""
+    """A line for each pair; its interval is of the difference, since both are resampled task by task."""
     lines = []
     for one in differences:
         interval = (

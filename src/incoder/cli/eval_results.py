@@ -1,4 +1,4 @@
-"""What `incoder eval` says of its tasks before a model is loaded, and of the result."""
+"""The notes of `incoder eval` on its tasks before a model is loaded, and its result as text."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def results_as_text(results: dict[str, Any], output: Path) -> str:
-    """Every rate with its interval and the number of tasks that it is over."""
+    """Every rate with its interval and its number of tasks."""
     metrics = results["metrics"]
     lines = [f"{results['benchmark']}, {results['method']}, {metrics['num_tasks']:,} tasks"]
     pass_at = [name for name in metrics if re.fullmatch(r"pass@\d+", name)]
@@ -42,17 +42,17 @@ def results_as_text(results: dict[str, Any], output: Path) -> str:
 
 
 def tell_decoding(decoding: "Decoding") -> None:
-    """Both how this run wrote and how `incoder fill` does, which are easily taken for each other."""
+    """Print the decoding settings of this run, and those of `incoder fill` if they differ."""
     as_fill = replace(fill_defaults(), seed=decoding.seed)
     print_note(f"decoding: {described(decoding)}")
     if decoding != as_fill:
         print_note(f"incoder fill without options (--defaults): {described(as_fill)}")
     else:
-        print_note("which is how incoder fill writes without options")
+        print_note("incoder fill without options uses the same settings")
 
 
 def fit_for_left_to_right(tasks: list[Task], method: str) -> list[Task]:
-    """The tasks that can be answered without the right side in view.
+    """The tasks that can be answered without the text after the hole.
 
     Raises:
         IncoderError: there is none.
@@ -60,7 +60,7 @@ def fit_for_left_to_right(tasks: list[Task], method: str) -> list[Task]:
     possible = [task for task in tasks if task.can_go_left_to_right]
     if not possible:
         raise IncoderError(
-            "all holes of these tasks end inside a line, and a text that sees only the left side cannot know "
+            "all holes of these tasks end inside a line, and from the left side alone a model cannot know "
             f"where; {method} is for holes that end with a line"
         )
     if len(possible) < len(tasks):
@@ -72,7 +72,7 @@ def fit_for_left_to_right(tasks: list[Task], method: str) -> list[Task]:
 
 
 def tell_not_executed(benchmark: Benchmark, tasks: Sequence[Task]) -> None:
-    """Say before the model writes which tasks cannot count for the headline."""
+    """Say, before the model writes, how many tasks cannot count for the headline."""
     counted = sum(_counts(task, benchmark.headline) for task in tasks)
     if counted < len(tasks):
         print_note(

@@ -1,6 +1,6 @@
-"""Progress where no terminal shows it, such as in a log file: a line a minute, with the latest news.
+"""Progress without a terminal, such as in a log file: one line a minute with the latest state.
 
-Every long command goes through here, by `console.progress` and `progress_bar`, or with bars of its own.
+Every long command uses it, through `console.progress` and `progress_bar` or with bars of its own.
 """
 
 import time
@@ -14,7 +14,7 @@ _LINE_SECONDS = 60.0
 
 
 class LogLines:
-    """Passes on a text to `tell`, once a minute at most; what comes in between is dropped."""
+    """Passes on a text to `tell` at most once a minute, and drops the texts in between."""
 
     def __init__(self, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._tell, self._clock, self._next = tell, clock, clock() + _LINE_SECONDS
@@ -26,7 +26,7 @@ class LogLines:
 
 
 class LoggedProgress(Progress):
-    """Rich's bars where `console` is a terminal, else lines about the task that goes on."""
+    """Rich's progress bars if `console` is a terminal, else lines about the task that makes progress."""
 
     def __init__(self, *columns: Any, console: Console, **settings: Any) -> None:
         super().__init__(*columns, console=console, disable=not console.is_terminal, **settings)

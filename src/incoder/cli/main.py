@@ -1,6 +1,6 @@
-"""The `incoder` command: runs the commands, and says what went wrong without a traceback.
+"""The `incoder` command: runs the commands, and reports errors without a traceback.
 
-Imports the commands only once an interruption is taken care of.
+The commands are imported late, so that an interruption of the imports is handled, too.
 """
 
 import errno
@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-_OF_STREAMS = (errno.ENOSPC, errno.EBADF)  # a full disk behind a stream, or a stream that was closed
+_OF_STREAMS = (errno.ENOSPC, errno.EBADF)  # a stream on a full disk, or one that was closed
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def _run() -> None:
     except OSError as error:
         if error.filename is None and error.errno not in _OF_STREAMS:
             raise
-        # A path that no command expected to fail, such as one that is too long; or `--help > /dev/full`.
+        # A path that no command checks for, such as one that is too long; or `--help > /dev/full`.
         what = "standard output" if error.filename is None else error.filename
         drop_the_rest(sys.stdout)
         print_error(f"{what}: {error.strerror}")

@@ -91,9 +91,9 @@ def warm(
     revision: options.Revision = None,
     dtype: options.Dtype = None,
 ) -> None:
-    """Compile ahead what the first request of a model would wait for, once for a machine and precision.
+    """Compile a model ahead of its first request, once for each machine and precision.
 
-    With the extra `fast` a model's steps are compiled for this processor. Every later process loads them.
+    With the extra `fast` the forward pass is compiled for this processor; later processes load the result.
 
     Example: incoder models warm mini --dtype int8
     """
@@ -104,10 +104,10 @@ def warm(
 
     loaded, started = load_model(model, revision, dtype=dtype), time.monotonic()
     if not has_kernels():
-        print_note("nothing to do: there is nothing to compile without the extra fast")
+        print_note("nothing to do: without the extra fast nothing is compiled")
         return
     with progress("running the model …"):
-        for num_rows in (1, MAX_ROWS_OF_KEPT):  # one by one, and side by side
+        for num_rows in (1, MAX_ROWS_OF_KEPT):  # a single sequence, and a batch
             loaded.complete("def f(x):\n", num_candidates=num_rows, temperature=1.0, max_new_tokens=2)
     print_note(f"{model} is ready; that took {time.monotonic() - started:.1f} s")
 

@@ -97,7 +97,7 @@ Beams = Annotated[
 ]
 TimeLimit = Annotated[
     float | None,
-    typer.Option(help="Seconds for each file; what was written until then is kept.", show_default="none"),
+    typer.Option(help="Seconds for each file; the infills written by then are kept.", show_default="none"),
 ]
 
 InPlace = Annotated[
@@ -121,11 +121,11 @@ Function = Annotated[
 
 
 def check_output(file: str, *, in_place: bool, diff: bool, json: bool) -> None:
-    """Refuse ways to show the result of a file (none: of several) that exclude each other.
+    """Refuse kinds of output that exclude each other; `file` is empty if there are several.
 
     Raises:
-        typer.BadParameter: more than one, or standard input is to be written to.
-        IncoderError: the file is to be written to, and cannot be replaced.
+        typer.BadParameter: there is more than one, or standard input is to be changed in place.
+        IncoderError: the file is to be changed in place, and cannot be replaced.
     """
     if in_place + diff + json > 1:
         raise typer.BadParameter("--in-place, --diff and --json exclude each other; choose one")
@@ -160,8 +160,8 @@ def fetch(model: str, revision: str | None) -> None:
 
 
 def as_override(key: str, path: Path) -> str:
-    """A recipe's setting of a path, in the form of --set."""
-    from json import dumps  # whose strings are TOML, too
+    """An override of a recipe's path, in the form of --set."""
+    from json import dumps  # a JSON string is a TOML string, too
 
     return f"{key}={dumps(str(path))}"
 

@@ -1,4 +1,4 @@
-"""The other files of the project that a file belongs to, for tools that look at uses across files."""
+"""The other files of a file's project, for tools that look for uses across files."""
 
 import os
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ MAX_BYTES = 2_000_000  # of one file
 
 
 def other_files(file: Path) -> tuple[dict[str, str], bool]:
-    """The texts of the project's Python files and settings by path, and whether these are all.
+    """The texts of the project's Python and settings files by path, and whether all of them are included.
 
     The project is the nearest folder around the file with a `.git` or with settings of a Python project;
-    without one, only the files beside it are read. Left out are the file itself, hidden folders, virtual
-    environments, and files that cannot be read.
+    without one, only the Python files beside it are read. The file itself, hidden folders, virtual
+    environments, files of more than `MAX_BYTES` and unreadable files are left out.
     """
     own, found = file.resolve(), dict[str, str]()
     root = next((one for one in own.parents if any((one / mark).exists() for mark in _MARKS)), None)

@@ -1,4 +1,4 @@
-"""`incoder rename`: a better name for a variable, or a given one, everywhere it is meant."""
+"""`incoder rename`: gives a variable a better name, or a given one, in all its occurrences."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,8 +24,8 @@ def rename(
         bool,
         typer.Option(
             "--force",
-            help="Rename although something else may know the variable by its name. A new name that would "
-            "change what the file means is refused all the same.",
+            help="Rename even if something else may know the variable by its name. A new name that would "
+            "change the meaning of the file is refused nevertheless.",
         ),
     ] = False,
     lines: options.Lines = None,
@@ -43,13 +43,13 @@ def rename(
     device: options.Device = None,
     dtype: options.Dtype = None,
 ) -> None:
-    """Rename a variable, parameter or function of a Python file, everywhere it is meant and nowhere else.
+    """Rename a variable, parameter or function of a Python file in all its occurrences, and nothing else.
 
-    The model proposes a name by filling all its occurrences, unless you give one with --to; a name that it
-    finds less probable than the present one is not taken. Where several variables have the name, say in which
-    function or lines. A renaming is refused unless it can be shown safe: where code reads variables by name
-    (eval, locals, globals, frames), where strings, decorators, other definitions or other files of the
-    project may know it. --force goes on.
+    The model proposes a name by filling all occurrences, unless you give one with --to; a name that it finds
+    less probable than the present one is not taken. If several variables have the name, choose one with
+    --function or --lines. A renaming that cannot be shown safe is refused: code may read variables by name
+    (eval, locals, globals, frames), and strings, decorators, other definitions or other files of the project
+    may know the name. With --force it is done nevertheless.
 
     Example: incoder rename shapes.py r --function Circle.area --to radius --diff
     """
@@ -73,7 +73,9 @@ def rename(
     variable = find_variable(source, variables, name, selection)
     others, are_all = ({}, True) if file == STANDARD_INPUT else other_files(Path(file))
     if not are_all:
-        print_note(f"the project has more than {MAX_FILES:,} files; uses were looked for in as many of them")
+        print_note(
+            f"the project has more than {MAX_FILES:,} files; only the first of them were searched for uses"
+        )
     used = [*uses(variable, Path(path), others)]
     renaming = Renaming(source, variables, variable, force=force, others=used)
     if to is not None:
@@ -91,7 +93,7 @@ def rename(
         in_place=in_place,
         diff=diff,
         json=json,
-        nothing_to_do=None if changes else f"the model finds no name for {name} that is more probable",
+        nothing_to_do=None if changes else f"the model finds no name more probable than {name}",
     )
     for caveat in renaming.caveats if changes else ():
         print_note(caveat)

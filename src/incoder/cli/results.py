@@ -1,4 +1,4 @@
-"""How infills are shown: as JSON, as a diff, and what the user should know besides the text."""
+"""Infills as JSON and as a diff, and the notes on them for the user."""
 
 import difflib
 import re
@@ -41,7 +41,7 @@ def as_diff(file: str, old: str, new: str) -> str:
 
 
 def candidate_notes(result: "InfillResult", num_wanted: int) -> list[str]:
-    """The infills of all candidates, where several were asked for."""
+    """Notes with the infills of all candidates, if several were asked for."""
     if num_wanted == 1:
         return []
     notes = []
@@ -58,7 +58,7 @@ def candidate_notes(result: "InfillResult", num_wanted: int) -> list[str]:
 
 
 def context_notes(files: Mapping[str, str], shown: Mapping[str, str]) -> list[str]:
-    """Which other files the model did not see, or not whole."""
+    """Notes on the other files that the model did not see, or not whole."""
     notes = []
     for name, text in files.items():
         num_lines, num_shown = len(text.splitlines()), len(shown.get(name, "").splitlines())
@@ -70,7 +70,7 @@ def context_notes(files: Mapping[str, str], shown: Mapping[str, str]) -> list[st
 
 
 def unfinished_notes(result: "InfillResult", max_new_tokens: int, remedy: str) -> list[str]:
-    """Which infills of the best candidate were cut off."""
+    """Notes on the infills of the best candidate that were cut off."""
     reasons, notes = result.candidates[0].finish_reasons, []
     if "length" in reasons:
         notes.append(f"{_holes(reasons, 'length')}: not finished after {max_new_tokens} tokens; {remedy}")
