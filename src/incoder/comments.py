@@ -1,6 +1,6 @@
-"""Lines of text as comments, in the language that a file's name says.
+"""Lines of text as comments, in the language of a file's name.
 
-Whatever the text of a line is, its comment ends with it: neither earlier nor later.
+Whatever text a line has, its comment ends at the end of the line: no earlier and no later.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """What begins and ends a comment of one line, and what replaces patterns that must not be in its text."""
+    """The marks of a comment of one line, and replacements for patterns that must not be in its text."""
 
     opening: str
     closing: str = ""
@@ -48,7 +48,7 @@ _MARKS_OF = {extension: marks for marks, extensions in _MARKS for extension in e
 
 
 def commented(lines: Iterable[str], path: PurePath | None) -> list[str]:
-    """Each line as a comment, by the extension of `path`; after `#` where that tells no language."""
+    """Each line as a comment in the language of `path`, by its extension; with `#` if it is not known."""
     marks = _MARKS_OF.get(path.suffix.lower() if path else "", _HASH)
     return [_comment(line, marks) for line in lines]
 

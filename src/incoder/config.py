@@ -70,12 +70,12 @@ def save_recipe(recipe: Recipe, path: Path, without: frozenset[str] = frozenset(
 
 
 def refuse_other_runs(recipe: Recipe, path: Path, written: Collection[str]) -> None:
-    """Raise if the folder holds one of the names `written`, unless a run of this very recipe left it.
+    """Refuse a folder that has a file named in `written`, unless it is from a run of the same recipe.
 
-    `path` is where such a run saves its recipe.
+    `path` is the file in which a run saves its recipe.
 
     Raises:
-        IncoderError: there are files of another run, or of somebody else.
+        IncoderError: the folder has such files of another run, or of somebody else.
     """
     is_same = path.is_file() and path.read_bytes() == _as_toml(recipe).encode()
     refuse_foreign(path.parent, written, ours=written if is_same else ())

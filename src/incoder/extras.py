@@ -1,4 +1,4 @@
-"""What to do where something needs an extra of the installation that is missing."""
+"""The error for a missing extra of the installation, with the command that installs it."""
 
 import json
 from importlib.metadata import PackageNotFoundError, distribution
@@ -8,15 +8,15 @@ from incoder.errors import IncoderError
 
 
 def missing_extra(need: str, extra: str) -> IncoderError:
-    """The error for a library that is not installed: what needs it, and the command that installs the extra.
+    """The error for a library that is not installed: the need, and the command that installs the extra.
 
-    Its message is, for example: renaming needs libcst: pip install -e '.[editing]' in /home/ada/incoder
+    The message is, for example: renaming needs libcst: pip install -e '.[editing]' in /home/ada/incoder
     """
     return IncoderError(f"{need}: {_command(extra)}")
 
 
 def _command(extra: str) -> str:
-    """Installs as InCoder itself was: from its folder, or else the libraries of the extra alone."""
+    """The command: from the folder that InCoder was installed from, else for the extra's libraries alone."""
     try:
         installed = distribution("incoder")
     except PackageNotFoundError:  # only its source is on the path

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from incoder.errors import IncoderError
 
-_UNTRUSTED_MODE = stat.S_ISUID | stat.S_ISGID  # given to the old content, not to what replaces it
+_UNTRUSTED_MODE = stat.S_ISUID | stat.S_ISGID  # granted to the old content, not to its replacement
 _ACL = "system.posix_acl_access"
 _LABEL = "security.selinux"
 _KEPT_ATTRIBUTES = ("user.", "system.", _LABEL)  # the others are the old content's: capabilities, IMA's hash
@@ -29,13 +29,13 @@ _KINDS = {
 def replaced_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder, renamed to `path` when the block ends without an error.
 
-    The old content of `path` stays whole until the rename. Its mode (but for setuid and setgid), extended
-    attributes such as ACLs, and, as far as this user may give files away, its owner and group are kept. A
-    link is followed, so that it goes on pointing at the new content; other hard links keep the old one.
+    The old content of `path` stays whole until the rename. The new file keeps its mode (but for setuid and
+    setgid), its extended attributes such as ACLs, and its owner and group if this user may set them. A
+    symbolic link is followed and then leads to the new content; other hard links keep the old content.
 
     Raises:
-        IncoderError: the folder does not exist, cannot be written, or the disk is full; or there is
-            something at `path` that is not a regular file.
+        IncoderError: the folder does not exist or cannot be written, the disk is full, or `path` is not a
+            regular file.
     """
     target = Path(os.path.realpath(path))
     temporary: Path | None = None
@@ -82,7 +82,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def read_at_most(path: Path, max_bytes: int) -> bytes | None:
-    """The content of a file, or None if it has more than `max_bytes`, of which no more is read.
+    """The content of a file, or None if it has more than `max_bytes`; the rest is not read.
 
     Raises:
         OSError: the file cannot be read.
@@ -106,7 +106,7 @@ def make_folder(path: Path) -> Path:
 
 
 def kind_of(status: os.stat_result) -> str:
-    """What something in the file system is, in a word: `folder`, `FIFO`, `device`, `regular file` …"""
+    """The kind of a file in a word: `folder`, `FIFO`, `socket`, `device` or `regular file`."""
     return _KINDS.get(stat.S_IFMT(status.st_mode), "regular file")
 
 
@@ -136,14 +136,14 @@ def _keep_attributes(old_path: Path, old: os.stat_result, new_path: Path) -> Non
 
 def _copy_extended_attributes(old_path: Path, new_path: Path) -> None:
     old, new = _extended_attributes(old_path), _extended_attributes(new_path)
-    if _ACL in new and _ACL not in old:  # the folder's default, which the old file was relieved of
+    if _ACL in new and _ACL not in old:  # the folder's default, which the old file did not have
         os.removexattr(new_path, _ACL)
     for name in old:
         if name.startswith(_KEPT_ATTRIBUTES):
             try:
                 os.setxattr(new_path, name, os.getxattr(old_path, name))
             except OSError:
-                if name != _LABEL:  # SELinux labels a new file itself where a process may not
+                if name != _LABEL:  # SELinux labels the new file if this process may not
                     raise
 
 

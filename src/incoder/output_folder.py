@@ -1,4 +1,4 @@
-"""What a command may replace in its output folder: files that it wrote there itself, and no others."""
+"""The rule for output folders: a command replaces only files that it wrote there itself."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -18,18 +18,18 @@ def written_with(path: Path, key: str) -> bool:
 
 
 def refuse_foreign(folder: Path, patterns: Iterable[str], ours: Collection[str] = ()) -> None:
-    """Raise if an entry of `folder` that matches one of the patterns is not one of `ours`.
+    """Refuse a folder with an entry that matches one of the patterns and is not one of `ours`.
 
-    The patterns are names, in which `*` stands for anything. A missing folder holds nothing.
+    The patterns are names, in which `*` matches anything. A missing folder has no entries.
 
     Raises:
-        IncoderError: an entry of somebody else has such a name; the message gives it.
+        IncoderError: there is such an entry; the message names it.
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     for pattern in patterns:
         for name in names:
             if fnmatchcase(name, pattern) and name not in ours:
                 raise IncoderError(
-                    f"{folder} holds {name}, which would be replaced and is not of an earlier run; "
+                    f"{folder} has {name}, which would be replaced and is not from an earlier run; "
                     "move it away, or name another --output"
                 )

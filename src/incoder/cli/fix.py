@@ -1,4 +1,4 @@
-"""`incoder fix`: write wrong lines anew, judged by a test command."""
+"""`incoder fix`: rewrite wrong lines until a test command passes."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -29,22 +29,22 @@ def fix(
     test: Annotated[
         str | None,
         typer.Option(
-            help="A shell command that fails now and is to pass; it leaves --root as it is.",
+            help="A shell command that fails now and is to pass; --root stays as it is.",
             metavar="COMMAND",
             show_default=False,
         ),
     ] = None,
     root: Annotated[Path, typer.Option(help="The folder in which the command runs.")] = Path(),
-    tries: Annotated[int, typer.Option(min=1, help="How often the command is run at most.")] = 20,
+    tries: Annotated[int, typer.Option(min=1, help="The maximum number of runs of the command.")] = 20,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that the command may take.")] = 60.0,
     max_copy: Annotated[
         int,
         typer.Option(
-            min=1, metavar="MB", help="How much of --root is copied at most, where it has to be copied."
+            min=1, metavar="MB", help="The maximum size of the copy of --root, if it has to be copied."
         ),
     ] = 2000,
     suspects: Annotated[
-        int, typer.Option(min=1, help="Without --lines and --function: how many lines are suspected.")
+        int, typer.Option(min=1, help="Without --lines and --function: the number of suspicious lines.")
     ] = 3,
     model: options.Model = "mini",
     revision: options.Revision = None,
@@ -60,23 +60,24 @@ def fix(
     device: options.Device = None,
     dtype: options.Dtype = None,
 ) -> None:
-    """Write lines of a file anew, in any language.
+    """Rewrite lines of a file, in any language.
 
-    The lines are those you name, or else suspicious ones: where the file does not parse, what the failing
-    command's output names, and what the model finds least probable. With --test a candidate counts only if
-    the command passes with it. The command runs in --root, but changes none of its files: it sees an overlay
-    (Linux) or a copy. The file itself is touched by the winner alone, with --in-place.
+    You name the lines, or else suspicious ones are rewritten: the line at which the file does not parse,
+    lines that the failing command's output names, and lines that the model finds least probable. With --test
+    a candidate counts only if the command passes with it. The command runs in --root, but changes none of its
+    files: it sees an overlay (Linux) or a copy. With --in-place only the candidate that passes changes the
+    file.
 
     Example: incoder fix shapes.py --lines 12:13 --test "pytest -q tests/test_shapes.py" --in-place
     """
     options.check_output(file, in_place=in_place, diff=diff, json=json)
     if test is not None and file == STANDARD_INPUT:
-        raise typer.BadParameter("--test needs a file; the command finds it by its place")
+        raise typer.BadParameter("--test needs a file; the command reads it by its path")
     settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
     is_named = lines is not None or function is not None
     selection = editing.selection(lines, function) if is_named else None
 
-    from incoder.tasks.fix import fix as written_anew
+    from incoder.tasks.fix import fix as rewrite
     from incoder.tasks.lines import Lines
     from incoder.tasks.suspicion import suspicious_lines
     from incoder.tasks.trial import Trial
@@ -98,7 +99,7 @@ def fix(
         if numbers:
             print_note(f"suspicious: {', '.join(f'line {number}' for number in numbers)}")
         with progress("writing …"):
-            changes = written_anew(
+            changes = rewrite(
                 loaded,
                 text,
                 [chosen] if chosen else [Lines(text).span(number, number) for number in numbers],
@@ -121,7 +122,7 @@ def fix(
 
 
 def _failure(trial: "Trial", file: str, text: str) -> "Outcome | None":
-    """How the command fails with the file as it is, None where it passes.
+    """The failure of the command with the file as it is, None if it passes.
 
     Raises:
         IncoderError: the command cannot be run.
@@ -146,9 +147,9 @@ def _failure(trial: "Trial", file: str, text: str) -> "Outcome | None":
 
 
 def _note_places(changes: "Sequence[Change]") -> None:
-    """Say what came of each candidate where there are several places; each counts its own candidates."""
+    """Say how each candidate fared if there are several places; each place numbers its own candidates."""
     for change in changes if len(changes) > 1 else ():
         for number, candidate in enumerate(change.candidates, start=1):
-            came = candidate.problem or ("used" if candidate is change.used else "not needed")
+            fate = candidate.problem or ("used" if candidate is change.used else "not needed")
             text = "".join(edit.text for edit in candidate.edits)[:_MAX_SHOWN]
-            print_note(f"{change.place}, candidate {number} ({came}): {text!r}")
+            print_note(f"{change.place}, candidate {number} ({fate}): {text!r}")

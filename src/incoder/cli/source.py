@@ -1,6 +1,6 @@
-"""The text a command works on: a file or standard input, kept to the byte.
+"""The text that a command works on: a file or standard input, kept to the byte.
 
-What is read has a bound, and what is no text is refused: UTF-16, UTF-32, binary files, notebooks.
+Input has a maximum size. UTF-16, UTF-32, binary files and notebooks are refused.
 """
 
 import codecs
@@ -28,14 +28,14 @@ _WIDE_MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _MEGABYTES = re.compile(r"[1-9][0-9]{0,5}")
-_NUM_SAMPLED = 4096  # bytes that tell text in wide characters from other bytes
+_NUM_SAMPLED = 4096  # bytes, to tell UTF-16 and UTF-32 from binary data
 
 
 def read_source(file: str) -> str:
     """The text of the file, or of standard input for `-`; bytes that are no UTF-8 come as surrogates.
 
     Raises:
-        IncoderError: the file cannot be read, is larger than the bound, or is no text that can be edited.
+        IncoderError: the file cannot be read, is too large, or is not text that can be edited.
     """
     content = read_input(file)
     _refuse_other_encodings(file, content)
@@ -48,7 +48,7 @@ def read_input(file: str) -> bytes:
     """The bytes of the file, or of standard input for `-`.
 
     Raises:
-        IncoderError: they cannot be read, or there are more than the bound.
+        IncoderError: they cannot be read, or there are too many.
     """
     max_megabytes = _max_megabytes()
     content = _read(file, max_megabytes * 10**6)
@@ -61,9 +61,9 @@ def read_input(file: str) -> bytes:
 
 
 def check_replaceable(file: str) -> None:
-    """Refuse a file that a new one cannot stand in for, before any work is done on it.
+    """Refuse a file that cannot be replaced by a new one, before any work is done on it.
 
-    A file that cannot be found is left to whoever reads it.
+    A missing file passes: reading it reports the error.
 
     Raises:
         IncoderError: it is not a regular file, is read-only, or would get another owner or group.
@@ -74,7 +74,7 @@ def check_replaceable(file: str) -> None:
         return
     if not stat.S_ISREG(status.st_mode):
         raise IncoderError(f"{file} is a {kind_of(status)}; only a regular file can be changed in place")
-    if not status.st_mode & _WRITABLE:  # a new file would take its place whatever its mode
+    if not status.st_mode & _WRITABLE:  # a rename would replace it nevertheless
         raise IncoderError(f"{file} is read-only; it is left as it is. chmod u+w makes it writable")
     if os.geteuid() == 0:
         return
@@ -147,13 +147,13 @@ def _refuse_other_encodings(file: str, content: bytes) -> None:
             raise IncoderError(f"{_name(file)} is binary, not text: it has NUL bytes")
     if encoding is not None:
         raise IncoderError(
-            f"{_name(file)} is {encoding}, and only UTF-8 can be edited; convert it before "
-            f"(iconv -f {encoding} -t UTF-8) and back afterwards"
+            f"{_name(file)} is {encoding}, and only UTF-8 can be edited; convert it first "
+            f"(iconv -f {encoding} -t UTF-8), and convert it back afterwards"
         )
 
 
 def _wide_encoding(sample: bytes) -> str | None:
-    """UTF-32 or UTF-16, where bytes without a mark make sense as such: no NUL, and mostly ASCII."""
+    """UTF-32 or UTF-16, if bytes without a mark decode to text without NUL that is mostly ASCII."""
     for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
         try:
             text = codecs.getincrementaldecoder(encoding)().decode(sample)
@@ -166,13 +166,12 @@ def _wide_encoding(sample: bytes) -> str | None:
 
 
 def _refuse_notebook(file: str, text: str) -> None:
-    """A notebook's code stands in JSON strings: text written into it as it is would end them."""
+    """Refuse a notebook: its code is in JSON strings, which an infill as it is would end."""
     is_named = Path(file).suffix == ".ipynb"
     if is_named or (text.lstrip().startswith("{") and '"nbformat"' in text and _has_cells(text)):
         raise IncoderError(
-            f"{_name(file)} is a notebook: JSON around its cells, which is no JSON any more once text is "
-            "written into it. Notebooks are not supported yet; work on a script made from it "
-            "(jupyter nbconvert --to script)"
+            f"{_name(file)} is a notebook, whose JSON would break if text were written into its cells. "
+            "Notebooks are not supported yet; work on a script made from it (jupyter nbconvert --to script)"
         )
 
 

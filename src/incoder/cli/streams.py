@@ -1,6 +1,6 @@
-"""The standard streams where they are full or closed: what a console on them does then.
+"""Standard streams that are full or closed, and consoles that survive them.
 
-A stream that a write to has failed goes on to nowhere, so that Python does not try again at its end.
+After a failed write a stream is redirected to the null device, so that Python does not write again at exit.
 """
 
 import os
@@ -13,7 +13,7 @@ from rich.console import Console
 
 
 class _Stream:
-    """A text stream for a console; a write that fails goes to `on_failure`, and nothing more is written."""
+    """A text stream for a console; after a failed write it calls `on_failure` and writes nothing more."""
 
     def __init__(self, stream: IO[str], on_failure: Callable[[OSError], None]) -> None:
         self._stream = stream
@@ -41,7 +41,7 @@ class _Stream:
 
 
 class FallibleConsole(Console):
-    """Rich's console, whose writes may fail."""
+    """Rich's console on a stream whose writes may fail; `on_failure` gets the error."""
 
     def __init__(self, on_failure: Callable[[OSError], None], **settings: Any) -> None:
         self._on_failure = on_failure
@@ -57,12 +57,12 @@ class FallibleConsole(Console):
 
 
 def open_closed_streams() -> None:
-    """Give stdin, stdout and stderr, where the caller closed them, streams that fail when they are used.
+    """Replace each standard stream that the caller closed by one that fails when it is used.
 
-    Otherwise the next file that is opened gets the number of a closed stream, and results or notes end up in
-    that file.
+    Otherwise the next file that is opened gets the descriptor of the closed stream, and results or notes end
+    up in that file.
     """
-    # Each is opened the wrong way round, so that reading or writing fails.
+    # Each is opened for the wrong direction, so that reading or writing fails.
     wrong_ways = (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_WRONLY))
     for number, (name, mode, flags) in enumerate(wrong_ways):
         if getattr(sys, name) is None:
@@ -74,7 +74,7 @@ def open_closed_streams() -> None:
 
 
 def drop_the_rest(stream: IO[str]) -> None:
-    """Send to nowhere what the stream still holds, which Python would else write at its end, and complain."""
+    """Discard what the stream still holds: Python would try to write it at exit, and complain."""
     with suppress(OSError, ValueError):
         number = stream.fileno()
         null = os.open(os.devnull, os.O_WRONLY)
