@@ -261,7 +261,7 @@ def test_names_are_the_majority_of_the_fills_and_ranked(scripted: Scripted) -> N
     assert [candidate.problem for candidate in change.candidates] == [
         None,
         "y already means something there (line 2)",
-        "x is the name that it has",
+        "it is called x already",
         "proposes no name",
         "z is less probable than x",
     ]

@@ -1,4 +1,4 @@
-"""Whether the brackets, strings and comments of a text are closed, in languages of which we have no parser.
+"""A check that brackets, strings and comments are closed, for languages that we cannot parse.
 
 A `Notation` describes the comments and literals of a language, whose brackets do not count. A text without an
 error may still not parse. Heredocs, macros and markup can be misread, so a change is to blame for an error
@@ -26,8 +26,8 @@ class Notation:
     """The comments and literals of a language.
 
     `skipped` are patterns of whole ones, tried in this order. Where none of them matches, one of `openings`
-    begins a comment or literal that has no end. A language that `has_templates` (JavaScript) has code in
-    them, and regular expressions, which begin as a division does.
+    begins a comment or literal that has no end. A language that `has_templates` (JavaScript) has templates
+    with code in them, and regular expressions, which begin like a division.
     """
 
     skipped: tuple[str, ...]
@@ -75,7 +75,7 @@ R = Notation((r"#[^\n]*", _LONG_DOUBLE, _LONG_SINGLE, r"`[^`]*`"), ('"', "'", "`
 
 
 def bracket_error(text: str, notation: Notation) -> str | None:
-    """What is not closed, or closes nothing, and where; None where all is closed."""
+    """The first bracket, string or comment that is not closed or closes nothing, with its line, else None."""
     opened, place = list[tuple[str, int]](), 0
     while True:
         is_in_template = bool(opened) and opened[-1][0] == "`"

@@ -1,7 +1,7 @@
-"""Why a variable may be known by its name elsewhere than where Python resolves it: each reason with its line.
+"""Detectors of everything but Python's own scopes that may know a variable by its name, as doubts.
 
-A renaming without a doubt changes nothing that a program does. The detectors look at one file; what other
-files know of it is project_uses.py's.
+A renaming without a doubt does not change what a program does. The detectors look at one file, and
+project_uses.py at the others.
 """
 
 import builtins
@@ -40,7 +40,7 @@ _WORD = re.compile(r"[^\W\d]\w*")
 
 
 class Detectors:
-    """What could know the variables of a file by their names; made once per file, asked once per variable."""
+    """The doubts about the variables of one file; made once per file, asked once per variable."""
 
     def __init__(self, variables: Variables) -> None:
         self._variables = variables
@@ -57,7 +57,7 @@ class Detectors:
         return self._calls[function]
 
     def doubts(self, variable: Variable) -> Iterator[Doubt]:
-        """All that speaks against renaming the variable, whatever its new name is."""
+        """All doubts about renaming the variable, independent of its new name."""
         yield from self._by_kind(variable)
         yield from self._readers(variable)
         if variable.is_global:
@@ -130,7 +130,7 @@ class Detectors:
             yield self._doubt(Kind.STRING, "a string in an annotation may mean it, or be data", unclear)
 
     def _about_definitions(self, variable: Variable) -> Iterator[Doubt]:
-        """The names that functions and classes keep (`__name__`), and that their representations show."""
+        """Doubts because functions and classes keep their names (`__name__`) and show them."""
         for node in variable.nodes:
             if isinstance(node, cst.ClassDef):
                 where = "instances, errors and pickles show the name of their class"
@@ -182,9 +182,9 @@ class Detectors:
         if is_given and is_called_by_pytest(function, class_of(scope)):
             name = function.name.value
             yield self._doubt(Kind.PYTEST, f"pytest gives {name} what it names", function.name)
-        told = mention_in_decorators(function, variable.name)
-        if told is not None:
-            yield self._doubt(Kind.DECORATOR, "a decorator names it", told)
+        mention = mention_in_decorators(function, variable.name)
+        if mention is not None:
+            yield self._doubt(Kind.DECORATOR, "a decorator names it", mention)
 
     def _about_parameter(self, variable: Variable) -> Iterator[Doubt]:
         function = variable.function
@@ -209,10 +209,10 @@ class Detectors:
             where = f"code is evaluated that may give it by name: {evaluation.what}"
             yield self._doubt(Kind.READ_BY_NAME, where, evaluation.node)
         calls = self.calls(function)
-        named = f"{function.name.value}" if isinstance(function, cst.FunctionDef) else "the lambda"
+        named = function.name.value if isinstance(function, cst.FunctionDef) else "the lambda"
         yield from self._about_calls(variable, calls, named)
         if calls.value is not None:
-            where = f"{named} is used as a value; who calls it, and how, cannot be seen"
+            where = f"{named} is used as a value; its callers cannot be seen"
             yield self._doubt(Kind.VALUE, where, calls.value)
         if calls.is_sought and (key := self._strings.literal(variable.name)) is not None:
             where = f"a string may name it where {named} is looked up by its name"
@@ -252,7 +252,7 @@ class Detectors:
 
     @cached_property
     def _spellings(self) -> dict[str, str]:
-        """Names that are written with compatibility characters, such as ligatures, as Python reads them."""
+        """The spelling with compatibility characters, such as ligatures, of names as Python reads them."""
         text = self._variables.source.text
         words = set() if text.isascii() else set(_WORD.findall(text))
         read = {unicodedata.normalize("NFKC", word): word for word in words if not word.isascii()}
@@ -260,12 +260,12 @@ class Detectors:
 
     @cached_property
     def _name_errors(self) -> list[cst.ExceptHandler]:
-        """Where an error that names a variable is caught, and kept."""
+        """Handlers that catch and keep an error that names a variable."""
         return self._catching(_NAME_ERRORS)
 
     @cached_property
     def _keepers(self) -> list[cst.ExceptHandler]:
-        """Where any error is caught, and kept."""
+        """Handlers that catch and keep any error."""
         return self._catching(_ANY_ERRORS)
 
     @cached_property

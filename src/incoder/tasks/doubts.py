@@ -1,11 +1,11 @@
-"""A reason against a renaming: what might know the variable by its name."""
+"""Doubts: reasons against a renaming, because something else might know the variable by its name."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a doubt is about, as the table in docs/editing.md counts it."""
+    """The subject of a doubt, as the table in docs/editing.md counts it."""
 
     ATTRIBUTE = "an attribute of a class"
     CLASS = "the name of a class"
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A reason against a renaming, for people, and the line that gives it (0: none in this file)."""
+    """A reason against a renaming in words, and its line (0 if it is not in this file)."""
 
     kind: Kind
     reason: str

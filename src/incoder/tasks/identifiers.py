@@ -1,7 +1,7 @@
-"""What a renaming changed in the syntax tree: nothing but the identifiers that were meant to change.
+"""A check that a renaming changed nothing in the syntax tree but the intended identifiers.
 
-`compiled_scopes` sees that every name resolves as before; it cannot see attributes, keywords and strings.
-Here two trees are read side by side, and every difference that was not intended is reported.
+`compiled_scopes` checks that every name resolves as before, but not attributes, keywords and strings. Here
+both trees are compared, and a difference that was not intended is reported.
 """
 
 import ast
@@ -39,9 +39,9 @@ class _Difference:
 def unintended_change(
     before: ast.Module, after: ast.Module, old: str, new: str, *, num_keywords: int, string_lines: set[int]
 ) -> str | None:
-    """What else has changed than the name of a variable; None where nothing has.
+    """The first change other than the name of a variable, None if there is none.
 
-    `num_keywords` keyword arguments were to change, and strings that begin in `string_lines`.
+    `num_keywords` keyword arguments, and strings that begin in `string_lines`, may change.
     """
     for difference in _differences(before, after):
         is_renamed = (difference.before, difference.after) == (old, new)

@@ -1,4 +1,4 @@
-"""Names of Python's library, and of others, that a renaming has to know: what each group does with names."""
+"""Names of Python's and other libraries that a renaming has to know, grouped by their use of names."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -56,7 +56,7 @@ TRANSPARENT_DECORATORS = _words("""
     typing_extensions.override typing_extensions.overload typing_extensions.final
 """)
 
-# Decorators of classes that look at no method's parameters but those of `__init__` and its like.
+# Class decorators that read no parameters of methods, except of `__init__` and the like.
 PLAIN_CLASS_DECORATORS = _words("""
     dataclasses.dataclass functools.total_ordering enum.unique typing.final typing.runtime_checkable
     typing_extensions.final typing_extensions.runtime_checkable

@@ -1,4 +1,4 @@
-"""Where strings mean a name: in `__all__`, as code or a dotted path, in doctests, in what f-strings show."""
+"""Strings that may mean a name: in `__all__`, as code or a dotted path, in doctests, and in f-strings."""
 
 import ast
 import doctest
@@ -35,7 +35,7 @@ class Strings:
     def code(self, name: str, known: Iterable[cst.CSTNode] = ()) -> cst.CSTNode | None:
         """A string that means the name if it is read as code, or as a path such as `module:name`.
 
-        Docstrings are no such strings, and those that are `known` to be something else.
+        Docstrings are not searched, nor strings that are `known` to be something else.
         """
         ignored = {*known, *self._docstrings, *self._exports}
         found = (node for node, value in self._values if name in value and _is_code_with(value, name))
@@ -55,7 +55,7 @@ class Strings:
         return next((node for node, value in (*self._values, *texts) if given.search(value)), None)
 
     def shown(self, name: str) -> Sequence[cst.Name]:
-        """The name where an f-string shows an expression as it is written: `{name=}`."""
+        """The name in f-strings that show the text of an expression: `{name=}`."""
         return [node for node in self._shown if node.value == name]
 
     @cached_property
@@ -95,7 +95,7 @@ class Strings:
 
     @cached_property
     def _docstrings(self) -> set[cst.CSTNode]:
-        """Strings that are statements: nobody reads them but as documentation."""
+        """Strings that are statements, and so only documentation."""
         found: set[cst.CSTNode] = set()
         for statement in self._variables.of_type(cst.Expr):
             if isinstance(statement.value, _Text):

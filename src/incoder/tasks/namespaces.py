@@ -1,7 +1,7 @@
-"""Where code reads variables by names that are not written as names: `eval`, `locals()`, `sys.modules`, …
+"""Code that reads variables by name at run time: `eval`, `locals()`, `sys.modules`, …
 
-Three reaches: code that may see the local variables of every function (frames, source text, an `eval` under
-another name), code that may see the module's, and calls that see those of the function that makes them.
+It has one of three reaches: the local variables of every function (frames, source text, an `eval` under
+another name), the variables of the module, or the variables of the function that makes the call.
 """
 
 import re
@@ -25,18 +25,18 @@ _EVALUATING_METHODS = frozenset(("eval", "evaluate"))
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A node that reads variables by name; `what` names it for people."""
+    """A node that reads variables by name, and `what` it is, in words."""
 
     node: cst.CSTNode
     what: str
 
 
 class Namespaces:
-    """Who reads variables by name in one file.
+    """The code of one file that reads variables by name.
 
-    `every_local` sees the local variables of all functions, `module` those of the module, and `evaluation`
-    runs code that cannot be seen; `signatures` reads the parameters of functions. Each is None where nothing
-    does.
+    `every_local` sees the local variables of all functions, `module` the variables of the module.
+    `evaluation` runs code that cannot be seen, and `signatures` reads the parameters of functions. Each is
+    None if there is no such code.
     """
 
     def __init__(self, variables: Variables) -> None:
@@ -49,7 +49,7 @@ class Namespaces:
         self.evaluation = self.every_local or next(self._evaluations(), None)
 
     def reader(self, variable: Variable) -> Reader | None:
-        """What may read this variable by its name."""
+        """Code that may read this variable by its name."""
         if self.every_local is not None:
             return self.every_local
         if variable.is_global and self.module is not None:
@@ -88,7 +88,7 @@ class Namespaces:
         for name in self._variables.of_type(cst.Name):
             if name in self._calls or not self._is_builtin(name):
                 continue
-            if name.value in _EVALUATE | _LIST_LOCALS:  # it is called by another name, who knows where
+            if name.value in _EVALUATE | _LIST_LOCALS:  # it may be called by another name anywhere
                 yield Reader(name, f"{name.value} as a value")
         yield from self._mentions(FRAME_READERS)
         for node in self._variables.of_type(cst.Attribute):
@@ -193,7 +193,7 @@ class Namespaces:
                     yield Reader(call, f"{argument.keyword.value}=")
 
     def _local_readers(self) -> Iterator[tuple[Reader, Scope]]:
-        """Calls that see the variables of the scope they stand in, with those scopes."""
+        """Calls that see the variables of the scope around them, each with this scope."""
         for call in self._calls.values():
             name = name_of(call.func)
             is_plain = isinstance(call.func, cst.Name)
@@ -227,7 +227,7 @@ def _names(comparison: cst.Comparison) -> Iterator[cst.Name]:
 
 
 def _text(node: cst.BaseExpression) -> str:
-    """What a string is written as, "" for anything else."""
+    """The text of a string between its quotes, "" for anything else."""
     if isinstance(node, cst.SimpleString):
         return node.raw_value
     if isinstance(node, cst.ConcatenatedString):

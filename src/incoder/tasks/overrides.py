@@ -1,6 +1,6 @@
-"""Whether a method may be one of several definitions that are called alike: its class's bases and heirs.
+"""Methods that may override another definition or be overridden, so that calls may mean either.
 
-Where a base comes from another file, its methods cannot be seen; they may call this one by keyword.
+The methods of a base from another file cannot be seen; they may call this one by keyword.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ Found = tuple[Kind, str, cst.CSTNode]
 
 
 def override(variables: Variables, function: cst.FunctionDef, scope: Scope) -> Found | None:
-    """Why others may call the method by what another definition of it says, None where it is the only one."""
+    """The reason why calls may follow another definition of the method, None if it is the only one."""
     owner, name = class_of(scope), function.name.value
     if owner is None or (name.startswith("__") and not name.endswith("__")):
         return None

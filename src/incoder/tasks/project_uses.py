@@ -1,4 +1,4 @@
-"""Where other files of a project use a variable of a module: doubts that the file itself cannot give.
+"""Uses of a module's variable in other files of its project, as doubts.
 
 The module is recognised by its name alone: `from shapes import area`, `shapes.area`, `"shapes:area"`, and
 for a parameter of `area` every `area(…, radius=…)` in a file that defines no `area`.
@@ -17,9 +17,9 @@ from incoder.tasks.variables import Variable, class_of
 
 
 def uses(variable: Variable, path: PurePath, others: Mapping[str, str]) -> Iterator[Doubt]:
-    """A doubt for each file that uses the variable; `others` are the texts of a project's files by name.
+    """A doubt for each file that uses the variable; `others` are the texts of the project's files by name.
 
-    `path` is the file that has the variable. Texts that are no Python are searched for `module:name`.
+    `path` is the variable's own file. Files other than Python are searched for `module:name`.
     """
     module = path.parent.name if path.stem == "__init__" else path.stem
     called = _called(variable)
@@ -41,7 +41,7 @@ def uses(variable: Variable, path: PurePath, others: Mapping[str, str]) -> Itera
 
 
 def _called(variable: Variable) -> set[str]:
-    """The names by which the function of a parameter is called, none where it is no parameter."""
+    """The names by which the function of a parameter is called; none for another variable."""
     function = variable.function
     if not isinstance(function, cst.FunctionDef) or variable.is_first_of_method:
         return set()
@@ -72,7 +72,7 @@ def _global_use(tree: ast.AST, name: str, module: str) -> int | None:
 
 
 def _keyword(tree: ast.AST, name: str, called: set[str]) -> int | None:
-    """The line of a call of one of these functions that gives the name, unless the file defines them."""
+    """The line of a call of one of these functions that gives the name, unless the file defines it."""
     definitions = (node for node in ast.walk(tree) if isinstance(node, Definition))
     called = called - {node.name for node in definitions}
     for node in ast.walk(tree):

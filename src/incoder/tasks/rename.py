@@ -1,8 +1,8 @@
-"""Names for a Python variable: every occurrence is masked, the model fills them, the majority is its vote.
+"""Names for a Python variable: all occurrences are masked and filled, and the majority vote is a name.
 
-As in the paper (section 4.4), with a few choices of ours: an infill proposes the identifier it begins with,
-a tie goes to the name that came first, and a name is used only if it is safe to take and the model finds it
-more probable than the present one.
+This follows the paper (section 4.4), with three choices of ours: an infill proposes the identifier it begins
+with, a tie goes to the first name, and a name is used only if it is safe and the model finds it more probable
+than the present one.
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ from incoder.tasks.selection import Selection
 from incoder.tasks.variables import Variable, Variables
 from incoder.tasks.votes import majority
 
-_MAX_MASKS = 256  # so many sentinels has the paper's vocabulary
-# A fill ends where its name ends: later ones would see the rest of it.
+_MAX_MASKS = 256  # the sentinels of the paper's vocabulary
+# An infill ends where its name ends, because later infills see it.
 _STOPS = tuple(" \n()[]{}.,:;=+-*/%<>!&|^~@'\"#\\")
 
 
 def find_variable(source: PythonSource, variables: Variables, name: str, selection: Selection) -> Variable:
-    """The one variable of this name that is meant: bound in the selection, or else used there.
+    """The variable of this name that is bound in the selection, or else used there.
 
     Raises:
-        IncoderError: there is none, or it may be one of several.
+        IncoderError: there is none, or more than one.
     """
     known = variables.named(name)
     found = [
@@ -55,7 +55,7 @@ def rename_to(renaming: Renaming, new: str) -> Change:
     """The change that gives the variable this name.
 
     Raises:
-        IncoderError: that is not safe.
+        IncoderError: the name cannot be taken.
     """
     problem = renaming.problem(new)
     variable = renaming.variable
@@ -72,10 +72,10 @@ def propose_names(
     *,
     path: PurePath = UNNAMED_PYTHON,
 ) -> Change | None:
-    """The change with the names that the model proposes as its candidates, the most probable one first.
+    """The change whose candidates are the names that the model proposes, the most probable first.
 
-    A name is as probable as the infills that have it in all holes. None where the model proposes names, but
-    none that is more probable than the present one.
+    The probability of a name is that of the infills with this name in all holes. Returns None if the model
+    proposes names, but none more probable than the present one.
 
     Raises:
         IncoderError: there are too many occurrences to mask.
@@ -99,15 +99,15 @@ def propose_names(
             names.append(name)
     if not names:
         return _change(variable, candidates)
-    ways = [[name] * len(holes) for name in (variable.name, *names)]
-    present, *scores = model.score_infills(parts, ways, path=path)
+    infills = [[name] * len(holes) for name in (variable.name, *names)]
+    present, *scores = model.score_infills(parts, infills, path=path)
     for name, score in zip(names, scores, strict=True):
         refusal = renaming.problem(name)
         if refusal is None and score.total_logprob <= present.total_logprob:
             refusal = f"{name} is less probable than {variable.name}"
         candidates.append(Candidate(renaming.edits(name), score.mean_logprob, score.total_logprob, refusal))
-    is_best = all(score.total_logprob <= present.total_logprob for score in scores)
-    return None if is_best else _change(variable, candidates)
+    is_present_best = all(score.total_logprob <= present.total_logprob for score in scores)
+    return None if is_present_best else _change(variable, candidates)
 
 
 def _change(variable: Variable, candidates: Sequence[Candidate]) -> Change:

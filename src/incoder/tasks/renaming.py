@@ -1,8 +1,8 @@
-"""Renaming one variable everywhere it is meant, or saying why that is not safe.
+"""The renaming of one variable in all its occurrences, or the reason why that is not safe.
 
-Where a variable is meant is exact, and checked twice: by the compiler's scopes and in the syntax tree.
-Whatever else may know its name is a doubt (detectors.py); with one a renaming is refused unless the caller
-insists. A new name that would mean something else there is an error, on which nobody can insist.
+The occurrences are exact, and checked twice: by the compiler's scopes and in the syntax tree. Anything else
+that may know the name is a doubt (detectors.py); a renaming with a doubt is refused, unless the caller forces
+it. A new name that would change a meaning is always an error.
 """
 
 import ast
@@ -30,8 +30,8 @@ from incoder.tasks.variables import Occurrence, Variable, Variables
 class Renaming:
     """The renaming of one variable; it knows nothing of models.
 
-    `detectors` may be shared by the renamings of a file. `force` goes on where there are doubts; `others` are
-    those of other files. `doubts` are all of them.
+    `detectors` may be shared by the renamings of a file. With `force` doubts do not refuse the renaming.
+    `others` are doubts from other files; the attribute `doubts` has all of them.
 
     Raises:
         IncoderError: the variable is an attribute of a class, or there are doubts and no `force`.
@@ -70,17 +70,17 @@ class Renaming:
         self._docs = tuple(self._documented())
 
     def edits(self, new: str) -> tuple[Edit, ...]:
-        """What renames the variable, with keyword arguments, strings of annotations and its documentation."""
+        """The edits that rename the variable, its keyword arguments, annotation strings and documentation."""
         places = {*self.variable.occurrences, *self._keywords, *self._strings, *self._docs}
         return tuple(Edit(place.start, place.end, new) for place in sorted(places, key=lambda one: one.start))
 
     def problem(self, new: str) -> str | None:
-        """Why this name cannot be taken, None where it can."""
+        """The reason why this name cannot be taken, None if it can."""
         return self._bad_name(new) or self._clash(new) or self._wrong_result(new)
 
     @property
     def caveats(self) -> list[str]:
-        """What one should look at in other files, and what was forced."""
+        """Notes on uses in other programs, and the doubts that were overruled."""
         name, forced = self.variable.name, [f"not safe: {doubt}" for doubt in self.doubts]
         if self.variable.is_global:
             return [*forced, f"other programs that use {name} are not changed"]
@@ -96,7 +96,7 @@ class Renaming:
         if keyword.iskeyword(new):
             return f"{new} is a keyword"
         if new == self.variable.name:
-            return f"{new} is the name that it has"
+            return f"it is called {new} already"
         if new.startswith("__"):
             return f"names such as {new} have meanings of their own"
         if new in vars(builtins):
@@ -118,7 +118,7 @@ class Renaming:
         return None
 
     def _wrong_result(self, new: str) -> str | None:
-        """What the renamed text shows: that more or less has changed than the variable's name."""
+        """The error if more or less than the variable's name has changed in the renamed text."""
         old, text = self.variable.name, apply(self._source.text, self.edits(new))
         error = python_syntax_error(text)
         if error:
@@ -146,7 +146,7 @@ class Renaming:
         return min((self._variables.occurrence(node).line for node in nodes), default=None)
 
     def _collected(self, new: str) -> int | None:
-        """The line of a call that gives the function by this name what its `**` parameter collects."""
+        """The line of a call with a keyword of this name, which the function's `**` parameter collects."""
         function = self.variable.function
         if self._calls is None or function is None or function.params.star_kwarg is None:
             return None
@@ -157,14 +157,14 @@ class Renaming:
         return None
 
     def _keyword_arguments(self, calls: Calls) -> Iterator[Occurrence]:
-        """The parameter's name in calls that surely are of its function."""
+        """The parameter's name in calls that certainly call its function."""
         for call, argument in named_arguments(self._variables):
             is_named = argument.keyword is not None and argument.keyword.value == self.variable.name
             if is_named and argument.keyword is not None and calls.is_of_it(call):
                 yield self._variables.occurrence(argument.keyword)
 
     def _documented(self) -> Iterator[Occurrence]:
-        """The parameter's name in docstrings, unless the program reads those."""
+        """The parameter's name in docstrings, unless the program reads docstrings."""
         function = getattr(self.variable.scope, "node", None) if self.variable.is_parameter else None
         if not isinstance(function, cst.FunctionDef) or parameter_docs.reads_docstrings(self._source):
             return

@@ -1,8 +1,8 @@
-"""The variables of a Python file: where each is bound, and every place that means it.
+"""The variables of a Python file: the bindings and all occurrences of each.
 
 Scopes are libcst's, with its mistakes corrected here (captures and keywords of `match`, `:=` in
-comprehensions). Names in annotations that are strings are found by annotation_strings.py. The renaming asks
-the compiler whether everything was found (compiled_scopes.py, identifiers.py).
+comprehensions). Names in annotations that are strings are found by annotation_strings.py. The renaming checks
+with the compiler that everything was found (compiled_scopes.py, identifiers.py).
 """
 
 from bisect import bisect_right
@@ -68,13 +68,13 @@ class Variable:
 
     @property
     def nodes(self) -> tuple[cst.CSTNode, ...]:
-        """What binds the variable: names, parameters, definitions, imports."""
+        """The nodes that bind the variable: names, parameters, definitions, imports."""
         found = (getattr(binding, "node", None) for binding in self.bindings)
         return tuple(node for node in found if isinstance(node, cst.CSTNode))
 
     @property
     def function(self) -> Function | None:
-        """The function whose parameter this is, None where it is no parameter that calls can name."""
+        """The function of this parameter, None if it is no parameter that calls can give by name."""
         node = getattr(self.scope, "node", None)
         if not isinstance(node, Function):
             return None
@@ -203,14 +203,14 @@ class Variables:
     def accesses(self, name: str, scope: Scope) -> tuple[metadata.Access, ...]:
         """All uses of a name that mean this scope's.
 
-        libcst's own `references` leave out those that stand before the binding, as they may in a loop.
+        libcst's own `references` leave out uses before the binding, which a loop may have.
         """
         users = [one for one in self._scopes if one.accesses[name]]
         inner = [one for one in users if any(binding.scope is scope for binding in one[name])]
         return tuple(access for one in inner for access in one.accesses[name])
 
     def occurrence(self, node: cst.CSTNode) -> Occurrence:
-        """Where a node stands."""
+        """The range of a node in the text."""
         span = self._spans[node]
         line = bisect_right(self._line_bytes, span.start) - 1
         before = self._data[self._line_bytes[line] : span.start].decode()
