@@ -1,7 +1,7 @@
-"""Names in annotations that are strings: which of them are a variable, which are data, which may be both.
+"""Names in annotation strings: variables, data, or possibly either.
 
-`"Node"`, `Optional["Node"]` and `"list[Node]"` hold names. `Literal["Node"]` and what follows the first
-element of `Annotated[…]` are data. `TYPES["Node"]` may be either, until it runs.
+`"Node"`, `Optional["Node"]` and `"list[Node]"` hold names. `Literal["Node"]` and all but the first element
+of `Annotated[…]` are data. `TYPES["Node"]` may be either.
 """
 
 import re
@@ -27,10 +27,10 @@ class _Role(Enum):
 
 @dataclass
 class Mentioned:
-    """What the strings of a file's annotations have of one variable.
+    """The mentions of one variable in the annotation strings of a file.
 
-    `places` are its name in strings that are types; `unclear` are strings that may mean it, in ways that
-    cannot be followed; `data` are strings that surely are values.
+    `places` are its occurrences in strings that are types. `unclear` are strings that may mean it in a way
+    that cannot be followed, and `data` are strings that certainly are values.
     """
 
     places: list[Occurrence] = field(default_factory=list)
@@ -51,7 +51,7 @@ class AnnotationStrings:
         ]
 
     def mentioned(self, variable: Variable) -> Mentioned:
-        """Where the strings mean the variable, or may."""
+        """The strings that mean the variable, or may mean it."""
         found = Mentioned()
         word = re.compile(rf"(?<!\w){re.escape(variable.name)}(?!\w)")
         for node, role, value, scope in self._found:
@@ -110,7 +110,7 @@ def _in_annotated(expression: cst.BaseExpression) -> bool:
 
 
 def _strings(node: cst.CSTNode, role: _Role) -> Iterator[tuple[_String, _Role]]:
-    """The strings of an annotation, and what each is there."""
+    """The strings of an annotation, each with its role."""
     if isinstance(node, _String):
         yield node, role
     elif isinstance(node, cst.Subscript):
@@ -131,7 +131,7 @@ def _strings(node: cst.CSTNode, role: _Role) -> Iterator[tuple[_String, _Role]]:
 
 
 def _role_in(generic: cst.BaseExpression, number: int, role: _Role) -> _Role:
-    """What an element of `generic[…]` is, the generic one being known by its name."""
+    """The role of an element of `generic[…]`, by the name of `generic`."""
     name = name_of(generic)
     if role is not _Role.TYPE:
         return role

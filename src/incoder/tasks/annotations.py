@@ -1,6 +1,6 @@
-"""Annotations of Python as text: what of a model's infill is one, which names it has, how it is quoted.
+"""Annotations of Python as text: found in a model's infill, searched for names, and quoted.
 
-Knows the syntax (PEP 484, 526, 604), not what the names mean.
+Knows the syntax (PEP 484, 526, 604), but not the meaning of the names.
 """
 
 import ast
@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _ENDS = frozenset(",)]}:=#\n;")  # where no bracket is open, these end an annotation
-_MAX_LENGTH = 100  # characters; nobody reads a longer one, and models that run on write such
+_MAX_LENGTH = 100  # characters; longer ones are unreadable, and come from models that run on
 
 
 @dataclass(frozen=True, slots=True)
 class TypeReference:
-    """A type that an annotation names, dotted as it is written there; `is_bare`: no brackets follow."""
+    """A type in an annotation, dotted as it is written; `is_bare` if no brackets follow it."""
 
     name: str
     is_bare: bool
 
 
 def annotation_in(infill: str) -> str | None:
-    """The annotation at the start of an infill, None where there is none."""
+    """The annotation at the start of an infill, None if there is none."""
     depth, end = 0, len(infill)
     for match in re.finditer(r"""'[^'\n]*'|"[^"\n]*"|.""", infill, re.DOTALL):
         mark = match[0]
@@ -40,7 +40,7 @@ def annotation_in(infill: str) -> str | None:
 
 
 def quoted(annotation: str) -> str:
-    """The annotation as a string, which is not evaluated where it stands."""
+    """The annotation as a string literal, which is not evaluated."""
     if "Literal" in annotation:
         return repr(annotation)
     bare = annotation.replace('"', "").replace("'", "")
@@ -48,17 +48,17 @@ def quoted(annotation: str) -> str:
 
 
 def names_in(annotation: str) -> set[str]:
-    """The names that must be known where the annotation stands, those in its quotes included."""
+    """The names that the annotation needs, including those in its quotes."""
     return {reference.name.partition(".")[0] for reference in references(annotation)}
 
 
 def admits_none(annotation: str) -> bool:
-    """Whether None is among the values, as far as the annotation itself tells."""
+    """Whether the annotation visibly allows None."""
     return bool(re.search(r"\b(None|Optional|Any|object)\b", annotation))
 
 
 def references(annotation: str) -> list[TypeReference]:
-    """The types that the annotation names, from the outermost on, those in its quotes included."""
+    """The types that the annotation names, the outermost first, including those in its quotes."""
     return list(_references(ast.parse(annotation, mode="eval").body))
 
 

@@ -1,6 +1,6 @@
-"""Whether a variable surely has a value wherever it is used, as the order of the text shows it.
+"""A check by the order of the text that a variable has a value wherever it is used.
 
-Else an `UnboundLocalError` or a `NameError` may name it, which is seen where such errors are kept.
+If it has none, an `UnboundLocalError` or a `NameError` names it, and a handler may show that error.
 """
 
 import ast
@@ -13,7 +13,7 @@ _Range = tuple[int, int]
 
 
 class Blocks:
-    """The statements of a file and the blocks in which they are, as ranges of its text."""
+    """The statements of a file and the blocks around them, as ranges of the text."""
 
     def __init__(self, source: PythonSource) -> None:
         self._source = source

@@ -1,7 +1,7 @@
-"""The calls of a file that are of one function, or may be, and whether the function is used in other ways.
+"""The calls of a file that call one function, or may call it, and other uses of the function.
 
-A parameter follows its function's calls (`f(x=1)`); of what is used as a value nobody can tell by what names,
-and with what keywords, it will be called.
+A renamed parameter is renamed in its function's calls, too (`f(x=1)`). A function that is used as a value may
+be called by any name and with any keywords.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,21 +16,21 @@ from incoder.tasks.known_names import POSITIONAL_CALLERS
 from incoder.tasks.mentions import Strings
 from incoder.tasks.variables import Function, Variables, class_of, name_of
 
-Call = cst.Call | cst.ClassDef  # a class statement calls what makes subclasses or classes of its bases
+Call = cst.Call | cst.ClassDef  # a class statement calls a metaclass or `__init_subclass__`
 
-# These give keywords on to what they are given or name, or to a class's makers.
+# These pass keywords on to a function that they are given or name, or to a class's makers.
 _PASSING_ON = {"partial", "partialmethod", "to_thread", "type", "methodcaller", "getattr", "replace"}
 # These look up attributes by strings.
 _READERS = ("getattr", "hasattr", "setattr", "methodcaller", "attrgetter", "partialmethod", "object")
-# These call what they are given by position if at all, and keep nothing of it.
+# These call their arguments by position, if at all, and do not keep them.
 _FORGETTING = ("sorted", "min", "max", "map", "filter", "isinstance", "issubclass", "super", "callable")
 _CALLED_FOR_A_CLASS = ("__init__", "__new__", "__call__", "__init_subclass__", "__prepare__")
 
 
 class CallSites:
-    """The calls of one file, as all questions about its functions need them.
+    """The calls of one file, collected once for all its functions.
 
-    `seeks_functions`: the file looks up functions of modules by names that are made at run time.
+    With `seeks_functions` the file looks up functions of modules by names that are made at run time.
     """
 
     def __init__(self, variables: Variables, *, seeks_functions: bool) -> None:
@@ -45,11 +45,11 @@ class CallSites:
 
 
 class Calls:
-    """The calls of a file that are of one function, or may be.
+    """The calls of a file that call one function, or may call it.
 
-    `value` is where the function, or the class it is called for, is used as a value, so that it may be called
-    by any name, with what a dict holds, and asked for its signature; None where it only is called.
-    `is_sought`: it may be looked up by a name that is made at run time.
+    `value` is a node at which the function, or the class whose maker it is, is used as a value: then it may
+    be called by any name, with the content of a dict, and asked for its signature. `value` is None if the
+    function is only called. `is_sought` is true if it may be looked up by a name that is made at run time.
     """
 
     def __init__(self, variables: Variables, sites: CallSites, strings: Strings, function: Function) -> None:
@@ -92,7 +92,7 @@ class Calls:
         return self._may_mean_it(call, given) and not all(map(self._is_other, given))
 
     def _may_mean_it(self, call: Call, given: Sequence[cst.BaseExpression]) -> bool:
-        """Whether an expression that is called, or a base, may have the function as its value."""
+        """Whether one of the given expressions, a callee or a base, may have the function as its value."""
         if self.value is not None or isinstance(call, cst.ClassDef):
             return self.value is not None or self._owner is not None
         if self._owner is not None and any(self._sites.classes.may_be(one) for one in given):
@@ -100,7 +100,7 @@ class Calls:
         return self.is_sought and any(argument.keyword is not None for argument in call.args)
 
     def _is_elsewhere(self, called: cst.BaseExpression) -> bool:
-        """Whether `super().name` or `Other.__init__` surely is another class's."""
+        """Whether `super().name` or `Other.__init__` certainly belongs to another class."""
         if self._owner is None or not isinstance(called, cst.Attribute):
             return False
         if isinstance(called.value, cst.Call) and name_of(called.value.func) == "super":
@@ -122,9 +122,9 @@ class Calls:
         return any(self._descends(one) for one in parents) or any(len(one.bases) > 1 for one in heirs)
 
     def failing(self, *, methods: bool = False) -> cst.Call | None:
-        """A call of the function that does not fit its parameters; None where there is none to be seen.
+        """A call of the function that does not fit its parameters, None if no such call is found.
 
-        With `methods` also calls by its name, of which object soever, and of its class.
+        With `methods` also calls by its name on any object, and calls of its class.
         """
         parameters = self._function.params
         for call in self._sites.calls:
@@ -139,14 +139,14 @@ class Calls:
         return None
 
     def _looks_for(self, strings: Strings, function: cst.FunctionDef) -> cst.CSTNode | None:
-        """Find out by what names a function is called; where it is used as a value as well."""
+        """Find the names by which the function is called; returns where it is used as a value, or None."""
         variables, name = self._variables, self._name
         self._names = {name}
         scope = variables.scopes[function.name]
         assert scope is not None
         uses = self._uses(name, scope)
         if isinstance(scope, metadata.ClassScope):
-            self._surely = set()  # of whose object a method is called cannot be seen
+            self._surely = set()  # the class of a method call's object is not known
             self.is_sought = self._sites.seeks_methods
         else:
             self._surely = uses if len(scope[name]) == 1 else set()  # else it depends on the run
@@ -166,7 +166,7 @@ class Calls:
         return min(nodes, key=lambda node: self._variables.occurrence(node).start, default=None)
 
     def _uses(self, name: str, scope: Scope) -> set[cst.CSTNode]:
-        """Where a definition is used: names that mean it, and of a class's also attributes."""
+        """The uses of a definition: names that mean it, and for a method also attributes."""
         accesses = self._variables.accesses(name, scope)
         uses: set[cst.CSTNode] = {
             access.node for access in accesses if not (access.is_annotation or access.is_type_hint)
@@ -184,7 +184,7 @@ class Calls:
         return self._first(self._uses(owner.name.value, scope) - self._harmless - roots - bases)
 
     def _is_other(self, called: cst.BaseExpression, seen: frozenset[cst.ClassDef] = frozenset()) -> bool:
-        """Whether this surely is not the function: a builtin, an import, another definition."""
+        """Whether the callee certainly is another: a builtin, an import, or another definition."""
         root = called.value if isinstance(called, cst.Subscript) else called
         while isinstance(root, cst.Attribute):
             root = root.value
@@ -220,7 +220,7 @@ class Calls:
 
 
 def named_arguments(variables: Variables) -> Iterator[tuple[Call, cst.Arg]]:
-    """The calls that give something by name, and what they give: `name=…` or `**…`."""
+    """The arguments that calls give by name (`name=…`) or from a dict (`**…`), each with its call."""
     calls: list[Call] = [*variables.of_type(cst.Call), *variables.of_type(cst.ClassDef)]
     for node in calls:
         for argument in arguments_of(node):
@@ -234,12 +234,12 @@ def arguments_of(call: Call) -> tuple[cst.Arg, ...]:
 
 
 def is_maker(argument: cst.Arg) -> bool:
-    """Whether a class may get its makers from this: a base, a metaclass, what is in a dict."""
+    """Whether a class may get its makers from this argument: a base, a metaclass, or a dict."""
     return argument.keyword is None or argument.keyword.value == "metaclass"
 
 
 def _forgets(variables: Variables, call: cst.Call) -> bool:
-    """Whether this calls its arguments by position if at all, and keeps none: `sorted`, `….sort`."""
+    """Whether a call calls its arguments by position, if at all, and keeps none: `sorted`, `….sort`."""
     if isinstance(call.func, cst.Attribute) and call.func.attr.value == "sort":
         return True
     scope, name = variables.scopes.get(call), name_of(call.func)
@@ -254,7 +254,7 @@ def _forgets(variables: Variables, call: cst.Call) -> bool:
 
 
 def _harmless(variables: Variables, forgetting: set[cst.Call]) -> Iterator[cst.CSTNode]:
-    """Nodes whose value is called or looked at there, and not kept."""
+    """Nodes whose value is only called or compared there, and not kept."""
     for call in variables.of_type(cst.Call):
         yield call.func
         if call in forgetting:
@@ -308,7 +308,7 @@ def _seeks(call: cst.Call) -> bool:
 
 
 def _only_called(variables: Variables, function: cst.Lambda) -> set[cst.CSTNode] | None:
-    """The uses of a lambda's name, where it has one, nothing else has it, and every use is a call."""
+    """The uses of a lambda's name if it has one of its own and every use is a call, else None."""
     for statement in variables.of_type(cst.Assign):
         target = statement.targets[0].target
         if statement.value is not function or len(statement.targets) > 1 or not isinstance(target, cst.Name):

@@ -1,7 +1,7 @@
-"""Expressions of a file that may have one of its classes as their value, where the class is never named.
+"""Expressions of a file that may have one of its classes as their value without naming it.
 
-`type(x)`, `x.__class__`, the first parameter of a method, and variables that are assigned one of these. Where
-such a value is given away, as in `make(type(x))`, any expression may have it.
+These are `type(x)`, `x.__class__`, the first parameter of a method, and variables that are assigned one of
+them. If such a value is passed on, as in `make(type(x))`, any expression may have it.
 """
 
 import libcst as cst
@@ -10,7 +10,7 @@ from incoder.tasks.variables import Variables
 
 
 class ClassValues:
-    """Which expressions of a file may be a class."""
+    """The expressions of a file that may be a class."""
 
     def __init__(self, variables: Variables) -> None:
         self._class_names = variables.class_names

@@ -1,6 +1,6 @@
-"""What decorators do with a function: nothing that could see its names, or nobody knows what.
+"""Decorators that may see the names of a function, and those that certainly do not.
 
-Also what pytest makes of functions, which it finds by their names and decorators.
+Also the functions that pytest finds by their names and decorators.
 """
 
 import re
@@ -23,38 +23,38 @@ def is_transparent(variables: Variables, decorator: cst.Decorator) -> bool:
 
 
 def decorator_names(variables: Variables, decorator: cst.Decorator) -> set[str]:
-    """What a decorator may be, such as `functools.cache`; none where the file does not say it."""
+    """The qualified names of a decorator, such as `functools.cache`; empty if the file does not tell."""
     scope = variables.scopes.get(decorator)
     return {one.name for one in scope.get_qualified_names_for(called(decorator))} if scope else set()
 
 
 def called(decorator: cst.Decorator) -> cst.BaseExpression:
-    """What decorates, without the arguments that it is called with."""
+    """The decorator itself, without the arguments of its call."""
     node = decorator.decorator
     return node.func if isinstance(node, cst.Call) else node
 
 
 def opaque_decorator(variables: Variables, function: cst.FunctionDef | cst.ClassDef) -> cst.Decorator | None:
-    """The first decorator that may see names, None where there is none."""
+    """The first decorator that may see names, None if there is none."""
     return next((one for one in function.decorators if not is_transparent(variables, one)), None)
 
 
 def is_fixture(function: cst.FunctionDef) -> bool:
-    """Whether pytest gives it to what has a parameter of its name."""
+    """Whether pytest passes its result to functions that have a parameter of its name."""
     return any(decorator_name(one) == "fixture" for one in function.decorators)
 
 
 def is_called_by_pytest(function: cst.FunctionDef, owner: cst.ClassDef | None) -> bool:
-    """Whether this is a test, a fixture or a hook, which get what their parameters name.
+    """Whether this is a test, a fixture or a hook: pytest passes their arguments by name.
 
-    `owner` is the class of a method: pytest looks for tests in classes that are named so, or derived.
+    `owner` is the class of a method; tests may be in a class with Test in its name, and in a derived class.
     """
     is_in_tests = owner is None or "Test" in owner.name.value or bool(owner.bases)
     return is_fixture(function) or (is_in_tests and is_found_by_name(function.name.value))
 
 
 def is_found_by_name(name: str) -> bool:
-    """Whether pytest or unittest look for functions and modules' names such as this one."""
+    """Whether pytest or unittest find a function or a module's variable by this name."""
     return name.startswith(("test", "pytest_")) or name in TEST_HOOKS
 
 
@@ -64,7 +64,7 @@ def decorator_name(decorator: cst.Decorator) -> str:
 
 
 def mention_in_decorators(function: cst.FunctionDef, name: str) -> cst.CSTNode | None:
-    """Where a decorator has the name as a word of a string, or as a keyword."""
+    """The node at which a decorator has the name as a word of a string, or as a keyword."""
     word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
     for decorator in function.decorators:
         for node in nodes_within(decorator):

@@ -1,6 +1,6 @@
-"""Where a function's docstring names a parameter, so that the documentation follows a renaming.
+"""Mentions of a parameter in its function's docstring, so that a renaming changes them, too.
 
-Known are sections of Google's and NumPy's style, Sphinx's and Epydoc's fields, and names in backticks.
+It knows sections of Google's and NumPy's style, Sphinx's and Epydoc's fields, and names in backticks.
 Lines of doctests are left alone.
 """
 
@@ -18,7 +18,7 @@ _READS_DOCSTRINGS = ("__doc__", "getdoc", "help", "docopt", "Fire")
 
 
 def reads_docstrings(source: PythonSource) -> bool:
-    """Whether the file reads docstrings as it runs, so that a word changed in one may show."""
+    """Whether the program reads docstrings, so that a changed word may show in its output."""
     return any(
         getattr(node, "id", getattr(node, "attr", None)) in _READS_DOCSTRINGS
         for node in ast.walk(source.tree)
@@ -27,9 +27,9 @@ def reads_docstrings(source: PythonSource) -> bool:
 
 
 def mentions(source: PythonSource, function: Named, name: str) -> Iterator[tuple[int, int, int]]:
-    """The ranges in which docstrings name the parameter, each with the line its string begins in.
+    """The ranges in which docstrings name the parameter, each with the first line of its string.
 
-    Those of the function itself, and of its class where it makes the class's instances.
+    Searches the docstring of the function, and of its class for `__init__` and `__new__`.
     """
     owners = [function.node]
     if function.parents and function.node.name in ("__init__", "__new__"):

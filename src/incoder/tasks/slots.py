@@ -1,4 +1,4 @@
-"""Slots: the places of a Python file that lack an annotation, and what the code says of it for certain."""
+"""Slots: the places of a Python file that lack an annotation, with the type if the code determines it."""
 
 import ast
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 _GENERATORS = ("Iterator", "Generator", "Iterable", "Any")
 _ASYNC_GENERATORS = ("AsyncIterator", "AsyncGenerator", "AsyncIterable", "Any")
 
-# What these return is a type to type checkers, as long as its name has no annotation.
+# Type checkers read the result of these as a type, as long as its name has no annotation.
 _MAKE_TYPES = (
     *("TypeVar", "TypeVarTuple", "ParamSpec", "NewType", "TypeAliasType"),
     *("namedtuple", "NamedTuple", "TypedDict", "Enum"),
@@ -28,8 +28,8 @@ class Slot:
 
     `owner` is the definition that it belongs to, "" for the module; `default` is the parameter's. Annotations
     of local variables are not evaluated. `certain` is the annotation where the code leaves no doubt, else
-    empty. The result of a generator is one of `generics`; the first of them is its type with any yielded type
-    in brackets, if `is_iterator`.
+    empty. The return type of a generator is one of `generics`; if `is_iterator`, it is the first of them with
+    the yielded type in brackets.
     """
 
     kind: Kind
@@ -50,7 +50,7 @@ class Slot:
         return Edit(self.start, self.end, self.before + annotation + self.after)
 
     def annotation(self, edit: Edit) -> str:
-        """What such an edit puts here."""
+        """The annotation in an edit of this slot."""
         return edit.text.removeprefix(self.before).removesuffix(self.after)
 
     def __str__(self) -> str:
@@ -164,9 +164,9 @@ def _variables(
 
 
 def _plain_classes(source: PythonSource) -> set[str]:
-    """The classes of whose attributes' annotations nobody makes anything, as dataclasses and tuples do.
+    """The classes whose attributes may be annotated without an effect, unlike those of a dataclass.
 
-    They and those that they are related to in this file have no decorators, and no bases from elsewhere.
+    They and their relatives in this file have no decorators, no keywords, and no bases from elsewhere.
     """
     classes = [
         (named.name, named.node) for named in source.definitions if isinstance(named.node, ast.ClassDef)
@@ -190,7 +190,7 @@ def _plain_classes(source: PythonSource) -> set[str]:
 
 
 def _bound_otherwise(source: PythonSource, named: Named | None, own: list[ast.AST]) -> set[str]:
-    """Names of a scope that something else than a name on its own binds, such as an import or a pattern."""
+    """Names of a scope that something other than a plain name binds, such as an import or a pattern."""
     scope = source.tree if named is None else named.node
     bound: set[str | None] = {
         inner.node.name
