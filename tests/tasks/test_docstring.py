@@ -296,7 +296,10 @@ def test_a_raw_docstring_takes_only_what_can_stand_in_it(scripted: Scripted) -> 
     text = "def f():\n    r'''Match \\d and'''\n    return 1\n"
     source = PythonSource(text)
     (change,) = write_docstrings(scripted([" it'", " not \\w."]), source, source.definitions, Decoding())
-    assert [candidate.problem for candidate in change.candidates] == [None, "cannot stand in a raw string"]
+    assert [candidate.problem for candidate in change.candidates] == [
+        None,
+        "cannot be written in a raw string",
+    ]
     assert apply(text, change.edits) == text.replace(r"\d and", r"\d and not \w.")
 
 

@@ -1,7 +1,7 @@
-"""Docstrings of Python modules, classes and functions: written where there is none, else completed.
+"""Docstrings of Python modules, classes and functions: new ones are written, existing ones completed.
 
-A new one is a template of the file's style whose holes the model fills. An existing one keeps every byte of
-its text: it is written on only where it breaks off within a sentence, and gets the sections that it lacks.
+A new docstring is a template in the file's style, whose holes the model fills. An existing docstring keeps
+every byte: missing sections are added, and it is continued only if it breaks off within a sentence.
 """
 
 import ast
@@ -52,12 +52,12 @@ def write_docstrings(
     style: Style | None = None,
     path: PurePath = UNNAMED_PYTHON,
 ) -> Iterator[Change]:
-    """One change for each target that is `incomplete`, in their order; later ones see the earlier docstrings.
+    """One change for each `incomplete` target, in their order; the model sees the docstrings written before.
 
     The style is by default that of the file's other docstrings.
 
     Raises:
-        IncoderError: a docstring that is there cannot be completed.
+        IncoderError: an existing docstring cannot be completed.
     """
     style = style or style_of(source)
     edits: list[Edit] = []
@@ -100,7 +100,7 @@ def _candidate(
 
 
 def _finished(infill: str, finish_reason: str) -> str:
-    """The whole sentences of a fill that was cut off, and any other as it is."""
+    """The whole sentences of an infill that was cut off; any other infill as it is."""
     if finish_reason not in ("length", "time"):
         return infill
     sentences = re.match(r".*[.!?](?=\s)", infill, re.DOTALL)

@@ -1,4 +1,4 @@
-"""Where one docstring goes and how it is put there: what the model is shown, and its words as source text.
+"""Drafts of docstrings: the place of one, the prompt for the model, and its infills as source text.
 
 A draft is a range of the file and the pieces that replace it, with holes for the model.
 """
@@ -26,10 +26,10 @@ _DEFAULT_UNIT = " " * 4
 
 @dataclass(frozen=True, slots=True)
 class Draft(ABC):
-    """The range of the text that is written anew, and the pieces between which the model writes.
+    """A range of the text to replace, and the pieces between which the model writes.
 
-    `pieces` are what the model is shown there, in the file's indentation and with `\\n` as line ends. `stop`
-    ends each of its fills.
+    The model sees `pieces` in this range, in the file's indentation and with `\\n` as line ends. `stop` ends
+    each of its infills.
     """
 
     start: int
@@ -90,7 +90,7 @@ class NewDocstring(Draft):
 
 @dataclass(frozen=True, slots=True)
 class Completion(Draft):
-    """More text at the end of a literal of such quotes; `tail` are the blanks before the closing ones."""
+    """More text at the end of a literal; `tail` are the blanks before its closing quotes."""
 
     template: Pieces
     quote: str
@@ -106,16 +106,16 @@ class Completion(Draft):
         if not self.is_raw:
             content = escaped(content, self.quote)
         elif not is_fit_for_raw(content, self.quote):
-            raise IncoderError("cannot stand in a raw string")
+            raise IncoderError("cannot be written in a raw string")
         tail = f"\n{self.indent}" if self.is_one_line and "\n" in content else self.tail
         return (content + tail).replace("\n", self.newline)
 
 
 def draft(source: PythonSource, target: Target, style: Style) -> Draft | None:
-    """How the docstring of `target` is written or completed, None where it lacks nothing.
+    """The draft that writes or completes the docstring of `target`, None if it lacks nothing.
 
     Raises:
-        IncoderError: it is made of several literals.
+        IncoderError: the docstring is made of several literals.
     """
     node = source.tree if target is None else target.node
     span = source.docstring(node)
@@ -205,7 +205,7 @@ def _sections(source: PythonSource, target: Target, style: Style, written: str =
 
 
 def _unit(source: PythonSource, node: Definition) -> str:
-    """What indents the body of a definition deeper than its header: a tab in a file of tabs."""
+    """The unit of indentation, by the body of a definition: a tab in a file that is indented by tabs."""
     header, body = (
         indentation(source.text[source.lines.start(line) : source.lines.start(line + 1)])
         for line in (node.lineno, node.body[0].lineno)
@@ -230,7 +230,7 @@ def _place(source: PythonSource, node: ast.Module | Definition) -> _Place:
 
 
 def _place_in_module(source: PythonSource) -> _Place:
-    """After the first comments, and after all those that mean something only before the docstring."""
+    """The place after the first comments, and after all comments that count only before the docstring."""
     text = source.text
     start = place = len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
     number, is_in_block = 0, True

@@ -1,7 +1,7 @@
-"""How a file writes its docstrings, and what one of that style says of a function.
+"""The style of a file's docstrings, and the sections of a function's docstring in this style.
 
-A docstring is made of what is certain (sections, names of parameters) with holes for what is not, so that the
-style does not depend on the model. Four styles: plain, Google's, NumPy's, and Sphinx's fields.
+The code determines the sections and the names in them; their text is left to holes, so the style does not
+depend on the model. There are four styles: plain, Google's, NumPy's, and Sphinx's fields.
 """
 
 import ast
@@ -29,7 +29,7 @@ Pieces = list[str | None]  # text, and HOLE where the model is to write
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """`starts_below`: whether the summary begins on the line below the opening quotes."""
+    """A style of docstrings; `starts_below` if the summary begins on the line below the opening quotes."""
 
     name: StyleName = "plain"
     quote: str = '"""'
@@ -37,7 +37,7 @@ class Style:
 
 
 def style_of(source: PythonSource) -> Style:
-    """The style of most docstrings of a file; sections are looked for where there are parameters."""
+    """The style of most docstrings of a file; only functions with parameters tell the style of sections."""
     names: Counter[StyleName] = Counter()
     quotes: Counter[str] = Counter()
     num_below = num_multiline = 0
@@ -60,9 +60,9 @@ def style_of(source: PythonSource) -> Style:
 
 
 def sections(function: Named, style: StyleName, *, unit: str, written: str = "") -> Pieces:
-    """The sections that a function's docstring has in this style, but for those that are `written` already.
+    """The sections of a function's docstring in this style, except those in the text `written` already.
 
-    Every section begins with a line end. Lines are indented by `unit` below their heading, and else not.
+    Every section begins with a line end. Its lines are indented by `unit` below the heading.
     """
     if style == "google":
         return _google(function, written, unit)
@@ -137,7 +137,7 @@ def _function(named: Named) -> Function:
 
 
 def _shown(function: Named, argument: ast.arg) -> str:
-    """`*args` and `**kwargs` with their stars."""
+    """The name of a parameter, with the stars of `*args` and `**kwargs`."""
     arguments = _function(function).args
     if argument is arguments.vararg:
         return f"*{argument.arg}"
@@ -145,7 +145,7 @@ def _shown(function: Named, argument: ast.arg) -> str:
 
 
 def _outcome(function: Named) -> str | None:
-    """The section for what comes out: Yields, Returns or none."""
+    """The section for the result: Yields, Returns or none."""
     own = list(own_nodes(_function(function)))
     if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own):
         return "Yields"

@@ -1,4 +1,4 @@
-"""The words of docstrings: a model's made fit to be one, and whether those that are there break off.
+"""The text of docstrings: cleans a model's infills, and tells whether a text breaks off.
 
 Knows no syntax of Python; texts have `\\n` as line ends.
 """
@@ -11,7 +11,7 @@ from incoder.tasks.lines import indentation
 
 _SENTENCE_END = (".", "!", "?", ":", "…")
 _OPEN_END = (",", "(", "[", "{", "—", "–", " -", "=", "&")
-# No English sentence ends in one of these. Prepositions are not among them: "the file to read from" is whole.
+# No English sentence ends in one of these words. Many end in a preposition: "the file to read from".
 _GOES_ON = frozenset(
     {"a", "although", "an", "and", "because", "but", "every", "into", "its", "nor", "of", "or", "than", "the"}
 )
@@ -28,22 +28,22 @@ _FIELD_WITHOUT_TEXT = re.compile(r"[ \t]*:(param|type|returns?|rtype|raises?|yie
 
 
 def tidied(infill: str) -> str:
-    """A model's infill as words: without indentation, blanks around, stray quotes and empty sections."""
+    """A model's infill without indentation, surrounding blanks, stray quotes and empty sections."""
     text = _ONLY_QUOTES.sub("", infill.replace("\r\n", "\n").replace("\r", "\n"))
     text = inspect.cleandoc(_OPENED_AGAIN.sub("", text, count=1) if _OPENED_AGAIN.match(text) else text)
     return _without_empty_sections(_without_odd_quote(text.strip()))
 
 
 def says_something(words: str) -> bool:
-    """Whether the first line, which readers and tools take for the summary, has a word and is no heading."""
+    """Whether the first line, which is the summary, has a word and is no heading."""
     lines = words.split("\n")
     return bool(_WORD.search(lines[0])) and not _is_heading(lines, 0)
 
 
 def breaks_off(text: str, names: Collection[str] = ()) -> bool:
-    """Whether a docstring's text surely ends within a sentence; one that lacks only its full stop does not.
+    """Whether a docstring's text certainly ends within a sentence; a missing full stop alone is no sign.
 
-    `names` are words that mean a thing of the code, such as a parameter `a`.
+    `names` are words that may end a sentence after all, such as a parameter named `a`.
     """
     text = text.rstrip()
     if not text or text.endswith(_SENTENCE_END):
@@ -56,7 +56,7 @@ def breaks_off(text: str, names: Collection[str] = ()) -> bool:
 
 
 def _without_odd_quote(text: str) -> str:
-    """The text without a quote at one of its ends that has no other one, or around all of it."""
+    """The text without an unpaired quote at one of its ends, and without quotes around all of it."""
     for mark in ('"', "'"):
         number = text.count(mark)
         if number == 2 and text.startswith(mark) and text.endswith(mark):
@@ -67,7 +67,7 @@ def _without_odd_quote(text: str) -> str:
 
 
 def _without_empty_sections(text: str) -> str:
-    """The text without headings, of any style, that have nothing below them."""
+    """The text without headings, of any style, that have no text below them."""
     lines = text.split("\n")
     for number in reversed(range(len(lines))):
         if _FIELD_WITHOUT_TEXT.match(lines[number]):

@@ -1,6 +1,6 @@
-"""Whether a model has seen a kind of text in training, by how probable it finds a piece that begins one.
+"""A test whether a model has seen a kind of text in training, by the probability of its beginning.
 
-Checkpoints do not say what they were trained on, so the model itself is asked.
+Checkpoints do not say what they were trained on, so the model's own probabilities decide.
 """
 
 from incoder.tasks.model import Model

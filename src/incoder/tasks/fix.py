@@ -1,4 +1,4 @@
-"""Lines written anew until a command passes, or else until the file parses."""
+"""Rewrite lines until a command passes, or else until the file parses."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,11 +19,12 @@ NO_TRIES_LEFT = "was not tried: no tries are left"
 
 @dataclass(slots=True)
 class Budget:
-    """How often the command may still be run."""
+    """The number of times that the command may still be run."""
 
     num_tries: int
 
     def take(self) -> bool:
+        """Use one try; false if none was left."""
         self.num_tries -= 1
         return self.num_tries >= 0
 
@@ -39,12 +40,12 @@ def fix(
     function: str | None = None,
     path: PurePath | None = None,
 ) -> tuple[Change, ...]:
-    """Write the lines of one span after the other anew, up to the first with a candidate that can be used.
+    """Rewrite the lines of one span after another, up to the first with a candidate that can be used.
 
-    Returns a change for each span that was worked on; only the last of them may have a usable candidate. A
-    line on its own stays one line. With `run` a candidate can be used if the command passes with it. Each run
-    counts as a try; a candidate with a problem of its own, such as one that does not parse, is not tried. The
-    definition `function`, and those that the rest of the text uses, must not be lost.
+    Returns a change for each span that was tried; only the last of them may have a usable candidate. A single
+    line stays one line. With `run` a candidate can be used only if the command passes with it. Each run
+    counts as a try; a candidate with a problem of its own, for example one that does not parse, is not run. A
+    candidate must keep the definition `function`, or else the definitions that the rest of the text uses.
 
     Raises:
         IncoderError: there is no definition of this name.
@@ -78,7 +79,7 @@ def fix(
 
 
 def _tested(candidates: Iterable[Candidate], text: str, run: Try, budget: Budget) -> tuple[Candidate, ...]:
-    """The candidates, those rejected with which the command fails; none is tried after one that passes."""
+    """The candidates, each rejected if the command fails with it; after one that passes none is run."""
     tested, passed = list[Candidate](), False
     for candidate in candidates:
         if candidate.problem is None and not passed:

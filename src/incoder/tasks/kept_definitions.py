@@ -18,14 +18,14 @@ _REMOVAL_WORDS = {"delete", "drop", "remove", "rename", "inline"}
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A definition by its whole name: whether it is a class, and the parameters that must stay."""
+    """A definition that must stay, by its whole name, its kind, and the parameters that must stay."""
 
     name: str
     is_class: bool
     parameters: tuple[str, ...] = ()
 
     def problem(self, source: PythonSource) -> str | None:
-        """Why a new text cannot be used: this definition is not in it as it was."""
+        """The reason why a new text cannot be used, if this definition is not in it as before."""
         found = [named for named in source.definitions if named.name == self.name]
         alike = [named for named in found if isinstance(named.node, ast.ClassDef) is self.is_class]
         if not alike:
@@ -43,10 +43,11 @@ def kept_definitions(
 ) -> tuple[Kept, ...]:
     """The definitions that a rewrite of the range `span` of a Python text must not lose.
 
-    With `named` it is that one definition, by its whole name or the end of it. Without a name they are those
-    that begin in the range and are used in the rest of the text, unless the request has a word such as
-    "remove". Parameters may be lost that the request names, all of them if it speaks of parameters, and all
-    of them without `has_parameters`. In a text that does not parse no definition is known.
+    With `named` it is that one definition, given by its whole name or the end of it. Without a name, it is
+    every definition that begins in the range and is used in the rest of the text, unless the request has a
+    word such as "remove". Parameters that the request names may be lost; so may all of them, if the request
+    has a word such as "parameters", or without `has_parameters`. A text that does not parse has no
+    definitions.
 
     Raises:
         IncoderError: there is no definition of this name.
@@ -67,7 +68,7 @@ def kept_definitions(
 
 
 def lost_definition(text: str, kept: Iterable[Kept]) -> str | None:
-    """Why a text cannot be used: one of these definitions is not in it as it was, or it does not parse."""
+    """The reason why a text cannot be used, if it lost one of these definitions or does not parse."""
     kept = tuple(kept)
     if not kept:
         return None

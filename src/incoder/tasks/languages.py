@@ -1,4 +1,4 @@
-"""What editing knows of languages: by a file's extension, whether a text parses.
+"""The languages that editing can check, by the extensions of files.
 
 Filling, completing and editing by comment work in any language. Python, JSON and TOML are parsed; in the
 other languages that are listed here the brackets, strings and comments are checked. In a language that is not
@@ -20,7 +20,7 @@ from incoder.tasks.python_source import python_syntax_error
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`syntax_error` says what is wrong with a text and where, None where it parses."""
+    """`syntax_error` describes the first error of a text with its line, None if the text parses."""
 
     name: str
     extensions: tuple[str, ...]
@@ -70,7 +70,7 @@ _LANGUAGES = (
 
 
 def language_of(path: PurePath | None) -> Language | None:
-    """The language of a file with this name, None where nothing is known of it."""
+    """The language of a file with this name, None if it is not known."""
     extension = path.suffix if path is not None else None
     return next((language for language in _LANGUAGES if extension in language.extensions), None)
 
@@ -81,7 +81,7 @@ def is_python(path: PurePath) -> bool:
 
 
 def require_python(path: PurePath, task: str) -> None:
-    """Refuse a file whose name tells another language than Python.
+    """Refuse a file whose extension is not one of Python's.
 
     Raises:
         IncoderError: it does.
@@ -93,7 +93,7 @@ def require_python(path: PurePath, task: str) -> None:
 
 
 def parse_problem(text: str, path: PurePath | None) -> str | None:
-    """Why a candidate that leads to this text cannot be used: it does not parse."""
+    """The reason why a text cannot be used, if it does not parse in the language of `path`."""
     language = language_of(path)
     error = language.syntax_error(text) if language else None
     return f"does not parse: {error}" if error else None

@@ -1,8 +1,8 @@
-"""Rewrite: whole lines of a file written anew with both sides in view, in any language.
+"""Rewrite whole lines of a file with both sides in view, in any language.
 
-A comment before them can say what they are to do; the model sees it, and it may stay. A candidate that
-destroys what was there cannot be used: afterwards the file does not parse, lacks a definition, or has only a
-comment in place of code.
+A comment before the lines can ask for something; the model sees it, and it may stay. A candidate that
+destroys code cannot be used: the file no longer parses, lacks a definition, or has only a comment in place of
+code.
 """
 
 from collections.abc import Iterable
@@ -32,23 +32,23 @@ def regenerate(
     kept: Iterable[Kept] = (),
     path: PurePath | None = None,
 ) -> tuple[Candidate, ...]:
-    """Ways to write the lines in `span`, ranked; they begin at the indentation of the first one.
+    """Candidates for the lines in `span`, ranked; each begins with the indentation of the first line.
 
-    With `is_one_line` a way ends where its line does. A way has a problem if it has no end, is what was
-    there, has only comments in place of code, loses a definition that is to be `kept`, leaves a text that
-    does not parse (with `must_parse`), or writes nothing where a comment asks for something.
+    With `is_one_line` a candidate is a single line. A candidate has a problem if it has no end, changes
+    nothing, has only comments in place of code, loses a definition in `kept`, leaves a text that does not
+    parse (with `must_parse`), or is empty although a comment asks for something.
     """
     start, end = span
     region = text[start:end]
     content = region.rstrip("\r\n")
-    lead, tail = indentation(content), region[len(content) :]
-    note = "".join(lead + line + line_end(text) for line in commented(comment.splitlines(), path))
-    parts = [text[:start] + note + lead, tail + text[end:]]
+    indent, tail = indentation(content), region[len(content) :]
+    note = "".join(indent + line + line_end(text) for line in commented(comment.splitlines(), path))
+    parts = [text[:start] + note + indent, tail + text[end:]]
     kept = tuple(kept)
 
     def candidate(filled: Filled) -> Candidate:
-        written = filled.infills[0].rstrip().removeprefix(lead)  # which stands before the hole already
-        lines = lead + written + tail if written.strip() else ""
+        written = filled.infills[0].rstrip().removeprefix(indent)  # it is before the hole already
+        lines = indent + written + tail if written.strip() else ""
         edit = Edit(start, end, (note if keep_comment else "") + lines)
         new = apply(text, [edit])
         problem = None
@@ -68,7 +68,7 @@ def regenerate(
 
 
 def _is_comment(lines: str, path: PurePath | None) -> bool:
-    """Whether every line is a comment or blank; of a language that is not known, never."""
+    """Whether every line is a comment or blank; false if the language is not known."""
     if path is None:
         return False
     opening, _, closing = commented(["x"], path)[0].partition("x")

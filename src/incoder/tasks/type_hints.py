@@ -1,7 +1,7 @@
-"""Type annotations of Python: proposed for returns, parameters and variables, with the imports they need.
+"""Type annotations of Python: for returns, parameters and variables, with the imports that they need.
 
-The model is not asked what the code says for certain: a function that returns no value returns None, a
-generator returns an Iterator, and a parameter whose default is None admits it. A type checker may reject
+The model is not asked where the code determines the type: a function that returns no value returns None, a
+generator returns an Iterator, and a parameter with the default None allows None. A type checker may reject
 candidates.
 """
 
@@ -29,7 +29,7 @@ from incoder.tasks.type_checker import TypeChecker
 from incoder.tasks.type_names import TypeNames
 
 _STOPS = ("\n", ":", "=")
-# Of `typing`: names that say how a name may be used, not which values it has, or that make types.
+# Names of `typing` that qualify a name or make types, and are no types themselves.
 _NO_TYPES = frozenset(
     (
         *("ClassVar", "Concatenate", "Final", "ForwardRef", "Generic", "NewType", "NotRequired", "ParamSpec"),
@@ -67,7 +67,7 @@ def write_annotations(
 
 
 class _Writer:
-    """Keeps what was annotated so far: the edits, and the names that they use."""
+    """Writes annotations, and keeps the edits so far and the names that they use."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class _Writer:
         )
 
     def _fitted(self, slot: Slot, annotation: str) -> str:
-        """The annotation as it can be written there: None admitted, quoted if it names something later."""
+        """The annotation as it is written: with None if that is the default, quoted if it names a later type."""
         is_none = isinstance(slot.default, ast.Constant) and slot.default.value is None
         if is_none and not admits_none(annotation):
             annotation += " | None"

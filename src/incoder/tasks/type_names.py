@@ -1,4 +1,4 @@
-"""Names of types: which ones a place of a file knows, and from where others can be imported."""
+"""Names of types: those that are known at a place of a file, and the modules of those to import."""
 
 import ast
 import builtins
@@ -32,9 +32,9 @@ _TYPE_STATEMENT: type[ast.stmt] | tuple[()] = getattr(ast, "TypeAlias", ())  # o
 
 
 class TypeNames:
-    """What the names in annotations of one file can mean.
+    """The meanings of names in the annotations of one file.
 
-    A definition's name is dotted from the module on; the names of its scope are asked for by it.
+    `owner` is the dotted name of the definition around an annotation, "" for the module.
     """
 
     def __init__(self, source: PythonSource) -> None:
@@ -77,11 +77,11 @@ class TypeNames:
         )
 
     def is_hidden(self, name: str, owner: str) -> bool:
-        """Whether the name means a function or an attribute there, be there a type of the name or not."""
+        """Whether the name means a function or an attribute there, even if there is a type of this name."""
         return any((f"{scope}.{name}" if scope else name) in self._others for scope in (*_scopes(owner), ""))
 
     def is_standard(self, name: str, owner: str) -> bool:
-        """Whether the name means there, or after an import would, that of `typing` or `collections.abc`."""
+        """Whether the name is that of `typing` or `collections.abc`, or would be after an import."""
         if self.is_hidden(name, owner) or self.module_of(name) not in _TYPING:
             return False
         node = self._imports.get(name)
@@ -98,15 +98,15 @@ class TypeNames:
         return name if is_standard or dotted == "object" else None
 
     def is_in_class(self, owner: str) -> bool:
-        """Whether a definition is in a class, however deep, or is one."""
+        """Whether a definition is a class, or is in one at any depth."""
         return any(scope in self._classes for scope in _scopes(owner))
 
     def module_of(self, name: str) -> str | None:
-        """From where the name could be imported."""
+        """The module from which the name can be imported, None if it is not known."""
         return None if name in _BUILTIN_TYPES else _KNOWN.get(name)
 
     def is_later(self, name: str, place: int) -> bool:
-        """Whether the name means nothing yet when the code at `place` runs, since it is bound after it."""
+        """Whether the name is bound only after the code at `place` has run."""
         if name in self._classes:
             return self._source.end(self._classes[name]) > place
         if name in self._imports:
@@ -115,9 +115,9 @@ class TypeNames:
         return self._bound_at.get(name, 0) > place
 
     def is_alias(self, statement: ast.Assign) -> bool:
-        """Whether an assignment names a type, as far as its text says; in doubt it does.
+        """Whether an assignment names a type, judged by its text; in doubt it does.
 
-        An annotation would make a variable of it, which type checkers take for no type.
+        With an annotation it would be a variable, which type checkers do not accept as a type.
         """
         return self._is_type(statement.value)
 
@@ -143,7 +143,7 @@ class TypeNames:
         return dotted
 
     def _sort_attributes(self, named: Named) -> None:
-        """Say of the names that a class binds whether they are types or values, by their first binding."""
+        """Sort the names that a class binds into types and values, by their first binding."""
         first: dict[str, ast.stmt | ast.expr] = {}
         for name, binding in _assigned(own_nodes(named.node)):
             first.setdefault(name, binding)
