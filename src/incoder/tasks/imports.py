@@ -1,4 +1,4 @@
-"""Imports of names that an annotation needs: where in a file they go, and how they are written there."""
+"""Imports of the names that an annotation needs: their place in a file, and their text."""
 
 import ast
 import re
@@ -15,9 +15,9 @@ Import = ast.Import | ast.ImportFrom
 
 
 def import_edits(source: PythonSource, wanted: Mapping[str, Iterable[str]]) -> list[Edit]:
-    """The edits that import these names, by module: into an import that is there, else in a new line."""
+    """The edits that import these names, by module: into an existing import, else in a new line."""
     edits: list[Edit] = []
-    new: dict[int, tuple[Edit, str]] = {}  # by place: those at one place are one block
+    new: dict[int, tuple[Edit, str]] = {}  # by place; imports at one place are one block
     for module, names in sorted(wanted.items()):
         statement = _statement_from(source, module)
         if statement is not None:
@@ -69,7 +69,7 @@ def _added(source: PythonSource, statement: ast.ImportFrom, name: str) -> Edit:
 
 
 def _new_line(source: PythonSource, module: str, line: str) -> Edit:
-    """A new import among those of the standard library, else before the others, else at the top."""
+    """A new line: among imports of the standard library, else before other imports, else at the top."""
     body, newline = list(source.tree.body), line_end(source.text)
     head = []
     if ast.get_docstring(source.tree, clean=False) is not None:

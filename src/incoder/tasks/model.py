@@ -1,6 +1,6 @@
-"""What editing needs of a model, and how it is asked.
+"""The interface of a model for editing, and a function that fills holes with it.
 
-`incoder.load(…)` gives one; a test gives a script. Nothing here knows tokens or torch.
+`incoder.load(…)` returns one; tests use a scripted one. Nothing here knows tokens or torch.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class TextScore(Protocol):
 
 
 class Model(Protocol):
-    """A model that fills holes, writes on, and scores; `InfillModel` tells what the settings mean."""
+    """A model that fills holes, writes on, and scores; `InfillModel` documents the settings."""
 
     def infill(
         self,
@@ -91,7 +91,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How candidates are written; `incoder.inference.sampling.SamplingParams` tells what the values mean."""
+    """How candidates are written; `incoder.inference.sampling_params.SamplingParams` documents the values."""
 
     num_candidates: int = 1
     temperature: float = 0.2

@@ -1,6 +1,6 @@
 """A Python file as its syntax tree, with places in the text as it is, byte order mark and line ends included.
 
-Bytes that are no UTF-8 (lone surrogates in the text) may stand in strings and comments.
+Bytes that are no UTF-8 (lone surrogates in the text) may be in strings and comments.
 """
 
 import ast
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from incoder.errors import IncoderError
-from incoder.tasks.lines import BYTE_ORDER_MARK as BYTE_ORDER_MARK  # also for those who import it from here
+from incoder.tasks.lines import BYTE_ORDER_MARK as BYTE_ORDER_MARK  # imported from here, too
 from incoder.tasks.lines import Lines
 
 _TYPE_COMMENT = re.compile(r"#\s*type:\s*(?!ignore\b)\S")
@@ -51,7 +51,7 @@ class Named:
 
     @property
     def first_line(self) -> int:
-        """Where it begins, with its decorators."""
+        """The line at which it begins, decorators included."""
         return min([self.node.lineno, *(decorator.lineno for decorator in self.node.decorator_list)])
 
     def __str__(self) -> str:
@@ -136,7 +136,7 @@ class PythonSource:
         return tuple(sorted(found, key=lambda named: (named.node.lineno, named.node.col_offset)))
 
     def find(self, name: str) -> tuple[Named, ...]:
-        """The definitions that a user means by this name: in full, or else its end.
+        """The definitions of this name: the whole dotted name, or else the end of it.
 
         Raises:
             IncoderError: there is none.
@@ -172,8 +172,7 @@ class PythonSource:
 def parameters(named: Named) -> list[ast.arg]:
     """The parameters of a function in order, without that for the instance or the class of a method.
 
-    Which one that is, its place says, not its name: the first of a function in a class that is no static
-    method.
+    That is the first parameter, whatever its name, of a function in a class that is no static method.
     """
     assert isinstance(named.node, Function)
     arguments = named.node.args
@@ -196,13 +195,13 @@ def own_nodes(scope: ast.Module | Definition) -> Iterator[ast.AST]:
 
 
 def python_syntax_error(text: str) -> str | None:
-    """What is wrong with a Python text and where, None where it compiles."""
+    """The error of a Python text and its line, None if it compiles."""
     error = _compile_error(text)
     return _described(error) if error is not None else None
 
 
 def syntax_error_line(text: str) -> int | None:
-    """The line at which a Python text cannot be read further, None where it compiles."""
+    """The line of the syntax error of a Python text, None if it compiles."""
     error = _compile_error(text)
     return None if error is None else error.lineno or 1
 
@@ -216,7 +215,7 @@ def parsed_or_none(text: str) -> ast.Module | None:
 
 
 def readable(text: str) -> str:
-    """The text with a sign for every byte that is no UTF-8, which may stand in strings and comments only."""
+    """The text with U+FFFD for every byte that is no UTF-8; only strings and comments may have such bytes."""
     return _SURROGATES.sub("\ufffd", text)
 
 

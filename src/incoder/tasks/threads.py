@@ -12,8 +12,8 @@ from incoder.tasks.familiarity import is_familiar
 from incoder.tasks.model import Decoding, Filled, Model
 
 _GOOD = {"dscore": "5"}  # the best answers' bin
-_BEFORE_TAGS, _BEHIND_TAGS = opening_tag("q", {"tags": "…"}).split("…")
-_END_OF_ANSWER = "\n" + closing_tag("a").removesuffix(_BEHIND_TAGS)
+_BEFORE_TAGS, _AFTER_TAGS = opening_tag("q", {"tags": "…"}).split("…")
+_END_OF_ANSWER = "\n" + closing_tag("a").removesuffix(_AFTER_TAGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Headline:
 
 
 def seen_in_training(model: Model) -> bool:
-    """Whether the model seems to have been trained on this layout; if not, its answers mean little."""
+    """Whether the model seems to have been trained on this format; if not, its answers mean little."""
     before, question, _ = opening_tag("q").partition(" q")
     return is_familiar(model, before, question)
 
@@ -43,8 +43,8 @@ def answers(
     model: Model, question: str, decoding: Decoding, *, tags: Sequence[str] = (), turns: Sequence[Turn] = ()
 ) -> Sequence[Filled]:
     """Answers to a question, after those of the `turns` and the comments on them; the most probable first."""
-    told = {"tags": ",".join(tags)} if tags else {}
-    prompt = f"{opening_tag('q', told)}\n{question.strip()}\n{closing_tag('q')}\n"
+    attributes = {"tags": ",".join(tags)} if tags else {}
+    prompt = f"{opening_tag('q', attributes)}\n{question.strip()}\n{closing_tag('q')}\n"
     for turn in turns:
         prompt += f"{opening_tag('a', _GOOD)}\n{turn.answer.strip()}\n{closing_tag('a')}\n"
         prompt += f"{opening_tag('c')}\n{turn.comment.strip()}\n{closing_tag('c')}\n"
@@ -54,8 +54,8 @@ def answers(
 
 def headlines(model: Model, question: str, decoding: Decoding) -> tuple[Headline, ...]:
     """Titles and tags for the text of a question, the most probable first."""
-    parts = [_BEFORE_TAGS, f"{_BEHIND_TAGS}\n", f"\n\n{question.strip()}\n{closing_tag('q')}\n"]
-    found = model.infill(parts, **asdict(decoding), stop=(_BEHIND_TAGS, "\n")).candidates
+    parts = [_BEFORE_TAGS, f"{_AFTER_TAGS}\n", f"\n\n{question.strip()}\n{closing_tag('q')}\n"]
+    found = model.infill(parts, **asdict(decoding), stop=(_AFTER_TAGS, "\n")).candidates
     return tuple(
         Headline(one.infills[1].strip(), tuple(filter(None, one.infills[0].strip().split(","))), one.logprob)
         for one in found

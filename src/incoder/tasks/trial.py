@@ -1,9 +1,9 @@
-"""A test run: a user's own command judges a change, and the user's tree stays as it is.
+"""Test runs: a user's command judges a change, and the user's tree stays as it is.
 
 On Linux the command sees an overlay in place of the tree: every file is there, and changes go into a
-temporary folder. Where the system allows no overlay the command runs in a copy of the tree, which is made
-once and restored between runs. Python finds the tree's modules before installed ones. When the command ends
-or its time is up, all processes that it started are ended, too.
+temporary folder. If the system allows no overlay, the command runs in a copy of the tree, which is made once
+and restored between runs. Python finds the tree's modules before installed ones. After the command, or when
+its time is up, all processes that it started are ended.
 """
 
 import contextlib
@@ -27,9 +27,9 @@ _NUM_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`failure` says how the command failed, None where it passed; `output` is what it printed last.
+    """The outcome of a run: `failure` says how the command failed, None if it passed.
 
-    `status` is the command's, None where its time was up.
+    `output` is the end of its output, and `status` its exit status, None if its time was up or it was killed.
     """
 
     failure: str | None
@@ -37,7 +37,7 @@ class Outcome:
     status: int | None = None
 
     def lines_of(self, file: Path) -> list[int]:
-        """The lines of a file that the output names, as tracebacks and pytest do; the last named first."""
+        """The lines of a file that tracebacks and pytest name in the output; the last named first."""
         name = re.escape(file.name)
         pattern = rf"""([^"\n]*{name})", line (\d+)|([^\s"'():]*{name}):(\d+)(?::|$| )"""
         numbers = [
@@ -54,7 +54,7 @@ class Outcome:
 
 
 class Containment(Enum):
-    """What the command can reach, from the least on: the first that the system allows is used."""
+    """The ways to contain the command, the strictest first; the first that the system allows is used."""
 
     OVERLAY = "an overlay in place of the tree, in namespaces"
     COPY = "a copy of the tree, in namespaces"
@@ -64,7 +64,7 @@ class Containment(Enum):
 class Trial:
     """Runs a shell `command` in the folder `root`, with another text as its file `file`.
 
-    `timeout` is in seconds. A context manager, which removes what the runs left.
+    `timeout` is in seconds. A context manager, which removes the folders of the runs.
     """
 
     def __init__(
@@ -77,16 +77,16 @@ class Trial:
         max_copy_bytes: int = MAX_COPY_BYTES,
         containment: Containment | None = None,
     ) -> None:
-        """A given `containment` is the only one that is tried.
+        """With `containment` no other one is tried.
 
         Raises:
-            IncoderError: the command is none, or the file is not in the folder.
+            IncoderError: the command is empty or has a NUL character, or the file is not in the folder.
         """
         if not command.strip() or "\0" in command:
             raise IncoderError(f"a command must not be empty or have a NUL character, got {command!r}")
         self.command, self.root, self.timeout = command, root.resolve(), timeout
         if not file.resolve().is_relative_to(self.root):
-            raise IncoderError(f"{file} is not in {root}, which is what the command tests; see --root")
+            raise IncoderError(f"{file} is not in {root}, the folder that the command tests; see --root")
         self._file = file.resolve().relative_to(self.root)
         self._max_copy_bytes = max_copy_bytes
         self._untried = list(Containment) if containment is None else [containment]
@@ -103,12 +103,12 @@ class Trial:
 
     @property
     def containment(self) -> Containment:
-        """How the last run was contained."""
+        """The containment of the last run."""
         return self._untried[0]
 
     @property
     def warning(self) -> str | None:
-        """What the last run could change or leave, None where that is nothing of the tree and no process."""
+        """A warning of files that the last run could change and processes it could leave, else None."""
         reachable = list(self._reachable)
         warnings = []
         if self.containment is Containment.PLAIN:
@@ -190,7 +190,7 @@ class Trial:
         return Outcome(failure, written, ending.status)
 
     def _links_out(self) -> tuple[list[Path], list[str]]:
-        """Where links lead out of the tree: paths to make read-only, and those that must stay writable."""
+        """Targets of links out of the tree: paths to make read-only, and paths that must stay writable."""
         temporary = Path(tempfile.gettempdir()).resolve()
         read_only, reachable = list[Path](), list[str]()
         for aim in links_out_of(self.root):
@@ -214,7 +214,7 @@ def _has_mounts(root: Path) -> bool:
 
 
 def _may_name(named: str, file: Path) -> bool:
-    """Whether a path that a command printed may be that of the file: one ends as the other does."""
+    """Whether a printed path may be that of the file: one path ends with the other."""
     shown = tuple(part for part in PurePath(named).parts if part != "..")
     if PurePath(named).is_absolute():
         given = tuple(part for part in file.parts if part != "..")

@@ -1,6 +1,6 @@
-"""mypy on a text in the place of a file: what it reports that it did not report before.
+"""mypy on a text in the place of a file: the errors that it did not report before.
 
-The file itself is not touched; the project's settings and imports count as if the text were there.
+The file itself is not touched; the project's settings and imports apply as if the text were in the file.
 """
 
 import importlib.util
@@ -18,27 +18,27 @@ from incoder.errors import IncoderError
 from incoder.extras import missing_extra
 from incoder.files import write_bytes
 
-# Of a file that is half annotated these say only that: every step would be an error.
+# Errors that any partly annotated file has: every annotation would be rejected.
 _INCOMPLETE = ("no-untyped-def", "no-untyped-call", "unused-ignore")
 _FLAGS = (
     "--output=json",
-    "--check-untyped-defs",  # else a first annotation makes mypy report what was wrong in the body before
+    "--check-untyped-defs",  # else a first annotation makes mypy report errors that the body had before
     "--follow-imports=silent",
     *(f"--disable-error-code={code}" for code in _INCOMPLETE),
 )
 
 
 class TypeChecker(Protocol):
-    """Something that finds what is wrong with the types of a text."""
+    """Finds type errors in a text."""
 
     def new_errors(self, text: str) -> list[str]:
-        """What is wrong with this text that was not wrong with the original."""
+        """The errors of this text that the original does not have."""
 
 
 class Mypy:
-    """Checks texts in the place of the file at `path`; a context manager, whose files go when it ends.
+    """Checks texts in the place of the file at `path`; a context manager, which removes its own files.
 
-    Several files are checked faster with one folder `cache`, in which mypy keeps what it knows of libraries.
+    Several files are checked faster with one `cache` folder, in which mypy caches its data on libraries.
 
     Raises:
         IncoderError: mypy is not installed, takes too long (`timeout`, seconds), or cannot check the file.
@@ -84,8 +84,8 @@ class Mypy:
         lines = done.stdout.splitlines()
         reports = [json.loads(line) for line in lines if line.startswith("{")]
         if done.returncode not in (0, 1) and not reports:
-            what = (done.stderr or done.stdout).strip().splitlines()
-            raise IncoderError(f"mypy cannot check {self._path}: {what[-1] if what else 'it failed'}")
+            printed = (done.stderr or done.stdout).strip().splitlines()
+            raise IncoderError(f"mypy cannot check {self._path}: {printed[-1] if printed else 'it failed'}")
         return Counter(report["message"] for report in reports if report["severity"] == "error")
 
 

@@ -155,7 +155,7 @@ class _Writer:
         )
 
     def _fitted(self, slot: Slot, annotation: str) -> str:
-        """The annotation as it is written: with None if that is the default, quoted if it names a later type."""
+        """The annotation to write: with None if that is the default; quoted if it names a later type."""
         is_none = isinstance(slot.default, ast.Constant) and slot.default.value is None
         if is_none and not admits_none(annotation):
             annotation += " | None"

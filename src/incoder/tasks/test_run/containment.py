@@ -1,4 +1,4 @@
-"""A shell command run within a time, with the end of what it prints; none of its processes outlives the call.
+"""Run a shell command with a time limit and return the end of its output; no process of it outlives the call.
 
 How far that holds depends on the system (`Request.has_namespaces`). Knows nothing of files and edits.
 """
@@ -32,10 +32,10 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """A folder that the command can change without changing the original.
+    """An overlay: the command can change the folder without changing the original.
 
     `layers` are the original, an empty folder for the changes, and one for the kernel (overlayfs's lower,
-    upper and work folders). The command finds the content of `text` in `file`, which is below the original.
+    upper and work folders). `file`, which is below the original, has the content of the file `text`.
     """
 
     layers: tuple[str, str, str]
@@ -48,7 +48,7 @@ class Request:
     """A shell command and the folder in which it runs.
 
     `has_namespaces` puts it into a PID and a mount namespace of its own (Linux), which no process can leave.
-    `read_only` are paths that it cannot change there, and `overlay` is what it sees in place of its tree.
+    `read_only` are paths that it cannot change there, and `overlay` replaces its tree.
     """
 
     command: str
@@ -60,7 +60,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """`status` is the command's exit status, None where it has none: its time was up, or it was killed."""
+    """`status` is the command's exit status, None if it was killed, for example because its time was up."""
 
     status: int | None
     has_timed_out: bool
@@ -68,7 +68,7 @@ class Ending:
 
 
 def run_contained(request: Request, folder: Path, environment: Mapping[str, str], timeout: float) -> Ending:
-    """Run the command for at most `timeout` seconds; `folder` is a private one for the request.
+    """Run the command for at most `timeout` seconds; `folder` is a private folder for this run.
 
     Raises:
         UnavailableError: the system does not allow this containment.
@@ -99,7 +99,7 @@ def run_contained(request: Request, folder: Path, environment: Mapping[str, str]
 
 
 def _awaited(process: "subprocess.Popen[bytes]", timeout: float, mark: str) -> tuple[bool, bytes]:
-    """Whether the time was up, and the end of what was printed; no process is left then."""
+    """Wait for the command and end all its processes; returns whether its time was up, and its output."""
     assert process.stdin is not None
     assert process.stdout is not None
     output, has_timed_out = _Tail(process.stdout), False
@@ -143,7 +143,7 @@ def _reading_pipe() -> Iterator[tuple[int, int]]:
 
 
 def _read_at_once(descriptor: int) -> bytes:
-    """What is in a pipe now."""
+    """The bytes that are in a pipe now."""
     os.set_blocking(descriptor, False)
     with contextlib.suppress(BlockingIOError):
         return os.read(descriptor, 1 << 16)

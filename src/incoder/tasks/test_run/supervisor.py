@@ -1,10 +1,10 @@
-"""The parent of a command and of all that it starts: whatever happens to it, they end.
+"""The parent of a command and its processes: whatever happens to the parent, they end.
 
 Started as a script: `python -I -S supervisor.py REQUEST REPORT`. REQUEST is a JSON file with the fields of
 `containment.Request` and `control_group`, a folder or null. One JSON object is written to the descriptor
-REPORT: `status` is the command's exit status, `unavailable` says why the system does not allow this
-containment, `error` says why the command cannot be started. When standard input is closed, as it is when the
-process that started us is killed, the command is ended with its descendants.
+REPORT: `status` is the command's exit status, `unavailable` is the reason why the system does not allow this
+containment, and `error` the reason why the command cannot be started. When standard input is closed, as it is
+when the process that started us is killed, the command is ended with its descendants.
 
 There are two processes. The inner one is the command's parent, so `kill -9 $PPID` reaches only that one. With
 namespaces it is the first process of a PID namespace: the kernel ignores signals that the command sends it,
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def processes() -> dict[int, int]:
-    """The parent of each process that has not ended; empty where the system has no /proc."""
+    """The parent of each process that has not ended; empty if the system has no /proc."""
     parents = {}
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():  # noqa: PTH112, PTH208 - start quickly
         with contextlib.suppress(OSError):
@@ -85,7 +85,7 @@ def processes() -> dict[int, int]:
 
 
 def descendants(ancestor: int) -> set[int]:
-    """The processes that this one started, directly or not."""
+    """The processes that this process started, directly or indirectly."""
     children = defaultdict(list)
     for pid, parent in processes().items():
         children[parent].append(pid)
@@ -99,7 +99,7 @@ def descendants(ancestor: int) -> set[int]:
 
 
 def kill_all(pids: Iterable[int], number: int = signal.SIGKILL) -> None:
-    """Send each of the processes a signal; one that has just ended or is another user's is left."""
+    """Send a signal to each process; those that have just ended or belong to another user are skipped."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
@@ -115,7 +115,7 @@ def kill_descendants(ancestor: int) -> None:
 
 
 def _prepare(request: dict[str, Any]) -> None:
-    """Become what the processes of the command cannot leave.
+    """Set up the containment that the command's processes cannot leave.
 
     Raises:
         OSError: the system does not allow it.
@@ -130,9 +130,9 @@ def _prepare(request: dict[str, Any]) -> None:
 
 
 def _enter_namespaces() -> None:
-    """Have our children in a PID namespace, and ourselves in a mount namespace, as the user that we are.
+    """Enter a new mount namespace, and a new PID namespace for our children, as the same user.
 
-    A user namespace is used where the rights are missing, so root's own rights stay as they are.
+    Without the rights for that a user namespace is added, so root keeps its own rights.
     """
     if not _IS_LINUX:
         raise OSError("only Linux has namespaces")
@@ -147,7 +147,7 @@ def _enter_namespaces() -> None:
 
 
 def _run(request: dict[str, Any], messages: int) -> NoReturn:
-    """Run the command as its parent, and exit as a shell that ran it would; a message says how it began."""
+    """Run the command as its parent, and exit with its status as shells do; a message reports its start."""
     try:
         if _IS_LINUX:
             _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -168,7 +168,7 @@ def _run(request: dict[str, Any], messages: int) -> NoReturn:
     os.close(messages)
     ended = 0
     while ended != process.pid:
-        ended, status = os.wait()  # of orphans, too: they fall to the first process of a namespace
+        ended, status = os.wait()  # also of orphans: the first process of a namespace adopts them
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
 
@@ -199,7 +199,7 @@ def _arrange_mounts(request: dict[str, Any]) -> None:
         )
     if overlay is None:
         return
-    # By descriptors, since a path may have the characters that separate these options.
+    # Given as descriptors, since a path may have the characters that separate these options.
     lower, upper, work = (f"/proc/self/fd/{descriptor}" for descriptor in opened)
     is_first = Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]  # user namespace
     options = f"lowerdir={lower},upperdir={upper},workdir={work}{'' if is_first else ',userxattr'}"
@@ -215,7 +215,7 @@ def _arrange_mounts(request: dict[str, Any]) -> None:
 
 
 def _watch(inner: int) -> int | None:
-    """The inner process's wait status once it has ended; None when standard input is closed before."""
+    """The inner process's wait status after it has ended; None if standard input is closed first."""
     wake_reader, wake_writer = os.pipe()
     os.set_blocking(wake_reader, False)
     os.set_blocking(wake_writer, False)
@@ -232,7 +232,7 @@ def _watch(inner: int) -> int | None:
 
 
 def _reaped(inner: int) -> int | None:
-    """The inner process's wait status if it has ended; orphans are reaped, and a stopped one continues."""
+    """The inner process's wait status if it has ended; reaps orphans, and resumes it if it is stopped."""
     while True:
         pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
         if pid == inner and os.WIFSTOPPED(status):
@@ -262,7 +262,7 @@ def _end_descendants() -> None:
 
 
 def _remove(control_group: Path) -> None:
-    """Leave a cgroup and remove it, since nobody else does where our parent was killed."""
+    """Leave a cgroup and remove it, since nobody else does if our parent was killed."""
     with contextlib.suppress(OSError):
         (control_group.parent / "cgroup.procs").write_text("0")
         (control_group / "cgroup.kill").write_text("1")
@@ -274,7 +274,7 @@ def _write(descriptor: int, **said: object) -> None:
 
 
 def _read_message(descriptor: int) -> dict[str, Any]:
-    """How the inner process began; empty if it has not said so."""
+    """The message of the inner process on its start; empty if there is none."""
     os.set_blocking(descriptor, False)
     with contextlib.suppress(BlockingIOError, ValueError):
         message: dict[str, Any] = json.loads(os.read(descriptor, 1 << 16))

@@ -1,7 +1,7 @@
-"""A folder tree as a test run needs it: its files, the links that lead out of it, and one copy of it.
+"""The folder tree of a test run: its files, the links that lead out of it, and a copy.
 
-The copy is made once; `TreeCopy.restore` undoes the changes in it. There are no hard links, because a command
-that writes into one would change the original.
+The copy is made once, and `TreeCopy.restore` undoes changes in it. It has no hard links, because a command
+that writes to one would change the original.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 
 class TreeCopy:
-    """A copy of what git would keep of `root`, or of all but caches where there is no git.
+    """A copy of the files in `root` that git does not ignore, or of all files but caches without git.
 
     Environments such as `.venv` are links to the originals.
     """
@@ -52,7 +52,7 @@ class TreeCopy:
         self._kept = dict(_signatures(folder))
 
     def restore(self) -> None:
-        """Make the copy what it was when it was made; only what has changed since is copied again.
+        """Bring the copy back to its first state; only changed files are copied again.
 
         Raises:
             OSError: a file cannot be copied.
@@ -60,7 +60,7 @@ class TreeCopy:
         found = dict(_signatures(self.folder))
         changed = {path for path, signature in self._kept.items() if found.get(path) != signature}
         surplus = found.keys() - self._kept.keys()
-        for path in sorted(changed | surplus, reverse=True):  # what is in a folder before the folder
+        for path in sorted(changed | surplus, reverse=True):  # the content of a folder before the folder
             _remove(self.folder / path, keep_folder=_is_folder(self._kept.get(path)))
         for path in sorted(changed):
             if _is_folder(self._kept[path]):
@@ -81,7 +81,7 @@ class TreeCopy:
             copy_file(source, target)
 
     def _aim(self, link: Path) -> Path:
-        """Where a link must lead in the copy: into the copy if it leads into the tree, else where it does."""
+        """The target of a link in the copy: in the copy if the link leads into the tree, else unchanged."""
         aim = Path(os.path.normpath(link.parent / link.readlink()))
         return self.folder / aim.relative_to(self.root) if aim.is_relative_to(self.root) else aim
 
@@ -94,7 +94,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def links_out_of(root: Path) -> list[Path]:
-    """The files and folders outside of a tree to which links in it lead, each once, none within another."""
+    """The files and folders outside a tree to which its links lead, each once, and none within another."""
     aims = set[Path]()
     for folder, names, files in os.walk(root):
         for name in (*names, *files):
@@ -129,7 +129,7 @@ def _check_size(root: Path, paths: list[Path], max_bytes: int) -> None:
 
 
 def _signatures(folder: Path) -> Iterator[tuple[Path, _Signature]]:
-    """What tells whether each file, link and folder below this one is still what it was."""
+    """A signature of each file, link and folder below this one, which changes if it is changed."""
     waiting = [folder]
     while waiting:
         for entry in list(os.scandir(waiting.pop())):
@@ -160,7 +160,7 @@ def _remove(path: Path, *, keep_folder: bool) -> None:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """The files and links of a tree, but nothing that cannot be copied, such as pipes."""
+    """The files and links of a tree, without entries that cannot be copied, such as pipes."""
     for path in _listed(root):
         if (root / path).is_symlink() or (root / path).is_file():
             yield path
