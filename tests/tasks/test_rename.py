@@ -111,7 +111,7 @@ def test_other_variables_of_the_same_name_stay(text: str) -> None:
         ("def f(old):\n    return old\n", "class", "is a keyword"),
         ("def f(old):\n    return old\n", "a b", "is no name"),
         ("def f(old):\n    return old\n", "list", "hide the builtin list"),
-        ("def f(old):\n    return old\n", "old", "the name that it has"),
+        ("def f(old):\n    return old\n", "old", "it is called old already"),
         ("def f(old):\n    return old\n", "__x", "meanings of their own"),
         ("def f(old):\n    taken = 1\n    return old\n", "taken", r"means something there \(line 2\)"),
         ("import taken\ndef f(old):\n    return old\n", "taken", r"means something there \(line 1\)"),
