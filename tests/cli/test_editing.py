@@ -501,7 +501,7 @@ def test_a_warning_names_what_the_model_seems_not_to_know(run_cli: RunCli, use: 
     for arguments in ((), ("--headline",)):
         outcome = run_cli("ask", "How?", *arguments)
         assert outcome.status == 0
-        assert "warning: mini does not seem to have seen StackOverflow's layout in training" in outcome.stderr
+        assert "warning: mini does not seem to have seen StackOverflow's format in training" in outcome.stderr
         assert json.loads(run_cli("ask", "How?", "--json", *arguments).stdout)["seen_in_training"] is False
 
 

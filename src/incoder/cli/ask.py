@@ -1,8 +1,9 @@
 """`incoder ask`: an answer to a question, or a title and tags for it."""
 
 import json as json_format
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,11 @@ from incoder.cli import editing, options
 from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.source import STANDARD_INPUT, read_source
 from incoder.errors import IncoderError
+from incoder.tasks.model import Decoding, Filled
+
+if TYPE_CHECKING:
+    from incoder.inference.infill_model import InfillModel
+    from incoder.tasks.threads import Turn
 
 
 def ask(
@@ -41,10 +47,10 @@ def ask(
     device: options.Device = None,
     dtype: options.Dtype = None,
 ) -> None:
-    """Answer a question in the layout of StackOverflow, for models that were trained on it.
+    """Answer a question in the format of StackOverflow, for models that were trained on it.
 
     InCoder's published models were; mini was not, and only shows how it works. A warning names a model that
-    does not seem to know the layout. Each --comment comes below the answer so far, and the next answer is
+    does not seem to know the format. Each --comment comes below the answer so far, and the next answer is
     written with it in view.
 
     Example: incoder ask "How do I read a CSV file?" --tags python,pandas --model facebook/incoder-1B
@@ -56,50 +62,57 @@ def ask(
     if not text.strip():
         raise IncoderError("the question is empty")
 
-    from incoder.tasks.threads import Turn, answers, headlines, seen_in_training
+    from incoder.tasks.threads import headlines, seen_in_training
 
     loaded = editing.load_model(model, revision, device, dtype)
     loaded.check_attributes()
+    described: dict[str, Any] = {}
+    notes: list[str] = []
     if headline:
         with progress("writing …"):
             found = headlines(loaded, text, settings)
-            is_seen = seen_in_training(loaded)
         shown = "".join(f"{one.title}\n{', '.join(one.tags)}\n" for one in found[:1])
-        described = [asdict(one) for one in found]
-        result = {"question": text, "model": model, "seen_in_training": is_seen, "candidates": described}
-        write_result(json_format.dumps(result) + "\n" if json else shown)
-        _warn(model, is_seen)
-        return
-    turns: list[Turn] = []
-    for comment in [*(comments or []), ""]:
-        with progress("writing …"):
-            candidates = answers(loaded, text, settings, tags=[*filter(None, tags.split(","))], turns=turns)
-        answer = candidates[0].infills[0].strip()
-        if comment:
-            print_note(f"{answer}\n> {comment}")
-            turns.append(Turn(answer, comment))
+        described["candidates"] = [asdict(one) for one in found]
+    else:
+        turns, candidates = _conversation(
+            loaded, text, settings, [*filter(None, tags.split(","))], [*filter(None, comments or [])]
+        )
+        texts = [one.infills[0].strip() for one in candidates]
+        shown = texts[0] + "\n"
+        described["turns"] = [asdict(turn) for turn in turns]
+        described["candidates"] = [
+            {"answer": answer, "logprob": one.logprob} for answer, one in zip(texts, candidates, strict=True)
+        ]
+        notes = [
+            f"candidate {number}, mean log-probability {one.logprob:.3f}\n{answer}"
+            for number, (answer, one) in enumerate(zip(texts, candidates, strict=True), start=1)
+        ][1:]
     is_seen = seen_in_training(loaded)
     if json:
-        result = {
-            "question": text,
-            "model": model,
-            "seen_in_training": is_seen,
-            "turns": [asdict(turn) for turn in turns],
-            "candidates": [{"answer": one.infills[0].strip(), "logprob": one.logprob} for one in candidates],
-        }
+        result = {"question": text, "model": model, "seen_in_training": is_seen, **described}
         write_result(json_format.dumps(result) + "\n")
     else:
-        write_result(answer + "\n")
-        for number, one in enumerate(candidates[1:], start=2):
-            print_note(
-                f"candidate {number}, mean log-probability {one.logprob:.3f}\n{one.infills[0].strip()}"
-            )
-    _warn(model, is_seen)
-
-
-def _warn(model: str, is_seen: bool) -> None:
+        write_result(shown)
+        for note in notes:
+            print_note(note)
     if not is_seen:
         print_note(
-            f"warning: {model} does not seem to have seen StackOverflow's layout in training, so its answers "
+            f"warning: {model} does not seem to have seen StackOverflow's format in training, so its answers "
             "mean little; InCoder's published models have seen it"
         )
+
+
+def _conversation(
+    model: "InfillModel", question: str, settings: Decoding, tags: Sequence[str], comments: Sequence[str]
+) -> "tuple[list[Turn], Sequence[Filled]]":
+    """The earlier answers with their comments, and the candidates for the answer after them."""
+    from incoder.tasks.threads import Turn, answers
+
+    turns: list[Turn] = []
+    for comment in comments:
+        with progress("writing …"):
+            candidates = answers(model, question, settings, tags=tags, turns=turns)
+        turns.append(Turn(candidates[0].infills[0].strip(), comment))
+        print_note(f"{turns[-1].answer}\n> {comment}")
+    with progress("writing …"):
+        return turns, answers(model, question, settings, tags=tags, turns=turns)

@@ -92,7 +92,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         rank_by: Annotated[
             Literal["mean", "total", "whole"] | None,
             typer.Option(
-                help="What ranks candidates: log-probability by token, of all tokens, or of the whole text.",
+                help="Rank candidates by the log-probability per token, of all tokens, or of the whole text.",
                 show_default=f"mean; whole for infill-rerank, {benchmark.rank_by} for rerank",
             ),
         ] = None,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,7 @@ from incoder.cli.source import STANDARD_INPUT, read_source
 from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
+    from incoder.inference.infill_model import InfillModel
     from incoder.tasks.candidates import Change
     from incoder.tasks.trial import Outcome, Trial
 
@@ -78,8 +79,6 @@ def fix(
     selection = editing.selection(lines, function) if is_named else None
 
     from incoder.tasks.fix import fix as rewrite
-    from incoder.tasks.lines import Lines
-    from incoder.tasks.suspicion import suspicious_lines
     from incoder.tasks.trial import Trial
 
     text, path = read_source(file), options.path_to_tell(file, extension)
@@ -95,14 +94,12 @@ def fix(
             deliver([], nothing_to_do="the command passes as it is")
             return
         loaded = editing.load_model(model, revision, device, dtype)
-        numbers = () if chosen else suspicious_lines(loaded, text, path, failed, suspects)
-        if numbers:
-            print_note(f"suspicious: {', '.join(f'line {number}' for number in numbers)}")
+        spans = [chosen] if chosen else _suspicious_spans(loaded, text, path, failed, suspects)
         with progress("writing …"):
             changes = rewrite(
                 loaded,
                 text,
-                [chosen] if chosen else [Lines(text).span(number, number) for number in numbers],
+                spans,
                 settings,
                 run=trial.run if trial else None,
                 max_tries=tries,
@@ -144,6 +141,19 @@ def _failure(trial: "Trial", file: str, text: str) -> "Outcome | None":
         raise IncoderError(f"the command {trial.command} cannot be run (status {outcome.status}){said}")
     print_note("\n    ".join([outcome.failure, *shown]))
     return outcome
+
+
+def _suspicious_spans(
+    model: "InfillModel", text: str, path: PurePath | None, failed: "Outcome | None", num_lines: int
+) -> list[tuple[int, int]]:
+    """The ranges of the most suspicious lines, which a note names."""
+    from incoder.tasks.lines import Lines
+    from incoder.tasks.suspicion import suspicious_lines
+
+    numbers = suspicious_lines(model, text, path, failed, num_lines)
+    if numbers:
+        print_note(f"suspicious: {', '.join(f'line {number}' for number in numbers)}")
+    return [Lines(text).span(number, number) for number in numbers]
 
 
 def _note_places(changes: "Sequence[Change]") -> None:

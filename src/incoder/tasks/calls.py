@@ -208,7 +208,7 @@ class Calls:
         return isinstance(node, cst.ClassDef) and self._is_class_other(node, seen)
 
     def _is_class_other(self, node: cst.ClassDef, seen: frozenset[cst.ClassDef]) -> bool:
-        """Whether calling a class, or deriving from it, surely does not call the function."""
+        """Whether calling a class, or deriving from it, certainly does not call the function."""
         if node is self._owner or node in seen or any(map(is_maker, node.keywords)):
             return False
         scope = self._variables.scopes[node.body.body[0]]

@@ -65,7 +65,7 @@ def _is_gone(old: str, before: _Table, after: _Table) -> bool:
     return old not in after.names or after.names[old] != before.names[old]
 
 
-@lru_cache(maxsize=2)  # a file is renamed in many ways, one after the other
+@lru_cache(maxsize=2)  # of the old text, which is compared with the text of each new name
 def _tables(text: str) -> Mapping[Path, _Table]:
     top = symtable.symtable(readable(text.removeprefix(BYTE_ORDER_MARK)), "<text>", "exec")
     return dict(_walk([top], ()))

@@ -109,7 +109,7 @@ def _return(source: PythonSource, named: Named, function: Function) -> Iterator[
 
 
 def _returns_nothing(function: Function, own: list[ast.AST]) -> bool:
-    """Whether a function surely returns None: it has a body that does something, and returns no value."""
+    """Whether a function certainly returns None: its body does something, and returns no value."""
     idle = (ast.Pass, ast.Raise)
     is_stub = all(
         isinstance(statement, idle)

@@ -1,4 +1,4 @@
-"""Questions in the layout of the StackOverflow that models read in training (paper, appendices A.3 and A.4).
+"""Questions in the StackOverflow format that models read in training (paper, appendices A.3 and A.4).
 
 The model writes an answer after a question; a comment below it asks for a better one. Title and tags of a
 question are two holes before its text.

@@ -12,7 +12,7 @@ from incoder.tasks.edits import Edit
 from incoder.tasks.imports import Import, import_edits
 from incoder.tasks.python_source import Definition, Named, PythonSource, own_nodes
 
-# What an annotation may name without it being imported yet: the last line that has a name wins.
+# Types that can be imported for an annotation, with their modules; the last line with a name wins.
 _KNOWN: dict[str, str] = {
     **{name: "typing" for name in typing.__all__ if re.search("^[A-Z].*[a-z]", name)},
     **dict.fromkeys(collections.abc.__all__, "collections.abc"),
