@@ -1,9 +1,10 @@
-"""Where an infill should have ended, by the text around its hole: small rules, each for itself.
+"""Stopping rules: the place where an infill should have ended, judged by the text around its hole.
 
-A model that runs past its hole closes the string that the hole is in, writes what follows it again, writes
-the same lines over and over, leaves the block, or closes a bracket twice. Bytes in, a place in the infill
-out: from there on it is cut off. The rules (edge_rules/) know what is open where the hole begins (syntax/)
-and need no grammar, so that they work in the middle of a broken file and in most languages.
+A model that runs past its hole closes the string that contains the hole, repeats the code after it, repeats
+the same lines over and over, leaves the block, or closes a bracket twice. Each rule (edge_rules/) takes the
+bytes of an infill and returns the place from which they are cut off. The rules know which strings, comments
+and brackets are open at the hole (syntax/) but need no grammar, so they work in broken files and in most
+languages.
 """
 
 from collections.abc import Collection, Sequence
@@ -25,31 +26,31 @@ ALL_EDGE_RULES: tuple[EdgeRule, ...] = get_args(EdgeRule)
 
 
 class Rule(Protocol):
-    """One rule for one hole, asked again with every token of its infill."""
+    """One stopping rule for one hole, called after every token of its infill."""
 
     def cut(self, infill: Infill) -> int | None:
-        """Where the infill so far must be cut, None where it is fine."""
+        """The place where the infill so far must be cut; None if it need not be."""
 
     def num_settled(self, infill: Infill) -> int:
-        """How many bytes of an infill that is fine no longer text will have cut off."""
+        """The number of bytes that stay however the infill continues; only called if `cut` returned None."""
 
 
 class Trim(Protocol):
-    """A cut at the end of an infill, made when that end is known."""
+    """A rule for the end of an infill, applied once it has ended."""
 
     def trimmed(self, text: bytes) -> int:
-        """How many bytes of the finished infill stay."""
+        """The number of bytes of the finished infill that stay."""
 
     def num_kept(self, text: bytes) -> int:
-        """How many bytes stay wherever the infill ends, at the end of this text or later."""
+        """The number of bytes that stay whether the infill ends here or later."""
 
 
 class Edge:
-    """The rules of these names together, for a hole between `prefix` and `suffix` in a file of this syntax.
+    """The named rules together, for a hole between `prefix` and `suffix` in a file of this syntax.
 
-    `place` may be one in the prefix that is known from the hole before. Without `allows_tags` no infill
-    contains the tags of training documents, whatever rules there are. An infill must begin with `start`, the
-    indentation of a block that begins there.
+    `place` may be a place in the prefix up to which the marks are known from the hole before. Unless it
+    `allows_tags`, no infill contains the tags of training documents, whatever the rules. An infill must begin
+    with `start`, the missing indentation if a block begins at the hole.
     """
 
     def __init__(
@@ -86,9 +87,9 @@ class Edge:
         return self._hole.place
 
     def cut(self, text: bytes) -> int | None:
-        """Where an infill must be cut that is still written, None where it is fine.
+        """The place where an unfinished infill must be cut; None if it need not be.
 
-        The place does not depend on the tokens in which it came: what the first bytes tell counts.
+        The earliest prefix that a rule cuts decides, so the place does not depend on where tokens end.
         """
         if self._place_in(text) is None:
             self._fine = text
@@ -98,13 +99,13 @@ class Edge:
         return self._trimmed(text[:place])
 
     def cut_at_end(self, text: bytes) -> int | None:
-        """Where an infill that has ended must be cut; if a line ends there, that line counts, too."""
+        """The place where a finished infill must be cut; if a line ends there, its last line counts, too."""
         place = self.cut(text + b"\n" if self._hole.ends_a_line else text)
         place = self._trimmed(text) if place is None else min(place, len(text))
         return place if place < len(text) else None
 
     def num_settled(self, text: bytes) -> int:
-        """How many bytes of an infill that is fine will stay, whatever comes."""
+        """The number of bytes that stay however the infill continues; only called if `cut` returned None."""
         infill = self._infill(text)
         settled = min((rule.num_settled(infill) for rule in self._rules), default=len(text))
         return min((trim.num_kept(text[:settled]) for trim in self._trims), default=settled)
@@ -118,7 +119,7 @@ class Edge:
         return min((place for rule in self._rules if (place := rule.cut(infill)) is not None), default=None)
 
     def _infill(self, text: bytes) -> Infill:
-        if self._last.text != text:  # asked for its cut and for what is settled
+        if self._last.text != text:  # `cut` and `num_settled` are called with the same text
             self._last = Infill(self._hole, text)
         return self._last
 

@@ -1,8 +1,8 @@
-"""Whether this process may compute: threads do not survive a fork.
+"""A check that this process was not forked from one that computes, because threads do not survive a fork.
 
 Loading a model starts the thread pools of PyTorch and Numba. A forked child has their locks without their
-threads: it waits for ever, or Numba ends it, even where both are told to use one thread. The process is what
-is forked, so it is remembered here, and not by a model.
+threads: it hangs, or Numba ends it, even if both are set to one thread. A fork copies the whole process, so
+the state is kept here, not in a model.
 """
 
 import os
@@ -13,10 +13,10 @@ _computing_process: int | None = None
 
 
 def check_process() -> None:
-    """Note that this process computes from now on.
+    """Record that this process computes from now on.
 
     Raises:
-        IncoderError: it was forked from one that had begun to.
+        IncoderError: the process was forked from one that had called this.
     """
     global _computing_process
     if _computing_process is None:

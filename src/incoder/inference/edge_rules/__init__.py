@@ -1,1 +1,1 @@
-"""The rules that end an infill, each for itself (edges.py puts them together)."""
+"""The stopping rules of an infill, one class each; edges.py combines them."""

@@ -1,4 +1,4 @@
-"""Brackets that are closed after a hole."""
+"""The stopping rule for brackets that are closed after a hole."""
 
 import re
 from collections import Counter
@@ -15,8 +15,8 @@ _BRACE = b"}"
 class Brackets:
     """An infill must not close more brackets than its prefix opens and its suffix leaves open.
 
-    Parentheses and the like are closed in the hole's own statement, as far as indentation tells where that
-    ends. Braces are those of all blocks around the hole, unless indentation makes the blocks.
+    Parentheses and square brackets count up to the end of the hole's own statement, which indentation shows.
+    Braces count for all blocks around the hole, unless the language marks blocks by indentation.
     """
 
     def __init__(self, hole: Hole) -> None:
@@ -24,12 +24,12 @@ class Brackets:
         self._depth = len(hole.code_stack)
         opened = Counter(self._is_brace(each.closing) for each in hole.open_brackets)
         closers = [] if hole.literal is not None else self._closers_after(hole)
-        # By whether they are braces: the next closing bracket, and how many are left to the infill.
+        # Keyed by whether it is a brace: the next closing bracket, and how many the infill may still close.
         self._next: dict[bool, bytes] = {}
         for closer in closers:
             self._next.setdefault(self._is_brace(closer), closer)
         if opened[True] and hole.literal is None and not hole.sees_all_after:
-            self._next[True], opened[True] = _BRACE, 0  # all are closed, somewhere further on
+            self._next[True], opened[True] = _BRACE, 0  # assume that the unread suffix closes them all
         closed = Counter(map(self._is_brace, closers))
         self._num_left = {kind: max(0, opened[kind] - closed[kind]) for kind in (True, False)}
 
@@ -56,7 +56,7 @@ class Brackets:
         return closer == _BRACE and self._has_braces
 
     def _closers_after(self, hole: Hole) -> list[bytes]:
-        """The brackets that the suffix closes and does not open, from the inside out."""
+        """The brackets that the suffix closes without having opened them, from the inside out."""
         around = hole.code_stack[: len(hole.code_stack) - len(hole.open_brackets)]
         marks = []
         for mark in scan(hole.suffix, hole.syntax, Place(0, around)):
@@ -72,9 +72,10 @@ class Brackets:
 
 
 def _statement_end(hole: Hole, marks: Sequence[Mark]) -> int:
-    """Where in the suffix the statement ends that the hole is in.
+    """The end, in the suffix, of the statement that contains the hole.
 
-    It goes on in lines that are blank, begin with a closing bracket or in a string, or are indented more.
+    The statement continues over lines that are blank, begin with a closing bracket, begin inside a string, or
+    are indented more than the statement.
     """
     limit = _statement_width(hole)
     for newline in re.finditer(rb"\n", hole.suffix):
@@ -88,10 +89,11 @@ def _statement_end(hole: Hole, marks: Sequence[Mark]) -> int:
 
 
 def _statement_width(hole: Hole) -> int:
-    """How far the statement is indented that the hole is in.
+    """The indentation of the statement that contains the hole.
 
-    That of its line, or where that is empty of the last one that is not blank. Where this one is in brackets,
-    that of the line before it that opens them: one further left that ends in a bracket or a comma.
+    It is that of the hole's line or, if the hole's line is empty, of the last line before it that is not
+    blank. If that line is inside brackets, it is the indentation of the line that opens them: the nearest
+    line before it that is indented less and ends with an opening bracket or a comma.
     """
     before = list(hole.lines_before)
     own = width(hole.own_line or (before.pop() if before else b""))

@@ -1,4 +1,4 @@
-"""The end of the string, comment or tag that a hole is in."""
+"""The stopping rule for the end of the string, comment or tag that contains a hole."""
 
 from incoder.inference.edge_rules.hole import Hole, Infill
 
@@ -20,6 +20,6 @@ class Enclosure:
 
 
 def num_begun(text: bytes, wanted: bytes) -> int:
-    """How many bytes at the end of `text` are the beginning of what is wanted, or all of it."""
+    """The length of the longest suffix of `text` that is a prefix of `wanted`."""
     longest = min(len(wanted), len(text))
     return next((size for size in range(longest, 0, -1) if text.endswith(wanted[:size])), 0)

@@ -1,4 +1,4 @@
-"""A hole as the rules see it: the text on both sides, what is open where it begins, and an infill so far."""
+"""A hole as the stopping rules see it: the text around it, what is open at its start, its infill so far."""
 
 import re
 from bisect import bisect_right
@@ -8,17 +8,17 @@ from functools import cached_property
 from incoder.inference.syntax.scanner import CONTEXT, START, Mark, Open, Place, Stack, last_place, scan
 from incoder.inference.syntax.syntax import NEWLINE, Literal, Syntax
 
-# Bytes on each side of a hole that are read for what is open there: some 800 lines before it, 400 after it.
+# Bytes that are scanned on each side of a hole: about 800 lines before it and 400 after it.
 LOOK_BEHIND, LOOK_AHEAD = 1 << 15, 1 << 14
 
-# The rest of a line with nothing, or only indentation, before the hole: what no line of its own begins with.
+# The rest of the hole's line, if only nothing or indentation precedes the hole: no line begins like this.
 _CONTINUES, _CONTINUES_INDENTED = re.compile(rb" ?[=:,] "), re.compile(rb" \S|[=:;,]")
 
 
 class Hole:
     """A hole between `prefix` and `suffix`, in a file of this syntax.
 
-    `place` is one in the prefix up to which its marks have been read, for the hole before this one.
+    `place` is a place in the prefix up to which the marks are known from the hole before this one.
     """
 
     def __init__(self, prefix: bytes, suffix: bytes, syntax: Syntax, place: Place = START) -> None:
@@ -41,20 +41,20 @@ class Hole:
 
     @cached_property
     def lines_before(self) -> list[bytes]:
-        """The lines before the hole's own that are not blank."""
+        """The lines before the hole's line that are not blank."""
         return [line for line in self.before.split(NEWLINE) if line.strip()]
 
     @cached_property
     def lines_after(self) -> list[bytes]:
-        """The lines after the hole that are not blank; the rest of its own counts if nothing is before it."""
+        """The lines after the hole that are not blank, with the rest of its line if the hole begins it."""
         following = self.suffix if self.is_line_start else self.after
         return [line for line in following.split(NEWLINE) if line.strip()]
 
     @cached_property
     def is_middle(self) -> bool:
-        """Whether the infill is a part of a line, and the line goes on after it.
+        """Whether the infill is inside a line that continues after it.
 
-        Where nothing is before the hole on its line, what follows there has to be what no line begins with.
+        If the hole begins its line, that is so only if no line could begin with the rest.
         """
         if self.ends_a_line or not self.is_line_start:
             return not self.ends_a_line
@@ -62,10 +62,9 @@ class Hole:
 
     @cached_property
     def enclosure(self) -> int | None:
-        """Which of the things that are open where the hole begins both it and the suffix are in.
+        """The index in the stack of the string, comment, interpolation or tag that contains hole and suffix.
 
-        The innermost that is no bracket: a string, a comment, an interpolation, a tag. None where the infill
-        has to close that itself, or nothing of the kind is open.
+        Only the innermost one counts. None if the infill has to close it, or if there is none.
         """
         depth = next((i for i in reversed(range(len(self.stack))) if not self.stack[i].is_bracket), None)
         return depth if depth is not None and self._goes_on(depth) else None
@@ -76,7 +75,7 @@ class Hole:
         return None if self.enclosure is None else self.stack[self.enclosure].literal
 
     def _goes_on(self, depth: int) -> bool:
-        """Whether the suffix begins in what is open at this depth: it closes that, and with sense."""
+        """Whether the suffix begins inside what is open at this depth, because it plausibly closes that."""
         enclosing = self.stack[depth]
         literal = enclosing.literal
         if enclosing.closing == NEWLINE:
@@ -92,13 +91,13 @@ class Hole:
             return literal.opening not in following[: closing.start]
         if not self.sees_all_after and closing.start <= len(self.rest):
             return True
-        # Quotes open and close alike: the string goes on where those that follow come out even.
+        # Opening and closing quotes look alike: the string continues if the quotes that follow then pair up.
         is_even = _leaves_no_string_open(following, self.syntax, self.stack)
         return is_even or not _leaves_no_string_open(following, self.syntax, self.stack[:depth])
 
     @cached_property
     def code_stack(self) -> Stack:
-        """The stack around the hole, without a string or comment that the infill has to close."""
+        """The stack at the hole, without a string or comment that the infill has to close itself."""
         is_text = bool(self.stack) and self.stack[-1].literal is not None
         return self.stack[:-1] if is_text and self.literal is None else self.stack
 
@@ -109,8 +108,8 @@ class Hole:
         return stack[1 + max((i for i, each in enumerate(stack) if not each.is_bracket), default=-1) :]
 
     def num_misfits(self, infill: bytes) -> int:
-        """How many strings, with this infill, are open at the end of the hole's line, and brackets closed in
-        vain."""
+        """The number of strings left open at the end of the hole's line with this infill, plus the number of
+        closing brackets that close nothing."""
         data = self._tail + infill + self.rest.rstrip()
         marks = list(scan(data, self.syntax, self._place_in_tail))
         stack = marks[-1].stack if marks else self._place_in_tail.stack
@@ -118,7 +117,7 @@ class Hole:
         return num_open + sum(mark.is_unopened for mark in marks)
 
     def marks_of(self, infill: bytes) -> list[Mark]:
-        """The marks that end in an infill, with places in it, as far as more text cannot change them."""
+        """The marks that end in an infill and cannot change with more text; places count from its start."""
         size = len(self._tail)
         marks = scan(self._tail + infill, self.syntax, self._place_in_tail, is_all=False)
         return [
@@ -137,7 +136,7 @@ class Infill:
 
     @cached_property
     def marks(self) -> list[Mark]:
-        """The marks in it; their places are counted from its start."""
+        """The marks in the infill, with places counted from its start."""
         return self._hole.marks_of(self.text)
 
     def stack_at(self, place: int) -> Stack:
@@ -157,12 +156,12 @@ def stack_at(marks: Sequence[Mark], place: int, stack: Stack) -> Stack:
 
 
 def letters(text: bytes) -> str:
-    """The text's characters without blanks; bytes that are no UTF-8 are left out."""
+    """The text without white space and without bytes that are not UTF-8."""
     return re.sub(r"\s", "", text.decode("utf-8", "ignore"))
 
 
 def width(line: bytes) -> int:
-    """How far a line is indented, in columns."""
+    """The indentation of a line, in columns."""
     line = line.expandtabs(8)
     return len(line) - len(line.lstrip(b" "))
 

@@ -1,4 +1,4 @@
-"""The block that a hole is in, as indentation and the words that end blocks tell."""
+"""The stopping rule for the end of the block that contains a hole: indentation, and words that end blocks."""
 
 import re
 from collections import Counter
@@ -12,12 +12,12 @@ _ENDS_OF_LABELS = (b"", b":", b")")
 
 
 class Indentation:
-    """No line of an infill may be indented less than its first one and no more than the line after the hole.
+    """No line of an infill may be dedented below its first one and at or below the line after the hole.
 
-    Where nothing follows, that is the margin. Lines that go on with a statement may: a closing bracket,
-    `else:`, the word that ends a block unless the suffix has it, labels. In a string or comment of several
-    lines no indentation counts. `start` is the indentation with which an infill must begin, where it is the
-    first line of a block.
+    If nothing follows the hole, column 0 is the limit. Lines that continue a statement are exempt: a closing
+    bracket, `else:`, a word that ends a block unless the suffix has it, a label. Indentation does not count
+    in a string or comment of several lines. `start` is the indentation that an infill must begin with if it
+    is the first line of a block.
     """
 
     def __init__(self, hole: Hole) -> None:
@@ -56,9 +56,9 @@ class Indentation:
         return start if not line.strip() or self._may_be(line, is_growing=True) else len(text)
 
     def _may_be(self, line: bytes, *, is_growing: bool) -> bool:
-        """Whether a line may be indented less, as one that goes on with what is before it.
+        """Whether a line may be dedented, because it continues what is before it.
 
-        A line that is growing may yet turn out to be one.
+        If the line `is_growing`, it is enough that more text could make it such a line.
         """
         text, syntax = line.strip(), self._syntax
         if text[:1] in CLOSERS:
@@ -87,7 +87,7 @@ def _start_of_block(hole: Hole) -> bytes:
 
 
 def _unit(hole: Hole) -> bytes:
-    """By how much blocks are indented around the hole: most often, else four blanks."""
+    """The most frequent indentation of a block near the hole, else four spaces."""
     lines = [*hole.lines_before, *hole.lines_after]
     units = Counter(
         inner[len(outer) :]
@@ -103,6 +103,6 @@ def _indentation(line: bytes) -> bytes:
 
 
 def _word(text: bytes) -> bytes:
-    """The first word of a line that begins with no blank; of one that begins with a mark, that (`;;`)."""
+    """The first word of a line without its indentation, or its first run of marks (`;;`)."""
     match = re.match(rb"[\w\x80-\xff]+[;.]?(?!\S)|[\w\x80-\xff]+|\S*", text)
     return match[0] if match is not None else b""

@@ -1,4 +1,4 @@
-"""The rest of the hole's own line, and the line end that is there already."""
+"""The stopping rules for the rest of the hole's own line and for its line end."""
 
 import re
 
@@ -13,11 +13,11 @@ _CLOSERS_AND_QUOTES = b"([{}])\"'`"
 
 
 class OneLine:
-    """An infill in the middle of a line takes one line; line ends before its first word do not count.
+    """An infill in the middle of a line is one line long; newlines before its first word do not count.
 
-    It takes more where its line cannot end yet: in a string or comment of several lines, after a backslash or
-    the colon of a block, and after an opening bracket or a separator inside of brackets, unless the rest of
-    the line begins with that.
+    It continues over a newline where a statement cannot end: in a string or comment of several lines, after a
+    backslash or the colon of a block, and inside brackets after an opening bracket or a separator, unless the
+    rest of the line begins with the same character.
     """
 
     def __init__(self, hole: Hole) -> None:
@@ -43,7 +43,7 @@ class OneLine:
         return len(infill.text)
 
     def _goes_on(self, line: bytes, stack: Stack) -> bool:
-        """Whether the next line belongs to this one, at whose end this is open."""
+        """Whether the next line continues this one; `stack` is what is open at its end."""
         if not line or line[-1:] == self._next:
             return False
         if stack and stack[-1].is_bracket:
@@ -52,7 +52,7 @@ class OneLine:
 
 
 class LineEnd:
-    """An infill before a line end does not end in one itself, nor in blank lines."""
+    """An infill that is followed by a newline does not end with newlines itself."""
 
     def __init__(self, hole: Hole) -> None:
         self._is_on = hole.ends_a_line and hole.has_line_end
@@ -70,10 +70,10 @@ class LineEnd:
 class RestOfLine:
     """An infill in the middle of a line ends where the rest of its line begins, and does not repeat that.
 
-    The first two characters of the rest tell where, outside of brackets and strings that the infill opens;
-    in a string or comment, where words repeat more, the first three. Of an infill that has ended, its end is
-    cut off where the rest begins alike: two characters or more, one separator, or closing brackets and quotes
-    that would be too many.
+    It is cut where the first two characters of the rest appear, outside of brackets and strings that the
+    infill opens; in a string or comment, where words repeat more often, the first three. When an infill has
+    ended, an end that repeats the beginning of the rest is removed: two characters or more, one separator, or
+    closing brackets and quotes that would be one too many.
     """
 
     def __init__(self, hole: Hole) -> None:
@@ -116,7 +116,7 @@ class RestOfLine:
         return len(text.rstrip()) if self._begins_blank else len(text)
 
     def _is_double(self, written: bytes, size: int) -> bool:
-        """Whether the last bytes of an infill are the beginning of the rest of the line, and too many."""
+        """Whether the last bytes of an infill, which also begin the rest of the line, are superfluous."""
         same = self._rest[:size]
         if len(same) == 1 and same in _SEPARATORS:
             return True

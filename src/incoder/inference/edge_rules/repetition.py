@@ -1,16 +1,16 @@
-"""Lines that are there already: after the hole, before it, or in the infill itself."""
+"""The stopping rules for repeated lines: those after the hole, before it, or in the infill itself."""
 
 import re
 
 from incoder.inference.edge_rules.hole import Hole, Infill, letters
 
-_TELLING_CHARACTERS = 8  # a line with fewer than these that are not blank may well occur twice
-_WIDE = 0x2E80  # from here on a character says as much as two
+_TELLING_CHARACTERS = 8  # a line with fewer that are not blank may well occur twice
+_WIDE = 0x2E80  # characters from here on (CJK) count as two
 _MAX_LOOP_LINES = 4
 
 
 class Repetition:
-    """An infill must not end in the next line that follows, or the next two where that one tells little."""
+    """An infill is cut before the line that follows the hole; before the next two if that one is short."""
 
     def __init__(self, hole: Hole) -> None:
         self._is_line_start = hole.is_line_start
@@ -41,7 +41,7 @@ class Repetition:
         return len(infill.text)
 
     def _lines(self, text: bytes) -> list[tuple[int, bytes]]:
-        """Where lines start, those left out that are blank for good, and the rest of the hole's own line."""
+        """The lines and their starts, without finished blank lines and the rest of the hole's own line."""
         lines, start = [], 0
         for line in text.split(b"\n"):
             end = start + len(line) + 1
@@ -54,15 +54,15 @@ class Repetition:
 class Loops:
     """An infill must not write the same one to four lines three times in a row: once is kept.
 
-    The first time may be right before the hole, and then nothing is kept. Blank lines do not count. Nor must
-    its first line be the one right before the hole, again (of 1,033 lines of HumanEval none is). Elements of
-    markup may well be.
+    If the first time is right before the hole, nothing is kept. Blank lines do not count. Nor may an infill
+    begin by repeating the line right before the hole (none of the 1,033 missing lines of HumanEval does),
+    except in markup, where elements repeat.
     """
 
     def __init__(self, hole: Hole) -> None:
         self._hole_line = hole.own_line
         self._before = [line.rstrip() for line in hole.lines_before][-_MAX_LOOP_LINES:]
-        # The first line that the infill writes whole.
+        # The index of the first line that is entirely the infill's.
         self._first_own = len(self._before) + bool(self._hole_line.strip())
         has_line_before = hole.is_line_start and hole.before.rpartition(b"\n")[2].strip()
         self._line_before = None if hole.syntax.is_markup or not has_line_before else self._before[-1]
@@ -85,7 +85,7 @@ class Loops:
         lines, ends, last = self._lines(infill.text)
         settled = len(infill.text)
         for size in range(1, min(_MAX_LOOP_LINES, len(lines)) + 1):
-            second = len(lines)  # where the second time would begin, were what is written now in the third
+            second = len(lines)  # where the second time begins, if the line being written is in the third
             if lines[second - size].startswith(last.rstrip()):
                 while second > max(size, self._first_own) and lines[second - 1] == lines[second - 1 - size]:
                     second -= 1
@@ -93,8 +93,8 @@ class Loops:
         return settled
 
     def _lines(self, text: bytes) -> tuple[list[bytes], list[int], bytes]:
-        """The lines that are finished and not blank, some from before the hole; where each ends in the infill
-        (0 before it); and the last one, which is not finished."""
+        """The finished lines that are not blank, some of them from before the hole; the place in the infill
+        where each ends (0 for lines before the hole); and the last, unfinished line."""
         lines, ends, end = list(self._before), [0] * len(self._before), -len(self._hole_line)
         *finished, last = (self._hole_line + text).split(b"\n")
         for line in finished:
@@ -106,7 +106,7 @@ class Loops:
 
 
 def is_telling(lines: list[bytes]) -> bool:
-    """Whether these lines are more than brackets, numbers and short words, which may well occur twice."""
+    """Whether these lines are more than brackets, numbers and short words, which repeat by chance."""
     text = letters(b"".join(lines))
     size = sum(2 if ord(character) >= _WIDE else 1 for character in text)
     return size >= _TELLING_CHARACTERS and re.search(r"[^\W\d]", text) is not None

@@ -1,4 +1,4 @@
-"""The tags that surrounded documents in training (tags.py), which no user's file is to get."""
+"""The stopping rule for the tags around training documents (tags.py), which belong in no user's file."""
 
 import re
 
@@ -10,9 +10,9 @@ _TAG = re.compile(rb"^<\|", re.MULTILINE)
 
 
 class TrainingTags:
-    """An infill ends before a line that begins as a tag does, and cannot begin with one.
+    """An infill ends before a line that begins like a tag, and cannot begin with one.
 
-    Its first line that is not blank is kept from being a tag while it is written: nothing would be left.
+    If its first line were a tag, nothing would be left; so the tokens that would begin one are forbidden.
     """
 
     def __init__(self, hole: Hole) -> None:
@@ -28,7 +28,7 @@ class TrainingTags:
         return len(infill.text) - (infill.text.endswith(line) and line == _OPENING[:1])
 
     def forbidden_next(self, text: bytes) -> bytes | None:
-        """The bytes that the next token must not begin with; None once there is other text."""
+        """The bytes that the next token must not begin with; None once the infill has other text."""
         line = (self._own_line + text).rpartition(b"\n")[2]
         is_begun = text.strip(_BLANKS_AND_OPENING) or (text.strip() and line != _OPENING[:1])
         if is_begun or self._own_line.strip():

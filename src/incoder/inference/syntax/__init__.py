@@ -1,1 +1,1 @@
-"""As much of a file's syntax as a hole needs: which string, comment or bracket is open where it begins."""
+"""A scanner for strings, comments and brackets, which finds what is open where a hole begins."""

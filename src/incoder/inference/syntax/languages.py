@@ -1,4 +1,4 @@
-"""The syntax of each language, found by a file's name, else by its first line."""
+"""The syntax of each language, found by a file's name or else by how its text begins."""
 
 import re
 from dataclasses import replace
@@ -46,7 +46,7 @@ PYTHON = Syntax(
     is_indented=True,
     block_middles=_ELSE,
 )
-# A file of an unknown language: quotes and `#` as in most, and the words that go on with a block.
+# Of an unknown language: quotes and `#` as in most languages, and the usual words that continue a block.
 UNKNOWN = replace(PYTHON, formatted={})
 TEXT = Syntax(has_brackets=False)
 
@@ -183,7 +183,7 @@ _TEX = Syntax((_PERCENT,), plain=(b"\\%",))
 _CSS = Syntax((_STARS, _DOUBLE, _SINGLE))
 _SCSS = replace(_CSS, literals=(_SLASHES, *_CSS.literals))
 _JSON = Syntax((_SLASHES, _STARS, _DOUBLE))
-_YAML = Syntax((_HASH, _DOUBLE, replace(_DOUBLED_SINGLE)), is_indented=True)
+_YAML = Syntax((_HASH, _DOUBLE, _DOUBLED_SINGLE), is_indented=True)
 _TOML = Syntax(
     (_HASH, _LONG_DOUBLE, replace(_LONG_SINGLE, escapes=False), _DOUBLE, replace(_SINGLE, escapes=False))
 )

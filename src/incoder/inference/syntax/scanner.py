@@ -1,7 +1,8 @@
-"""A scanner for what is open at a place of a text: strings, comments, brackets, from the outside in.
+"""A scanner that finds which strings, comments and brackets are open at a place in a text.
 
-One pass from left to right over bytes, by a language's marks (syntax.py). It can go on from any place with
-what is open there, so that an infill is read as the continuation of its prefix. Knows no grammar.
+It makes one pass from left to right over bytes, by a language's marks (syntax.py). It can resume at any place
+with the stack of that place, so that an infill is scanned as the continuation of its prefix. It knows no
+grammar.
 """
 
 import re
@@ -16,8 +17,8 @@ _CLOSINGS = {closing: opening for opening, closing in BRACKETS.items()}
 _FORMAT_PREFIX = re.compile(rb"(?<!\w)(?:[rR]?[fFtT]|[fFtT][rR])\Z")
 _BEFORE_REGULAR_EXPRESSION = re.compile(rb"(?:[(,=:\[!&|?{};\n]|\b(?:return|typeof|case|in|of)|^)[ \t]*\Z")
 _ELEMENT = re.compile(rb"<(\w+)")
-CONTEXT = 64  # bytes before a mark that may say what it means
-_LONG_GAP = 1024  # bytes without a mark that are not worth reading again
+CONTEXT = 64  # bytes before a mark that may decide what it means
+_LONG_GAP = 1024  # bytes without a mark; a longer gap is not scanned again
 _REGULAR_EXPRESSION = Literal(b"/", b"/")
 _CHARACTER_CLASS = Literal(b"[", b"]")
 _ATTRIBUTES = {quote: Literal(quote, quote, escapes=False, spans_lines=True) for quote in (b'"', b"'")}
@@ -25,9 +26,10 @@ _ATTRIBUTES = {quote: Literal(quote, quote, escapes=False, spans_lines=True) for
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Open:
-    """Something that is open: a `literal`, or code that `closing` ends (a bracket, an interpolation, a tag).
+    """An open construct: a `literal`, or a bracket, interpolation or tag, which `closing` ends.
 
-    `syntax` is that of the code in it. What `is_in_line` ends with its line, or is in something that does.
+    `syntax` is that of the code inside. If it `is_in_line`, it ends with its line at the latest, because it
+    or something around it cannot span lines.
     """
 
     closing: bytes
@@ -42,9 +44,9 @@ Stack = tuple[Open, ...]
 
 
 class Mark(NamedTuple):
-    """A place where something opens or closes: its bytes, and what is open after them.
+    """A place where something opens or closes: its bytes, and the stack after them.
 
-    It `is_unopened` where it is a closing bracket with nothing to close.
+    It `is_unopened` if it is a closing bracket that has nothing to close.
     """
 
     start: int
@@ -55,7 +57,7 @@ class Mark(NamedTuple):
 
 
 class Place(NamedTuple):
-    """An offset in a text up to which its marks have been read, and what is open there."""
+    """An offset up to which a text has been scanned, and the stack there, from the outside in."""
 
     offset: int = 0
     stack: Stack = ()
@@ -67,8 +69,8 @@ START = Place()
 def scan(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = True) -> Iterator[Mark]:
     """The marks of `data` after `place`.
 
-    Unless the data `is_all` there is, a mark at its end is left out that more bytes could make another one:
-    the marks of a text are then the first marks of every longer text.
+    Unless `is_all` is true, more data may follow: a mark at the end that more bytes could turn into another
+    one is then omitted, so that the marks of a text are the first marks of every longer text.
     """
     stack, start = place.stack, place.offset
     while True:
@@ -85,7 +87,7 @@ def scan(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = Tr
 
 
 def last_place(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = True) -> Place:
-    """The place after the last mark of `data`, or later; what is open there is open at its end."""
+    """The place after the last mark of `data`, or later; its stack is also that at the end of `data`."""
     for mark in scan(data, syntax, place, is_all=is_all):
         place = Place(mark.end, mark.stack)
     end = len(data) - CONTEXT
@@ -97,7 +99,7 @@ def last_place(data: bytes, syntax: Syntax, place: Place = START, *, is_all: boo
 
 
 def _read(data: bytes, match: re.Match[bytes], top: Open | None, code: Syntax, stack: Stack) -> Mark | None:
-    """The mark at a match, None where it means nothing."""
+    """The mark at a match; None if it has no meaning there."""
     start, end, text = match.start(), match.end(), match[0]
     if top is not None and top.literal is not None:
         return _read_in_literal(start, end, text, top, top.literal, stack)
@@ -143,7 +145,7 @@ def _read_in_literal(
 
 
 def _element_with_other_language(data: bytes, end: int, tag: Open) -> bytes | None:
-    """The element whose opening tag ends here, if its content is in another language (`<script>`)."""
+    """The element whose opening tag ends at `end`, if its content is in another language (`<script>`)."""
     element = _ELEMENT.match(data, max(0, data.rfind(b"<", 0, end)))
     if element is None or data[end - 1 : end] == b"/":
         return None
@@ -164,11 +166,11 @@ def _opened(
     return (*stack, _open(closing, syntax, literal, is_bracket, is_tag, is_in_line))
 
 
-_open = cache(Open)  # alike things are the same object, so that comparing stacks is quick
+_open = cache(Open)  # equal constructs are one object, so that stacks compare fast
 
 
 def _closing_bracket(start: int, end: int, text: bytes, stack: Stack) -> Mark:
-    """It closes the innermost bracket of its kind, and with it those that were left open in that."""
+    """The mark of a bracket that closes the innermost one of its kind, and all left open inside it."""
     for depth in range(len(stack) - 1, -1, -1):
         if not stack[depth].is_bracket:
             break
@@ -178,13 +180,13 @@ def _closing_bracket(start: int, end: int, text: bytes, stack: Stack) -> Mark:
 
 
 def _at_line_end(stack: Stack) -> Stack:
-    """Without the literals that end with their line, and what is open in them."""
+    """The stack without literals that end with their line, and without what is open inside them."""
     return next((stack[:depth] for depth, each in enumerate(stack) if each.is_in_line), stack)
 
 
 @cache
 def _marks(top: Open | None, code: Syntax) -> tuple[bytes, ...]:
-    """The marks that count while this is open; escapes aside."""
+    """The marks that have a meaning while `top` is open, without escapes."""
     literal = top.literal if top is not None else None
     line_end = [NEWLINE] if top is not None and top.is_in_line else []
     if top is not None and literal is not None:
@@ -207,10 +209,10 @@ def _pattern(top: Open | None, code: Syntax) -> re.Pattern[bytes]:
         patterns.append(rb"<(?=/?[A-Za-z])")
     if top is not None and top.literal is not None and top.literal.escapes:
         patterns.append(rb"\\(?s:.)")
-    return re.compile(b"|".join(patterns) or rb"(?!)")  # plain text has no marks at all
+    return re.compile(b"|".join(patterns) or rb"(?!)")  # plain text has no marks
 
 
 @cache
 def _may_grow(top: Open | None, code: Syntax, text: bytes) -> bool:
-    """Whether more bytes could make another mark of this one."""
+    """Whether more bytes could turn this mark into another one."""
     return any(mark != text and mark.startswith(text) for mark in _marks(top, code))

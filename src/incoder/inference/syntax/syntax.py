@@ -1,4 +1,4 @@
-"""A language's strings, comments and blocks, as data by which scanner.py reads texts."""
+"""A language's strings, comments and blocks, as data for scanner.py and the stopping rules."""
 
 import re
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ NEWLINE = b"\n"
 class Literal:
     """A kind of string or comment.
 
-    Without `spans_lines` a line end closes it, too. A backslash takes the next byte along where it `escapes`,
-    and a doubled closing is text where it `doubles`. `interpolations` map what opens code inside the literal
-    (`${`) to what closes that code.
+    Unless it `spans_lines`, a newline closes it, too. If it `escapes`, a backslash escapes the next byte; if
+    it `doubles`, a doubled closing is text. `interpolations` pair each opening of code inside the literal
+    (`${`) with its closing.
     """
 
     opening: bytes
@@ -31,10 +31,11 @@ class Literal:
 class Syntax:
     """The marks of one language, and the lines that belong to the block before them.
 
-    `plain` are marks that stand for themselves, such as Rust's `'"'`. `formatted` are literals that stand in
-    for others after the letter f, as in Python. A `block_end` is the first word of a line that closes a block
-    (`end`), a `block_middle` one that goes on with it (`else`); lines that match `label` may be indented less
-    than their block. In `markup`, strings are only in tags, and `embedded` languages only in their elements.
+    `plain` are sequences that open nothing, such as Rust's `'"'`. `formatted` are literals that replace
+    others after the letter f, as in Python. One of `block_ends` is the first word of a line that closes a
+    block (`end`), one of `block_middles` of a line that continues it (`else`); lines that match `label` may
+    be indented less than their block. In markup (`is_markup`), strings occur only in tags, and `embedded`
+    languages only in their elements.
     """
 
     literals: tuple[Literal, ...] = ()
@@ -51,12 +52,12 @@ class Syntax:
 
     @cached_property
     def openings(self) -> Mapping[bytes, Literal]:
-        """The literals by what opens them."""
+        """The literals by their openings."""
         return {literal.opening: literal for literal in self.literals}
 
     @cached_property
     def code_marks(self) -> tuple[bytes, ...]:
-        """All that means something in code."""
+        """All sequences that have a meaning in code."""
         brackets = [*BRACKETS, *BRACKETS.values()] if self.has_brackets else []
         regular_expression = [b"/"] if self.has_regular_expressions else []
         return (*self.openings, *self.plain, *brackets, *regular_expression)
