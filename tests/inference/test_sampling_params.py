@@ -30,6 +30,7 @@ from incoder.inference.sampling_params import SamplingParams
         ({"top_k": 1.5}, "top_k must be a whole number, got 1.5"),
         ({"seed": 1.5}, "seed must be a whole number, got 1.5"),
         ({"temperature": "0.2"}, "temperature must be a number, got '0.2'"),
+        ({"temperature": 10**400}, "temperature must be a number that fits into a float"),
         ({"time_limit": "1"}, "time_limit must be a number, got '1'"),
         ({"stop": "end"}, "stop must be a sequence of strings, got str"),
         ({"stop": 5}, "stop must be a sequence of strings, got 5"),

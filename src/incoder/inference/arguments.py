@@ -1,6 +1,6 @@
-"""Arguments of public calls: each function returns the value in one form, or refuses it by an IncoderError.
+"""Checks for the arguments of public calls: each returns the value in one form, or raises an IncoderError.
 
-NumPy's numbers become Python's. `name` is how the caller calls the argument. Imports no torch.
+NumPy's numbers become Python's. `name` is the argument's name in the message. Imports no torch.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,39 +14,42 @@ Check = Callable[[str, Any], Any]
 
 
 def normalise(instance: object, check: Check, *names: str) -> None:
-    """Check these fields of a frozen dataclass, and give them the form that `check` returns."""
+    """Replace these fields of a frozen dataclass by what `check` returns for them."""
     for name in names:
         object.__setattr__(instance, name, check(name, getattr(instance, name)))
 
 
 def optional(check: Check) -> Check:
-    """The same check, which lets None through."""
+    """The same check, but None is allowed."""
     return lambda name, value: None if value is None else check(name, value)
 
 
 def whole_number(name: str, value: Any) -> int:
-    """An integer of any library; True and False are none."""
+    """An integer of any library, but not True or False."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise IncoderError(f"{name} must be a whole number, got {value!r}")
     return int(value)
 
 
 def number(name: str, value: Any) -> float:
-    """A number of any library, which need not be finite; True and False are none."""
+    """A number of any library, not necessarily finite, but not True or False."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise IncoderError(f"{name} must be a number, got {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise IncoderError(f"{name} must be a number that fits into a float") from error
 
 
 def switch(name: str, value: Any) -> bool:
-    """True or False, not what counts as such."""
+    """True or False, but no other value that Python would treat as one of them."""
     if not isinstance(value, bool):
         raise IncoderError(f"{name} must be True or False, got {value!r}")
     return value
 
 
 def text(name: str, value: Any) -> str:
-    """A string that UTF-8 can write, where `surrogateescape` makes bytes of lone surrogates."""
+    """A string that can be encoded as UTF-8; `surrogateescape` turns U+DC80 to U+DCFF back into bytes."""
     if not isinstance(value, str):
         raise IncoderError(f"{name} must be a string, got {_shown(value)}")
     try:
@@ -54,13 +57,13 @@ def text(name: str, value: Any) -> str:
     except UnicodeEncodeError as error:
         raise IncoderError(
             f"{name} has the lone surrogate {value[error.start]!r} at {error.start}; only U+DC80 to U+DCFF "
-            "are allowed, which mean bytes that are no UTF-8"
+            "are allowed, which stand for bytes that are not UTF-8"
         ) from error
     return value
 
 
 def texts(name: str, value: Any) -> tuple[str, ...]:
-    """Several strings; a single one is refused, as its characters would be taken for them."""
+    """A sequence of strings; a single string is refused, because its characters would become the sequence."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise IncoderError(f"{name} must be a sequence of strings, got {_shown(value)}")
     return tuple(text(f"{name}[{index}]", one) for index, one in enumerate(value))
