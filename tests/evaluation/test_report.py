@@ -93,6 +93,20 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> Non
     assert [result.model for result in load_results(paths)] == ["small", "small (two)"]
 
 
+def test_three_runs_in_folders_of_one_name_are_all_kept(tmp_path: Path) -> None:
+    paths = [write(tmp_path / seed / "infill", "infill", "small", 0.5) for seed in ("one", "two", "three")]
+    names = [result.model for result in load_results(paths)]
+    assert names == ["small", "small (infill)", "small (three/infill)"]
+
+
+def test_one_result_given_again_and_again_is_kept_as_often(tmp_path: Path) -> None:
+    num_folders = len(tmp_path.parts)
+    path = write(tmp_path / "run", "infill", "small", 0.5)
+    names = [result.model for result in load_results([path] * (num_folders + 3))]
+    assert len(set(names)) == num_folders + 3
+    assert {"small", "small (run)", "small (2)"} <= set(names)
+
+
 def test_curves_are_means_over_fifths_of_the_right_hand_context(runs: list[Path]) -> None:
     (curve,) = curves(load_results([runs[0]]))
     assert [place for place, _ in curve.points] == pytest.approx([0.05, 0.25, 0.45, 0.65, 0.85])

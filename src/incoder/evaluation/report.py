@@ -6,8 +6,9 @@ method of each model. Knows neither terminals nor pages.
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -102,8 +103,8 @@ def load_results(paths: Sequence[Path]) -> list[Result]:
     found: dict[tuple[str, str, str], Result] = {}
     for file, result in zip(files, loaded, strict=True):
         model = labels[result.model_name, result.fingerprint]
-        if (result.benchmark, model, result.method) in found:
-            model = f"{model} ({file.parent.name})"
+        names = (name for name in _names(model, file) if (result.benchmark, name, result.method) not in found)
+        model = next(names)
         found[result.benchmark, model, result.method] = replace(result, model=model)
     return sorted(found.values(), key=lambda result: (result.model, _rank(result.method)))
 
@@ -182,6 +183,15 @@ def _labels(models: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
         is_alone = sum(other == name for other, _ in models) == 1
         labels[name, fingerprint] = "/".join(shown) + ("" if is_alone else f" [{fingerprint[:8]}]")
     return labels
+
+
+def _names(model: str, file: Path) -> Iterator[str]:
+    """A model's label, then the same with more and more of the folder of its results, then with numbers."""
+    yield model
+    parts = file.absolute().parent.parts
+    for size in range(1, len(parts)):
+        yield f"{model} ({'/'.join(parts[-size:])})"
+    yield from (f"{model} ({number})" for number in count(2))
 
 
 def _point(members: Sequence[tuple[float, float, str]]) -> tuple[float, Cell]:
