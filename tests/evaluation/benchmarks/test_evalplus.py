@@ -117,3 +117,10 @@ def test_problems_without_one_right_output_are_compared_as_evalplus_does() -> No
 def test_a_row_without_inputs_says_which_are_missing() -> None:
     with pytest.raises(ValueError, match="base_input, plus_input: must be lists"):
         BENCHMARKS["humaneval"].read(HUMANEVAL | {"plus_input": [[1]]}, 1)
+
+
+@pytest.mark.parametrize("field", ["prompt", "canonical_solution"])
+def test_a_row_of_inputs_without_a_text_names_the_field(field: str) -> None:
+    row = {name: value for name, value in HUMANEVAL_ROWS[1].items() if name != field}
+    with pytest.raises(ValueError, match=f"^{field}: Field required"):
+        BENCHMARKS["humaneval"].read(row, 1)

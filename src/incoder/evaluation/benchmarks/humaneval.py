@@ -57,13 +57,12 @@ _read_problem = reader(Problem)
 
 
 def _read(row: Mapping[str, Any], number: int) -> Task:
-    if evalplus.has_inputs(row):
-        row = {
-            **row,
-            "test": evalplus.test_by_reference(row, reference=row["prompt"] + row["canonical_solution"]),
-        }
-    problem = _read_problem(row, number)
-    return replace(problem, test=evalplus.without_numpy(problem.test))
+    if not evalplus.has_inputs(row):
+        problem = _read_problem(row, number)
+        return replace(problem, test=evalplus.without_numpy(problem.test))
+    problem = _read_problem({**row, "test": ""}, number)
+    reference = problem.prompt + problem.canonical_solution
+    return replace(problem, test=evalplus.test_by_reference(row, reference=reference))
 
 
 BENCHMARKS = (
