@@ -1,6 +1,9 @@
 """What a model wrote runs inside limits, and only a program that really ran to its end has passed."""
 
 import math
+import os
+import select
+import subprocess
 import time
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from incoder.errors import IncoderError
 from incoder.evaluation import execution, servers
 from incoder.evaluation.execution import Limits, Verdict, run_programs
 from incoder.evaluation.programs import MainProgram, OutputTest, Program
+from incoder.evaluation.sandbox import fork_server
 
 QUICK = Limits(seconds=0.5)
 
@@ -240,6 +244,30 @@ def test_much_input_is_read_or_left_unread() -> None:
     text = "x" * 2_000_000
     assert run_programs([main_program("print(len(input()))", (text, "2000000"))])[0].passed
     assert run_programs([main_program("print(1)", (text, "1"))])[0].passed
+
+
+def test_output_that_comes_just_before_the_end_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = subprocess.Popen(["echo", "right"], stdout=subprocess.PIPE)
+    assert program.stdout is not None
+    os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOWAIT)
+    looks = iter([([], [], [])])  # nothing printed yet; by the next look the program has ended
+    real_select = select.select
+    monkeypatch.setattr("select.select", lambda *args: next(looks, None) or real_select(*args))
+    request = {"stdin": "", "output_bytes": 100, "folder_bytes": 100}
+    watch = fork_server._Watch(program.pid, str(tmp_path), request, time.monotonic() + 60)
+    read_end, stdin_fd = os.pipe()
+    with program:
+        answer = watch.process(stdin_fd, program.stdout.fileno())
+    os.close(read_end)
+    assert answer == {"printed": "right\n", "timed_out": False, "exceeded": None}
+
+
+def test_a_program_that_ends_as_its_folder_grows_too_large_died() -> None:
+    answer = {"printed": "right", "exceeded": "its folder", "timed_out": False, "status": 0, "seconds": 0.5}
+    verdict = execution._verdict_of_output(answer, OutputTest("", ("right",)), Limits())
+    assert verdict == Verdict("died", "its folder grew too large", 0.5)
 
 
 def test_no_workers_and_no_time_are_refused_with_the_rule() -> None:

@@ -8,16 +8,16 @@ def first_lines(text: str, num_lines: int) -> str:
 
 
 def num_lines(gold: str) -> int:
-    """As many lines as are missing, blank ones in front left out; at least one."""
+    """The number of lines of the gold text, without leading blank ones; at least one."""
     text = gold.lstrip("\n")
     return max(1, text.count("\n") + (not text.endswith("\n")))
 
 
 def as_long_as(text: str, gold: str) -> str:
-    """`text` cut to as many lines as `gold` has, since left to right knows no other end.
+    """`text` cut to as many lines as `gold` has, because left to right has no other end.
 
-    Where the gold text ends with a newline, so does the cut one. Blank lines in front do not count, and stay
-    only where the gold text begins with one.
+    If the gold text ends with a newline, so does the result. Leading blank lines do not count, and stay only
+    if the gold text begins with one.
     """
     if not gold.strip("\n"):
         return text[: len(gold)]
@@ -27,8 +27,8 @@ def as_long_as(text: str, gold: str) -> str:
 
 
 def edit_similarity(one: str, other: str) -> float:
-    """1 - d / n for texts of at most n characters that d insertions, deletions and replacements turn into
-    each other (Levenshtein, 1966); 1 for two empty texts."""
+    """1 - d / n, where d insertions, deletions and replacements turn one text into the other (Levenshtein,
+    1966) and the longer one has n characters; 1 for two empty texts."""
     longest = max(len(one), len(other))
     if one == other or not longest:
         return 1.0

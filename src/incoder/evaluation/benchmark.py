@@ -48,22 +48,22 @@ class Task(ABC):
 
     @property
     def code_language(self) -> str:
-        """The language of the code, by its name in `corpus/languages.py`, in small letters."""
+        """The language of the code: its name in `corpus/languages.py` in lower case."""
         return "python"
 
     @property
     def is_cut_by_lines(self) -> bool:
-        """Whether left to right gets the number of missing lines, since it knows no other end."""
+        """Whether left to right is given the number of missing lines, because it has no other end."""
         return False
 
     @property
     def max_lines(self) -> int | None:
-        """The number of lines after which left to right ends, leading blank ones left out; None: no limit."""
+        """The lines after which left to right ends, not counting leading blank ones; None for no limit."""
         return num_lines(self.baselines[GOLD]) if self.is_cut_by_lines else None
 
     @property
     def can_go_left_to_right(self) -> bool:
-        """Whether the hole ends where a line does, if lines are what ends a text that sees no right side."""
+        """Whether left to right can answer: if lines end it, the hole must end where a line does."""
         rest_of_line = self.question(INFILL).parts[-1].partition("\n")[0]
         return not self.is_cut_by_lines or self.baselines[GOLD].endswith("\n") or not rest_of_line.strip()
 
@@ -122,8 +122,8 @@ class Benchmark:
 
     `read` makes a task of a row and its number, counted from 1, None where the row is not part of the
     benchmark; it raises ValueError for a broken one. `headline` is the rate that tables show, `others` those
-    beside it. `origin` says where people find the data, `file_name` how it is called there and `other_files`,
-    with `*` for any text, how more of its files are called. `seconds` is the limit of one program;
+    beside it. `origin` says where people find the data, `file_name` is its name there, and `other_files` are
+    patterns (`*` is any text) for the names of its other files. `seconds` is the limit of one program;
     `num_candidates` and `rank_by` are those of reranking left to right.
     """
 

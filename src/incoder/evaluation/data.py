@@ -19,7 +19,7 @@ from incoder.files import sha256_of
 
 
 def files_in(benchmark: Benchmark, folder: Path) -> list[Path]:
-    """The files of a benchmark in a folder, or in the `data` folder that it holds, as data sets often do."""
+    """The files of a benchmark in a folder, or in a folder `data` inside it, which data sets often have."""
     name = benchmark.file_name.partition(".")[0]
     patterns = (benchmark.file_name, f"{name}.jsonl*", f"{name}.parquet", *benchmark.other_files, "*.parquet")
     found = {
@@ -33,12 +33,12 @@ def find(
 ) -> Path:
     """The benchmark's file: `path`, or the one in that folder; without a path, the one fetched before.
 
-    Of several files in a folder the one with the benchmark's own name is taken, and `on_others` is given it
-    and the others.
+    Of several files in a folder, the one with the benchmark's own name is taken, and `on_others` is called
+    with it and the others.
 
     Raises:
-        IncoderError: there is none, several among which nothing decides, or the one fetched before is not the
-            file that it should be.
+        IncoderError: there is no file, there are several and none has the benchmark's own name, or the one
+            fetched before is not the file that it should be.
     """
     if path is not None:
         if path.is_dir():
@@ -130,7 +130,7 @@ def load_tasks(
     """The tasks in a `.jsonl`, `.jsonl.gz` or `.parquet` file, of all languages or of one.
 
     `limit` keeps that many, evenly spaced, since neighbours are often made from the same problem.
-    `on_left_out` is told how many rows are not part of the benchmark, if there are any.
+    `on_left_out` is called with the number of rows that are not part of the benchmark, if any.
 
     Raises:
         IncoderError: it cannot be read, a row is broken (the message names its line), two have one id, or
@@ -168,8 +168,8 @@ def _in_language(tasks: list[Task], language: str | None, path: Path) -> list[Ta
     chosen = [task for task in tasks if task.code_language == language.lower()]
     if not chosen:
         counts = Counter(task.code_language for task in tasks)
-        there = ", ".join(f"{name} ({number:,})" for name, number in counts.most_common())
-        raise IncoderError(f"{path} holds no task in {language}; it has {there}")
+        languages = ", ".join(f"{name} ({number:,})" for name, number in counts.most_common())
+        raise IncoderError(f"{path} holds no task in {language}; it has {languages}")
     return chosen
 
 

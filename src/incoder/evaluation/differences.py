@@ -1,6 +1,7 @@
-"""Two results side by side: how much better one is than the other on the tasks that both answered.
+"""Paired comparison of two results: how much better one is than the other on the tasks that both answered.
 
-Task by task, so that what both find hard cancels out; whole problems are drawn again for the interval.
+Rates are compared task by task, so that the difficulty of a task cancels out; the interval resamples whole
+problems.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,8 @@ from incoder.evaluation.statistics import paired_difference, why_no_interval
 class Difference:
     """A headline rate of `one` minus that of `other`, each a model and a method.
 
-    `num_better` and `num_worse` are the tasks on which `one` did better or worse. `missing` says why there is
-    no interval.
+    `num_better` and `num_worse` count the tasks on which `one` did better or worse. `missing` says why there
+    is no interval.
     """
 
     benchmark: str
@@ -31,7 +32,7 @@ class Difference:
 
 
 def differences(results: Sequence[Result]) -> list[Difference]:
-    """Every result against the first one given of its benchmark, without baselines that need no model."""
+    """Every result minus the first one given for its benchmark; baselines without a model are left out."""
     found = []
     given = sorted(
         (result for result in results if result.method not in BASELINES), key=lambda result: result.place
@@ -46,7 +47,7 @@ def differences(results: Sequence[Result]) -> list[Difference]:
 
 
 def _difference(one: Result, other: Result) -> Difference | None:
-    """None where no task counts for both."""
+    """The difference; None if no task counts for both."""
     ours, theirs = _rates(one), _rates(other)
     shared = [task_id for task_id in ours if task_id in theirs]
     if not shared:

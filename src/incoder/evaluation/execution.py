@@ -1,16 +1,15 @@
-"""Running programs that a model wrote: programs go in, verdicts come out.
+"""Execution of programs that a model wrote: programs go in, verdicts come out.
 
 Each program gets a fork of a bare interpreter (no environment, no user or installed packages), a temporary
 folder that is its working and home folder, and limits on memory, processor time, files and the folder as a
-whole. On Linux the kernel's walls are around it (sandbox/): it opens no files but its own and the
-interpreter's, and reaches no network and no other processes; and bubblewrap is around all, where that is
-installed.
+whole. On Linux the kernel confines it (sandbox/): it opens no files but its own and the interpreter's, and
+reaches no network and no other processes. Where bubblewrap is installed, all of this runs inside it.
 
-Where output decides, a program is a process with a stdin and stdout of its own for each test, and what it
-printed is compared here, out of its reach. Where assertions decide, its tests run in its own interpreter, and
-it has passed only if the fork sent back a token that was made after the tests had run: ending early, with
-status 0, is not passing. Such a program can still change what its tests see, or do as the fork does at the
-end; docs/evaluation.md lists how.
+If output decides, a program runs for each test as a process with its own stdin and stdout, and its output is
+compared here, out of its reach. If assertions decide, the tests run in the program's interpreter, and it
+passes only if the fork sends back a token that is made after the tests have run: ending early with status 0
+is not passing. Such a program can still change what its tests see, or send the token as the fork does;
+docs/evaluation.md lists how.
 """
 
 import contextlib
@@ -30,17 +29,17 @@ from incoder.evaluation.servers import Server, ServerLostError, bubblewrap, one_
 
 _IS_CONFINED = True
 _DAY = 86_400  # seconds; the kernel's clocks have an end
-_BUSY_SHARE = 0.8  # of its time that a program which never sleeps has, or waits for, a processor
-_SOME_SHARE = 0.1  # of its time that a program needs a processor for which does not just sleep
-_GRACE_SECONDS = 10.0  # beyond a program's time, until its fork server counts as lost
+_BUSY_SHARE = 0.8  # a program that never sleeps has, or waits for, a processor for this share of its time
+_SOME_SHARE = 0.1  # a program that does more than sleep has a processor for this share of its time
+_GRACE_SECONDS = 10.0  # after a program's time limit, until its fork server counts as lost
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use; `seconds` is time on the wall, for each test where output decides.
+    """Limits of one program. `seconds` is wall-clock time, for each test if output decides.
 
-    `folder_bytes` is for all its files together and is looked at 20 times a second, `output_bytes` for what
-    it prints where that is compared.
+    `folder_bytes` limits all its files together and is checked 20 times a second. `output_bytes` limits its
+    output if that is compared.
     """
 
     seconds: float = 3.0
@@ -62,10 +61,10 @@ class Limits:
 class Verdict:
     """How a program ended.
 
-    `failed`: it raised, `detail` is the exception's name; or its output was wrong. `timeout`: it ran past
-    the limit, `detail` is "busy", "waiting" (for a processor) or "sleeping". `died`: it ended without a
-    verdict, by a signal, `os._exit` or a crash, or was ended for what it took; `detail` says how. Where
-    output decides, `detail` begins with the number of the test.
+    `failed`: it raised, and `detail` is the exception's name; or its output was wrong. `timeout`: it ran past
+    the limit, and `detail` is "busy", "waiting" (for a processor) or "sleeping". `died`: it ended without a
+    verdict, by a signal, `os._exit` or a crash, or was killed because it exceeded a limit; `detail` says how.
+    If output decides, `detail` begins with the number of the test.
     """
 
     outcome: Literal["passed", "failed", "timeout", "died"]
@@ -78,20 +77,20 @@ class Verdict:
 
     @property
     def was_starved(self) -> bool:
-        """Whether it ran out of time while it waited for a processor."""
+        """Whether its time ran out while it waited for a processor."""
         return self.outcome == "timeout" and self.detail.endswith("waiting")
 
 
 @functools.cache
 def sandbox_layers() -> tuple[str, ...]:
-    """Which walls stand between a program and this machine: landlock, seccomp, bubblewrap, or none."""
+    """The sandbox layers that this machine has: landlock, seccomp, bubblewrap, or none."""
     with one_server() as server:
         layers = server.ask({"probe": True}, _GRACE_SECONDS)["layers"]
     return (*layers, *(["bubblewrap"] if bubblewrap() else []))
 
 
 def describe_sandbox() -> dict[str, Any]:
-    """The same with all else that holds a program in, for the record beside results."""
+    """The sandbox layers and everything else that confines a program, as recorded in results."""
     return {
         "layers": list(sandbox_layers()),
         "process": "fork of a bare interpreter, own session",
@@ -101,15 +100,15 @@ def describe_sandbox() -> dict[str, Any]:
 
 
 def check_sandbox(allow_none: bool) -> None:
-    """Refuse to run what a model wrote where no wall is around it, unless told to.
+    """Refuse to run programs of a model without any sandbox layer, unless that is allowed.
 
     Raises:
-        IncoderError: there is none, and nobody said that this is right.
+        IncoderError: there is no layer, and `allow_none` is False.
     """
     if not (allow_none or sandbox_layers()):
         raise IncoderError(
-            "this machine has neither Landlock nor seccomp nor bubblewrap to hold programs that a model "
-            "wrote; run where nothing can be lost, in a container for one, and say --no-sandbox"
+            "this machine has neither Landlock nor seccomp nor bubblewrap to confine programs that a model "
+            "wrote; run where nothing can be lost, such as in a container, with --no-sandbox"
         )
 
 
@@ -122,9 +121,9 @@ def run_programs(
 ) -> list[Verdict]:
     """Run every program and return the verdicts in the same order.
 
-    A program that ran out of time while it waited for a processor is run once more at the end, alone: a busy
-    machine makes false timeouts. One that slept is not. `on_verdict` is called in this thread with the number
-    of programs done.
+    A program whose time ran out while it waited for a processor runs once more at the end, alone, because a
+    busy machine causes false timeouts; one that slept does not. `on_verdict` is called in this thread with
+    the number of programs done.
 
     Raises:
         IncoderError: `num_workers` is below 1.
@@ -159,7 +158,7 @@ def _run(program: AnyProgram, limits: Limits, servers: "SimpleQueue[Server]") ->
 
 
 def _asked(request: dict[str, Any], limits: Limits, servers: "SimpleQueue[Server]") -> dict[str, Any] | None:
-    """The answer of the next fork server that is free; None where the program took the server along."""
+    """The answer of the next free fork server; None if the program ended the server, too."""
     request |= {
         "limits": _resource_limits(limits),
         "seconds": limits.seconds,
@@ -179,7 +178,7 @@ def _asked(request: dict[str, Any], limits: Limits, servers: "SimpleQueue[Server
 
 
 def _verdict(answer: dict[str, Any] | None, limits: Limits) -> Verdict:
-    """Of a program whose tests assert."""
+    """The verdict on a program whose tests assert."""
     if answer is not None and answer.get("passed"):
         return Verdict("passed", "", answer["seconds"])
     if answer is not None and answer.get("failed") is not None:
@@ -188,8 +187,8 @@ def _verdict(answer: dict[str, Any] | None, limits: Limits) -> Verdict:
 
 
 def _verdict_of_output(answer: dict[str, Any] | None, test: OutputTest, limits: Limits) -> Verdict:
-    """Of one test of a program that prints."""
-    if answer is None or "printed" not in answer or answer["timed_out"] or answer["status"] < 0:
+    """The verdict of one test on a program whose output decides."""
+    if answer is None or answer["exceeded"] or answer["timed_out"] or answer["status"] < 0:
         return _verdict_without_result(answer, limits)
     if answer["status"] != 0:
         return Verdict("failed", f"exit status {answer['status']}", answer["seconds"])
@@ -199,9 +198,9 @@ def _verdict_of_output(answer: dict[str, Any] | None, test: OutputTest, limits: 
 
 
 def _verdict_without_result(answer: dict[str, Any] | None, limits: Limits) -> Verdict:
-    """Of a program that was ended, or ended itself before it should."""
+    """The verdict on a program that was killed, or ended before it should."""
     if answer is None:
-        return Verdict("died", "and took its fork server along", limits.seconds)
+        return Verdict("died", "and ended its fork server, too", limits.seconds)
     if answer["exceeded"] is not None:
         return Verdict("died", f"{answer['exceeded']} grew too large", answer["seconds"])
     if answer["timed_out"] or answer["status"] == -signal.SIGXCPU:
@@ -210,9 +209,10 @@ def _verdict_without_result(answer: dict[str, Any] | None, limits: Limits) -> Ve
 
 
 def _how_it_waited(answer: dict[str, Any], seconds: float) -> Literal["busy", "waiting", "sleeping"]:
-    """What a program did with its time: computed, waited for a processor, or neither.
+    """Whether a program computed, waited for a processor, or did neither for most of its time.
 
-    Where the kernel does not count the waiting, a program that computed for a tenth of its time has waited.
+    If the kernel does not count the waiting, a program that computed for a tenth of its time counts as
+    waiting.
     """
     busy, waited = answer["busy_seconds"], answer["waited_seconds"]
     if busy > _BUSY_SHARE * seconds:

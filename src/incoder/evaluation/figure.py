@@ -1,6 +1,7 @@
-"""Rates as a picture, a panel for each benchmark: the paper's, over how much can be seen right of the hole.
+"""Pictures of rates, with a panel for each benchmark.
 
-Where no result has a rate by right-hand context, the rates themselves as bars.
+Like the paper's figure, they show rates over the share of lines after the hole; if no result has rates by
+right-hand context, they show the rates themselves as bars.
 """
 
 import math

@@ -53,9 +53,9 @@ def gold(tasks: Sequence[Task]) -> dict[str, list[str]]:
 def summarise(rows: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, Any]:
     """Rates in [0, 1] over tasks, each with a 95 % interval by cluster bootstrap over problems.
 
-    A rate is over the tasks that count for it, `…_num_tasks`; where each of those that were executed has k
-    samples there is an unbiased pass@k. An interval is None where there are too few problems for one, and
-    `…_interval_missing` says why.
+    A rate is over the tasks that count for it, `…_num_tasks`. If every executed task has k samples, there is
+    an unbiased pass@k. An interval is None if there are too few problems for one, and `…_interval_missing`
+    says why.
     """
     metrics: dict[str, Any] = {"num_tasks": len(rows), "num_problems": len({row["problem"] for row in rows})}
     rates = dict.fromkeys(name for row in rows for name in row["rates"])

@@ -1,6 +1,6 @@
 """The held-out loss of a model on code: how probable it finds texts that it was not trained on.
 
-Nats by token are what training minimises; they depend on the vocabulary. Bits by byte do not, and compare
+Training minimises nats per token, which depend on the vocabulary. Bits per byte do not, so they compare
 models with different tokenizers.
 """
 
@@ -29,7 +29,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """A text that the model did not learn from; texts of one `group` stand or fall together."""
+    """A text that the model was not trained on; the interval resamples whole groups."""
 
     text: str
     path: str
@@ -39,7 +39,7 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What one text costs."""
+    """The loss of one text."""
 
     held_out: HeldOut
     nats: float
@@ -53,7 +53,7 @@ class _Measured:
 def measure_loss(
     model: Model, texts: Iterable[HeldOut], *, on_text: Callable[[int], None] | None = None
 ) -> dict[str, Any]:
-    """The loss over all texts and by language, ready for JSON; empty texts do not count.
+    """The loss over all texts and for each language, ready for JSON; empty texts do not count.
 
     `on_text` is given the number of texts read.
 

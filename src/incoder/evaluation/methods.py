@@ -19,9 +19,9 @@ RankBy = Literal["mean", "total", "whole"]
 class Decoding:
     """How answers are drawn; temperature 0 is greedy.
 
-    A benchmark judges what the model wrote: no `edge_rules` end its infills unless they are asked for.
-    `num_lead_lines` None are those that the model was trained with (inference/lead.py). Of `num_candidates`
-    the best by `rank_by` is the answer.
+    A benchmark judges what the model wrote, so by default no `edge_rules` end its infills. `num_lead_lines`
+    None means the number that the model was trained with (inference/lead.py). The answer is the best of
+    `num_candidates` by `rank_by`.
     """
 
     max_new_tokens: int

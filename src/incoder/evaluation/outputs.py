@@ -1,8 +1,8 @@
 """Whether a program printed what a test expects, by the rules of SAFIM's executor (ExecEval).
 
-Two outputs are the same if their lines are, white space around each aside, or else if their words are: two
-numbers that differ by at most 1e-12; `yes`, `no`, `true` and `false` in any case; all others to the letter.
-One departure: there every number equals `nan`, here `nan` equals itself alone.
+Two outputs are the same if their lines are, apart from white space around each, or else if their words are.
+Numbers may differ by 1e-12; `yes`, `no`, `true` and `false` match in any case; all other words match exactly.
+One rule differs: in ExecEval every number equals `nan`, here `nan` equals only itself.
 """
 
 import re
@@ -11,11 +11,11 @@ from decimal import Decimal, DecimalException, localcontext
 _TOLERANCE = Decimal("1e-12")
 _ANSWERS = frozenset(("yes", "no", "true", "false"))
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
-_MAX_NUMBER = 1000  # characters; longer ones are compared as they are
+_MAX_NUMBER = 1000  # characters; longer numbers are compared as text
 
 
 def is_same_output(printed: str, expected: str) -> bool:
-    """Whether a program printed what is expected."""
+    """Whether the printed output counts as the expected one."""
     printed, expected = printed.strip(), expected.strip()
     lines, expected_lines = printed.split("\n"), expected.split("\n")
     if [line.strip() for line in lines] == [line.strip() for line in expected_lines]:

@@ -81,7 +81,7 @@ def _rates(table: Table) -> str:
 
 
 def _missing(table: Table) -> str:
-    """Why some rates have no interval."""
+    """A note that says why some rates have no interval; empty if all have one."""
     reasons = dict.fromkeys(cell.missing for _, _, cells in table.rows for cell in cells if cell is not None)
     shown = "; ".join(f"no interval where there are {reason}" for reason in reasons if reason is not None)
     return f'<p class="note">–: {escape(shown)}</p>' if shown else ""

@@ -1,11 +1,11 @@
-"""What is executed: a program with tests that assert, or one with what it reads and should print."""
+"""The programs to execute: with tests that assert, or with inputs and the expected outputs."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Source text, and tests that run after it among its names; it passes where nothing raises."""
+    """Source code, and tests that run after it in its namespace; it passes if nothing raises."""
 
     source: str
     tests: str = ""
@@ -13,7 +13,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class OutputTest:
-    """The text on a program's stdin, and the outputs, one of which it must print."""
+    """The text on a program's stdin, and the outputs of which it must print one."""
 
     stdin: str
     outputs: tuple[str, ...]
@@ -21,9 +21,9 @@ class OutputTest:
 
 @dataclass(frozen=True, slots=True)
 class MainProgram:
-    """A program that runs as a process of its own for each test; it passes where all outputs are right.
+    """A program that runs as a process of its own for each test; it passes if all outputs are right.
 
-    Its exit status must be 0. What it printed is compared outside of its process (outputs.py).
+    Its exit status must be 0. Its output is compared outside its process (outputs.py).
     """
 
     source: str

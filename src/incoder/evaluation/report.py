@@ -23,12 +23,12 @@ _METHODS = (
 )
 BASELINES = ("gold", "empty", "buggy")
 _NUM_BINS = 5
-_PLAIN = "model"  # what training calls the folder of every run
+_PLAIN = "model"  # the folder of the checkpoint in every training run
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one results.json holds, and who answered; `place` is its number among those given."""
+    """The content of one results.json; `place` is its index among those given."""
 
     benchmark: str
     model: str
@@ -42,7 +42,7 @@ class Result:
 
     @property
     def model_name(self) -> str:
-        """The model as the run named it: a folder, or a name."""
+        """The model's folder or name, as the run recorded it."""
         return str((self.protocol.get("model") or {}).get("name", self.model))
 
     @property
@@ -58,9 +58,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A rate in [0, 1] and its interval; None where there is none, and `missing` says why.
+    """A rate in [0, 1] and its interval; if that is None, `missing` says why.
 
-    `num_tasks` are those that the rate is over.
+    `num_tasks` is the number of tasks that the rate is over.
     """
 
     value: float
@@ -90,9 +90,9 @@ class Curve:
 def load_results(paths: Sequence[Path]) -> list[Result]:
     """The results in files, or in folders that hold a results.json, in the order of methods.
 
-    Models are called by the last part of their names, and by more of them where that tells no difference: a
-    folder `model` by the run that it is in. Two runs that answered the same in name are told apart by their
-    folders.
+    A model is labelled with the last part of its name, or with more parts if another model ends alike; a
+    folder `model` is labelled with the run that contains it. Results with the same benchmark, label and
+    method get the folder of their file in addition.
 
     Raises:
         IncoderError: one is not there, or not a result.
@@ -163,13 +163,13 @@ def _cell(result: Result, rate: str) -> Cell:
 
 
 def _why_missing(result: Result) -> str:
-    """Of a file that an earlier version wrote, without the reason."""
+    """The reason for a file of an earlier version, which lacks it."""
     problems = {row["problem"] for row in result.rows}
     return why_no_interval([*problems]) if len(problems) < MIN_CLUSTERS else "its file holds none"
 
 
 def _labels(models: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """A short label for each model, a name and the fingerprint of its weights."""
+    """A short label for each model, which is given by its name and the fingerprint of its weights."""
     names = {name for name, _ in models}
     labels = {}
     for name, fingerprint in models:

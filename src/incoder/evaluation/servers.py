@@ -1,4 +1,4 @@
-"""Fork servers: started, asked, replaced when lost, and removed with all that their programs left."""
+"""Fork servers: start them, send them requests, and remove them with everything that their programs left."""
 
 import contextlib
 import functools
@@ -27,11 +27,11 @@ class ServerLostError(Exception):
 
 
 class Server:
-    """A fork server, and a folder that is all that its programs can write to."""
+    """A fork server, and the only folder to which its programs can write."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="incoder-programs-", ignore_cleanup_errors=True)
-        # What -I does, except that PYTHONHASHSEED is read: the order of a set is the same in every run.
+        # The same as -I, except that PYTHONHASHSEED is read, so that sets have the same order in every run.
         command = [sys.executable, "-s", "-S", "-P", "-B", str(_FORK_SERVER)]
         environment = {"HOME": self._folder.name, "TMPDIR": self._folder.name}
         self._process = subprocess.Popen(
@@ -45,7 +45,11 @@ class Server:
         )
 
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Its answer, within that time."""
+        """Send a request and return the answer.
+
+        Raises:
+            ServerLostError: the server has ended, or does not answer within `seconds`.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -81,7 +85,7 @@ def one_server() -> Iterator[Server]:
 
 @contextmanager
 def several_servers(number: int) -> Iterator["SimpleQueue[Server]"]:
-    """Fork servers, to be taken and put back; one that was lost is replaced."""
+    """A queue of fork servers: take one, put it back, or put a new one in place of a lost one."""
     queue: SimpleQueue[Server] = SimpleQueue()
     for _ in range(number):
         queue.put(Server())
@@ -94,7 +98,7 @@ def several_servers(number: int) -> Iterator["SimpleQueue[Server]"]:
 
 @functools.cache
 def bubblewrap() -> str | None:
-    """Where bubblewrap is, if it can be used: a system may forbid it."""
+    """The path of bubblewrap; None if it is missing or the system forbids it."""
     found = shutil.which("bwrap")
     if found is None:
         return None
@@ -106,7 +110,7 @@ _WRAPPING = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unsha
 
 
 def _wrapped(folder: str) -> list[str]:
-    """The beginning of a command that runs inside bubblewrap, where it is: read-only but for the folder."""
+    """The start of a command that runs inside bubblewrap if there is one: only the folder is writable."""
     found = bubblewrap()
     if found is None:
         return []

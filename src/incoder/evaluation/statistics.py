@@ -46,7 +46,10 @@ def ratio_interval(
     num_resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """The interval of the sum of `values` by the sum of `sizes`, clusters drawn as for a mean."""
+    """The interval of the sum of `values` divided by the sum of `sizes`, resampling whole clusters.
+
+    It is None if there are fewer than `MIN_CLUSTERS` clusters.
+    """
     numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
     if len(numbers) < MIN_CLUSTERS:
         return None
@@ -61,7 +64,7 @@ def ratio_interval(
 
 
 def why_no_interval(clusters: Sequence[Hashable]) -> str:
-    """Why values of these clusters have no interval."""
+    """The reason why values of these clusters have no interval."""
     number = len(set(clusters))
     return f"{number} problem{'s' * (number != 1)}; an interval needs at least {MIN_CLUSTERS}"
 
@@ -71,8 +74,8 @@ def paired_difference(
 ) -> tuple[float, tuple[float, float] | None]:
     """The mean of `ones` minus that of `others` on the same tasks, and its 95 % interval.
 
-    The differences task by task are drawn again in whole clusters: what both find hard cancels, so the
-    interval is narrower than those of the two means suggest.
+    The interval resamples whole clusters of differences. The difficulty of a task cancels out, so it is
+    narrower than the intervals of the two means suggest.
 
     Raises:
         IncoderError: there are no values.

@@ -1,15 +1,16 @@
 """The tests of HumanEval+ and MBPP+ (Liu et al., arXiv 2305.01210), which are many inputs for each problem.
 
-EvalPlus' own files hold the inputs and a solution, with which a program must agree. On the hub the outputs
-are written out, in tests that import numpy for one comparison; the sandbox has none, so a few lines do it.
-Unlike in EvalPlus, inputs that JSON keeps as lists stay lists where the problem speaks of tuples or sets.
+EvalPlus' own files hold the inputs and a solution, with which a program must agree. The files on the hub
+contain the outputs, in tests that import numpy for one comparison; the sandbox has no numpy, so a few lines
+replace it. Unlike in EvalPlus, inputs that JSON stores as lists stay lists even if the problem speaks of
+tuples or sets.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-# Problems whose outputs count as sets, and those whose match object counts as True, as in EvalPlus.
+# Problems whose outputs are compared as sets, and problems for which a match object counts as True.
 _AS_SETS = (
     *("similar_elements", "find_char_long", "common_in_nested_lists", "extract_singly", "larg_nnum"),
     *("intersection_array", "find_dissimilar", "Diff"),
@@ -58,7 +59,7 @@ def has_inputs(row: Mapping[str, Any]) -> bool:
 
 
 def test_by_reference(row: Mapping[str, Any], *, reference: str) -> str:
-    """`check(candidate)`, which compares with what the `reference` solution gives for every input.
+    """The source of `check(candidate)`, which compares with the `reference` solution on every input.
 
     Raises:
         ValueError: the row lacks inputs.
@@ -77,5 +78,5 @@ def test_by_reference(row: Mapping[str, Any], *, reference: str) -> str:
 
 
 def without_numpy(test: str) -> str:
-    """The same test with the few lines that it needs in the place of numpy."""
+    """The same test, with a few lines instead of the import of numpy."""
     return re.sub(r"(?m)^import numpy as np[ \t]*$", lambda _: _CLOSE, test)

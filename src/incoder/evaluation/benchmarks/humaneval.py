@@ -1,7 +1,7 @@
 """HumanEval: a function from its signature and docstring, judged by tests (Chen et al., arXiv 2107.03374).
 
 Completions end before the next thing at the left margin; these stop strings are the paper's. The method
-infill asks the same with a hole at the end of the file. HumanEval+ (evalplus.py) has the same problems and
+infill asks the same with a hole at the end of the file. HumanEval+ (evalplus.py) has the same problems with
 more tests.
 """
 

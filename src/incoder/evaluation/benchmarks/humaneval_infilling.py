@@ -25,7 +25,7 @@ from incoder.evaluation.benchmark import (
 from incoder.evaluation.programs import Program
 from incoder.evaluation.rows import reader
 
-_RANDOM_SPAN = "RandomSpanInfilling"  # characters, not lines: no number of lines says where such a text ends
+_RANDOM_SPAN = "RandomSpanInfilling"  # holes of characters, whose end no number of lines gives
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Sentence(Task):
 
 @dataclass(frozen=True, slots=True)
 class PlusSentence(Task):
-    """One program of MBPP+; `prompt` is the docstring that is shown, `tests` what runs after the program."""
+    """One program of MBPP+; `prompt` is the docstring that is shown, `tests` is code that runs after it."""
 
     task_id: str
     prompt: str
@@ -90,7 +90,7 @@ class PlusSentence(Task):
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """A row of EvalPlus' own file of MBPP+: inputs, and a solution that says the outputs."""
+    """A row of EvalPlus' own file of MBPP+: inputs, and a solution that gives the outputs."""
 
     task_id: str
     prompt: str
@@ -100,7 +100,7 @@ class _Inputs:
 
 @dataclass(frozen=True, slots=True)
 class _Assertions:
-    """A row of MBPP+ as it is on the hub."""
+    """A row of MBPP+ on the hub."""
 
     task_id: int
     prompt: str

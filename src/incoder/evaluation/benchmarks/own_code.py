@@ -1,7 +1,7 @@
 """Holes in one's own code, in any of the 28 languages: a line, characters inside one, or several lines.
 
-`incoder eval build` makes the files. Nothing is executed: the rates are exact match and edit similarity, both
-with white space around the two texts left out.
+`incoder eval build` makes the files. Nothing is executed: the rates are exact match and edit similarity,
+which ignore white space around the two texts, and exact match with it.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from incoder.evaluation.rows import reader
 
 @dataclass(frozen=True, slots=True)
 class CodeHole(Task):
-    """A row of the file: a text around a hole, and what was cut out of it. Holes of one file go together."""
+    """A row of the file: the text around a hole and the missing text. Holes of one file are one problem."""
 
     task_id: str
     path: str

@@ -1,11 +1,10 @@
 """SAFIM: blocks, conditions and calls cut out along the syntax tree (Gong et al., arXiv 2403.04814).
 
 A completion passes where its program, as a process of its own for each test, ends with status 0 and prints
-what the test expects, by the rules of SAFIM's executor (outputs.py); the missing text itself is run like any
-other. Only Python is run here; tasks of other languages count for exact match alone. Calls, which have no
-tests, are compared as text without white space and as syntax trees. Unlike for the published numbers,
-completions are not truncated along the syntax, Python is CPython, not PyPy, and the missing text does not
-pass unless its program does.
+what the test expects, by the rules of SAFIM's executor (outputs.py). Only Python is run here; tasks in other
+languages count for exact match alone. Calls, which have no tests, are compared as text without white space
+and as syntax trees. Unlike for the published numbers, completions are not truncated along the syntax, Python
+is CPython, not PyPy, and the missing text passes only if its program does.
 """
 
 import ast

@@ -1,9 +1,9 @@
 """SantaCoder's infilling task: one line of MultiPL-HumanEval in Python, Java or JavaScript, by exact match.
 
 Ben Allal et al., arXiv 2301.03988; the hub's bigcode/santacoder-fim-task. As published, the rows lack the
-newlines on both sides of the line, so that prompt, line and suffix joined are no program, and a model that
-writes the newlines is right. The authors compare with white space around the line left out, and so does the
-headline rate. `santacoder-fim-joined` has the newlines put back, as a file has them.
+newlines on both sides of the line, so that prompt, line and suffix together are not a program, and a model
+that writes the newlines is right. The authors ignore white space around the line, and so does the headline
+rate. In `santacoder-fim-joined` the newlines are restored.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Line(Task):
 
     @property
     def can_go_left_to_right(self) -> bool:
-        """A whole line is missing, whatever the rows lack at its ends."""
+        """True: a whole line is missing, although the rows lack its newlines."""
         return True
 
     @property
@@ -110,5 +110,5 @@ BENCHMARKS = (
     _benchmark(
         "santacoder-fim", "Fill one line of Python, Java or JavaScript; exact match decides.", joins=False
     ),
-    _benchmark("santacoder-fim-joined", "The same with the newlines around the line put back.", joins=True),
+    _benchmark("santacoder-fim-joined", "The same with the newlines around the line restored.", joins=True),
 )

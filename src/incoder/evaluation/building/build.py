@@ -40,12 +40,12 @@ def build(
 ) -> Built:
     """Write the rows of one benchmark to its file in `output`, and beside it how they were made.
 
-    With a `limit` that many rows are drawn. The same folder and seed give the same bytes. `on_source` is
-    given the number of functions or files that were looked at.
+    With a `limit`, that many rows are drawn at random. The same folder and seed give the same bytes.
+    `on_source` is called with the number of functions or files that were read.
 
     Raises:
-        IncoderError: there are no functions, or no files, with what this benchmark asks for, or `output`
-            holds a file of somebody else that would be replaced.
+        IncoderError: no function or file makes a row of this benchmark, or `output` holds a file of somebody
+            else that would be replaced.
     """
     path = output / BENCHMARKS[task].file_name
     made_by = path.with_suffix(".build.json")
@@ -61,10 +61,10 @@ def build(
         if on_source is not None:
             on_source(number)
     if not rows:
-        looked_at = f"{counts['files']} files that could be read"
+        sources = f"{counts['files']} files that could be read"
         if task in BUILDERS:
-            looked_at += f" with {counts['functions']} functions"
-        raise IncoderError(f"nothing in {folder} makes a row of {task}; there are {looked_at}")
+            sources += f" with {counts['functions']} functions"
+        raise IncoderError(f"nothing in {folder} makes a row of {task}; there are {sources}")
     if limit is not None:
         rows = _drawn(rows, limit, seed)
     keys = list(rows)
@@ -78,7 +78,7 @@ def build(
 
 
 def _drawn(rows: dict[str, Row], limit: int, seed: int) -> dict[str, Row]:
-    """As many of the rows, in their order; which ones does not depend on those that are left out."""
+    """`limit` of the rows, in order; the choice does not depend on rows that are left out."""
     order = sorted(rows, key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
     chosen = {*order[:limit]}
     return {key: row for key, row in rows.items() if key in chosen}

@@ -1,6 +1,6 @@
 """The source files of a folder in the corpus's 28 languages.
 
-What is no text, too large or a copy is counted and left out.
+Files that are not text, too large or copies are counted and left out.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _MAX_FILE_BYTES = 200_000
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """A file's text, and where it was found below the folder."""
+    """A file's text, and its path relative to the folder."""
 
     path: str
     language: str
@@ -27,9 +27,10 @@ class SourceText:
 
 
 def source_files(folder: Path, counts: Counter[str]) -> Iterator[SourceText]:
-    """All files of the 28 languages in the order of their paths; hidden ones and links are not looked at.
+    """All files in the 28 languages in the order of their paths; hidden ones and links are skipped.
 
-    A notebook is its cells as text. `counts` collects how many files there were and why others were left out.
+    The text of a notebook is that of its cells. `counts` collects the number of files, and of those left out
+    for each reason.
 
     Raises:
         IncoderError: there is no such folder, or no file of these languages in it.

@@ -1,8 +1,8 @@
 """Holes in a file of any language: a line, characters inside a line, or several lines.
 
-Up to one for every 40 lines of a file and 10 in all, drawn; two holes of a file share no line. What is cut
-out begins and ends with lines that say something: five characters that are not blank, a letter or digit among
-them, and at most 200 in all.
+At most one hole for every 40 lines of a file, and 10 in all, are drawn at random; two holes share no line.
+The missing text begins and ends in lines with content: at least five characters that are not blank, a letter
+or digit among them, and at most 200 characters in all.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ def single_line(source: SourceText, random: Random) -> list[Row]:
     """Whole lines, each with its indentation and line end."""
     lines = _lines(source.text)
     starts = _starts(lines)
-    places = _drawn([number for number, line in enumerate(lines) if _says_something(line)], lines, random)
+    places = _drawn([number for number, line in enumerate(lines) if _has_content(line)], lines, random)
     return [_row(source, starts[number], starts[number + 1], number) for number in places]
 
 
@@ -35,7 +35,7 @@ def mid_line(source: SourceText, random: Random) -> list[Row]:
     long_enough = [
         number
         for number, line in enumerate(lines)
-        if _says_something(line) and len(line.strip()) >= _MIN_INSIDE + 2
+        if _has_content(line) and len(line.strip()) >= _MIN_INSIDE + 2
     ]
     for number in _drawn(long_enough, lines, random):
         line = lines[number]
@@ -49,14 +49,12 @@ def mid_line(source: SourceText, random: Random) -> list[Row]:
 
 
 def multi_line(source: SourceText, random: Random) -> list[Row]:
-    """Two to eight lines that follow each other."""
+    """Two to eight consecutive lines."""
     lines = _lines(source.text)
     starts, rows, free_from = _starts(lines), list[Row](), 0
-    for number in _drawn(
-        [number for number, line in enumerate(lines) if _says_something(line)], lines, random
-    ):
+    for number in _drawn([number for number, line in enumerate(lines) if _has_content(line)], lines, random):
         end = number + random.randint(_MIN_LINES, _MAX_LINES)
-        if number >= free_from and end <= len(lines) and _says_something(lines[end - 1]):
+        if number >= free_from and end <= len(lines) and _has_content(lines[end - 1]):
             rows.append(_row(source, starts[number], starts[end], number))
             free_from = end
     return rows
@@ -74,8 +72,8 @@ def _drawn(numbers: list[int], lines: list[str], random: Random) -> list[int]:
     return sorted(random.sample(numbers, num_holes))
 
 
-def _says_something(line: str) -> bool:
-    """Whether a line ends with a newline and is more than brackets."""
+def _has_content(line: str) -> bool:
+    """Whether a line ends with a newline and has content (see above)."""
     text = line.strip()
     return (
         line.endswith("\n")

@@ -1,8 +1,8 @@
-"""What happens in the fork of one program: it is confined, runs, and says how it ended.
+"""The child process of one program: it confines itself, runs the program, and reports how it ended.
 
-A program is judged by assertions, in the interpreter of its tests, or by what it prints, as a process with a
-real stdin and stdout. All that runs after the program is bound before it: the program can put anything in the
-place of what others look up.
+A program is judged by assertions, which run in its interpreter, or by its output, as a process with a real
+stdin and stdout. Every function that is called after the program is bound to a local name before it, because
+the program can replace anything that is looked up later.
 """
 
 import atexit
@@ -21,16 +21,16 @@ from typing import Any
 from incoder.evaluation.sandbox import landlock, seccomp
 
 VERDICT_FD, TOKEN_FD = 3, 4
-ENDED = "ended"  # asks for the token, which the server makes only then
+ENDED = "ended"  # requests the token, which the server makes only then
 TOKEN_BYTES = 32
 
 
 def run_with_assertions(request: dict[str, Any], folder: str) -> None:
     """Run the program, then its tests among the program's names; does not return.
 
-    Lines on the verdict's pipe: `failed` and the exception's name; or `ENDED` once all of it ran to its end,
-    and then the token that comes in return. Hooks that would see the tests are cleared, and the builtins
-    restored, before the tests run.
+    It writes to the verdict's pipe either `failed` and the exception's name, or `ENDED` once program and
+    tests have run to their end, and then the token that it receives in return. Before the tests run, hooks
+    that would see them are cleared and the builtins are restored.
     """
     _prepare(request, folder)
     program, tests = request.pop("program"), request.pop("tests")
@@ -46,17 +46,17 @@ def run_with_assertions(request: dict[str, Any], folder: str) -> None:
         namespace["__builtins__"] = names
         run(compiled(tests, "<tests>", "exec"), namespace)
         clear_hooks()
-    except every_exception as error:  # SystemExit and KeyboardInterrupt are failures as well
+    except every_exception as error:  # SystemExit and KeyboardInterrupt are failures, too
         names.update(own_builtins)
         write(VERDICT_FD, f"failed {type_of(error).__name__:.100}\n".encode("utf-8", "replace"))
         leave(0)
     write(VERDICT_FD, ended)
     write(VERDICT_FD, read(TOKEN_FD, TOKEN_BYTES) + b"\n")
-    leave(0)  # threads, exit handlers and destructors of the program have no say any more
+    leave(0)  # skips threads, exit handlers and destructors of the program
 
 
 def run_as_main(request: dict[str, Any], folder: str) -> None:
-    """Run the program as `python solution.py` would, to its exit status; does not return."""
+    """Run the program as `python solution.py` would, and exit with its status; does not return."""
     _prepare(request, folder)
     program, leave = request.pop("program"), os._exit
     namespace = sys.modules["__main__"].__dict__
@@ -70,9 +70,9 @@ def run_as_main(request: dict[str, Any], folder: str) -> None:
     except SystemExit as error:
         code = error.code
         status = 0 if code is None else code & 0xFF if isinstance(code, int) else 1
-    except BaseException:  # noqa: BLE001 - what the interpreter would print as a traceback
+    except BaseException:  # noqa: BLE001 - the interpreter would print a traceback
         status = 1
-    for end in ends:  # as at the end of an interpreter: other threads, exit handlers, buffers
+    for end in ends:  # as an interpreter ends: wait for threads, run exit handlers
         with contextlib.suppress(BaseException):
             if end is not None:
                 end()
@@ -81,12 +81,12 @@ def run_as_main(request: dict[str, Any], folder: str) -> None:
             if stream is not None and not stream.closed:
                 stream.flush()
     except BaseException:  # noqa: BLE001
-        status = status or 120  # the interpreter's status for what could not be written
+        status = status or 120  # the interpreter's status when a stream cannot be flushed
     leave(status)
 
 
 def confine(folder: str) -> list[str]:
-    """Take from this process, for good, all but this folder; which of the kernel's walls there are."""
+    """Confine this process to the folder, for good; returns the sandbox layers that this machine has."""
     layers = list[str]()
     if sys.platform != "linux":
         return layers
@@ -125,7 +125,7 @@ def _prepare(request: dict[str, Any], folder: str) -> None:
 
 
 def _hook_clearer() -> Callable[[], None]:
-    """What clears this thread's tracing and profiling hooks, and the monitoring of later Pythons."""
+    """A function that clears this thread's tracing and profiling hooks, and `sys.monitoring` if any."""
     set_trace, set_profile = sys.settrace, sys.setprofile
     monitoring: Any = getattr(sys, "monitoring", None)
     tools = tuple(range(6)) if monitoring is not None else ()

@@ -1,9 +1,9 @@
 """The fork server: a bare interpreter that runs each program in a fork of itself, confined.
 
-Started as a script. Reads a request a line as JSON from stdin (`program`, `limits`, `seconds`,
-`folder_bytes`, `output_bytes`, `confined`, and `tests` that assert or the `stdin` of a process whose output
-is asked for; or `probe`), and answers each with a line on stdout. It alone kills programs, so that no number
-of a process is used after its end.
+It is started as a script. It reads one request per line as JSON from stdin (`program`, `limits`, `seconds`,
+`folder_bytes`, `output_bytes`, `confined`, and either `tests` that assert or the `stdin` of a process whose
+output is wanted; or only `probe`), and answers each with one line on stdout. Only the server kills programs,
+so that no process id is used after its process has been reaped.
 """
 
 import builtins
@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # nothing but the standard library is on the path, and programs are to see no more
+if __name__ == "__main__":  # only the standard library is on the path, and only that shall programs see
     sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from incoder.evaluation.sandbox import child, usage
@@ -33,7 +33,7 @@ from incoder.evaluation.sandbox import child, usage
 _PR_SET_CHILD_SUBREAPER = 36
 _CHUNK = 1 << 16
 _MAX_VERDICT_BYTES = 4096
-_LOOK_SECONDS = 0.05  # between two looks at a program's folder
+_CHECK_SECONDS = 0.05  # between two checks of a program's folder
 _PRELOADED = (
     *("bisect", "collections", "copy", "datetime", "decimal", "fractions", "functools", "hashlib", "heapq"),
     *("itertools", "math", "operator", "re", "statistics", "string", "threading", "traceback", "typing"),
@@ -41,14 +41,14 @@ _PRELOADED = (
 
 
 def main() -> None:
-    """Serve until nobody is left to ask, as when a run was killed; then remove the folder."""
+    """Serve until stdin is closed, which also happens if the run is killed; then remove the folder."""
     reply_fd = os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
     for name in _PRELOADED:
         importlib.import_module(name)
-    site_builtins = importlib.import_module("_sitebuiltins")  # which an interpreter without -S would have
+    site_builtins = importlib.import_module("_sitebuiltins")  # an interpreter without -S has these
     for name in ("exit", "quit"):
         setattr(builtins, name, site_builtins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     del sys.path[0]
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _serve(request: dict[str, Any]) -> dict[str, Any]:
-    """Run one program; how it ended, what it printed, and what it used."""
+    """Run one program; returns how it ended, what it printed, and the time it used."""
     folder = tempfile.mkdtemp(prefix="program-")
     is_process = request.get("stdin") is not None
     run = child.run_as_main if is_process else child.run_with_assertions
@@ -87,7 +87,7 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
         for fd in (to_child, from_child):
             with contextlib.suppress(OSError):
                 os.close(fd)
-        with contextlib.suppress(OSError, RecursionError):  # what stays goes with the server's own folder
+        with contextlib.suppress(OSError, RecursionError):  # leftovers go with the server's folder
             shutil.rmtree(folder)
     return {
         **answer,
@@ -99,33 +99,33 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Watch:
-    """A running program, looked at until it ends, its time is up, or it takes more than it may."""
+    """A running program, watched until it ends, its time is up, or it exceeds a limit."""
 
     def __init__(self, pid: int, folder: str, request: dict[str, Any], deadline: float) -> None:
         self._pid, self._folder, self._request, self._deadline = pid, folder, request, deadline
         self.status: tuple[int, resource.struct_rusage] | None = None
-        self._next_look = time.monotonic() + _LOOK_SECONDS
-        self._stopped: dict[str, Any] = {}  # why it may not go on
-        self._told = b""
+        self._next_check = time.monotonic() + _CHECK_SECONDS
+        self._stopped: dict[str, Any] = {}  # why it may not continue
+        self._received = b""
 
     def verdict(self, token_fd: int, verdict_fd: int) -> dict[str, Any]:
-        """Whether program and tests ran to their end, or what they raised; neither if it died."""
-        told, _, name = self._line(verdict_fd).partition(" ")
-        if told != child.ENDED:
-            return self._ending(passed=False, failed=name if told == "failed" else None)
-        # The token is made only now: the program was forked before, so its memory cannot hold it.
+        """Whether program and tests ran to their end, or the exception raised; neither if it died."""
+        word, _, name = self._line(verdict_fd).partition(" ")
+        if word != child.ENDED:
+            return self._ending(passed=False, failed=name if word == "failed" else None)
+        # The token is made only now, after the fork, so the program's memory cannot contain it.
         token = secrets.token_hex(child.TOKEN_BYTES // 2)
         with contextlib.suppress(BrokenPipeError):
             os.write(token_fd, token.encode())
         return self._ending(passed=self._line(verdict_fd) == token, failed=None)
 
     def process(self, stdin_fd: int, stdout_fd: int) -> dict[str, Any]:
-        """What it printed, until it ended."""
-        given = memoryview(self._request["stdin"].encode("utf-8", "surrogateescape"))
+        """Feed it its stdin and collect its output until it ends."""
+        unsent = memoryview(self._request["stdin"].encode("utf-8", "surrogateescape"))
         os.set_blocking(stdin_fd, False)
         printed, is_open, is_fed = bytearray(), True, False
         while self._goes_on():
-            if not given and not is_fed:
+            if not unsent and not is_fed:
                 os.close(stdin_fd)
                 is_fed = True
             readable, writable, _ = select.select(
@@ -133,34 +133,34 @@ class _Watch:
             )
             if writable:
                 try:
-                    given = given[os.write(stdin_fd, given[:_CHUNK]) :]
+                    unsent = unsent[os.write(stdin_fd, unsent[:_CHUNK]) :]
                 except BrokenPipeError:
-                    given = given[:0]
+                    unsent = unsent[:0]
             if readable:
                 chunk = os.read(stdout_fd, _CHUNK)
                 printed += chunk
                 is_open = bool(chunk)
             if len(printed) > self._request["output_bytes"]:
                 return self._ending(exceeded="what it printed")
-            if not is_open or not readable:
-                self._look_whether_it_ended()
             if self.status is not None and not (is_open and readable):
-                break
+                break  # it had ended before this look at its output, so there is no more
+            if not is_open or not readable:
+                self._check_whether_it_ended()
         return self._ending(printed=bytes(printed).decode("latin-1"))
 
     def _line(self, verdict_fd: int) -> str:
-        """The next line of the pipe; empty at its end, and where the program may not go on."""
-        while b"\n" not in self._told and len(self._told) < _MAX_VERDICT_BYTES and self._goes_on():
+        """The next line from the pipe; empty at its end, or if the program may not continue."""
+        while b"\n" not in self._received and len(self._received) < _MAX_VERDICT_BYTES and self._goes_on():
             if select.select([verdict_fd], [], [], self._pause(is_open=True))[0]:
                 more = os.read(verdict_fd, _CHUNK)
                 if not more:
                     break
-                self._told += more
-        line, _, self._told = self._told.partition(b"\n")
+                self._received += more
+        line, _, self._received = self._received.partition(b"\n")
         return line.decode("utf-8", "replace")
 
     def _pause(self, is_open: bool) -> float:
-        longest = _LOOK_SECONDS if is_open else 0.001  # nothing but its end is waited for
+        longest = _CHECK_SECONDS if is_open else 0.001  # only its end is still awaited
         return max(0.0, min(longest, self._deadline - time.monotonic()))
 
     def _goes_on(self) -> bool:
@@ -168,17 +168,17 @@ class _Watch:
         if now >= self._deadline:
             self._stopped = {"timed_out": True}
             return False
-        if now >= self._next_look:
+        if now >= self._next_check:
             if usage.folder_exceeds(self._folder, self._pid, self._request["folder_bytes"]):
                 self._stopped = {"exceeded": "its folder"}
                 return False
-            self._next_look = time.monotonic() + _LOOK_SECONDS
+            self._next_check = time.monotonic() + _CHECK_SECONDS
         return True
 
     def _ending(self, **found: Any) -> dict[str, Any]:
         return {"timed_out": False, "exceeded": None, **found, **self._stopped}
 
-    def _look_whether_it_ended(self) -> None:
+    def _check_whether_it_ended(self) -> None:
         if self.status is None:
             pid, status, used = os.wait4(self._pid, os.WNOHANG)
             if pid:
@@ -186,10 +186,10 @@ class _Watch:
 
 
 def _forked(work: Callable[[], None], *, is_process: bool) -> tuple[int, int, int]:
-    """A child in a session of its own: its number, and the ends of a pipe to it and of one from it.
+    """Fork a child into its own session; returns its process id and our ends of a pipe to it and one from it.
 
-    The pipes are the child's stdin and stdout where it is a process to talk to. Else stdin and stdout are
-    empty, and the pipes those of the token and the verdict. The child has nothing else open.
+    If it `is_process`, the pipes are its stdin and stdout. Otherwise its stdin and stdout are empty, and the
+    pipes are those of the token and the verdict. The child has no other file open.
     """
     (from_server, to_child), (from_child, to_server) = os.pipe(), os.pipe()
     pid = os.fork()
@@ -201,15 +201,15 @@ def _forked(work: Callable[[], None], *, is_process: bool) -> tuple[int, int, in
     try:
         os.setsid()
         null = os.open(os.devnull, os.O_RDWR)
-        # Out of the way first: a number that is wanted may be the one of a pipe.
-        given, told, nothing = map(_moved_up, (from_server, to_server, null))
+        # First move them away: one of the numbers assigned below may be in use by a pipe.
+        reading, writing, nothing = map(_moved_up, (from_server, to_server, null))
         for fd in (0, 1, 2):
             os.dup2(nothing, fd)
-        os.dup2(given, 0 if is_process else child.TOKEN_FD)
-        os.dup2(told, 1 if is_process else child.VERDICT_FD)
+        os.dup2(reading, 0 if is_process else child.TOKEN_FD)
+        os.dup2(writing, 1 if is_process else child.VERDICT_FD)
         os.closerange(3 if is_process else 5, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         for name, fd, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
-            stream = open(fd, mode)  # noqa: PTH123, SIM115 - open as long as the process
+            stream = open(fd, mode)  # noqa: PTH123, SIM115 - open as long as the process runs
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
         work()
@@ -226,23 +226,23 @@ def _moved_up(fd: int) -> int:
 
 
 def _probe() -> list[str]:
-    """Which walls a program is behind, found by standing behind them."""
+    """The sandbox layers of this machine, found by confining a child."""
     with tempfile.TemporaryDirectory(prefix="program-") as folder:
-        pid, to_child, from_child = _forked(lambda: _tell_layers(folder), is_process=True)
-        told = os.read(from_child, _MAX_VERDICT_BYTES)
+        pid, to_child, from_child = _forked(lambda: _write_layers(folder), is_process=True)
+        written = os.read(from_child, _MAX_VERDICT_BYTES)
         _ended(pid, None)
         os.close(to_child)
         os.close(from_child)
-    layers: list[str] = json.loads(told or b"[]")
+    layers: list[str] = json.loads(written or b"[]")
     return layers
 
 
-def _tell_layers(folder: str) -> None:
+def _write_layers(folder: str) -> None:
     os.write(1, json.dumps(child.confine(folder)).encode())
 
 
 def _ended(pid: int, status: tuple[int, resource.struct_rusage] | None) -> tuple[int, resource.struct_rusage]:
-    """End a child and all that came from it; how the child ended, and what it used."""
+    """Kill a child and all its descendants; returns how the child ended and what it used."""
     if status is None:
         os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
@@ -255,7 +255,7 @@ def _ended(pid: int, status: tuple[int, resource.struct_rusage] | None) -> tuple
 
 
 def _end_orphans() -> None:
-    """End what left the session: it has become a child of this process."""
+    """Kill the descendants that left the session: they have become children of this process."""
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     while children.exists() and (orphans := children.read_text().split()):
         for orphan in map(int, orphans):

@@ -1,4 +1,4 @@
-"""What a running program uses that no limit of the kernel counts: its folder as a whole, and waiting."""
+"""The resources that no limit of the kernel counts: a program's folder as a whole, and its time in queues."""
 
 import contextlib
 import os
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-_BLOCK_BYTES = 512  # of st_blocks, whatever the file system's own blocks are
+_BLOCK_BYTES = 512  # the unit of st_blocks, whatever the blocks of the file system are
 _MAX_FILES = 4096  # each takes an inode, however small it is
 _NANOSECONDS = 1e9
 
 
 def folder_exceeds(folder: str, pid: int, max_bytes: int) -> bool:
-    """Whether the folder's files, and those deleted that the program holds open, take more than they may.
+    """Whether the folder's files, and deleted ones that the program holds open, take more than `max_bytes`.
 
-    Files count by their blocks on the disk, so that holes in them are free. More than 4,096 files are too
-    many, and so is a folder that cannot be looked into.
+    Files count by their blocks on disk, so that holes in them are free. More than 4,096 files are too many,
+    and a folder that cannot be listed counts as too large.
     """
     num_files = num_bytes = 0
     try:
@@ -31,7 +31,7 @@ def folder_exceeds(folder: str, pid: int, max_bytes: int) -> bool:
 
 
 def seconds_on_run_queues(pid: int) -> float | None:
-    """How long the threads of a process were ready to run and got no processor; None where nobody counts."""
+    """The time that the threads of a process were ready to run without a processor; None if not counted."""
     waited = None
     with contextlib.suppress(OSError, ValueError, IndexError):
         for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -40,10 +40,10 @@ def seconds_on_run_queues(pid: int) -> float | None:
 
 
 def _below(folder: str) -> Iterator[os.stat_result]:
-    """All that is in the folder.
+    """Everything in the folder.
 
     Raises:
-        OSError: a folder in it that cannot be listed, by its rights or because its path is too long.
+        OSError: a folder in it cannot be listed, because of its permissions or because its path is too long.
     """
     waiting = [folder]
     while waiting:
@@ -55,11 +55,11 @@ def _below(folder: str) -> Iterator[os.stat_result]:
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(entry.path)
         except (FileNotFoundError, NotADirectoryError):
-            continue  # the program changed it meanwhile
+            continue  # the program changed it in the meantime
 
 
 def _deleted(pid: int) -> Iterator[os.stat_result]:
-    """The files without a name that a process holds open."""
+    """The deleted files that a process holds open."""
     with contextlib.suppress(OSError):
         for link in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
