@@ -22,8 +22,8 @@ from incoder.tokenizer.formats import choose_format, read_tokenizer
 EMBEDDED = Path(__file__).resolve().parents[1] / "embedded"
 
 _CONFIG = "config.json"
-_OF_A_RUN = "model"  # the checkpoint's folder in that of a training run
-_MAX_SHOWN = 200  # characters of a name
+_CHECKPOINT_OF_RUN = "model"  # the folder of the checkpoint in that of a training run
+_MAX_NAME = 200  # characters of a name in a message
 _MODEL_TYPES = frozenset({"xglm", "llama", "qwen2", "starcoder2"})  # those of model/hugging_face.py
 _LICENCE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
 
@@ -63,7 +63,7 @@ def cached_models() -> list[tuple[str, str, Path]]:
 
 
 def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fetch: bool = True) -> Path:
-    """The folder of an embedded model, of a checkpoint or a training run's, or of a model on the hub.
+    """The folder of an embedded model, a checkpoint, the checkpoint of a training run, or a model on the hub.
 
     The last is fetched if it is not in the cache, unless `fetch` is False. Only it has revisions.
 
@@ -94,7 +94,7 @@ def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fet
         if embedded
         else "no model is embedded in this installation"
     )
-    shown = str(name) if len(str(name)) <= _MAX_SHOWN else f"{str(name)[:_MAX_SHOWN]}…"
+    shown = str(name) if len(str(name)) <= _MAX_NAME else f"{str(name)[:_MAX_NAME]}…"
     raise IncoderError(
         f"there is no model {shown!r}; give an embedded model ({known}), a checkpoint folder, "
         "or the name of a model on the hub (owner/model)"
@@ -133,17 +133,17 @@ def describe_model(
 
 
 def _checkpoint_at(path: Path) -> Path | None:
-    """The checkpoint in this folder, or in that of a training run; None where there is no folder.
+    """The checkpoint's folder: `path` itself, or the one in a training run; None if `path` is no folder.
 
     Raises:
-        IncoderError: the folder holds no checkpoint, or something in it is no file, such as a FIFO.
+        IncoderError: the folder holds no checkpoint, or something that is not a file, such as a FIFO.
     """
     try:
         if not path.is_dir():
             return None
         folder = path
-        if not (path / _CONFIG).is_file() and (path / _OF_A_RUN / _CONFIG).is_file():
-            folder = path / _OF_A_RUN
+        if not (path / _CONFIG).is_file() and (path / _CHECKPOINT_OF_RUN / _CONFIG).is_file():
+            folder = path / _CHECKPOINT_OF_RUN
         if not (folder / _CONFIG).is_file():
             raise IncoderError(f"{folder} is not a checkpoint: it has no {_CONFIG}")
         for file in folder.iterdir():

@@ -60,9 +60,10 @@ class Vocabulary:
         self._biases: dict[tuple[torch.device, int], Tensor] = {}
 
     def permitted(self, logits_BV: Tensor, rows: Sequence["Row"]) -> Tensor:
-        """The logits, minus infinity where a token must not come next in a row.
+        """The logits, with minus infinity for tokens that must not come next in a row.
 
-        It must go on spelling what the row is forced to spell, and must not begin with what is forbidden.
+        A token must continue the bytes that a row is forced to begin with, and must not begin with forbidden
+        ones.
         """
         permitted_BV = logits_BV + self.bias_for(logits_BV)
         for index, row in enumerate(rows):
@@ -230,7 +231,7 @@ class Row:
         self.finish_reason: FinishReason | None = None
         self.num_read_in_vain = 0
         self._vocabulary = vocabulary
-        self._num_held = len(forced)  # bytes before the fill
+        self._num_held = len(forced)  # bytes before the infill
         self._forced = forced + (edge.start if edge is not None else b"")
         self._params = params
         self._room = room
@@ -260,12 +261,12 @@ class Row:
 
     @property
     def forbidden(self) -> bytes | None:
-        """The bytes that the next token must not begin with; None if nothing is forbidden from here on."""
+        """The bytes that the next token must not begin with; None if none will be from here on."""
         return None if self._edge is None else self._edge.forbidden_next(self._spelling[self._num_held :])
 
     @property
     def is_constrained(self) -> bool:
-        """Whether not every token may come next, or later one that was allowed now."""
+        """Whether some tokens must not come next, or may be forbidden later."""
         return bool(self.forced_left) or self.forbidden is not None
 
     @property
@@ -309,7 +310,7 @@ class Row:
             self.end("length")
 
     def end(self, reason: Literal["length", "time"]) -> None:
-        """End the fill where it is, for a reason that is not in its text."""
+        """End the infill at its last token, for a reason other than its text."""
         self.finish_reason = reason
         self._cut = self._edge_place(len(self._spelling))
         self._count_read_in_vain(len(self._token_ids) - (reason == "length"))
@@ -318,7 +319,7 @@ class Row:
         assert self.finish_reason is not None
         num_read = len(self._token_ids) - (self.finish_reason == "length")
         unread = self._token_ids[num_read:]
-        if self._cut is not None:  # the stop string may begin inside a token; the last token was not read
+        if self._cut is not None:  # the cut may be inside a token; the last token was not read
             num_chosen = len(self._token_ids) - (self._end_id is None)
             num_read = min(bisect_right(self._ends, self._cut), num_chosen)
             start = self._ends[num_read - 1] if num_read else 0
@@ -360,7 +361,7 @@ class Row:
         return min((place for place in found if place is not None), default=None)
 
     def _last_line_place(self) -> int | None:
-        """Where the last line ends that may be written, once it is there."""
+        """Where the last of `max_lines` lines ends; None if it is not finished, or without a limit."""
         if self._params.max_lines is None:
             return None
         text = self._spelling[len(self._forced) :]

@@ -111,7 +111,7 @@ class Edge:
         return min((trim.num_kept(text[:settled]) for trim in self._trims), default=settled)
 
     def forbidden_next(self, text: bytes) -> bytes | None:
-        """The bytes that the next token must not begin with; None if nothing is forbidden from here on."""
+        """The bytes that the next token must not begin with; None if none will be from here on."""
         return None if self._tags is None else self._tags.forbidden_next(text)
 
     def _place_in(self, text: bytes) -> int | None:

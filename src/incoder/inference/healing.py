@@ -52,7 +52,7 @@ class TokenTable:
         return np.concatenate([self._token_ids[start:end], *shorter])
 
     def beginning_with(self, spelling: bytes) -> TokenIds:
-        """The tokens whose bytes begin with these."""
+        """The tokens whose bytes begin with `spelling`."""
         start, end = self._range(spelling)
         return self._token_ids[start:end]
 

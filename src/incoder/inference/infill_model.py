@@ -42,7 +42,8 @@ T = TypeVar("T")
 class InfillModel:
     """Fills holes, completes and scores. Made by `incoder.load`.
 
-    It pickles as the arguments of that call (`source`), so that a process that unpickles it loads it again.
+    It is pickled as the arguments of that call (`source`), so a process that unpickles it loads the model
+    anew.
     """
 
     def __init__(
@@ -62,8 +63,8 @@ class InfillModel:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._source is None:
             raise IncoderError(
-                "an InfillModel is pickled as the name by which incoder.load found it, and this one was made "
-                "from its parts; save them with save_checkpoint, then load that folder"
+                "an InfillModel is pickled as the arguments of incoder.load, and this one was made from its "
+                "parts; save them with save_checkpoint, then load that folder"
             )
         return partial(incoder.load, **self._source), ()
 
@@ -103,22 +104,23 @@ class InfillModel:
     ) -> InfillResult:
         """Fill every hole: those between the parts, or at each `<FILL>` of a string.
 
-        Holes are filled in order and later ones see the earlier fills. Long texts are cut around the holes to
-        what the model can read; the result holds the whole text. Fills get the text's line ends. How tokens
-        are chosen is told by `SamplingParams`; candidates come by their mean or total log-probability, or by
-        the total and, where there is time, that of the `whole` text read left to right (`rank_by`), the best
-        first; beams by what the search found. A file's `path` tells the model its language. `other_files` by
-        path, the most important last, are shown before it as far as they fit (`shown_files`), with the
-        `repository`'s name: to models that were trained on whole repositories in their own format, to others
-        as comments.
+        Holes are filled in order, and later ones see the earlier infills. Long texts are cut around the holes
+        to what the model can read; the result contains the whole text. Infills get the text's line ends.
+        `SamplingParams` explains how tokens are chosen. Candidates are sorted, the best first, by their mean
+        or total log-probability, or by the total plus, if the time limit allows, that of the `whole` text
+        read left to right (`rank_by`); beams are sorted by the score of the search. The `path` of a file
+        gives its language. `other_files` by path, the most important last, are shown before it as far as they
+        fit (`shown_files`), with the name of the `repository`: in the model's own format if it was trained on
+        whole repositories, otherwise as comments.
 
-        `num_lead_lines` of the text before a hole, its own line's beginning counted, are given to the model
-        as the beginning of the fill (lead.py), by default as many as it was trained with. `heal_tokens` lets
-        a fill begin in the middle of a word as if the prefix had not been cut there, and the `edge_rules` end
-        it where the text around the hole says that it should have ended (edges.py). `on_fill(done, total)`
-        is called after every fill of every candidate.
+        `num_lead_lines` of the text before a hole, including the start of the hole's line, are given to the
+        model as the start of the infill (lead.py), by default as many as it was trained with. With
+        `heal_tokens`, an infill begins in the middle of a word as if the prefix had not been cut there. The
+        `edge_rules` end it where the text around the hole shows that it should have ended (edges.py).
+        `on_fill(done, total)` is called after every infill of every candidate.
 
-        What was read stays in memory: the next call reads of a text that begins alike only what is new.
+        The keys and values stay in memory: for a text that begins alike, the next call computes only new
+        ones.
 
         Raises:
             IncoderError: no hole, a model that only completes, or a setting outside of its range.
@@ -186,10 +188,10 @@ class InfillModel:
     ) -> InfillResult:
         """Write on after `prompt`, left to right; the same settings as `infill`.
 
-        `attributes` are told before the text beside the extension of `path`, such as `filename` or `dstars`,
-        to a model that was trained with them (paper, appendix A.4). The completion ends after `max_lines`
-        lines, not counting newlines that it begins with. It is the only infill of the result, whose `text` is
-        the prompt with it. Unless it `allows_tags`, a completion ends before the tags of training documents
+        `attributes` such as `filename` or `dstars` come before the text, beside the extension of `path`, for
+        a model that was trained with them (paper, appendix A.4). The completion ends after `max_lines` lines,
+        not counting newlines that it begins with. It is the only infill of the result, whose `text` is the
+        prompt with it. Unless the call `allows_tags`, a completion ends before the tags of training documents
         (tags.py) and never begins with one.
 
         Raises:
@@ -258,7 +260,7 @@ class InfillModel:
         return candidates(infiller, request, on_fill, on_text)
 
     def shown_prompt(self, request: InfillRequest) -> ShownPrompt:
-        """What the model reads before the first infill of this request, to look at.
+        """The text that the model reads before the first infill of this request.
 
         Raises:
             IncoderError: as `program` says.
@@ -458,8 +460,8 @@ def attribute_header(path: str | PurePath | None, attributes: Mapping[str, str] 
     """The line that tells the model a file's language and more, as in its training documents."""
     path = arguments.path("path", path)
     extension = path.suffix if path is not None else ""
-    told = {**({"ext": extension} if extension else {}), **(attributes or {})}
-    return opening_tag("file", told) + "\n" if told else ""
+    all_attributes = {**({"ext": extension} if extension else {}), **(attributes or {})}
+    return opening_tag("file", all_attributes) + "\n" if all_attributes else ""
 
 
 def _overlapping(num_tokens: int, window: int) -> Iterator[tuple[int, int]]:
@@ -478,7 +480,7 @@ def _texts(parts: str | Parts | Sequence[str]) -> list[str]:
 
 
 def _stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:
-    """One stop string or several; None and an empty string are none."""
+    """The stop strings: none for None or an empty string, else one or several."""
     if stop is None or stop == "":
         return ()
     return arguments.texts("stop", [stop] if isinstance(stop, str) else stop)

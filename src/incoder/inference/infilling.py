@@ -34,7 +34,7 @@ class Chain:
     index: int
     stream: torch.Generator = field(default_factory=torch.Generator)
     infills: list[str] = field(default_factory=list)
-    place: Place = START  # up to here the syntax of the text so far is known
+    place: Place = START  # up to here the text so far has been scanned
     logprobs: list[float] = field(default_factory=list)
     finish_reasons: list[FinishReason] = field(default_factory=list)
 
@@ -197,7 +197,7 @@ class Infiller:
         return self._model.open(min(num_slots, max_positions))
 
     def _edge(self, texts: Sequence[str], chain: Chain) -> Edge:
-        """The edge of a chain's next hole, after what it has written so far."""
+        """The stopping rules of a chain's next hole, after the infills that it has so far."""
         hole = len(chain.infills)
         before = Parts(tuple(texts[: hole + 1])).join(chain.infills)
         after = texts[hole + 1] if len(texts) > 1 else ""

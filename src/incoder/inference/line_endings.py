@@ -1,7 +1,7 @@
-"""A text as the model knows texts: line ends are `\\n`, and no byte order mark.
+"""A text as models know it: lines end with `\\n`, and there is no byte order mark.
 
-Models learn from files with Unix line ends. The text around the holes is never rebuilt from what the model
-saw; only the infills are turned back.
+Models are trained on files with Unix line ends. The text around the holes is never rebuilt from what the
+model saw; only the line ends of infills are converted back.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ UNIX, WINDOWS, OLD_MAC = "\n", "\r\n", "\r"
 
 
 def line_end(texts: Sequence[str]) -> str:
-    """How most lines of a text end; a lone `\\r` ends lines only where there is no `\\n` at all."""
+    """The line end of most lines in a text; a lone `\\r` counts only if there is no `\\n` at all."""
     num_newlines = sum(text.count("\n") for text in texts)
     if not num_newlines:
         return OLD_MAC if any(OLD_MAC in text for text in texts) else UNIX
@@ -32,5 +32,5 @@ def to_unix(text: str) -> str:
 
 
 def with_line_end(infill: str, end: str) -> str:
-    """An infill with these line ends instead of `\\n`."""
+    """An infill with `end` instead of `\\n`."""
     return infill if end == UNIX else to_unix(infill).replace(UNIX, end)

@@ -63,7 +63,7 @@ def load(
         )
     is_folder = str(name) not in embedded_models() and Path(name).is_dir()
     source = {
-        "name": str(Path(name).absolute()) if is_folder else str(name),  # also from another working directory
+        "name": str(Path(name).absolute()) if is_folder else str(name),  # for any working directory
         "revision": revision,
         "device": device,
         "dtype": dtype,

@@ -1,4 +1,4 @@
-"""What is asked of a model: a text with holes, or one to go on with, and how it is to be written."""
+"""A request to a model: a text with holes to fill, or one to complete, and the settings."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ RankBy = Literal["mean", "total", "whole"]
 
 @dataclass(frozen=True, slots=True)
 class InfillRequest:
-    """Fill the holes between `texts`, or go on with the only one; `InfillModel.infill` explains the settings.
+    """Fill the holes between `texts`, or complete the only one; `InfillModel.infill` explains the settings.
 
-    `path` tells the model and the edge rules the language. Only a request that `allows_tags` may be answered
-    with the tags of training documents (tags.py).
+    `path` gives the model and the edge rules the language. Only if a request `allows_tags` may its answer
+    contain the tags of training documents (tags.py).
 
     Raises:
         IncoderError: a value of the wrong kind or outside of its range.

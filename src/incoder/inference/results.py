@@ -47,9 +47,9 @@ class InfillResult:
 
 @dataclass(frozen=True, slots=True)
 class ShownPrompt:
-    """What a model reads before the first infill, as text: special tokens are written by their names.
+    """The text that a model reads before the first infill; special tokens are written as their names.
 
-    The infill must begin with `required_prefix`, which token healing took back from the text before the hole.
+    The infill must begin with `required_prefix`, which token healing removed from the end of the prefix.
     """
 
     text: str

@@ -18,7 +18,7 @@ _Piece = tuple[int, int]  # where it starts and ends
 
 _LINES = 16  # about 150 tokens of code: so many are typed before a cut moves, so much room may stay unused
 _CHARACTERS = 64
-_LONG_PIECE = 4096  # characters: a minified file is one line, of which little fits
+_LONG_PIECE = 4096  # characters; a minified file is one long line, of which only a part fits
 _SUFFIX_SHARE = 3  # one third; the rest is for the prefix, and what one side leaves unused goes to the other
 _HEAD_SHARE = 8
 _GRAINS = 16  # the side that fits takes its room in steps, or each keystroke there would move the other's cut
@@ -129,9 +129,9 @@ class _Text:
         return num_characters, total
 
     def _cost(self, text: str, room: int) -> int:
-        """The tokens of a piece; of a long one that does not fit, only that they are more than the room.
+        """The number of tokens of a piece; `room` + 1 for a long one that does not fit.
 
-        A part takes about as many tokens by itself as in its text: its first and last may differ.
+        Alone, a part takes about as many tokens as within its text: only its first and last may differ.
         """
         least = 0
         for start in range(0, len(text) if len(text) > _LONG_PIECE else 0, _LONG_PIECE):

@@ -172,7 +172,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     if missing:
         raise IncoderError(f"{folder} lacks {_some(missing)}, of the {len(names)} files named in {chosen}")
     strange = [name for name in names if not (folder / name).is_file()]
-    if strange:  # a FIFO would be waited for
+    if strange:  # reading a FIFO would block
         raise IncoderError(
             f"{folder / strange[0]} is not a regular file, and weights are read from those only"
         )

@@ -1,6 +1,6 @@
-"""A callback for the moment when numba compiles a kernel: seconds, once for a machine and a precision.
+"""A callback before numba compiles a kernel, which takes seconds once per machine and precision.
 
-numba keeps the compiled code beside kernels.py, or in the user's cache where that folder is read-only, and
+numba stores the compiled code beside kernels.py, or in the user's cache if that folder is read-only, and
 later processes load it in milliseconds.
 """
 
@@ -15,7 +15,7 @@ _KERNELS = "incoder.model.kernels"
 
 
 def before_compiling(callback: Callable[[], None]) -> None:
-    """Call `callback` once, before this process compiles its first kernel; never where there are none."""
+    """Call `callback` once, before this process compiles its first kernel; never if it has no kernels."""
     if not has_kernels():
         return
     event: Any = importlib.import_module("numba.core.event")
@@ -27,6 +27,6 @@ def before_compiling(callback: Callable[[], None]) -> None:
                 callback()
 
         def on_end(self, ended: Any) -> None:
-            """Nothing is said of it."""
+            """Required by numba; there is nothing to do."""
 
     event.register(_COMPILES, Once())

@@ -74,8 +74,8 @@ def as_floats(tensor: Tensor | None) -> NDArray[np.float32]:
 def threads_of_torch() -> Iterator[None]:
     """Run the kernels called in this block on as many threads as PyTorch has.
 
-    Both libraries keep their numbers of threads. numba starts its threads once in a process, and in doing so
-    sets OpenMP's number, which is PyTorch's.
+    Afterwards both libraries have their previous numbers of threads. numba starts its threads once in a
+    process, and doing so sets OpenMP's number of threads, which PyTorch shares; it is set back at once.
     """
     import numba
 

@@ -1,6 +1,6 @@
 """The sizes that models come in, one line each (paper, Table 8, for the last two).
 
-Importing this loads no torch, so that a recipe can be checked without.
+Imports no torch, so that a recipe can be checked without it.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -108,10 +108,10 @@ class GroupsAhead:
     def __init__(self, groups: Groups) -> None:
         self._groups = groups
         self._connection: Connection | None = None
-        self._next: Group | None = None  # what the other process makes now
+        self._next: Group | None = None  # the group that the other process makes now
         context = get_context("spawn")  # not forked: a GPU in use does not survive that
-        # A pipe of our own, whose other end only the other process has: if that dies in the middle of a
-        # message, reading ends with an error. An executor's queue would wait for the rest for ever.
+        # With a pipe whose other end only the other process holds, reading ends with an error if that process
+        # dies in the middle of a message. The queue of an executor would wait for the rest for ever.
         own, other = context.Pipe()
         try:
             context.Process(target=_make_rows, args=(other, groups), daemon=True).start()
@@ -130,11 +130,11 @@ class GroupsAhead:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether the other process is there still."""
+        """Whether the other process is still running."""
         return self._connection is not None
 
     def rows(self, group: Group) -> PackedRows:
-        """All rows of one group; the next begins to be made."""
+        """All rows of one group; the other process starts on the next."""
         rows = self._received() if self._next is not None else None
         if rows is None or self._next != group:
             rows = self._groups.rows(group)
@@ -142,7 +142,7 @@ class GroupsAhead:
         return rows
 
     def _received(self) -> PackedRows | None:
-        """What the other process has made; None where it has died."""
+        """The rows that the other process has made; None if it has died."""
         assert self._connection is not None
         try:
             rows: PackedRows = self._connection.recv()
@@ -162,9 +162,10 @@ class GroupsAhead:
 
 
 def _make_rows(connection: Connection, groups: Groups) -> None:
-    """In the other process: make the groups that are asked for, until nobody is there to ask.
+    """Make the groups that the connection asks for until it closes; runs in the other process.
 
-    What goes wrong in making them ends this process, and the one that asked meets the same error itself.
+    An error in making them ends this process; the one that asked then makes the group and gets the same
+    error.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to both; this one ends with the other
     with contextlib.suppress(EOFError, OSError):

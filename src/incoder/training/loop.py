@@ -72,9 +72,10 @@ def train(
     and `loss.png` into `output`.
 
     Raises:
-        IncoderError: the output is in use, cannot be written, holds another run or files of somebody else
-            that would be replaced, the data do not fit the tokenizer, there is no such device, or the loss is
-            no longer a number.
+        IncoderError: the output is in use, cannot be written, or holds another run or foreign files that
+        would
+            be replaced; the data do not fit the tokenizer; there is no such device; or the loss is no longer
+            a number.
     """
     chosen_device = choose_device(device)
     with _locked(output):

@@ -46,9 +46,9 @@ class Task(Generic[T]):
         """What the program returned.
 
         Raises:
-            Cancelled: there will be none.
-            IncoderError: the program is for another model than the engine's. Whatever else the program
-                raised is raised as it was.
+            Cancelled: the task was cancelled.
+            IncoderError: the program is for another model than the engine's. All errors of the program itself
+                are raised unchanged.
         """
         assert self.is_done, "the task is not done; step the engine until it is"
         if self._error is not None:
