@@ -1,8 +1,8 @@
-"""What an editor needs of a model, by precision: memory, the first request, and the next keystrokes.
+"""The costs of a model in an editor, by precision: memory, the first request, and the next keystrokes.
 
 Each precision runs in a process of its own. The request is one line in the middle of 1,000 lines of Python,
-of which the model reads what fits into its context; a keystroke adds a character and asks again.
-The first request includes loading the model, with kernels that were compiled before. Linux only.
+of which the model reads as much as fits into its context; a keystroke adds a character and repeats the
+request. The first request includes loading the model, with kernels that were compiled before. Linux only.
 
     python benchmarks/first_and_next.py                              # mini
     python benchmarks/first_and_next.py --model runs/tiny/run/model --dtype float32 int8

@@ -62,7 +62,7 @@ def files_of(package: str, num_files: int) -> list[Path]:
 
 
 def sort_of(variables: Variables, variable: Variable, dynamic: set[tuple[int, int]]) -> str | None:
-    """What the variable counts as; None where it does not count."""
+    """The sort that the variable counts as; None if it does not count."""
     if isinstance(variable.scope, GlobalScope | ClassScope):
         return None
     line = variable.binding_lines[0]
@@ -93,7 +93,7 @@ def dynamic_functions(tree: ast.Module) -> set[tuple[int, int]]:
 
 
 def measure(path: Path, counts: dict[str, Counts], rng: random.Random, share: float) -> Iterator[str]:
-    """Count the variables of one file; yields what is wrong with the results that were tried."""
+    """Count the variables of one file; yields a message for every renaming that was tried and failed."""
     text = path.read_text(encoding="utf-8")
     source = PythonSource(text)
     variables = Variables(source)
@@ -116,7 +116,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("packages", nargs="*", default=PACKAGES)
-    parser.add_argument("--files", type=int, default=12, help="at most so many files of a package")
+    parser.add_argument("--files", type=int, default=12, help="the maximum number of files of a package")
     parser.add_argument("--check", type=float, default=0.02, help="the share of variables that are renamed")
     arguments = parser.parse_args()
 

@@ -56,8 +56,9 @@ def build_corpus(recipe: CorpusRecipe, output: Path, on_progress: OnProgress | N
     bytes done of it, by all workers, and its bytes in all.
 
     Raises:
-        IncoderError: a source is missing, nothing survived, a task failed, the folder cannot be written,
-            holds files of somebody else that would be replaced, or is, holds or lies inside a source.
+        IncoderError: a source is missing; no document is left; a task failed; or the output cannot be
+        written,
+            holds foreign files that would be replaced, or is, contains or lies inside a source.
     """
     _check_apart(recipe, output)
     BenchmarkTasks(recipe.decontamination)  # to complain now, not in a worker
@@ -152,7 +153,7 @@ def _assemble(
 
 
 def _check_apart(recipe: CorpusRecipe, output: Path) -> None:
-    """Refuse an output that the sources would read, or whose files could be taken for theirs."""
+    """Refuse an output that is, contains or lies inside a source: the corpus could read or replace itself."""
     folder = output.resolve()
     for path in source_paths(recipe):
         source = path.resolve()

@@ -48,7 +48,7 @@ def encode_corpus(
 
     Raises:
         IncoderError: there is no finished corpus, a file of it was changed, a task failed, or the folder
-            cannot be written or holds files of somebody else that would be replaced.
+            cannot be written or holds foreign files that would be replaced.
     """
     check_corpus(corpus)
     seed = load_recipe(CorpusRecipe, corpus / RECIPE).seed

@@ -88,10 +88,10 @@ def extension_of(path: str) -> str:
 
 
 def language_named(name: str) -> str:
-    """A language by its name in any case.
+    """The language with this name, in upper or lower case.
 
     Raises:
-        ValueError: it is none of those that we know by a file's extension.
+        ValueError: it is not one of the languages that are known by a file's extension.
     """
     names = {known.lower(): known for known in EXTENSIONS_OF}
     if name.lower() in names:

@@ -167,6 +167,6 @@ def check_corpus(folder: Path) -> None:
     """Read a corpus whole and complain unless it is, to the byte, what was built.
 
     Raises:
-        IncoderError: there is no finished corpus, or a file of it was changed or taken away.
+        IncoderError: there is no finished corpus, or a file of it was changed or removed.
     """
     check_files(folder, read_report(folder)["sha256"], SEAL, "build the corpus again")

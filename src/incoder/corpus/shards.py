@@ -234,7 +234,7 @@ def _bytes_file(folder: Path, split: str) -> Path:
 
 
 def shard_names() -> list[str]:
-    """The names of the files of all splits, which are beside `meta.json`."""
+    """The names of the files of all splits, which are in the folder of `meta.json`."""
     files = (_tokens_file, _documents_file, _bytes_file, _kinds_file)
     return [file(Path(), split).name for split in SPLITS for file in files]
 

@@ -1,8 +1,8 @@
-"""A set of files that appear in a folder together, or not at all, and replace only such files of before.
+"""A set of files that appear in a folder together or not at all, and replace only files of earlier runs.
 
-files.py does this for one file. Here one of several files, the seal, is removed first and put back last, so
-that a folder with a seal holds all of its files, and of the same run. The seal is JSON that gives the SHA-256
-of each of the others by its name; that is how the next run knows which files it may replace.
+files.py does this for one file. Here one of several files, the seal, is removed first and written last, so
+that a folder with a seal holds all files of one run. The seal is JSON with the SHA-256 of each other file by
+its name, so that the next run knows which files it may replace.
 """
 
 import json
@@ -23,9 +23,9 @@ _REPLACED = "replaced.json"
 def sealed_together(folder: Path, seal: str, work: Path) -> Iterator[Path]:
     """Yield an empty folder; what is written there moves into `folder` when the block ends without an error.
 
-    Until then the old files stay as they are; then those that the old seal names go. What else is in `folder`
-    is left alone. `work` is a folder on the same file system that only this run uses (work_folder.py) and
-    that outlives a killed run.
+    Until then the old files are unchanged; then those that the old seal names are removed. All other files in
+    `folder` are left alone. `work` is a folder on the same file system that only this run uses
+    (work_folder.py) and that outlives a killed run.
 
     Raises:
         IncoderError: the folder cannot be written, the disk is full, or a file that the old seal does not
@@ -43,7 +43,7 @@ def sealed_together(folder: Path, seal: str, work: Path) -> Iterator[Path]:
         for name in names:
             with (partial / name).open("rb+") as file:
                 os.fsync(file.fileno())
-        write_text(work / _REPLACED, json.dumps(sorted(ours.union(names))))  # should a kill take the seal
+        write_text(work / _REPLACED, json.dumps(sorted(ours.union(names))))  # in case a kill leaves no seal
         (folder / seal).unlink(missing_ok=True)
         for name in ours.difference(names):
             (folder / name).unlink(missing_ok=True)
@@ -56,13 +56,13 @@ def sealed_together(folder: Path, seal: str, work: Path) -> Iterator[Path]:
 
 
 def names_written(folder: Path, seal: str, work: Path) -> frozenset[str]:
-    """The files of `folder` that runs before this one wrote, the seal included."""
+    """The files of `folder` that earlier runs wrote, including the seal."""
     sealed = sealed_names(folder, seal)
     return frozenset((*sealed, *([seal] if sealed else []), *_plain_names(_json(work / _REPLACED))))
 
 
 def sealed_names(folder: Path, seal: str) -> frozenset[str]:
-    """The files that the seal of `folder` names; none where there is no seal, or another file of its name."""
+    """The files that the seal of `folder` names; none if there is no seal, or a foreign file of its name."""
     content = _json(folder / seal)
     return frozenset(_plain_names(content.get("sha256")) if isinstance(content, dict) else ())
 
@@ -76,6 +76,6 @@ def _json(path: Path) -> object:
 
 
 def _plain_names(names: object) -> Iterable[str]:
-    """Names of files that are in the folder itself, whoever wrote them down."""
+    """The names that are plain file names, without folders; the content may be foreign."""
     found = names if isinstance(names, list | dict) else ()
     return (name for name in found if isinstance(name, str) and name == Path(name).name not in ("", ".."))

@@ -1,6 +1,6 @@
-"""The names that a fetch gives to what it writes into its folder."""
+"""The names of the files and folders that a fetch writes into its folder."""
 
 DATABASE = "state.sqlite"
 FILES = "files"
 MANIFEST = "manifest.parquet"
-STAGING = "staging"  # what is not in its place yet; what a killed run left there is removed
+STAGING = "staging"  # files that are not in their place yet; leftovers of a killed run are removed

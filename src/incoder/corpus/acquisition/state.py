@@ -260,7 +260,7 @@ def opened(folder: Path) -> Iterator[State]:
 
     Raises:
         IncoderError: another process holds it, it cannot be written, the disk is full, or the folder holds
-            files of somebody else that would be replaced.
+            foreign files that would be replaced.
     """
     try:
         with (make_folder(folder) / _LOCK).open("a") as lock:
@@ -285,7 +285,7 @@ def opened(folder: Path) -> Iterator[State]:
 
 def _refuse_folder_of_others(folder: Path, connection: sqlite3.Connection) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if not tables:  # nothing was fetched yet, whoever made the file
+    if not tables:  # a new file: nothing has been fetched yet
         refuse_foreign(folder, (FILES, MANIFEST, STAGING))
     elif not {"settings", "steps", "repositories"} <= tables:
         refuse_foreign(folder, (DATABASE,))

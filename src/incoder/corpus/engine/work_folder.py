@@ -15,7 +15,7 @@ from incoder.output_folder import refuse_foreign
 
 WORK = ".work"
 
-_LOCK = "lock"  # also tells a folder of ours from anybody else's
+_LOCK = "lock"  # also distinguishes a folder of ours from a foreign one
 
 
 @contextmanager
@@ -23,8 +23,7 @@ def work_folder(output: Path) -> Iterator[Path]:
     """Hold `.work` in the folder `output` for this process; it goes when the block ends without an error.
 
     Raises:
-        IncoderError: another process holds it, somebody else's folder has its name, or the folder cannot be
-            written.
+        IncoderError: another process holds it, a foreign folder has its name, or it cannot be written.
     """
     folder = output / WORK
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _LOCK).is_file():
@@ -44,7 +43,7 @@ def work_folder(output: Path) -> Iterator[Path]:
                     path.unlink(missing_ok=True)
         finally:
             if folder.is_dir() and {path.name for path in folder.iterdir()} <= {_LOCK}:
-                shutil.rmtree(folder, ignore_errors=True)  # nothing to go on with; the lock goes last
+                shutil.rmtree(folder, ignore_errors=True)  # nothing to resume; the lock is removed last
 
 
 def run_folder(folder: Path, fingerprint: str) -> Path:

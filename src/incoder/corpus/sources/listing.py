@@ -54,7 +54,7 @@ def list_pieces(recipe: CorpusRecipe, scratch: Path, on_drop: OnDrop) -> list[Pi
 
 
 def source_paths(recipe: CorpusRecipe) -> list[Path]:
-    """The file or folder of each source of a recipe, whether it is there or not."""
+    """The files and folders of a recipe's sources, whether they exist or not."""
     paths = list[Path]()
     for source in recipe.sources:
         if isinstance(source, StandardLibrarySource):

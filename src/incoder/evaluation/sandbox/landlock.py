@@ -1,8 +1,8 @@
-"""A wall around the files that this process can reach (Landlock), through ctypes alone.
+"""Confinement of this process's file access by Landlock, through ctypes alone.
 
-Afterwards a program reads the interpreter and its libraries and has all rights in one folder. It opens no
-other file, lists no other folder and has no TCP. Landlock does not hide whether a path exists, nor what
-`stat` says of it: size, owner, times.
+Afterwards a program can read the interpreter and its libraries and has all rights in one folder. It can open
+no other file, list no other folder and use no TCP. Landlock does not hide whether a path exists, nor its
+size, owner and times.
 """
 
 import ctypes

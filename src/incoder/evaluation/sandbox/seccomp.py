@@ -2,8 +2,9 @@
 
 Before it come two steps down that the kernel has beside it: no new privileges, and no capabilities.
 
-Only the calls of syscalls.py are allowed. Any other fails with EPERM, so that a program sees an exception,
-and a call that a later kernel adds is refused as well; a call by the machine's other table of calls kills it.
+Only the calls of syscalls.py are allowed. Any other call, also one that a later kernel adds, fails with
+EPERM, so that a program sees an exception. A call through the machine's other table of calls kills the
+program.
 """
 
 import ctypes
@@ -53,7 +54,7 @@ def give_up_capabilities() -> None:
 def filter_syscalls(*, files_can_be_cut: bool = False) -> None:
     """Allow only the calls of syscalls.py from now on, for good; `forbid_new_privileges` comes first.
 
-    `files_can_be_cut`: no other wall keeps files that can be read from being truncated.
+    `files_can_be_cut` says that no other layer keeps readable files from being truncated.
 
     Raises:
         OSError: the kernel or the machine has no such filter.

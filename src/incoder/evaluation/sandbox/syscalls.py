@@ -8,8 +8,8 @@ X86_64, AARCH64 = "x86_64", "aarch64"
 AUDIT_ARCHITECTURES = {X86_64: 0xC000003E, AARCH64: 0xC00000B7}
 X32_BIT = 0x40000000  # a second table of x86_64, by whose numbers no check here would be met
 
-# Name: number on x86_64, on aarch64. Not among them, for example: memfd_create, whose files would not count
-# against the limit on memory; inotify, which watches files outside of the folder; sockets.
+# Name: number on x86_64, on aarch64. Some calls are missing on purpose, for example memfd_create, whose files do
+# not count against the memory limit, inotify, which watches files outside the folder, and sockets.
 ALLOWED: dict[str, tuple[int | None, int | None]] = {
     # open files, pipes and pairs of sockets
     "read": (0, 63),
@@ -68,7 +68,7 @@ ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "getpeername": (52, 205),
     "getsockopt": (55, 209),
     "setsockopt": (54, 208),
-    # files by name: Landlock says which
+    # files by name, which Landlock restricts
     "open": (2, None),
     "openat": (257, 56),
     "creat": (85, None),
@@ -158,7 +158,7 @@ ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "wait4": (61, 260),
     "waitid": (247, 95),
     "restart_syscall": (219, 128),
-    # signals that it gets
+    # signals that the process receives
     "rt_sigaction": (13, 134),
     "rt_sigprocmask": (14, 135),
     "rt_sigreturn": (15, 139),
@@ -168,7 +168,7 @@ ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "sigaltstack": (131, 132),
 }
 
-# Allowed for some arguments.
+# Calls that are allowed only with some arguments.
 CLONE, CLONE_THREAD = (56, 220), 0x00010000  # threads, not processes
 CLONE3 = (435, 435)  # "not there", or the C library would not fall back on clone for threads
 KILL, TGKILL = (62, 129), (234, 131)  # one's own process, as abort() does it
@@ -200,7 +200,7 @@ IOCTL_COMMANDS = {
     "FIOCLEX": 0x5451,
 }
 
-TRUNCATE = (76, 45)  # allowed where Landlock's third version keeps other files from being cut
-# Before that version every file could be cut that can be read.
-OPEN, OPENAT = (2, None), (257, 56)  # allowed, but not to cut a file that is opened for reading
+TRUNCATE = (76, 45)  # allowed if Landlock (version 3) keeps other files from being truncated
+# Before version 3, Landlock lets a program truncate every file that it can read.
+OPEN, OPENAT = (2, None), (257, 56)  # allowed, but not to truncate a file that is opened for reading
 OPEN_MASK, CUT_WHILE_READING = 0x203, 0x200  # O_TRUNC | O_ACCMODE; O_TRUNC | O_RDONLY
