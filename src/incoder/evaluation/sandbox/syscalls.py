@@ -8,8 +8,8 @@ X86_64, AARCH64 = "x86_64", "aarch64"
 AUDIT_ARCHITECTURES = {X86_64: 0xC000003E, AARCH64: 0xC00000B7}
 X32_BIT = 0x40000000  # a second table of x86_64, by whose numbers no check here would be met
 
-# Name: number on x86_64, on aarch64. Some calls are missing on purpose, for example memfd_create, whose files do
-# not count against the memory limit, inotify, which watches files outside the folder, and sockets.
+# Name: number on x86_64, on aarch64. Some calls are missing on purpose, for example memfd_create, whose files
+# do not count against the memory limit, inotify, which watches files outside the folder, and sockets.
 ALLOWED: dict[str, tuple[int | None, int | None]] = {
     # open files, pipes and pairs of sockets
     "read": (0, 63),
