@@ -5,6 +5,7 @@ import os
 import select
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -252,7 +253,8 @@ def test_output_that_comes_just_before_the_end_counts(
     program = subprocess.Popen(["echo", "right"], stdout=subprocess.PIPE)
     assert program.stdout is not None
     os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOWAIT)
-    looks = iter([([], [], [])])  # nothing printed yet; by the next look the program has ended
+    # Nothing is printed yet at the first look; by the next one the program has ended.
+    looks: Iterator[tuple[list[int], ...]] = iter([([], [], [])])
     real_select = select.select
     monkeypatch.setattr("select.select", lambda *args: next(looks, None) or real_select(*args))
     request = {"stdin": "", "output_bytes": 100, "folder_bytes": 100}
