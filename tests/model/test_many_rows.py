@@ -77,3 +77,21 @@ def test_with_gradients_pytorch_multiplies(monkeypatch: pytest.MonkeyPatch) -> N
     torch.autograd.backward(many_rows_product(torch.ones(9, LARGE[1]), weight_OI).sum())
     assert weight_OI.grad is not None
     assert (weight_OI.grad == 9).all()
+
+
+@needs_onednn
+@pytest.mark.usefixtures("no_gradients")
+def test_products_of_any_number_of_rows_ask_onednn_for_few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps what it compiles for each size; a process would grow with every new length of a prompt."""
+    sizes, weight_OI, multiply = set[int](), torch.ones(LARGE), torch.ops.mkldnn._linear_pointwise
+
+    def noted(input_NI: torch.Tensor, *arguments: object) -> torch.Tensor:
+        sizes.add(len(input_NI))
+        return multiply(input_NI, *arguments)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", noted)
+    for num_rows in range(1, 513):
+        output_NO = many_rows_product(torch.full((num_rows, LARGE[1]), float(num_rows)), weight_OI)
+        assert output_NO.shape == (num_rows, LARGE[0])
+        assert output_NO[-1, -1] == num_rows * LARGE[1]
+    assert len(sizes) <= 32
