@@ -8,13 +8,13 @@ from pathlib import Path
 from incoder.errors import IncoderError
 
 
-def written_with(path: Path, key: str) -> bool:
-    """Whether a file is JSON with a key that only a command of ours writes."""
+def written_with(path: Path, *keys: str) -> bool:
+    """Whether a file is JSON with all of the keys, which together only a command of ours writes."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(content, dict) and key in content
+    return isinstance(content, dict) and all(key in content for key in keys)
 
 
 def refuse_foreign(folder: Path, patterns: Iterable[str], ours: Collection[str] = ()) -> None:
@@ -30,6 +30,6 @@ def refuse_foreign(folder: Path, patterns: Iterable[str], ours: Collection[str] 
         for name in names:
             if fnmatchcase(name, pattern) and name not in ours:
                 raise IncoderError(
-                    f"{folder} has {name}, which would be replaced and is not from an earlier run; "
+                    f"{folder} holds {name}, which would be replaced and is not what an earlier run wrote; "
                     "move it away, or name another --output"
                 )

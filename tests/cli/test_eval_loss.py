@@ -50,6 +50,13 @@ def test_json_and_the_file_hold_the_same(folder: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out/loss.json").read_text()) == told
 
 
+def test_a_file_of_another_program_that_names_a_model_stays_as_it_is(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "loss.json").write_text('{"model": "theirs"}')
+    result = invoke("--data", folder, "--output", tmp_path)
+    assert "holds loss.json, which would be replaced" in str(result.exception)
+    assert (tmp_path / "loss.json").read_text() == '{"model": "theirs"}'
+
+
 def test_a_limit_takes_that_many_texts(folder: Path) -> None:
     assert json.loads(invoke("--data", folder, "--json", "--limit", "2").stdout)["num_texts"] == 2
 

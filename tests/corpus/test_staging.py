@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,15 +12,15 @@ def content(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
 
 
-def seal_of(*names: str) -> str:
-    return json.dumps({"sha256": dict.fromkeys(names, "")})
+def seal_of(text: str, *names: str) -> str:
+    return json.dumps({"sha256": dict.fromkeys(names, hashlib.sha256(text.encode()).hexdigest())})
 
 
 def write_together(folder: Path, text: str, *names: str) -> None:
     with sealed_together(folder, "seal", folder / ".work") as partial:
         for name in names:
             (partial / name).write_text(text)
-        (partial / "seal").write_text(seal_of(*names))
+        (partial / "seal").write_text(seal_of(text, *names))
 
 
 def test_files_appear_together_and_replace_those_of_the_run_before(tmp_path: Path) -> None:
@@ -27,7 +28,7 @@ def test_files_appear_together_and_replace_those_of_the_run_before(tmp_path: Pat
     write_together(folder, "one", "a", "b")
     (folder / "kept").write_text("k")
     write_together(folder, "two", "b", "c")
-    assert content(folder) == {"seal": seal_of("b", "c"), "b": "two", "c": "two", "kept": "k"}
+    assert content(folder) == {"seal": seal_of("two", "b", "c"), "b": "two", "c": "two", "kept": "k"}
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, IncoderError])
@@ -41,14 +42,14 @@ def test_an_interruption_changes_nothing(tmp_path: Path, interruption: type[Base
 
     with pytest.raises(interruption):
         interrupted()
-    assert content(tmp_path) == {"seal": seal_of("a"), "a": "one"}
+    assert content(tmp_path) == {"seal": seal_of("one", "a"), "a": "one"}
 
 
 def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
     (tmp_path / ".work" / "partial").mkdir(parents=True)
     (tmp_path / ".work" / "partial" / "old").write_text("half")
     write_together(tmp_path, "one", "a")
-    assert content(tmp_path) == {"seal": seal_of("a"), "a": "one"}
+    assert content(tmp_path) == {"seal": seal_of("one", "a"), "a": "one"}
 
 
 @pytest.mark.parametrize("name", ["a", "seal"])
@@ -64,7 +65,25 @@ def test_a_file_that_came_beside_ours_is_refused_and_nothing_changes(tmp_path: P
     (tmp_path / "b").write_text("theirs")
     with pytest.raises(IncoderError, match="holds b"):
         write_together(tmp_path, "two", "a", "b")
-    assert content(tmp_path) == {"seal": seal_of("a"), "a": "one", "b": "theirs"}
+    assert content(tmp_path) == {"seal": seal_of("one", "a"), "a": "one", "b": "theirs"}
+
+
+def test_a_file_of_ours_that_was_changed_since_is_refused_and_stays(tmp_path: Path) -> None:
+    write_together(tmp_path, "one", "a", "b")
+    (tmp_path / "a").write_text("one, and what I wrote below it")
+    with pytest.raises(IncoderError, match="holds a, which would be replaced and is not what an earlier run"):
+        write_together(tmp_path, "two", "a", "b")
+    assert content(tmp_path)["a"] == "one, and what I wrote below it"
+    (tmp_path / "a").unlink()
+    write_together(tmp_path, "two", "a", "b")
+    assert content(tmp_path) == {"seal": seal_of("two", "a", "b"), "a": "two", "b": "two"}
+
+
+def test_a_changed_file_that_no_new_one_replaces_stays(tmp_path: Path) -> None:
+    write_together(tmp_path, "one", "a", "b")
+    (tmp_path / "b").write_text("mine")
+    write_together(tmp_path, "two", "a")
+    assert content(tmp_path) == {"seal": seal_of("two", "a"), "a": "two", "b": "mine"}
 
 
 def test_a_run_killed_between_two_renames_leaves_files_that_the_next_one_may_replace(
@@ -85,11 +104,11 @@ def test_a_run_killed_between_two_renames_leaves_files_that_the_next_one_may_rep
     assert "seal" not in content(tmp_path)
     assert names_written(tmp_path, "seal", tmp_path / ".work") == {"seal", "a", "b", "c"}
     write_together(tmp_path, "three", "c")
-    assert content(tmp_path) == {"seal": seal_of("c"), "c": "three"}
+    assert content(tmp_path) == {"seal": seal_of("three", "c"), "c": "three"}
 
 
 def test_a_seal_names_no_file_outside_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "seal").write_text(seal_of("../a", "/etc/passwd", "..", "b/c", "", "d"))
+    (tmp_path / "seal").write_text(seal_of("", "../a", "/etc/passwd", "..", "b/c", "", "d"))
     assert sealed_names(tmp_path, "seal") == {"d"}
 
 

@@ -71,6 +71,13 @@ def test_files_of_somebody_else_stay_as_they_are(tmp_path: Path, name: str) -> N
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: '{"theirs": 1}\n{"half'}
 
 
+def test_settings_of_another_program_that_name_a_model_stay_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"model": "theirs"}')
+    with pytest.raises(IncoderError, match=r"holds settings\.json, which would be replaced"):
+        Samples(tmp_path, SETTINGS)
+    assert (tmp_path / "settings.json").read_text() == '{"model": "theirs"}'
+
+
 def test_a_line_that_is_no_completion_is_named(tmp_path: Path) -> None:
     Samples(tmp_path, SETTINGS).path.write_text('{"task_id": "a/1", "completion": ""}\n{"other": 1}\n')
     with pytest.raises(IncoderError, match=r"samples\.jsonl, line 2: not a completion"):

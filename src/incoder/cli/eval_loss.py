@@ -55,7 +55,8 @@ def loss(
     from incoder.output_folder import refuse_foreign, written_with
 
     if output is not None:
-        refuse_foreign(output, (_FILE,), ours=(_FILE,) if written_with(output / _FILE, "model") else ())
+        is_ours = written_with(output / _FILE, "model", "bits_per_byte")
+        refuse_foreign(output, (_FILE,), ours=(_FILE,) if is_ours else ())
     # Complain about the data before a model is loaded.
     places = _places(_held_out(data, split), language, limit, data)
     import incoder

@@ -2,7 +2,7 @@
 
 files.py does this for one file. Here one of several files, the seal, is removed first and written last, so
 that a folder with a seal holds all files of one run. The seal is JSON with the SHA-256 of each other file by
-its name, so that the next run knows which files it may replace.
+its name, so that the next run knows which files it may replace: those that are still as they were written.
 """
 
 import json
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from incoder.errors import IncoderError
-from incoder.files import make_folder, write_text
+from incoder.files import make_folder, sha256_of, write_text
 from incoder.output_folder import refuse_foreign
 
 _REPLACED = "replaced.json"
@@ -28,8 +28,8 @@ def sealed_together(folder: Path, seal: str, work: Path) -> Iterator[Path]:
     (work_folder.py) and that outlives a killed run.
 
     Raises:
-        IncoderError: the folder cannot be written, the disk is full, or a file that the old seal does not
-            name would have to be replaced.
+        IncoderError: the folder cannot be written, the disk is full, or a file would have to be replaced that
+            the old seal does not name, or that was changed since.
     """
     partial = work / "partial"
     try:
@@ -49,6 +49,7 @@ def sealed_together(folder: Path, seal: str, work: Path) -> Iterator[Path]:
             (folder / name).unlink(missing_ok=True)
         for name in names:
             (partial / name).replace(folder / name)
+        (work / _REPLACED).unlink()  # from here on the new seal tells
     except OSError as error:
         raise IncoderError(f"cannot write into {folder}: {error.strerror or error}") from error
     finally:
@@ -56,15 +57,31 @@ def sealed_together(folder: Path, seal: str, work: Path) -> Iterator[Path]:
 
 
 def names_written(folder: Path, seal: str, work: Path) -> frozenset[str]:
-    """The files of `folder` that earlier runs wrote, including the seal."""
-    sealed = sealed_names(folder, seal)
-    return frozenset((*sealed, *([seal] if sealed else []), *_plain_names(_json(work / _REPLACED))))
+    """The files of `folder` that are as earlier runs wrote them, including the seal.
+
+    One that was changed since, such as a recipe that somebody goes on with, is not among them.
+    """
+    digests = _digests(folder, seal)
+    kept = [name for name, digest in digests.items() if _is_as_written(folder / name, digest)]
+    return frozenset((*kept, *([seal] if digests else []), *_plain_names(_json(work / _REPLACED))))
 
 
 def sealed_names(folder: Path, seal: str) -> frozenset[str]:
     """The files that the seal of `folder` names; none if there is no seal, or a foreign file of its name."""
+    return frozenset(_digests(folder, seal))
+
+
+def _digests(folder: Path, seal: str) -> dict[str, object]:
     content = _json(folder / seal)
-    return frozenset(_plain_names(content.get("sha256")) if isinstance(content, dict) else ())
+    digests = content.get("sha256") if isinstance(content, dict) else None
+    return {name: digests[name] for name in _plain_names(digests)} if isinstance(digests, dict) else {}
+
+
+def _is_as_written(path: Path, digest: object) -> bool:
+    try:
+        return sha256_of(path) == digest
+    except OSError:
+        return False  # it is gone, or no file at all
 
 
 def _json(path: Path) -> object:

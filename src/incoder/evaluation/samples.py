@@ -27,7 +27,7 @@ class Samples:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         names = ("samples.jsonl", "settings.json")
-        is_ours = written_with(folder / "settings.json", "model")
+        is_ours = written_with(folder / "settings.json", "model", "decoding")
         refuse_foreign(folder, names, ours=names if is_ours else ())
         make_folder(folder)
         self.path = folder / "samples.jsonl"

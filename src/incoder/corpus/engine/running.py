@@ -159,7 +159,7 @@ def _num_bytes_done(stage: Stage, home: Path) -> int:
 
 def _complaint(stage: Stage, home: Path, task: int, reason: str) -> str:
     note = note_of(home, "failures", task)
-    if note.exists():
-        reason = note.read_text()
+    if note.exists():  # it is empty where the disk was full for it, too
+        reason = note.read_text() or "its reason could not be written down; the disk may be full"
     log = home / "logs" / f"task_{task:05}.log"
     return f"the stage `{stage.name}` failed in task {task}: {reason}; its log is {log}"

@@ -50,7 +50,7 @@ def build(
     path = output / BENCHMARKS[task].file_name
     made_by = path.with_suffix(".build.json")
     names = (path.name, made_by.name)
-    refuse_foreign(output, names, ours=names if written_with(made_by, "counts") else ())
+    refuse_foreign(output, names, ours=names if written_with(made_by, "task", "counts") else ())
     benchmark, counts, rows = BENCHMARKS[task], Counter[str](), dict[str, Row]()
     for number, made in enumerate(_rows(task, folder, counts, seed), start=1):
         for row in made:
