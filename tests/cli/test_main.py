@@ -55,6 +55,25 @@ def test_a_users_mistake_has_status_1_and_no_traceback(run_cli: RunCli) -> None:
     assert outcome.stderr == "error: there is no file no/such/file.py; give a path, or - for standard input\n"
 
 
+@pytest.mark.parametrize("command", ["config", "fill a.py"])
+def test_a_current_folder_that_is_gone_is_an_error_without_a_traceback(command: str, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"import os, sys; os.rmdir({str(gone)!r}); sys.argv[1:] = {command.split()!r}"
+    script += "; from incoder.cli.main import main; main()"
+    outcome = subprocess.run(
+        [sys.executable, "-c", script], cwd=gone, capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("error: the current folder is gone; change into another one")
+    assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize("command", [("eval", "loss"), ("eval", "humaneval")])
+def test_commands_without_candidates_promise_none_as_json(command: tuple[str, ...], run_cli: RunCli) -> None:
+    assert "candidates." not in run_cli(*command, "--help").stdout.decode().partition("--json")[2]
+
+
 def test_an_error_with_brackets_is_printed_as_it_is(run_cli: RunCli) -> None:
     assert "there is no file [red]x[/red].py" in run_cli("fill", "[red]x[/red].py").stderr
 

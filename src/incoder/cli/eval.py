@@ -157,7 +157,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             typer.Option("--no-sandbox", help="Run programs also where nothing can hold them in."),
         ] = False,
         ceiling: Annotated[bool, typer.Option(help="Judge the gold answers, too.")] = True,
-        json: options.Json = False,
+        json: options.ResultAsJson = False,
     ) -> None:
         from incoder.evaluation import data as files
         from incoder.evaluation.execution import check_sandbox

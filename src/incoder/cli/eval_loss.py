@@ -41,7 +41,7 @@ def loss(
     ] = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
-    json: options.Json = False,
+    json: options.ResultAsJson = False,
 ) -> None:
     """Measure the loss of a model on text that it was not trained on.
 

@@ -37,10 +37,23 @@ def _run() -> None:
         print_error(str(error))
         sys.exit(1)
     except OSError as error:
-        if error.filename is None and error.errno not in _OF_STREAMS:
-            raise
         # A path that no command checks for, such as one that is too long; or `--help > /dev/full`.
-        what = "standard output" if error.filename is None else error.filename
+        if error.filename is not None:
+            what = error.filename
+        elif error.errno in _OF_STREAMS:
+            what = "standard output"
+        elif error.errno == errno.ENOENT and not _has_current_folder():
+            what = "the current folder is gone; change into another one"
+        else:
+            raise
         drop_the_rest(sys.stdout)
         print_error(f"{what}: {error.strerror}")
         sys.exit(1)
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - no path is wanted
+    except FileNotFoundError:
+        return False
+    return True

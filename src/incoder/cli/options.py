@@ -106,6 +106,7 @@ InPlace = Annotated[
 ]
 Diff = Annotated[bool, typer.Option("--diff", help="Show what changes, as a unified diff.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object with all candidates.")]
+ResultAsJson = Annotated[bool, typer.Option("--json", help="One JSON object in place of the table.")]
 Lines = Annotated[
     str | None,
     typer.Option(help="Work on these lines, both counted.", metavar="FIRST:LAST", show_default=False),
