@@ -66,3 +66,12 @@ def test_a_large_text_takes_no_more_than_a_moment() -> None:
     assert parse_problem("/" * 100_000, PurePath("a.js")) is None
     assert parse_problem("`" * 99_999, PurePath("a.js"))
     assert parse_problem('"' + "\\" * 100_000, PurePath("a.rs"))
+
+
+@pytest.mark.parametrize("name", [name for name in WHOLE if name not in ("a.lua", "a.r", "a.json", "a.toml")])
+def test_the_end_of_a_comment_that_never_began_is_found(name: str) -> None:
+    assert "*/ in line" in (parse_problem(WHOLE[name] + "\n */\n", PurePath(name)) or "")
+
+
+def test_a_product_before_a_comment_is_no_end_of_one() -> None:
+    assert parse_problem("int f(int a, int b) { return a */* times */ b; }\n", PurePath("a.c")) is None

@@ -44,6 +44,8 @@ class Notation:
             opening,
             r"(?P<close>[)\]}])",
         ]
+        if r"/\*" in self.openings:
+            patterns.append(r"(?P<stray>\*/(?![*/]))")  # not `a */* of */ b`, which is a product
         object.__setattr__(self, "tokens", re.compile("|".join(patterns), re.DOTALL))
 
 
@@ -89,6 +91,8 @@ def bracket_error(text: str, notation: Notation) -> str | None:
             place = _end_of_regex(text, match.start())
         elif kind == "open":
             opened.append((token, match.start()))
+        elif kind == "stray":
+            return f"{token} in {_line(text, match.start())} closes nothing"
         elif kind == "close":
             if not opened:
                 return f"{token} in {_line(text, match.start())} closes nothing"
