@@ -116,6 +116,24 @@ def test_train_replaces_no_tokenizer_but_its_own(recipe: Path, tmp_path: Path, n
     assert [runner.invoke(command.app, arguments).exit_code for _ in range(2)] == [0, 0]
 
 
+def test_train_that_was_killed_while_it_wrote_can_be_run_again(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "tokenizer"
+    save = Tokenizer.save
+
+    def killed(tokenizer: Tokenizer, folder: Path) -> None:
+        save(tokenizer, folder)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tokenizer, "save", killed)
+        runner.invoke(command.app, ["train", str(recipe), "--output", str(output)])
+    assert (output / "tokenizer.json").is_file()
+    result = runner.invoke(command.app, ["train", str(recipe), "--output", str(output)])
+    assert result.exit_code == 0, result.exception
+
+
 def test_train_takes_another_corpus_from_the_command_line(recipe: Path, tmp_path: Path) -> None:
     recipe.write_text('corpus = "elsewhere"\nvocab_size = 540\n')
     arguments = [

@@ -70,8 +70,9 @@ def train(
             seed=resolved.seed,
             on_read=lambda num_characters: progress.advance(task, num_characters),
         )
-    tokenizer.save(output)
+    # First, since it tells the same command after a kill that the other files are its own.
     save_recipe(resolved, output / "tokenizer.toml")
+    tokenizer.save(output)
     notes.print(f"{tokenizer.vocab_size} tokens in {output / 'tokenizer.json'}", markup=False)
 
 
