@@ -117,6 +117,17 @@ def test_a_file_of_somebody_else_is_not_replaced(folder: Path, tmp_path: Path) -
     assert path.read_text() == "theirs"
 
 
+def test_rows_that_were_added_to_a_file_stay(folder: Path, tmp_path: Path) -> None:
+    path = build("return-types", folder, tmp_path / "made").path
+    edited = path.read_text() + '{"mine": 1}\n'
+    path.write_text(edited)
+    with pytest.raises(IncoderError, match=f"holds {path.name}, which would be replaced"):
+        build("return-types", folder, tmp_path / "made")
+    assert path.read_text() == edited
+    path.unlink()
+    assert build("return-types", folder, tmp_path / "made").num_rows
+
+
 def test_a_folder_without_such_functions_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(COPY)
     with pytest.raises(IncoderError, match=r"nothing in .* makes a row of cloze; there are 1 files"):

@@ -14,7 +14,7 @@ from incoder.evaluation.building.functions import functions_of
 from incoder.evaluation.building.holes import FILE_BUILDERS
 from incoder.evaluation.building.rows import BUILDERS, Row
 from incoder.evaluation.catalogue import BENCHMARKS
-from incoder.files import make_folder, write_text
+from incoder.files import make_folder, sha256_of, write_text
 from incoder.output_folder import refuse_foreign, written_with
 
 OnSource = Callable[[int], None]
@@ -45,12 +45,12 @@ def build(
 
     Raises:
         IncoderError: no function or file makes a row of this benchmark, or `output` holds a file of somebody
-            else that would be replaced.
+            else that would be replaced, or one that was changed since it was built.
     """
     path = output / BENCHMARKS[task].file_name
     made_by = path.with_suffix(".build.json")
     names = (path.name, made_by.name)
-    refuse_foreign(output, names, ours=names if written_with(made_by, "task", "counts") else ())
+    refuse_foreign(output, names, ours=names if _is_as_built(path, made_by) else ())
     benchmark, counts, rows = BENCHMARKS[task], Counter[str](), dict[str, Row]()
     for number, made in enumerate(_rows(task, folder, counts, seed), start=1):
         for row in made:
@@ -75,6 +75,13 @@ def build(
     told["sha256"] = hashlib.sha256(lines.encode()).hexdigest()
     write_text(made_by, json.dumps(told, indent=1) + "\n")
     return Built(path, len(keys), dict(counts))
+
+
+def _is_as_built(path: Path, made_by: Path) -> bool:
+    """Whether the rows are those of an earlier build: somebody may have added some of their own since."""
+    if not written_with(made_by, "task", "counts", "sha256"):
+        return False
+    return not path.exists() or json.loads(made_by.read_bytes())["sha256"] == sha256_of(path)
 
 
 def _drawn(rows: dict[str, Row], limit: int, seed: int) -> dict[str, Row]:
