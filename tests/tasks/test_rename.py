@@ -339,7 +339,7 @@ def test_variables_of_real_files_are_renamed_to_the_same_code(module: types.Modu
     source = PythonSource(text)
     variables = Variables(source)
     before = compile(text, "text", "exec")
-    names = sorted({name.id for name in _names(source)})
+    names = sorted({name.id for name in _names(source)} - {"self"})  # 3.13 notes what self.x assigns
     num_renamed = 0
     for name in names[:: max(1, len(names) // 12)]:
         for variable in _named(variables, name)[:2]:

@@ -5,6 +5,7 @@ overlooks.
 """
 
 import symtable
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ from incoder.tasks.python_source import BYTE_ORDER_MARK, readable
 
 Path = tuple[int, ...]
 _GLOBAL: Path = ()
+_INLINES_COMPREHENSIONS = sys.version_info >= (3, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,10 @@ def difference(old_text: str, new_text: str, old: str, new: str) -> str | None:
         for path, table in before.items()
         if old in table.names and _is_gone(old, table, after[path])
     }
+    if not renamed and all(
+        _without_inlined(after[path].names, table.names, new) == table.names for path, table in before.items()
+    ):
+        return None if before != after else f"{old} would remain"
     if len(renamed) != 1:
         return (
             f"{old} would be renamed in {len(renamed)} scopes at once" if renamed else f"{old} would remain"
@@ -56,9 +62,26 @@ def difference(old_text: str, new_text: str, old: str, new: str) -> str | None:
             if called in expected:
                 return f"{new} is used there already"
             expected[called] = meaning
-        if expected != after[path].names:
+        if expected != _without_inlined(after[path].names, expected, old):
             return f"{new} would mean something else than {old} does in a part of its scope"
     return None
+
+
+def _without_inlined(
+    names: dict[str, _Meaning], expected: Mapping[str, _Meaning], name: str
+) -> dict[str, _Meaning]:
+    """The names of a scope without this one, if only an inlined comprehension can be what binds it there.
+
+    From Python 3.12 on comprehensions are inlined, and their variables count among the scope's (PEP 709).
+    The comparison of the syntax trees (identifiers.py) tells them apart.
+    """
+    if not _INLINES_COMPREHENSIONS or names.keys() - expected.keys() != {name}:
+        return names
+    meaning = names[name]
+    is_parameter, is_assigned = meaning.uses[0], meaning.uses[4]
+    if meaning.binding == _GLOBAL or is_parameter or not is_assigned:
+        return names
+    return {other: found for other, found in names.items() if other != name}
 
 
 def _is_gone(old: str, before: _Table, after: _Table) -> bool:
