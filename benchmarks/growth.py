@@ -1,7 +1,7 @@
 """The resident size of one process over many requests, each about another text. Linux only.
 
-    python benchmarks/growth.py                 # mini, 300 requests, as much cache as users get
-    python benchmarks/growth.py --blocks 256    # a cache of 16,384 tokens, which is full early
+python benchmarks/growth.py                 # mini, 300 requests, as much cache as users get
+python benchmarks/growth.py --blocks 256    # a cache of 16,384 tokens, which is full early
 """
 
 import argparse
