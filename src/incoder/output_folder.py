@@ -8,12 +8,18 @@ from pathlib import Path
 from incoder.errors import IncoderError
 
 
+def json_of(path: Path) -> object:
+    """The content of a JSON file; None if there is no such file, or it is damaged."""
+    try:
+        content: object = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content
+
+
 def written_with(path: Path, *keys: str) -> bool:
     """Whether a file is JSON with all of the keys, which together only a command of ours writes."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
+    content = json_of(path)
     return isinstance(content, dict) and all(key in content for key in keys)
 
 

@@ -99,12 +99,13 @@ def warm(
     """
     import time
 
+    from incoder.cli.batch import note_nothing_to_do
     from incoder.cli.editing import load_model
     from incoder.model.row_products import MAX_ROWS_OF_KEPT, has_kernels
 
     loaded, started = load_model(model, revision, dtype=dtype), time.monotonic()
     if not has_kernels():
-        print_note("nothing to do: without the extra fast nothing is compiled")
+        note_nothing_to_do("without the extra fast nothing is compiled")
         return
     with progress("running the model …"):
         for num_rows in (1, MAX_ROWS_OF_KEPT):  # a single sequence, and a batch

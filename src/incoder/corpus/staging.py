@@ -14,7 +14,7 @@ from pathlib import Path
 
 from incoder.errors import IncoderError
 from incoder.files import make_folder, sha256_of, write_text
-from incoder.output_folder import refuse_foreign
+from incoder.output_folder import json_of, refuse_foreign
 
 _REPLACED = "replaced.json"
 
@@ -63,7 +63,7 @@ def names_written(folder: Path, seal: str, work: Path) -> frozenset[str]:
     """
     digests = _digests(folder, seal)
     kept = [name for name, digest in digests.items() if _is_as_written(folder / name, digest)]
-    return frozenset((*kept, *([seal] if digests else []), *_plain_names(_json(work / _REPLACED))))
+    return frozenset((*kept, *([seal] if digests else []), *_plain_names(json_of(work / _REPLACED))))
 
 
 def sealed_names(folder: Path, seal: str) -> frozenset[str]:
@@ -72,7 +72,7 @@ def sealed_names(folder: Path, seal: str) -> frozenset[str]:
 
 
 def _digests(folder: Path, seal: str) -> dict[str, object]:
-    content = _json(folder / seal)
+    content = json_of(folder / seal)
     digests = content.get("sha256") if isinstance(content, dict) else None
     return {name: digests[name] for name in _plain_names(digests)} if isinstance(digests, dict) else {}
 
@@ -82,14 +82,6 @@ def _is_as_written(path: Path, digest: object) -> bool:
         return sha256_of(path) == digest
     except OSError:
         return False  # it is gone, or no file at all
-
-
-def _json(path: Path) -> object:
-    try:
-        content: object = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return content
 
 
 def _plain_names(names: object) -> Iterable[str]:
