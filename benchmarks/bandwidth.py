@@ -26,8 +26,8 @@ from measuring.precisions import Precision, num_matrix_bytes
 from measuring.turns import seconds_for
 from peers import transformers_models
 
-from incoder.inference.catalogue import find_model
 from incoder.inference.infill_model import InfillModel
+from incoder.inference.models.catalogue import find_model
 from incoder.tokenizer.tokenizer import Tokenizer
 
 DTYPES: dict[str, Precision] = {

@@ -20,12 +20,12 @@ from measuring.turns import median_seconds
 from peers import transformers_models
 from torch import Tensor
 
-from incoder.inference.catalogue import find_model
-from incoder.inference.decoding import Vocabulary, decoding
+from incoder.inference.decoding.decode_loop import Vocabulary, decoding
+from incoder.inference.decoding.sampling import random_stream
+from incoder.inference.language_model import LanguageModel
+from incoder.inference.models.catalogue import find_model
 from incoder.inference.programs import Program, Read, run
-from incoder.inference.sampling import random_stream
 from incoder.inference.sampling_params import SamplingParams
-from incoder.inference.sequences import LanguageModel
 from incoder.model.transformer import Shape
 from incoder.tokenizer.tokenizer import Tokenizer
 

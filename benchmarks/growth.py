@@ -10,7 +10,7 @@ import random
 from pathlib import Path
 
 import incoder
-from incoder.inference.cached_sequences import TransformerModel
+from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 
 

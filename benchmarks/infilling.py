@@ -23,7 +23,7 @@ from measuring.scripted_model import ScriptedModel
 from measuring.turns import Work, median_seconds
 from peers import transformers_models
 
-from incoder.inference.cached_sequences import TransformerModel
+from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.engine.engine import Engine
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.request import InfillRequest

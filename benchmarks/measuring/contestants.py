@@ -15,7 +15,7 @@ from peers import transformers_models
 from torch import Tensor
 
 import incoder
-from incoder.inference.cached_sequences import TransformerModel
+from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 from incoder.model.hugging_face import split_weights, to_hugging_face
 from incoder.model.quantization import quantize

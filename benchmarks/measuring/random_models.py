@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from incoder.inference.catalogue import find_model
+from incoder.inference.models.catalogue import find_model
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Shape, Transformer, TransformerConfig

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from incoder.inference.sequences import LanguageModel, Sequences
+from incoder.inference.language_model import LanguageModel, Sequences
 
 
 class ScriptedModel:

@@ -13,7 +13,7 @@ import random
 from pathlib import Path
 
 import incoder
-from incoder.inference.edges import ALL_EDGE_RULES, Edge
+from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, Edge
 from incoder.inference.syntax.languages import PYTHON
 
 BEFORE, AFTER = 3000, 1500  # characters in view

@@ -29,6 +29,8 @@ def load(
     Raises:
         IncoderError: no such model, or it cannot be fetched or read.
     """
-    from incoder.inference.loading import load as load_model  # torch is imported here, not with the package
+    from incoder.inference.models.loading import (
+        load as load_model,  # torch is imported here, not with the package
+    )
 
     return load_model(name, revision=revision, device=device, dtype=dtype, infilling_format=infilling_format)

@@ -11,7 +11,7 @@ import pytest
 
 from incoder.cli import editing
 from incoder.errors import IncoderError
-from incoder.inference.decoding import FinishReason
+from incoder.inference.decoding.decode_loop import FinishReason
 from incoder.inference.results import Candidate, InfillResult, Score
 
 RunCli = Callable[..., Any]

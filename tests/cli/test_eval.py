@@ -16,7 +16,7 @@ from incoder.errors import IncoderError
 from incoder.evaluation import execution
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.evaluation.run import Setup
-from incoder.inference.edges import ALL_EDGE_RULES
+from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES
 from incoder.inference.infill_model import InfillModel
 
 BENCHMARK = "humaneval-single-line"

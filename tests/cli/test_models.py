@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from incoder.inference import catalogue
+from incoder.inference.models import catalogue
 
 RunCli = Callable[..., Any]
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from incoder.cli import objective as command
 from incoder.errors import IncoderError
-from incoder.inference import catalogue
+from incoder.inference.models import catalogue
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 

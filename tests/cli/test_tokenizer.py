@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from incoder.cli import tokenizer as command
 from incoder.document import Document
 from incoder.errors import IncoderError
-from incoder.inference import catalogue
+from incoder.inference.models import catalogue
 from incoder.tokenizer.tokenizer import Tokenizer
 
 runner = CliRunner()

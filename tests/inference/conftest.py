@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from incoder.inference.cached_sequences import TransformerModel
+from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
 from incoder.tokenizer.tokenizer import Tokenizer

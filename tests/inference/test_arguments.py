@@ -11,7 +11,7 @@ import torch
 
 import incoder
 from incoder.errors import IncoderError
-from incoder.inference import forking
+from incoder.inference.engine import forking
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.request import InfillRequest
 from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, MAX_CANDIDATES, SamplingParams

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 
 import incoder
 from incoder.errors import IncoderError
-from incoder.inference.cached_sequences import TransformerModel
+from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.prompting import Prompter
+from incoder.inference.prompts.prompter import Prompter
 from incoder.tokenizer.tokenizer import Tokenizer
 
 transformers = pytest.importorskip("transformers")

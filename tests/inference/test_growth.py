@@ -1,6 +1,6 @@
 import gc
 
-from incoder.inference.cached_sequences import TransformerModel
+from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 
 

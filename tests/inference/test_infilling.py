@@ -10,7 +10,7 @@ import pytest
 from incoder.document import Parts
 from incoder.errors import IncoderError
 from incoder.inference import candidates, infilling
-from incoder.inference.decoding import decoding
+from incoder.inference.decoding.decode_loop import decoding
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.infilling import text_of
 from incoder.inference.programs import run

@@ -247,7 +247,7 @@ app.command()(loss)
 
 def _identity(name: str, revision: str | None) -> dict[str, str]:
     from incoder.evaluation.run import checkpoint_fingerprint
-    from incoder.inference.catalogue import find_model
+    from incoder.inference.models.catalogue import find_model
 
     return {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
 
@@ -255,7 +255,7 @@ def _identity(name: str, revision: str | None) -> dict[str, str]:
 def _load(name: str, revision: str | None, infilling_format: str | None) -> tuple["Model", "Setup"]:
     import incoder
     from incoder.evaluation.run import Setup
-    from incoder.inference.cached_sequences import TransformerModel
+    from incoder.inference.engine.cached_sequences import TransformerModel
 
     model = incoder.load(name, revision=revision, infilling_format=infilling_format)
     assert isinstance(model.language_model, TransformerModel)

@@ -9,7 +9,7 @@ import typer
 from incoder.cli import options
 from incoder.cli.fill import fill
 from incoder.evaluation.benchmark import INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK, Benchmark
-from incoder.inference.edges import ALL_EDGE_RULES
+from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES
 
 if TYPE_CHECKING:
     from incoder.evaluation.methods import Decoding

@@ -228,7 +228,7 @@ class _Filler:
     def _infill(
         self, model: "InfillModel", parts: Parts, path: PurePath | None, other_files: dict[str, str]
     ) -> "InfillResult":
-        from incoder.inference.edges import ALL_EDGE_RULES
+        from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES
 
         with progress(f"0 of {self.num_candidates * parts.num_holes} infills written …") as update:
             return model.infill(

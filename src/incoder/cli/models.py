@@ -10,7 +10,7 @@ from incoder.cli.console import print_note, progress, write_result
 from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
-    from incoder.inference.catalogue import ModelInfo
+    from incoder.inference.models.catalogue import ModelInfo
 
 app = typer.Typer(help="List the models at hand, or look at one.", invoke_without_command=True)
 
@@ -24,7 +24,7 @@ def models(context: typer.Context, json: _AsJson = False) -> None:
         return
     import json as json_module
 
-    from incoder.inference.catalogue import EMBEDDED, cached_models, describe_model, embedded_models
+    from incoder.inference.models.catalogue import EMBEDDED, cached_models, describe_model, embedded_models
 
     infos = [describe_model(name) for name in embedded_models()]
     for name, revision, folder in cached_models():
@@ -63,7 +63,7 @@ def info(
     """
     import json as json_module
 
-    from incoder.inference.catalogue import describe_model
+    from incoder.inference.models.catalogue import describe_model
 
     about = describe_model(name, revision)
     if json:

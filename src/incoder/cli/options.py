@@ -155,7 +155,7 @@ def fetch(model: str, revision: str | None) -> None:
     Raises:
         IncoderError: there is no such model, or it cannot be fetched.
     """
-    from incoder.inference.catalogue import find_model
+    from incoder.inference.models.catalogue import find_model
 
     find_model(model, revision)
 
@@ -173,7 +173,7 @@ def load_tokenizer(path: Path | None) -> "Tokenizer":
     Raises:
         IncoderError: there is none there, or no model is embedded.
     """
-    from incoder.inference.catalogue import embedded_models, find_model
+    from incoder.inference.models.catalogue import embedded_models, find_model
     from incoder.tokenizer.tokenizer import Tokenizer
 
     if path is None and DEFAULT_MODEL not in embedded_models():

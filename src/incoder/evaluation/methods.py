@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from incoder.evaluation.benchmark import INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK, Question, Task
 from incoder.evaluation.choices import Scorer, most_probable
-from incoder.inference.edges import EdgeRule
+from incoder.inference.decoding.stopping_rules.stopping import EdgeRule
 
 RankBy = Literal["mean", "total", "whole"]
 
@@ -20,7 +20,7 @@ class Decoding:
     """How answers are drawn; temperature 0 is greedy.
 
     A benchmark judges what the model wrote, so by default no `edge_rules` end its infills. `num_lead_lines`
-    None means the number that the model was trained with (inference/lead.py). The answer is the best of
+    None means the number that the model was trained with (inference/prompts/prefix_tail.py). The answer is the best of
     `num_candidates` by `rank_by`.
     """
 

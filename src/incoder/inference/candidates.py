@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from incoder.document import Parts
+from incoder.inference.decoding.sampling import random_stream
+from incoder.inference.decoding.text_stream import OnText, TextStream
 from incoder.inference.infilling import Chain, Infiller, Watch
-from incoder.inference.line_endings import as_model_sees, line_end, with_line_end
 from incoder.inference.programs import Program
+from incoder.inference.prompts.line_endings import as_model_sees, line_end, with_line_end
 from incoder.inference.request import InfillRequest
 from incoder.inference.results import Candidate, InfillResult
-from incoder.inference.sampling import random_stream
-from incoder.inference.text_stream import OnText, TextStream
 
 OnFill = Callable[[int, int], None]
 

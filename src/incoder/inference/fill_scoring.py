@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from incoder.errors import IncoderError
+from incoder.inference.language_model import LanguageModel
 from incoder.inference.programs import Program
-from incoder.inference.prompting import Prompt, Prompter
+from incoder.inference.prompts.prompter import Prompt, Prompter
 from incoder.inference.scoring import scoring
-from incoder.inference.sequences import LanguageModel
 
 _Row = list[tuple[list[int], bool]]  # tokens, and whether they are a fill's
 

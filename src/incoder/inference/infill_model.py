@@ -17,21 +17,21 @@ from incoder.document import Parts
 from incoder.errors import IncoderError
 from incoder.inference import arguments
 from incoder.inference.candidates import OnFill, candidates
-from incoder.inference.decoding import Vocabulary
-from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
+from incoder.inference.decoding.decode_loop import Vocabulary
+from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, EdgeRule
+from incoder.inference.decoding.text_stream import OnText
 from incoder.inference.fill_scoring import fill_scoring
 from incoder.inference.infilling import Infiller
-from incoder.inference.line_endings import as_model_sees, to_unix
-from incoder.inference.other_files import as_comments, fitting
+from incoder.inference.language_model import LanguageModel
 from incoder.inference.programs import Program, run
-from incoder.inference.prompting import Prompter, fill_room
+from incoder.inference.prompts.line_endings import as_model_sees, to_unix
+from incoder.inference.prompts.other_files import as_comments, fitting
+from incoder.inference.prompts.prompter import Prompter, fill_room
 from incoder.inference.request import InfillRequest, RankBy
 from incoder.inference.results import InfillResult, Score, ShownPrompt
 from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, SamplingParams
 from incoder.inference.scoring import scoring
-from incoder.inference.sequences import LanguageModel
 from incoder.inference.syntax.languages import syntax_of
-from incoder.inference.text_stream import OnText
 from incoder.tags import opening_tag
 from incoder.tokenizer.formats import InfillingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer

@@ -14,13 +14,13 @@ import torch
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
-from incoder.inference.beam_search import beam_search
-from incoder.inference.decoding import Decoded, FinishReason, decoding
-from incoder.inference.edges import ALL_EDGE_RULES, Edge, EdgeRule
+from incoder.inference.decoding.beam_search import beam_search
+from incoder.inference.decoding.decode_loop import Decoded, FinishReason, decoding
+from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, Edge, EdgeRule
+from incoder.inference.language_model import LanguageModel, Sequences
 from incoder.inference.programs import Program, Read
-from incoder.inference.prompting import SPARE, Prompt, Prompter
+from incoder.inference.prompts.prompter import SPARE, Prompt, Prompter
 from incoder.inference.sampling_params import SamplingParams
-from incoder.inference.sequences import LanguageModel, Sequences
 from incoder.inference.syntax.languages import UNKNOWN
 from incoder.inference.syntax.scanner import START, Place
 from incoder.inference.syntax.syntax import Syntax

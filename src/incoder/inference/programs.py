@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from incoder.inference.sequences import Sequences
+from incoder.inference.language_model import Sequences
 
 T = TypeVar("T")
 

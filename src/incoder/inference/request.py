@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from incoder.errors import IncoderError
 from incoder.inference import arguments
-from incoder.inference.edges import ALL_EDGE_RULES, EdgeRule
+from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, EdgeRule
 from incoder.inference.sampling_params import MAX_CANDIDATES, SamplingParams
 
 # A candidate's mean or total log-probability; or the total, and that of the whole text read left to right.

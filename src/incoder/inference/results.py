@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from incoder.inference.decoding import FinishReason
+from incoder.inference.decoding.decode_loop import FinishReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,8 +10,8 @@ class Candidate:
     """One way to fill all holes, or to go on.
 
     `logprob` is the mean log-probability (natural) of the tokens that the model chose, `total_logprob` their
-    sum; see `incoder.inference.decoding.Decoded` for which these are. `finish_reasons[i]` says why infill i
-    ends: "end" (the model ended it), "stop" (a stop string, or the edge of the hole), "length"
+    sum; see `incoder.inference.decoding.decode_loop.Decoded` for which these are. `finish_reasons[i]` says why
+    infill i ends: "end" (the model ended it), "stop" (a stop string, or the edge of the hole), "length"
     (`max_new_tokens`, or the context is full), "time" (the time limit; a hole not begun is left empty).
     """
 

@@ -9,8 +9,8 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
+from incoder.inference.language_model import LanguageModel
 from incoder.inference.programs import Program, Read
-from incoder.inference.sequences import LanguageModel
 
 _CHUNK = 512  # positions whose logits are held at once: 100 MB in float32 with 50,000 tokens
 

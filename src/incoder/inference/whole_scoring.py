@@ -6,10 +6,10 @@ program (programs.py). Texts are as the model knows them (line_endings.py).
 
 from collections.abc import Sequence
 
+from incoder.inference.language_model import LanguageModel
 from incoder.inference.programs import Program
-from incoder.inference.prompting import Prompter
+from incoder.inference.prompts.prompter import Prompter
 from incoder.inference.scoring import scoring, shared_length
-from incoder.inference.sequences import LanguageModel
 
 
 def whole_scoring(

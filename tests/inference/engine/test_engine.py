@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from incoder.errors import IncoderError
-from incoder.inference.cached_sequences import CachedSequences, TransformerModel
+from incoder.inference.engine.cached_sequences import CachedSequences, TransformerModel
 from incoder.inference.engine.engine import Cancelled, Engine, Task
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.programs import run

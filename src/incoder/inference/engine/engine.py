@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from incoder.errors import IncoderError
-from incoder.inference.cached_sequences import CachedSequences, TransformerModel, logits_of
+from incoder.inference.engine.cached_sequences import CachedSequences, TransformerModel, logits_of
 from incoder.inference.engine.reading import Reading, step
 from incoder.inference.engine.runner import Runner
 from incoder.inference.programs import Program, Read

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from incoder.inference.cache.sequence import BlockSequence
 from incoder.inference.engine.runner import Chunk, Runner
 from incoder.inference.engine.scheduler import share_out
-from incoder.inference.engine.sequence import BlockSequence
 
 STEP_TOKENS = 512  # a step with more is no faster for each token, and others wait longer
 

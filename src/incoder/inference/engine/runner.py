@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from incoder.inference.engine.attention import Queries, StepAttention
-from incoder.inference.engine.blocks import BlockPool, OutOfBlocks
-from incoder.inference.engine.compiled import CompiledSteps
-from incoder.inference.engine.graphs import GraphedSteps
-from incoder.inference.engine.sequence import BlockSequence
-from incoder.inference.engine.store import BlockStore, bytes_per_token
-from incoder.inference.token_step import TokenStep
+from incoder.inference.backends.attention import Queries, StepAttention
+from incoder.inference.backends.cuda_graphs import GraphedSteps
+from incoder.inference.backends.eager_step import TokenStep
+from incoder.inference.backends.numba_step import CompiledSteps
+from incoder.inference.cache.blocks import BlockPool, OutOfBlocks
+from incoder.inference.cache.kv_cache import BlockStore, bytes_per_token
+from incoder.inference.cache.sequence import BlockSequence
 from incoder.model.row_products import MAX_ROWS
 from incoder.model.transformer import Transformer
 

@@ -1,0 +1,111 @@
+"""Beam search for one hole or completion: the most probable fills instead of drawn ones.
+
+The rules are those of transformers' `generate(num_beams=…)`, so that the results are the same on the same
+weights. Beams are rows of one `Sequences`, where what they have in common is kept once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from incoder.inference.decoding.decode_loop import Decoded, Row, Vocabulary
+from incoder.inference.decoding.sampling import adjusted, check_log_sums
+from incoder.inference.decoding.stopping_rules.stopping import Edge
+from incoder.inference.language_model import Sequences
+from incoder.inference.programs import Program, Read
+from incoder.inference.sampling_params import SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class _Beam:
+    """A fill so far, and the sum of its tokens' log-probabilities, adjusted."""
+
+    row: Row
+    total: float
+    parent: int  # its row among those of the last step
+
+    def score(self, num_tokens: int, length_penalty: float) -> float:
+        return self.total / float(num_tokens**length_penalty)
+
+
+def beam_search(
+    sequences: Sequences,
+    logits_1V: Tensor,
+    *,
+    forced: bytes,
+    params: SamplingParams,
+    vocabulary: Vocabulary,
+    max_positions: int,
+    context: Sequence[int] = (),
+    edge: Edge | None = None,
+    is_time_up: Callable[[], bool] = lambda: False,
+) -> Program[list[Decoded]]:
+    """The `params.num_beams` best fills that were found, or fewer, the best first.
+
+    A fill's score is the sum of its tokens' log-probabilities, divided by their number (the end's included)
+    to the power of `length_penalty`; bias and repetition penalty (of the tokens in `context` as well) change
+    them before they are added up. The search ends when no beam can still become better than the worst of
+    `num_beams` finished ones, or with `early_stopping` as soon as there are so many. What the sequences hold
+    afterwards means nothing.
+    """
+    num_beams = params.num_beams
+    num_kept = max(2, 1 + len(vocabulary.end_ids)) * num_beams  # so that enough are left if many end
+    finished: list[tuple[float, Row]] = []
+    room = max_positions - sequences.lengths[0]
+    beams = [_Beam(Row(forced, params, room, vocabulary, context, edge), 0.0, 0)]
+    logits_BV, num_tokens = logits_1V, 0
+    while True:
+        num_tokens += 1
+        continued = _continued(beams, logits_BV, params, vocabulary, num_kept)
+        finished += [
+            (beam.score(num_tokens, params.length_penalty), beam.row)
+            for beam in continued[:num_beams]
+            if beam.row.finish_reason is not None
+        ]
+        finished = sorted(finished, key=lambda scored: -scored[0])[:num_beams]
+        beams = [beam for beam in continued if beam.row.finish_reason is None][:num_beams]
+        if not beams or _is_over(beams, finished, num_tokens, params):
+            break
+        if is_time_up():
+            for beam in beams:
+                beam.row.end("time")
+            finished += [(beam.score(num_tokens, params.length_penalty), beam.row) for beam in beams]
+            finished = sorted(finished, key=lambda scored: -scored[0])[:num_beams]
+            break
+        sequences.select([beam.parent for beam in beams])
+        logits_BV = yield Read(sequences, [beam.row.next_to_read for beam in beams])
+    return [row.decoded() for _, row in finished]
+
+
+def _continued(
+    beams: list[_Beam], logits_BV: Tensor, params: SamplingParams, vocabulary: Vocabulary, num_kept: int
+) -> list[_Beam]:
+    """The beams with one more token, the most probable first."""
+    log_sums_B = logits_BV.logsumexp(dim=-1)
+    logprobs_BV = logits_BV - log_sums_B[:, None]
+    scores_BV = adjusted(logprobs_BV, params, [beam.row.seen for beam in beams])
+    permitted_BV = vocabulary.permitted(scores_BV, [beam.row for beam in beams])
+    totals_B = torch.tensor([beam.total for beam in beams], device=logits_BV.device)
+    totals_BV = totals_B[:, None] + permitted_BV
+    totals_K, places_K = totals_BV.flatten().topk(min(num_kept, totals_BV.numel()))
+    logprobs_K = logprobs_BV.flatten()[places_K]
+    check_log_sums(log_sums_B.tolist())
+    continued = []
+    for total, place, logprob in zip(totals_K.tolist(), places_K.tolist(), logprobs_K.tolist(), strict=True):
+        if total == -torch.inf:
+            break
+        parent, token_id = divmod(place, logits_BV.shape[-1])
+        row = beams[parent].row.copy()
+        row.take(token_id, logprob)
+        continued.append(_Beam(row, total, parent))
+    return continued
+
+
+def _is_over(
+    beams: list[_Beam], finished: list[tuple[float, Row]], num_tokens: int, params: SamplingParams
+) -> bool:
+    if len(finished) < params.num_beams:
+        return False
+    return params.early_stopping or beams[0].score(num_tokens, params.length_penalty) <= finished[-1][0]

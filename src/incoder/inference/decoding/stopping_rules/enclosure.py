@@ -1,0 +1,25 @@
+"""The stopping rule for the end of the string, comment or tag that contains a hole."""
+
+from incoder.inference.decoding.stopping_rules.hole import Hole, Infill
+
+
+class Enclosure:
+    """An infill must not close the string, comment, interpolation or tag that its suffix closes."""
+
+    def __init__(self, hole: Hole) -> None:
+        self._depth = hole.enclosure
+        self._closing = b"" if self._depth is None else hole.stack[self._depth].closing
+
+    def cut(self, infill: Infill) -> int | None:
+        if self._depth is None:
+            return None
+        return next((mark.start for mark in infill.marks if len(mark.stack) <= self._depth), None)
+
+    def num_settled(self, infill: Infill) -> int:
+        return len(infill.text) - num_begun(infill.text, self._closing)
+
+
+def num_begun(text: bytes, wanted: bytes) -> int:
+    """The length of the longest suffix of `text` that is a prefix of `wanted`."""
+    longest = min(len(wanted), len(text))
+    return next((size for size in range(longest, 0, -1) if text.endswith(wanted[:size])), 0)

@@ -1,0 +1,108 @@
+"""The stopping rule for the end of the block that contains a hole: indentation, and words that end blocks."""
+
+import re
+from collections import Counter
+from itertools import pairwise
+
+from incoder.inference.decoding.stopping_rules.brackets import CLOSERS
+from incoder.inference.decoding.stopping_rules.hole import Hole, Infill, width
+
+_OPENS_BLOCK = re.compile(rb":\s*(?:#.*)?\Z")
+_ENDS_OF_LABELS = (b"", b":", b")")
+
+
+class Indentation:
+    """No line of an infill may be dedented below its first one and at or below the line after the hole.
+
+    If nothing follows the hole, column 0 is the limit. Lines that continue a statement are exempt: a closing
+    bracket, `else:`, a word that ends a block unless the suffix has it, a label. Indentation does not count
+    in a string or comment of several lines. `start` is the indentation that an infill must begin with if it
+    is the first line of a block.
+    """
+
+    def __init__(self, hole: Hole) -> None:
+        self._own_line = hole.own_line
+        self._syntax = hole.syntax
+        self._is_off = hole.literal is not None and hole.literal.spans_lines
+        self.start = _start_of_block(hole)
+        following = next(iter(hole.lines_after), b"")
+        self._right = width(following)
+        self._is_closed_after = _word(following.strip()) in hole.syntax.block_ends | hole.syntax.block_middles
+
+    def cut(self, infill: Infill) -> int | None:
+        if self._is_off:
+            return None
+        left, start = None, -len(self._own_line)
+        lines = (self._own_line + infill.text).split(b"\n")
+        for number, line in enumerate(lines):
+            if line.strip() and not (start > 0 and infill.is_text(start)):
+                own = width(line)
+                left = own if left is None else left
+                if (
+                    own < left
+                    and own <= self._right
+                    and not self._may_be(line, is_growing=number == len(lines) - 1)
+                ):
+                    return start
+            start += len(line) + 1
+        return None
+
+    def num_settled(self, infill: Infill) -> int:
+        text = infill.text
+        start = text.rfind(b"\n") + 1
+        if self._is_off or not start or infill.is_text(start):
+            return len(text)
+        line = text[start:]
+        return start if not line.strip() or self._may_be(line, is_growing=True) else len(text)
+
+    def _may_be(self, line: bytes, *, is_growing: bool) -> bool:
+        """Whether a line may be dedented, because it continues what is before it.
+
+        If the line `is_growing`, it is enough that more text could make it such a line.
+        """
+        text, syntax = line.strip(), self._syntax
+        if text[:1] in CLOSERS:
+            return True
+        own = width(line)
+        words = syntax.block_middles
+        if own > self._right or (own == self._right and not self._is_closed_after):
+            words = words | syntax.block_ends
+        if _word(text) in words or (is_growing and any(word.startswith(line.lstrip()) for word in words)):
+            return True
+        label = syntax.label
+        return label is not None and any(
+            label.match(text + more) for more in _ENDS_OF_LABELS[: 1 + 2 * is_growing]
+        )
+
+
+def _start_of_block(hole: Hole) -> bytes:
+    """The missing part of a block's indentation, if the line before the hole opens one by its colon."""
+    if not hole.syntax.is_indented or hole.stack or not hole.is_line_start or not hole.lines_before:
+        return b""
+    opener = hole.lines_before[-1]
+    if not _OPENS_BLOCK.search(opener) or (not hole.ends_a_line and width(hole.rest) > width(opener)):
+        return b""
+    needed = _indentation(opener) + _unit(hole)
+    return needed[len(hole.own_line) :] if needed.startswith(hole.own_line) else b""
+
+
+def _unit(hole: Hole) -> bytes:
+    """The most frequent indentation of a block near the hole, else four spaces."""
+    lines = [*hole.lines_before, *hole.lines_after]
+    units = Counter(
+        inner[len(outer) :]
+        for line, following in pairwise(lines)
+        if _OPENS_BLOCK.search(line)
+        if (inner := _indentation(following)).startswith(outer := _indentation(line)) and inner != outer
+    )
+    return max(units, key=units.__getitem__, default=b"    ")
+
+
+def _indentation(line: bytes) -> bytes:
+    return line[: len(line) - len(line.lstrip(b" \t"))]
+
+
+def _word(text: bytes) -> bytes:
+    """The first word of a line without its indentation, or its first run of marks (`;;`)."""
+    match = re.match(rb"[\w\x80-\xff]+[;.]?(?!\S)|[\w\x80-\xff]+|\S*", text)
+    return match[0] if match is not None else b""

@@ -1,0 +1,127 @@
+"""Stopping rules: the place where an infill should have ended, judged by the text around its hole.
+
+A model that runs past its hole closes the string that contains the hole, repeats the code after it, repeats
+the same lines over and over, leaves the block, or closes a bracket twice. Each rule (edge_rules/) takes the
+bytes of an infill and returns the place from which they are cut off. The rules know which strings, comments
+and brackets are open at the hole (syntax/) but need no grammar, so they work in broken files and in most
+languages.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Literal, Protocol, get_args
+
+from incoder.inference.decoding.stopping_rules.brackets import Brackets
+from incoder.inference.decoding.stopping_rules.enclosure import Enclosure
+from incoder.inference.decoding.stopping_rules.hole import Hole, Infill
+from incoder.inference.decoding.stopping_rules.indentation import Indentation
+from incoder.inference.decoding.stopping_rules.own_line import LineEnd, OneLine, RestOfLine
+from incoder.inference.decoding.stopping_rules.repetition import Loops, Repetition
+from incoder.inference.decoding.stopping_rules.training_tags import TrainingTags
+from incoder.inference.syntax.languages import UNKNOWN
+from incoder.inference.syntax.scanner import START, Place
+from incoder.inference.syntax.syntax import Syntax
+
+EdgeRule = Literal["strings", "lines", "repetition", "loops", "indentation", "brackets"]
+ALL_EDGE_RULES: tuple[EdgeRule, ...] = get_args(EdgeRule)
+
+
+class Rule(Protocol):
+    """One stopping rule for one hole, called after every token of its infill."""
+
+    def cut(self, infill: Infill) -> int | None:
+        """The place where the infill so far must be cut; None if it need not be."""
+
+    def num_settled(self, infill: Infill) -> int:
+        """The number of bytes that stay however the infill continues; only called if `cut` returned None."""
+
+
+class Trim(Protocol):
+    """A rule for the end of an infill, applied once it has ended."""
+
+    def trimmed(self, text: bytes) -> int:
+        """The number of bytes of the finished infill that stay."""
+
+    def num_kept(self, text: bytes) -> int:
+        """The number of bytes that stay whether the infill ends here or later."""
+
+
+class Edge:
+    """The named rules together, for a hole between `prefix` and `suffix` in a file of this syntax.
+
+    `place` may be a place in the prefix up to which the marks are known from the hole before. Unless it
+    `allows_tags`, no infill contains the tags of training documents, whatever the rules. An infill must begin
+    with `start`, the missing indentation if a block begins at the hole.
+    """
+
+    def __init__(
+        self,
+        prefix: bytes,
+        suffix: bytes,
+        rules: Collection[EdgeRule],
+        syntax: Syntax = UNKNOWN,
+        place: Place = START,
+        *,
+        allows_tags: bool = True,
+    ) -> None:
+        self._hole = hole = Hole(prefix, suffix, syntax, place)
+        line_end, rest, indentation = LineEnd(hole), RestOfLine(hole), Indentation(hole)
+        by_name: dict[EdgeRule, tuple[Sequence[Rule], Sequence[Trim]]] = {
+            "strings": ([Enclosure(hole)], []),
+            "lines": ([OneLine(hole)], [line_end]),
+            "repetition": ([Repetition(hole), rest], [rest]),
+            "loops": ([Loops(hole)], []),
+            "indentation": ([indentation], []),
+            "brackets": ([Brackets(hole)], []),
+        }
+        self._rules = [rule for name in rules for rule in by_name[name][0]]
+        self._trims = [trim for name in rules for trim in by_name[name][1]]
+        self.start = indentation.start if "indentation" in rules else b""
+        self._tags = None if allows_tags else TrainingTags(self._hole)
+        self._rules += [] if self._tags is None else [self._tags]
+        self._last = Infill(self._hole, b"")
+        self._fine = b""
+
+    @property
+    def place(self) -> Place:
+        """The place of the last mark before the hole."""
+        return self._hole.place
+
+    def cut(self, text: bytes) -> int | None:
+        """The place where an unfinished infill must be cut; None if it need not be.
+
+        The earliest prefix that a rule cuts decides, so the place does not depend on where tokens end.
+        """
+        if self._place_in(text) is None:
+            self._fine = text
+            return None
+        ends = range(len(self._fine) + 1 if text.startswith(self._fine) else 0, len(text) + 1)
+        place = next(place for end in ends if (place := self._place_in(text[:end])) is not None)
+        return self._trimmed(text[:place])
+
+    def cut_at_end(self, text: bytes) -> int | None:
+        """The place where a finished infill must be cut; if a line ends there, its last line counts, too."""
+        place = self.cut(text + b"\n" if self._hole.ends_a_line else text)
+        place = self._trimmed(text) if place is None else min(place, len(text))
+        return place if place < len(text) else None
+
+    def num_settled(self, text: bytes) -> int:
+        """The number of bytes that stay however the infill continues; only called if `cut` returned None."""
+        infill = self._infill(text)
+        settled = min((rule.num_settled(infill) for rule in self._rules), default=len(text))
+        return min((trim.num_kept(text[:settled]) for trim in self._trims), default=settled)
+
+    def forbidden_next(self, text: bytes) -> bytes | None:
+        """The bytes that the next token must not begin with; None if none will be from here on."""
+        return None if self._tags is None else self._tags.forbidden_next(text)
+
+    def _place_in(self, text: bytes) -> int | None:
+        infill = self._infill(text)
+        return min((place for rule in self._rules if (place := rule.cut(infill)) is not None), default=None)
+
+    def _infill(self, text: bytes) -> Infill:
+        if self._last.text != text:  # `cut` and `num_settled` are called with the same text
+            self._last = Infill(self._hole, text)
+        return self._last
+
+    def _trimmed(self, text: bytes) -> int:
+        return min((trim.trimmed(text) for trim in self._trims), default=len(text))

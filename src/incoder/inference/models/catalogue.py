@@ -1,0 +1,210 @@
+"""Which models there are, and what their folders say about them, without loading one.
+
+A model is a folder in Hugging Face's layout; those in `incoder/embedded` come with the package and go by
+their folder's name, those on the hub by `owner/model` (see hub.py). Imports no torch.
+"""
+
+import errno
+import json
+import os
+import re
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from incoder.errors import IncoderError
+from incoder.files import kind_of
+from incoder.inference.models import hub
+from incoder.model import weight_files
+from incoder.tokenizer.formats import choose_format, read_tokenizer
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "embedded"
+
+_CONFIG = "config.json"
+_CHECKPOINT_OF_RUN = "model"  # the folder of the checkpoint in that of a training run
+_MAX_NAME = 200  # characters of a name in a message
+_MODEL_TYPES = frozenset({"xglm", "llama", "qwen2", "starcoder2"})  # those of model/hugging_face.py
+_LICENCE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is known of a model; `num_bytes` is the size of its files, `context_length` counts tokens.
+
+    Only models on the hub have a `revision`.
+    `num_parameters` is None where weights are pickled, and counting them would mean reading them.
+    """
+
+    name: str
+    revision: str | None
+    folder: Path
+    architecture: str
+    num_parameters: int | None
+    num_bytes: int
+    vocab_size: int
+    context_length: int
+    infilling_format: str
+    licence: str | None
+
+
+def embedded_models() -> list[str]:
+    """The names of the models that come with the package."""
+    return sorted(config.parent.name for config in EMBEDDED.glob(f"*/{_CONFIG}"))
+
+
+def cached_models() -> list[tuple[str, str, Path]]:
+    """Name, revision and folder of the models from the hub that are here, of architectures that load."""
+    return [
+        (name, revision, folder)
+        for name, revision, folder in hub.cached_models()
+        if _model_type(folder) in _MODEL_TYPES
+    ]
+
+
+def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fetch: bool = True) -> Path:
+    """The folder of an embedded model, a checkpoint, the checkpoint of a training run, or a model on the hub.
+
+    The last is fetched if it is not in the cache, unless `fetch` is False. Only it has revisions.
+
+    Raises:
+        IncoderError: there is none; the message says what there is.
+    """
+    if not isinstance(name, str | os.PathLike):
+        raise IncoderError(f"a model is given by its name or its folder, got {name!r}")
+    embedded = embedded_models()
+    if name in embedded:
+        if revision is not None:
+            raise IncoderError(f"{name} is embedded, and only models on the hub have revisions")
+        return EMBEDDED / name
+    folder = _checkpoint_at(Path(name))
+    if folder is not None:
+        if revision is not None:
+            raise IncoderError(f"{folder} is a folder, and only models on the hub have revisions")
+        return folder
+    if hub.is_hub_name(str(name)):
+        cached = hub.fetch(str(name), revision) if fetch else hub.cached_folder(str(name), revision)
+        if cached is None:
+            raise IncoderError(
+                f"{name} is neither a folder nor in the cache; filling with it once fetches it"
+            )
+        return cached
+    known = (
+        f"the embedded ones are: {', '.join(embedded)}"
+        if embedded
+        else "no model is embedded in this installation"
+    )
+    shown = str(name) if len(str(name)) <= _MAX_NAME else f"{str(name)[:_MAX_NAME]}…"
+    raise IncoderError(
+        f"there is no model {shown!r}; give an embedded model ({known}), a checkpoint folder, "
+        "or the name of a model on the hub (owner/model)"
+    )
+
+
+def describe_model(
+    name: str | os.PathLike[str], revision: str | None = None, *, folder: Path | None = None
+) -> ModelInfo:
+    """What the files of a model say about it; weights are not read, and nothing is fetched.
+
+    Where the `folder` is known, the name is not looked up.
+
+    Raises:
+        IncoderError: there is no such model, or its files are not what they should be.
+    """
+    folder = folder or find_model(name, revision, fetch=False)
+    config = _read_config(folder / _CONFIG)
+    try:
+        return ModelInfo(
+            name=str(name),
+            revision=revision,
+            folder=folder,
+            architecture=config["model_type"],
+            num_parameters=_num_parameters(folder),
+            num_bytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+            vocab_size=config["vocab_size"],
+            context_length=_context_length(config),
+            infilling_format=choose_format(read_tokenizer(folder)).name,
+            licence=_licence(folder / "README.md"),
+        )
+    except KeyError as error:
+        raise IncoderError(f"{folder / _CONFIG} has no {error}") from error
+    except TypeError as error:
+        raise IncoderError(f"{folder / _CONFIG} has a value of the wrong kind: {error}") from error
+
+
+def _checkpoint_at(path: Path) -> Path | None:
+    """The checkpoint's folder: `path` itself, or the one in a training run; None if `path` is no folder.
+
+    Raises:
+        IncoderError: the folder holds no checkpoint, or something that is not a file, such as a FIFO.
+    """
+    try:
+        if not path.is_dir():
+            return None
+        folder = path
+        if not (path / _CONFIG).is_file() and (path / _CHECKPOINT_OF_RUN / _CONFIG).is_file():
+            folder = path / _CHECKPOINT_OF_RUN
+        if not (folder / _CONFIG).is_file():
+            raise IncoderError(f"{folder} is not a checkpoint: it has no {_CONFIG}")
+        for file in folder.iterdir():
+            kind = kind_of(file.stat()) if file.exists() else "regular file"
+            if kind not in ("regular file", "folder"):
+                raise IncoderError(f"{file} is a {kind}; a checkpoint has regular files only")
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # no folder has such a name
+            return None
+        raise IncoderError(f"cannot read {path}: {error.strerror}") from error
+    return folder
+
+
+def _model_type(folder: Path) -> str | None:
+    """None where the configuration cannot be read: the cache is shared, and may hold anything."""
+    try:
+        config = _read_config(folder / _CONFIG)
+    except IncoderError:
+        return None
+    return config.get("model_type")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise IncoderError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise IncoderError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise IncoderError(f"{path} must hold settings by name, got {type(config).__name__}")
+    return config
+
+
+def _context_length(config: dict[str, Any]) -> int:
+    """As many positions as there are; StarCoder2 has no more than its window of attention here."""
+    length: int = config["max_position_embeddings"]
+    window = config.get("sliding_window") if config["model_type"] == "starcoder2" else None
+    return min(length, window or length)
+
+
+def _num_parameters(folder: Path) -> int | None:
+    from safetensors import SafetensorError, safe_open
+
+    weights = weight_files.choose([file.name for file in folder.iterdir()])
+    if weights is None or ".safetensors" not in weights:
+        return None
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                total += sum(prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise IncoderError(f"cannot read the weights in {file}: {error}") from error
+    return total
+
+
+def _licence(model_card: Path) -> str | None:
+    """The licence that the model card's front matter names, in the hub's spelling."""
+    try:
+        match = _LICENCE.search(model_card.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return match[1] if match else None

@@ -1,0 +1,297 @@
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, Edge, EdgeRule
+from incoder.inference.syntax.languages import syntax_of
+
+BLOCK = b"def f(xs):\n    total = 0\n"
+
+
+ONLY_LINES: tuple[EdgeRule, ...] = ("lines",)
+
+
+def kept(prefix: bytes, fill: bytes, suffix: bytes, *rules: EdgeRule) -> bytes:
+    """What is left of a fill that comes byte by byte, as from a model, and stops where it is cut."""
+    edge = Edge(prefix, suffix, rules or ALL_EDGE_RULES)
+    for end in range(1, len(fill) + 1):
+        place = edge.cut(fill[:end])
+        if place is not None:
+            return fill[:place]
+    return fill
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fill", "suffix", "left"),
+    [
+        (BLOCK, b"    total += 1\n    return total / n\n", b"    return total / n\n", b"    total += 1\n"),
+        (BLOCK + b"    x = ", b"1\n    return total / n\n    y\n", b"\n    return total / n\n", b"1\n"),
+        (BLOCK, b"    i += 1\n    i += 1\n    j\n", b"    i += 1\n    j\n", b"    i += 1\n"),
+        (BLOCK, b"    return total / n + 1\n", b"    return total / n\n", None),
+        (BLOCK, b"        )\n        )\n", b"        )\n", None),
+        (BLOCK, b"    i += 1\n    k\n", b"    i += 1\n    j\n", None),
+        (BLOCK, b"    a\n\n    return total / n\n", b"\n\n    return total / n", b"    a\n\n"),
+        (BLOCK, b"anything\n", b"", None),
+        (BLOCK + b"    with open(a) as ", b"f:\n        y\n", b":\n        y\n", b"f"),
+        (BLOCK + b"    x", b" = [1,\n 2]\n", b" = [1,\n 2]\n", b""),
+        (BLOCK + b"    if ", b"a:\n        b()\n    if c", b":\n        d()\n", None),
+        (BLOCK + b"    x = su", b"m(xs)\n    return len(x", b"s)\n", None),
+    ],
+)
+def test_what_follows_the_hole_is_not_written_again(
+    prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
+) -> None:
+    assert kept(prefix, fill, suffix, "repetition") == (fill if left is None else left)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fill", "suffix", "left"),
+    [
+        (b"with open(a) as ", b"f:", b":\n    y\n", b"f"),
+        (b"with open(a) as ", b"f:\n", b":\n    y\n", b"f"),
+        (b"x", b" = 1  # one", b"  # one\n", b" = 1"),
+        (b"x = [", b"a, b]", b", b]\n", b"a"),
+        (b"n = 1", b"0", b"0\n", None),
+        (b"f(g(", b"x)", b")\n", None),
+        (b"[", b"a,", b",\n", b"a"),
+        (BLOCK, b"    a = 1\n    return total / n", b"\n    return total / n\n", b"    a = 1"),
+        (BLOCK, b"    a = 1\n    return total", b" / n\n", None),
+        (BLOCK + b"    if a:\n        ", b"b()\n    el", b"se:\n    d()\n", None),
+    ],
+)
+def test_the_end_of_a_fill_is_the_end_of_a_line_where_one_follows(
+    prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
+) -> None:
+    assert fill[: Edge(prefix, suffix, ALL_EDGE_RULES).cut_at_end(fill)] == (fill if left is None else left)
+
+
+LINE = b"    total = total\n"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fill", "left"),
+    [
+        (BLOCK, LINE * 4, LINE),
+        (BLOCK, b"\n" + LINE + b"\n" + LINE + LINE, b"\n" + LINE),
+        (BLOCK + LINE, LINE * 2, b""),
+        (BLOCK + LINE * 3, LINE * 2, b""),
+        (BLOCK + b"    total", b" = total\n" + LINE * 2, b" = total\n"),
+        (BLOCK + LINE + b"    total", b" = total\n" + LINE * 2, b" = total\n"),
+        (BLOCK, (LINE + b"    a = 1\n") * 3, LINE + b"    a = 1\n"),
+        (
+            BLOCK,
+            b"    b = 2\n" + (LINE * 2 + b"    a\n    b\n") * 3,
+            b"    b = 2\n" + LINE * 2 + b"    a\n    b\n",
+        ),
+        (BLOCK, LINE * 2, None),
+        (BLOCK, (LINE * 2 + b"    a = 1\n") * 2, None),
+        (BLOCK + LINE, LINE + b"    a = 1\n", b""),
+        (BLOCK + LINE + b"\n", LINE, None),
+        (BLOCK + LINE * 3 + b"\n", LINE, None),
+        (BLOCK + b"    )\n", b"    )\n", None),
+        (BLOCK, b"    )\n" * 5, None),
+        (b"board = [\n", b"    [0, 0, 0],\n" * 3 + b"]\n", None),
+        (BLOCK, (LINE + b"a\nb\nc\nd\n") * 3, None),
+    ],
+)
+def test_the_same_lines_three_times_in_a_row_are_kept_once(
+    prefix: bytes, fill: bytes, left: bytes | None
+) -> None:
+    assert kept(prefix, fill, b"", "loops") == (fill if left is None else left)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fill", "suffix", "left"),
+    [
+        (BLOCK, b"    return 1\n\n\ndef g():\n", b"\n\nprint()\n", b"    return 1\n\n\n"),
+        (BLOCK + b"    if xs:", b"\n        a()\n    b()\n", b"\n    c()\n", None),  # b() may be missing
+        (BLOCK + b"    if xs:\n        ", b"a()\n    b()\n", b"\n    c()\n", b"a()\n"),
+        (BLOCK + b"    if xs:\n        ", b"a()\n    else:\n        b()\n", b"\n    c()\n", None),
+        (BLOCK + b"    if xs:\n        ", b"a(\n            1\n    )\n", b"\n    c()\n", None),
+        (BLOCK + b"\tif xs:\n\t\t", b"a()\n\tb()\n", b"\n\tc()\n", b"a()\n"),
+        (b"", b"import os\nx = 1\n", b"y\n", None),
+        (BLOCK + b"    if xs:\n        ", b"a()\n    b()\n", b"\nc()\n", None),  # nothing says where it ends
+        (BLOCK, b"\n    a()\nb()\n", b"c()\n", b"\n    a()\n"),
+    ],
+)
+def test_a_fill_ends_with_the_block_that_its_hole_is_in(
+    prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
+) -> None:
+    assert kept(prefix, fill, suffix, "indentation") == (fill if left is None else left)
+
+
+@pytest.mark.parametrize(
+    ("fill", "suffix", "left"),
+    [
+        (b"a, b)", b")\n", b"a, b"),
+        (b"a, f(b), c) + 1", b") * 2\n", b"a, f(b), c"),
+        (b"a, b)", b"\n", None),
+        (b"a, b]", b")\n", None),
+        (b"')', b", b")\n", None),
+        (b"a # )", b"\n)\n", None),
+        (b"'it', \"don't)\"", b")\n", None),
+        (b"[1, {2: (3)}]", b")\n", None),
+    ],
+)
+def test_a_bracket_that_is_closed_behind_the_hole_is_not_closed_in_it(
+    fill: bytes, suffix: bytes, left: bytes | None
+) -> None:
+    assert kept(b"f(", fill, suffix, "brackets") == (fill if left is None else left)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "suffix", "is_cut"),
+    [
+        (b"def f(x):\n    print(", b'\n\ndef g():\n    """Steps:\n\n    1) do this\n    """\n', False),
+        (b"f(", b"\n// 1) first\n", False),
+        (b"f(", b', """\n:-] or 1]\n""", 2)\n', True),
+        (b"f(", b"\n\n    , 2)\n", True),
+        (b"    f(", b"\n    )\n", True),
+        (b"f(\n    a,\n    ", b"\n    c,\n)\n", True),
+        (b"f(\n    a,\n", b"\n    c,\n)\n", True),
+        (b"f(a,\n  g(\n    1),\n  ", b"\n  c)\n", True),
+        (b"def g():\n    f(a,\n    ", b"\nh = 1)\n", False),
+        (b"if x:\n    f(", b"\n    # 1) no\n    2)\n", False),
+    ],
+)
+def test_brackets_behind_the_hole_are_those_of_its_statement(
+    prefix: bytes, suffix: bytes, is_cut: bool
+) -> None:
+    assert kept(prefix, b"x)", suffix, "brackets") == (b"x" if is_cut else b"x)")
+
+
+@pytest.mark.parametrize("quotes", [b'"""', b"'''"])
+def test_brackets_in_long_strings_are_text(quotes: bytes) -> None:
+    fill = quotes + b"\na) \\" + quotes + b" it's \\)\n" + quotes + b", b"
+    assert kept(b"f(", fill + b")", b")\n", "brackets") == fill
+
+
+def test_each_rule_is_off_unless_it_is_named() -> None:
+    fill = b"    return total / n\nx)\n"
+    edge = Edge(BLOCK, b"    return total / n)\n", ())
+    assert edge.cut(fill) is None
+    assert edge.num_settled(fill) == len(fill)
+
+
+def test_the_first_line_of_a_block_begins_with_its_indentation() -> None:
+    def start(prefix: bytes, suffix: bytes = b"\n", path: str = "a.py") -> bytes:
+        return Edge(prefix, suffix, ALL_EDGE_RULES, syntax_of(path)).start
+
+    method = b"class A:\n    def f(self):  # does nothing\n"
+    assert start(method) == b"        "
+    assert start(method + b"    ") == b"    "
+    assert start(method, b"    def g(self):\n        pass\n") == b"        "
+    assert start(b"if a:\n\tb()\nif c:\n") == b"\t"
+    assert start(b"if a:\n  b()\nif c:\n") == b"  "
+    assert start(method, b"        return 1\n") == b""  # the block is there
+    assert start(method + b"        ") == b""
+    assert start(b'def f():\n    """Args:\n') == b""
+    assert start(b"x = f(a[1:\n") == b""
+    assert start(b"case 1:\n", path="a.c") == b""
+    assert Edge(method, b"\n", ONLY_LINES).start == b""
+
+
+@pytest.mark.parametrize(
+    ("prefix", "written", "left"),
+    [
+        (b"x = 1\n", b"y = 2\n<|/ file filename=a.py |>", b"y = 2\n"),
+        (b"x = 1", b"\n<| file ext=.py |>\n", b"\n"),
+        (b"x = ", b"<| file", b"<| file"),
+        (b"x = 1\n", b"y = a <| b\n  <| c\n", b"y = a <| b\n  <| c\n"),
+    ],
+)
+def test_tags_of_training_documents_end_an_infill(prefix: bytes, written: bytes, left: bytes) -> None:
+    edge = Edge(prefix, b"", (), allows_tags=False)
+    places = [edge.cut(written[:end]) for end in range(len(written) + 1)]
+    assert written[: next((place for place in places if place is not None), None)] == left
+    assert Edge(prefix, b"", ()).cut(written) is None
+
+
+def test_an_infill_cannot_begin_with_a_tag() -> None:
+    edge = Edge(b"", b"", (), allows_tags=False)
+    assert [edge.forbidden_next(text) for text in (b"", b"<", b"\n", b"\n<", b"  ")] == [
+        *(b"<|", b"|", b"<|", b"|", b"")
+    ]
+    assert [edge.forbidden_next(text) for text in (b"<b", b"x", b"x\n", b" <")] == [None, None, None, None]
+    assert Edge(b"x = ", b"", (), allows_tags=False).forbidden_next(b"") is None
+    assert Edge(b"", b"", ()).forbidden_next(b"") is None
+
+
+def test_the_syntax_before_a_later_hole_is_read_once() -> None:
+    before, between = b'x = """\n' + b"a\n" * 9, b"b\n"
+    first = Edge(before, b"", ALL_EDGE_RULES, syntax_of("a.py"))
+    second = Edge(before + b"c" + between, b'"""\n', ALL_EDGE_RULES, syntax_of("a.py"), first.place)
+    assert first.place.offset == len(b'x = """')
+    assert second.cut(b'd"""') == 1
+
+
+def test_a_long_text_without_marks_is_not_read_again() -> None:
+    data = b'x = "' + b"a" * 100_000
+    for text in (data, data + b"\\"):
+        edge = Edge(text, b'"\n', ALL_EDGE_RULES, syntax_of("a.py"), Edge(data[:9], b"", ()).place)
+        assert edge.place.offset > 99_000
+        assert edge.cut(b'\\"b"') == (3 if text == data else 1)
+
+
+def test_a_docstring_of_a_long_file_ends_with_its_line() -> None:
+    functions = b'def f():\n    """Doc.\n\n    More.\n    """\n' * 2000
+    edge = Edge(functions + b'def g():\n    """', b'"""\n\n\n' + functions, ALL_EDGE_RULES, syntax_of("a.py"))
+    assert edge.cut(b'Do it."""') == len(b"Do it.")
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            *(
+                b'"""a)',
+                b"    a = 1",
+                b"        b(",
+                b"c)",
+                b"else:",
+                b"",
+                b"    return a + b",
+                b"    end",
+                b"/*",
+            ),
+            *(
+                b"f'{a",
+                b"'b'}",
+                b"  case 1:",
+                b'"a\\"',
+                b"// it's",
+                b"{",
+                b"}",
+                b"`${a}",
+                b"<|",
+                b"done; x",
+                b"*/;",
+            ),
+        ]
+    ),
+    max_size=5,
+)
+TEXTS = LINES.map(b"\n".join)
+PATHS = st.sampled_from(["a.py", "a.js", "a.c", "a.rb", "a.sh", "a.html", "a.sql", "a"])
+
+
+@given(path=PATHS, prefix=TEXTS, pieces=st.lists(TEXTS, max_size=4), suffix=TEXTS, data=st.data())
+def test_what_is_settled_is_never_cut_and_tokens_do_not_matter(
+    path: str, prefix: bytes, pieces: list[bytes], suffix: bytes, data: st.DataObject
+) -> None:
+    edge, written = Edge(prefix, suffix, ALL_EDGE_RULES, syntax_of(path), allows_tags=False), b"".join(pieces)
+
+    def left(ends: list[int]) -> bytes:
+        settled = 0
+        for end in ends:
+            infill = written[:end]
+            place = edge.cut(infill)
+            if place is not None:
+                assert settled <= place
+                return infill[:place]
+            settled = max(settled, edge.num_settled(infill))
+            assert settled <= len(infill[: edge.cut_at_end(infill)])
+        return written[: edge.cut_at_end(written)]
+
+    every = list(range(1, len(written) + 1))
+    some = data.draw(st.lists(st.sampled_from(every), unique=True).map(sorted)) if every else []
+    assert left(every) == left([*some, *every[-1:]])
