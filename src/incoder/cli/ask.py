@@ -10,12 +10,12 @@ import typer
 from incoder.cli import editing, options
 from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.source import STANDARD_INPUT, read_source
+from incoder.editing.model import Decoding, Filled
 from incoder.errors import IncoderError
-from incoder.tasks.model import Decoding, Filled
 
 if TYPE_CHECKING:
+    from incoder.editing.threads import Turn
     from incoder.inference.infill_model import InfillModel
-    from incoder.tasks.threads import Turn
 
 
 def ask(
@@ -62,7 +62,7 @@ def ask(
     if not text.strip():
         raise IncoderError("the question is empty")
 
-    from incoder.tasks.threads import headlines, seen_in_training
+    from incoder.editing.threads import headlines, seen_in_training
 
     loaded = editing.load_model(model, revision, device, dtype)
     loaded.check_attributes()
@@ -106,7 +106,7 @@ def _conversation(
     model: "InfillModel", question: str, settings: Decoding, tags: Sequence[str], comments: Sequence[str]
 ) -> "tuple[list[Turn], Sequence[Filled]]":
     """The earlier answers with their comments, and the candidates for the answer after them."""
-    from incoder.tasks.threads import Turn, answers
+    from incoder.editing.threads import Turn, answers
 
     turns: list[Turn] = []
     for comment in comments:

@@ -10,8 +10,8 @@ import typer
 from incoder.cli import editing, options
 from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.source import read_source
-from incoder.tasks.attributes import MEANINGS, Prediction, predict, seen_in_training
-from incoder.tasks.model import Decoding
+from incoder.editing.attributes import MEANINGS, Prediction, predict, seen_in_training
+from incoder.editing.model import Decoding
 
 _NAMES = tuple(MEANINGS)
 _NUM_SHOWN = 3

@@ -11,8 +11,8 @@ from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.editing import load_model
 from incoder.cli.results import candidate_notes, described
 from incoder.cli.source import read_source
+from incoder.editing.lines import line_end
 from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
-from incoder.tasks.lines import line_end
 
 
 def complete(

@@ -8,8 +8,8 @@ import typer
 from incoder.cli import editing, options
 from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.file_list import find_files
-from incoder.tasks.docstring_style import STYLE_NAMES
-from incoder.tasks.languages import is_python
+from incoder.editing.docstring_style import STYLE_NAMES
+from incoder.editing.languages import is_python
 
 
 def docstring(
@@ -54,9 +54,9 @@ def docstring(
     selection = editing.selection(lines, function, is_all, others=module, names=("--module",))
     loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
-    from incoder.tasks.docstring import incomplete, lacking, write_docstrings
-    from incoder.tasks.docstring_drafts import Target
-    from incoder.tasks.docstring_style import style_of
+    from incoder.editing.docstring import incomplete, lacking, write_docstrings
+    from incoder.editing.docstring_drafts import Target
+    from incoder.editing.docstring_style import style_of
 
     def edit(file: str) -> Edited:
         text, path, source = editing.read_python(file, "docstring")

@@ -47,11 +47,11 @@ def edit(
     settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
     selection = editing.selection(lines, function)
 
-    from incoder.tasks.candidates import Change
-    from incoder.tasks.kept_definitions import kept_definitions
-    from incoder.tasks.languages import is_python, parse_problem
-    from incoder.tasks.lines import Lines
-    from incoder.tasks.regeneration import regenerate
+    from incoder.editing.candidates import Change
+    from incoder.editing.kept_definitions import kept_definitions
+    from incoder.editing.languages import is_python, parse_problem
+    from incoder.editing.lines import Lines
+    from incoder.editing.regeneration import regenerate
 
     text, path = read_source(file), options.path_to_tell(file, extension)
     span = selection.span(text)

@@ -11,13 +11,13 @@ from incoder.cli import batch, options
 from incoder.cli.batch import Edited, Output
 from incoder.cli.console import print_note, progress, progress_bar
 from incoder.cli.source import STANDARD_INPUT, read_source
+from incoder.editing.candidates import Change
+from incoder.editing.edits import apply
+from incoder.editing.languages import UNNAMED_PYTHON, require_python
+from incoder.editing.model import Decoding
+from incoder.editing.python_source import PythonSource
+from incoder.editing.selection import Selection
 from incoder.errors import IncoderError
-from incoder.tasks.candidates import Change
-from incoder.tasks.edits import apply
-from incoder.tasks.languages import UNNAMED_PYTHON, require_python
-from incoder.tasks.model import Decoding
-from incoder.tasks.python_source import PythonSource
-from incoder.tasks.selection import Selection
 
 if TYPE_CHECKING:
     from incoder.inference.infill_model import InfillModel

@@ -14,9 +14,9 @@ from incoder.cli.source import STANDARD_INPUT, read_source
 from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
+    from incoder.editing.candidates import Change
+    from incoder.editing.trial import Outcome, Trial
     from incoder.inference.infill_model import InfillModel
-    from incoder.tasks.candidates import Change
-    from incoder.tasks.trial import Outcome, Trial
 
 _NUM_SHOWN = 10  # lines of what a failing command printed
 _MAX_SHOWN = 80  # characters of a candidate
@@ -78,8 +78,8 @@ def fix(
     is_named = lines is not None or function is not None
     selection = editing.selection(lines, function) if is_named else None
 
-    from incoder.tasks.fix import fix as rewrite
-    from incoder.tasks.trial import Trial
+    from incoder.editing.fix import fix as rewrite
+    from incoder.editing.trial import Trial
 
     text, path = read_source(file), options.path_to_tell(file, extension)
     chosen = selection.span(text) if selection is not None else None
@@ -147,8 +147,8 @@ def _suspicious_spans(
     model: "InfillModel", text: str, path: PurePath | None, failed: "Outcome | None", num_lines: int
 ) -> list[tuple[int, int]]:
     """The ranges of the most suspicious lines, which a note names."""
-    from incoder.tasks.lines import Lines
-    from incoder.tasks.suspicion import suspicious_lines
+    from incoder.editing.lines import Lines
+    from incoder.editing.suspicion import suspicious_lines
 
     numbers = suspicious_lines(model, text, path, failed, num_lines)
     if numbers:

@@ -9,8 +9,8 @@ from incoder.cli import editing, options
 from incoder.cli.console import print_note, progress
 from incoder.cli.project_files import MAX_FILES, other_files
 from incoder.cli.source import STANDARD_INPUT
+from incoder.editing.selection import Selection
 from incoder.extras import missing_extra
-from incoder.tasks.selection import Selection
 
 
 def rename(
@@ -61,10 +61,10 @@ def rename(
         selection = editing.selection(lines, function, False)
 
     try:
-        from incoder.tasks.project_uses import uses
-        from incoder.tasks.rename import find_variable, propose_names, rename_to
-        from incoder.tasks.renaming import Renaming
-        from incoder.tasks.variables import Variables
+        from incoder.editing.project_uses import uses
+        from incoder.editing.rename import find_variable, propose_names, rename_to
+        from incoder.editing.renaming import Renaming
+        from incoder.editing.variables import Variables
     except ImportError as error:
         raise missing_extra("renaming needs libcst", "editing") from error
 

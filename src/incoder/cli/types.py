@@ -11,8 +11,8 @@ from incoder.cli import editing, options
 from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.file_list import find_files
 from incoder.cli.source import STANDARD_INPUT
-from incoder.tasks.languages import is_python
-from incoder.tasks.slots import KINDS
+from incoder.editing.languages import is_python
+from incoder.editing.slots import KINDS
 
 
 def types(
@@ -66,9 +66,9 @@ def types(
     selection = editing.selection(lines, function, is_all)
     loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
-    from incoder.tasks.slots import slots
-    from incoder.tasks.type_checker import Mypy, require_mypy
-    from incoder.tasks.type_hints import write_annotations
+    from incoder.editing.slots import slots
+    from incoder.editing.type_checker import Mypy, require_mypy
+    from incoder.editing.type_hints import write_annotations
 
     if check:
         require_mypy()

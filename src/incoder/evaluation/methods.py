@@ -20,8 +20,8 @@ class Decoding:
     """How answers are drawn; temperature 0 is greedy.
 
     A benchmark judges what the model wrote, so by default no `edge_rules` end its infills. `num_lead_lines`
-    None means the number that the model was trained with (inference/prompts/prefix_tail.py). The answer is the best of
-    `num_candidates` by `rank_by`.
+    None means the number that the model was trained with (inference/prompts/prefix_tail.py). The answer is
+    the best of `num_candidates` by `rank_by`.
     """
 
     max_new_tokens: int

@@ -10,7 +10,7 @@ class Candidate:
     """One way to fill all holes, or to go on.
 
     `logprob` is the mean log-probability (natural) of the tokens that the model chose, `total_logprob` their
-    sum; see `incoder.inference.decoding.decode_loop.Decoded` for which these are. `finish_reasons[i]` says why
+    sum; see `Decoded` in decode_loop.py for which these are. `finish_reasons[i]` says why
     infill i ends: "end" (the model ended it), "stop" (a stop string, or the edge of the hole), "length"
     (`max_new_tokens`, or the context is full), "time" (the time limit; a hole not begun is left empty).
     """

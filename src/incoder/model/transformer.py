@@ -171,7 +171,7 @@ class Transformer(nn.Module):
         positions_BT: Tensor | None = None,
         attention_mask: Tensor | Segments | None = None,
     ) -> Tensor:
-        """Read whole rows; return hidden_BTD behind the final norm. (Generation: inference/backends/eager_step.py.)
+        """Read whole rows; return hidden_BTD behind the final norm. (Generation: eager_step.py.)
 
         `positions_BT` count from 0, by default along each row. `attention_mask` is bool, broadcastable to
         [B, 1, T, T], True where a query may attend to a key, and already causal, or says which segments

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from incoder.editing.python_source import Function, PythonSource
 from incoder.errors import IncoderError
-from incoder.tasks.python_source import Function, PythonSource
 
 _MAX_FILE_BYTES = 200_000
 _MIN_LINES, _MAX_LINES = 3, 80

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
+from incoder.editing.edits import Edit, apply
+from incoder.editing.python_source import PythonSource
+from incoder.editing.variables import Variables
 from incoder.errors import IncoderError
 from incoder.evaluation.building.functions import FoundFunction, is_method_stub
-from incoder.tasks.edits import Edit, apply
-from incoder.tasks.python_source import PythonSource
-from incoder.tasks.variables import Variables
 
 Row = Mapping[str, Any]
 BuildRow = Callable[[FoundFunction, Random], Row | None]

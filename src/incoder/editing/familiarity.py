@@ -1,0 +1,16 @@
+"""A test whether a model has seen a kind of text in training, by the probability of its beginning.
+
+Checkpoints do not say what they were trained on, so the model's own probabilities decide.
+"""
+
+from incoder.editing.model import Model
+
+# In natural logarithms. mini finds the attributes that it was trained with more probable than -1, those that
+# it never saw less probable than -11, and the start of a question less probable than -12.
+_LEAST_LOGPROB = -8.0
+
+
+def is_familiar(model: Model, before: str, piece: str) -> bool:
+    """Whether the model finds it at all probable that the text `before` goes on with `piece`."""
+    whole, start = (score.total_logprob for score in model.score_texts([before + piece, before]))
+    return whole - start >= _LEAST_LOGPROB

@@ -1,0 +1,94 @@
+"""Rewrite lines until a command passes, or else until the file parses."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from incoder.editing.candidates import Candidate, Change
+from incoder.editing.edits import apply
+from incoder.editing.kept_definitions import Kept, kept_definitions
+from incoder.editing.languages import is_python, parse_problem
+from incoder.editing.lines import Lines
+from incoder.editing.model import Decoding, Model
+from incoder.editing.regeneration import regenerate
+from incoder.editing.trial import Outcome
+
+Try = Callable[[str], Outcome]
+NO_TRIES_LEFT = "was not tried: no tries are left"
+
+
+@dataclass(slots=True)
+class Budget:
+    """The number of times that the command may still be run."""
+
+    num_tries: int
+
+    def take(self) -> bool:
+        """Use one try; false if none was left."""
+        self.num_tries -= 1
+        return self.num_tries >= 0
+
+
+def fix(
+    model: Model,
+    text: str,
+    spans: Iterable[tuple[int, int]],
+    decoding: Decoding,
+    *,
+    run: Try | None = None,
+    max_tries: int = 20,
+    function: str | None = None,
+    path: PurePath | None = None,
+) -> tuple[Change, ...]:
+    """Rewrite the lines of one span after another, up to the first with a candidate that can be used.
+
+    Returns a change for each span that was tried; only the last of them may have a usable candidate. A single
+    line stays one line. With `run` a candidate can be used only if the command passes with it. Each run
+    counts as a try; a candidate with a problem of its own, for example one that does not parse, is not run. A
+    candidate must keep the definition `function`, or else the definitions that the rest of the text uses.
+
+    Raises:
+        IncoderError: there is no definition of this name.
+    """
+    lines, budget, changes = Lines(text), Budget(max_tries), list[Change]()
+    is_of_python = function is not None or (path is not None and is_python(path))
+    must_parse = run is None or is_of_python or parse_problem(text, path) is None
+    for start, end in spans:
+        first, last = lines.number(start), lines.number(max(start, end - 1))
+        kept: tuple[Kept, ...] = ()
+        if is_of_python:
+            kept = kept_definitions(text, (start, end), named=function, has_parameters=False)
+        candidates = regenerate(
+            model,
+            text,
+            (start, end),
+            decoding,
+            is_one_line=first == last,
+            must_parse=must_parse,
+            kept=kept,
+            path=path,
+        )
+        if run is not None:
+            candidates = _tested(candidates, text, run, budget)
+        changes.append(
+            Change(f"lines {first}:{last}" if first < last else f"line {first}", first, candidates)
+        )
+        if changes[-1].used is not None or budget.num_tries <= 0:
+            break
+    return tuple(changes)
+
+
+def _tested(candidates: Iterable[Candidate], text: str, run: Try, budget: Budget) -> tuple[Candidate, ...]:
+    """The candidates, each rejected if the command fails with it; after one that passes none is run."""
+    tested, passed = list[Candidate](), False
+    for candidate in candidates:
+        if candidate.problem is None and not passed:
+            if not budget.take():
+                tested.append(candidate.rejected(NO_TRIES_LEFT))
+                continue
+            failure = run(apply(text, candidate.edits)).failure
+            passed = failure is None
+            tested.append(candidate.rejected(failure) if failure else candidate)
+        else:
+            tested.append(candidate)
+    return tuple(tested)

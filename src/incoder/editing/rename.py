@@ -1,0 +1,115 @@
+"""Names for a Python variable: all occurrences are masked and filled, and the majority vote is a name.
+
+This follows the paper (section 4.4), with three choices of ours: an infill proposes the identifier it begins
+with, a tie goes to the first name, and a name is used only if it is safe and the model finds it more probable
+than the present one.
+"""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from incoder.editing.candidates import Candidate, Change, ranked
+from incoder.editing.edits import cut
+from incoder.editing.languages import UNNAMED_PYTHON
+from incoder.editing.model import Decoding, Model, fill
+from incoder.editing.python_source import PythonSource
+from incoder.editing.renaming import Renaming
+from incoder.editing.selection import Selection
+from incoder.editing.variables import Variable, Variables
+from incoder.editing.votes import majority
+from incoder.errors import IncoderError
+
+_MAX_MASKS = 256  # the sentinels of the paper's vocabulary
+# An infill ends where its name ends, because later infills see it.
+_STOPS = tuple(" \n()[]{}.,:;=+-*/%<>!&|^~@'\"#\\")
+
+
+def find_variable(source: PythonSource, variables: Variables, name: str, selection: Selection) -> Variable:
+    """The variable of this name that is bound in the selection, or else used there.
+
+    Raises:
+        IncoderError: there is none, or more than one.
+    """
+    known = variables.named(name)
+    found = [
+        one for one in known if any(selection.has(source, line, one.owner) for line in one.binding_lines)
+    ]
+    if not found:
+        found = [
+            one
+            for one in known
+            if any(selection.has(source, place.line, one.owner) for place in one.occurrences)
+        ]
+    listed = ", ".join(variable.where for variable in known)
+    if not found:
+        raise IncoderError(f"there is no variable {name} there, only in {listed}")
+    if len(found) > 1:
+        raise IncoderError(
+            f"{name} is ambiguous: it is a variable of {', '.join(one.where for one in found)}; "
+            "say which with --function, or with --lines"
+        )
+    return found[0]
+
+
+def rename_to(renaming: Renaming, new: str) -> Change:
+    """The change that gives the variable this name.
+
+    Raises:
+        IncoderError: the name cannot be taken.
+    """
+    problem = renaming.problem(new)
+    variable = renaming.variable
+    if problem:
+        raise IncoderError(f"{variable.name} of {variable.where} cannot be called {new}: {problem}")
+    return _change(variable, [Candidate(renaming.edits(new), 0.0, 0.0)])
+
+
+def propose_names(
+    model: Model,
+    source: PythonSource,
+    renaming: Renaming,
+    decoding: Decoding,
+    *,
+    path: PurePath = UNNAMED_PYTHON,
+) -> Change | None:
+    """The change whose candidates are the names that the model proposes, the most probable first.
+
+    The probability of a name is that of the infills with this name in all holes. Returns None if the model
+    proposes names, but none more probable than the present one.
+
+    Raises:
+        IncoderError: there are too many occurrences to mask.
+    """
+    variable = renaming.variable
+    holes = [(place.start, place.end) for place in variable.occurrences]
+    if len(holes) > _MAX_MASKS:
+        raise IncoderError(
+            f"{variable.name} of {variable.where} has {len(holes)} occurrences, at most {_MAX_MASKS} can be "
+            "masked; give the name yourself with --to"
+        )
+    parts = cut(source.text, holes)
+    candidates: list[Candidate] = []
+    names: list[str] = []
+    for filled in fill(model, parts, decoding, stop=_STOPS, path=path):
+        name = majority(filled.infills)
+        if name is None:
+            problem = "proposes no name"
+            candidates.append(Candidate((), filled.logprob, filled.total_logprob, problem))
+        elif name not in names:
+            names.append(name)
+    if not names:
+        return _change(variable, candidates)
+    infills = [[name] * len(holes) for name in (variable.name, *names)]
+    present, *scores = model.score_infills(parts, infills, path=path)
+    for name, score in zip(names, scores, strict=True):
+        refusal = renaming.problem(name)
+        if refusal is None and score.total_logprob <= present.total_logprob:
+            refusal = f"{name} is less probable than {variable.name}"
+        candidates.append(Candidate(renaming.edits(name), score.mean_logprob, score.total_logprob, refusal))
+    is_present_best = all(score.total_logprob <= present.total_logprob for score in scores)
+    return None if is_present_best else _change(variable, candidates)
+
+
+def _change(variable: Variable, candidates: Sequence[Candidate]) -> Change:
+    place = f"variable {variable.name} of {variable.owner or 'the module'}"
+    return Change(place, variable.binding_lines[0], ranked(candidates))
