@@ -22,9 +22,8 @@ from torch import Tensor
 
 from incoder.inference.decoding.decode_loop import Vocabulary, decoding
 from incoder.inference.decoding.sampling import random_stream
-from incoder.inference.language_model import LanguageModel
+from incoder.inference.language_model import Forward, Generation, LanguageModel, run_alone
 from incoder.inference.models.catalogue import find_model
-from incoder.inference.programs import Program, Read, run
 from incoder.inference.sampling_params import SamplingParams
 from incoder.model.transformer import Shape
 from incoder.tokenizer.tokenizer import Tokenizer
@@ -80,9 +79,9 @@ def _our_writer(language_model: LanguageModel, tokenizer: Tokenizer, num_tokens:
     vocabulary = Vocabulary(tokenizer)
     params = SamplingParams(temperature=0, max_new_tokens=num_tokens, speculate=False)
 
-    def writing(prompt: Tensor) -> Program[None]:
+    def writing(prompt: Tensor) -> Generation[None]:
         sequences = language_model.open(len(prompt) + num_tokens)
-        logits_BV = yield Read(sequences, [prompt.tolist()])
+        logits_BV = yield Forward(sequences, [prompt.tolist()])
         (decoded,) = yield from decoding(
             sequences,
             logits_BV,
@@ -97,7 +96,7 @@ def _our_writer(language_model: LanguageModel, tokenizer: Tokenizer, num_tokens:
 
     @torch.inference_mode()
     def write(prompt: Tensor) -> None:
-        run(writing(prompt))
+        run_alone(writing(prompt))
 
     return write
 

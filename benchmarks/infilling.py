@@ -195,7 +195,7 @@ def concurrent(bench: Bench) -> tuple[Work, Work]:
         for token_ids, num_tokens in zip(texts[number], wanted, strict=True):
             params = SamplingParams(0, max_new_tokens=num_tokens, logit_bias=bench.never_end, speculate=False)
             prompt = bench.tokenizer.decode(token_ids)
-            engine.submit(bench.model.program(InfillRequest((prompt,), params, heal_tokens=False)))
+            engine.submit(bench.model.generation(InfillRequest((prompt,), params, heal_tokens=False)))
         engine.run()
 
     def peer(number: int) -> None:

@@ -13,7 +13,7 @@ from incoder.inference import candidates, infilling
 from incoder.inference.decoding.decode_loop import decoding
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.infilling import text_of
-from incoder.inference.programs import run
+from incoder.inference.language_model import run_alone
 from incoder.inference.request import InfillRequest
 from incoder.inference.results import InfillResult
 from incoder.inference.sampling_params import SamplingParams
@@ -155,7 +155,7 @@ def test_a_stop_string_may_have_windows_line_ends(author: MakeAuthor) -> None:
     model, stop = author(DOCUMENT), "\r\n\r\n\r\ndef"
     same = model.infill(["import numpy as np", ""], temperature=0, stop=stop)
     params = SamplingParams(0.0, stop=(stop,))
-    assert run(model.program(InfillRequest(("import numpy as np", ""), params))) == same
+    assert run_alone(model.generation(InfillRequest(("import numpy as np", ""), params))) == same
     assert result.infills == ("\n\n\n",)
     assert same.infills == ("",)
 
@@ -284,7 +284,7 @@ def test_a_fill_that_ends_in_the_rest_of_its_line_is_cut_before_it_and_so_read(
     model, parts = author("with open(a) as f::\n    x\n"), ("with open(a) as ", ":\n    x\n", "")
     pieces: list[tuple[int, str]] = []
     request = InfillRequest(parts, SamplingParams(0.0, max_new_tokens=9))
-    result = run(model.program(request, on_text=lambda _, hole, text: pieces.append((hole, text))))
+    result = run_alone(model.generation(request, on_text=lambda _, hole, text: pieces.append((hole, text))))
     assert result.infills[0] == "f"
     assert result.candidates[0].finish_reasons[0] == "stop"
     assert "".join(text for hole, text in pieces if hole == 0) == "f"
@@ -415,7 +415,7 @@ def test_what_was_held_back_is_streamed_when_the_time_is_up(author: MakeAuthor) 
     pieces: list[str] = []
     params = SamplingParams(0.0, stop=("sum(xs) / len(ys)",), time_limit=4)
     request = InfillRequest(tuple(with_holes("sum(xs) / len(xs)")), params)
-    result = run(author(DOCUMENT).program(request, on_text=lambda *piece: pieces.append(piece[2])))
+    result = run_alone(author(DOCUMENT).generation(request, on_text=lambda *piece: pieces.append(piece[2])))
     assert result.candidates[0].finish_reasons == ("time",)
     assert "".join(pieces) == result.infills[0] != ""
 

@@ -1,4 +1,4 @@
-"""From a request to its candidates: what `infill` and `complete` run (programs.py), ranked at its end."""
+"""From a request to its ranked candidates: the generation coroutine of `infill` and `complete`."""
 
 import math
 import time
@@ -9,7 +9,7 @@ from incoder.document import Parts
 from incoder.inference.decoding.sampling import random_stream
 from incoder.inference.decoding.text_stream import OnText, TextStream
 from incoder.inference.infilling import Chain, Infiller, Watch
-from incoder.inference.programs import Program
+from incoder.inference.language_model import Generation
 from incoder.inference.prompts.line_endings import as_model_sees, line_end, with_line_end
 from incoder.inference.request import InfillRequest
 from incoder.inference.results import Candidate, InfillResult
@@ -19,8 +19,8 @@ OnFill = Callable[[int, int], None]
 
 def candidates(
     infiller: Infiller, request: InfillRequest, on_fill: OnFill | None, on_text: OnText | None
-) -> Program[InfillResult]:
-    """Fill the request's holes in every candidate; `on_fill` and `on_text` as `InfillModel.program` says.
+) -> Generation[InfillResult]:
+    """Fill the request's holes in every candidate; `on_fill` and `on_text` as `InfillModel.generation` says.
 
     The time limit counts from the first step.
     """

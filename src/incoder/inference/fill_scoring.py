@@ -1,15 +1,14 @@
 """How probable a model finds given fills of a text's holes: each as if the model had written it.
 
-A program (programs.py); what the fills have in common is read once. Texts are as the model knows them
-(line_endings.py).
+A generation coroutine (language_model.py); what the fills have in common is read once. Texts are as the model
+knows them (line_endings.py).
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 
 from incoder.errors import IncoderError
-from incoder.inference.language_model import LanguageModel
-from incoder.inference.programs import Program
+from incoder.inference.language_model import Generation, LanguageModel
 from incoder.inference.prompts.prompter import Prompt, Prompter
 from incoder.inference.scoring import scoring
 
@@ -18,7 +17,7 @@ _Row = list[tuple[list[int], bool]]  # tokens, and whether they are a fill's
 
 def fill_scoring(
     model: LanguageModel, prompter: Prompter, texts: Sequence[str], fills: Sequence[Sequence[str]]
-) -> Program[list[list[float]]]:
+) -> Generation[list[list[float]]]:
     """The log-probabilities of the tokens of each of these fills of all holes, each fill with its end.
 
     What was held back before a hole counts with its fill, as it does when a fill is written.

@@ -22,8 +22,7 @@ from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, E
 from incoder.inference.decoding.text_stream import OnText
 from incoder.inference.fill_scoring import fill_scoring
 from incoder.inference.infilling import Infiller
-from incoder.inference.language_model import LanguageModel
-from incoder.inference.programs import Program, run
+from incoder.inference.language_model import Generation, LanguageModel, run_alone
 from incoder.inference.prompts.line_endings import as_model_sees, to_unix
 from incoder.inference.prompts.other_files import as_comments, fitting
 from incoder.inference.prompts.prompter import Prompter, fill_room
@@ -158,7 +157,7 @@ class InfillModel:
             raise IncoderError(
                 "nothing to fill: the text has no hole; mark one with <FILL>, or give two parts or more"
             )
-        return self._run(self.program(request, on_fill=on_fill))
+        return self._run(self.generation(request, on_fill=on_fill))
 
     def complete(
         self,
@@ -224,11 +223,11 @@ class InfillModel:
             attributes=attributes or {},
             allows_tags=allows_tags,
         )
-        return self._run(self.program(request))
+        return self._run(self.generation(request))
 
-    def program(
+    def generation(
         self, request: InfillRequest, *, on_fill: OnFill | None = None, on_text: OnText | None = None
-    ) -> Program[InfillResult]:
+    ) -> Generation[InfillResult]:
         """What `infill` and `complete` run, for an `Engine` to run beside others.
 
         `on_text(candidate, hole, text)` gets what is written as it comes, both counted from 0, with the
@@ -263,7 +262,7 @@ class InfillModel:
         """The text that the model reads before the first infill of this request.
 
         Raises:
-            IncoderError: as `program` says.
+            IncoderError: as `generation` says.
         """
         if len(request.texts) > 1:
             self._check_infills()
@@ -451,9 +450,9 @@ class InfillModel:
             return self.infilling_format.context(files, path.as_posix(), repository, self.tokenizer.encode)
         return [], header + as_comments(files, path)
 
-    def _run(self, program: Program[T]) -> T:
+    def _run(self, generation: Generation[T]) -> T:
         with torch.inference_mode():
-            return run(program)
+            return run_alone(generation)
 
 
 def attribute_header(path: str | PurePath | None, attributes: Mapping[str, str] | None = None) -> str:

@@ -17,8 +17,7 @@ from incoder.errors import IncoderError
 from incoder.inference.decoding.beam_search import beam_search
 from incoder.inference.decoding.decode_loop import Decoded, FinishReason, decoding
 from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, Edge, EdgeRule
-from incoder.inference.language_model import LanguageModel, Sequences
-from incoder.inference.programs import Program, Read
+from incoder.inference.language_model import Forward, Generation, LanguageModel, Sequences
 from incoder.inference.prompts.prompter import SPARE, Prompt, Prompter
 from incoder.inference.sampling_params import SamplingParams
 from incoder.inference.syntax.languages import UNKNOWN
@@ -79,7 +78,7 @@ class Infiller:
         self._syntax = syntax
         self._allows_tags = allows_tags
 
-    def filling(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Program[None]:
+    def filling(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Generation[None]:
         """Fill the holes between `texts` in every chain, or write on where there is only one text."""
         num_fills = max(1, len(texts) - 1)
         waiting = [list(chains)]
@@ -92,7 +91,7 @@ class Infiller:
             if len(group[0].infills) < num_fills:
                 waiting += _with_the_same_infills(group)
 
-    def searching(self, texts: Sequence[str], num_results: int, watch: Watch) -> Program[list[Chain]]:
+    def searching(self, texts: Sequence[str], num_results: int, watch: Watch) -> Generation[list[Chain]]:
         """Fill each hole by beam search, the best fill going on; of a single one, so many results."""
         best = Chain(0)
         while True:
@@ -102,7 +101,7 @@ class Infiller:
             prompt = self._prompter.prompt(texts, best.infills)
             sequences = self._open(prompt)
             try:
-                logits_1V = yield Read(sequences, [prompt.token_ids])
+                logits_1V = yield Forward(sequences, [prompt.token_ids])
                 found = yield from beam_search(
                     sequences,
                     logits_1V,
@@ -132,12 +131,14 @@ class Infiller:
             if len(best.infills) == len(texts) - 1:
                 return [best]
 
-    def judging(self, texts: Sequence[str], chains: Sequence[Chain]) -> Program[list[float]]:
+    def judging(self, texts: Sequence[str], chains: Sequence[Chain]) -> Generation[list[float]]:
         """How probable the text is with each chain's fills, read left to right: see whole_scoring.py."""
         fills = [chain.infills for chain in chains]
         return whole_scoring(self._model, self._prompter, texts, fills)
 
-    def _filling_window(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Program[None]:
+    def _filling_window(
+        self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch
+    ) -> Generation[None]:
         """Fill as many holes as one window shows and has room for; the chains are equal so far."""
 
         def on_bytes(row: int, data: bytes) -> None:
@@ -147,7 +148,7 @@ class Infiller:
         prompt = self._prompter.prompt(texts, chains[0].infills)
         sequences = self._open(prompt)
         try:
-            logits_BV = yield Read(sequences, [prompt.token_ids])
+            logits_BV = yield Forward(sequences, [prompt.token_ids])
             if len(chains) > 1:
                 sequences.select([0] * len(chains))
                 logits_BV = logits_BV.expand(len(chains), -1)
@@ -165,7 +166,7 @@ class Infiller:
                     longest = max(map(sum, zip(sequences.lengths, num_read, strict=True)))
                     if longest + self._prompter.fill_room > self._model.max_positions:
                         return
-                    logits_BV = yield Read(sequences, unread)
+                    logits_BV = yield Forward(sequences, unread)
                 decoded = yield from decoding(
                     sequences,
                     logits_BV,

@@ -1,13 +1,21 @@
-"""What generation and scoring know of a network: sequences that it reads on, and log-probabilities.
+"""What generation and scoring know of a network, and how they wait for it.
 
-The implementation with a key/value cache is in cached_sequences.py; tests have one that reads everything
-again at every step, and one that has a mind of its own instead of weights.
+`Sequences` and `LanguageModel` are Protocols. cached_sequences.py implements them with a key/value cache;
+tests have one that reads everything again at every step, and one that follows a script instead of weights.
+
+Everything that generates or scores is a generation coroutine: a generator that yields a `Forward` request and
+is sent its logits. `run_alone` runs one by itself. The engine (engine/engine.py) runs many and answers all of
+their requests in the same steps, so several holes, a beam search and a score are batched without knowing it.
+Closing a coroutine ends it between two steps.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 class Sequences(Protocol):
@@ -48,3 +56,30 @@ class LanguageModel(Protocol):
 
     def logprobs(self, token_ids: Sequence[int]) -> Tensor:
         """The log-probability (float32, T - 1) of every token but the first, given those before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A request for `Sequences.read(rows)`, or for `read_each(rows)` if `all_logits` is set."""
+
+    sequences: Sequences
+    rows: Sequence[Sequence[int]]
+    all_logits: bool = False
+
+
+Generation = Generator[Forward, Tensor, T]
+
+
+def run_alone(generation: Generation[T]) -> T:
+    """Run one generation coroutine to its end; return its result."""
+    try:
+        request = next(generation)
+        while True:
+            sequences, rows = request.sequences, request.rows
+            logits = sequences.read_each(rows) if request.all_logits else sequences.read(rows)
+            request = generation.send(logits)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        generation.close()

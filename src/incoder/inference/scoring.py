@@ -1,6 +1,6 @@
 """How probable a model finds the tokens of many rows that begin alike: what they share is read once.
 
-A program (programs.py) on token ids. Knows no texts.
+A generation coroutine (language_model.py) on token ids. Knows no texts.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,14 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
-from incoder.inference.language_model import LanguageModel
-from incoder.inference.programs import Program, Read
+from incoder.inference.language_model import Forward, Generation, LanguageModel
 
 _CHUNK = 512  # positions whose logits are held at once: 100 MB in float32 with 50,000 tokens
 
 
 def scoring(
     model: LanguageModel, rows: Sequence[Sequence[int]], num_given: int
-) -> Program[list[list[float]]]:
+) -> Generation[list[list[float]]]:
     """The log-probability of every token of each row but the first `num_given`, which are the same in all.
 
     `num_given` is at least 1, and less than the length of any row.
@@ -27,10 +26,10 @@ def scoring(
     sequences = model.open(max(map(len, rows)))
     try:
         shared: list[float] = []
-        logits_BV = yield Read(sequences, [rows[0][:num_given]])
+        logits_BV = yield Forward(sequences, [rows[0][:num_given]])
         for start in range(num_given, num_shared, _CHUNK):
             piece = rows[0][start : min(start + _CHUNK, num_shared)]
-            logits_TV = yield Read(sequences, [piece], each=True)
+            logits_TV = yield Forward(sequences, [piece], all_logits=True)
             shared += _logprobs(torch.cat([logits_BV, logits_TV[:-1]]), piece)
             logits_BV = logits_TV[-1:]
         sequences.select([0] * len(rows))
@@ -40,7 +39,7 @@ def scoring(
         num_each = max(1, _CHUNK // len(rows))
         for start in range(0, max(map(len, rests)) - 1, num_each):
             pieces = [rest[start : min(start + num_each, len(rest) - 1)] for rest in rests]
-            logits_TV = yield Read(sequences, pieces, each=True)
+            logits_TV = yield Forward(sequences, pieces, all_logits=True)
             targets = [rest[start + 1 : start + 1 + num_each] for rest in rests]
             found = iter(_logprobs(logits_TV, [token_id for target in targets for token_id in target]))
             for row, target in zip(logprobs, targets, strict=True):

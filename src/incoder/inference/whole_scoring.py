@@ -1,20 +1,19 @@
 """How probable a model finds a text with given fills in its holes, read left to right as one document.
 
 To judge fills by: what stands behind a hole counts as what the model would have written after the fill. A
-program (programs.py). Texts are as the model knows them (line_endings.py).
+generation coroutine (language_model.py). Texts are as the model knows them (line_endings.py).
 """
 
 from collections.abc import Sequence
 
-from incoder.inference.language_model import LanguageModel
-from incoder.inference.programs import Program
+from incoder.inference.language_model import Generation, LanguageModel
 from incoder.inference.prompts.prompter import Prompter
 from incoder.inference.scoring import scoring, shared_length
 
 
 def whole_scoring(
     model: LanguageModel, prompter: Prompter, texts: Sequence[str], fills: Sequence[Sequence[str]]
-) -> Program[list[float]]:
+) -> Generation[list[float]]:
     """The log-probability of the text with each of these fills of all holes, less what is the same for all.
 
     Of a long text what the model can read around the first hole counts, fills of later holes among it.

@@ -12,7 +12,7 @@ from incoder.inference.decoding.decode_loop import Decoded
 from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.infilling import first_of_each, text_of
-from incoder.inference.programs import run
+from incoder.inference.language_model import run_alone
 from incoder.inference.request import InfillRequest
 from incoder.inference.sampling_params import SamplingParams
 from incoder.model.checkpoint import save_checkpoint
@@ -119,7 +119,7 @@ def test_several_holes_are_filled_one_after_the_other(fast: InfillModel) -> None
 def test_fills_are_passed_on_when_they_are_chosen(fast: InfillModel, parts: tuple[str, ...]) -> None:
     pieces: list[tuple[int, int, str]] = []
     request = InfillRequest(parts, SamplingParams(num_beams=3, max_new_tokens=5), num_candidates=2)
-    result = run(fast.program(request, on_text=lambda *piece: pieces.append(piece)))
+    result = run_alone(fast.generation(request, on_text=lambda *piece: pieces.append(piece)))
     assert pieces == [
         (index, hole, infill)
         for index, candidate in enumerate(result.candidates)

@@ -9,7 +9,7 @@ from torch import Tensor
 from incoder.errors import IncoderError
 from incoder.inference.decoding.decode_loop import Row, Vocabulary, decoding
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.programs import run
+from incoder.inference.language_model import run_alone
 from incoder.inference.sampling_params import SamplingParams
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -26,7 +26,7 @@ def test_guesses_are_forgotten_when_the_time_is_up(
 
     sequences = reading_again(logits_after, 64).language_model.open(64)
     answers = iter([False, False, True])
-    (row,) = run(
+    (row,) = run_alone(
         decoding(
             sequences,
             sequences.read([2 * alphabet]),
@@ -100,7 +100,7 @@ def test_logits_that_are_no_numbers_behind_a_wrong_guess_are_not_refused(
         return logits_V
 
     sequences = reading_again(logits_after, 64).language_model.open(64)
-    (row,) = run(
+    (row,) = run_alone(
         decoding(
             sequences,
             sequences.read([[*alphabet, *alphabet[:1]]]),

@@ -1,4 +1,4 @@
-"""Programs side by side against the same programs alone."""
+"""Generation coroutines side by side against the same ones alone."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from incoder.errors import IncoderError
 from incoder.inference.engine.cached_sequences import CachedSequences, TransformerModel
 from incoder.inference.engine.engine import Cancelled, Engine, Task
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.programs import run
+from incoder.inference.language_model import run_alone
 from incoder.inference.request import InfillRequest
 from incoder.inference.results import InfillResult
 from incoder.inference.sampling_params import SamplingParams
@@ -54,7 +54,7 @@ def test_a_result_does_not_depend_on_who_else_is_there(
     fast: InfillModel, make_engine: Callable[[int], Engine], chosen: list[int], max_active: int
 ) -> None:
     engine = make_engine(max_active)
-    tasks = [engine.submit(fast.program(REQUESTS[index])) for index in chosen]
+    tasks = [engine.submit(fast.generation(REQUESTS[index])) for index in chosen]
     engine.run()
     for index, task in zip(chosen, tasks, strict=True):
         request = REQUESTS[index]
@@ -78,9 +78,9 @@ def test_short_tasks_end_before_long_ones_that_came_earlier(
     fast: InfillModel, make_engine: Callable[[int], Engine]
 ) -> None:
     engine = make_engine(2)
-    long = engine.submit(fast.program(InfillRequest(("x",), SamplingParams(1.0, max_new_tokens=60))))
-    short = engine.submit(fast.program(InfillRequest(("y",), SamplingParams(1.0, max_new_tokens=2))))
-    last = engine.submit(fast.program(InfillRequest(("z",), SamplingParams(1.0, max_new_tokens=2))))
+    long = engine.submit(fast.generation(InfillRequest(("x",), SamplingParams(1.0, max_new_tokens=60))))
+    short = engine.submit(fast.generation(InfillRequest(("y",), SamplingParams(1.0, max_new_tokens=2))))
+    last = engine.submit(fast.generation(InfillRequest(("z",), SamplingParams(1.0, max_new_tokens=2))))
     while not last.is_done:
         assert engine.step()
     assert short.is_done
@@ -92,7 +92,7 @@ def test_a_cancelled_task_leaves_the_others_and_gives_its_memory_back(
 ) -> None:
     assert isinstance(fast.language_model, TransformerModel)
     engine, pool = make_engine(4), fast.language_model.runner.pool
-    tasks = [engine.submit(fast.program(request)) for request in REQUESTS[:3]]
+    tasks = [engine.submit(fast.generation(request)) for request in REQUESTS[:3]]
     for _ in range(3):
         engine.step()
     assert pool.num_unused < pool.num_blocks
@@ -110,8 +110,8 @@ def test_a_task_that_fails_leaves_the_others(fast: InfillModel, make_engine: Cal
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    bad = engine.submit(fast.program(REQUESTS[1], on_text=fail))
-    good = engine.submit(fast.program(REQUESTS[0]))
+    bad = engine.submit(fast.generation(REQUESTS[1], on_text=fail))
+    good = engine.submit(fast.generation(REQUESTS[0]))
     engine.run()
     with pytest.raises(ZeroDivisionError):
         bad.result()
@@ -126,12 +126,12 @@ def test_a_request_of_another_model_is_refused_and_leaves_the_cache_alone(
     other = InfillModel(TransformerModel(own.transformer), fast.tokenizer)  # same class, same weights
     assert isinstance(other.language_model, TransformerModel)
     engine, other_pool = make_engine(2), other.language_model.runner.pool
-    wrong = engine.submit(other.program(REQUESTS[0]))
-    right = engine.submit(fast.program(REQUESTS[0]))
+    wrong = engine.submit(other.generation(REQUESTS[0]))
+    right = engine.submit(fast.generation(REQUESTS[0]))
     engine.run()
     with pytest.raises(IncoderError, match="another model"):
         wrong.result()
-    assert outcome(right.result()) == outcome(run(fast.program(REQUESTS[0])))
+    assert outcome(right.result()) == outcome(run_alone(fast.generation(REQUESTS[0])))
     assert own.runner.pool.num_unused == own.runner.pool.num_blocks
     assert other_pool.num_unused == other_pool.num_blocks
 
@@ -144,8 +144,8 @@ def test_an_interrupt_ends_the_task_in_which_it_comes_and_is_passed_on(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    interrupted = engine.submit(fast.program(REQUESTS[1], on_text=interrupt))
-    good = engine.submit(fast.program(REQUESTS[0]))
+    interrupted = engine.submit(fast.generation(REQUESTS[1], on_text=interrupt))
+    good = engine.submit(fast.generation(REQUESTS[0]))
     with pytest.raises(KeyboardInterrupt):
         engine.run()
     engine.run()
@@ -159,7 +159,7 @@ def test_where_reading_fails_all_who_were_reading_fail_and_the_next_do_not(
 ) -> None:
     assert isinstance(fast.language_model, TransformerModel)
     engine, runner = make_engine(2), fast.language_model.runner
-    tasks = [engine.submit(fast.program(request)) for request in REQUESTS[:3]]
+    tasks = [engine.submit(fast.generation(request)) for request in REQUESTS[:3]]
     with monkeypatch.context() as patch:
         patch.setattr(runner, "run", lambda _: 1 / 0)
         engine.step()
@@ -178,7 +178,7 @@ def test_a_task_that_begins_with_too_little_fails_and_gives_its_memory_back(
     monkeypatch.setattr(CachedSequences, "start", lambda *_, **__: 1 / 0)
     monkeypatch.setattr(CachedSequences, "close", lambda self: closed.append(self))
     engine = make_engine(2)
-    task = engine.submit(fast.program(REQUESTS[0]))
+    task = engine.submit(fast.generation(REQUESTS[0]))
     engine.run()
     assert len(closed) == 1
     with pytest.raises(ZeroDivisionError):
@@ -195,8 +195,8 @@ def test_a_task_may_be_cancelled_by_what_it_writes(
         ("def main():\n    ret", "\n"), SamplingParams(0.0, max_new_tokens=max_new_tokens)
     )
     tasks: list[Task[InfillResult]] = []
-    tasks.append(engine.submit(fast.program(request, on_text=lambda *_: tasks[other].cancel())))
-    tasks.append(engine.submit(fast.program(REQUESTS[2])))
+    tasks.append(engine.submit(fast.generation(request, on_text=lambda *_: tasks[other].cancel())))
+    tasks.append(engine.submit(fast.generation(REQUESTS[2])))
     engine.run()
     with pytest.raises(Cancelled):
         tasks[other].result()
@@ -207,7 +207,7 @@ def test_text_is_streamed_as_it_is_written(fast: InfillModel, make_engine: Calla
     pieces: dict[int, dict[int, list[str]]] = {index: {0: [], 1: []} for index in range(3)}
     engine = make_engine(2)
     task = engine.submit(
-        fast.program(REQUESTS[1], on_text=lambda index, hole, text: pieces[index][hole].append(text))
+        fast.generation(REQUESTS[1], on_text=lambda index, hole, text: pieces[index][hole].append(text))
     )
     engine.run()
     streamed = {tuple(map(whole, map("".join, holes.values()))) for holes in pieces.values()}
@@ -225,10 +225,10 @@ def test_stop_strings_are_never_streamed(fast: InfillModel) -> None:
     stop = whole[9:13]
     pieces: list[str] = []
     request = InfillRequest(("def main():\n",), SamplingParams(1.0, max_new_tokens=30, seed=5, stop=(stop,)))
-    program = fast.program(request, on_text=lambda _candidate, _hole, text: pieces.append(text))
+    generation = fast.generation(request, on_text=lambda _candidate, _hole, text: pieces.append(text))
     assert isinstance(fast.language_model, TransformerModel)
     engine = Engine(fast.language_model)
-    task = engine.submit(program)
+    task = engine.submit(generation)
     engine.run()
     assert "".join(pieces) == task.result().infills[0] == whole[: whole.index(stop)]
 

@@ -15,7 +15,7 @@ def test_a_prompt_read_in_several_steps_gives_the_logits_of_one_read_at_once(
 ) -> None:
     token_ids = [5 + number % 40 for number in range(17)]
     runner = Runner(transformer)
-    reading = Reading(runner.open(len(token_ids)), token_ids, each=each)
+    reading = Reading(runner.open(len(token_ids)), token_ids, all_logits=each)
     while reading.num_left:
         step(runner, [reading], step_tokens)
     with torch.inference_mode():

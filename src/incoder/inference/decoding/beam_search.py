@@ -13,8 +13,7 @@ from torch import Tensor
 from incoder.inference.decoding.decode_loop import Decoded, Row, Vocabulary
 from incoder.inference.decoding.sampling import adjusted, check_log_sums
 from incoder.inference.decoding.stopping_rules.stopping import Edge
-from incoder.inference.language_model import Sequences
-from incoder.inference.programs import Program, Read
+from incoder.inference.language_model import Forward, Generation, Sequences
 from incoder.inference.sampling_params import SamplingParams
 
 
@@ -41,7 +40,7 @@ def beam_search(
     context: Sequence[int] = (),
     edge: Edge | None = None,
     is_time_up: Callable[[], bool] = lambda: False,
-) -> Program[list[Decoded]]:
+) -> Generation[list[Decoded]]:
     """The `params.num_beams` best fills that were found, or fewer, the best first.
 
     A fill's score is the sum of its tokens' log-probabilities, divided by their number (the end's included)
@@ -75,7 +74,7 @@ def beam_search(
             finished = sorted(finished, key=lambda scored: -scored[0])[:num_beams]
             break
         sequences.select([beam.parent for beam in beams])
-        logits_BV = yield Read(sequences, [beam.row.next_to_read for beam in beams])
+        logits_BV = yield Forward(sequences, [beam.row.next_to_read for beam in beams])
     return [row.decoded() for _, row in finished]
 
 

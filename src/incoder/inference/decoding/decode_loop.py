@@ -17,8 +17,7 @@ from incoder.inference.decoding.greedy import choose_greedy, with_logprobs
 from incoder.inference.decoding.prompt_lookup import Guesser
 from incoder.inference.decoding.sampling import adjusted, check_log_sums, choose
 from incoder.inference.decoding.stopping_rules.stopping import Edge
-from incoder.inference.language_model import Sequences
-from incoder.inference.programs import Program, Read
+from incoder.inference.language_model import Forward, Generation, Sequences
 from incoder.inference.prompts.token_healing import TokenTable
 from incoder.inference.sampling_params import SamplingParams
 from incoder.tokenizer.formats import InfillingFormat, choose_format
@@ -100,7 +99,7 @@ def decoding(
     edges: Sequence[Edge] | None = None,
     is_time_up: Callable[[], bool] = lambda: False,
     on_bytes: OnBytes | None = None,
-) -> Program[list[Decoded]]:
+) -> Generation[list[Decoded]]:
     """Generate in every row to the end-of-mask, a stop string, its edge, `max_new_tokens` or a full context.
 
     `logits_BV` are those of what the rows have read; each row has a random stream of its own. The fill begins
@@ -144,9 +143,9 @@ def decoding(
         if guesser is not None:
             guess = guesser.guess(rows[0].max_num_guesses)
         if guess:
-            logits_BV = yield Read(sequences, [[*rows[0].next_to_read, *guess]], each=True)
+            logits_BV = yield Forward(sequences, [[*rows[0].next_to_read, *guess]], all_logits=True)
         else:
-            logits_BV = yield Read(sequences, [row.next_to_read for row in rows])
+            logits_BV = yield Forward(sequences, [row.next_to_read for row in rows])
     for index, row in enumerate(rows):
         if row.num_read_in_vain:
             sequences.forget(index, row.num_read_in_vain)

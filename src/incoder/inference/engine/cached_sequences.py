@@ -31,11 +31,11 @@ class CachedSequences:
     def lengths(self) -> list[int]:
         return [len(row) for row in self._rows]
 
-    def start(self, rows: Sequence[Sequence[int]], *, each: bool = False) -> list[Reading | None]:
+    def start(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> list[Reading | None]:
         """What there is to read in each row; the caller sees to it that it is read."""
         assert any(rows)
         return [
-            Reading(sequence, row, each=each) if row else None
+            Reading(sequence, row, all_logits=all_logits) if row else None
             for sequence, row in zip(self._rows, rows, strict=True)
         ]
 
@@ -43,7 +43,7 @@ class CachedSequences:
         return self._read(self.start(rows))
 
     def read_each(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        return self._read(self.start(rows, each=True))
+        return self._read(self.start(rows, all_logits=True))
 
     def forget(self, row: int, num_tokens: int) -> None:
         sequence = self._rows[row]
@@ -76,7 +76,7 @@ def logits_of(readings: Sequence[Reading | None]) -> Tensor:
     some = next(reading for reading in readings if reading is not None)
     if len(readings) == 1:
         return some.logits()
-    nothing = torch.zeros_like(some.logits()[: 0 if some.each else 1])
+    nothing = torch.zeros_like(some.logits()[: 0 if some.all_logits else 1])
     return torch.cat([nothing if reading is None else reading.logits() for reading in readings])
 
 

@@ -1,7 +1,7 @@
-"""Many programs over one model, in the same steps: continuous batching.
+"""Many generation coroutines over one model, in the same steps: continuous batching.
 
 Whoever is done makes room for the next at once, long prompts are read in pieces between the others' tokens,
-and what a program gets does not depend on who else is there. Not for several threads: one of them steps.
+and what a coroutine gets does not depend on who else is there. Not for several threads: one of them steps.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from incoder.errors import IncoderError
 from incoder.inference.engine.cached_sequences import CachedSequences, TransformerModel, logits_of
 from incoder.inference.engine.reading import Reading, step
 from incoder.inference.engine.runner import Runner
-from incoder.inference.programs import Program, Read
+from incoder.inference.language_model import Forward, Generation
 
 T = TypeVar("T")
 
@@ -28,10 +28,10 @@ class Cancelled(Exception):  # noqa: N818 - what became of a task, asked for by 
 
 
 class Task(Generic[T]):
-    """A program on its way. `is_done` is True once there is a result, or a reason why there is none."""
+    """A submitted generation coroutine. `is_done` is True once it has a result or has failed."""
 
-    def __init__(self, program: Program[T], runner: Runner) -> None:
-        self._program = program
+    def __init__(self, generation: Generation[T], runner: Runner) -> None:
+        self._generation = generation
         self._runner = runner
         self._readings: Sequence[Reading | None] = ()
         self._result: list[T] = []
@@ -43,12 +43,12 @@ class Task(Generic[T]):
         return bool(self._result) or self._error is not None
 
     def result(self) -> T:
-        """What the program returned.
+        """What the coroutine returned.
 
         Raises:
             Cancelled: the task was cancelled.
-            IncoderError: the program is for another model than the engine's. All errors of the program itself
-                are raised unchanged.
+            IncoderError: the coroutine is for another model than the engine's. All errors of the coroutine
+                itself are raised unchanged.
         """
         assert self.is_done, "the task is not done; step the engine until it is"
         if self._error is not None:
@@ -56,9 +56,9 @@ class Task(Generic[T]):
         return self._result[0]
 
     def cancel(self) -> None:
-        """End the program; what it held of the cache is given back. Harmless when done.
+        """End the coroutine; what it held of the cache is given back. Harmless when done.
 
-        From inside the program (`on_text`), it ends when it next waits for the model.
+        From inside the coroutine (`on_text`), it ends when it next waits for the model.
         """
         if not self.is_done:
             self._fail(Cancelled())
@@ -69,31 +69,31 @@ class Task(Generic[T]):
     def _fail(self, error: BaseException) -> None:
         self._error, self._readings = error, ()
         if not self._is_running:
-            self._program.close()
+            self._generation.close()
 
     def _begin(self) -> None:
-        self._take(lambda: next(self._program))
+        self._take(lambda: next(self._generation))
 
     def _go_on(self) -> None:
-        """Let the program have what was read, if that is all it waits for."""
+        """Let the coroutine have what was read, if that is all it waits for."""
         if not self.is_done and not any(reading.num_left for reading in self._readings_left()):
             logits = logits_of(self._readings)
-            self._take(lambda: self._program.send(logits))
+            self._take(lambda: self._generation.send(logits))
 
-    def _take(self, next_read: Any) -> None:
+    def _take(self, next_request: Any) -> None:
         try:
             self._is_running = True
             try:
-                read: Read = next_read()
+                request: Forward = next_request()
             finally:
                 self._is_running = False
             if self._error is not None:  # cancelled from inside
-                self._program.close()
+                self._generation.close()
                 return
-            sequences = read.sequences
+            sequences = request.sequences
             if not (isinstance(sequences, CachedSequences) and sequences.runner is self._runner):
                 raise IncoderError(_OTHER_MODEL)  # noqa: TRY301 - fails this task like its own errors
-            self._readings = sequences.start(read.rows, each=read.each)
+            self._readings = sequences.start(request.rows, all_logits=request.all_logits)
         except StopIteration as end:
             if self._error is None:
                 self._result.append(end.value)
@@ -104,7 +104,7 @@ class Task(Generic[T]):
 
 
 class Engine:
-    """Runs up to `max_active` programs of one model at a time; the others wait for their turn."""
+    """Runs up to `max_active` coroutines of one model at a time; the others wait for their turn."""
 
     def __init__(self, model: TransformerModel, max_active: int = 16) -> None:
         assert max_active > 0
@@ -113,9 +113,9 @@ class Engine:
         self._waiting: deque[Task[Any]] = deque()
         self._active: list[Task[Any]] = []
 
-    def submit(self, program: Program[T]) -> Task[T]:
-        """Put a program at the end of the queue; `step` begins it."""
-        task = Task(program, self._runner)
+    def submit(self, generation: Generation[T]) -> Task[T]:
+        """Put a coroutine at the end of the queue; `step` begins it."""
+        task = Task(generation, self._runner)
         self._waiting.append(task)
         return task
 

@@ -18,10 +18,12 @@ class Reading:
     A sequence that is still empty begins with what the cache has of them, unless each has to be seen.
     """
 
-    def __init__(self, sequence: BlockSequence, token_ids: Sequence[int], *, each: bool = False) -> None:
-        num_adopted = sequence.adopt(token_ids) if not len(sequence) and not each else 0
+    def __init__(
+        self, sequence: BlockSequence, token_ids: Sequence[int], *, all_logits: bool = False
+    ) -> None:
+        num_adopted = sequence.adopt(token_ids) if not len(sequence) and not all_logits else 0
         self.sequence = sequence
-        self.each = each
+        self.all_logits = all_logits
         self._token_ids = token_ids
         self._num_read = num_adopted
         self._logits: list[Tensor] = []
@@ -33,7 +35,7 @@ class Reading:
     def next(self, num_tokens: int) -> Chunk:
         """The next tokens to read."""
         start, self._num_read = self._num_read, self._num_read + num_tokens
-        num_logits = num_tokens if self.each else int(self.num_left == 0)
+        num_logits = num_tokens if self.all_logits else int(self.num_left == 0)
         return Chunk(self.sequence, self._token_ids[start : self._num_read], num_logits)
 
     def take(self, logits_WV: Tensor) -> None:
@@ -42,7 +44,7 @@ class Reading:
 
     def logits(self) -> Tensor:
         """num_logits × V; nothing is left to read."""
-        return self._logits[-1] if not self.each else torch.cat(self._logits)
+        return self._logits[-1] if not self.all_logits else torch.cat(self._logits)
 
 
 def step(runner: Runner, readings: Sequence[Reading], num_tokens: int = STEP_TOKENS) -> None:
