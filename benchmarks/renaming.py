@@ -19,11 +19,11 @@ from pathlib import Path
 import libcst as cst
 from libcst.metadata.scope_provider import ClassScope, GlobalScope
 
-from incoder.editing.detectors import Detectors
-from incoder.editing.overrides import override
 from incoder.editing.python_source import PythonSource
-from incoder.editing.renaming import Renaming
-from incoder.editing.variables import Variable, Variables
+from incoder.editing.renaming.overrides import override
+from incoder.editing.renaming.renaming import Renaming
+from incoder.editing.renaming.risk_detector import Detectors
+from incoder.editing.renaming.variables import Variable, Variables
 
 PACKAGES = (
     *("click", "fsspec", "httpx", "jinja2", "markdown_it"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incoder.editing.docstring import incomplete, lacking, write_docstrings
-from incoder.editing.docstring_style import Style, sections, style_of
+from incoder.editing.docstrings.style import Style, sections, style_of
 from incoder.editing.edits import apply
 from incoder.editing.model import Decoding
 from incoder.editing.python_source import PythonSource

@@ -5,7 +5,7 @@ from typing import Any
 from incoder.editing.edits import apply
 from incoder.editing.fix import fix
 from incoder.editing.model import Decoding
-from incoder.editing.trial import Outcome
+from incoder.editing.test_run.runner import Outcome
 
 TEXT = "def area(a, b):\n    c = a\n    return c + b\n"
 PATH = PurePath("area.py")

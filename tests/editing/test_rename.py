@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incoder.editing.compiled_scopes import difference
 from incoder.editing.edits import Edit, apply
 from incoder.editing.model import Decoding
 from incoder.editing.python_source import PythonSource
 from incoder.editing.rename import find_variable, propose_names, rename_to
-from incoder.editing.renaming import Renaming
+from incoder.editing.renaming.renaming import Renaming
+from incoder.editing.renaming.symbol_table_check import difference
+from incoder.editing.renaming.variables import Occurrence, Variable, Variables
 from incoder.editing.selection import Selection
-from incoder.editing.variables import Occurrence, Variable, Variables
 from incoder.errors import IncoderError
 
 Scripted = Callable[..., Any]

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incoder.editing.annotations import annotation_in
 from incoder.editing.candidates import Change
 from incoder.editing.edits import apply
 from incoder.editing.model import Decoding
 from incoder.editing.python_source import PythonSource
-from incoder.editing.slots import slots
-from incoder.editing.type_checker import Mypy, TypeChecker
 from incoder.editing.type_hints import write_annotations
-from incoder.editing.type_names import TypeNames
+from incoder.editing.types.annotations import annotation_in
+from incoder.editing.types.missing_annotations import slots
+from incoder.editing.types.type_checker import Mypy, TypeChecker
+from incoder.editing.types.type_names import TypeNames
 from incoder.errors import IncoderError
 
 Scripted = Callable[..., Any]

@@ -14,7 +14,7 @@ from incoder.editing.model import Decoding, Filled
 from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
-    from incoder.editing.threads import Turn
+    from incoder.editing.qa_threads import Turn
     from incoder.inference.infill_model import InfillModel
 
 
@@ -62,7 +62,7 @@ def ask(
     if not text.strip():
         raise IncoderError("the question is empty")
 
-    from incoder.editing.threads import headlines, seen_in_training
+    from incoder.editing.qa_threads import headlines, seen_in_training
 
     loaded = editing.load_model(model, revision, device, dtype)
     loaded.check_attributes()
@@ -106,7 +106,7 @@ def _conversation(
     model: "InfillModel", question: str, settings: Decoding, tags: Sequence[str], comments: Sequence[str]
 ) -> "tuple[list[Turn], Sequence[Filled]]":
     """The earlier answers with their comments, and the candidates for the answer after them."""
-    from incoder.editing.threads import Turn, answers
+    from incoder.editing.qa_threads import Turn, answers
 
     turns: list[Turn] = []
     for comment in comments:

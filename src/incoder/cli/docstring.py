@@ -8,7 +8,7 @@ import typer
 from incoder.cli import editing, options
 from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.file_list import find_files
-from incoder.editing.docstring_style import STYLE_NAMES
+from incoder.editing.docstrings.style import STYLE_NAMES
 from incoder.editing.languages import is_python
 
 
@@ -55,8 +55,8 @@ def docstring(
     loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
     from incoder.editing.docstring import incomplete, lacking, write_docstrings
-    from incoder.editing.docstring_drafts import Target
-    from incoder.editing.docstring_style import style_of
+    from incoder.editing.docstrings.draft import Target
+    from incoder.editing.docstrings.style import style_of
 
     def edit(file: str) -> Edited:
         text, path, source = editing.read_python(file, "docstring")

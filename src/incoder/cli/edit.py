@@ -48,10 +48,10 @@ def edit(
     selection = editing.selection(lines, function)
 
     from incoder.editing.candidates import Change
-    from incoder.editing.kept_definitions import kept_definitions
     from incoder.editing.languages import is_python, parse_problem
     from incoder.editing.lines import Lines
-    from incoder.editing.regeneration import regenerate
+    from incoder.editing.required_definitions import kept_definitions
+    from incoder.editing.rewrite import regenerate
 
     text, path = read_source(file), options.path_to_tell(file, extension)
     span = selection.span(text)

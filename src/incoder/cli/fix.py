@@ -15,7 +15,7 @@ from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
     from incoder.editing.candidates import Change
-    from incoder.editing.trial import Outcome, Trial
+    from incoder.editing.test_run.runner import Outcome, Trial
     from incoder.inference.infill_model import InfillModel
 
 _NUM_SHOWN = 10  # lines of what a failing command printed
@@ -79,7 +79,7 @@ def fix(
     selection = editing.selection(lines, function) if is_named else None
 
     from incoder.editing.fix import fix as rewrite
-    from incoder.editing.trial import Trial
+    from incoder.editing.test_run.runner import Trial
 
     text, path = read_source(file), options.path_to_tell(file, extension)
     chosen = selection.span(text) if selection is not None else None
@@ -147,8 +147,8 @@ def _suspicious_spans(
     model: "InfillModel", text: str, path: PurePath | None, failed: "Outcome | None", num_lines: int
 ) -> list[tuple[int, int]]:
     """The ranges of the most suspicious lines, which a note names."""
+    from incoder.editing.fault_localization import suspicious_lines
     from incoder.editing.lines import Lines
-    from incoder.editing.suspicion import suspicious_lines
 
     numbers = suspicious_lines(model, text, path, failed, num_lines)
     if numbers:

@@ -61,10 +61,10 @@ def rename(
         selection = editing.selection(lines, function, False)
 
     try:
-        from incoder.editing.project_uses import uses
         from incoder.editing.rename import find_variable, propose_names, rename_to
-        from incoder.editing.renaming import Renaming
-        from incoder.editing.variables import Variables
+        from incoder.editing.renaming.project_references import uses
+        from incoder.editing.renaming.renaming import Renaming
+        from incoder.editing.renaming.variables import Variables
     except ImportError as error:
         raise missing_extra("renaming needs libcst", "editing") from error
 

@@ -12,7 +12,7 @@ from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.file_list import find_files
 from incoder.cli.source import STANDARD_INPUT
 from incoder.editing.languages import is_python
-from incoder.editing.slots import KINDS
+from incoder.editing.types.missing_annotations import KINDS
 
 
 def types(
@@ -66,9 +66,9 @@ def types(
     selection = editing.selection(lines, function, is_all)
     loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
-    from incoder.editing.slots import slots
-    from incoder.editing.type_checker import Mypy, require_mypy
     from incoder.editing.type_hints import write_annotations
+    from incoder.editing.types.missing_annotations import slots
+    from incoder.editing.types.type_checker import Mypy, require_mypy
 
     if check:
         require_mypy()

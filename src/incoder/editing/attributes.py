@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from incoder.editing.familiarity import is_familiar
+from incoder.editing.known_formats import is_familiar
 from incoder.editing.model import Decoding, Model
 from incoder.tags import closing_tag, opening_tag
 

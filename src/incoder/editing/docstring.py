@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from incoder.editing.candidates import Candidate, Change, ranked
-from incoder.editing.docstring_drafts import Draft, Target, draft, parameter_names
-from incoder.editing.docstring_style import Style, style_of
-from incoder.editing.docstring_words import breaks_off, says_something, tidied
+from incoder.editing.docstrings.draft import Draft, Target, draft, parameter_names
+from incoder.editing.docstrings.prose import breaks_off, says_something, tidied
+from incoder.editing.docstrings.style import Style, style_of
 from incoder.editing.edits import Edit, apply, cut
 from incoder.editing.languages import UNNAMED_PYTHON, parse_problem
 from incoder.editing.model import Decoding, Filled, Model, fill

@@ -6,12 +6,12 @@ from pathlib import PurePath
 
 from incoder.editing.candidates import Candidate, Change
 from incoder.editing.edits import apply
-from incoder.editing.kept_definitions import Kept, kept_definitions
 from incoder.editing.languages import is_python, parse_problem
 from incoder.editing.lines import Lines
 from incoder.editing.model import Decoding, Model
-from incoder.editing.regeneration import regenerate
-from incoder.editing.trial import Outcome
+from incoder.editing.required_definitions import Kept, kept_definitions
+from incoder.editing.rewrite import regenerate
+from incoder.editing.test_run.runner import Outcome
 
 Try = Callable[[str], Outcome]
 NO_TRIES_LEFT = "was not tried: no tries are left"

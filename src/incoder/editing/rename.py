@@ -13,10 +13,10 @@ from incoder.editing.edits import cut
 from incoder.editing.languages import UNNAMED_PYTHON
 from incoder.editing.model import Decoding, Model, fill
 from incoder.editing.python_source import PythonSource
-from incoder.editing.renaming import Renaming
+from incoder.editing.renaming.majority_vote import majority
+from incoder.editing.renaming.renaming import Renaming
+from incoder.editing.renaming.variables import Variable, Variables
 from incoder.editing.selection import Selection
-from incoder.editing.variables import Variable, Variables
-from incoder.editing.votes import majority
 from incoder.errors import IncoderError
 
 _MAX_MASKS = 256  # the sentinels of the paper's vocabulary

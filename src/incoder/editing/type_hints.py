@@ -9,7 +9,12 @@ import ast
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
-from incoder.editing.annotations import (
+from incoder.editing.candidates import Candidate, Change, ranked
+from incoder.editing.edits import Edit, apply, cut
+from incoder.editing.languages import UNNAMED_PYTHON, parse_problem
+from incoder.editing.model import Decoding, Model, fill
+from incoder.editing.python_source import PythonSource
+from incoder.editing.types.annotations import (
     TypeReference,
     admits_none,
     annotation_in,
@@ -19,14 +24,9 @@ from incoder.editing.annotations import (
     quoted,
     references,
 )
-from incoder.editing.candidates import Candidate, Change, ranked
-from incoder.editing.edits import Edit, apply, cut
-from incoder.editing.languages import UNNAMED_PYTHON, parse_problem
-from incoder.editing.model import Decoding, Model, fill
-from incoder.editing.python_source import PythonSource
-from incoder.editing.slots import Slot
-from incoder.editing.type_checker import TypeChecker
-from incoder.editing.type_names import TypeNames
+from incoder.editing.types.missing_annotations import Slot
+from incoder.editing.types.type_checker import TypeChecker
+from incoder.editing.types.type_names import TypeNames
 
 _STOPS = ("\n", ":", "=")
 # Names of `typing` that qualify a name or make types, and are no types themselves.

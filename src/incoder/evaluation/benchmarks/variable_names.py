@@ -8,7 +8,7 @@ What counts of a fill is the identifier that it begins with.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from incoder.editing.votes import majority
+from incoder.editing.renaming.majority_vote import majority
 from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
 from incoder.evaluation.rows import reader
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from incoder.editing.edits import Edit, apply
 from incoder.editing.python_source import PythonSource
-from incoder.editing.variables import Variables
+from incoder.editing.renaming.variables import Variables
 from incoder.errors import IncoderError
 from incoder.evaluation.building.functions import FoundFunction, is_method_stub
 

@@ -1,0 +1,1 @@
+"""How a docstring is drafted: its place, its style, and its text as a string literal."""

@@ -1,0 +1,29 @@
+"""Lines that look wrong: where a file does not parse, where a test failed, or what surprises the model."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+from incoder.editing.languages import PYTHON, language_of
+from incoder.editing.lines import Lines
+from incoder.editing.model import Model
+from incoder.editing.python_source import syntax_error_line
+from incoder.editing.test_run.runner import Outcome
+
+
+def suspicious_lines(
+    model: Model, text: str, path: PurePath | None, outcome: Outcome | None, max_lines: int
+) -> Sequence[int]:
+    """Numbers of lines that are not blank, the most suspicious first.
+
+    That is the one at which parsing stops, and no other; else those that the output of a failed command
+    names, and then those whose tokens the model finds least probable on average.
+    """
+    lines = Lines(text)
+    if language_of(path) is PYTHON and (number := syntax_error_line(text)) is not None:
+        return [min(max(1, number), len(lines))]
+    named = outcome.lines_of(Path(path)) if outcome is not None and path is not None else []
+    logprobs = model.line_logprobs(text, path=path)
+    improbable = sorted(range(1, len(logprobs) + 1), key=lambda number: logprobs[number - 1])
+    numbers = dict.fromkeys([*named, *improbable])
+    filled = [n for n in numbers if 1 <= n <= len(lines) and text[slice(*lines.span(n, n))].strip()]
+    return filled[:max_lines]

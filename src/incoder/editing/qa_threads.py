@@ -1,0 +1,62 @@
+"""Questions in the StackOverflow format that models read in training (paper, appendices A.3 and A.4).
+
+The model writes an answer after a question; a comment below it asks for a better one. Title and tags of a
+question are two holes before its text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from incoder.editing.known_formats import is_familiar
+from incoder.editing.model import Decoding, Filled, Model
+from incoder.tags import closing_tag, opening_tag
+
+_GOOD = {"dscore": "5"}  # the best answers' bin
+_BEFORE_TAGS, _AFTER_TAGS = opening_tag("q", {"tags": "…"}).split("…")
+_END_OF_ANSWER = "\n" + closing_tag("a").removesuffix(_AFTER_TAGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An answer, and the comment below it that asks for another."""
+
+    answer: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A title and tags that a question might have, and how probable the model finds them, by token."""
+
+    title: str
+    tags: tuple[str, ...]
+    logprob: float
+
+
+def seen_in_training(model: Model) -> bool:
+    """Whether the model seems to have been trained on this format; if not, its answers mean little."""
+    before, question, _ = opening_tag("q").partition(" q")
+    return is_familiar(model, before, question)
+
+
+def answers(
+    model: Model, question: str, decoding: Decoding, *, tags: Sequence[str] = (), turns: Sequence[Turn] = ()
+) -> Sequence[Filled]:
+    """Answers to a question, after those of the `turns` and the comments on them; the most probable first."""
+    attributes = {"tags": ",".join(tags)} if tags else {}
+    prompt = f"{opening_tag('q', attributes)}\n{question.strip()}\n{closing_tag('q')}\n"
+    for turn in turns:
+        prompt += f"{opening_tag('a', _GOOD)}\n{turn.answer.strip()}\n{closing_tag('a')}\n"
+        prompt += f"{opening_tag('c')}\n{turn.comment.strip()}\n{closing_tag('c')}\n"
+    prompt += f"{opening_tag('a', _GOOD)}\n"
+    return model.complete(prompt, **asdict(decoding), stop=(_END_OF_ANSWER,), allows_tags=True).candidates
+
+
+def headlines(model: Model, question: str, decoding: Decoding) -> tuple[Headline, ...]:
+    """Titles and tags for the text of a question, the most probable first."""
+    parts = [_BEFORE_TAGS, f"{_AFTER_TAGS}\n", f"\n\n{question.strip()}\n{closing_tag('q')}\n"]
+    found = model.infill(parts, **asdict(decoding), stop=(_AFTER_TAGS, "\n")).candidates
+    return tuple(
+        Headline(one.infills[1].strip(), tuple(filter(None, one.infills[0].strip().split(","))), one.logprob)
+        for one in found
+    )

@@ -1,0 +1,1 @@
+"""How a variable is renamed: its occurrences, and everything else that may know it by its name."""

@@ -1,0 +1,321 @@
+"""The calls of a file that call one function, or may call it, and other uses of the function.
+
+A renamed parameter is renamed in its function's calls, too (`f(x=1)`). A function that is used as a value may
+be called by any name and with any keywords.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import libcst as cst
+from libcst import metadata
+from libcst.metadata.scope_provider import BaseAssignment, BuiltinAssignment, ImportAssignment, Scope
+
+from incoder.editing.renaming.class_values import ClassValues
+from incoder.editing.renaming.decorators import opaque_decorator
+from incoder.editing.renaming.known_names import POSITIONAL_CALLERS
+from incoder.editing.renaming.string_references import Strings
+from incoder.editing.renaming.variables import Function, Variables, class_of, name_of
+
+Call = cst.Call | cst.ClassDef  # a class statement calls a metaclass or `__init_subclass__`
+
+# These pass keywords on to a function that they are given or name, or to a class's makers.
+_PASSING_ON = {"partial", "partialmethod", "to_thread", "type", "methodcaller", "getattr", "replace"}
+# These look up attributes by strings.
+_READERS = ("getattr", "hasattr", "setattr", "methodcaller", "attrgetter", "partialmethod", "object")
+# These call their arguments by position, if at all, and do not keep them.
+_FORGETTING = ("sorted", "min", "max", "map", "filter", "isinstance", "issubclass", "super", "callable")
+_CALLED_FOR_A_CLASS = ("__init__", "__new__", "__call__", "__init_subclass__", "__prepare__")
+
+
+class CallSites:
+    """The calls of one file, collected once for all its functions.
+
+    With `seeks_functions` the file looks up functions of modules by names that are made at run time.
+    """
+
+    def __init__(self, variables: Variables, *, seeks_functions: bool) -> None:
+        self.calls = variables.of_type(cst.Call)
+        self.forgetting = {call for call in self.calls if _forgets(variables, call)}
+        self.harmless = set(_harmless(variables, self.forgetting))
+        self.seeks_methods = any(_seeks(call) for call in self.calls)
+        self.seeks_functions = seeks_functions
+        self.reads_attributes = seeks_functions or any(name_of(one.func) in _READERS for one in self.calls)
+        self.classes = ClassValues(variables)
+        self.named = list(named_arguments(variables))
+
+
+class Calls:
+    """The calls of a file that call one function, or may call it.
+
+    `value` is a node at which the function, or the class whose maker it is, is used as a value: then it may
+    be called by any name, with the content of a dict, and asked for its signature. `value` is None if the
+    function is only called. `is_sought` is true if it may be looked up by a name that is made at run time.
+    """
+
+    def __init__(self, variables: Variables, sites: CallSites, strings: Strings, function: Function) -> None:
+        self._variables = variables
+        self._sites = sites
+        self._function = function
+        self._surely: set[cst.CSTNode] = {function}
+        self._name = "" if isinstance(function, cst.Lambda) else function.name.value
+        self._names = set[str]()  # by which it may be given to others
+        self._owner: cst.ClassDef | None = None  # of a function that is called when a class is
+        self._harmless = sites.harmless
+        self.is_sought = False
+        self.value: cst.CSTNode | None = None
+        if isinstance(function, cst.Lambda):
+            assigned = _only_called(variables, function)
+            self._surely |= assigned or set()
+            self.value = None if function in self._harmless or assigned is not None else function
+        else:
+            self.value = self._looks_for(strings, function)
+
+    def is_of_it(self, call: Call) -> bool:
+        return isinstance(call, cst.Call) and call.func in self._surely
+
+    def may_be_of_it(self, call: Call) -> bool:
+        if self.is_of_it(call):
+            return True
+        if call in self._sites.forgetting:
+            return False
+        given = [argument.value for argument in arguments_of(call)]
+        if any(value is self._function or name_of(value) in self._names for value in given):
+            return True
+        if isinstance(call, cst.Call):
+            given = [call.func]
+            if self._name and name_of(call.func) == self._name:
+                return not self._is_elsewhere(call.func)
+            if self.is_sought and name_of(call.func) == "methodcaller":
+                return True
+        else:
+            given = [one.value for one in (*call.bases, *call.keywords) if is_maker(one)]
+        return self._may_mean_it(call, given) and not all(map(self._is_other, given))
+
+    def _may_mean_it(self, call: Call, given: Sequence[cst.BaseExpression]) -> bool:
+        """Whether one of the given expressions, a callee or a base, may have the function as its value."""
+        if self.value is not None or isinstance(call, cst.ClassDef):
+            return self.value is not None or self._owner is not None
+        if self._owner is not None and any(self._sites.classes.may_be(one) for one in given):
+            return True
+        return self.is_sought and any(argument.keyword is not None for argument in call.args)
+
+    def _is_elsewhere(self, called: cst.BaseExpression) -> bool:
+        """Whether `super().name` or `Other.__init__` certainly belongs to another class."""
+        if self._owner is None or not isinstance(called, cst.Attribute):
+            return False
+        if isinstance(called.value, cst.Call) and name_of(called.value.func) == "super":
+            scope = self._variables.scopes.get(called.value)
+            family = class_of(scope) if scope is not None else None
+            return family is not None and not self._descends(family)
+        return isinstance(called.value, cst.Name) and self._is_other(called.value)
+
+    def _descends(self, family: cst.ClassDef) -> bool:
+        """Whether a class of the file, or an heir of it, may have the function's class as a base."""
+        names = {name_of(base.value) for base in family.bases}
+        classes = self._variables.of_type(cst.ClassDef)
+        heirs = [
+            one for one in classes if any(name_of(base.value) == family.name.value for base in one.bases)
+        ]
+        if self._owner is None or self._owner.name.value in names:
+            return True
+        parents = [one for one in classes if one.name.value in names and one is not family]
+        return any(self._descends(one) for one in parents) or any(len(one.bases) > 1 for one in heirs)
+
+    def failing(self, *, methods: bool = False) -> cst.Call | None:
+        """A call of the function that does not fit its parameters, None if no such call is found.
+
+        With `methods` also calls by its name on any object, and calls of its class.
+        """
+        parameters = self._function.params
+        for call in self._sites.calls:
+            if self.is_of_it(call) and not _fits(call.args, parameters):
+                return call
+            is_named = isinstance(call.func, cst.Attribute) and call.func.attr.value == self._name
+            is_made = self._owner is not None and name_of(call.func) == self._owner.name.value
+            if methods and (is_made or (is_named and not self._surely)):
+                given = cst.Arg(cst.Name("self"))
+                if not (_fits(call.args, parameters) or _fits([given, *call.args], parameters)):
+                    return call
+        return None
+
+    def _looks_for(self, strings: Strings, function: cst.FunctionDef) -> cst.CSTNode | None:
+        """Find the names by which the function is called; returns where it is used as a value, or None."""
+        variables, name = self._variables, self._name
+        self._names = {name}
+        scope = variables.scopes[function.name]
+        assert scope is not None
+        uses = self._uses(name, scope)
+        if isinstance(scope, metadata.ClassScope):
+            self._surely = set()  # the class of a method call's object is not known
+            self.is_sought = self._sites.seeks_methods
+        else:
+            self._surely = uses if len(scope[name]) == 1 else set()  # else it depends on the run
+            self.is_sought = self._sites.seeks_functions and isinstance(scope, metadata.GlobalScope)
+        value = self._first(uses - self._harmless)
+        if value is None and self._sites.reads_attributes:
+            value = strings.literal(name)
+        value = value or opaque_decorator(variables, function)
+        if isinstance(scope, metadata.ClassScope) and name in _CALLED_FOR_A_CLASS:
+            assert isinstance(scope.node, cst.ClassDef)
+            self._owner = scope.node
+            self._names |= variables.class_names
+            value = value or (function if name == "__call__" else self._class_as_value(self._owner))
+        return value
+
+    def _first(self, nodes: set[cst.CSTNode]) -> cst.CSTNode | None:
+        return min(nodes, key=lambda node: self._variables.occurrence(node).start, default=None)
+
+    def _uses(self, name: str, scope: Scope) -> set[cst.CSTNode]:
+        """The uses of a definition: names that mean it, and for a method also attributes."""
+        accesses = self._variables.accesses(name, scope)
+        uses: set[cst.CSTNode] = {
+            access.node for access in accesses if not (access.is_annotation or access.is_type_hint)
+        }
+        if isinstance(scope, metadata.ClassScope):
+            attributes = self._variables.of_type(cst.Attribute)
+            uses |= {node for node in attributes if node.attr.value == name}
+        return uses
+
+    def _class_as_value(self, owner: cst.ClassDef) -> cst.CSTNode | None:
+        scope = self._variables.scopes[owner.name]
+        assert scope is not None
+        roots = {node.value for node in self._variables.of_type(cst.Attribute)}
+        bases = {base.value for node in self._variables.of_type(cst.ClassDef) for base in node.bases}
+        return self._first(self._uses(owner.name.value, scope) - self._harmless - roots - bases)
+
+    def _is_other(self, called: cst.BaseExpression, seen: frozenset[cst.ClassDef] = frozenset()) -> bool:
+        """Whether the callee certainly is another: a builtin, an import, or another definition."""
+        root = called.value if isinstance(called, cst.Subscript) else called
+        while isinstance(root, cst.Attribute):
+            root = root.value
+        scope = self._variables.scopes.get(root)
+        if not isinstance(root, cst.Name) or scope is None:
+            return False
+        bindings = scope[root.value]
+        return bool(bindings) and all(self._binds_other(one, root.value, called, seen) for one in bindings)
+
+    def _binds_other(
+        self, binding: BaseAssignment, name: str, called: cst.BaseExpression, seen: frozenset[cst.ClassDef]
+    ) -> bool:
+        if isinstance(binding, BuiltinAssignment | ImportAssignment):
+            names = {one.name.rpartition(".")[2] for one in binding.get_qualified_names_for(name)}
+            return not _PASSING_ON & {*names, name_of(called)}
+        node = getattr(binding, "node", None)
+        if isinstance(called, cst.Attribute):
+            return False
+        if isinstance(node, cst.FunctionDef):
+            return node is not self._function
+        return isinstance(node, cst.ClassDef) and self._is_class_other(node, seen)
+
+    def _is_class_other(self, node: cst.ClassDef, seen: frozenset[cst.ClassDef]) -> bool:
+        """Whether calling a class, or deriving from it, certainly does not call the function."""
+        if node is self._owner or node in seen or any(map(is_maker, node.keywords)):
+            return False
+        scope = self._variables.scopes[node.body.body[0]]
+        assert scope is not None
+        makers = [one for name in _CALLED_FOR_A_CLASS for one in scope.assignments[name]]
+        if any(not isinstance(getattr(one, "node", None), cst.FunctionDef) for one in makers):
+            return False
+        return all(not base.star and self._is_other(base.value, seen | {node}) for base in node.bases)
+
+
+def named_arguments(variables: Variables) -> Iterator[tuple[Call, cst.Arg]]:
+    """The arguments that calls give by name (`name=…`) or from a dict (`**…`), each with its call."""
+    calls: list[Call] = [*variables.of_type(cst.Call), *variables.of_type(cst.ClassDef)]
+    for node in calls:
+        for argument in arguments_of(node):
+            is_own = isinstance(node, cst.ClassDef) and is_maker(argument)
+            if argument.star == "**" or (argument.keyword is not None and not is_own):
+                yield node, argument
+
+
+def arguments_of(call: Call) -> tuple[cst.Arg, ...]:
+    return (*call.args,) if isinstance(call, cst.Call) else (*call.bases, *call.keywords)
+
+
+def is_maker(argument: cst.Arg) -> bool:
+    """Whether a class may get its makers from this argument: a base, a metaclass, or a dict."""
+    return argument.keyword is None or argument.keyword.value == "metaclass"
+
+
+def _forgets(variables: Variables, call: cst.Call) -> bool:
+    """Whether a call calls its arguments by position, if at all, and keeps none: `sorted`, `….sort`."""
+    if isinstance(call.func, cst.Attribute) and call.func.attr.value == "sort":
+        return True
+    scope, name = variables.scopes.get(call), name_of(call.func)
+    if scope is None:
+        return False
+    if name in _FORGETTING:
+        return all(isinstance(binding, BuiltinAssignment) for binding in scope[name])
+    if not any(known.endswith(f".{name}") for known in POSITIONAL_CALLERS):
+        return False
+    names = {one.name for one in scope.get_qualified_names_for(call.func)}
+    return bool(names) and names <= POSITIONAL_CALLERS
+
+
+def _harmless(variables: Variables, forgetting: set[cst.Call]) -> Iterator[cst.CSTNode]:
+    """Nodes whose value is only called or compared there, and not kept."""
+    for call in variables.of_type(cst.Call):
+        yield call.func
+        if call in forgetting:
+            yield from _elements(argument.value for argument in call.args)
+    for decorator in variables.of_type(cst.Decorator):
+        yield decorator.decorator
+        if isinstance(decorator.decorator, cst.Attribute):  # the property of `@x.setter`
+            yield decorator.decorator.value
+    for comparison in variables.of_type(cst.Comparison):
+        if all(isinstance(one.operator, cst.Is | cst.IsNot) for one in comparison.comparisons):
+            yield comparison.left
+            yield from (one.comparator for one in comparison.comparisons)
+    for handler in variables.of_type(cst.ExceptHandler):
+        yield from _elements([handler.type] if handler.type is not None else [])
+    for statement in variables.of_type(cst.Raise):
+        yield from [statement.exc] if statement.exc is not None else []
+
+
+def _fits(arguments: Sequence[cst.Arg], parameters: cst.Parameters) -> bool:
+    if any(argument.star for argument in arguments):
+        return True
+    by_place = [*parameters.posonly_params, *parameters.params]
+    num_given = sum(argument.keyword is None for argument in arguments)
+    named = [argument.keyword.value for argument in arguments if argument.keyword is not None]
+    free = [
+        *parameters.params[max(0, num_given - len(parameters.posonly_params)) :],
+        *parameters.kwonly_params,
+    ]
+    takes = {one.name.value for one in free}
+    missing = [one for one in (*by_place[num_given:], *parameters.kwonly_params) if one.default is None]
+    has_place = num_given <= len(by_place) or isinstance(parameters.star_arg, cst.Param)
+    has_names = set(named) <= takes or parameters.star_kwarg is not None
+    is_given_twice = set(named) & {one.name.value for one in parameters.params} - takes
+    return (
+        has_place and has_names and not is_given_twice and {one.name.value for one in missing} <= set(named)
+    )
+
+
+def _elements(nodes: Iterable[cst.BaseExpression]) -> Iterator[cst.CSTNode]:
+    for node in nodes:
+        yield from (element.value for element in node.elements) if isinstance(node, cst.Tuple) else [node]
+
+
+def _seeks(call: cst.Call) -> bool:
+    """Whether a call looks up an attribute by a name that is no literal."""
+    name = name_of(call.func)
+    position = {"getattr": 1, "methodcaller": 0, "attrgetter": 0}.get(name)
+    if position is None or len(call.args) <= position:
+        return False
+    return not isinstance(call.args[position].value, cst.SimpleString)
+
+
+def _only_called(variables: Variables, function: cst.Lambda) -> set[cst.CSTNode] | None:
+    """The uses of a lambda's name if it has one of its own and every use is a call, else None."""
+    for statement in variables.of_type(cst.Assign):
+        target = statement.targets[0].target
+        if statement.value is not function or len(statement.targets) > 1 or not isinstance(target, cst.Name):
+            continue
+        scope = variables.scopes[target]
+        if scope is None or len(scope[target.value]) != 1 or isinstance(scope, metadata.ClassScope):
+            return None
+        uses = set[cst.CSTNode](one.node for one in variables.accesses(target.value, scope))
+        return uses if uses <= {call.func for call in variables.of_type(cst.Call)} else None
+    return None

@@ -1,0 +1,237 @@
+"""Code that reads variables by name at run time: `eval`, `locals()`, `sys.modules`, …
+
+It has one of three reaches: the local variables of every function (frames, source text, an `eval` under
+another name), the variables of the module, or the variables of the function that makes the call.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import libcst as cst
+from libcst import metadata
+from libcst.metadata.scope_provider import BuiltinAssignment, ComprehensionScope, Scope
+
+from incoder.editing.renaming.known_names import FRAME_READERS, MODULE_READERS, QUERIES, SIGNATURE_READERS
+from incoder.editing.renaming.variables import Variable, Variables, name_of
+
+_EVALUATE = frozenset(("eval", "exec"))
+_LIST_LOCALS = frozenset(("locals", "vars", "dir"))
+_MAX_SHOWN = 40  # characters of a text
+_MODULE_HOOKS = frozenset(("__getattr__", "__dir__"))
+_EVALUATING_METHODS = frozenset(("eval", "evaluate"))
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A node that reads variables by name, and `what` it is, in words."""
+
+    node: cst.CSTNode
+    what: str
+
+
+class Namespaces:
+    """The code of one file that reads variables by name.
+
+    `every_local` sees the local variables of all functions, `module` the variables of the module.
+    `evaluation` runs code that cannot be seen, and `signatures` reads the parameters of functions. Each is
+    None if there is no such code.
+    """
+
+    def __init__(self, variables: Variables) -> None:
+        self._variables = variables
+        self._calls = {call.func: call for call in variables.of_type(cst.Call)}
+        self._readers = list(self._local_readers())
+        self.every_local = next(self._frames(), None)
+        self.module = self.every_local or next(self._modules(), None)
+        self.signatures = next(self._mentions(SIGNATURE_READERS), None)
+        self.evaluation = self.every_local or next(self._evaluations(), None)
+
+    def reader(self, variable: Variable) -> Reader | None:
+        """Code that may read this variable by its name."""
+        if self.every_local is not None:
+            return self.every_local
+        if variable.is_global and self.module is not None:
+            return self.module
+        return next((reader for reader, scope in self._readers if scope in variable.scopes), None)
+
+    @cached_property
+    def evaluates(self) -> bool:
+        """Whether the file evaluates code at all."""
+        names = (name for name in self._variables.of_type(cst.Name) if name.value in _EVALUATE)
+        return any(self._is_builtin(name) for name in names)
+
+    def query(self, variable: Variable) -> Reader | None:
+        """A call in the variable's reach that is given a text with its name, and may evaluate it."""
+        word = re.compile(rf"(?<![\w.]){re.escape(variable.name)}(?!\w)")
+        for call, text in self._queries:
+            scope = self._variables.scopes[call]
+            if scope is None or not word.search(text):
+                continue
+            if any(binding.scope is variable.scope for binding in scope[variable.name]):
+                name = name_of(call.func) or "this call"
+                return Reader(call, f"{name}({text if len(text) < _MAX_SHOWN else '…'})")
+        return None
+
+    @cached_property
+    def _queries(self) -> list[tuple[cst.Call, str]]:
+        """The calls that are given a text which they may evaluate: an expression, a formula, `@name`."""
+        texts = [(call, _text(one.value)) for call in self._calls.values() for one in call.args]
+        return [
+            (call, text)
+            for call, text in texts
+            if text and (name_of(call.func) in QUERIES or "~" in text or "@" in text)
+        ]
+
+    def _frames(self) -> Iterator[Reader]:
+        for name in self._variables.of_type(cst.Name):
+            if name in self._calls or not self._is_builtin(name):
+                continue
+            if name.value in _EVALUATE | _LIST_LOCALS:  # it may be called by another name anywhere
+                yield Reader(name, f"{name.value} as a value")
+        yield from self._mentions(FRAME_READERS)
+        for node in self._variables.of_type(cst.Attribute):
+            root = name_of(node.value)
+            if root in ("builtins", "__builtins__") and node.attr.value in _EVALUATE | _LIST_LOCALS:
+                yield Reader(node, f"{root}.{node.attr.value}")
+            if root == "inspect" and node.attr.value in ("stack", "trace"):
+                yield Reader(node, f"inspect.{node.attr.value}")
+        for statement in self._variables.of_type(cst.ImportFrom):
+            module = name_of(statement.module) if statement.module is not None else ""
+            readers = {"builtins": _EVALUATE | _LIST_LOCALS, "inspect": frozenset(("stack", "trace"))}
+            for imported in _imported(statement):
+                if imported in readers.get(module, ()):
+                    yield Reader(statement, f"{module}.{imported}")
+        for call in self._calls.values():
+            if name_of(call.func) == "open" and any(name_of(one.value) == "__file__" for one in call.args):
+                yield Reader(call, "open(__file__)")
+
+    def _evaluations(self) -> Iterator[Reader]:
+        for name in self._variables.of_type(cst.Name):
+            if name.value in _EVALUATE and self._is_builtin(name):
+                call = self._calls.get(name)
+                if call is None or not self._is_closed(call):
+                    yield Reader(name, name.value)
+
+    def _is_closed(self, call: cst.Call) -> bool:
+        """Whether code is evaluated with a dict of its own, so that it sees nothing else of this file."""
+        if len(call.args) < 2 or any(argument.star for argument in call.args):
+            return False
+        given = call.args[1].value
+        if not isinstance(given, cst.Name):
+            return isinstance(given, cst.Dict)
+        scope = self._variables.scopes[given]
+        bindings = {getattr(one, "node", None) for one in scope[given.value]} if scope is not None else set()
+        assigned = {
+            target.target
+            for statement in self._variables.of_type(cst.Assign)
+            for target in statement.targets
+            if isinstance(statement.value, cst.Dict)
+        }
+        annotated = {
+            statement.target
+            for statement in self._variables.of_type(cst.AnnAssign)
+            if isinstance(statement.value, cst.Dict)
+        }
+        return bool(bindings) and bindings <= assigned | annotated
+
+    def _modules(self) -> Iterator[Reader]:
+        yield from self._evaluations()
+        for name in self._variables.of_type(cst.Name):
+            if name.value in ("globals", "__import__") and self._is_builtin(name):
+                yield Reader(name, name.value)
+            if name.value in ("__dict__", "__builtins__", "__annotations__"):
+                yield Reader(name, name.value)
+        yield from self._mentions(MODULE_READERS)
+        for node in self._variables.of_type(cst.Attribute):
+            if node.attr.value == "modules" and name_of(node.value) == "sys":
+                yield Reader(node, "sys.modules")
+        for statement in self._variables.of_type(cst.ImportFrom):
+            if statement.module is not None and name_of(statement.module) == "sys":
+                yield from (
+                    Reader(statement, "sys.modules") for one in _imported(statement) if one == "modules"
+                )
+        for imported in self._variables.of_type(cst.Import):
+            for alias in imported.names:
+                if name_of(alias.name) in ("__main__", "runpy"):
+                    yield Reader(imported, f"import {name_of(alias.name)}")
+        for statement in self._variables.of_type(cst.ImportFrom):
+            if statement.module is not None and name_of(statement.module) in ("__main__", "runpy"):
+                yield Reader(statement, f"import from {name_of(statement.module)}")
+        for function in self._variables.of_type(cst.FunctionDef):
+            scope = self._variables.scopes[function.name]
+            if function.name.value in _MODULE_HOOKS and isinstance(scope, metadata.GlobalScope):
+                yield Reader(function, f"the module's {function.name.value}")
+        compared = {
+            string
+            for comparison in self._variables.of_type(cst.Comparison)
+            if "__name__" in (name.value for name in _names(comparison))
+            for string in (comparison.left, *(target.comparator for target in comparison.comparisons))
+        }
+        for string in self._variables.of_type(cst.SimpleString):
+            if "__main__" in string.value and string not in compared:
+                yield Reader(string, "a string that names __main__")
+        for call in self._calls.values():
+            if name_of(call.func) == "Fire" and not call.args:
+                yield Reader(call, "Fire() without a function")
+
+    def _mentions(self, names: frozenset[str]) -> Iterator[Reader]:
+        for node in self._variables.of_type(cst.Attribute):
+            if node.attr.value in names:
+                yield Reader(node, node.attr.value)
+        for statement in self._variables.of_type(cst.ImportFrom):
+            for name in _imported(statement):
+                if name in names:
+                    yield Reader(statement, name)
+        for string in self._variables.of_type(cst.SimpleString):
+            if string.value[1:-1] in names:
+                yield Reader(string, f"the string {string.value}")
+        for call in self._calls.values():
+            for argument in call.args:
+                if argument.keyword is not None and argument.keyword.value in names:
+                    yield Reader(call, f"{argument.keyword.value}=")
+
+    def _local_readers(self) -> Iterator[tuple[Reader, Scope]]:
+        """Calls that see the variables of the scope around them, each with this scope."""
+        for call in self._calls.values():
+            name = name_of(call.func)
+            is_plain = isinstance(call.func, cst.Name)
+            is_open = name in _EVALUATE and not self._is_closed(call)
+            reads = is_plain and (is_open or (name in _LIST_LOCALS and not call.args))
+            if not is_plain and name in _EVALUATING_METHODS and call.args:
+                reads = not _text(call.args[0].value)  # `query` looks into a text that is written here
+            scope = self._variables.scopes[call]
+            while reads and scope is not None:
+                yield Reader(call, f"{name}()"), scope
+                if not isinstance(scope, ComprehensionScope):
+                    break
+                scope = scope.parent  # whose variables a comprehension may see, by its version of Python
+
+    def _is_builtin(self, name: cst.Name) -> bool:
+        scope = self._variables.scopes[name]
+        bindings = scope[name.value] if scope is not None else ()
+        return all(isinstance(binding, BuiltinAssignment) for binding in bindings)
+
+
+def _imported(statement: cst.ImportFrom) -> list[str]:
+    if isinstance(statement.names, cst.ImportStar):
+        return []
+    return [name_of(alias.name) for alias in statement.names]
+
+
+def _names(comparison: cst.Comparison) -> Iterator[cst.Name]:
+    for node in (comparison.left, *(target.comparator for target in comparison.comparisons)):
+        if isinstance(node, cst.Name):
+            yield node
+
+
+def _text(node: cst.BaseExpression) -> str:
+    """The text of a string between its quotes, "" for anything else."""
+    if isinstance(node, cst.SimpleString):
+        return node.raw_value
+    if isinstance(node, cst.ConcatenatedString):
+        return _text(node.left) + _text(node.right)
+    if isinstance(node, cst.FormattedString):
+        return "".join(part.value for part in node.parts if isinstance(part, cst.FormattedStringText))
+    return ""

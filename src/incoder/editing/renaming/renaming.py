@@ -1,0 +1,180 @@
+"""The renaming of one variable in all its occurrences, or the reason why that is not safe.
+
+The occurrences are exact, and checked twice: by the compiler's scopes and in the syntax tree. Anything else
+that may know the name is a doubt (risk_detector.py); a renaming with a doubt is refused, unless the caller
+forces it. A new name that would change a meaning is always an error.
+"""
+
+import ast
+import builtins
+import keyword
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+import libcst as cst
+
+from incoder.editing.edits import Edit, apply
+from incoder.editing.python_source import PythonSource, python_syntax_error
+from incoder.editing.renaming import parameter_docs
+from incoder.editing.renaming.calls import Calls, named_arguments
+from incoder.editing.renaming.decorators import is_found_by_name
+from incoder.editing.renaming.risk import Doubt
+from incoder.editing.renaming.risk_detector import Detectors
+from incoder.editing.renaming.string_references import Strings
+from incoder.editing.renaming.symbol_table_check import difference
+from incoder.editing.renaming.syntax_tree_check import unintended_change
+from incoder.editing.renaming.variables import Occurrence, Variable, Variables
+from incoder.errors import IncoderError
+
+
+class Renaming:
+    """The renaming of one variable; it knows nothing of models.
+
+    `detectors` may be shared by the renamings of a file. With `force` doubts do not refuse the renaming.
+    `others` are doubts from other files; the attribute `doubts` has all of them.
+
+    Raises:
+        IncoderError: the variable is an attribute of a class, or there are doubts and no `force`.
+    """
+
+    def __init__(
+        self,
+        source: PythonSource,
+        variables: Variables,
+        variable: Variable,
+        *,
+        force: bool = False,
+        detectors: Detectors | None = None,
+        others: Sequence[Doubt] = (),
+    ) -> None:
+        self._source = source
+        self._variables = variables
+        self.variable = variable
+        if variable.is_attribute:
+            raise IncoderError(
+                f"{variable.name} of {variable.where} cannot be renamed: it is an attribute of a class, "
+                "whose uses cannot be seen; this command renames variables, parameters and functions"
+            )
+        detectors = detectors or Detectors(variables)
+        self.doubts = tuple(dict.fromkeys((*detectors.doubts(variable), *others)))
+        if self.doubts and not force:
+            more = f", and {len(self.doubts) - 1} more" if len(self.doubts) > 1 else ""
+            raise IncoderError(
+                f"{variable.name} of {variable.where} cannot be renamed safely: {self.doubts[0]}{more}; "
+                "--force renames it all the same"
+            )
+        function = variable.function
+        self._calls = detectors.calls(function) if function is not None else None
+        self._keywords = tuple(self._keyword_arguments(self._calls)) if self._calls is not None else ()
+        self._strings = detectors.annotation_strings.mentioned(variable).places
+        self._docs = tuple(self._documented())
+
+    def edits(self, new: str) -> tuple[Edit, ...]:
+        """The edits that rename the variable, its keyword arguments, annotation strings and documentation."""
+        places = {*self.variable.occurrences, *self._keywords, *self._strings, *self._docs}
+        return tuple(Edit(place.start, place.end, new) for place in sorted(places, key=lambda one: one.start))
+
+    def problem(self, new: str) -> str | None:
+        """The reason why this name cannot be taken, None if it can."""
+        return self._bad_name(new) or self._clash(new) or self._wrong_result(new)
+
+    @property
+    def caveats(self) -> list[str]:
+        """Notes on uses in other programs, and the doubts that were overruled."""
+        name, forced = self.variable.name, [f"not safe: {doubt}" for doubt in self.doubts]
+        if self.variable.is_global:
+            return [*forced, f"other programs that use {name} are not changed"]
+        if self.variable.function is not None and not self.variable.is_first_of_method:
+            return [*forced, f"calls in other programs that give {name} by name are not changed"]
+        return forced
+
+    def _bad_name(self, new: str) -> str | None:
+        if not new.isidentifier():
+            return f"{new!r} is no name"
+        if unicodedata.normalize("NFKC", new) != new:
+            return f"Python reads {new} as {unicodedata.normalize('NFKC', new)}; give that"
+        if keyword.iskeyword(new):
+            return f"{new} is a keyword"
+        if new == self.variable.name:
+            return f"it is called {new} already"
+        if new.startswith("__"):
+            return f"names such as {new} have meanings of their own"
+        if new in vars(builtins):
+            return f"{new} would hide the builtin {new}"
+        if self.variable.is_global and is_found_by_name(new):
+            return f"pytest and unittest would find {new} by its name"
+        return None
+
+    def _clash(self, new: str) -> str | None:
+        line = self._taken(new)
+        if line is not None:
+            return f"{new} already means something there (line {line})"
+        line = self._collected(new)
+        if line is not None:
+            return f"a call that may be of {self._called} gives another {new} by name (line {line})"
+        node = Strings(self._variables).code(new) if self.variable.is_global else None
+        if node is not None:
+            return f"a string may mean another {new} (line {self._variables.occurrence(node).line})"
+        return None
+
+    def _wrong_result(self, new: str) -> str | None:
+        """The error if more or less than the variable's name has changed in the renamed text."""
+        old, text = self.variable.name, apply(self._source.text, self.edits(new))
+        error = python_syntax_error(text)
+        if error:
+            return f"does not parse: {error}"
+        lines = {place.line for place in (*self._strings, *self._docs)}
+        if self.doubts:  # f-strings that show the name are among them
+            strings = [node for node in ast.walk(self._source.tree) if isinstance(node, ast.JoinedStr)]
+            lines |= {part.lineno for node in strings for part in node.values}
+        changed = unintended_change(
+            self._source.tree,
+            PythonSource(text).tree,
+            old,
+            new,
+            num_keywords=len(self._keywords),
+            string_lines=lines,
+        )
+        return changed or difference(self._source.text, text, old, new)
+
+    def _taken(self, new: str) -> int | None:
+        """The line of a binding that would be hidden, or that would hide the variable where it is used."""
+        bindings = [binding for scope in self.variable.scopes for binding in scope[new]]
+        nodes = [
+            node for binding in bindings if isinstance(node := getattr(binding, "node", None), cst.CSTNode)
+        ]
+        return min((self._variables.occurrence(node).line for node in nodes), default=None)
+
+    def _collected(self, new: str) -> int | None:
+        """The line of a call with a keyword of this name, which the function's `**` parameter collects."""
+        function = self.variable.function
+        if self._calls is None or function is None or function.params.star_kwarg is None:
+            return None
+        for call, argument in named_arguments(self._variables):
+            is_named = argument.keyword is not None and argument.keyword.value == new
+            if is_named and self._calls.may_be_of_it(call):
+                return self._variables.occurrence(call).line
+        return None
+
+    def _keyword_arguments(self, calls: Calls) -> Iterator[Occurrence]:
+        """The parameter's name in calls that certainly call its function."""
+        for call, argument in named_arguments(self._variables):
+            is_named = argument.keyword is not None and argument.keyword.value == self.variable.name
+            if is_named and argument.keyword is not None and calls.is_of_it(call):
+                yield self._variables.occurrence(argument.keyword)
+
+    def _documented(self) -> Iterator[Occurrence]:
+        """The parameter's name in docstrings, unless the program reads docstrings."""
+        function = getattr(self.variable.scope, "node", None) if self.variable.is_parameter else None
+        if not isinstance(function, cst.FunctionDef) or parameter_docs.reads_docstrings(self._source):
+            return
+        line = self._variables.occurrence(function.name).line
+        for named in self._source.definitions:
+            if named.node.name == function.name.value and named.node.lineno == line:
+                for start, end, first in parameter_docs.mentions(self._source, named, self.variable.name):
+                    yield Occurrence(start, end, first)
+
+    @property
+    def _called(self) -> str:
+        function = self.variable.function
+        return function.name.value if isinstance(function, cst.FunctionDef) else "the lambda"

@@ -1,0 +1,337 @@
+"""The variables of a Python file: the bindings and all occurrences of each.
+
+Scopes are libcst's, with its mistakes corrected here (captures and keywords of `match`, `:=` in
+comprehensions). Names in annotations that are strings are found by string_annotations.py. The renaming checks
+with the compiler that everything was found (symbol_table_check.py, syntax_tree_check.py).
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import TypeVar
+
+import libcst as cst
+from libcst import metadata
+from libcst.metadata.scope_provider import (
+    AnnotationScope,
+    Assignment,
+    BaseAssignment,
+    ComprehensionScope,
+    ImportAssignment,
+    LocalScope,
+    Scope,
+    ScopeVisitor,
+)
+
+from incoder.editing.python_source import BYTE_ORDER_MARK, PythonSource, readable
+from incoder.errors import IncoderError
+
+Function = cst.FunctionDef | cst.Lambda
+_Node = TypeVar("_Node", bound=cst.CSTNode)
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A range of the text that is the variable's name, and its line."""
+
+    start: int
+    end: int
+    line: int
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A name in the scope that binds it; `owner` is that scope's name, "" for the module."""
+
+    name: str
+    owner: str
+    scope: metadata.Scope
+    bindings: tuple[BaseAssignment, ...]
+    accesses: tuple[metadata.Access, ...]
+    occurrences: tuple[Occurrence, ...]
+    binding_lines: tuple[int, ...]
+
+    @property
+    def where(self) -> str:
+        return f"{self.owner or 'the module'} (line {self.binding_lines[0]})"
+
+    @property
+    def is_attribute(self) -> bool:
+        return isinstance(self.scope, metadata.ClassScope)
+
+    @property
+    def is_global(self) -> bool:
+        return isinstance(self.scope, metadata.GlobalScope)
+
+    @property
+    def nodes(self) -> tuple[cst.CSTNode, ...]:
+        """The nodes that bind the variable: names, parameters, definitions, imports."""
+        found = (getattr(binding, "node", None) for binding in self.bindings)
+        return tuple(node for node in found if isinstance(node, cst.CSTNode))
+
+    @property
+    def function(self) -> Function | None:
+        """The function of this parameter, None if it is no parameter that calls can give by name."""
+        node = getattr(self.scope, "node", None)
+        if not isinstance(node, Function):
+            return None
+        by_name = (*node.params.params, *node.params.kwonly_params)
+        return node if any(one in by_name for one in self.nodes) else None
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether calls give it a value, by place or by name."""
+        return any(isinstance(node, cst.Param) for node in self.nodes)
+
+    @property
+    def is_first_of_method(self) -> bool:
+        """Whether this is a method's first parameter (`self`, `cls`), which no caller gives."""
+        function = self.function
+        if not isinstance(function, cst.FunctionDef) or class_of(self.scope) is None:
+            return False
+        if any(getattr(one.decorator, "value", "") == "staticmethod" for one in function.decorators):
+            return False
+        by_place = (*function.params.posonly_params, *function.params.params)
+        return bool(by_place) and by_place[0] in self.nodes
+
+    @property
+    def scopes(self) -> set[metadata.Scope]:
+        """The scopes that bind or use it."""
+        return {self.scope, *(access.scope for access in self.accesses)}
+
+    @property
+    def is_imported_as_it_is(self) -> bool:
+        """Whether an import binds the name without `as`."""
+        aliases = [
+            alias
+            for one in self.bindings
+            if isinstance(one, ImportAssignment) and isinstance(one.node, cst.Import | cst.ImportFrom)
+            if not isinstance(one.node.names, cst.ImportStar)
+            for alias in one.node.names
+        ]
+        as_names = [one.as_name for one in self.bindings if isinstance(one, ImportAssignment)]
+        own = [alias.asname.name for alias in aliases if alias.asname is not None]
+        return any(name not in own for name in as_names)
+
+
+class Variables:
+    """All the variables of one file.
+
+    Raises:
+        IncoderError: libcst cannot read it.
+    """
+
+    def __init__(self, source: PythonSource) -> None:
+        self.source = source
+        self._lines = source.lines
+        self._mark = len(source.text) - len(source.text.removeprefix(BYTE_ORDER_MARK))
+        self._data = readable(source.text[self._mark :]).encode()
+        try:
+            module = cst.parse_module(self._data.decode())
+        except cst.ParserSyntaxError as error:
+            raise IncoderError(f"libcst cannot read this file: {error.message}") from error
+        try:
+            num_bytes = len(module.bytes.rstrip(b"\r\n"))
+            wrapper = metadata.MetadataWrapper(module, unsafe_skip_copy=True)
+            self.scopes: Mapping[cst.CSTNode, Scope | None] = wrapper.resolve(_Scopes)
+            self._spans = wrapper.resolve(metadata.ByteSpanPositionProvider)
+        except RecursionError as error:
+            raise IncoderError("this file is nested too deeply for libcst; split long expressions") from error
+        if num_bytes != len(self._data.rstrip(b"\r\n")):  # its places would be others
+            raise IncoderError("this file has form feeds before code, which libcst loses; take them out")
+        self._scopes = list(dict.fromkeys(scope for scope in self.scopes.values() if scope is not None))
+
+    def named(self, name: str) -> list[Variable]:
+        """The variables of this name, in the order of the text.
+
+        Raises:
+            IncoderError: there is none.
+        """
+        bound: dict[Scope, set[BaseAssignment]] = defaultdict(set)
+        for one in self._bindings[name]:
+            bound[one.scope].add(one)
+        if not bound:
+            raise IncoderError(f"there is no variable {name} in this file")
+        found = [self._variable(name, scope, bindings) for scope, bindings in bound.items()]
+        return sorted(found, key=lambda variable: variable.binding_lines)
+
+    def each(self) -> Iterator[Variable]:
+        """All variables of the file, name by name."""
+        for name in list(self._bindings):
+            if name.isidentifier():  # `import a.b` also binds a.b, as libcst sees it
+                yield from self.named(name)
+
+    @cached_property
+    def _bindings(self) -> Mapping[str, list[BaseAssignment]]:
+        found: dict[str, list[BaseAssignment]] = defaultdict(list)
+        for scope in self._scopes:
+            for one in scope.assignments:
+                if isinstance(one, Assignment | ImportAssignment) and one.scope is scope:
+                    found[one.name].append(one)
+        return found
+
+    @cached_property
+    def _line_bytes(self) -> list[int]:
+        """Where each line of the text that libcst has begins, in bytes."""
+        lengths = (len(line) for line in self._data.splitlines(keepends=True))
+        return list(accumulate(lengths, initial=0))
+
+    @cached_property
+    def _line_characters(self) -> list[int]:
+        lengths = (len(line.decode()) for line in self._data.splitlines(keepends=True))
+        return list(accumulate(lengths, initial=self._mark))
+
+    @cached_property
+    def _by_type(self) -> Mapping[type, list[cst.CSTNode]]:
+        found: dict[type, list[cst.CSTNode]] = defaultdict(list)
+        for node in self.scopes:
+            found[type(node)].append(node)
+        return found
+
+    def of_type(self, kind: type[_Node]) -> list[_Node]:
+        """All nodes of exactly this type that are read as code: no attributes, no keywords."""
+        return self._by_type.get(kind, [])  # type: ignore[return-value]
+
+    @cached_property
+    def class_names(self) -> set[str]:
+        """The names of all classes of the file."""
+        return {node.name.value for node in self.of_type(cst.ClassDef)}
+
+    def accesses(self, name: str, scope: Scope) -> tuple[metadata.Access, ...]:
+        """All uses of a name that mean this scope's.
+
+        libcst's own `references` leave out uses before the binding, which a loop may have.
+        """
+        users = [one for one in self._scopes if one.accesses[name]]
+        inner = [one for one in users if any(binding.scope is scope for binding in one[name])]
+        return tuple(access for one in inner for access in one.accesses[name])
+
+    def occurrence(self, node: cst.CSTNode) -> Occurrence:
+        """The range of a node in the text."""
+        span = self._spans[node]
+        line = bisect_right(self._line_bytes, span.start) - 1
+        before = self._data[self._line_bytes[line] : span.start].decode()
+        start = self._line_characters[line] + len(before)
+        end = start + len(self._data[span.start : span.start + span.length].decode())
+        return Occurrence(start, end, self._lines.number(start))
+
+    def owner(self, scope: Scope) -> str:
+        """The name of a scope, such as `Class.method`."""
+        names: list[str] = []
+        while isinstance(scope, LocalScope):
+            if not isinstance(scope, ComprehensionScope | AnnotationScope):
+                names.insert(0, scope.name or "<lambda>")
+            scope = scope.parent
+        return ".".join(names)
+
+    def _variable(self, name: str, scope: Scope, bindings: Iterable[BaseAssignment]) -> Variable:
+        bindings = tuple(bindings)
+        binding_nodes = [node for binding in bindings for node in _name_nodes(binding, name)]
+        accesses = self.accesses(name, scope)
+        nodes = [*binding_nodes, *self._declarations(name, scope), *(access.node for access in accesses)]
+        places = {self._place(node) for node in nodes}
+        lines = sorted({self.occurrence(node).line for node in binding_nodes})
+        ordered = tuple(sorted(places, key=lambda place: place.start))
+        return Variable(name, self.owner(scope), scope, bindings, accesses, ordered, tuple(lines))
+
+    def _place(self, node: cst.CSTNode) -> Occurrence:
+        while isinstance(node, cst.Attribute):
+            node = node.value
+        return self.occurrence(node)
+
+    def _declarations(self, name: str, scope: Scope) -> Iterator[cst.Name]:
+        """The name in `global` and `nonlocal` statements that mean this scope."""
+        statements: list[cst.Global | cst.Nonlocal] = [*self.of_type(cst.Global), *self.of_type(cst.Nonlocal)]
+        for node in statements:
+            inner = self.scopes[node]
+            for item in node.names:
+                if item.name.value == name and inner and any(one.scope is scope for one in inner[name]):
+                    yield item.name
+
+
+class _Visitor(ScopeVisitor):
+    """libcst's, corrected: bindings that it does not know, and what is no name."""
+
+    def _handle_string_annotation(self, node: cst.SimpleString | cst.ConcatenatedString) -> bool:
+        """Strings are string_annotations.py's: libcst takes data in annotations for names."""
+        del node
+        return False
+
+    def visit_MatchKeywordElement(self, node: cst.MatchKeywordElement) -> bool:
+        """The keyword of `case Point(x=x)` is an attribute's name."""
+        node.pattern.visit(self)
+        return False
+
+    def visit_MatchAs(self, node: cst.MatchAs) -> bool:
+        if node.pattern is not None:
+            node.pattern.visit(self)
+        return self._bound(node.name)
+
+    def visit_MatchStar(self, node: cst.MatchStar) -> bool:
+        return self._bound(node.name)
+
+    def visit_MatchMapping(self, node: cst.MatchMapping) -> bool:
+        for element in node.elements:
+            element.visit(self)
+        return self._bound(node.rest)
+
+    def visit_NamedExpr(self, node: cst.NamedExpr) -> bool:
+        """`:=` in a comprehension binds in the scope around it (PEP 572)."""
+        scope = self.scope
+        while isinstance(scope, ComprehensionScope):
+            scope = scope.parent
+        with self._switch_scope(scope):
+            node.target.visit(self)
+        node.value.visit(self)
+        return False
+
+    def _bound(self, name: cst.Name | None) -> bool:
+        if name is not None:
+            self.scope.record_assignment(name.value, name)
+        return False
+
+
+class _Scopes(metadata.ScopeProvider):
+    def visit_Module(self, node: cst.Module) -> bool:
+        visitor = _Visitor(self)
+        node.visit(visitor)
+        visitor.infer_accesses()
+        return False
+
+
+def class_of(scope: Scope) -> cst.ClassDef | None:
+    """The class whose method has this scope, None where it is no method's."""
+    parent = getattr(scope, "parent", None)
+    while isinstance(parent, AnnotationScope):  # of type parameters
+        parent = parent.parent
+    node = getattr(parent, "node", None)
+    return node if isinstance(parent, metadata.ClassScope) and isinstance(node, cst.ClassDef) else None
+
+
+def name_of(node: cst.CSTNode) -> str:
+    """The name by which code means something: `b` of `b` and of `a.b`, "" of anything else."""
+    if isinstance(node, cst.Attribute):
+        return node.attr.value
+    return node.value if isinstance(node, cst.Name) else ""
+
+
+def nodes_within(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """A node and all nodes in it, in the order of the text."""
+    yield node
+    for child in node.children:
+        yield from nodes_within(child)
+
+
+def _name_nodes(binding: BaseAssignment, name: str) -> Iterator[cst.CSTNode]:
+    """The node of the name in what binds it."""
+    if isinstance(binding, ImportAssignment):
+        yield binding.as_name
+    elif isinstance(binding, Assignment):
+        node = binding.node
+        inner = getattr(node, "name", node)
+        assert isinstance(inner, cst.Name)
+        assert inner.value == name
+        yield inner

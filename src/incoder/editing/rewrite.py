@@ -1,0 +1,76 @@
+"""Rewrite whole lines of a file with both sides in view, in any language.
+
+A comment before the lines can ask for something; the model sees it, and it may stay. A candidate that
+destroys code cannot be used: the file no longer parses, lacks a definition, or has only a comment in place of
+code.
+"""
+
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from incoder.comments import commented
+from incoder.editing.candidates import Candidate, ranked
+from incoder.editing.edits import Edit, apply
+from incoder.editing.languages import parse_problem
+from incoder.editing.lines import indentation, line_end
+from incoder.editing.model import Decoding, Filled, Model, fill
+from incoder.editing.required_definitions import Kept, lost_definition
+
+UNCHANGED = "is what was there"
+
+
+def regenerate(
+    model: Model,
+    text: str,
+    span: tuple[int, int],
+    decoding: Decoding,
+    *,
+    comment: str = "",
+    keep_comment: bool = False,
+    is_one_line: bool = False,
+    must_parse: bool = True,
+    kept: Iterable[Kept] = (),
+    path: PurePath | None = None,
+) -> tuple[Candidate, ...]:
+    """Candidates for the lines in `span`, ranked; each begins with the indentation of the first line.
+
+    With `is_one_line` a candidate is a single line. A candidate has a problem if it has no end, changes
+    nothing, has only comments in place of code, loses a definition in `kept`, leaves a text that does not
+    parse (with `must_parse`), or is empty although a comment asks for something.
+    """
+    start, end = span
+    region = text[start:end]
+    content = region.rstrip("\r\n")
+    indent, tail = indentation(content), region[len(content) :]
+    note = "".join(indent + line + line_end(text) for line in commented(comment.splitlines(), path))
+    parts = [text[:start] + note + indent, tail + text[end:]]
+    kept = tuple(kept)
+
+    def candidate(filled: Filled) -> Candidate:
+        written = filled.infills[0].rstrip().removeprefix(indent)  # it is before the hole already
+        lines = indent + written + tail if written.strip() else ""
+        edit = Edit(start, end, (note if keep_comment else "") + lines)
+        new = apply(text, [edit])
+        problem = None
+        if filled.finish_reasons[0] in ("length", "time"):
+            problem = f"has no end within {decoding.max_new_tokens} tokens"
+        elif lines == region:
+            problem = UNCHANGED
+        elif comment and not lines:
+            problem = "writes nothing"
+        elif lines and _is_comment(lines, path) and not _is_comment(region, path):
+            problem = "writes only a comment"
+        problem = problem or (parse_problem(new, path) if must_parse else None) or lost_definition(new, kept)
+        return Candidate((edit,), filled.logprob, filled.total_logprob, problem)
+
+    stop = ("\n",) if is_one_line else ()
+    return ranked(map(candidate, fill(model, parts, decoding, stop=stop, path=path)))
+
+
+def _is_comment(lines: str, path: PurePath | None) -> bool:
+    """Whether every line is a comment or blank; false if the language is not known."""
+    if path is None:
+        return False
+    opening, _, closing = commented(["x"], path)[0].partition("x")
+    filled = [line.strip() for line in lines.splitlines() if line.strip()]
+    return all(line.startswith(opening.strip()) and line.endswith(closing.strip()) for line in filled)
