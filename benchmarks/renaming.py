@@ -22,7 +22,7 @@ from libcst.metadata.scope_provider import ClassScope, GlobalScope
 from incoder.editing.python_source import PythonSource
 from incoder.editing.renaming.overrides import override
 from incoder.editing.renaming.renaming import Renaming
-from incoder.editing.renaming.risk_detector import Detectors
+from incoder.editing.renaming.risk_detector import RiskDetector
 from incoder.editing.renaming.variables import Variable, Variables
 
 PACKAGES = (
@@ -35,17 +35,17 @@ FRESH_NAME = "fresh_name_of_the_benchmark"
 
 @dataclass
 class Counts:
-    """Variables of one sort: how many there are, how many are accepted, and the first doubt of the others."""
+    """Variables of one sort: how many there are, how many are accepted, and the first risk of the others."""
 
     total: int = 0
     accepted: int = 0
     refused: Counter[str] = field(default_factory=Counter)
 
-    def count(self, doubt: str | None) -> None:
+    def count(self, risk: str | None) -> None:
         self.total += 1
-        self.accepted += doubt is None
-        if doubt is not None:
-            self.refused[doubt] += 1
+        self.accepted += risk is None
+        if risk is not None:
+            self.refused[risk] += 1
 
     @property
     def share(self) -> str:
@@ -97,16 +97,16 @@ def measure(path: Path, counts: dict[str, Counts], rng: random.Random, share: fl
     text = path.read_text(encoding="utf-8")
     source = PythonSource(text)
     variables = Variables(source)
-    detectors = Detectors(variables)
+    detector = RiskDetector(variables)
     dynamic = dynamic_functions(source.tree)
     for variable in variables.each():
         sort = sort_of(variables, variable, dynamic)
         if sort is None:
             continue
-        doubt = next(detectors.doubts(variable), None)
-        counts.setdefault(sort, Counts()).count(doubt.kind if doubt else None)
-        if doubt is None and rng.random() < share:
-            problem = Renaming(source, variables, variable, detectors=detectors).problem(FRESH_NAME)
+        risk = next(detector.risks(variable), None)
+        counts.setdefault(sort, Counts()).count(risk.kind if risk else None)
+        if risk is None and rng.random() < share:
+            problem = Renaming(source, variables, variable, detector=detector).problem(FRESH_NAME)
             if problem:
                 yield f"{path}: {variable.name} of {variable.where}: {problem}"
 

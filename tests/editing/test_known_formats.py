@@ -8,7 +8,7 @@ import pytest
 import incoder
 from incoder.editing import attributes
 from incoder.editing import qa_threads as threads
-from incoder.editing.known_formats import is_familiar
+from incoder.editing.known_formats import knows_format
 
 
 class Scores:
@@ -23,7 +23,7 @@ class Scores:
 
 @pytest.mark.parametrize(("logprob", "expected"), [(-0.5, True), (-7.9, True), (-8.1, False), (-30.0, False)])
 def test_only_what_goes_on_in_the_piece_counts(logprob: float, expected: bool) -> None:
-    assert is_familiar(cast(Any, Scores(logprob)), "one two three", " four") is expected
+    assert knows_format(cast(Any, Scores(logprob)), "one two three", " four") is expected
 
 
 def test_mini_knows_the_attributes_that_it_was_trained_with() -> None:

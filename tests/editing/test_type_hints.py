@@ -18,7 +18,7 @@ from incoder.editing.model import Decoding
 from incoder.editing.python_source import PythonSource
 from incoder.editing.type_hints import write_annotations
 from incoder.editing.types.annotations import annotation_in
-from incoder.editing.types.missing_annotations import slots
+from incoder.editing.types.missing_annotations import missing_annotations
 from incoder.editing.types.type_checker import Mypy, TypeChecker
 from incoder.editing.types.type_names import TypeNames
 from incoder.errors import IncoderError
@@ -29,9 +29,9 @@ Scripted = Callable[..., Any]
 def annotate(
     scripted: Scripted, text: str, *answers: Sequence[str], kind: str = "", checker: TypeChecker | None = None
 ) -> tuple[str, list[Change]]:
-    """The text with its slots (of one kind, or all) annotated, one answer for each that is asked for."""
+    """The text with what lacks an annotation (of one kind, or all) annotated, one answer for each."""
     source = PythonSource(text)
-    chosen = [slot for slot in slots(source) if kind in ("", slot.kind)]
+    chosen = [missing for missing in missing_annotations(source) if kind in ("", missing.kind)]
     changes = list(write_annotations(scripted(*answers), source, chosen, Decoding(), checker=checker))
     return apply(text, [edit for change in changes for edit in change.edits]), changes
 
@@ -47,7 +47,7 @@ def test_returns_parameters_and_variables_are_annotated_in_the_order_of_the_text
 def test_the_model_sees_the_earlier_annotations(scripted: Scripted) -> None:
     source = PythonSource("def f(a, b=1):\n    return a\n")
     model = scripted(["str"], ["int"], ["str"])
-    list(write_annotations(model, source, slots(source), Decoding()))
+    list(write_annotations(model, source, missing_annotations(source), Decoding()))
     assert model.asked[1] == ["def f(a: str, b: ", " = 1):\n    return a\n"]
     assert model.asked[2] == ["def f(a: str, b: int = 1) -> ", ":\n    return a\n"]
 
@@ -128,7 +128,7 @@ def test_a_generator_of_nothing_is_not_asked_for(result: str, scripted: Scripted
 def test_the_model_writes_within_the_brackets_of_the_iterator(scripted: Scripted) -> None:
     source = PythonSource("def f():\n    yield 1\n")
     model = scripted(["int"])
-    list(write_annotations(model, source, slots(source), Decoding()))
+    list(write_annotations(model, source, missing_annotations(source), Decoding()))
     assert model.asked == [["def f() -> Iterator[", "]:\n    yield 1\n"]]
 
 
@@ -145,14 +145,14 @@ def test_the_model_writes_within_the_brackets_of_the_iterator(scripted: Scripted
     ],
 )
 def test_what_a_type_comment_types_is_not_annotated(text: str) -> None:
-    assert slots(PythonSource(text)) == []
+    assert missing_annotations(PythonSource(text)) == []
 
 
 def test_other_comments_type_nothing() -> None:
     text = "def f(a):  # type: ignore\n    # types: (int) -> int\n    return '# type: (int) -> int'\n"
-    assert [slot.kind for slot in slots(PythonSource(text))] == ["parameter", "return"]
+    assert [missing.kind for missing in missing_annotations(PythonSource(text))] == ["parameter", "return"]
     text = "def f(a,  # type: int\n      b=(1,\n         2),  # type: tuple\n      c=1): pass\n"
-    assert [slot.name for slot in slots(PythonSource(text))] == ["c", "f"]
+    assert [missing.name for missing in missing_annotations(PythonSource(text))] == ["c", "f"]
 
 
 def test_the_first_parameter_of_a_method_needs_nothing_whatever_its_name() -> None:
@@ -160,7 +160,11 @@ def test_the_first_parameter_of_a_method_needs_nothing_whatever_its_name() -> No
         "class A:\n    def f(this, a): ...\n    @classmethod\n    def g(klass): ...\n"
         "    @staticmethod\n    def h(self): ...\ndef k(self): ...\n"
     )
-    found = [(slot.owner, slot.name) for slot in slots(PythonSource(text)) if slot.kind == "parameter"]
+    found = [
+        (missing.owner, missing.name)
+        for missing in missing_annotations(PythonSource(text))
+        if missing.kind == "parameter"
+    ]
     assert found == [("A.f", "a"), ("A.h", "self"), ("k", "self")]
 
 
@@ -186,14 +190,16 @@ def test_the_first_parameter_of_a_method_needs_nothing_whatever_its_name() -> No
 @pytest.mark.parametrize("indent", ["", "    "])
 def test_an_alias_of_a_type_stays_one(alias: str, indent: str) -> None:
     text = f"class Known:\n    pass\nclass A:\n    pass\n{indent}Vector = {alias}\n"
-    assert [slot for slot in slots(PythonSource(text)) if slot.kind == "variable"] == []
+    assert [
+        missing for missing in missing_annotations(PythonSource(text)) if missing.kind == "variable"
+    ] == []
 
 
 @pytest.mark.parametrize(
     "value", ["3", "data[0]", "a | b", "names['x']", "FLAGS['a']", "f()", "(int, str)", "A.b"]
 )
 def test_a_value_is_no_alias(value: str) -> None:
-    assert [slot.name for slot in slots(PythonSource(f"x = {value}\n"))] == ["x"]
+    assert [missing.name for missing in missing_annotations(PythonSource(f"x = {value}\n"))] == ["x"]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +276,7 @@ def test_a_default_of_none_is_admitted(scripted: Scripted) -> None:
 
 def test_what_is_annotated_stays_and_self_needs_nothing() -> None:
     text = "class A:\n    b: int = 1\n    def f(self, a: int) -> int:\n        return a\n"
-    assert slots(PythonSource(text)) == []
+    assert missing_annotations(PythonSource(text)) == []
 
 
 def test_variables_are_annotated_where_they_are_first_bound_and_only_there() -> None:
@@ -294,8 +300,8 @@ def test_variables_are_annotated_where_they_are_first_bound_and_only_there() -> 
             first = 2
         """
     )
-    found = [slot for slot in slots(PythonSource(text)) if slot.kind == "variable"]
-    assert [(slot.name, slot.line) for slot in found] == [("top", 4), ("first", 15)]
+    found = [missing for missing in missing_annotations(PythonSource(text)) if missing.kind == "variable"]
+    assert [(missing.name, missing.line) for missing in found] == [("top", 4), ("first", 15)]
 
 
 @pytest.mark.parametrize(
@@ -320,12 +326,16 @@ def test_variables_are_annotated_where_they_are_first_bound_and_only_there() -> 
     ],
 )
 def test_what_an_annotation_would_give_another_meaning_has_none(text: str) -> None:
-    assert [slot.name for slot in slots(PythonSource(text)) if slot.kind == "variable"] == []
+    assert [
+        missing.name for missing in missing_annotations(PythonSource(text)) if missing.kind == "variable"
+    ] == []
 
 
 def test_attributes_of_plain_classes_are_annotated() -> None:
     text = "class A(object):\n    x = 1\nclass B(A):\n    y = 1\n"
-    assert [slot.name for slot in slots(PythonSource(text)) if slot.kind == "variable"] == ["x", "y"]
+    assert [
+        missing.name for missing in missing_annotations(PythonSource(text)) if missing.kind == "variable"
+    ] == ["x", "y"]
 
 
 @pytest.mark.parametrize(

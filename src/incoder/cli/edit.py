@@ -50,16 +50,16 @@ def edit(
     from incoder.editing.candidates import Change
     from incoder.editing.languages import is_python, parse_problem
     from incoder.editing.lines import Lines
-    from incoder.editing.required_definitions import kept_definitions
-    from incoder.editing.rewrite import regenerate
+    from incoder.editing.required_definitions import required_definitions
+    from incoder.editing.rewrite import rewrite_lines
 
     text, path = read_source(file), options.path_to_tell(file, extension)
     span = selection.span(text)
     is_of_python = function is not None or (path is not None and is_python(path))
-    kept = kept_definitions(text, span, named=function, request=comment) if is_of_python else ()
+    required = required_definitions(text, span, named=function, request=comment) if is_of_python else ()
     loaded = editing.load_model(model, revision, device, dtype)
     with progress("writing …"):
-        candidates = regenerate(
+        candidates = rewrite_lines(
             loaded,
             text,
             span,
@@ -67,7 +67,7 @@ def edit(
             comment=comment,
             keep_comment=keep_comment,
             must_parse=parse_problem(text, path) is None,
-            kept=kept,
+            required=required,
             path=path,
         )
     first, last = (Lines(text).number(place) for place in (span[0], max(span[0], span[1] - 1)))

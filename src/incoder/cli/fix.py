@@ -15,7 +15,7 @@ from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
     from incoder.editing.candidates import Change
-    from incoder.editing.test_run.runner import Outcome, Trial
+    from incoder.editing.test_run.runner import CommandRunner, Outcome
     from incoder.inference.infill_model import InfillModel
 
 _NUM_SHOWN = 10  # lines of what a failing command printed
@@ -79,7 +79,7 @@ def fix(
     selection = editing.selection(lines, function) if is_named else None
 
     from incoder.editing.fix import fix as rewrite
-    from incoder.editing.test_run.runner import Trial
+    from incoder.editing.test_run.runner import CommandRunner
 
     text, path = read_source(file), options.path_to_tell(file, extension)
     chosen = selection.span(text) if selection is not None else None
@@ -87,10 +87,10 @@ def fix(
     with (
         nullcontext()
         if test is None
-        else Trial(test, root, Path(file), timeout, max_copy_bytes=max_copy * 1_000_000) as trial
+        else CommandRunner(test, root, Path(file), timeout, max_copy_bytes=max_copy * 1_000_000) as runner
     ):
-        failed = _failure(trial, file, text) if trial is not None else None
-        if trial is not None and failed is None:
+        failed = _failure(runner, file, text) if runner is not None else None
+        if runner is not None and failed is None:
             deliver([], nothing_to_do="the command passes as it is")
             return
         loaded = editing.load_model(model, revision, device, dtype)
@@ -101,7 +101,7 @@ def fix(
                 text,
                 spans,
                 settings,
-                run=trial.run if trial else None,
+                run=runner.run if runner else None,
                 max_tries=tries,
                 function=function,
                 path=path,
@@ -118,7 +118,7 @@ def fix(
             print_note(f"{change.place}: the command passes with it")
 
 
-def _failure(trial: "Trial", file: str, text: str) -> "Outcome | None":
+def _failure(runner: "CommandRunner", file: str, text: str) -> "Outcome | None":
     """The failure of the command with the file as it is, None if it passes.
 
     Raises:
@@ -128,17 +128,17 @@ def _failure(trial: "Trial", file: str, text: str) -> "Outcome | None":
 
         def say_copied(num_done: int, num_files: int) -> None:
             if num_done % _COPIED_AT_ONCE == 0:
-                say(f"copying {trial.root}: {num_done} of {num_files} files …")
+                say(f"copying {runner.root}: {num_done} of {num_files} files …")
 
-        outcome = trial.run(text, on_copy=say_copied)
-    if trial.warning is not None:
-        print_note(f"note: {trial.warning}")
+        outcome = runner.run(text, on_copy=say_copied)
+    if runner.warning is not None:
+        print_note(f"note: {runner.warning}")
     if outcome.failure is None:
         return None
     shown = outcome.output.splitlines()[-_NUM_SHOWN:]
     if outcome.is_not_found and Path(file).name not in outcome.output:  # else the file itself may say so
         said = f": {shown[-1]}" if shown else ""
-        raise IncoderError(f"the command {trial.command} cannot be run (status {outcome.status}){said}")
+        raise IncoderError(f"the command {runner.command} cannot be run (status {outcome.status}){said}")
     print_note("\n    ".join([outcome.failure, *shown]))
     return outcome
 

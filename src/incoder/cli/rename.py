@@ -62,7 +62,7 @@ def rename(
 
     try:
         from incoder.editing.rename import find_variable, propose_names, rename_to
-        from incoder.editing.renaming.project_references import uses
+        from incoder.editing.renaming.project_references import project_references
         from incoder.editing.renaming.renaming import Renaming
         from incoder.editing.renaming.variables import Variables
     except ImportError as error:
@@ -76,7 +76,7 @@ def rename(
         print_note(
             f"the project has more than {MAX_FILES:,} files; only the first of them were searched for uses"
         )
-    used = [*uses(variable, Path(path), others)]
+    used = [*project_references(variable, Path(path), others)]
     renaming = Renaming(source, variables, variable, force=force, others=used)
     if to is not None:
         changes = [rename_to(renaming, to)]

@@ -67,7 +67,7 @@ def types(
     loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
     from incoder.editing.type_hints import write_annotations
-    from incoder.editing.types.missing_annotations import slots
+    from incoder.editing.types.missing_annotations import missing_annotations
     from incoder.editing.types.type_checker import Mypy, require_mypy
 
     if check:
@@ -77,9 +77,9 @@ def types(
     def edit(file: str) -> Edited:
         text, path, source = editing.read_python(file, "types")
         chosen = [
-            slot
-            for slot in slots(source)
-            if slot.kind in kinds and selection.has(source, slot.line, slot.owner)
+            missing
+            for missing in missing_annotations(source)
+            if missing.kind in kinds and selection.has(source, missing.line, missing.owner)
         ]
         if not chosen:
             reason = f"no annotation of a {' or '.join(kinds)} is lacking"

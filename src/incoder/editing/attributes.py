@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from incoder.editing.known_formats import is_familiar
+from incoder.editing.known_formats import knows_format
 from incoder.editing.model import Decoding, Model
 from incoder.tags import closing_tag, opening_tag
 
@@ -40,7 +40,7 @@ class Prediction:
 
 def seen_in_training(model: Model, name: str) -> bool:
     """Whether the model seems to have been trained with this attribute; if not, its values mean little."""
-    return is_familiar(model, f"{opening_tag('file')}\nx = 1\n\n<|/ file", f" {name}=")
+    return knows_format(model, f"{opening_tag('file')}\nx = 1\n\n<|/ file", f" {name}=")
 
 
 def predict(model: Model, text: str, name: str, decoding: Decoding) -> tuple[Prediction, ...]:

@@ -9,8 +9,8 @@ from incoder.editing.edits import apply
 from incoder.editing.languages import is_python, parse_problem
 from incoder.editing.lines import Lines
 from incoder.editing.model import Decoding, Model
-from incoder.editing.required_definitions import Kept, kept_definitions
-from incoder.editing.rewrite import regenerate
+from incoder.editing.required_definitions import RequiredDefinition, required_definitions
+from incoder.editing.rewrite import rewrite_lines
 from incoder.editing.test_run.runner import Outcome
 
 Try = Callable[[str], Outcome]
@@ -55,17 +55,17 @@ def fix(
     must_parse = run is None or is_of_python or parse_problem(text, path) is None
     for start, end in spans:
         first, last = lines.number(start), lines.number(max(start, end - 1))
-        kept: tuple[Kept, ...] = ()
+        required: tuple[RequiredDefinition, ...] = ()
         if is_of_python:
-            kept = kept_definitions(text, (start, end), named=function, has_parameters=False)
-        candidates = regenerate(
+            required = required_definitions(text, (start, end), named=function, has_parameters=False)
+        candidates = rewrite_lines(
             model,
             text,
             (start, end),
             decoding,
             is_one_line=first == last,
             must_parse=must_parse,
-            kept=kept,
+            required=required,
             path=path,
         )
         if run is not None:

@@ -10,7 +10,7 @@ from incoder.editing.model import Model
 _LEAST_LOGPROB = -8.0
 
 
-def is_familiar(model: Model, before: str, piece: str) -> bool:
+def knows_format(model: Model, before: str, piece: str) -> bool:
     """Whether the model finds it at all probable that the text `before` goes on with `piece`."""
     whole, start = (score.total_logprob for score in model.score_texts([before + piece, before]))
     return whole - start >= _LEAST_LOGPROB

@@ -7,7 +7,7 @@ question are two holes before its text.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from incoder.editing.known_formats import is_familiar
+from incoder.editing.known_formats import knows_format
 from incoder.editing.model import Decoding, Filled, Model
 from incoder.tags import closing_tag, opening_tag
 
@@ -36,7 +36,7 @@ class Headline:
 def seen_in_training(model: Model) -> bool:
     """Whether the model seems to have been trained on this format; if not, its answers mean little."""
     before, question, _ = opening_tag("q").partition(" q")
-    return is_familiar(model, before, question)
+    return knows_format(model, before, question)
 
 
 def answers(

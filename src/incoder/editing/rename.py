@@ -13,7 +13,7 @@ from incoder.editing.edits import cut
 from incoder.editing.languages import UNNAMED_PYTHON
 from incoder.editing.model import Decoding, Model, fill
 from incoder.editing.python_source import PythonSource
-from incoder.editing.renaming.majority_vote import majority
+from incoder.editing.renaming.majority_vote import majority_vote
 from incoder.editing.renaming.renaming import Renaming
 from incoder.editing.renaming.variables import Variable, Variables
 from incoder.editing.selection import Selection
@@ -91,7 +91,7 @@ def propose_names(
     candidates: list[Candidate] = []
     names: list[str] = []
     for filled in fill(model, parts, decoding, stop=_STOPS, path=path):
-        name = majority(filled.infills)
+        name = majority_vote(filled.infills)
         if name is None:
             problem = "proposes no name"
             candidates.append(Candidate((), filled.logprob, filled.total_logprob, problem))

@@ -17,7 +17,7 @@ _REMOVAL_WORDS = {"delete", "drop", "remove", "rename", "inline"}
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RequiredDefinition:
     """A definition that must stay, by its whole name, its kind, and the parameters that must stay."""
 
     name: str
@@ -38,9 +38,9 @@ class Kept:
         return None
 
 
-def kept_definitions(
+def required_definitions(
     text: str, span: tuple[int, int], *, named: str | None, request: str = "", has_parameters: bool = True
-) -> tuple[Kept, ...]:
+) -> tuple[RequiredDefinition, ...]:
     """The definitions that a rewrite of the range `span` of a Python text must not lose.
 
     With `named` it is that one definition, given by its whole name or the end of it. Without a name, it is
@@ -59,32 +59,34 @@ def kept_definitions(
     except IncoderError:
         return ()
     if named is not None:
-        return (_kept(source.find_one(named), words, request),)
+        return (_required(source.find_one(named), words, request),)
     if words & _REMOVAL_WORDS:
         return ()
     outside = {*re.findall(r"\w+", text[: span[0]]), *re.findall(r"\w+", text[span[1] :])}
     begun = [one for one in source.definitions if span[0] <= source.start(one.node) < span[1]]
-    return tuple(_kept(one, words, request) for one in begun if one.node.name in outside)
+    return tuple(_required(one, words, request) for one in begun if one.node.name in outside)
 
 
-def lost_definition(text: str, kept: Iterable[Kept]) -> str | None:
+def lost_definition(text: str, required: Iterable[RequiredDefinition]) -> str | None:
     """The reason why a text cannot be used, if it lost one of these definitions or does not parse."""
-    kept = tuple(kept)
-    if not kept:
+    required = tuple(required)
+    if not required:
         return None
     error = python_syntax_error(text)
     if error is not None:
         return f"does not parse: {error}"
     source = PythonSource(text)
-    return next(filter(None, (one.problem(source) for one in kept)), None)
+    return next(filter(None, (one.problem(source) for one in required)), None)
 
 
-def _kept(named: Named, words: set[str], request: str) -> Kept:
+def _required(named: Named, words: set[str], request: str) -> RequiredDefinition:
     is_class = isinstance(named.node, ast.ClassDef)
     if is_class or words & _SIGNATURE_WORDS:
-        return Kept(named.name, is_class)
+        return RequiredDefinition(named.name, is_class)
     mentioned = set(re.findall(r"\w+", request))
-    return Kept(named.name, is_class, tuple(name for name in _parameters(named) if name not in mentioned))
+    return RequiredDefinition(
+        named.name, is_class, tuple(name for name in _parameters(named) if name not in mentioned)
+    )
 
 
 def _parameters(named: Named) -> list[str]:

@@ -14,12 +14,12 @@ from incoder.editing.edits import Edit, apply
 from incoder.editing.languages import parse_problem
 from incoder.editing.lines import indentation, line_end
 from incoder.editing.model import Decoding, Filled, Model, fill
-from incoder.editing.required_definitions import Kept, lost_definition
+from incoder.editing.required_definitions import RequiredDefinition, lost_definition
 
 UNCHANGED = "is what was there"
 
 
-def regenerate(
+def rewrite_lines(
     model: Model,
     text: str,
     span: tuple[int, int],
@@ -29,13 +29,13 @@ def regenerate(
     keep_comment: bool = False,
     is_one_line: bool = False,
     must_parse: bool = True,
-    kept: Iterable[Kept] = (),
+    required: Iterable[RequiredDefinition] = (),
     path: PurePath | None = None,
 ) -> tuple[Candidate, ...]:
     """Candidates for the lines in `span`, ranked; each begins with the indentation of the first line.
 
     With `is_one_line` a candidate is a single line. A candidate has a problem if it has no end, changes
-    nothing, has only comments in place of code, loses a definition in `kept`, leaves a text that does not
+    nothing, has only comments in place of code, loses a definition in `required`, leaves a text that does not
     parse (with `must_parse`), or is empty although a comment asks for something.
     """
     start, end = span
@@ -44,7 +44,7 @@ def regenerate(
     indent, tail = indentation(content), region[len(content) :]
     note = "".join(indent + line + line_end(text) for line in commented(comment.splitlines(), path))
     parts = [text[:start] + note + indent, tail + text[end:]]
-    kept = tuple(kept)
+    required = tuple(required)
 
     def candidate(filled: Filled) -> Candidate:
         written = filled.infills[0].rstrip().removeprefix(indent)  # it is before the hole already
@@ -60,7 +60,9 @@ def regenerate(
             problem = "writes nothing"
         elif lines and _is_comment(lines, path) and not _is_comment(region, path):
             problem = "writes only a comment"
-        problem = problem or (parse_problem(new, path) if must_parse else None) or lost_definition(new, kept)
+        problem = (
+            problem or (parse_problem(new, path) if must_parse else None) or lost_definition(new, required)
+        )
         return Candidate((edit,), filled.logprob, filled.total_logprob, problem)
 
     stop = ("\n",) if is_one_line else ()

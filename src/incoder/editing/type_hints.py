@@ -24,7 +24,7 @@ from incoder.editing.types.annotations import (
     quoted,
     references,
 )
-from incoder.editing.types.missing_annotations import Slot
+from incoder.editing.types.missing_annotations import MissingAnnotation
 from incoder.editing.types.type_checker import TypeChecker
 from incoder.editing.types.type_names import TypeNames
 
@@ -44,13 +44,13 @@ _ONLY_RETURNED = frozenset({"TypeGuard", "TypeIs"})
 def write_annotations(
     model: Model,
     source: PythonSource,
-    slots: Iterable[Slot],
+    places: Iterable[MissingAnnotation],
     decoding: Decoding,
     *,
     checker: TypeChecker | None = None,
     path: PurePath = UNNAMED_PYTHON,
 ) -> Iterator[Change]:
-    """One change for each slot, in their order, later ones seeing the earlier; then one for the imports.
+    """One change for each missing, in their order, later ones seeing the earlier; then one for the imports.
 
     With a `checker`, a candidate with which it finds new errors is rejected, and the next one tried.
 
@@ -58,8 +58,8 @@ def write_annotations(
         IncoderError: the checker fails.
     """
     writer = _Writer(model, source, decoding, checker, path)
-    for slot in slots:
-        yield writer.annotated(slot)
+    for missing in places:
+        yield writer.annotated(missing)
     imports = writer.imports(())
     if imports:
         line = source.lines.number(imports[0].start)
@@ -86,86 +86,86 @@ class _Writer:
         self._edits: list[Edit] = []
         self._used: set[str] = set()
 
-    def annotated(self, slot: Slot) -> Change:
-        """The candidates for one slot; the best that can be used is kept."""
-        candidates = ranked(self._candidates(slot))
+    def annotated(self, missing: MissingAnnotation) -> Change:
+        """The candidates for one missing; the best that can be used is kept."""
+        candidates = ranked(self._candidates(missing))
         if self._checker is not None:
-            candidates = ranked(self._checked(candidates, slot, self._checker))
-        change = Change(str(slot), slot.line, candidates)
+            candidates = ranked(self._checked(candidates, missing, self._checker))
+        change = Change(str(missing), missing.line, candidates)
         for edit in change.edits:
             self._edits.append(edit)
-            self._used |= names_in(slot.annotation(edit))
+            self._used |= names_in(missing.annotation(edit))
         return change
 
     def imports(self, more: Iterable[str]) -> list[Edit]:
         """The imports that everything so far and these names need."""
         return self._names.import_edits({*self._used, *more})
 
-    def _candidates(self, slot: Slot) -> Iterator[Candidate]:
-        can_name = bool(slot.generics) and self._names.is_standard(slot.generics[0], slot.owner)
-        if slot.certain and (can_name or not slot.generics):
-            yield Candidate((slot.edit(self._fitted(slot, slot.certain)),), 0.0, 0.0)
+    def _candidates(self, missing: MissingAnnotation) -> Iterator[Candidate]:
+        can_name = bool(missing.generics) and self._names.is_standard(missing.generics[0], missing.owner)
+        if missing.certain and (can_name or not missing.generics):
+            yield Candidate((missing.edit(self._fitted(missing, missing.certain)),), 0.0, 0.0)
             return
-        generic = slot.generics[0] if slot.is_iterator and can_name else ""
+        generic = missing.generics[0] if missing.is_iterator and can_name else ""
         opened, closed = (f"{generic}[", "]") if generic else ("", "")
-        before, after = cut(self._source.text, [(slot.start, slot.end)], self._edits)
-        parts = [before + slot.before + opened, closed + slot.after + after]
+        before, after = cut(self._source.text, [(missing.start, missing.end)], self._edits)
+        parts = [before + missing.before + opened, closed + missing.after + after]
         for filled in fill(self._model, parts, self._decoding, stop=_STOPS, path=self._path):
             annotation = annotation_in(filled.infills[0])
             problem = "is no type"
             if annotation is not None:
                 annotation = f"{opened}{annotation}{closed}"
-                problem = self._problem(slot, annotation) or ""
+                problem = self._problem(missing, annotation) or ""
             if annotation is not None and not problem:
-                annotation = self._fitted(slot, annotation)
-            edit = slot.edit(annotation or filled.infills[0])
+                annotation = self._fitted(missing, annotation)
+            edit = missing.edit(annotation or filled.infills[0])
             problem = (
                 problem or parse_problem(apply(self._source.text, [*self._edits, edit]), self._path) or ""
             )
             yield Candidate((edit,), filled.logprob, filled.total_logprob, problem or None)
 
-    def _problem(self, slot: Slot, annotation: str) -> str | None:
+    def _problem(self, missing: MissingAnnotation, annotation: str) -> str | None:
         known, importable = self._names.is_known, self._names.module_of
         unknown = sorted(
             name
             for name in names_in(annotation)
-            if self._names.is_hidden(name, slot.owner)
-            or (not known(name, slot.owner) and not importable(name))
+            if self._names.is_hidden(name, missing.owner)
+            or (not known(name, missing.owner) and not importable(name))
         )
         if unknown:
             return f"there is no type {unknown[0]} there"
-        misused = [one.name for one in references(annotation) if self._is_misused(one, slot)]
+        misused = [one.name for one in references(annotation) if self._is_misused(one, missing)]
         if misused:
             return f"{misused[0]} is no type there"
-        if slot.generics:
+        if missing.generics:
             whole = outermost(annotation)
-            name = self._names.standard_name(whole.name, slot.owner) if whole else None
-            if name not in (*slot.generics, "object"):
-                return f"a generator returns an {slot.generics[0]} or a {slot.generics[1]}"
+            name = self._names.standard_name(whole.name, missing.owner) if whole else None
+            if name not in (*missing.generics, "object"):
+                return f"a generator returns an {missing.generics[0]} or a {missing.generics[1]}"
         return None
 
-    def _is_misused(self, reference: TypeReference, slot: Slot) -> bool:
+    def _is_misused(self, reference: TypeReference, missing: MissingAnnotation) -> bool:
         """Whether a special name of `typing` is used where it is no type."""
-        name = self._names.standard_name(reference.name, slot.owner)
+        name = self._names.standard_name(reference.name, missing.owner)
         return (
             name in _NO_TYPES
             or (name in _NEED_ARGUMENTS and reference.is_bare)
-            or (name in _ONLY_RETURNED and slot.kind != "return")
-            or (name == "Self" and not self._names.is_in_class(slot.owner))
+            or (name in _ONLY_RETURNED and missing.kind != "return")
+            or (name == "Self" and not self._names.is_in_class(missing.owner))
         )
 
-    def _fitted(self, slot: Slot, annotation: str) -> str:
+    def _fitted(self, missing: MissingAnnotation, annotation: str) -> str:
         """The annotation to write: with None if that is the default; quoted if it names a later type."""
-        is_none = isinstance(slot.default, ast.Constant) and slot.default.value is None
+        is_none = isinstance(missing.default, ast.Constant) and missing.default.value is None
         if is_none and not admits_none(annotation):
             annotation += " | None"
-        is_later = any(self._names.is_later(name, slot.start) for name in names_in(annotation))
-        if slot.is_evaluated and not self._names.is_deferred and (is_later or is_half_quoted(annotation)):
+        is_later = any(self._names.is_later(name, missing.start) for name in names_in(annotation))
+        if missing.is_evaluated and not self._names.is_deferred and (is_later or is_half_quoted(annotation)):
             return quoted(annotation)
         return annotation
 
     def _checked(
-        self, candidates: Iterable[Candidate], slot: Slot, checker: TypeChecker
+        self, candidates: Iterable[Candidate], missing: MissingAnnotation, checker: TypeChecker
     ) -> Iterator[Candidate]:
         """The candidates, rejected up to the first with which the checker finds nothing new."""
         is_found = False
@@ -174,7 +174,7 @@ class _Writer:
                 yield candidate
                 continue
             (edit,) = candidate.edits
-            imports = self.imports(names_in(slot.annotation(edit)))
+            imports = self.imports(names_in(missing.annotation(edit)))
             errors = checker.new_errors(apply(self._source.text, [*self._edits, edit, *imports]))
             is_found = not errors
             yield candidate.rejected(f"rejected by mypy: {errors[0]}") if errors else candidate

@@ -1,6 +1,6 @@
 import pytest
 
-from incoder.editing.renaming.majority_vote import majority
+from incoder.editing.renaming.majority_vote import majority_vote
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from incoder.editing.renaming.majority_vote import majority
 def test_the_majority_of_the_identifiers_wins_and_the_first_of_a_tie(
     fills: list[str], name: str | None
 ) -> None:
-    assert majority(fills) == name
+    assert majority_vote(fills) == name

@@ -6,7 +6,7 @@ import pytest
 
 from incoder.editing.python_source import PythonSource
 from incoder.editing.rename import find_variable
-from incoder.editing.renaming.project_references import uses
+from incoder.editing.renaming.project_references import project_references
 from incoder.editing.renaming.variables import Variables
 from incoder.editing.selection import Selection
 
@@ -17,7 +17,7 @@ def found(name: str, others: dict[str, str], path: str = "pkg/shapes.py") -> lis
     source = PythonSource(TEXT)
     variables = Variables(source)
     variable = find_variable(source, variables, name, Selection(is_all=True))
-    return [str(one) for one in uses(variable, PurePath(path), others)]
+    return [str(one) for one in project_references(variable, PurePath(path), others)]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 from incoder.editing.edits import Edit, apply
 from incoder.editing.python_source import PythonSource
 from incoder.editing.renaming.renaming import Renaming
-from incoder.editing.renaming.risk_detector import Detectors
+from incoder.editing.renaming.risk_detector import RiskDetector
 from incoder.editing.renaming.variables import Variables
 from incoder.errors import IncoderError
 
@@ -94,13 +94,13 @@ def rename_all(text: str, rng: random.Random, found: Outcome) -> None:
     """
     source = PythonSource(text)
     variables = Variables(source)
-    detectors = Detectors(variables)
+    detector = RiskDetector(variables)
     edits: list[Edit] = []
     for number, variable in enumerate(one for one in variables.each() if not one.is_attribute):
         new = rng.choice(POOL) if rng.random() < 0.1 else f"fresh_{number}"
         found.num_tried += 1
         try:
-            renaming = Renaming(source, variables, variable, detectors=detectors)
+            renaming = Renaming(source, variables, variable, detector=detector)
         except IncoderError:
             continue
         if renaming.problem(new) is None:

@@ -75,12 +75,12 @@ SAFE = {
 
 @pytest.mark.parametrize("name", SAFE)
 def test_what_cannot_know_the_name_is_no_doubt(name: str) -> None:
-    # A global of "range" would be in doubt, a local is not; the others are called old.
+    # A global of "range" would be in risk, a local is not; the others are called old.
     old = "range_" if "builtin's name" in name else "old"
     assert renamed(SAFE[name].replace("OLD", old), old) == SAFE[name].replace("OLD", "new")
 
 
-DOUBTS = {
+RISKS = {
     "data in an annotation": ("T = {'old': int}\nold = 1\ndef f(x: T['old']): ...\n", "string .* it", 1),
     "a subscript in an annotation": ("old = 1\ndef f(x: T['old.x + 1']): ...\n", "annotation may mean", 2),
     "a second `{x=}`": ("def f(old):\n    print(f'{x=}')\n    return f'{old=}'\n", "shows its name", 3),
@@ -235,15 +235,15 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("name", DOUBTS)
+@pytest.mark.parametrize("name", RISKS)
 def test_what_may_know_the_name_is_a_doubt_with_its_line_unless_forced(name: str) -> None:
-    text, said, line = DOUBTS[name]
+    text, said, line = RISKS[name]
     old = NAMES.get(name, "old")
     with pytest.raises(IncoderError, match=r"cannot be renamed safely: .*; --force renames it all the same"):
         renaming(text, old)
     forced = renaming(text, old, force=True)
-    assert any(re.search(said, one.reason) and one.line == line for one in forced.doubts), [
-        str(one) for one in forced.doubts
+    assert any(re.search(said, one.reason) and one.line == line for one in forced.risks), [
+        str(one) for one in forced.risks
     ]
     if name != "a ligature":
         assert forced.problem("fresh") is None

@@ -15,10 +15,10 @@ import pytest
 from incoder.editing.test_run import runner as trials
 from incoder.editing.test_run import tree as copying
 from incoder.editing.test_run.containment import Ending, Request, UnavailableError, run_contained
-from incoder.editing.test_run.runner import Containment, Outcome, Trial
+from incoder.editing.test_run.runner import CommandRunner, Containment, Outcome
 from incoder.errors import IncoderError
 
-Judge = Callable[..., Trial]
+Judge = Callable[..., CommandRunner]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def containment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     """Each way to contain a command that this system allows."""
     root, found = tmp_path_factory.mktemp("probe"), request.param
     (root / "a.py").touch()
-    with Trial("true", root, root / "a.py", 30.0, containment=found) as probe:
+    with CommandRunner("true", root, root / "a.py", 30.0, containment=found) as probe:
         try:
             probe.run("")
         except IncoderError as error:
@@ -59,14 +59,14 @@ def containment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def judge(tree: Path, containment: Containment) -> Iterator[Callable[..., Trial]]:
+def judge(tree: Path, containment: Containment) -> Iterator[Callable[..., CommandRunner]]:
     """A test run of a command in the tree, contained in this way."""
     with ExitStack() as stack:
 
-        def entered(command: str, timeout: float = 30.0, **settings: Any) -> Trial:
+        def entered(command: str, timeout: float = 30.0, **settings: Any) -> CommandRunner:
             file = tree / "src" / "package" / "area.py"
             return stack.enter_context(
-                Trial(command, tree, file, timeout, containment=containment, **settings)
+                CommandRunner(command, tree, file, timeout, containment=containment, **settings)
             )
 
         yield entered
@@ -138,7 +138,7 @@ def test_nothing_is_said_of_a_linked_file_that_the_user_cannot_write(
     (tree / ".venv" / "marker").unlink()
     (tree / ".venv").rmdir()
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "interpreter")
-    with Trial("true", tree, tree / "check.py", 30.0, containment=Containment.PLAIN) as judged:
+    with CommandRunner("true", tree, tree / "check.py", 30.0, containment=Containment.PLAIN) as judged:
         judged.run("")
         assert judged.warning is None
 
@@ -166,7 +166,7 @@ def test_a_path_may_have_every_character(tmp_path: Path, containment: Containmen
     root = tmp_path / "a, b:c\\d é\n\"'$(x)"
     root.mkdir()
     (root / "a b.txt").write_text("old")
-    with Trial("cat *.txt", root, root / "a b.txt", 30.0, containment=containment) as judged:
+    with CommandRunner("cat *.txt", root, root / "a b.txt", 30.0, containment=containment) as judged:
         assert judged.run("new \udce9").output == "new \ufffd"
     assert (root / "a b.txt").read_text() == "old"
 
@@ -266,7 +266,7 @@ def test_nothing_is_left_in_the_folder_for_temporary_files(
 ) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    with Trial(
+    with CommandRunner(
         "mkdir -p a/b && touch a/b/c && rm check.py && chmod 0 a", tree, tree / "check.py", 30.0
     ) as judged:
         assert judged.run("").failure is None
@@ -276,7 +276,9 @@ def test_nothing_is_left_in_the_folder_for_temporary_files(
 def test_temporary_files_may_lie_within_the_tree(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tree / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tree / "temporary"))
-    with Trial("grep -q new check.py && touch left && ls temporary", tree, tree / "check.py", 30.0) as judged:
+    with CommandRunner(
+        "grep -q new check.py && touch left && ls temporary", tree, tree / "check.py", 30.0
+    ) as judged:
         assert judged.run("new").status == 2  # what is copied is not copied along
     assert not (tree / "left").exists()
 
@@ -293,7 +295,7 @@ def test_the_best_containment_that_the_system_allows_is_used(
         return run_contained(request, *arguments)
 
     monkeypatch.setattr(trials, "run_contained", refuse_namespaces)
-    with Trial("true", tree, tree / "check.py", 30.0) as judged:
+    with CommandRunner("true", tree, tree / "check.py", 30.0) as judged:
         assert [judged.run("").failure for _ in range(2)] == [None, None]
         assert judged.containment is Containment.PLAIN
         assert (judged.warning or "").startswith("the command can change, through links in the tree, /")
@@ -303,12 +305,12 @@ def test_the_best_containment_that_the_system_allows_is_used(
 @pytest.mark.parametrize("command", ["", " ", "echo a\0b"])
 def test_a_command_that_no_shell_can_run_is_refused(tree: Path, command: str) -> None:
     with pytest.raises(IncoderError, match="must not be empty or have a NUL character"):
-        Trial(command, tree, tree / "check.py", 1.0)
+        CommandRunner(command, tree, tree / "check.py", 1.0)
 
 
 def test_a_file_outside_of_the_root_is_refused(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(IncoderError, match="is not in"):
-        Trial("true", tree, tmp_path / "other.py", 1.0)
+        CommandRunner("true", tree, tmp_path / "other.py", 1.0)
 
 
 def test_the_output_says_which_lines_failed() -> None:

@@ -13,33 +13,33 @@ from libcst.metadata.scope_provider import BaseAssignment, BuiltinAssignment, Im
 from incoder.editing.renaming.class_values import ClassValues
 from incoder.editing.renaming.decorators import opaque_decorator
 from incoder.editing.renaming.known_names import POSITIONAL_CALLERS
-from incoder.editing.renaming.string_references import Strings
+from incoder.editing.renaming.string_references import StringReferences
 from incoder.editing.renaming.variables import Function, Variables, class_of, name_of
 
 Call = cst.Call | cst.ClassDef  # a class statement calls a metaclass or `__init_subclass__`
 
 # These pass keywords on to a function that they are given or name, or to a class's makers.
-_PASSING_ON = {"partial", "partialmethod", "to_thread", "type", "methodcaller", "getattr", "replace"}
+_FORWARDING = {"partial", "partialmethod", "to_thread", "type", "methodcaller", "getattr", "replace"}
 # These look up attributes by strings.
-_READERS = ("getattr", "hasattr", "setattr", "methodcaller", "attrgetter", "partialmethod", "object")
+_LOOKUPS = ("getattr", "hasattr", "setattr", "methodcaller", "attrgetter", "partialmethod", "object")
 # These call their arguments by position, if at all, and do not keep them.
-_FORGETTING = ("sorted", "min", "max", "map", "filter", "isinstance", "issubclass", "super", "callable")
-_CALLED_FOR_A_CLASS = ("__init__", "__new__", "__call__", "__init_subclass__", "__prepare__")
+_TRANSIENT = ("sorted", "min", "max", "map", "filter", "isinstance", "issubclass", "super", "callable")
+_CONSTRUCTORS = ("__init__", "__new__", "__call__", "__init_subclass__", "__prepare__")
 
 
 class CallSites:
     """The calls of one file, collected once for all its functions.
 
-    With `seeks_functions` the file looks up functions of modules by names that are made at run time.
+    With `looks_up_functions` the file looks up functions of modules by names that are made at run time.
     """
 
-    def __init__(self, variables: Variables, *, seeks_functions: bool) -> None:
+    def __init__(self, variables: Variables, *, looks_up_functions: bool) -> None:
         self.calls = variables.of_type(cst.Call)
-        self.forgetting = {call for call in self.calls if _forgets(variables, call)}
-        self.harmless = set(_harmless(variables, self.forgetting))
-        self.seeks_methods = any(_seeks(call) for call in self.calls)
-        self.seeks_functions = seeks_functions
-        self.reads_attributes = seeks_functions or any(name_of(one.func) in _READERS for one in self.calls)
+        self.transient = {call for call in self.calls if _is_transient(variables, call)}
+        self.harmless = set(_harmless(variables, self.transient))
+        self.looks_up_methods = any(_is_dynamic_attribute(call) for call in self.calls)
+        self.looks_up_functions = looks_up_functions
+        self.reads_attributes = looks_up_functions or any(name_of(one.func) in _LOOKUPS for one in self.calls)
         self.classes = ClassValues(variables)
         self.named = list(named_arguments(variables))
 
@@ -52,31 +52,33 @@ class Calls:
     function is only called. `is_sought` is true if it may be looked up by a name that is made at run time.
     """
 
-    def __init__(self, variables: Variables, sites: CallSites, strings: Strings, function: Function) -> None:
+    def __init__(
+        self, variables: Variables, sites: CallSites, strings: StringReferences, function: Function
+    ) -> None:
         self._variables = variables
         self._sites = sites
         self._function = function
-        self._surely: set[cst.CSTNode] = {function}
+        self._certain: set[cst.CSTNode] = {function}
         self._name = "" if isinstance(function, cst.Lambda) else function.name.value
         self._names = set[str]()  # by which it may be given to others
         self._owner: cst.ClassDef | None = None  # of a function that is called when a class is
         self._harmless = sites.harmless
-        self.is_sought = False
+        self.is_looked_up_by_name = False
         self.value: cst.CSTNode | None = None
         if isinstance(function, cst.Lambda):
             assigned = _only_called(variables, function)
-            self._surely |= assigned or set()
+            self._certain |= assigned or set()
             self.value = None if function in self._harmless or assigned is not None else function
         else:
-            self.value = self._looks_for(strings, function)
+            self.value = self._find_callees(strings, function)
 
-    def is_of_it(self, call: Call) -> bool:
-        return isinstance(call, cst.Call) and call.func in self._surely
+    def certainly_calls(self, call: Call) -> bool:
+        return isinstance(call, cst.Call) and call.func in self._certain
 
-    def may_be_of_it(self, call: Call) -> bool:
-        if self.is_of_it(call):
+    def may_call(self, call: Call) -> bool:
+        if self.certainly_calls(call):
             return True
-        if call in self._sites.forgetting:
+        if call in self._sites.transient:
             return False
         given = [argument.value for argument in arguments_of(call)]
         if any(value is self._function or name_of(value) in self._names for value in given):
@@ -85,10 +87,10 @@ class Calls:
             given = [call.func]
             if self._name and name_of(call.func) == self._name:
                 return not self._is_elsewhere(call.func)
-            if self.is_sought and name_of(call.func) == "methodcaller":
+            if self.is_looked_up_by_name and name_of(call.func) == "methodcaller":
                 return True
         else:
-            given = [one.value for one in (*call.bases, *call.keywords) if is_maker(one)]
+            given = [one.value for one in (*call.bases, *call.keywords) if may_supply_constructor(one)]
         return self._may_mean_it(call, given) and not all(map(self._is_other, given))
 
     def _may_mean_it(self, call: Call, given: Sequence[cst.BaseExpression]) -> bool:
@@ -97,7 +99,7 @@ class Calls:
             return self.value is not None or self._owner is not None
         if self._owner is not None and any(self._sites.classes.may_be(one) for one in given):
             return True
-        return self.is_sought and any(argument.keyword is not None for argument in call.args)
+        return self.is_looked_up_by_name and any(argument.keyword is not None for argument in call.args)
 
     def _is_elsewhere(self, called: cst.BaseExpression) -> bool:
         """Whether `super().name` or `Other.__init__` certainly belongs to another class."""
@@ -113,32 +115,32 @@ class Calls:
         """Whether a class of the file, or an heir of it, may have the function's class as a base."""
         names = {name_of(base.value) for base in family.bases}
         classes = self._variables.of_type(cst.ClassDef)
-        heirs = [
+        subclasses = [
             one for one in classes if any(name_of(base.value) == family.name.value for base in one.bases)
         ]
         if self._owner is None or self._owner.name.value in names:
             return True
         parents = [one for one in classes if one.name.value in names and one is not family]
-        return any(self._descends(one) for one in parents) or any(len(one.bases) > 1 for one in heirs)
+        return any(self._descends(one) for one in parents) or any(len(one.bases) > 1 for one in subclasses)
 
-    def failing(self, *, methods: bool = False) -> cst.Call | None:
+    def mismatched_call(self, *, methods: bool = False) -> cst.Call | None:
         """A call of the function that does not fit its parameters, None if no such call is found.
 
         With `methods` also calls by its name on any object, and calls of its class.
         """
         parameters = self._function.params
         for call in self._sites.calls:
-            if self.is_of_it(call) and not _fits(call.args, parameters):
+            if self.certainly_calls(call) and not _fits(call.args, parameters):
                 return call
             is_named = isinstance(call.func, cst.Attribute) and call.func.attr.value == self._name
             is_made = self._owner is not None and name_of(call.func) == self._owner.name.value
-            if methods and (is_made or (is_named and not self._surely)):
+            if methods and (is_made or (is_named and not self._certain)):
                 given = cst.Arg(cst.Name("self"))
                 if not (_fits(call.args, parameters) or _fits([given, *call.args], parameters)):
                     return call
         return None
 
-    def _looks_for(self, strings: Strings, function: cst.FunctionDef) -> cst.CSTNode | None:
+    def _find_callees(self, strings: StringReferences, function: cst.FunctionDef) -> cst.CSTNode | None:
         """Find the names by which the function is called; returns where it is used as a value, or None."""
         variables, name = self._variables, self._name
         self._names = {name}
@@ -146,16 +148,18 @@ class Calls:
         assert scope is not None
         uses = self._uses(name, scope)
         if isinstance(scope, metadata.ClassScope):
-            self._surely = set()  # the class of a method call's object is not known
-            self.is_sought = self._sites.seeks_methods
+            self._certain = set()  # the class of a method call's object is not known
+            self.is_looked_up_by_name = self._sites.looks_up_methods
         else:
-            self._surely = uses if len(scope[name]) == 1 else set()  # else it depends on the run
-            self.is_sought = self._sites.seeks_functions and isinstance(scope, metadata.GlobalScope)
+            self._certain = uses if len(scope[name]) == 1 else set()  # else it depends on the run
+            self.is_looked_up_by_name = self._sites.looks_up_functions and isinstance(
+                scope, metadata.GlobalScope
+            )
         value = self._first(uses - self._harmless)
         if value is None and self._sites.reads_attributes:
             value = strings.literal(name)
         value = value or opaque_decorator(variables, function)
-        if isinstance(scope, metadata.ClassScope) and name in _CALLED_FOR_A_CLASS:
+        if isinstance(scope, metadata.ClassScope) and name in _CONSTRUCTORS:
             assert isinstance(scope.node, cst.ClassDef)
             self._owner = scope.node
             self._names |= variables.class_names
@@ -199,7 +203,7 @@ class Calls:
     ) -> bool:
         if isinstance(binding, BuiltinAssignment | ImportAssignment):
             names = {one.name.rpartition(".")[2] for one in binding.get_qualified_names_for(name)}
-            return not _PASSING_ON & {*names, name_of(called)}
+            return not _FORWARDING & {*names, name_of(called)}
         node = getattr(binding, "node", None)
         if isinstance(called, cst.Attribute):
             return False
@@ -209,12 +213,12 @@ class Calls:
 
     def _is_class_other(self, node: cst.ClassDef, seen: frozenset[cst.ClassDef]) -> bool:
         """Whether calling a class, or deriving from it, certainly does not call the function."""
-        if node is self._owner or node in seen or any(map(is_maker, node.keywords)):
+        if node is self._owner or node in seen or any(map(may_supply_constructor, node.keywords)):
             return False
         scope = self._variables.scopes[node.body.body[0]]
         assert scope is not None
-        makers = [one for name in _CALLED_FOR_A_CLASS for one in scope.assignments[name]]
-        if any(not isinstance(getattr(one, "node", None), cst.FunctionDef) for one in makers):
+        constructors = [one for name in _CONSTRUCTORS for one in scope.assignments[name]]
+        if any(not isinstance(getattr(one, "node", None), cst.FunctionDef) for one in constructors):
             return False
         return all(not base.star and self._is_other(base.value, seen | {node}) for base in node.bases)
 
@@ -224,7 +228,7 @@ def named_arguments(variables: Variables) -> Iterator[tuple[Call, cst.Arg]]:
     calls: list[Call] = [*variables.of_type(cst.Call), *variables.of_type(cst.ClassDef)]
     for node in calls:
         for argument in arguments_of(node):
-            is_own = isinstance(node, cst.ClassDef) and is_maker(argument)
+            is_own = isinstance(node, cst.ClassDef) and may_supply_constructor(argument)
             if argument.star == "**" or (argument.keyword is not None and not is_own):
                 yield node, argument
 
@@ -233,19 +237,19 @@ def arguments_of(call: Call) -> tuple[cst.Arg, ...]:
     return (*call.args,) if isinstance(call, cst.Call) else (*call.bases, *call.keywords)
 
 
-def is_maker(argument: cst.Arg) -> bool:
+def may_supply_constructor(argument: cst.Arg) -> bool:
     """Whether a class may get its makers from this argument: a base, a metaclass, or a dict."""
     return argument.keyword is None or argument.keyword.value == "metaclass"
 
 
-def _forgets(variables: Variables, call: cst.Call) -> bool:
+def _is_transient(variables: Variables, call: cst.Call) -> bool:
     """Whether a call calls its arguments by position, if at all, and keeps none: `sorted`, `….sort`."""
     if isinstance(call.func, cst.Attribute) and call.func.attr.value == "sort":
         return True
     scope, name = variables.scopes.get(call), name_of(call.func)
     if scope is None:
         return False
-    if name in _FORGETTING:
+    if name in _TRANSIENT:
         return all(isinstance(binding, BuiltinAssignment) for binding in scope[name])
     if not any(known.endswith(f".{name}") for known in POSITIONAL_CALLERS):
         return False
@@ -253,11 +257,11 @@ def _forgets(variables: Variables, call: cst.Call) -> bool:
     return bool(names) and names <= POSITIONAL_CALLERS
 
 
-def _harmless(variables: Variables, forgetting: set[cst.Call]) -> Iterator[cst.CSTNode]:
+def _harmless(variables: Variables, transient: set[cst.Call]) -> Iterator[cst.CSTNode]:
     """Nodes whose value is only called or compared there, and not kept."""
     for call in variables.of_type(cst.Call):
         yield call.func
-        if call in forgetting:
+        if call in transient:
             yield from _elements(argument.value for argument in call.args)
     for decorator in variables.of_type(cst.Decorator):
         yield decorator.decorator
@@ -298,7 +302,7 @@ def _elements(nodes: Iterable[cst.BaseExpression]) -> Iterator[cst.CSTNode]:
         yield from (element.value for element in node.elements) if isinstance(node, cst.Tuple) else [node]
 
 
-def _seeks(call: cst.Call) -> bool:
+def _is_dynamic_attribute(call: cst.Call) -> bool:
     """Whether a call looks up an attribute by a name that is no literal."""
     name = name_of(call.func)
     position = {"getattr": 1, "methodcaller": 0, "attrgetter": 0}.get(name)

@@ -21,7 +21,7 @@ def read_before_bound(variables: Variables, name: str) -> cst.CSTNode | None:
             read = next((one for one in nodes_within(statement) if one in reads), None)
             if read is not None:
                 return read
-            if _surely_binds(statement, name):
+            if _certainly_binds(statement, name):
                 break
     return None
 
@@ -35,7 +35,7 @@ def _statements(body: cst.BaseSuite) -> Iterator[cst.CSTNode]:
             yield statement
 
 
-def _surely_binds(statement: cst.CSTNode, name: str) -> bool:
+def _certainly_binds(statement: cst.CSTNode, name: str) -> bool:
     """Whether a statement of a class body certainly gives the name a value."""
     if isinstance(statement, cst.FunctionDef | cst.ClassDef):
         return statement.name.value == name

@@ -63,7 +63,7 @@ def decorator_name(decorator: cst.Decorator) -> str:
     return name_of(called(decorator))
 
 
-def mention_in_decorators(function: cst.FunctionDef, name: str) -> cst.CSTNode | None:
+def reference_in_decorators(function: cst.FunctionDef, name: str) -> cst.CSTNode | None:
     """The node at which a decorator has the name as a word of a string, or as a keyword."""
     word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
     for decorator in function.decorators:

@@ -12,7 +12,7 @@ from incoder.editing.renaming.variables import Variable
 _Range = tuple[int, int]
 
 
-class Blocks:
+class DefiniteAssignment:
     """The statements of a file and the blocks around them, as ranges of the text."""
 
     def __init__(self, source: PythonSource) -> None:

@@ -24,14 +24,14 @@ _EVALUATING_METHODS = frozenset(("eval", "evaluate"))
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class DynamicLookup:
     """A node that reads variables by name, and `what` it is, in words."""
 
     node: cst.CSTNode
     what: str
 
 
-class Namespaces:
+class DynamicLookups:
     """The code of one file that reads variables by name.
 
     `every_local` sees the local variables of all functions, `module` the variables of the module.
@@ -45,10 +45,10 @@ class Namespaces:
         self._readers = list(self._local_readers())
         self.every_local = next(self._frames(), None)
         self.module = self.every_local or next(self._modules(), None)
-        self.signatures = next(self._mentions(SIGNATURE_READERS), None)
+        self.signatures = next(self._references(SIGNATURE_READERS), None)
         self.evaluation = self.every_local or next(self._evaluations(), None)
 
-    def reader(self, variable: Variable) -> Reader | None:
+    def reader(self, variable: Variable) -> DynamicLookup | None:
         """Code that may read this variable by its name."""
         if self.every_local is not None:
             return self.every_local
@@ -62,7 +62,7 @@ class Namespaces:
         names = (name for name in self._variables.of_type(cst.Name) if name.value in _EVALUATE)
         return any(self._is_builtin(name) for name in names)
 
-    def query(self, variable: Variable) -> Reader | None:
+    def query(self, variable: Variable) -> DynamicLookup | None:
         """A call in the variable's reach that is given a text with its name, and may evaluate it."""
         word = re.compile(rf"(?<![\w.]){re.escape(variable.name)}(?!\w)")
         for call, text in self._queries:
@@ -71,7 +71,7 @@ class Namespaces:
                 continue
             if any(binding.scope is variable.scope for binding in scope[variable.name]):
                 name = name_of(call.func) or "this call"
-                return Reader(call, f"{name}({text if len(text) < _MAX_SHOWN else '…'})")
+                return DynamicLookup(call, f"{name}({text if len(text) < _MAX_SHOWN else '…'})")
         return None
 
     @cached_property
@@ -84,35 +84,35 @@ class Namespaces:
             if text and (name_of(call.func) in QUERIES or "~" in text or "@" in text)
         ]
 
-    def _frames(self) -> Iterator[Reader]:
+    def _frames(self) -> Iterator[DynamicLookup]:
         for name in self._variables.of_type(cst.Name):
             if name in self._calls or not self._is_builtin(name):
                 continue
             if name.value in _EVALUATE | _LIST_LOCALS:  # it may be called by another name anywhere
-                yield Reader(name, f"{name.value} as a value")
-        yield from self._mentions(FRAME_READERS)
+                yield DynamicLookup(name, f"{name.value} as a value")
+        yield from self._references(FRAME_READERS)
         for node in self._variables.of_type(cst.Attribute):
             root = name_of(node.value)
             if root in ("builtins", "__builtins__") and node.attr.value in _EVALUATE | _LIST_LOCALS:
-                yield Reader(node, f"{root}.{node.attr.value}")
+                yield DynamicLookup(node, f"{root}.{node.attr.value}")
             if root == "inspect" and node.attr.value in ("stack", "trace"):
-                yield Reader(node, f"inspect.{node.attr.value}")
+                yield DynamicLookup(node, f"inspect.{node.attr.value}")
         for statement in self._variables.of_type(cst.ImportFrom):
             module = name_of(statement.module) if statement.module is not None else ""
             readers = {"builtins": _EVALUATE | _LIST_LOCALS, "inspect": frozenset(("stack", "trace"))}
             for imported in _imported(statement):
                 if imported in readers.get(module, ()):
-                    yield Reader(statement, f"{module}.{imported}")
+                    yield DynamicLookup(statement, f"{module}.{imported}")
         for call in self._calls.values():
             if name_of(call.func) == "open" and any(name_of(one.value) == "__file__" for one in call.args):
-                yield Reader(call, "open(__file__)")
+                yield DynamicLookup(call, "open(__file__)")
 
-    def _evaluations(self) -> Iterator[Reader]:
+    def _evaluations(self) -> Iterator[DynamicLookup]:
         for name in self._variables.of_type(cst.Name):
             if name.value in _EVALUATE and self._is_builtin(name):
                 call = self._calls.get(name)
                 if call is None or not self._is_closed(call):
-                    yield Reader(name, name.value)
+                    yield DynamicLookup(name, name.value)
 
     def _is_closed(self, call: cst.Call) -> bool:
         """Whether code is evaluated with a dict of its own, so that it sees nothing else of this file."""
@@ -136,33 +136,35 @@ class Namespaces:
         }
         return bool(bindings) and bindings <= assigned | annotated
 
-    def _modules(self) -> Iterator[Reader]:
+    def _modules(self) -> Iterator[DynamicLookup]:
         yield from self._evaluations()
         for name in self._variables.of_type(cst.Name):
             if name.value in ("globals", "__import__") and self._is_builtin(name):
-                yield Reader(name, name.value)
+                yield DynamicLookup(name, name.value)
             if name.value in ("__dict__", "__builtins__", "__annotations__"):
-                yield Reader(name, name.value)
-        yield from self._mentions(MODULE_READERS)
+                yield DynamicLookup(name, name.value)
+        yield from self._references(MODULE_READERS)
         for node in self._variables.of_type(cst.Attribute):
             if node.attr.value == "modules" and name_of(node.value) == "sys":
-                yield Reader(node, "sys.modules")
+                yield DynamicLookup(node, "sys.modules")
         for statement in self._variables.of_type(cst.ImportFrom):
             if statement.module is not None and name_of(statement.module) == "sys":
                 yield from (
-                    Reader(statement, "sys.modules") for one in _imported(statement) if one == "modules"
+                    DynamicLookup(statement, "sys.modules")
+                    for one in _imported(statement)
+                    if one == "modules"
                 )
         for imported in self._variables.of_type(cst.Import):
             for alias in imported.names:
                 if name_of(alias.name) in ("__main__", "runpy"):
-                    yield Reader(imported, f"import {name_of(alias.name)}")
+                    yield DynamicLookup(imported, f"import {name_of(alias.name)}")
         for statement in self._variables.of_type(cst.ImportFrom):
             if statement.module is not None and name_of(statement.module) in ("__main__", "runpy"):
-                yield Reader(statement, f"import from {name_of(statement.module)}")
+                yield DynamicLookup(statement, f"import from {name_of(statement.module)}")
         for function in self._variables.of_type(cst.FunctionDef):
             scope = self._variables.scopes[function.name]
             if function.name.value in _MODULE_HOOKS and isinstance(scope, metadata.GlobalScope):
-                yield Reader(function, f"the module's {function.name.value}")
+                yield DynamicLookup(function, f"the module's {function.name.value}")
         compared = {
             string
             for comparison in self._variables.of_type(cst.Comparison)
@@ -171,28 +173,28 @@ class Namespaces:
         }
         for string in self._variables.of_type(cst.SimpleString):
             if "__main__" in string.value and string not in compared:
-                yield Reader(string, "a string that names __main__")
+                yield DynamicLookup(string, "a string that names __main__")
         for call in self._calls.values():
             if name_of(call.func) == "Fire" and not call.args:
-                yield Reader(call, "Fire() without a function")
+                yield DynamicLookup(call, "Fire() without a function")
 
-    def _mentions(self, names: frozenset[str]) -> Iterator[Reader]:
+    def _references(self, names: frozenset[str]) -> Iterator[DynamicLookup]:
         for node in self._variables.of_type(cst.Attribute):
             if node.attr.value in names:
-                yield Reader(node, node.attr.value)
+                yield DynamicLookup(node, node.attr.value)
         for statement in self._variables.of_type(cst.ImportFrom):
             for name in _imported(statement):
                 if name in names:
-                    yield Reader(statement, name)
+                    yield DynamicLookup(statement, name)
         for string in self._variables.of_type(cst.SimpleString):
             if string.value[1:-1] in names:
-                yield Reader(string, f"the string {string.value}")
+                yield DynamicLookup(string, f"the string {string.value}")
         for call in self._calls.values():
             for argument in call.args:
                 if argument.keyword is not None and argument.keyword.value in names:
-                    yield Reader(call, f"{argument.keyword.value}=")
+                    yield DynamicLookup(call, f"{argument.keyword.value}=")
 
-    def _local_readers(self) -> Iterator[tuple[Reader, Scope]]:
+    def _local_readers(self) -> Iterator[tuple[DynamicLookup, Scope]]:
         """Calls that see the variables of the scope around them, each with this scope."""
         for call in self._calls.values():
             name = name_of(call.func)
@@ -203,7 +205,7 @@ class Namespaces:
                 reads = not _text(call.args[0].value)  # `query` looks into a text that is written here
             scope = self._variables.scopes[call]
             while reads and scope is not None:
-                yield Reader(call, f"{name}()"), scope
+                yield DynamicLookup(call, f"{name}()"), scope
                 if not isinstance(scope, ComprehensionScope):
                     break
                 scope = scope.parent  # whose variables a comprehension may see, by its version of Python

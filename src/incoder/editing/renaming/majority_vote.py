@@ -10,7 +10,7 @@ from collections.abc import Sequence
 _IDENTIFIER = re.compile(r"\s*([^\W\d]\w*)")
 
 
-def majority(infills: Sequence[str]) -> str | None:
+def majority_vote(infills: Sequence[str]) -> str | None:
     """The name that most fills begin with, the earliest of those; None where none begins with one."""
     matches = (_IDENTIFIER.match(infill) for infill in infills)
     votes = Counter(match[1] for match in matches if match)

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import libcst as cst
 from libcst.metadata.scope_provider import BuiltinAssignment, ImportAssignment, Scope
 
-from incoder.editing.renaming.calls import is_maker
+from incoder.editing.renaming.calls import may_supply_constructor
 from incoder.editing.renaming.decorators import decorator_names
 from incoder.editing.renaming.known_names import PLAIN_BASES, PLAIN_CLASS_DECORATORS
 from incoder.editing.renaming.risk import Kind
 from incoder.editing.renaming.variables import Variables, class_of, name_of
 
-_MAKERS = ("__init__", "__new__", "__post_init__", "__replace__")
+_CONSTRUCTORS = ("__init__", "__new__", "__post_init__", "__replace__")
 
 Found = tuple[Kind, str, cst.CSTNode]
 
@@ -26,10 +26,10 @@ def override(variables: Variables, function: cst.FunctionDef, scope: Scope) -> F
         return None
     for decorator in owner.decorators:
         names = decorator_names(variables, decorator)
-        if name in _MAKERS or not names or not names <= PLAIN_CLASS_DECORATORS:
+        if name in _CONSTRUCTORS or not names or not names <= PLAIN_CLASS_DECORATORS:
             reason = f"the decorator of {owner.name.value} may call {name} by keyword"
             return Kind.DECORATOR, reason, decorator
-    for family in _heirs(variables, owner):
+    for family in _subclasses(variables, owner):
         for one in _ancestors(variables, family):
             if isinstance(one, cst.Arg):
                 base = name_of(one.value) or "a base"
@@ -41,7 +41,7 @@ def override(variables: Variables, function: cst.FunctionDef, scope: Scope) -> F
     return None
 
 
-def _heirs(variables: Variables, owner: cst.ClassDef) -> list[cst.ClassDef]:
+def _subclasses(variables: Variables, owner: cst.ClassDef) -> list[cst.ClassDef]:
     """The class, and all classes of the file that derive from it."""
     classes = variables.of_type(cst.ClassDef)
     return [one for one in classes if one is owner or owner in _ancestors(variables, one)]
@@ -60,7 +60,7 @@ def _ancestors(variables: Variables, node: cst.ClassDef) -> Iterator[cst.ClassDe
             found = _class(variables, base.value)
             if found is not None:
                 waiting.append(found)
-            elif is_maker(base) and not _is_plain(variables, base.value):
+            elif may_supply_constructor(base) and not _is_plain(variables, base.value):
                 yield base
 
 

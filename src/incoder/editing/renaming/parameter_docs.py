@@ -26,7 +26,7 @@ def reads_docstrings(source: PythonSource) -> bool:
     )
 
 
-def mentions(source: PythonSource, function: Named, name: str) -> Iterator[tuple[int, int, int]]:
+def references(source: PythonSource, function: Named, name: str) -> Iterator[tuple[int, int, int]]:
     """The ranges in which docstrings name the parameter, each with the first line of its string.
 
     Searches the docstring of the function, and of its class for `__init__` and `__new__`.

@@ -1,4 +1,4 @@
-"""Uses of a module's variable in other files of its project, as doubts.
+"""Uses of a module's variable in other files of its project, as risks.
 
 The module is recognised by its name alone: `from shapes import area`, `shapes.area`, `"shapes:area"`, and
 for a parameter of `area` every `area(…, radius=…)` in a file that defines no `area`.
@@ -12,12 +12,12 @@ from pathlib import PurePath
 import libcst as cst
 
 from incoder.editing.python_source import Definition, parsed_or_none
-from incoder.editing.renaming.risk import Doubt, Kind
+from incoder.editing.renaming.risk import Kind, Risk
 from incoder.editing.renaming.variables import Variable, class_of
 
 
-def uses(variable: Variable, path: PurePath, others: Mapping[str, str]) -> Iterator[Doubt]:
-    """A doubt for each file that uses the variable; `others` are the texts of the project's files by name.
+def project_references(variable: Variable, path: PurePath, others: Mapping[str, str]) -> Iterator[Risk]:
+    """A risk for each file that uses the variable; `others` are the texts of the project's files by name.
 
     `path` is the variable's own file. Files other than Python are searched for `module:name`.
     """
@@ -37,7 +37,7 @@ def uses(variable: Variable, path: PurePath, others: Mapping[str, str]) -> Itera
             line = _global_use(tree, variable.name, module) if variable.is_global else None
             line = line or _keyword(tree, variable.name, called)
         if line is not None:
-            yield Doubt(Kind.OTHER_FILES, f"{name} uses it (its line {line})", 0)
+            yield Risk(Kind.OTHER_FILES, f"{name} uses it (its line {line})", 0)
 
 
 def _called(variable: Variable) -> set[str]:
@@ -46,8 +46,8 @@ def _called(variable: Variable) -> set[str]:
     if not isinstance(function, cst.FunctionDef) or variable.is_first_of_method:
         return set()
     owner = class_of(variable.scope)
-    is_maker = owner is not None and function.name.value in ("__init__", "__new__")
-    return {function.name.value, owner.name.value} if is_maker and owner else {function.name.value}
+    is_constructor = owner is not None and function.name.value in ("__init__", "__new__")
+    return {function.name.value, owner.name.value} if is_constructor and owner else {function.name.value}
 
 
 def _global_use(tree: ast.AST, name: str, module: str) -> int | None:

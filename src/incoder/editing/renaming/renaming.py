@@ -1,7 +1,7 @@
 """The renaming of one variable in all its occurrences, or the reason why that is not safe.
 
 The occurrences are exact, and checked twice: by the compiler's scopes and in the syntax tree. Anything else
-that may know the name is a doubt (risk_detector.py); a renaming with a doubt is refused, unless the caller
+that may know the name is a risk (risk_detector.py); a renaming with a risk is refused, unless the caller
 forces it. A new name that would change a meaning is always an error.
 """
 
@@ -18,9 +18,9 @@ from incoder.editing.python_source import PythonSource, python_syntax_error
 from incoder.editing.renaming import parameter_docs
 from incoder.editing.renaming.calls import Calls, named_arguments
 from incoder.editing.renaming.decorators import is_found_by_name
-from incoder.editing.renaming.risk import Doubt
-from incoder.editing.renaming.risk_detector import Detectors
-from incoder.editing.renaming.string_references import Strings
+from incoder.editing.renaming.risk import Risk
+from incoder.editing.renaming.risk_detector import RiskDetector
+from incoder.editing.renaming.string_references import StringReferences
 from incoder.editing.renaming.symbol_table_check import difference
 from incoder.editing.renaming.syntax_tree_check import unintended_change
 from incoder.editing.renaming.variables import Occurrence, Variable, Variables
@@ -30,11 +30,11 @@ from incoder.errors import IncoderError
 class Renaming:
     """The renaming of one variable; it knows nothing of models.
 
-    `detectors` may be shared by the renamings of a file. With `force` doubts do not refuse the renaming.
-    `others` are doubts from other files; the attribute `doubts` has all of them.
+    `detector` may be shared by the renamings of a file. With `force` risks do not refuse the renaming.
+    `others` are risks from other files; the attribute `risks` has all of them.
 
     Raises:
-        IncoderError: the variable is an attribute of a class, or there are doubts and no `force`.
+        IncoderError: the variable is an attribute of a class, or there are risks and no `force`.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class Renaming:
         variable: Variable,
         *,
         force: bool = False,
-        detectors: Detectors | None = None,
-        others: Sequence[Doubt] = (),
+        detector: RiskDetector | None = None,
+        others: Sequence[Risk] = (),
     ) -> None:
         self._source = source
         self._variables = variables
@@ -55,18 +55,18 @@ class Renaming:
                 f"{variable.name} of {variable.where} cannot be renamed: it is an attribute of a class, "
                 "whose uses cannot be seen; this command renames variables, parameters and functions"
             )
-        detectors = detectors or Detectors(variables)
-        self.doubts = tuple(dict.fromkeys((*detectors.doubts(variable), *others)))
-        if self.doubts and not force:
-            more = f", and {len(self.doubts) - 1} more" if len(self.doubts) > 1 else ""
+        detector = detector or RiskDetector(variables)
+        self.risks = tuple(dict.fromkeys((*detector.risks(variable), *others)))
+        if self.risks and not force:
+            more = f", and {len(self.risks) - 1} more" if len(self.risks) > 1 else ""
             raise IncoderError(
-                f"{variable.name} of {variable.where} cannot be renamed safely: {self.doubts[0]}{more}; "
+                f"{variable.name} of {variable.where} cannot be renamed safely: {self.risks[0]}{more}; "
                 "--force renames it all the same"
             )
         function = variable.function
-        self._calls = detectors.calls(function) if function is not None else None
+        self._calls = detector.calls(function) if function is not None else None
         self._keywords = tuple(self._keyword_arguments(self._calls)) if self._calls is not None else ()
-        self._strings = detectors.annotation_strings.mentioned(variable).places
+        self._strings = detector.string_annotations.references(variable).places
         self._docs = tuple(self._documented())
 
     def edits(self, new: str) -> tuple[Edit, ...]:
@@ -80,8 +80,8 @@ class Renaming:
 
     @property
     def caveats(self) -> list[str]:
-        """Notes on uses in other programs, and the doubts that were overruled."""
-        name, forced = self.variable.name, [f"not safe: {doubt}" for doubt in self.doubts]
+        """Notes on uses in other programs, and the risks that were overruled."""
+        name, forced = self.variable.name, [f"not safe: {risk}" for risk in self.risks]
         if self.variable.is_global:
             return [*forced, f"other programs that use {name} are not changed"]
         if self.variable.function is not None and not self.variable.is_first_of_method:
@@ -112,7 +112,7 @@ class Renaming:
         line = self._collected(new)
         if line is not None:
             return f"a call that may be of {self._called} gives another {new} by name (line {line})"
-        node = Strings(self._variables).code(new) if self.variable.is_global else None
+        node = StringReferences(self._variables).code(new) if self.variable.is_global else None
         if node is not None:
             return f"a string may mean another {new} (line {self._variables.occurrence(node).line})"
         return None
@@ -124,7 +124,7 @@ class Renaming:
         if error:
             return f"does not parse: {error}"
         lines = {place.line for place in (*self._strings, *self._docs)}
-        if self.doubts:  # f-strings that show the name are among them
+        if self.risks:  # f-strings that show the name are among them
             strings = [node for node in ast.walk(self._source.tree) if isinstance(node, ast.JoinedStr)]
             lines |= {part.lineno for node in strings for part in node.values}
         changed = unintended_change(
@@ -152,7 +152,7 @@ class Renaming:
             return None
         for call, argument in named_arguments(self._variables):
             is_named = argument.keyword is not None and argument.keyword.value == new
-            if is_named and self._calls.may_be_of_it(call):
+            if is_named and self._calls.may_call(call):
                 return self._variables.occurrence(call).line
         return None
 
@@ -160,7 +160,7 @@ class Renaming:
         """The parameter's name in calls that certainly call its function."""
         for call, argument in named_arguments(self._variables):
             is_named = argument.keyword is not None and argument.keyword.value == self.variable.name
-            if is_named and argument.keyword is not None and calls.is_of_it(call):
+            if is_named and argument.keyword is not None and calls.certainly_calls(call):
                 yield self._variables.occurrence(argument.keyword)
 
     def _documented(self) -> Iterator[Occurrence]:
@@ -171,7 +171,7 @@ class Renaming:
         line = self._variables.occurrence(function.name).line
         for named in self._source.definitions:
             if named.node.name == function.name.value and named.node.lineno == line:
-                for start, end, first in parameter_docs.mentions(self._source, named, self.variable.name):
+                for start, end, first in parameter_docs.references(self._source, named, self.variable.name):
                     yield Occurrence(start, end, first)
 
     @property

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """The subject of a doubt, as the table in docs/editing.md counts it."""
+    """The subject of a risk, as the table in docs/editing.md counts it."""
 
     ATTRIBUTE = "an attribute of a class"
     CLASS = "the name of a class"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Risk:
     """A reason against a renaming in words, and its line (0 if it is not in this file)."""
 
     kind: Kind

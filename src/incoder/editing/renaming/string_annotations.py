@@ -26,7 +26,7 @@ class _Role(Enum):
 
 
 @dataclass
-class Mentioned:
+class References:
     """The mentions of one variable in the annotation strings of a file.
 
     `places` are its occurrences in strings that are types. `unclear` are strings that may mean it in a way
@@ -38,7 +38,7 @@ class Mentioned:
     data: list[_String] = field(default_factory=list)
 
 
-class AnnotationStrings:
+class StringAnnotations:
     """The strings in the annotations of one file."""
 
     def __init__(self, variables: Variables) -> None:
@@ -50,9 +50,9 @@ class AnnotationStrings:
             if not isinstance(node, cst.FormattedString) and isinstance(value := node.evaluated_value, str)
         ]
 
-    def mentioned(self, variable: Variable) -> Mentioned:
+    def references(self, variable: Variable) -> References:
         """The strings that mean the variable, or may mean it."""
-        found = Mentioned()
+        found = References()
         word = re.compile(rf"(?<!\w){re.escape(variable.name)}(?!\w)")
         for node, role, value, scope in self._found:
             if not word.search(value):

@@ -18,7 +18,7 @@ _PATH = re.compile(r"[\w.]+(:[\w.]+)?")
 _Text = cst.SimpleString | cst.ConcatenatedString
 
 
-class Strings:
+class StringReferences:
     """The strings of one file."""
 
     def __init__(self, variables: Variables) -> None:

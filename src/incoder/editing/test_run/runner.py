@@ -61,7 +61,7 @@ class Containment(Enum):
     PLAIN = "a copy of the tree"
 
 
-class Trial:
+class CommandRunner:
     """Runs a shell `command` in the folder `root`, with another text as its file `file`.
 
     `timeout` is in seconds. A context manager, which removes the folders of the runs.
@@ -93,7 +93,7 @@ class Trial:
         self._copy: TreeCopy | None = None
         self._read_only, self._reachable = self._links_out()
 
-    def __enter__(self) -> "Trial":
+    def __enter__(self) -> "CommandRunner":
         self._temporary = tempfile.TemporaryDirectory(prefix="incoder-test-", ignore_cleanup_errors=True)
         self._folder = Path(self._temporary.name).resolve()
         return self

@@ -23,7 +23,7 @@ _MAKE_TYPES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class MissingAnnotation:
     """A place without annotation: the range `start` to `end` becomes `before`, the annotation, then `after`.
 
     `owner` is the definition that it belongs to, "" for the module; `default` is the parameter's. Annotations
@@ -50,7 +50,7 @@ class Slot:
         return Edit(self.start, self.end, self.before + annotation + self.after)
 
     def annotation(self, edit: Edit) -> str:
-        """The annotation in an edit of this slot."""
+        """The annotation in an edit of this missing."""
         return edit.text.removeprefix(self.before).removesuffix(self.after)
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Slot:
         return f"{what} of {self.owner}" if self.owner else what
 
 
-def slots(source: PythonSource) -> list[Slot]:
+def missing_annotations(source: PythonSource) -> list[MissingAnnotation]:
     """All places of a file without an annotation or type comment, in the order of the text."""
     plain, type_names = _plain_classes(source), TypeNames(source)
     found = list(_variables(source, None, plain, type_names))
@@ -67,10 +67,10 @@ def slots(source: PythonSource) -> list[Slot]:
         if isinstance(named.node, Function) and not source.has_typed_header(named.node):
             found += _parameters(source, named, named.node)
             found += _return(source, named, named.node)
-    return sorted(found, key=lambda slot: slot.start)
+    return sorted(found, key=lambda missing: missing.start)
 
 
-def _parameters(source: PythonSource, named: Named, function: Function) -> Iterator[Slot]:
+def _parameters(source: PythonSource, named: Named, function: Function) -> Iterator[MissingAnnotation]:
     arguments = function.args
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults: dict[ast.arg, ast.expr | None] = dict(
@@ -86,18 +86,20 @@ def _parameters(source: PythonSource, named: Named, function: Function) -> Itera
         if default is not None and source.text[start : source.start(default)].strip(" \t") == "=":
             end, after = source.start(default), " = "  # PEP 8: blanks around it beside an annotation
         name = argument.arg
-        yield Slot("parameter", name, named.name, argument.lineno, start, end, ": ", after, default)
+        yield MissingAnnotation(
+            "parameter", name, named.name, argument.lineno, start, end, ": ", after, default
+        )
 
 
-def _return(source: PythonSource, named: Named, function: Function) -> Iterator[Slot]:
+def _return(source: PythonSource, named: Named, function: Function) -> Iterator[MissingAnnotation]:
     if function.returns is not None:
         return
     *_, (_, _, place), _ = source.header_tokens(function)
-    slot = Slot("return", function.name, named.name, function.lineno, place, place, " -> ")
+    missing = MissingAnnotation("return", function.name, named.name, function.lineno, place, place, " -> ")
     own = list(own_nodes(function))
     yields = [node for node in own if isinstance(node, ast.Yield | ast.YieldFrom)]
     if not yields:
-        yield replace(slot, certain="None" if _returns_nothing(function, own) else "")
+        yield replace(missing, certain="None" if _returns_nothing(function, own) else "")
         return
     generics = _ASYNC_GENERATORS if isinstance(function, ast.AsyncFunctionDef) else _GENERATORS
     # An iterator's yields are statements: nothing is sent in, and nothing is returned at the end.
@@ -105,7 +107,7 @@ def _return(source: PythonSource, named: Named, function: Function) -> Iterator[
     is_iterator = num_statements == len(yields) and not _returns_value(own)
     is_bare = all(isinstance(node, ast.Yield) and _is_none(node.value) for node in yields)
     certain = f"{generics[0]}[None]" if is_iterator and is_bare else ""
-    yield replace(slot, certain=certain, generics=generics, is_iterator=is_iterator)
+    yield replace(missing, certain=certain, generics=generics, is_iterator=is_iterator)
 
 
 def _returns_nothing(function: Function, own: list[ast.AST]) -> bool:
@@ -129,7 +131,7 @@ def _is_none(node: ast.expr | None) -> bool:
 
 def _variables(
     source: PythonSource, named: Named | None, plain: set[str], type_names: TypeNames
-) -> Iterator[Slot]:
+) -> Iterator[MissingAnnotation]:
     """Names that are first bound by a plain assignment of a value; later ones must not be annotated again."""
     node = source.tree if named is None else named.node
     if named is not None and isinstance(node, ast.ClassDef) and named.name not in plain:
@@ -160,7 +162,9 @@ def _variables(
             continue
         owner, place = named.name if named else "", source.end(target)
         is_local = isinstance(node, Function)
-        yield Slot("variable", target.id, owner, target.lineno, place, place, ": ", is_evaluated=not is_local)
+        yield MissingAnnotation(
+            "variable", target.id, owner, target.lineno, place, place, ": ", is_evaluated=not is_local
+        )
 
 
 def _plain_classes(source: PythonSource) -> set[str]:

@@ -8,7 +8,7 @@ What counts of a fill is the identifier that it begins with.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from incoder.editing.renaming.majority_vote import majority
+from incoder.editing.renaming.majority_vote import majority_vote
 from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
 from incoder.evaluation.rows import reader
 
@@ -44,7 +44,7 @@ class VariableName(Task):
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         del method
-        return majority(infills) or ""
+        return majority_vote(infills) or ""
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
         return {"accuracy": float(completion == self.variable)}
