@@ -4,44 +4,20 @@ A renamed parameter is renamed in its function's calls, too (`f(x=1)`). A functi
 be called by any name and with any keywords.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import libcst as cst
 from libcst import metadata
 from libcst.metadata.scope_provider import BaseAssignment, BuiltinAssignment, ImportAssignment, Scope
 
-from incoder.editing.renaming.class_values import ClassValues
+from incoder.editing.renaming.call_sites import Call, CallSites, arguments_of, may_supply_constructor
 from incoder.editing.renaming.decorators import opaque_decorator
-from incoder.editing.renaming.known_names import POSITIONAL_CALLERS
 from incoder.editing.renaming.string_references import StringReferences
 from incoder.editing.renaming.variables import Function, Variables, class_of, name_of
 
-Call = cst.Call | cst.ClassDef  # a class statement calls a metaclass or `__init_subclass__`
-
 # These pass keywords on to a function that they are given or name, or to a class's makers.
 _FORWARDING = {"partial", "partialmethod", "to_thread", "type", "methodcaller", "getattr", "replace"}
-# These look up attributes by strings.
-_LOOKUPS = ("getattr", "hasattr", "setattr", "methodcaller", "attrgetter", "partialmethod", "object")
-# These call their arguments by position, if at all, and do not keep them.
-_TRANSIENT = ("sorted", "min", "max", "map", "filter", "isinstance", "issubclass", "super", "callable")
 _CONSTRUCTORS = ("__init__", "__new__", "__call__", "__init_subclass__", "__prepare__")
-
-
-class CallSites:
-    """The calls of one file, collected once for all its functions.
-
-    With `looks_up_functions` the file looks up functions of modules by names that are made at run time.
-    """
-
-    def __init__(self, variables: Variables, *, looks_up_functions: bool) -> None:
-        self.calls = variables.of_type(cst.Call)
-        self.transient = {call for call in self.calls if _is_transient(variables, call)}
-        self.harmless = set(_harmless(variables, self.transient))
-        self.looks_up_methods = any(_is_dynamic_attribute(call) for call in self.calls)
-        self.looks_up_functions = looks_up_functions
-        self.reads_attributes = looks_up_functions or any(name_of(one.func) in _LOOKUPS for one in self.calls)
-        self.classes = ClassValues(variables)
-        self.named = list(named_arguments(variables))
 
 
 class Calls:
@@ -223,60 +199,6 @@ class Calls:
         return all(not base.star and self._is_other(base.value, seen | {node}) for base in node.bases)
 
 
-def named_arguments(variables: Variables) -> Iterator[tuple[Call, cst.Arg]]:
-    """The arguments that calls give by name (`name=…`) or from a dict (`**…`), each with its call."""
-    calls: list[Call] = [*variables.of_type(cst.Call), *variables.of_type(cst.ClassDef)]
-    for node in calls:
-        for argument in arguments_of(node):
-            is_own = isinstance(node, cst.ClassDef) and may_supply_constructor(argument)
-            if argument.star == "**" or (argument.keyword is not None and not is_own):
-                yield node, argument
-
-
-def arguments_of(call: Call) -> tuple[cst.Arg, ...]:
-    return (*call.args,) if isinstance(call, cst.Call) else (*call.bases, *call.keywords)
-
-
-def may_supply_constructor(argument: cst.Arg) -> bool:
-    """Whether a class may get its makers from this argument: a base, a metaclass, or a dict."""
-    return argument.keyword is None or argument.keyword.value == "metaclass"
-
-
-def _is_transient(variables: Variables, call: cst.Call) -> bool:
-    """Whether a call calls its arguments by position, if at all, and keeps none: `sorted`, `….sort`."""
-    if isinstance(call.func, cst.Attribute) and call.func.attr.value == "sort":
-        return True
-    scope, name = variables.scopes.get(call), name_of(call.func)
-    if scope is None:
-        return False
-    if name in _TRANSIENT:
-        return all(isinstance(binding, BuiltinAssignment) for binding in scope[name])
-    if not any(known.endswith(f".{name}") for known in POSITIONAL_CALLERS):
-        return False
-    names = {one.name for one in scope.get_qualified_names_for(call.func)}
-    return bool(names) and names <= POSITIONAL_CALLERS
-
-
-def _harmless(variables: Variables, transient: set[cst.Call]) -> Iterator[cst.CSTNode]:
-    """Nodes whose value is only called or compared there, and not kept."""
-    for call in variables.of_type(cst.Call):
-        yield call.func
-        if call in transient:
-            yield from _elements(argument.value for argument in call.args)
-    for decorator in variables.of_type(cst.Decorator):
-        yield decorator.decorator
-        if isinstance(decorator.decorator, cst.Attribute):  # the property of `@x.setter`
-            yield decorator.decorator.value
-    for comparison in variables.of_type(cst.Comparison):
-        if all(isinstance(one.operator, cst.Is | cst.IsNot) for one in comparison.comparisons):
-            yield comparison.left
-            yield from (one.comparator for one in comparison.comparisons)
-    for handler in variables.of_type(cst.ExceptHandler):
-        yield from _elements([handler.type] if handler.type is not None else [])
-    for statement in variables.of_type(cst.Raise):
-        yield from [statement.exc] if statement.exc is not None else []
-
-
 def _fits(arguments: Sequence[cst.Arg], parameters: cst.Parameters) -> bool:
     if any(argument.star for argument in arguments):
         return True
@@ -295,20 +217,6 @@ def _fits(arguments: Sequence[cst.Arg], parameters: cst.Parameters) -> bool:
     return (
         has_place and has_names and not is_given_twice and {one.name.value for one in missing} <= set(named)
     )
-
-
-def _elements(nodes: Iterable[cst.BaseExpression]) -> Iterator[cst.CSTNode]:
-    for node in nodes:
-        yield from (element.value for element in node.elements) if isinstance(node, cst.Tuple) else [node]
-
-
-def _is_dynamic_attribute(call: cst.Call) -> bool:
-    """Whether a call looks up an attribute by a name that is no literal."""
-    name = name_of(call.func)
-    position = {"getattr": 1, "methodcaller": 0, "attrgetter": 0}.get(name)
-    if position is None or len(call.args) <= position:
-        return False
-    return not isinstance(call.args[position].value, cst.SimpleString)
 
 
 def _only_called(variables: Variables, function: cst.Lambda) -> set[cst.CSTNode] | None:

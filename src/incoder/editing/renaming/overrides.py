@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import libcst as cst
 from libcst.metadata.scope_provider import BuiltinAssignment, ImportAssignment, Scope
 
-from incoder.editing.renaming.calls import may_supply_constructor
+from incoder.editing.renaming.call_sites import may_supply_constructor
 from incoder.editing.renaming.decorators import decorator_names
 from incoder.editing.renaming.known_names import PLAIN_BASES, PLAIN_CLASS_DECORATORS
 from incoder.editing.renaming.risk import Kind

@@ -16,7 +16,8 @@ import libcst as cst
 from incoder.editing.edits import Edit, apply
 from incoder.editing.python_source import PythonSource, python_syntax_error
 from incoder.editing.renaming import parameter_docs
-from incoder.editing.renaming.calls import Calls, named_arguments
+from incoder.editing.renaming.call_sites import named_arguments
+from incoder.editing.renaming.calls import Calls
 from incoder.editing.renaming.decorators import is_found_by_name
 from incoder.editing.renaming.risk import Risk
 from incoder.editing.renaming.risk_detector import RiskDetector

@@ -14,7 +14,8 @@ import libcst as cst
 from libcst import matchers
 from libcst.metadata.scope_provider import ComprehensionScope
 
-from incoder.editing.renaming.calls import Calls, CallSites
+from incoder.editing.renaming.call_sites import CallSites
+from incoder.editing.renaming.calls import Calls
 from incoder.editing.renaming.class_bodies import read_before_bound
 from incoder.editing.renaming.decorators import (
     decorator_name,

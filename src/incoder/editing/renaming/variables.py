@@ -1,8 +1,8 @@
 """The variables of a Python file: the bindings and all occurrences of each.
 
-Scopes are libcst's, with its mistakes corrected here (captures and keywords of `match`, `:=` in
-comprehensions). Names in annotations that are strings are found by string_annotations.py. The renaming checks
-with the compiler that everything was found (symbol_table_check.py, syntax_tree_check.py).
+Scopes are libcst's, corrected (scopes.py). Names in annotations that are strings are found by
+string_annotations.py. The renaming checks with the compiler that everything was found
+(symbol_table_check.py, syntax_tree_check.py).
 """
 
 from bisect import bisect_right
@@ -23,10 +23,10 @@ from libcst.metadata.scope_provider import (
     ImportAssignment,
     LocalScope,
     Scope,
-    ScopeVisitor,
 )
 
 from incoder.editing.python_source import BYTE_ORDER_MARK, PythonSource, readable
+from incoder.editing.renaming.scopes import CorrectedScopes
 from incoder.errors import IncoderError
 
 Function = cst.FunctionDef | cst.Lambda
@@ -136,7 +136,7 @@ class Variables:
         try:
             num_bytes = len(module.bytes.rstrip(b"\r\n"))
             wrapper = metadata.MetadataWrapper(module, unsafe_skip_copy=True)
-            self.scopes: Mapping[cst.CSTNode, Scope | None] = wrapper.resolve(_Scopes)
+            self.scopes: Mapping[cst.CSTNode, Scope | None] = wrapper.resolve(CorrectedScopes)
             self._spans = wrapper.resolve(metadata.ByteSpanPositionProvider)
         except RecursionError as error:
             raise IncoderError("this file is nested too deeply for libcst; split long expressions") from error
@@ -250,56 +250,6 @@ class Variables:
             for item in node.names:
                 if item.name.value == name and inner and any(one.scope is scope for one in inner[name]):
                     yield item.name
-
-
-class _Visitor(ScopeVisitor):
-    """libcst's, corrected: bindings that it does not know, and what is no name."""
-
-    def _handle_string_annotation(self, node: cst.SimpleString | cst.ConcatenatedString) -> bool:
-        """Strings are string_annotations.py's: libcst takes data in annotations for names."""
-        del node
-        return False
-
-    def visit_MatchKeywordElement(self, node: cst.MatchKeywordElement) -> bool:
-        """The keyword of `case Point(x=x)` is an attribute's name."""
-        node.pattern.visit(self)
-        return False
-
-    def visit_MatchAs(self, node: cst.MatchAs) -> bool:
-        if node.pattern is not None:
-            node.pattern.visit(self)
-        return self._bound(node.name)
-
-    def visit_MatchStar(self, node: cst.MatchStar) -> bool:
-        return self._bound(node.name)
-
-    def visit_MatchMapping(self, node: cst.MatchMapping) -> bool:
-        for element in node.elements:
-            element.visit(self)
-        return self._bound(node.rest)
-
-    def visit_NamedExpr(self, node: cst.NamedExpr) -> bool:
-        """`:=` in a comprehension binds in the scope around it (PEP 572)."""
-        scope = self.scope
-        while isinstance(scope, ComprehensionScope):
-            scope = scope.parent
-        with self._switch_scope(scope):
-            node.target.visit(self)
-        node.value.visit(self)
-        return False
-
-    def _bound(self, name: cst.Name | None) -> bool:
-        if name is not None:
-            self.scope.record_assignment(name.value, name)
-        return False
-
-
-class _Scopes(metadata.ScopeProvider):
-    def visit_Module(self, node: cst.Module) -> bool:
-        visitor = _Visitor(self)
-        node.visit(visitor)
-        visitor.infer_accesses()
-        return False
 
 
 def class_of(scope: Scope) -> cst.ClassDef | None:
