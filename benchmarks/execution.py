@@ -13,8 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from incoder.evaluation.benchmark_files import find, load_tasks
 from incoder.evaluation.catalogue import BENCHMARKS
-from incoder.evaluation.data import find, load_tasks
 from incoder.evaluation.execution import Limits, run_programs, sandbox_layers
 from incoder.evaluation.programs import Program
 

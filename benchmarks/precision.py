@@ -12,7 +12,7 @@ import math
 from pathlib import Path
 
 import incoder
-from incoder.evaluation import data
+from incoder.evaluation import benchmark_files
 from incoder.evaluation.benchmark import GOLD, INFILL, Task
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.evaluation.methods import Decoding, answer
@@ -33,9 +33,12 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=1033, help="so many lines, evenly spaced")
     arguments = parser.parse_args()
 
-    path = data.find(SINGLE_LINE, arguments.data)
-    programs = {task.problem: task.whole(task.baselines[GOLD]) for task in data.load_tasks(path, SINGLE_LINE)}
-    chosen = data.load_tasks(path, SINGLE_LINE, arguments.limit)
+    path = benchmark_files.find(SINGLE_LINE, arguments.data)
+    programs = {
+        task.problem: task.whole(task.baselines[GOLD])
+        for task in benchmark_files.load_tasks(path, SINGLE_LINE)
+    }
+    chosen = benchmark_files.load_tasks(path, SINGLE_LINE, arguments.limit)
     gold = [task.baselines[GOLD] for task in chosen]
     print(f"{'':10} {'bits/byte':>10} {'against fp32':>13} {'same':>7} {'exact':>7}   of {len(chosen)} lines")
     reference_bits, reference_fills = 0.0, list[str]()

@@ -7,8 +7,8 @@ from typer.testing import CliRunner, Result
 
 from incoder.cli import eval_build
 from incoder.cli.eval import app
+from incoder.evaluation.building.function_rows import BUILDERS
 from incoder.evaluation.building.holes import FILE_BUILDERS
-from incoder.evaluation.building.rows import BUILDERS
 
 CODE = """def longest(words, least):
     sizes = [len(word) for word in words]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from incoder.evaluation.benchmark import Benchmark
+from incoder.evaluation.benchmark_files import load_tasks
 from incoder.evaluation.catalogue import BENCHMARKS
-from incoder.evaluation.data import load_tasks
 from incoder.evaluation.execution import Limits
 from incoder.evaluation.judging import judge, summarise
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from incoder.errors import IncoderError
-from incoder.evaluation import execution, servers
+from incoder.evaluation import execution, fork_servers
 from incoder.evaluation.execution import Limits, Verdict, run_programs
 from incoder.evaluation.programs import MainProgram, OutputTest, Program
 from incoder.evaluation.sandbox import fork_server
@@ -100,7 +100,7 @@ def test_large_files_are_refused() -> None:
 def no_walls(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine whose kernel has none."""
     monkeypatch.setattr(execution, "_IS_CONFINED", False)
-    monkeypatch.setattr(servers, "bubblewrap", lambda: None)
+    monkeypatch.setattr(fork_servers, "bubblewrap", lambda: None)
 
 
 @pytest.mark.usefixtures("no_walls")

@@ -11,7 +11,7 @@ import pytest
 from incoder.errors import IncoderError
 from incoder.evaluation.differences import differences
 from incoder.evaluation.figure import draw, draw_rates
-from incoder.evaluation.page import render
+from incoder.evaluation.html_page import render
 from incoder.evaluation.report import Cell, curves, load_results, table
 
 PNG = b"\x89PNG\r\n"

@@ -8,8 +8,8 @@ import pytest
 
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import Task
+from incoder.evaluation.benchmark_files import load_tasks
 from incoder.evaluation.catalogue import BENCHMARKS
-from incoder.evaluation.data import load_tasks
 from incoder.evaluation.execution import Limits
 from incoder.evaluation.methods import Decoding
 from incoder.evaluation.run import (

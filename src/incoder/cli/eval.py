@@ -159,7 +159,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         ceiling: Annotated[bool, typer.Option(help="Judge the gold answers, too.")] = True,
         json: options.ResultAsJson = False,
     ) -> None:
-        from incoder.evaluation import data as files
+        from incoder.evaluation import benchmark_files
         from incoder.evaluation.execution import check_sandbox
         from incoder.evaluation.judging import runs_programs
         from incoder.evaluation.methods import answer
@@ -185,11 +185,13 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             ).decoding(benchmark, method, defaults=defaults)
         # Complain about the data before a model is loaded.
         path = (
-            files.fetch(benchmark)
+            benchmark_files.fetch(benchmark)
             if fetch and data is None
-            else files.find(benchmark, data, on_others=tell_other_files)
+            else benchmark_files.find(benchmark, data, on_others=tell_other_files)
         )
-        tasks = files.load_tasks(path, benchmark, limit, partial(tell_left_out, benchmark, path), language)
+        tasks = benchmark_files.load_tasks(
+            path, benchmark, limit, partial(tell_left_out, benchmark, path), language
+        )
         if samples is None and method in (LEFT_TO_RIGHT, RERANK):
             tasks = fit_for_left_to_right(tasks, method)
         tell_not_executed(benchmark, tasks)
@@ -198,7 +200,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         settings_for = partial(settings_of, benchmark, path)
         with _ProgressBars() as bars:
             if samples is not None:
-                known = [task.key for task in files.load_tasks(path, benchmark)]
+                known = [task.key for task in benchmark_files.load_tasks(path, benchmark)]
                 completions = read_samples(samples, [task.key for task in tasks], known)
                 settings = settings_for(method=_SAMPLES) | {"samples_sha256": sha256_of(samples)}
             elif decoding is None:

@@ -46,7 +46,7 @@ def build(
     if task not in _TASKS:
         raise typer.BadParameter(f"must be one of {', '.join(_TASKS)}, got {task}")
     from incoder.evaluation.building.build import build as build_rows
-    from incoder.evaluation.building.rows import BUILDERS
+    from incoder.evaluation.building.function_rows import BUILDERS
 
     what = "functions" if task in BUILDERS else "files"
     with progress(f"reading {what} …") as update:

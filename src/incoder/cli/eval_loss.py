@@ -14,7 +14,7 @@ from incoder.errors import IncoderError
 _FILE = "loss.json"
 
 if TYPE_CHECKING:
-    from incoder.evaluation.loss import HeldOut
+    from incoder.evaluation.held_out_loss import HeldOut
 
 
 def loss(
@@ -50,7 +50,7 @@ def loss(
 
     Example: incoder eval loss --data runs/tiny/corpus --model runs/tiny/train/model
     """
-    from incoder.evaluation.loss import measure_loss
+    from incoder.evaluation.held_out_loss import measure_loss
     from incoder.files import make_folder, write_text
     from incoder.output_folder import refuse_foreign, written_with
 
@@ -79,8 +79,8 @@ def _held_out(data: Path, split: str) -> Iterator["HeldOut"]:
 
     from incoder.corpus.documents import SEAL, read_documents
     from incoder.corpus.languages import LANGUAGES, extension_of
-    from incoder.evaluation.building.files import source_files
-    from incoder.evaluation.loss import HeldOut
+    from incoder.evaluation.building.source_files import source_files
+    from incoder.evaluation.held_out_loss import HeldOut
 
     if (data / SEAL).is_file():
         for document in read_documents(data, split):

@@ -41,7 +41,7 @@ def report(
 
     from incoder.evaluation.differences import differences
     from incoder.evaluation.figure import draw, draw_rates
-    from incoder.evaluation.page import render
+    from incoder.evaluation.html_page import render
     from incoder.evaluation.report import curves, load_results, table
     from incoder.files import write_bytes, write_text
 
@@ -76,7 +76,7 @@ def _as_text(table: "Table") -> str:
     from rich.markup import escape
     from rich.table import Table as RichTable
 
-    from incoder.evaluation.page import title
+    from incoder.evaluation.html_page import title
 
     console = Console(width=110, highlight=False)
     with console.capture() as captured:

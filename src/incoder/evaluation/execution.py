@@ -23,9 +23,9 @@ from queue import SimpleQueue
 from typing import Any, Literal
 
 from incoder.errors import IncoderError
-from incoder.evaluation.outputs import is_same_output
+from incoder.evaluation.fork_servers import Server, ServerLostError, bubblewrap, one_server, several_servers
+from incoder.evaluation.output_comparison import is_same_output
 from incoder.evaluation.programs import AnyProgram, OutputTest, Program
-from incoder.evaluation.servers import Server, ServerLostError, bubblewrap, one_server, several_servers
 
 _IS_CONFINED = True
 _DAY = 86_400  # seconds; the kernel's clocks have an end

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
 from incoder.evaluation.benchmark import INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK, Question, Task
-from incoder.evaluation.choices import Scorer, most_probable
+from incoder.evaluation.multiple_choice import Scorer, most_probable
 from incoder.inference.decoding.stopping_rules.stopping import EdgeRule
 
 RankBy = Literal["mean", "total", "whole"]

@@ -23,7 +23,7 @@ class OutputTest:
 class MainProgram:
     """A program that runs as a process of its own for each test; it passes if all outputs are right.
 
-    Its exit status must be 0. Its output is compared outside its process (outputs.py).
+    Its exit status must be 0. Its output is compared outside its process (output_comparison.py).
     """
 
     source: str

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from incoder.evaluation.benchmark import INFILL, LEFT_TO_RIGHT, Task
+from incoder.evaluation.benchmark_files import load_tasks
 from incoder.evaluation.benchmarks.bug_fixing import around_difference
 from incoder.evaluation.catalogue import BENCHMARKS
-from incoder.evaluation.data import load_tasks
 from incoder.evaluation.execution import Limits
 from incoder.evaluation.judging import judge, summarise
 

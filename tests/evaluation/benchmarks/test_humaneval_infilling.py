@@ -7,8 +7,8 @@ import pytest
 
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import GOLD, INFILL, LEFT_TO_RIGHT, Benchmark
+from incoder.evaluation.benchmark_files import load_tasks
 from incoder.evaluation.catalogue import BENCHMARKS
-from incoder.evaluation.data import load_tasks
 from incoder.evaluation.execution import Limits
 from incoder.evaluation.judging import judge, summarise
 

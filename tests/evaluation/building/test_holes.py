@@ -10,8 +10,8 @@ import pytest
 from incoder.corpus.languages import EXTENSIONS_OF
 from incoder.errors import IncoderError
 from incoder.evaluation.building.build import build
-from incoder.evaluation.building.files import SourceText, source_files
 from incoder.evaluation.building.holes import FILE_BUILDERS
+from incoder.evaluation.building.source_files import SourceText, source_files
 
 LINES = [f"    total = add(total, item{number})\n" for number in range(90)]
 TEXT = "".join([*LINES[:40], "\n", "    }\n", *LINES[40:], "    last line without an end"])

@@ -11,8 +11,8 @@ from itertools import takewhile
 
 from incoder.evaluation.answers import exact_matches
 from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, Benchmark, Question, Task
+from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.programs import Program
-from incoder.evaluation.rows import reader
 
 BUGGY = "buggy"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Question, Task
-from incoder.evaluation.rows import reader
+from incoder.evaluation.benchmark_row import reader
 
 INFILL_REGION = "infill-region"
 

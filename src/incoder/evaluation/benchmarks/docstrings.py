@@ -17,8 +17,8 @@ from itertools import islice
 from typing import Any
 
 from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
+from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.bleu import smoothed_bleu
-from incoder.evaluation.rows import reader
 from incoder.tags import closing_tag
 
 _QUOTES = '"""'

@@ -22,8 +22,8 @@ from incoder.evaluation.benchmark import (
     Question,
     Task,
 )
+from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.programs import Program
-from incoder.evaluation.rows import reader
 
 _RANDOM_SPAN = "RandomSpanInfilling"  # holes of characters, whose end no number of lines gives
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from incoder.evaluation.answers import exact_matches
 from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Question, Task
+from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.benchmarks import evalplus
 from incoder.evaluation.programs import Program
-from incoder.evaluation.rows import reader
 
 _TEST_IDS = range(11, 511)
 _STOP = ("\nassert", "\nclass", "\nif", '\n"""', "\nprint", "[DONE]")

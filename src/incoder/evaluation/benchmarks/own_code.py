@@ -19,7 +19,7 @@ from incoder.evaluation.benchmark import (
     Question,
     Task,
 )
-from incoder.evaluation.rows import reader
+from incoder.evaluation.benchmark_row import reader
 
 
 @dataclass(frozen=True, slots=True)

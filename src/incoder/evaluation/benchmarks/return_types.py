@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
-from incoder.evaluation.rows import reader
+from incoder.evaluation.benchmark_row import reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """SAFIM: blocks, conditions and calls cut out along the syntax tree (Gong et al., arXiv 2403.04814).
 
-A completion passes where its program, as a process of its own for each test, ends with status 0 and prints
-what the test expects, by the rules of SAFIM's executor (outputs.py). Only Python is run here; tasks in other
-languages count for exact match alone. Calls, which have no tests, are compared as text without white space
-and as syntax trees. Unlike for the published numbers, completions are not truncated along the syntax, Python
-is CPython, not PyPy, and the missing text passes only if its program does.
+A completion passes if its program, run as a process of its own for each test, ends with status 0 and prints
+the output that the test expects, by the rules of SAFIM's executor (output_comparison.py). Only Python is run
+here; tasks in other languages count for exact match alone. Calls have no tests: they are compared as text
+without white space and as syntax trees. Three things differ from the published numbers: completions are not
+truncated along the syntax, Python is CPython, not PyPy, and the missing text passes only if its program does.
 """
 
 import ast
@@ -16,8 +16,8 @@ from typing import Any
 
 from incoder.evaluation.answers import exact_matches
 from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, HubFile, Question, Task
+from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.programs import MainProgram, OutputTest
-from incoder.evaluation.rows import reader
 
 _PLACEHOLDERS = ("# TODO: Your code here", "/* TODO: Your code here */")
 _SPLICE, _EXECUTED = "{{completion}}", "python"

@@ -13,7 +13,7 @@ from typing import Any
 
 from incoder.evaluation.answers import exact_matches
 from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, HubFile, Question, Task
-from incoder.evaluation.rows import reader
+from incoder.evaluation.benchmark_row import reader
 
 _LANGUAGES = {"py": "python", "java": "java", "js": "javascript"}
 

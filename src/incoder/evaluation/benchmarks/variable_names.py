@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from incoder.editing.renaming.majority_vote import majority_vote
 from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
-from incoder.evaluation.rows import reader
+from incoder.evaluation.benchmark_row import reader
 
 
 @dataclass(frozen=True, slots=True)

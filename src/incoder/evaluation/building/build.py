@@ -9,10 +9,10 @@ from pathlib import Path
 from random import Random
 
 from incoder.errors import IncoderError
-from incoder.evaluation.building.files import source_files
+from incoder.evaluation.building.function_rows import BUILDERS, Row
 from incoder.evaluation.building.functions import functions_of
 from incoder.evaluation.building.holes import FILE_BUILDERS
-from incoder.evaluation.building.rows import BUILDERS, Row
+from incoder.evaluation.building.source_files import source_files
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.files import make_folder, sha256_of, write_text
 from incoder.output_folder import refuse_foreign, written_with

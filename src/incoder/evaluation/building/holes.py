@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from incoder.evaluation.building.files import SourceText
+from incoder.evaluation.building.source_files import SourceText
 
 Row = Mapping[str, Any]
 BuildRows = Callable[[SourceText, Random], list[Row]]

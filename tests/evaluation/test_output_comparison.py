@@ -2,7 +2,7 @@
 
 import pytest
 
-from incoder.evaluation.outputs import is_same_output
+from incoder.evaluation.output_comparison import is_same_output
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from incoder.errors import IncoderError
-from incoder.evaluation.loss import HeldOut, measure_loss
+from incoder.evaluation.held_out_loss import HeldOut, measure_loss
 
 
 class Even:

@@ -13,8 +13,8 @@ from huggingface_hub import constants
 
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import Benchmark
+from incoder.evaluation.benchmark_files import fetch, find, load_tasks
 from incoder.evaluation.catalogue import BENCHMARKS
-from incoder.evaluation.data import fetch, find, load_tasks
 
 HUMANEVAL, SANTACODER = BENCHMARKS["humaneval"], BENCHMARKS["santacoder-fim"]
 
