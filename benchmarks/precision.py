@@ -35,7 +35,7 @@ def main() -> None:
 
     path = benchmark_files.find(SINGLE_LINE, arguments.data)
     programs = {
-        task.problem: task.whole(task.baselines[GOLD])
+        task.problem: task.full_text(task.baselines[GOLD])
         for task in benchmark_files.load_tasks(path, SINGLE_LINE)
     }
     chosen = benchmark_files.load_tasks(path, SINGLE_LINE, arguments.limit)

@@ -15,14 +15,14 @@ from incoder.cli import commands
 from incoder.errors import IncoderError
 from incoder.evaluation import execution
 from incoder.evaluation.catalogue import BENCHMARKS
-from incoder.evaluation.run import Setup
+from incoder.evaluation.run import Environment
 from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES
 from incoder.inference.infill_model import InfillModel
 
 BENCHMARK = "humaneval-single-line"
 TASK_ID = "SingleLineInfilling/HumanEval/0/L0"
 GOLD = "    return x + x\n"
-SETUP = Setup("causal-masking", "float32", "cpu")
+ENVIRONMENT = Environment("causal-masking", "float32", "cpu")
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -77,7 +77,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "config.json").write_text("{}")
-    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(infill=infill), SETUP))
+    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(infill=infill), ENVIRONMENT))
     options = ["--temperature", "0.5", "--seed", "3", "--model", str(checkpoint), "--json"]
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", *options)
     assert result.exit_code == 0
@@ -95,7 +95,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
         "stop": (),
     }
     results = json.loads(result.stdout)
-    assert (results["infilling_format"], results["dtype"], results["device"]) == astuple(SETUP)
+    assert (results["infilling_format"], results["dtype"], results["device"]) == astuple(ENVIRONMENT)
     assert results["model"]["name"] == str(checkpoint)
     assert len(results["model"]["fingerprint"]) == 64
     assert (results["metrics"]["pass_rate"], results["ceiling"]) == (1, 1)
@@ -110,7 +110,7 @@ def test_reranking_draws_ten_candidates_at_the_papers_temperature(
         asked.update(decoding)
         return SimpleNamespace(candidates=[SimpleNamespace(infills=[GOLD])])
 
-    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(complete=complete), SETUP))
+    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(complete=complete), ENVIRONMENT))
     monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
     monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", "--method", "rerank")
@@ -167,7 +167,7 @@ def test_a_value_outside_of_its_range_is_bad_usage_before_a_model_is_loaded(
 
 def test_equal_samples_are_told_of(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = SimpleNamespace(infill=lambda *_, **__: SimpleNamespace(infills=[GOLD]))
-    monkeypatch.setattr(eval_command, "_load", lambda *_: (model, SETUP))
+    monkeypatch.setattr(eval_command, "_load", lambda *_: (model, ENVIRONMENT))
     monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
     monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
     run = (BENCHMARK, "--data", data, "--no-ceiling")
@@ -215,7 +215,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     model = Recorder()
-    monkeypatch.setattr(eval_command, "_load", lambda *_: (model, SETUP))
+    monkeypatch.setattr(eval_command, "_load", lambda *_: (model, ENVIRONMENT))
     monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
     monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
     return model

@@ -40,7 +40,7 @@ def test_the_harness_shows_a_task_as_the_infilling_format_does(
     theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     read = BENCHMARKS["humaneval-single-line"].read(ROW, 1)
     assert read is not None
-    prefix, suffix = read.question(INFILL).parts
+    prefix, suffix = read.prompt_for(INFILL).parts
     layout = CausalMaskingFormat(tiny_tokenizer)
     header = opening_tag("file", {"ext": ".py"}) + "\n"
     parts = [tiny_tokenizer.encode_start(header + prefix), tiny_tokenizer.encode(suffix)]

@@ -92,24 +92,24 @@ def test_names_are_filled_everywhere_and_scored_everywhere(scripted_model: Any) 
 
 
 @dataclass(frozen=True)
-class Layout:
+class PromptFormat:
     method: str
     shown: list[Any]
 
 
 @pytest.mark.parametrize(
-    "layout",
+    "prompt_format",
     [
-        Layout("left-to-right", ["x = max", "x = min"]),
-        Layout("rerank", ["x = max(xs) + 1 - 2 * 3\n", "x = min(xs) + 1 - 2 * 3\n"]),
+        PromptFormat("left-to-right", ["x = max", "x = min"]),
+        PromptFormat("rerank", ["x = max(xs) + 1 - 2 * 3\n", "x = min(xs) + 1 - 2 * 3\n"]),
     ],
-    ids=lambda layout: layout.method,
+    ids=lambda prompt_format: prompt_format.method,
 )
-def test_a_choice_is_scored_in_the_text(scripted_model: Any, layout: Layout) -> None:
+def test_a_choice_is_scored_in_the_text(scripted_model: Any, prompt_format: PromptFormat) -> None:
     task = task_of("cloze", CHOICE)
     scripted_model.favourite = "min"
-    assert answer(task, layout.method, scripted_model, Decoding(1)) == "min"
-    assert [text for text, _ in scripted_model.asked] == layout.shown
+    assert answer(task, prompt_format.method, scripted_model, Decoding(1)) == "min"
+    assert [text for text, _ in scripted_model.asked] == prompt_format.shown
 
 
 @pytest.mark.parametrize(("method", "num_more"), [("infill", 0), ("infill-region", 10)])

@@ -14,8 +14,8 @@ from incoder.evaluation.execution import Limits
 from incoder.evaluation.methods import Decoding
 from incoder.evaluation.run import (
     PROTOCOL_VERSION,
-    Judgement,
-    Setup,
+    Environment,
+    ExecutionSettings,
     checkpoint_fingerprint,
     collect,
     settings_of,
@@ -51,7 +51,9 @@ def run(data: Path, output: Path, *answers: str, name: str = "scripted", **more:
     completions = collect(
         tasks, output, settings, lambda _, sample: answers[sample], num_samples=len(answers), **more
     )
-    return write_results(BENCHMARK, tasks, completions, output, settings, Judgement(Limits(seconds=2)))
+    return write_results(
+        BENCHMARK, tasks, completions, output, settings, ExecutionSettings(Limits(seconds=2))
+    )
 
 
 def test_results_of_somebody_else_stop_a_run_before_its_work(data: Path, tmp_path: Path) -> None:
@@ -127,8 +129,10 @@ def test_a_stopped_run_goes_on_with_what_is_missing(data: Path, tmp_path: Path) 
 
 
 def test_settings_tell_how_a_model_was_set_up(data: Path) -> None:
-    setups = [Setup("causal-masking", dtype, "cpu") for dtype in ("float32", "bfloat16")]
-    one, other = (settings_of(BENCHMARK, data, method="infill", setup=setup) for setup in setups)
+    environments = [Environment("causal-masking", dtype, "cpu") for dtype in ("float32", "bfloat16")]
+    one, other = (
+        settings_of(BENCHMARK, data, method="infill", environment=environment) for environment in environments
+    )
     assert {name for name in one if one[name] != other[name]} == {"dtype"}
     assert one["protocol_version"] == PROTOCOL_VERSION
 

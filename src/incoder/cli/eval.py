@@ -31,7 +31,7 @@ from incoder.files import sha256_of
 if TYPE_CHECKING:
     from incoder.evaluation.execution import Limits
     from incoder.evaluation.methods import Model
-    from incoder.evaluation.run import Setup
+    from incoder.evaluation.run import Environment
 
 app = typer.Typer(help="Judge a model on a benchmark, and report on results.", no_args_is_help=True)
 
@@ -163,12 +163,12 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         from incoder.evaluation.execution import check_sandbox
         from incoder.evaluation.judging import runs_programs
         from incoder.evaluation.methods import answer
-        from incoder.evaluation.run import Judgement, collect, settings_of, write_results
+        from incoder.evaluation.run import ExecutionSettings, collect, settings_of, write_results
         from incoder.evaluation.samples import read_samples
 
         if method not in methods:
             raise typer.BadParameter(f"--method must be one of {', '.join(methods)}, got {method}")
-        judgement = Judgement(_limits(timeout), num_workers, ceiling)
+        execution = ExecutionSettings(_limits(timeout), num_workers, ceiling)
         decoding = None
         if samples is None and method not in benchmark.baselines:
             decoding = DecodingOptions(
@@ -212,8 +212,10 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                     print_note("at temperature 0 all samples of a task are alike; give --temperature")
                 options.fetch(model, revision)
                 identity = _identity(model, revision)
-                loaded, setup = _load(model, revision, infilling_format)
-                settings = settings_for(method=method, model=identity, setup=setup, decoding=chosen)
+                loaded, environment = _load(model, revision, infilling_format)
+                settings = settings_for(
+                    method=method, model=identity, environment=environment, decoding=chosen
+                )
                 completions = collect(
                     tasks,
                     output,
@@ -222,7 +224,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                     num_samples=num_samples,
                     on_progress=bars.show,
                 )
-            results = write_results(benchmark, tasks, completions, output, settings, judgement, bars.show)
+            results = write_results(benchmark, tasks, completions, output, settings, execution, bars.show)
         if decoding is not None:
             tell_decoding(decoding)
         if json:
@@ -254,16 +256,16 @@ def _identity(name: str, revision: str | None) -> dict[str, str]:
     return {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
 
 
-def _load(name: str, revision: str | None, infilling_format: str | None) -> tuple["Model", "Setup"]:
+def _load(name: str, revision: str | None, infilling_format: str | None) -> tuple["Model", "Environment"]:
     import incoder
-    from incoder.evaluation.run import Setup
+    from incoder.evaluation.run import Environment
     from incoder.inference.engine.cached_sequences import TransformerModel
 
     model = incoder.load(name, revision=revision, infilling_format=infilling_format)
     assert isinstance(model.language_model, TransformerModel)
     transformer = model.language_model.transformer
     dtype = str(transformer.dtype).removeprefix("torch.")
-    return model, Setup(model.infilling_format.name, dtype, transformer.device.type)
+    return model, Environment(model.infilling_format.name, dtype, transformer.device.type)
 
 
 def _limits(timeout: float) -> "Limits":

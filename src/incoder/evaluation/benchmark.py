@@ -20,7 +20,7 @@ PYTHON_FILE = "solution.py"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Prompt:
     """What a model is shown: the text around the holes, or, as the only part, a text to go on with.
 
     `path` tells the language, a `stop` string ends what is written.
@@ -64,7 +64,7 @@ class Task(ABC):
     @property
     def can_go_left_to_right(self) -> bool:
         """Whether left to right can answer: if lines end it, the hole must end where a line does."""
-        rest_of_line = self.question(INFILL).parts[-1].partition("\n")[0]
+        rest_of_line = self.prompt_for(INFILL).parts[-1].partition("\n")[0]
         return not self.is_cut_by_lines or self.baselines[GOLD].endswith("\n") or not rest_of_line.strip()
 
     @property
@@ -73,7 +73,7 @@ class Task(ABC):
         """Completions that need no model, by name: `gold` is the answer, `empty` none."""
 
     @abstractmethod
-    def question(self, method: str) -> Question: ...
+    def prompt_for(self, method: str) -> Prompt: ...
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         """What counts of what a model wrote, hole by hole."""
@@ -86,9 +86,9 @@ class Task(ABC):
         """The only answers there are, where nothing is written and the more probable one counts."""
         return ()
 
-    def whole(self, completion: str) -> str:
+    def full_text(self, completion: str) -> str:
         """The text with its completion, as reranking scores it."""
-        prefix, *suffixes = self.question(INFILL).parts
+        prefix, *suffixes = self.prompt_for(INFILL).parts
         return prefix + "".join(completion + suffix for suffix in suffixes)
 
     def programs(self, completion: str) -> Mapping[str, AnyProgram]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
-from incoder.evaluation.benchmark import INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK, Question, Task
+from incoder.evaluation.benchmark import INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK, Prompt, Task
 from incoder.evaluation.multiple_choice import Scorer, most_probable
 from incoder.inference.decoding.stopping_rules.stopping import EdgeRule
 
@@ -104,21 +104,21 @@ def answer(task: Task, method: str, model: Model, decoding: Decoding, sample: in
     if method == LEFT_TO_RIGHT:
         decoding = replace(decoding, num_candidates=1)
     if method in (INFILL, INFILL_RERANK):
-        filled = _infill(task.question(INFILL), model, decoding)
+        filled = _infill(task.prompt_for(INFILL), model, decoding)
         return task.completion(filled.infills, INFILL)
-    question = task.question(method)
-    written = _complete(question, model, decoding, task.max_lines)
+    prompt = task.prompt_for(method)
+    written = _complete(prompt, model, decoding, task.max_lines)
     completions = list(dict.fromkeys(task.completion(one.infills, method) for one in written.candidates))
     if method == RERANK and len(completions) > 1:
         return _best(task, completions, model, decoding.rank_by)
     return completions[0]
 
 
-def _infill(question: Question, model: Model, decoding: Decoding) -> Answer:
+def _infill(prompt: Prompt, model: Model, decoding: Decoding) -> Answer:
     return model.infill(
-        question.parts,
-        path=question.path,
-        stop=question.stop,
+        prompt.parts,
+        path=prompt.path,
+        stop=prompt.stop,
         num_candidates=decoding.num_candidates,
         rank_by=decoding.rank_by,
         edge_rules=decoding.edge_rules,
@@ -127,11 +127,11 @@ def _infill(question: Question, model: Model, decoding: Decoding) -> Answer:
     )
 
 
-def _complete(question: Question, model: Model, decoding: Decoding, max_lines: int | None) -> Answer:
+def _complete(prompt: Prompt, model: Model, decoding: Decoding, max_lines: int | None) -> Answer:
     return model.complete(
-        question.parts[0],
-        path=question.path,
-        stop=question.stop,
+        prompt.parts[0],
+        path=prompt.path,
+        stop=prompt.stop,
         num_candidates=decoding.num_candidates,
         max_lines=max_lines,
         **decoding.sampling,
@@ -140,7 +140,7 @@ def _complete(question: Question, model: Model, decoding: Decoding, max_lines: i
 
 def _best(task: Task, completions: Sequence[str], model: Model, rank_by: RankBy) -> str:
     """The completion with which the whole text is most probable (paper, section 4)."""
-    texts = [task.whole(completion) for completion in completions]
-    scores = model.score_texts(texts, path=task.question(RERANK).path)
+    texts = [task.full_text(completion) for completion in completions]
+    scores = model.score_texts(texts, path=task.prompt_for(RERANK).path)
     values = [score.total_logprob if rank_by == "total" else score.mean_logprob for score in scores]
     return completions[values.index(max(values))]

@@ -43,11 +43,11 @@ def most_probable(task: Task, method: str, model: Scorer) -> str:
 
     In the hole, what is scored is the word, with `infill-region` also ten tokens behind it, and the end.
     """
-    question = task.question(method)
-    prefix, suffix = question.parts
+    prompt = task.prompt_for(method)
+    prefix, suffix = prompt.parts
     if method in (LEFT_TO_RIGHT, RERANK):
         behind = suffix if method == RERANK else ""
-        scores = model.score_texts([prefix + word + behind for word in task.choices], path=question.path)
+        scores = model.score_texts([prefix + word + behind for word in task.choices], path=prompt.path)
     else:
         assert method in (INFILL, INFILL_REGION)
         num_more = _REGION_TOKENS if method == INFILL_REGION else 0
@@ -57,7 +57,7 @@ def most_probable(task: Task, method: str, model: Scorer) -> str:
             _text(_bytes(prefix)[len(left) :] + _bytes(word) + _bytes(suffix)[:right])
             for word in task.choices
         ]
-        scores = model.score_infills(parts, fills, path=question.path, heal_tokens=False)
+        scores = model.score_infills(parts, fills, path=prompt.path, heal_tokens=False)
     totals = [score.total_logprob for score in scores]
     return task.choices[totals.index(max(totals))]
 

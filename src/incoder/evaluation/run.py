@@ -29,7 +29,7 @@ Progress = Callable[[Stage, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ExecutionSettings:
     """How completions are judged: limits of a program, how many run side by side, whether gold runs too."""
 
     limits: Limits
@@ -38,7 +38,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class Environment:
     """How a model is shown holes and what computes it, on which the last digits of its logits depend."""
 
     infilling_format: str
@@ -92,7 +92,7 @@ def settings_of(
     *,
     method: str,
     model: Mapping[str, Any] | None = None,
-    setup: Setup | None = None,
+    environment: Environment | None = None,
     decoding: Decoding | None = None,
 ) -> dict[str, Any]:
     """What tells one run's completions from another's."""
@@ -101,7 +101,11 @@ def settings_of(
         "benchmark": benchmark.name,
         "method": method,
         "model": None if model is None else dict(model),
-        **({field.name: None for field in fields(Setup)} if setup is None else asdict(setup)),
+        **(
+            {field.name: None for field in fields(Environment)}
+            if environment is None
+            else asdict(environment)
+        ),
         "decoding": None if decoding is None else asdict(decoding),
         "data_sha256": sha256_of(data),
     }
@@ -123,7 +127,7 @@ def write_results(
     completions: Completions,
     output: Path,
     settings: Mapping[str, Any],
-    judgement: Judgement,
+    execution: ExecutionSettings,
     on_progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Judge the completions and write results.json to `output`; returns what it holds.
@@ -138,8 +142,8 @@ def write_results(
         return judge(
             tasks,
             answers,
-            judgement.limits,
-            num_workers=judgement.num_workers,
+            execution.limits,
+            num_workers=execution.num_workers,
             on_verdict=lambda done, total: tell(stage, done, total),
         )
 
@@ -149,14 +153,14 @@ def write_results(
         "incoder_version": __version__,
         **settings,
         "num_samples": min(len(row["samples"]) for row in rows),
-        "execution": {**asdict(judgement.limits), **describe_sandbox()},
+        "execution": {**asdict(execution.limits), **describe_sandbox()},
         "headline": benchmark.headline,
         "others": list(benchmark.others),
         "metrics": summarise(rows),
         "ceiling": None,
         "tasks": rows,
     }
-    if judgement.with_ceiling:
+    if execution.with_ceiling:
         answers = gold(tasks)
         if answers != completions:
             rows = rows_of(answers, "executing gold")

@@ -87,7 +87,7 @@ def test_mbpp_plus_shows_the_sentence_with_a_test_and_decides_by_all_inputs(row:
     assert task is not None
     assert task.key == "Mbpp/2"
     shown = '"""\nWrite a function to halve a number.\nassert half(3) == 1.5\n"""\n'
-    assert task.question(INFILL).parts == (shown, "")
+    assert task.prompt_for(INFILL).parts == (shown, "")
     bodies = ("n / 2", "n * 0.5 + 1e-9 * (n > 3)", "1.5")
     completions = [f"def half(n):\n    return {body}\n" for body in bodies]
     assert passed("mbpp", row, task.baselines["gold"], *completions) == [1, 1, 1, 0]

@@ -47,7 +47,7 @@ def pass_rate(task: Task, completion: str) -> Any:
 def test_mbpp_is_asked_with_the_sentence_and_the_first_test(shared: Path) -> None:
     tasks = load_tasks(shared / "bench/mbpp/mbpp.jsonl", BENCHMARKS["mbpp"])
     assert [tasks[0].key, tasks[-1].key, len(tasks)] == ["MBPP/11", "MBPP/510", 500]
-    prompt, behind = tasks[0].question(LEFT_TO_RIGHT).parts
+    prompt, behind = tasks[0].prompt_for(LEFT_TO_RIGHT).parts
     first_test = 'assert remove_Occ("hello","l") == "heo"'
     sentence = (
         "Write a python function to remove first and last occurrence of a given character from the string."
@@ -58,8 +58,8 @@ def test_mbpp_is_asked_with_the_sentence_and_the_first_test(shared: Path) -> Non
 
 def test_humaneval_goes_on_from_the_docstring(shared: Path) -> None:
     task = load_tasks(shared / "bench/human-eval/HumanEval.jsonl.gz", BENCHMARKS["humaneval"])[2]
-    assert task.question(LEFT_TO_RIGHT).parts[0].endswith('    """\n')
-    assert task.question(LEFT_TO_RIGHT).stop == ("\nclass", "\ndef", "\n#", "\nif")
+    assert task.prompt_for(LEFT_TO_RIGHT).parts[0].endswith('    """\n')
+    assert task.prompt_for(LEFT_TO_RIGHT).stop == ("\nclass", "\ndef", "\n#", "\nif")
     assert pass_rate(task, "    return number % 1.0\n") == 1
     assert pass_rate(task, "    return number\n") == 0
 
@@ -81,7 +81,7 @@ def test_the_hole_is_all_that_differs(one: str, other: str, around: tuple[str, s
 
 def test_a_bug_is_fixed_in_its_lines_alone() -> None:
     task = task_of("humanevalfix", FIX)
-    assert task.question(INFILL).parts == ("def double(x):\n    y = x\n", "    return y\n")
+    assert task.prompt_for(INFILL).parts == ("def double(x):\n    y = x\n", "    return y\n")
     assert task.baselines == {"gold": "    y *= 2\n", "empty": "", "buggy": "    y += 1\n"}
     assert task.completion(["    y += x\n    return 0\n"], LEFT_TO_RIGHT) == "    y += x\n"
     assert [pass_rate(task, text) for text in ("    y += x\n", "    y += 1\n")] == [1, 0]
@@ -94,7 +94,7 @@ def test_tests_that_do_not_call_check_are_called() -> None:
 
 def test_safim_compares_what_is_printed_but_for_white_space() -> None:
     task = task_of("safim", SYNTAX_HOLE)
-    assert task.question(INFILL).parts == (SYNTAX_HOLE["prompt"].split("# TODO")[0], "\n")
+    assert task.prompt_for(INFILL).parts == (SYNTAX_HOLE["prompt"].split("# TODO")[0], "\n")
     rates = [pass_rate(task, text) for text in ("print(a + b)", "print(f' {b + a} ')", "print(a)", "exit()")]
     assert rates == [1, 1, 0, 0]
     last = "sys.stdout.buffer.write(str(a + b).encode())\nsys.exit()"
@@ -117,7 +117,7 @@ def test_safim_runs_python_only() -> None:
     task = task_of("safim", SYNTAX_HOLE | {"lang": "java", "prompt": "int c = /* TODO: Your code here */;"})
     # Were gold to count, and nothing else, the rate would be too high.
     assert [pass_rate(task, text) for text in ("a + b", "print(a + b)")] == [None, None]
-    assert task.question(INFILL).path == "solution.java"
+    assert task.prompt_for(INFILL).path == "solution.java"
 
 
 def test_pass_at_k_is_over_the_tasks_that_are_executed() -> None:
@@ -160,7 +160,7 @@ def test_santacoders_lines_count_for_their_language() -> None:
         "canonical_solution": " 1;",
     }
     task = task_of("santacoder-fim", row)
-    assert task.question(INFILL).path == "solution.js"
+    assert task.prompt_for(INFILL).path == "solution.js"
     assert task.completion([" 1;\nlet y"], LEFT_TO_RIGHT) == " 1;"
     rates = task.rates(" 1;")
     by_language = [rates[f"exact_match_stripped_{language}"] for language in ("js", "py", "java")]
@@ -189,9 +189,9 @@ def test_santacoders_joins_are_repaired_where_they_lack_a_newline(
 ) -> None:
     row = {"name": "f", "language": "py", "prompt": prompt, "canonical_solution": line, "suffix": suffix}
     published = task_of("santacoder-fim", row)
-    assert (*published.question(INFILL).parts, published.baselines["gold"]) == (prompt, suffix, line)
+    assert (*published.prompt_for(INFILL).parts, published.baselines["gold"]) == (prompt, suffix, line)
     task = task_of("santacoder-fim-joined", row)
-    assert task.question(INFILL).parts == ("def f():\n", "    return x")
+    assert task.prompt_for(INFILL).parts == ("def f():\n", "    return x")
     assert task.baselines["gold"] == "    x = 1\n"
     assert task.completion(["    x = 1\n    y = 2\n"], LEFT_TO_RIGHT) == "    x = 1\n"
 

@@ -80,11 +80,11 @@ def test_names_are_voted_for() -> None:
     assert task.completion(["count", " total\n", "total + 1", ""], INFILL) == "total"
     assert task.completion(["b", "a"], INFILL) == "b"
     assert task.completion(["= 1"], LEFT_TO_RIGHT) == ""
-    assert task.whole("n") == "def f(xs):\n    n = sum(xs)\n    return n\n"
+    assert task.full_text("n") == "def f(xs):\n    n = sum(xs)\n    return n\n"
 
 
 def test_a_docstring_is_asked_for_as_the_authors_did() -> None:
-    prompt = read(DOCSTRINGS, DOCSTRING).question(INFILL)
+    prompt = read(DOCSTRINGS, DOCSTRING).prompt_for(INFILL)
     assert prompt.parts == ('def f(x):\n    """', "\n    return len(x)\n<|/ file |>")
     assert prompt.stop == ('"""',)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from incoder.evaluation.answers import exact_matches
-from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, Benchmark, Question, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, Benchmark, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.programs import Program
 
@@ -40,20 +40,20 @@ class _Bug(Task):
 
     @property
     def baselines(self) -> Mapping[str, str]:
-        prefix, suffix = self.question(INFILL).parts
+        prefix, suffix = self.prompt_for(INFILL).parts
         cut = slice(len(prefix), -len(suffix) or None)
         return {GOLD: self.fixed[cut], EMPTY: "", BUGGY: self.buggy[cut]}
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
-        return Question(around_difference(self.buggy, self.fixed))
+        return Prompt(around_difference(self.buggy, self.fixed))
 
     @property
     def is_cut_by_lines(self) -> bool:
         return True
 
     def programs(self, completion: str) -> Mapping[str, Program]:
-        return {"pass_rate": Program(f"{self.whole(completion)}\n", self.tests)}
+        return {"pass_rate": Program(f"{self.full_text(completion)}\n", self.tests)}
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
         return exact_matches(completion, self.baselines[GOLD])

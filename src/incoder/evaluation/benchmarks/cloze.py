@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Question, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 
 INFILL_REGION = "infill-region"
@@ -42,9 +42,9 @@ class Cloze(Task):
     def choices(self) -> tuple[str, ...]:
         return ("max", "min")
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
-        return Question((self.prefix, self.suffix))
+        return Prompt((self.prefix, self.suffix))
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
         return {"accuracy": float(completion == self.answer)}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.bleu import smoothed_bleu
 from incoder.tags import closing_tag
@@ -61,12 +61,12 @@ class Docstring(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.reference, EMPTY: ""}
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
         split = split_at_docstring(self.code)
         assert split is not None, "_read leaves such rows out"
         before, behind = split
-        return Question((before + _QUOTES, behind + _END_OF_FILE), stop=(_QUOTES,))
+        return Prompt((before + _QUOTES, behind + _END_OF_FILE), stop=(_QUOTES,))
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         del method

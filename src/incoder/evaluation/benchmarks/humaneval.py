@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from incoder.evaluation.answers import exact_matches
-from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Question, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.benchmarks import evalplus
 from incoder.evaluation.programs import Program
@@ -40,9 +40,9 @@ class Problem(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.canonical_solution, EMPTY: ""}
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
-        return Question((self.prompt, ""), stop=_STOP)
+        return Prompt((self.prompt, ""), stop=_STOP)
 
     def programs(self, completion: str) -> Mapping[str, Program]:
         return {

@@ -19,7 +19,7 @@ from incoder.evaluation.benchmark import (
     LEFT_TO_RIGHT,
     RERANK,
     Benchmark,
-    Question,
+    Prompt,
     Task,
 )
 from incoder.evaluation.benchmark_row import reader
@@ -51,9 +51,9 @@ class Hole(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.canonical_solution, EMPTY: ""}
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
-        return Question((self.prompt, self.suffix))
+        return Prompt((self.prompt, self.suffix))
 
     @property
     def is_cut_by_lines(self) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from incoder.evaluation.answers import exact_matches
-from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Question, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.benchmarks import evalplus
 from incoder.evaluation.programs import Program
@@ -45,9 +45,9 @@ class Sentence(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.code, EMPTY: ""}
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
-        return Question((f'"""\n{self.text}\n{self.test_list[0]}\n"""\n', ""), stop=_STOP)
+        return Prompt((f'"""\n{self.text}\n{self.test_list[0]}\n"""\n', ""), stop=_STOP)
 
     def programs(self, completion: str) -> Mapping[str, Program]:
         return {"pass_rate": Program(completion, "\n".join((self.test_setup_code, *self.test_list)))}
@@ -77,9 +77,9 @@ class PlusSentence(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.code, EMPTY: ""}
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
-        return Question((self.prompt, ""), stop=_STOP)
+        return Prompt((self.prompt, ""), stop=_STOP)
 
     def programs(self, completion: str) -> Mapping[str, Program]:
         return {"pass_rate": Program(completion, self.tests)}

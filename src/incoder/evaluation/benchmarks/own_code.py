@@ -16,7 +16,7 @@ from incoder.evaluation.benchmark import (
     LEFT_TO_RIGHT,
     RERANK,
     Benchmark,
-    Question,
+    Prompt,
     Task,
 )
 from incoder.evaluation.benchmark_row import reader
@@ -57,9 +57,9 @@ class CodeHole(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.middle, EMPTY: ""}
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
-        return Question((self.prefix, self.suffix), path=self.path)
+        return Prompt((self.prefix, self.suffix), path=self.path)
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
         similarity = edit_similarity(completion.strip(), self.middle.strip())

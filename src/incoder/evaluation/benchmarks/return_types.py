@@ -9,7 +9,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 
 
@@ -41,9 +41,9 @@ class ReturnType(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.return_type, EMPTY: ""}
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
-        return Question((self.prefix, self.suffix), stop=(":", "\n"))
+        return Prompt((self.prefix, self.suffix), stop=(":", "\n"))
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         del method

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from incoder.evaluation.answers import exact_matches
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, HubFile, Question, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, HubFile, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.programs import MainProgram, OutputTest
 
@@ -57,11 +57,11 @@ class SyntaxHole(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.ground_truth, EMPTY: ""}
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
         mark = next(mark for mark in _PLACEHOLDERS if mark in self.prompt)
         prefix, suffix = self.prompt.split(mark)
-        return Question((prefix, suffix), path=f"solution.{_EXTENSIONS[self.lang]}")
+        return Prompt((prefix, suffix), path=f"solution.{_EXTENSIONS[self.lang]}")
 
     @property
     def code_language(self) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from incoder.evaluation.answers import exact_matches
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, HubFile, Question, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, HubFile, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 
 _LANGUAGES = {"py": "python", "java": "java", "js": "javascript"}
@@ -54,9 +54,9 @@ class Line(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.canonical_solution, EMPTY: ""}
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
-        return Question((self.prompt, self.suffix), path=f"solution.{self.language}")
+        return Prompt((self.prompt, self.suffix), path=f"solution.{self.language}")
 
     def rates(self, completion: str) -> Mapping[str, float | None]:
         matches = exact_matches(completion, self.canonical_solution)

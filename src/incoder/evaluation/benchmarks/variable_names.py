@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from incoder.editing.renaming.majority_vote import majority_vote
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Question, Task
+from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 
 
@@ -38,9 +38,9 @@ class VariableName(Task):
     def baselines(self) -> Mapping[str, str]:
         return {GOLD: self.variable, EMPTY: ""}
 
-    def question(self, method: str) -> Question:
+    def prompt_for(self, method: str) -> Prompt:
         del method
-        return Question(self.parts)
+        return Prompt(self.parts)
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         del method
