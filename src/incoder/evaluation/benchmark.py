@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from incoder.evaluation.answers import as_long_as, num_lines
+from incoder.evaluation.answers import as_long_as, exact_matches, num_lines
 from incoder.evaluation.programs import AnyProgram
 
 INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK = "infill", "infill-rerank", "left-to-right", "rerank"
@@ -59,26 +59,32 @@ class Task(ABC):
     @property
     def max_lines(self) -> int | None:
         """The lines after which left to right ends, not counting leading blank ones; None for no limit."""
-        return num_lines(self.baselines[GOLD]) if self.is_cut_by_lines else None
+        return num_lines(self.gold) if self.is_cut_by_lines else None
 
     @property
     def can_go_left_to_right(self) -> bool:
         """Whether left to right can answer: if lines end it, the hole must end where a line does."""
         rest_of_line = self.prompt_for(INFILL).parts[-1].partition("\n")[0]
-        return not self.is_cut_by_lines or self.baselines[GOLD].endswith("\n") or not rest_of_line.strip()
+        return not self.is_cut_by_lines or self.gold.endswith("\n") or not rest_of_line.strip()
 
     @property
     @abstractmethod
+    def gold(self) -> str:
+        """The right completion."""
+
+    @property
     def baselines(self) -> Mapping[str, str]:
-        """Completions that need no model, by name: `gold` is the answer, `empty` none."""
+        """Completions that need no model, by name: `gold` is the right one, `empty` is none."""
+        return {GOLD: self.gold, EMPTY: ""}
 
     @abstractmethod
-    def prompt_for(self, method: str) -> Prompt: ...
+    def prompt_for(self, method: str) -> Prompt:
+        """The prompt of this task for a method."""
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         """What counts of what a model wrote, hole by hole."""
         if self.is_cut_by_lines and method in (LEFT_TO_RIGHT, RERANK):
-            return as_long_as(infills[0], self.baselines[GOLD])
+            return as_long_as(infills[0], self.gold)
         return infills[0]
 
     @property
@@ -96,9 +102,12 @@ class Task(ABC):
         del completion
         return {}
 
-    @abstractmethod
     def rates(self, completion: str) -> Mapping[str, float | None]:
-        """The rates in [0, 1] that need no execution; None where the task does not count for one."""
+        """The rates in [0, 1] that need no execution; None if the task does not count for a rate.
+
+        By default these are exact match and its two lenient forms.
+        """
+        return exact_matches(completion, self.gold)
 
     @property
     def right_context(self) -> float | None:

@@ -1,11 +1,40 @@
-"""Rows of benchmark files as dataclasses, checked field by field."""
+"""Rows of benchmark files as dataclasses: their common fields, and the check of each field."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from incoder.evaluation.benchmark import Task
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRow(Task):
+    """A task that is a row of a file and has an id; by default it is a problem of its own."""
+
+    task_id: str
+
+    @property
+    def key(self) -> str:
+        return self.task_id
+
+    @property
+    def problem(self) -> str:
+        return self.task_id
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRow(BenchmarkRow):
+    """A row from a project: a repository, or a package. Rows of one project are one problem."""
+
+    project: str
+
+    @property
+    def problem(self) -> str:
+        return self.project
 
 
 def reader(row_type: type[T]) -> Callable[[Mapping[str, Any], int], T]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from incoder.evaluation.answers import exact_matches
 from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, Benchmark, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.programs import Program
@@ -39,10 +38,12 @@ class _Bug(Task):
         return self.key
 
     @property
+    def gold(self) -> str:
+        return self._in_hole(self.fixed)
+
+    @property
     def baselines(self) -> Mapping[str, str]:
-        prefix, suffix = self.prompt_for(INFILL).parts
-        cut = slice(len(prefix), -len(suffix) or None)
-        return {GOLD: self.fixed[cut], EMPTY: "", BUGGY: self.buggy[cut]}
+        return {GOLD: self.gold, EMPTY: "", BUGGY: self._in_hole(self.buggy)}
 
     def prompt_for(self, method: str) -> Prompt:
         del method
@@ -55,8 +56,10 @@ class _Bug(Task):
     def programs(self, completion: str) -> Mapping[str, Program]:
         return {"pass_rate": Program(f"{self.full_text(completion)}\n", self.tests)}
 
-    def rates(self, completion: str) -> Mapping[str, float | None]:
-        return exact_matches(completion, self.baselines[GOLD])
+    def _in_hole(self, program: str) -> str:
+        """The lines of either program that the hole replaces."""
+        prefix, suffix = self.prompt_for(INFILL).parts
+        return program[len(prefix) : len(program) - len(suffix)]
 
 
 @dataclass(frozen=True, slots=True)

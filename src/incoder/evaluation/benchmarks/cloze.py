@@ -10,33 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Prompt, Task
-from incoder.evaluation.benchmark_row import reader
+from incoder.evaluation.benchmark import INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Prompt
+from incoder.evaluation.benchmark_row import ProjectRow, reader
 
 INFILL_REGION = "infill-region"
 
 
 @dataclass(frozen=True, slots=True)
-class Cloze(Task):
+class Cloze(ProjectRow):
     """A row of the file: natural text around the one word."""
 
-    task_id: str
-    project: str
     prefix: str
     suffix: str
     answer: Literal["max", "min"]
 
     @property
-    def key(self) -> str:
-        return self.task_id
-
-    @property
-    def problem(self) -> str:
-        return self.project
-
-    @property
-    def baselines(self) -> Mapping[str, str]:
-        return {GOLD: self.answer, EMPTY: ""}
+    def gold(self) -> str:
+        return self.answer
 
     @property
     def choices(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Prompt, Task
+from incoder.evaluation.benchmark import Benchmark, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 from incoder.evaluation.bleu import smoothed_bleu
 from incoder.tags import closing_tag
@@ -58,8 +58,8 @@ class Docstring(Task):
         return " ".join(" ".join(self.docstring_tokens).split())
 
     @property
-    def baselines(self) -> Mapping[str, str]:
-        return {GOLD: self.reference, EMPTY: ""}
+    def gold(self) -> str:
+        return self.reference
 
     def prompt_for(self, method: str) -> Prompt:
         del method

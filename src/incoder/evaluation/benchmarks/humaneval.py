@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from incoder.evaluation.answers import exact_matches
-from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Prompt, Task
-from incoder.evaluation.benchmark_row import reader
+from incoder.evaluation.benchmark import INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Prompt, Task
+from incoder.evaluation.benchmark_row import BenchmarkRow, reader
 from incoder.evaluation.benchmarks import evalplus
 from incoder.evaluation.programs import Program
 
@@ -19,26 +18,17 @@ _STOP = ("\nclass", "\ndef", "\n#", "\nif")
 
 
 @dataclass(frozen=True, slots=True)
-class Problem(Task):
+class Problem(BenchmarkRow):
     """One function, with the fields of OpenAI's file."""
 
-    task_id: str
     prompt: str
     entry_point: str
     canonical_solution: str
     test: str
 
     @property
-    def key(self) -> str:
-        return self.task_id
-
-    @property
-    def problem(self) -> str:
-        return self.task_id
-
-    @property
-    def baselines(self) -> Mapping[str, str]:
-        return {GOLD: self.canonical_solution, EMPTY: ""}
+    def gold(self) -> str:
+        return self.canonical_solution
 
     def prompt_for(self, method: str) -> Prompt:
         del method
@@ -48,9 +38,6 @@ class Problem(Task):
         return {
             "pass_rate": Program(f"{self.prompt}{completion}\n", f"{self.test}\ncheck({self.entry_point})")
         }
-
-    def rates(self, completion: str) -> Mapping[str, float | None]:
-        return exact_matches(completion, self.canonical_solution)
 
 
 _read_problem = reader(Problem)

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from incoder.evaluation.answers import as_long_as, exact_matches
+from incoder.evaluation.answers import as_long_as
 from incoder.evaluation.benchmark import (
-    EMPTY,
-    GOLD,
     INFILL,
     INFILL_RERANK,
     LEFT_TO_RIGHT,
@@ -22,17 +20,16 @@ from incoder.evaluation.benchmark import (
     Prompt,
     Task,
 )
-from incoder.evaluation.benchmark_row import reader
+from incoder.evaluation.benchmark_row import BenchmarkRow, reader
 from incoder.evaluation.programs import Program
 
 _RANDOM_SPAN = "RandomSpanInfilling"  # holes of characters, whose end no number of lines gives
 
 
 @dataclass(frozen=True, slots=True)
-class Hole(Task):
+class Hole(BenchmarkRow):
     """One hole, with the fields of OpenAI's file."""
 
-    task_id: str
     entry_point: str
     prompt: str
     suffix: str
@@ -40,16 +37,12 @@ class Hole(Task):
     test: str
 
     @property
-    def key(self) -> str:
-        return self.task_id
-
-    @property
     def problem(self) -> str:
         return "/".join(self.task_id.split("/")[1:3])
 
     @property
-    def baselines(self) -> Mapping[str, str]:
-        return {GOLD: self.canonical_solution, EMPTY: ""}
+    def gold(self) -> str:
+        return self.canonical_solution
 
     def prompt_for(self, method: str) -> Prompt:
         del method
@@ -71,9 +64,6 @@ class Hole(Task):
             spliced["pass_rate_newline"] = completion.removesuffix("\n") + "\n"
             spliced["pass_rate_gold_lines"] = as_long_as(completion, self.canonical_solution)
         return {rate: self._program(text) for rate, text in spliced.items()}
-
-    def rates(self, completion: str) -> Mapping[str, float | None]:
-        return exact_matches(completion, self.canonical_solution)
 
     @property
     def right_context(self) -> float | None:

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from incoder.evaluation.answers import exact_matches
-from incoder.evaluation.benchmark import EMPTY, GOLD, INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Prompt, Task
-from incoder.evaluation.benchmark_row import reader
+from incoder.evaluation.benchmark import INFILL, LEFT_TO_RIGHT, RERANK, Benchmark, Prompt, Task
+from incoder.evaluation.benchmark_row import BenchmarkRow, reader
 from incoder.evaluation.benchmarks import evalplus
 from incoder.evaluation.programs import Program
 
@@ -42,8 +41,8 @@ class Sentence(Task):
         return self.key
 
     @property
-    def baselines(self) -> Mapping[str, str]:
-        return {GOLD: self.code, EMPTY: ""}
+    def gold(self) -> str:
+        return self.code
 
     def prompt_for(self, method: str) -> Prompt:
         del method
@@ -52,30 +51,18 @@ class Sentence(Task):
     def programs(self, completion: str) -> Mapping[str, Program]:
         return {"pass_rate": Program(completion, "\n".join((self.test_setup_code, *self.test_list)))}
 
-    def rates(self, completion: str) -> Mapping[str, float | None]:
-        return exact_matches(completion, self.code)
-
 
 @dataclass(frozen=True, slots=True)
-class PlusSentence(Task):
+class PlusSentence(BenchmarkRow):
     """One program of MBPP+; `prompt` is the docstring that is shown, `tests` is code that runs after it."""
 
-    task_id: str
     prompt: str
     code: str
     tests: str
 
     @property
-    def key(self) -> str:
-        return self.task_id
-
-    @property
-    def problem(self) -> str:
-        return self.key
-
-    @property
-    def baselines(self) -> Mapping[str, str]:
-        return {GOLD: self.code, EMPTY: ""}
+    def gold(self) -> str:
+        return self.code
 
     def prompt_for(self, method: str) -> Prompt:
         del method
@@ -83,9 +70,6 @@ class PlusSentence(Task):
 
     def programs(self, completion: str) -> Mapping[str, Program]:
         return {"pass_rate": Program(completion, self.tests)}
-
-    def rates(self, completion: str) -> Mapping[str, float | None]:
-        return exact_matches(completion, self.code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,24 +9,20 @@ from dataclasses import dataclass
 
 from incoder.evaluation.answers import edit_similarity, exact_matches
 from incoder.evaluation.benchmark import (
-    EMPTY,
-    GOLD,
     INFILL,
     INFILL_RERANK,
     LEFT_TO_RIGHT,
     RERANK,
     Benchmark,
     Prompt,
-    Task,
 )
-from incoder.evaluation.benchmark_row import reader
+from incoder.evaluation.benchmark_row import BenchmarkRow, reader
 
 
 @dataclass(frozen=True, slots=True)
-class CodeHole(Task):
+class CodeHole(BenchmarkRow):
     """A row of the file: the text around a hole and the missing text. Holes of one file are one problem."""
 
-    task_id: str
     path: str
     language: str
     prefix: str
@@ -36,10 +32,6 @@ class CodeHole(Task):
     def __post_init__(self) -> None:
         if not self.middle:
             raise ValueError("middle: is empty")
-
-    @property
-    def key(self) -> str:
-        return self.task_id
 
     @property
     def problem(self) -> str:
@@ -54,8 +46,8 @@ class CodeHole(Task):
         return True
 
     @property
-    def baselines(self) -> Mapping[str, str]:
-        return {GOLD: self.middle, EMPTY: ""}
+    def gold(self) -> str:
+        return self.middle
 
     def prompt_for(self, method: str) -> Prompt:
         del method

@@ -9,12 +9,12 @@ import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Prompt, Task
-from incoder.evaluation.benchmark_row import reader
+from incoder.evaluation.benchmark import Benchmark, Prompt
+from incoder.evaluation.benchmark_row import ProjectRow, reader
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnType(Task):
+class ReturnType(ProjectRow):
     """A row of the file.
 
     `prefix` ends with `-> `, `suffix` begins with the colon that ends the signature. `project` groups what
@@ -22,24 +22,14 @@ class ReturnType(Task):
     not None, which is what the rule for `accuracy_none_rule` asks.
     """
 
-    task_id: str
-    project: str
     prefix: str
     suffix: str
     return_type: str
     returns_value: bool
 
     @property
-    def key(self) -> str:
-        return self.task_id
-
-    @property
-    def problem(self) -> str:
-        return self.project
-
-    @property
-    def baselines(self) -> Mapping[str, str]:
-        return {GOLD: self.return_type, EMPTY: ""}
+    def gold(self) -> str:
+        return self.return_type
 
     def prompt_for(self, method: str) -> Prompt:
         del method

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from incoder.evaluation.answers import exact_matches
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, HubFile, Prompt, Task
-from incoder.evaluation.benchmark_row import reader
+from incoder.evaluation.benchmark import Benchmark, HubFile, Prompt
+from incoder.evaluation.benchmark_row import BenchmarkRow, reader
 from incoder.evaluation.programs import MainProgram, OutputTest
 
 _PLACEHOLDERS = ("# TODO: Your code here", "/* TODO: Your code here */")
@@ -26,10 +26,9 @@ _NAMES = {"python": "python", "java": "java", "cpp": "c++", "csharp": "c#"}
 
 
 @dataclass(frozen=True, slots=True)
-class SyntaxHole(Task):
+class SyntaxHole(BenchmarkRow):
     """A row of one of the files; `unit_tests` may be JSON in a string."""
 
-    task_id: str
     lang: str
     prompt: str
     eval_prompt: str
@@ -46,16 +45,8 @@ class SyntaxHole(Task):
         self._tests()
 
     @property
-    def key(self) -> str:
-        return self.task_id
-
-    @property
-    def problem(self) -> str:
-        return self.task_id
-
-    @property
-    def baselines(self) -> Mapping[str, str]:
-        return {GOLD: self.ground_truth, EMPTY: ""}
+    def gold(self) -> str:
+        return self.ground_truth
 
     def prompt_for(self, method: str) -> Prompt:
         del method

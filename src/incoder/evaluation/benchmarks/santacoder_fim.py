@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from incoder.evaluation.answers import exact_matches
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, HubFile, Prompt, Task
+from incoder.evaluation.benchmark import Benchmark, HubFile, Prompt, Task
 from incoder.evaluation.benchmark_row import reader
 
 _LANGUAGES = {"py": "python", "java": "java", "js": "javascript"}
@@ -51,8 +51,8 @@ class Line(Task):
         return True
 
     @property
-    def baselines(self) -> Mapping[str, str]:
-        return {GOLD: self.canonical_solution, EMPTY: ""}
+    def gold(self) -> str:
+        return self.canonical_solution
 
     def prompt_for(self, method: str) -> Prompt:
         del method

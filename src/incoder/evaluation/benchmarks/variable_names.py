@@ -9,16 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from incoder.editing.renaming.majority_vote import majority_vote
-from incoder.evaluation.benchmark import EMPTY, GOLD, Benchmark, Prompt, Task
-from incoder.evaluation.benchmark_row import reader
+from incoder.evaluation.benchmark import Benchmark, Prompt
+from incoder.evaluation.benchmark_row import ProjectRow, reader
 
 
 @dataclass(frozen=True, slots=True)
-class VariableName(Task):
+class VariableName(ProjectRow):
     """A row of the file: the text between the occurrences, so that `variable.join(parts)` is the code."""
 
-    task_id: str
-    project: str
     parts: tuple[str, ...]
     variable: str
 
@@ -27,16 +25,8 @@ class VariableName(Task):
             raise ValueError("parts: needs at least 2, one occurrence between them")
 
     @property
-    def key(self) -> str:
-        return self.task_id
-
-    @property
-    def problem(self) -> str:
-        return self.project
-
-    @property
-    def baselines(self) -> Mapping[str, str]:
-        return {GOLD: self.variable, EMPTY: ""}
+    def gold(self) -> str:
+        return self.variable
 
     def prompt_for(self, method: str) -> Prompt:
         del method
