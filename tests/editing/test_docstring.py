@@ -305,7 +305,7 @@ def test_a_raw_docstring_takes_only_what_can_stand_in_it(scripted: Scripted) -> 
 
 @pytest.mark.parametrize("docstring", ['"a" "b"', '("a" "b")', '("a"\n     "b")'])
 def test_a_docstring_of_several_literals_is_refused(scripted: Scripted, docstring: str) -> None:
-    with pytest.raises(IncoderError, match="line 2 is made of several literals"):
+    with pytest.raises(IncoderError, match="line 2 consists of several literals"):
         written(scripted, f"def f():\n    {docstring}\n", "f")
 
 

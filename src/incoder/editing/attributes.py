@@ -1,7 +1,7 @@
 """A file's attributes, predicted from its text by a model that was trained with them (paper, section 3.3).
 
-In training they are at a document's end as often as at its start; after the text they are predictions. Of
-attributes with few values each value is scored, a name is written.
+In training, attributes are at a document's end as often as at its start; at the end they are predictions. If
+an attribute has few values, the model scores each of them; otherwise it writes one.
 """
 
 import math
@@ -27,24 +27,24 @@ MEANINGS: Mapping[str, str] = {
     "source": "the host of its repository",
     "dstars": "its repository's stars in six bins, from 0 (the lower half of all) to 5 (the top 3 %)",
 }
-_SHOWN_CHARACTERS = 6000  # of the end of a long text
+_SHOWN_CHARACTERS = 6000  # the model sees this many characters from the end of a long text
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A value, and its probability among those that were compared; None for one that was written."""
+    """A value, and its probability among the compared values; None if the model wrote the value."""
 
     value: str
     probability: float | None
 
 
 def seen_in_training(model: Model, name: str) -> bool:
-    """Whether the model seems to have been trained with this attribute; if not, its values mean little."""
+    """Whether the model seems to have been trained with this attribute; otherwise predictions mean little."""
     return knows_format(model, f"{opening_tag('file')}\nx = 1\n\n<|/ file", f" {name}=")
 
 
 def predict(model: Model, text: str, name: str, decoding: Decoding) -> tuple[Prediction, ...]:
-    """The values of one attribute that a text may have, the most probable first."""
+    """Predict the value of one attribute of a text; returns values, the most probable first."""
     shown = f"{opening_tag('file')}\n{text[-_SHOWN_CHARACTERS:]}\n"
     if name not in VALUES:
         written = model.complete(f"{shown}<|/ file {name}=", **asdict(decoding), stop=(" |>", "\n"))

@@ -1,8 +1,8 @@
-"""A check that brackets, strings and comments are closed, for languages that we cannot parse.
+"""A check that brackets, strings and comments are closed, for languages without a parser here.
 
 A `Notation` describes the comments and literals of a language, whose brackets do not count. A text without an
-error may still not parse. Heredocs, macros and markup can be misread, so a change is to blame for an error
-only where the text before it has none.
+error may still not parse. The check can misread heredocs, macros and markup, so callers reject a change only
+if the text before the change has no error.
 """
 
 import re
@@ -25,9 +25,9 @@ _CHARACTER = r"'(?:\\[^\n]+?|[^'\\\n])'"
 class Notation:
     """The comments and literals of a language.
 
-    `skipped` are patterns of whole ones, tried in this order. Where none of them matches, one of `openings`
-    begins a comment or literal that has no end. A language that `has_templates` (JavaScript) has templates
-    with code in them, and regular expressions, which begin like a division.
+    `skipped` are patterns of complete comments and literals, tried in this order. If none of them matches,
+    one of `openings` begins a comment or literal that has no end. `has_templates` is for JavaScript: its
+    template strings contain code, and its regular expressions begin like a division.
     """
 
     skipped: tuple[str, ...]
@@ -37,7 +37,7 @@ class Notation:
 
     def __post_init__(self) -> None:
         opening = r"(?P<open>[(\[{`])|(?P<slash>/)" if self.has_templates else r"(?P<open>[(\[{])"
-        # The pattern that skips is no group, so that patterns may number their own from 1.
+        # The skipped patterns are in no group of ours, so their own groups are numbered from 1.
         patterns = [
             *self.skipped,
             f"(?P<endless>{'|'.join(self.openings)})",
@@ -77,7 +77,11 @@ R = Notation((r"#[^\n]*", _LONG_DOUBLE, _LONG_SINGLE, r"`[^`]*`"), ('"', "'", "`
 
 
 def bracket_error(text: str, notation: Notation) -> str | None:
-    """The first bracket, string or comment that is not closed or closes nothing, with its line, else None."""
+    """Describe the first bracket, string or comment that is not closed or closes nothing; else None.
+
+    >>> bracket_error("int f() { return (1;\\n}", C)
+    '( in line 1 is closed by } in line 2'
+    """
     opened, place = list[tuple[str, int]](), 0
     while True:
         is_in_template = bool(opened) and opened[-1][0] == "`"
@@ -108,7 +112,7 @@ def bracket_error(text: str, notation: Notation) -> str | None:
 
 
 def _end_of_regex(text: str, slash: int) -> int:
-    """The end of the regular expression that begins at a slash; after the slash where that is a division."""
+    """The end of the regular expression that begins at a slash; after the slash if it is a division."""
     before = slash - 1
     while before >= 0 and text[before] in " \t":
         before -= 1

@@ -1,6 +1,6 @@
-"""Ways to change a place of a text, ranked, and what came of it.
+"""Candidates for a change at one place of a text, ranked.
 
-A candidate is a set of edits; the most probable one without a problem is used.
+A candidate is a set of edits. The most probable candidate without a problem is used.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ class Candidate:
     """Edits that belong together, and how probable the model finds them.
 
     `logprob` is the mean log-probability of the tokens, `total_logprob` their sum. `problem` says why this
-    candidate cannot be used ("does not parse"), None where it can.
+    candidate cannot be used ("does not parse"), and is None if it can.
     """
 
     edits: tuple[Edit, ...]
@@ -23,12 +23,17 @@ class Candidate:
     problem: str | None = None
 
     def rejected(self, problem: str) -> "Candidate":
+        """The same candidate with a problem."""
         return replace(self, problem=problem)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was proposed for one place: its name for people, the line it begins in, candidates best first."""
+    """A proposed change at one place.
+
+    `place` names the place for people, `line` is the line in which it begins, and the candidates are ordered
+    from the best to the worst.
+    """
 
     place: str
     line: int
@@ -36,17 +41,17 @@ class Change:
 
     @property
     def used(self) -> Candidate | None:
-        """The best candidate that can be used, if any."""
+        """The best candidate without a problem, None if every candidate has one."""
         return next((candidate for candidate in self.candidates if candidate.problem is None), None)
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """What is done to the text: the edits of the candidate that is used."""
+        """The edits of the candidate that is used; empty if there is none."""
         return self.used.edits if self.used else ()
 
 
 def ranked(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Those without a problem first, each kind by log-probability; equal edits count once."""
+    """Sort candidates: first those without a problem, then by log-probability; drop repeated edits."""
     distinct: dict[tuple[Edit, ...], Candidate] = {}
     for candidate in sorted(candidates, key=lambda one: (one.problem is not None, -one.logprob)):
         distinct.setdefault(candidate.edits, candidate)

@@ -1,7 +1,7 @@
-"""Docstrings of Python modules, classes and functions: new ones are written, existing ones completed.
+"""Docstrings of Python modules, classes and functions: write new ones, complete existing ones.
 
 A new docstring is a template in the file's style, whose holes the model fills. An existing docstring keeps
-every byte: missing sections are added, and it is continued only if it breaks off within a sentence.
+every byte: missing sections are added, and its text is continued only if it breaks off within a sentence.
 """
 
 import ast
@@ -21,7 +21,13 @@ from incoder.errors import IncoderError
 
 
 def lacking(source: PythonSource) -> list[Target]:
-    """The module and definitions without a docstring, except functions in functions and overloads."""
+    """The definitions without a docstring, and the module if it has none.
+
+    Functions inside functions and overloads need no docstring.
+
+    >>> [target and target.name for target in lacking(PythonSource("def f(): ...\\n"))]  # None: the module
+    [None, 'f']
+    """
     definitions = [
         named
         for named in source.definitions
@@ -34,10 +40,10 @@ def lacking(source: PythonSource) -> list[Target]:
 
 
 def incomplete(source: PythonSource, targets: Iterable[Target], style: Style | None = None) -> list[Target]:
-    """The targets that have no docstring, or one that breaks off or lacks sections of its style.
+    """The targets whose docstring is missing, breaks off, or lacks a section of its style.
 
     Raises:
-        IncoderError: a docstring is made of several literals.
+        IncoderError: a docstring consists of several literals.
     """
     style = style or style_of(source)
     return [target for target in targets if draft(source, target, style) is not None]
@@ -52,9 +58,9 @@ def write_docstrings(
     style: Style | None = None,
     path: PurePath = UNNAMED_PYTHON,
 ) -> Iterator[Change]:
-    """One change for each `incomplete` target, in their order; the model sees the docstrings written before.
+    """Write one change for each `incomplete` target, in order; the model sees the docstrings written so far.
 
-    The style is by default that of the file's other docstrings.
+    By default the style is that of the file's other docstrings.
 
     Raises:
         IncoderError: an existing docstring cannot be completed.
@@ -100,7 +106,7 @@ def _candidate(
 
 
 def _finished(infill: str, finish_reason: str) -> str:
-    """The whole sentences of an infill that was cut off; any other infill as it is."""
+    """The complete sentences of an infill that was cut off; any other infill unchanged."""
     if finish_reason not in ("length", "time"):
         return infill
     sentences = re.match(r".*[.!?](?=\s)", infill, re.DOTALL)

@@ -1,7 +1,7 @@
-"""Edits of a text: a range and what is to stand there, all of them applied together or none.
+"""Edits of a text: each replaces a range, and all of them are applied together or none.
 
-Places are counted in characters of the text as it was. What no range covers is never rebuilt, so line ends,
-byte order marks and all other formatting outside of the edits stay as they are. Knows no files and no models.
+Positions count characters of the original text. Text outside the ranges is never rebuilt, so its line ends,
+byte order marks and formatting stay as they are. This module knows no files and no models.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from incoder.errors import IncoderError
 
 @dataclass(frozen=True, slots=True, order=True)
 class Edit:
-    """What stands from `start` to before `end` becomes `text`; an empty range is an insertion."""
+    """Replaces the characters from `start` to before `end` by `text`; an empty range is an insertion."""
 
     start: int
     end: int
@@ -20,24 +20,29 @@ class Edit:
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
-    """The text with all edits made; insertions at one place come in the order in which they are given.
+    """Return the text with all edits made; insertions at one position keep the order of the arguments.
 
     Raises:
         IncoderError: a range is not within the text, or two ranges overlap.
+
+    >>> apply("x = 1", [Edit(0, 1, "count"), Edit(5, 5, "0")])
+    'count = 10'
     """
     return "".join(cut(text, (), edits))
 
 
 def cut(text: str, holes: Sequence[tuple[int, int]], edits: Iterable[Edit] = ()) -> list[str]:
-    """The text with edits made, cut at holes: what stands before, between and behind them.
+    """Make the edits, then cut the holes out: returns the parts before, between and after the holes.
 
-    An insertion right at a hole comes before it. Filled with `edits[i].text` for each of the holes, these
-    parts give the text with all the edits.
+    `holes` are ranges of the original text. An insertion at the start of a hole comes before the hole.
 
     Raises:
         IncoderError: a range is not within the text, or two ranges overlap.
+
+    >>> cut("def f(a): return a", [(6, 7), (17, 18)], [Edit(4, 5, "same")])
+    ['def same(', '): return ', '']
     """
-    # A hole is sorted behind the insertions at its start, and before what begins where it ends.
+    # A hole sorts after the insertions at its start, and before edits that begin at its end.
     marks = [(edit.start, edit.end, edit.text) for edit in edits]
     ordered: list[tuple[int, int, str | None]] = [*marks, *((start, end, None) for start, end in holes)]
     ordered.sort(key=lambda mark: (mark[0], mark[1]))

@@ -1,4 +1,4 @@
-"""Lines that look wrong: where a file does not parse, where a test failed, or what surprises the model."""
+"""Fault localization: rank the lines of a file by how suspicious they are."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -13,10 +13,10 @@ from incoder.editing.test_run.runner import Outcome
 def suspicious_lines(
     model: Model, text: str, path: PurePath | None, outcome: Outcome | None, max_lines: int
 ) -> Sequence[int]:
-    """Numbers of lines that are not blank, the most suspicious first.
+    """Return the numbers of the most suspicious lines that are not blank, the most suspicious first.
 
-    That is the one at which parsing stops, and no other; else those that the output of a failed command
-    names, and then those whose tokens the model finds least probable on average.
+    If the file does not parse, this is only the line of the syntax error. Otherwise the lines that the output
+    of a failed command names come first, then those whose tokens are least probable on average.
     """
     lines = Lines(text)
     if language_of(path) is PYTHON and (number := syntax_error_line(text)) is not None:

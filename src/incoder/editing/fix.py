@@ -13,18 +13,18 @@ from incoder.editing.required_definitions import RequiredDefinition, required_de
 from incoder.editing.rewrite import rewrite_lines
 from incoder.editing.test_run.runner import Outcome
 
-Try = Callable[[str], Outcome]
+RunCommand = Callable[[str], Outcome]
 NO_TRIES_LEFT = "was not tried: no tries are left"
 
 
 @dataclass(slots=True)
 class Budget:
-    """The number of times that the command may still be run."""
+    """The number of test runs that are left."""
 
     num_tries: int
 
     def take(self) -> bool:
-        """Use one try; false if none was left."""
+        """Use one test run; returns False if none was left."""
         self.num_tries -= 1
         return self.num_tries >= 0
 
@@ -35,20 +35,21 @@ def fix(
     spans: Iterable[tuple[int, int]],
     decoding: Decoding,
     *,
-    run: Try | None = None,
+    run: RunCommand | None = None,
     max_tries: int = 20,
     function: str | None = None,
     path: PurePath | None = None,
 ) -> tuple[Change, ...]:
-    """Rewrite the lines of one span after another, up to the first with a candidate that can be used.
+    """Rewrite the lines of one span after another, until one of them has a candidate that can be used.
 
-    Returns a change for each span that was tried; only the last of them may have a usable candidate. A single
-    line stays one line. With `run` a candidate can be used only if the command passes with it. Each run
-    counts as a try; a candidate with a problem of its own, for example one that does not parse, is not run. A
-    candidate must keep the definition `function`, or else the definitions that the rest of the text uses.
+    Returns a change for each span that was tried; only the last one may have a usable candidate. A single
+    line stays one line. With `run`, a candidate can be used only if the user's command passes with it. Each
+    test run counts as a try; a candidate with a problem of its own, for example one that does not parse, is
+    not run. A candidate must keep the definition `function`, or else the definitions that the rest of the
+    text uses.
 
     Raises:
-        IncoderError: there is no definition of this name.
+        IncoderError: there is no definition with this name.
     """
     lines, budget, changes = Lines(text), Budget(max_tries), list[Change]()
     is_of_python = function is not None or (path is not None and is_python(path))
@@ -78,8 +79,10 @@ def fix(
     return tuple(changes)
 
 
-def _tested(candidates: Iterable[Candidate], text: str, run: Try, budget: Budget) -> tuple[Candidate, ...]:
-    """The candidates, each rejected if the command fails with it; after one that passes none is run."""
+def _tested(
+    candidates: Iterable[Candidate], text: str, run: RunCommand, budget: Budget
+) -> tuple[Candidate, ...]:
+    """Reject the candidates with which the command fails, up to the first one with which it passes."""
     tested, passed = list[Candidate](), False
     for candidate in candidates:
         if candidate.problem is None and not passed:

@@ -1,4 +1,4 @@
-"""A test whether a model has seen a kind of text in training, by the probability of its beginning.
+"""Find out whether a model was trained on a format, by the probability that it gives to the format's start.
 
 Checkpoints do not say what they were trained on, so the model's own probabilities decide.
 """
@@ -11,6 +11,6 @@ _LEAST_LOGPROB = -8.0
 
 
 def knows_format(model: Model, before: str, piece: str) -> bool:
-    """Whether the model finds it at all probable that the text `before` goes on with `piece`."""
+    """Whether the model gives at least a small probability to `piece` after the text `before`."""
     whole, start = (score.total_logprob for score in model.score_texts([before + piece, before]))
     return whole - start >= _LEAST_LOGPROB

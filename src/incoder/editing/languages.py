@@ -1,8 +1,8 @@
-"""The languages that editing can check, by the extensions of files.
+"""The syntax check of each language, found by a file's extension.
 
-Filling, completing and editing by comment work in any language. Python, JSON and TOML are parsed; in the
-other languages that are listed here the brackets, strings and comments are checked. In a language that is not
-listed every candidate counts as one that parses. Another language is another line of `_LANGUAGES`.
+Filling, completing and editing by comment work in any language. Python, JSON and TOML are parsed. In the
+other languages listed here, brackets, strings and comments are checked. In a language that is not listed,
+every candidate counts as one that parses. To add a language, add a line to `_LANGUAGES`.
 """
 
 import json
@@ -20,7 +20,7 @@ from incoder.errors import IncoderError
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`syntax_error` describes the first error of a text with its line, None if the text parses."""
+    """A language; its function `syntax_error` describes a text's first error, None if the text parses."""
 
     name: str
     extensions: tuple[str, ...]
@@ -70,21 +70,25 @@ _LANGUAGES = (
 
 
 def language_of(path: PurePath | None) -> Language | None:
-    """The language of a file with this name, None if it is not known."""
+    """The language of a file by its name, None if it is not listed.
+
+    >>> language_of(PurePath("site.css")).name
+    'CSS'
+    """
     extension = path.suffix if path is not None else None
     return next((language for language in _LANGUAGES if extension in language.extensions), None)
 
 
 def is_python(path: PurePath) -> bool:
-    """Whether a file's name says that it holds Python."""
+    """Whether a file's extension is one of Python's."""
     return language_of(path) is PYTHON
 
 
 def require_python(path: PurePath, task: str) -> None:
-    """Refuse a file whose extension is not one of Python's.
+    """Refuse a file of another language than Python; `task` names the tool in the message.
 
     Raises:
-        IncoderError: it does.
+        IncoderError: the file has an extension that is not one of Python's.
     """
     if path.suffix and not is_python(path):
         raise IncoderError(
@@ -93,7 +97,11 @@ def require_python(path: PurePath, task: str) -> None:
 
 
 def parse_problem(text: str, path: PurePath | None) -> str | None:
-    """The reason why a text cannot be used, if it does not parse in the language of `path`."""
+    """The reason why a text cannot be used: it does not parse in the language of `path`; else None.
+
+    >>> parse_problem("def f(:", PurePath("a.py"))
+    'does not parse: invalid syntax (line 1)'
+    """
     language = language_of(path)
     error = language.syntax_error(text) if language else None
     return f"does not parse: {error}" if error else None

@@ -1,7 +1,7 @@
-"""Where the lines of a text begin, as Python counts them: `\\n`, `\\r\\n` and a lone `\\r` end a line.
+"""The lines of a text as Python counts them: `\\n`, `\\r\\n` and a lone `\\r` end a line.
 
-Form feeds and the other separators of `str.splitlines` do not. A byte order mark is not part of the first
-line, so that it stays when the line is replaced.
+Form feeds and the other separators of `str.splitlines` end no line. A byte order mark is not part of the
+first line, so it stays when the line is replaced.
 """
 
 import re
@@ -15,30 +15,35 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Lines:
-    """The lines of one text, numbered from 1."""
+    """The lines of one text, numbered from 1.
+
+    >>> lines = Lines("one\\ntwo\\n")
+    >>> len(lines), lines.start(2), lines.number(5), lines.span(1, 1)
+    (2, 4, 2, (0, 4))
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._starts = [start_of(text), *(match.end() for match in _LINE_END.finditer(text))]
         if len(self._starts) > 1 and self._starts[-1] == len(text):
-            self._starts.pop()  # behind the last line end there is no line
+            self._starts.pop()  # no line begins after the last line end
 
     def __len__(self) -> int:
         return len(self._starts)
 
     def start(self, number: int) -> int:
-        """Where line `number` begins; the line behind the last begins at the text's end."""
+        """The position at which line `number` begins; for the number after the last line, the text's end."""
         return self._starts[number - 1] if number <= len(self) else len(self._text)
 
     def number(self, place: int) -> int:
-        """The line in which the character at `place` stands."""
+        """The number of the line that the character at `place` is in."""
         return max(1, bisect_right(self._starts, place))
 
     def span(self, first: int, last: int) -> tuple[int, int]:
-        """The range of these lines, the last one's line end included.
+        """The range of the lines `first` to `last`, with the line end of the last one.
 
         Raises:
-            IncoderError: there are no such lines.
+            IncoderError: the text has no such lines.
         """
         if not 1 <= first <= last:
             raise IncoderError(f"lines are counted from 1, the first before the last; got {first}:{last}")
@@ -48,12 +53,12 @@ class Lines:
 
 
 def start_of(text: str) -> int:
-    """Where the first line begins: after the byte order mark, if there is one."""
+    """The position of the first line: after the byte order mark, if there is one."""
     return len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
 
 
 def line_end(text: str) -> str:
-    """What most lines end in: `\\r\\n` or `\\n`."""
+    """The line end of most lines: `\\r\\n` or `\\n`."""
     return "\r\n" if 2 * text.count("\r\n") > text.count("\n") else "\n"
 
 

@@ -1,6 +1,7 @@
-"""A Python file as its syntax tree, with places in the text as it is, byte order mark and line ends included.
+"""A Python file's syntax tree, with positions in the original text.
 
-Bytes that are no UTF-8 (lone surrogates in the text) may be in strings and comments.
+Positions count the byte order mark and all characters of line ends. Strings and comments may have bytes that
+are not UTF-8, which are lone surrogates in the text.
 """
 
 import ast
@@ -37,7 +38,7 @@ _SCOPES = (
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A definition and its name from the module on, such as `Class.method`."""
+    """A function or class with its dotted name, such as `Class.method`; `parents` are those around it."""
 
     name: str
     node: Definition
@@ -51,7 +52,7 @@ class Named:
 
     @property
     def first_line(self) -> int:
-        """The line at which it begins, decorators included."""
+        """The first line of the definition, decorators included."""
         return min([self.node.lineno, *(decorator.lineno for decorator in self.node.decorator_list)])
 
     def __str__(self) -> str:
@@ -59,10 +60,14 @@ class Named:
 
 
 class PythonSource:
-    """One file's text, tree and definitions.
+    """The text, syntax tree and definitions of one file.
 
     Raises:
         IncoderError: the text does not parse.
+
+    >>> source = PythonSource("class A:\\n    def f(self): ...\\n")
+    >>> [str(one) for one in source.definitions]
+    ['class A', 'method A.f']
     """
 
     def __init__(self, text: str) -> None:
@@ -76,21 +81,23 @@ class PythonSource:
             ) from error
 
     def place(self, line: int, column_in_bytes: int) -> int:
-        """The place in the text of a position of the tree."""
+        """The position in the text of a line and a column of the syntax tree, which counts bytes."""
         start, end = self.lines.start(line), self.lines.start(line + 1)
         content = readable(self.text[start:end])
         return start + len(content.encode()[:column_in_bytes].decode())
 
     def start(self, node: ast.expr | ast.stmt | ast.arg) -> int:
+        """The position at which a node begins."""
         return self.place(node.lineno, node.col_offset)
 
     def end(self, node: ast.expr | ast.stmt | ast.arg) -> int:
+        """The position after a node."""
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         return self.place(node.end_lineno, node.end_col_offset)
 
     def docstring(self, node: ast.Module | Definition) -> tuple[int, int] | None:
-        """The range of the docstring's literal or literals, without brackets around them."""
+        """The range of a docstring's literals, without parentheses around them; None without a docstring."""
         if ast.get_docstring(node, clean=False) is None:
             return None
         (statement, *_) = node.body
@@ -99,16 +106,16 @@ class PythonSource:
 
     @cached_property
     def type_comments(self) -> frozenset[int]:
-        """The lines with a comment that types what is before it, such as `# type: (int) -> str` (PEP 484)."""
+        """The lines with a type comment, such as `# type: (int) -> str` (PEP 484)."""
         return frozenset(token.start[0] for token in self._comments() if _TYPE_COMMENT.match(token.string))
 
     def has_typed_header(self, function: Function) -> bool:
-        """Whether a type comment types the function: after its colon, or before its first statement."""
+        """Whether the function has a type comment, after its colon or before its first statement."""
         *_, (_, _, colon) = self.header_tokens(function)
         return not self.type_comments.isdisjoint(range(self.lines.number(colon - 1), function.body[0].lineno))
 
     def _comments(self) -> Iterator[tokenize.TokenInfo]:
-        """The comments of the text, as far as it can be cut into tokens."""
+        """The comments of the text, up to the first error of the tokenizer."""
         stream = io.StringIO(readable(self.text.removeprefix(BYTE_ORDER_MARK)), newline="")
         with suppress(tokenize.TokenError, SyntaxError):
             yield from (
@@ -116,7 +123,7 @@ class PythonSource:
             )
 
     def header_tokens(self, node: Definition) -> Iterator[tuple[str, int, int]]:
-        """The tokens of a definition from `def` or `class` to its colon, each with its range."""
+        """The tokens of a definition from `def` or `class` to its colon, each with its start and end."""
         begin, depth = self.start(node), 0
         definition = self.text[begin : self.end(node)]
         lines = Lines(definition)
@@ -136,10 +143,10 @@ class PythonSource:
         return tuple(sorted(found, key=lambda named: (named.node.lineno, named.node.col_offset)))
 
     def find(self, name: str) -> tuple[Named, ...]:
-        """The definitions of this name: the whole dotted name, or else the end of it.
+        """The definitions with this dotted name, or else those whose dotted name ends with it.
 
         Raises:
-            IncoderError: there is none.
+            IncoderError: there is no such definition.
         """
         whole = tuple(named for named in self.definitions if named.name == name)
         found = whole or tuple(named for named in self.definitions if named.name.endswith(f".{name}"))
@@ -152,10 +159,10 @@ class PythonSource:
         return found
 
     def find_one(self, name: str) -> Named:
-        """The one definition of this name.
+        """The only definition that `find` finds.
 
         Raises:
-            IncoderError: there is none, or more than one.
+            IncoderError: it finds none, or more than one.
         """
         found = self.find(name)
         if len(found) > 1:
@@ -170,9 +177,9 @@ class PythonSource:
 
 
 def parameters(named: Named) -> list[ast.arg]:
-    """The parameters of a function in order, without that for the instance or the class of a method.
+    """The parameters of a function in order, without the `self` or `cls` of a method.
 
-    That is the first parameter, whatever its name, of a function in a class that is no static method.
+    `self` or `cls` is the first parameter of any function in a class but a static method, whatever its name.
     """
     assert isinstance(named.node, Function)
     arguments = named.node.args
@@ -185,7 +192,7 @@ def parameters(named: Named) -> list[ast.arg]:
 
 
 def own_nodes(scope: ast.Module | Definition) -> Iterator[ast.AST]:
-    """The nodes of a body without those of functions, classes, lambdas and comprehensions in it."""
+    """The nodes of a body, without functions, classes, lambdas and comprehensions and everything in them."""
     waiting: deque[ast.AST] = deque(scope.body)
     while waiting:
         node = waiting.popleft()
@@ -195,19 +202,19 @@ def own_nodes(scope: ast.Module | Definition) -> Iterator[ast.AST]:
 
 
 def python_syntax_error(text: str) -> str | None:
-    """The error of a Python text and its line, None if it compiles."""
+    """Describe the error of a Python text with its line; None if the text compiles."""
     error = _compile_error(text)
     return _described(error) if error is not None else None
 
 
 def syntax_error_line(text: str) -> int | None:
-    """The line of the syntax error of a Python text, None if it compiles."""
+    """The line of a Python text's syntax error; None if the text compiles."""
     error = _compile_error(text)
     return None if error is None else error.lineno or 1
 
 
 def parsed_or_none(text: str) -> ast.Module | None:
-    """The syntax tree of a text, None where it is no Python."""
+    """The syntax tree of a text, None if the text is not Python."""
     try:
         return _parsed(text)
     except SyntaxError:
@@ -215,14 +222,14 @@ def parsed_or_none(text: str) -> ast.Module | None:
 
 
 def readable(text: str) -> str:
-    """The text with U+FFFD for every byte that is no UTF-8; only strings and comments may have such bytes."""
+    """Replace every byte that is not UTF-8 by U+FFFD; only strings and comments can have such bytes."""
     return _SURROGATES.sub("\ufffd", text)
 
 
 def _parsed(text: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the user's escapes, which are none of our business
+            warnings.simplefilter("ignore")  # the user's invalid escapes are not ours to report
             return ast.parse(readable(text.removeprefix(BYTE_ORDER_MARK)))
     except (ValueError, RecursionError, MemoryError) as error:
         raise SyntaxError(str(error)) from error

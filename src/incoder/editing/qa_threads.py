@@ -1,7 +1,7 @@
-"""Questions in the StackOverflow format that models read in training (paper, appendices A.3 and A.4).
+"""Q&A threads in the StackOverflow format that models see in training (paper, appendices A.3 and A.4).
 
-The model writes an answer after a question; a comment below it asks for a better one. Title and tags of a
-question are two holes before its text.
+The model writes an answer after a question; a comment on the answer asks for a better one. To predict the
+title and the tags of a question, the model fills two holes before its text.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from incoder.editing.known_formats import knows_format
 from incoder.editing.model import Decoding, Filled, Model
 from incoder.tags import closing_tag, opening_tag
 
-_GOOD = {"dscore": "5"}  # the best answers' bin
+_GOOD = {"dscore": "5"}  # the score bin of the best answers
 _BEFORE_TAGS, _AFTER_TAGS = opening_tag("q", {"tags": "…"}).split("…")
 _END_OF_ANSWER = "\n" + closing_tag("a").removesuffix(_AFTER_TAGS)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An answer, and the comment below it that asks for another."""
+    """An answer, and the comment that asks for another one."""
 
     answer: str
     comment: str
@@ -26,7 +26,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """A title and tags that a question might have, and how probable the model finds them, by token."""
+    """A title and tags for a question, with the mean log-probability of their tokens."""
 
     title: str
     tags: tuple[str, ...]
@@ -34,7 +34,7 @@ class Headline:
 
 
 def seen_in_training(model: Model) -> bool:
-    """Whether the model seems to have been trained on this format; if not, its answers mean little."""
+    """Whether the model seems to have been trained on this format; otherwise its answers are worth little."""
     before, question, _ = opening_tag("q").partition(" q")
     return knows_format(model, before, question)
 
@@ -42,7 +42,7 @@ def seen_in_training(model: Model) -> bool:
 def answers(
     model: Model, question: str, decoding: Decoding, *, tags: Sequence[str] = (), turns: Sequence[Turn] = ()
 ) -> Sequence[Filled]:
-    """Answers to a question, after those of the `turns` and the comments on them; the most probable first."""
+    """Answer a question after the answers and comments in `turns`; the most probable answer comes first."""
     attributes = {"tags": ",".join(tags)} if tags else {}
     prompt = f"{opening_tag('q', attributes)}\n{question.strip()}\n{closing_tag('q')}\n"
     for turn in turns:
@@ -53,7 +53,7 @@ def answers(
 
 
 def headlines(model: Model, question: str, decoding: Decoding) -> tuple[Headline, ...]:
-    """Titles and tags for the text of a question, the most probable first."""
+    """Predict titles and tags for the text of a question, the most probable first."""
     parts = [_BEFORE_TAGS, f"{_AFTER_TAGS}\n", f"\n\n{question.strip()}\n{closing_tag('q')}\n"]
     found = model.infill(parts, **asdict(decoding), stop=(_AFTER_TAGS, "\n")).candidates
     return tuple(

@@ -1,8 +1,8 @@
-"""Names for a Python variable: all occurrences are masked and filled, and the majority vote is a name.
+"""New names for a Python variable: mask all its occurrences, fill them, and take the majority vote.
 
-This follows the paper (section 4.4), with three choices of ours: an infill proposes the identifier it begins
-with, a tie goes to the first name, and a name is used only if it is safe and the model finds it more probable
-than the present one.
+This follows the paper (section 4.4), with three choices of our own: an infill proposes the identifier with
+which it begins, a tie goes to the first name, and a name is used only if it is safe and the model finds it
+more probable than the present name.
 """
 
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ from incoder.editing.selection import Selection
 from incoder.errors import IncoderError
 
 _MAX_MASKS = 256  # the sentinels of the paper's vocabulary
-# An infill ends where its name ends, because later infills see it.
+# Characters that end a name; an infill stops at them, because later infills see it.
 _STOPS = tuple(" \n()[]{}.,:;=+-*/%<>!&|^~@'\"#\\")
 
 
 def find_variable(source: PythonSource, variables: Variables, name: str, selection: Selection) -> Variable:
-    """The variable of this name that is bound in the selection, or else used there.
+    """The variable with this name that the selection binds, or else the one that it uses.
 
     Raises:
-        IncoderError: there is none, or more than one.
+        IncoderError: there is no such variable, or more than one.
     """
     known = variables.named(name)
     found = [
@@ -52,10 +52,10 @@ def find_variable(source: PythonSource, variables: Variables, name: str, selecti
 
 
 def rename_to(renaming: Renaming, new: str) -> Change:
-    """The change that gives the variable this name.
+    """The change that renames the variable to `new`.
 
     Raises:
-        IncoderError: the name cannot be taken.
+        IncoderError: the variable cannot have this name.
     """
     problem = renaming.problem(new)
     variable = renaming.variable
@@ -72,10 +72,10 @@ def propose_names(
     *,
     path: PurePath = UNNAMED_PYTHON,
 ) -> Change | None:
-    """The change whose candidates are the names that the model proposes, the most probable first.
+    """Ask the model for names; returns a change with a candidate for each, the most probable first.
 
-    The probability of a name is that of the infills with this name in all holes. Returns None if the model
-    proposes names, but none more probable than the present one.
+    The score of a name is the log-probability of the infills that have this name in all holes. Returns None
+    if no proposed name is more probable than the present one.
 
     Raises:
         IncoderError: there are too many occurrences to mask.

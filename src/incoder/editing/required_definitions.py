@@ -1,7 +1,7 @@
-"""The definitions of a Python file that a rewrite of some lines must not lose.
+"""The definitions of a Python file that a rewrite of some lines must keep.
 
-A rewrite may change anything within a function, but callers find it by its name, its kind and its parameters'
-names. A request in words can ask for another name or other parameters.
+A rewrite may change anything inside a function, but callers rely on its name, its kind and the names of its
+parameters. A request in words can ask for another name or other parameters.
 """
 
 import ast
@@ -18,14 +18,14 @@ _REMOVAL_WORDS = {"delete", "drop", "remove", "rename", "inline"}
 
 @dataclass(frozen=True, slots=True)
 class RequiredDefinition:
-    """A definition that must stay, by its whole name, its kind, and the parameters that must stay."""
+    """A definition that must stay: its dotted name, its kind, and the parameters that must stay."""
 
     name: str
     is_class: bool
     parameters: tuple[str, ...] = ()
 
     def problem(self, source: PythonSource) -> str | None:
-        """The reason why a new text cannot be used, if this definition is not in it as before."""
+        """The reason why a new text cannot be used: it lost this definition or a parameter; else None."""
         found = [named for named in source.definitions if named.name == self.name]
         alike = [named for named in found if isinstance(named.node, ast.ClassDef) is self.is_class]
         if not alike:
@@ -41,16 +41,20 @@ class RequiredDefinition:
 def required_definitions(
     text: str, span: tuple[int, int], *, named: str | None, request: str = "", has_parameters: bool = True
 ) -> tuple[RequiredDefinition, ...]:
-    """The definitions that a rewrite of the range `span` of a Python text must not lose.
+    """The definitions that a rewrite of the range `span` of a Python text must keep.
 
-    With `named` it is that one definition, given by its whole name or the end of it. Without a name, it is
-    every definition that begins in the range and is used in the rest of the text, unless the request has a
-    word such as "remove". Parameters that the request names may be lost; so may all of them, if the request
-    has a word such as "parameters", or without `has_parameters`. A text that does not parse has no
-    definitions.
+    With `named`, only that definition is required; the name may be the end of its dotted name. Otherwise
+    every definition is required that begins in the range and is used in the rest of the text, unless the
+    request has a word such as "remove". A parameter may go if the request names it. All parameters may go if
+    the request has a word such as "parameters", or without `has_parameters`. A text that does not parse has
+    no required definitions.
 
     Raises:
-        IncoderError: there is no definition of this name.
+        IncoderError: there is no definition with this name.
+
+    >>> text = "def f(x): ...\\n\\nf(1)\\n"
+    >>> [one.name for one in required_definitions(text, (0, 13), named=None)]
+    ['f']
     """
     words = {word.lower() for word in re.findall(r"\w+", request)}
     words |= set() if has_parameters else _SIGNATURE_WORDS
@@ -68,7 +72,7 @@ def required_definitions(
 
 
 def lost_definition(text: str, required: Iterable[RequiredDefinition]) -> str | None:
-    """The reason why a text cannot be used, if it lost one of these definitions or does not parse."""
+    """The reason why a text cannot be used: it lost one of the definitions, or does not parse; else None."""
     required = tuple(required)
     if not required:
         return None

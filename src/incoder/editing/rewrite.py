@@ -1,7 +1,7 @@
-"""Rewrite whole lines of a file with both sides in view, in any language.
+"""Rewrite whole lines of a file in any language; the model sees the text before and after them.
 
-A comment before the lines can ask for something; the model sees it, and it may stay. A candidate that
-destroys code cannot be used: the file no longer parses, lacks a definition, or has only a comment in place of
+A comment before the lines can ask the model for a change, and may stay in the file. A candidate cannot be
+used if it destroys code: the file no longer parses, a definition is lost, or a comment takes the place of
 code.
 """
 
@@ -32,11 +32,11 @@ def rewrite_lines(
     required: Iterable[RequiredDefinition] = (),
     path: PurePath | None = None,
 ) -> tuple[Candidate, ...]:
-    """Candidates for the lines in `span`, ranked; each begins with the indentation of the first line.
+    """Return ranked candidates for the lines in `span`; each begins with the indentation of the first line.
 
-    With `is_one_line` a candidate is a single line. A candidate has a problem if it has no end, changes
+    With `is_one_line`, a candidate is a single line. A candidate has a problem if it has no end, changes
     nothing, has only comments in place of code, loses a definition in `required`, leaves a text that does not
-    parse (with `must_parse`), or is empty although a comment asks for something.
+    parse (with `must_parse`), or is empty although a comment asks for a change.
     """
     start, end = span
     region = text[start:end]
@@ -70,7 +70,7 @@ def rewrite_lines(
 
 
 def _is_comment(lines: str, path: PurePath | None) -> bool:
-    """Whether every line is a comment or blank; false if the language is not known."""
+    """Whether every line is a comment or blank; False if the path, and so the language, is not known."""
     if path is None:
         return False
     opening, _, closing = commented(["x"], path)[0].partition("x")

@@ -1,4 +1,4 @@
-"""Which part of a file is meant: some lines, a definition by its name, or all that lack something."""
+"""The part of a file that a user selects: a range of lines, a definition by its name, or everything."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from incoder.errors import IncoderError
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One of these: a range of lines (both counted), the name of a definition, or everything."""
+    """One of these: a range of lines (first and last included), a definition's name, or everything."""
 
     lines: tuple[int, int] | None = None
     function: str | None = None
@@ -17,20 +17,25 @@ class Selection:
 
     @classmethod
     def parse(cls, lines: str | None, function: str | None, is_all: bool) -> "Selection":
-        """From what a user gives: `10:20` or `10`, `Class.method`, or neither.
+        """Read a selection from a user's options: lines `10:20` or `10`, or a function `Class.method`.
 
         Raises:
-            IncoderError: more than one of them, or lines that are none.
+            IncoderError: more than one of them is given, or the lines cannot be read.
+
+        >>> Selection.parse("10:20", None, False).lines
+        (10, 20)
         """
         if (lines is not None) + (function is not None) + is_all > 1:
             raise IncoderError("--lines, --function and --all exclude each other; choose one")
         return cls(parse_lines(lines) if lines is not None else None, function, is_all)
 
     def definitions(self, source: PythonSource) -> tuple[Named, ...]:
-        """The definitions that are meant: of lines, those that begin there or else the innermost around.
+        """The selected definitions.
+
+        A range of lines selects the definitions that begin in it, or else the innermost one around it.
 
         Raises:
-            IncoderError: there are none, or the name is ambiguous.
+            IncoderError: there is no such definition, or the name is ambiguous.
         """
         if self.function is not None:
             return (source.find_one(self.function),)
@@ -49,10 +54,10 @@ class Selection:
         return tuple(inside) or (around[-1],)
 
     def has(self, source: PythonSource, line: int, owner: str) -> bool:
-        """Whether something in this line, that belongs to the definition `owner`, is meant.
+        """Whether the selection includes something in this line that belongs to the definition `owner`.
 
         Raises:
-            IncoderError: there are no such lines, or no such definition.
+            IncoderError: the file has no such lines, or no such definition.
         """
         if self.function is not None:
             name = source.find_one(self.function).name
@@ -64,10 +69,10 @@ class Selection:
         return first <= line <= last
 
     def span(self, text: str) -> tuple[int, int]:
-        """The range of whole lines that is meant; a definition must be Python's.
+        """The range of the selected lines in the text; a definition must be Python's.
 
         Raises:
-            IncoderError: there is no such range.
+            IncoderError: the text has no such lines, or no such definition.
         """
         if self.lines is not None:
             return Lines(text).span(*self.lines)
@@ -78,10 +83,10 @@ class Selection:
 
 
 def parse_lines(lines: str) -> tuple[int, int]:
-    """First and last line from `10:20`, `10-20` or `10`.
+    """Read the first and the last line from `10:20`, `10-20` or `10`.
 
     Raises:
-        IncoderError: these are no lines.
+        IncoderError: the text is not such a range.
     """
     first, _, last = lines.replace("-", ":").partition(":")
     if not (first.strip().isdecimal() and (last or first).strip().isdecimal()):

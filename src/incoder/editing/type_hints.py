@@ -1,6 +1,6 @@
-"""Type annotations of Python: for returns, parameters and variables, with the imports that they need.
+"""Type annotations for the returns, parameters and variables of a Python file, with the imports they need.
 
-The model is not asked where the code determines the type: a function that returns no value returns None, a
+The model is not asked if the code determines the type: a function that returns no value returns None, a
 generator returns an Iterator, and a parameter with the default None allows None. A type checker may reject
 candidates.
 """
@@ -29,7 +29,7 @@ from incoder.editing.types.type_checker import TypeChecker
 from incoder.editing.types.type_names import TypeNames
 
 _STOPS = ("\n", ":", "=")
-# Names of `typing` that qualify a name or make types, and are no types themselves.
+# Names of `typing` that qualify a type or make types, and are not types themselves.
 _NO_TYPES = frozenset(
     (
         *("ClassVar", "Concatenate", "Final", "ForwardRef", "Generic", "NewType", "NotRequired", "ParamSpec"),
@@ -50,9 +50,10 @@ def write_annotations(
     checker: TypeChecker | None = None,
     path: PurePath = UNNAMED_PYTHON,
 ) -> Iterator[Change]:
-    """One change for each missing, in their order, later ones seeing the earlier; then one for the imports.
+    """Propose one change for each missing annotation, in order, then one change for the imports.
 
-    With a `checker`, a candidate with which it finds new errors is rejected, and the next one tried.
+    The model sees the annotations written so far. With a `checker`, a candidate that causes new type errors
+    is rejected, and the next one is tried.
 
     Raises:
         IncoderError: the checker fails.
@@ -67,7 +68,7 @@ def write_annotations(
 
 
 class _Writer:
-    """Writes annotations, and keeps the edits so far and the names that they use."""
+    """Writes one annotation after another; it keeps the edits so far and the names that they use."""
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class _Writer:
         self._used: set[str] = set()
 
     def annotated(self, missing: MissingAnnotation) -> Change:
-        """The candidates for one missing; the best that can be used is kept."""
+        """The candidates for one missing annotation; the edits of the one that is used are kept."""
         candidates = ranked(self._candidates(missing))
         if self._checker is not None:
             candidates = ranked(self._checked(candidates, missing, self._checker))
@@ -98,7 +99,7 @@ class _Writer:
         return change
 
     def imports(self, more: Iterable[str]) -> list[Edit]:
-        """The imports that everything so far and these names need."""
+        """The imports that the annotations so far and these names need."""
         return self._names.import_edits({*self._used, *more})
 
     def _candidates(self, missing: MissingAnnotation) -> Iterator[Candidate]:
@@ -145,7 +146,7 @@ class _Writer:
         return None
 
     def _is_misused(self, reference: TypeReference, missing: MissingAnnotation) -> bool:
-        """Whether a special name of `typing` is used where it is no type."""
+        """Whether the reference uses a special name of `typing` in a way in which it is not a type."""
         name = self._names.standard_name(reference.name, missing.owner)
         return (
             name in _NO_TYPES
@@ -155,7 +156,7 @@ class _Writer:
         )
 
     def _fitted(self, missing: MissingAnnotation, annotation: str) -> str:
-        """The annotation to write: with None if that is the default; quoted if it names a later type."""
+        """The annotation to write: with `| None` for the default None, in quotes if it names a later type."""
         is_none = isinstance(missing.default, ast.Constant) and missing.default.value is None
         if is_none and not admits_none(annotation):
             annotation += " | None"
@@ -167,7 +168,7 @@ class _Writer:
     def _checked(
         self, candidates: Iterable[Candidate], missing: MissingAnnotation, checker: TypeChecker
     ) -> Iterator[Candidate]:
-        """The candidates, rejected up to the first with which the checker finds nothing new."""
+        """Reject the candidates that cause new type errors, up to the first one that causes none."""
         is_found = False
         for candidate in candidates:
             if candidate.problem is not None or is_found:

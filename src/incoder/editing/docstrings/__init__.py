@@ -1,1 +1,1 @@
-"""How a docstring is drafted: its place, its style, and its text as a string literal."""
+"""Parts of `incoder.editing.docstring`: a docstring's place, its style, its prose and its string literal."""

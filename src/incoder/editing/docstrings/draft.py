@@ -1,4 +1,4 @@
-"""Drafts of docstrings: the place of one, the prompt for the model, and its infills as source text.
+"""Drafts of docstrings: the position of a docstring, the model's prompt, and the infills as source text.
 
 A draft is a range of the file and the pieces that replace it, with holes for the model.
 """
@@ -25,7 +25,7 @@ from incoder.errors import IncoderError
 
 Target = Named | None  # None is the module
 _COMMENT_OR_BLANK = re.compile(r"[ \t\f]*(?P<comment>#[^\r\n]*)?(?:\r\n|\r|\n|\Z)")
-# These mean something only before the docstring: PEP 263 in the first two lines, mypy before any statement.
+# These comments count only before the docstring: PEP 263's in the first two lines, mypy's before any code.
 _CODING = re.compile(r"#.*?coding[:=]")
 _OF_THE_FILE = re.compile(r"#\s*type:\s*ignore")
 _DEFAULT_UNIT = " " * 4
@@ -33,10 +33,10 @@ _DEFAULT_UNIT = " " * 4
 
 @dataclass(frozen=True, slots=True)
 class Draft(ABC):
-    """A range of the text to replace, and the pieces between which the model writes.
+    """A range of the text to replace, and the pieces between the model's infills.
 
-    The model sees `pieces` in this range, in the file's indentation and with `\\n` as line ends. `stop` ends
-    each of its infills.
+    The model sees `pieces` in place of this range. They have the file's indentation, and `\\n` as line ends.
+    A string of `stop` ends each infill.
     """
 
     start: int
@@ -47,7 +47,7 @@ class Draft(ABC):
     newline: str
 
     def parts(self, before: str, after: str) -> list[str]:
-        """The text with its holes, between the text before the range and that after it."""
+        """The parts of the prompt, from the texts `before` and `after` the range."""
         parts = [before]
         for piece in self.pieces:
             if piece is HOLE:
@@ -59,14 +59,14 @@ class Draft(ABC):
 
     @abstractmethod
     def written(self, infills: Sequence[str]) -> str:
-        """The text that replaces the range.
+        """The text that replaces the range, made from the infills.
 
         Raises:
             IncoderError: the infills cannot be part of the literal.
         """
 
     def indented(self, text: str) -> str:
-        """The text with all its lines but the first indented."""
+        """Indent all lines of the text but the first."""
         first, *rest = text.split("\n")
         return "\n".join([first, *(self.indent + line if line.strip() else "" for line in rest)])
 
@@ -78,7 +78,7 @@ class Draft(ABC):
 
 @dataclass(frozen=True, slots=True)
 class NewDocstring(Draft):
-    """A whole literal, between the texts `before` and `after`."""
+    """A new literal, between the texts `before` and `after`."""
 
     template: Pieces
     style: Style
@@ -97,7 +97,7 @@ class NewDocstring(Draft):
 
 @dataclass(frozen=True, slots=True)
 class Completion(Draft):
-    """More text at the end of a literal; `tail` are the blanks before its closing quotes."""
+    """More text at the end of a literal; `tail` is the white space before its closing quotes."""
 
     template: Pieces
     quote: str
@@ -119,10 +119,10 @@ class Completion(Draft):
 
 
 def draft(source: PythonSource, target: Target, style: Style) -> Draft | None:
-    """The draft that writes or completes the docstring of `target`, None if it lacks nothing.
+    """The draft that writes or completes the docstring of `target`; None if its docstring is complete.
 
     Raises:
-        IncoderError: the docstring is made of several literals.
+        IncoderError: the docstring consists of several literals.
     """
     node = source.tree if target is None else target.node
     span = source.docstring(node)
@@ -168,7 +168,7 @@ def _completion(
     opened = opening(literal)
     if opened is None:
         raise IncoderError(
-            f"the docstring in line {source.lines.number(start)} is made of several literals; make it one"
+            f"the docstring in line {source.lines.number(start)} consists of several literals; make it one"
         )
     is_raw, quote = opened
     content = literal[: -len(quote)]
@@ -199,7 +199,7 @@ def _completion(
 
 
 def parameter_names(target: Target) -> list[str]:
-    """The names of a function's parameters, none of anything else."""
+    """The names of a function's parameters; empty if the target is no function."""
     if target is None or not isinstance(target.node, Function):
         return []
     return [argument.arg for argument in parameters(target)]
@@ -212,7 +212,7 @@ def _sections(source: PythonSource, target: Target, style: Style, written: str =
 
 
 def _unit(source: PythonSource, node: Definition) -> str:
-    """The unit of indentation, by the body of a definition: a tab in a file that is indented by tabs."""
+    """The unit of indentation, taken from the body of a definition: a tab in a file indented by tabs."""
     header, body = (
         indentation(source.text[source.lines.start(line) : source.lines.start(line + 1)])
         for line in (node.lineno, node.body[0].lineno)
@@ -237,7 +237,7 @@ def _place(source: PythonSource, node: ast.Module | Definition) -> _Place:
 
 
 def _place_in_module(source: PythonSource) -> _Place:
-    """The place after the first comments, and after all comments that count only before the docstring."""
+    """The position after the first block of comments and all comments that count only before a docstring."""
     text = source.text
     start = place = len(BYTE_ORDER_MARK) if text.startswith(BYTE_ORDER_MARK) else 0
     number, is_in_block = 0, True
@@ -255,7 +255,7 @@ def _place_in_module(source: PythonSource) -> _Place:
 
 
 def _indented(pieces: Pieces, indent: str) -> Pieces:
-    """The pieces with all lines but the first indented; a hole may begin an indented line."""
+    """Indent all lines of the pieces but the first; a hole may begin an indented line."""
     text = "\0".join("" if piece is HOLE else piece for piece in pieces)
     lines = text.split("\n")
     shown = [lines[0], *(indent + line if line.strip() else line for line in lines[1:])]

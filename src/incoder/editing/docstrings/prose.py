@@ -1,6 +1,6 @@
-"""The text of docstrings: cleans a model's infills, and tells whether a text breaks off.
+"""The prose of docstrings: clean a model's infills, and find out whether a text breaks off.
 
-Knows no syntax of Python; texts have `\\n` as line ends.
+Texts have `\\n` as line ends. This module knows no Python syntax.
 """
 
 import inspect
@@ -28,22 +28,29 @@ _FIELD_WITHOUT_TEXT = re.compile(r"[ \t]*:(param|type|returns?|rtype|raises?|yie
 
 
 def tidied(infill: str) -> str:
-    """A model's infill without indentation, surrounding blanks, stray quotes and empty sections."""
+    """Remove indentation, surrounding white space, stray quotes and empty sections from a model's infill.
+
+    >>> tidied('  Return the mean. "')
+    'Return the mean.'
+    """
     text = _ONLY_QUOTES.sub("", infill.replace("\r\n", "\n").replace("\r", "\n"))
     text = inspect.cleandoc(_OPENED_AGAIN.sub("", text, count=1) if _OPENED_AGAIN.match(text) else text)
     return _without_empty_sections(_without_odd_quote(text.strip()))
 
 
 def says_something(words: str) -> bool:
-    """Whether the first line, which is the summary, has a word and is no heading."""
+    """Whether the first line, which is the summary, has a word and is not a heading."""
     lines = words.split("\n")
     return bool(_WORD.search(lines[0])) and not _is_heading(lines, 0)
 
 
 def breaks_off(text: str, names: Collection[str] = ()) -> bool:
-    """Whether a docstring's text certainly ends within a sentence; a missing full stop alone is no sign.
+    """Whether a docstring's text certainly ends within a sentence; a missing full stop alone does not count.
 
-    `names` are words that may end a sentence after all, such as a parameter named `a`.
+    `names` are words that may end a sentence nevertheless, such as a parameter named `a`.
+
+    >>> breaks_off("The number of"), breaks_off("The number of rows")
+    (True, False)
     """
     text = text.rstrip()
     if not text or text.endswith(_SENTENCE_END):
@@ -56,7 +63,7 @@ def breaks_off(text: str, names: Collection[str] = ()) -> bool:
 
 
 def _without_odd_quote(text: str) -> str:
-    """The text without an unpaired quote at one of its ends, and without quotes around all of it."""
+    """Remove an unpaired quote at one end of the text, or a pair of quotes around all of it."""
     for mark in ('"', "'"):
         number = text.count(mark)
         if number == 2 and text.startswith(mark) and text.endswith(mark):
@@ -67,7 +74,7 @@ def _without_odd_quote(text: str) -> str:
 
 
 def _without_empty_sections(text: str) -> str:
-    """The text without headings, of any style, that have no text below them."""
+    """Remove the headings, of any style, that have no text below them."""
     lines = text.split("\n")
     for number in reversed(range(len(lines))):
         if _FIELD_WITHOUT_TEXT.match(lines[number]):

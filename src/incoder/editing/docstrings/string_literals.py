@@ -1,7 +1,7 @@
-"""Text as a Python string literal in triple quotes, and back to the byte.
+"""Python string literals in triple quotes that have exactly a given text as their value.
 
-A text with backslashes becomes a raw literal where it can be one, as docstrings are written; else what would
-end the literal or mean something else in it is escaped.
+A text with backslashes becomes a raw literal if it can, as docstrings are usually written. Otherwise the
+characters that would end the literal or change its value are escaped.
 """
 
 import ast
@@ -12,14 +12,18 @@ _LITERAL = re.compile(r"""([rRuU]?)("{3}|'{3}|"|')""")
 
 
 def as_literal(text: str, quote: str = '"""') -> str:
-    """A literal of this text, whose line ends are `\\n`, in these triple quotes."""
+    """A literal with this value in these triple quotes; the text's line ends are `\\n`.
+
+    >>> print(as_literal("Match \\\\d."))
+    r\"\"\"Match \\d.\"\"\"
+    """
     if "\\" in text and is_fit_for_raw(text, quote):
         return f"r{quote}{text}{quote}"
     return f"{quote}{escaped(text, quote)}{quote}"
 
 
 def escaped(text: str, quote: str) -> str:
-    """The text as it stands between these quotes in a literal that is not raw."""
+    """The source text of this value between these quotes, in a literal that is not raw."""
     mark = quote[0]
     safe = text.replace("\\", "\\\\").replace(quote, f"\\{mark}" * len(quote))
     front = safe.removesuffix(mark)
@@ -28,12 +32,12 @@ def escaped(text: str, quote: str) -> str:
 
 
 def is_fit_for_raw(text: str, quote: str) -> bool:
-    """Whether the text can stand as it is between these quotes in a raw literal."""
+    """Whether a raw literal in these quotes can hold the text unchanged."""
     return quote not in text and not text.endswith(("\\", quote[0]))
 
 
 def opening(literal: str) -> tuple[bool, str] | None:
-    """Whether a literal is raw, and its quote; None where it is more than one literal in a row."""
+    """Whether a literal is raw, and its quotes; None if the text is more than one literal in a row."""
     match = _LITERAL.match(literal)
     if match is None:
         return None
@@ -44,7 +48,7 @@ def opening(literal: str) -> tuple[bool, str] | None:
 
 
 def value(literal: str) -> str | None:
-    """What a literal means, None where it is none."""
+    """The value of a string literal, None if the text is no string literal."""
     try:
         found = ast.literal_eval(literal)
     except (SyntaxError, ValueError):

@@ -1,7 +1,7 @@
 """The style of a file's docstrings, and the sections of a function's docstring in this style.
 
-The code determines the sections and the names in them; their text is left to holes, so the style does not
-depend on the model. There are four styles: plain, Google's, NumPy's, and Sphinx's fields.
+The code determines the sections and the names in them, and the model writes only their text, so the style
+does not depend on the model. There are four styles: plain, Google's, NumPy's, and Sphinx's fields.
 """
 
 import ast
@@ -37,7 +37,11 @@ class Style:
 
 
 def style_of(source: PythonSource) -> Style:
-    """The style of most docstrings of a file; only functions with parameters tell the style of sections."""
+    """The style of most docstrings of a file; only functions with parameters show the style of sections.
+
+    >>> style_of(PythonSource("def f():\\n    '''Do it.'''\\n")).quote
+    "'''"
+    """
     names: Counter[StyleName] = Counter()
     quotes: Counter[str] = Counter()
     num_below = num_multiline = 0
@@ -60,9 +64,9 @@ def style_of(source: PythonSource) -> Style:
 
 
 def sections(function: Named, style: StyleName, *, unit: str, written: str = "") -> Pieces:
-    """The sections of a function's docstring in this style, except those in the text `written` already.
+    """The sections of a function's docstring in this style, without those that the text `written` has.
 
-    Every section begins with a line end. Its lines are indented by `unit` below the heading.
+    Every section begins with a line end. `unit` indents its lines below the heading.
     """
     if style == "google":
         return _google(function, written, unit)
@@ -116,7 +120,7 @@ def _sphinx(function: Named, written: str) -> Pieces:
 
 
 def _docstrings(source: PythonSource) -> Iterator[tuple[Named | None, str]]:
-    """Each docstring as its literal, with the definition that it belongs to; None is the module."""
+    """The literal of each docstring, with its definition; None for the module."""
     for named in (None, *source.definitions):
         span = source.docstring(source.tree if named is None else named.node)
         if span is not None:
@@ -145,7 +149,7 @@ def _shown(function: Named, argument: ast.arg) -> str:
 
 
 def _outcome(function: Named) -> str | None:
-    """The section for the result: Yields, Returns or none."""
+    """The section for the result: Yields, Returns or None."""
     own = list(own_nodes(_function(function)))
     if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own):
         return "Yields"
@@ -155,7 +159,7 @@ def _outcome(function: Named) -> str | None:
 
 
 def _raised(function: Named) -> list[str]:
-    """The exceptions that are raised here by the name of their class, in the order of the text."""
+    """The classes of the exceptions that the function itself raises, in the order of the text."""
     own = list(own_nodes(_function(function)))
     local = {node.id for node in own if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     local |= {node.arg for node in ast.walk(_function(function).args) if isinstance(node, ast.arg)}

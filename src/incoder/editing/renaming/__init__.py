@@ -1,1 +1,1 @@
-"""How a variable is renamed: its occurrences, and everything else that may know it by its name."""
+"""Parts of `incoder.editing.rename`: a variable's occurrences, and the risks of renaming it."""

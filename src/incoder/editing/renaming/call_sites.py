@@ -20,7 +20,8 @@ _TRANSIENT = ("sorted", "min", "max", "map", "filter", "isinstance", "issubclass
 class CallSites:
     """The calls of one file, collected once for all its functions.
 
-    With `looks_up_functions` the file looks up functions of modules by names that are made at run time.
+    `looks_up_functions` says that the file looks up functions of modules by names that are made at run time.
+    `transient` calls do not keep their arguments; `harmless` nodes only call or compare a value.
     """
 
     def __init__(self, variables: Variables, *, looks_up_functions: bool) -> None:
@@ -35,7 +36,7 @@ class CallSites:
 
 
 def named_arguments(variables: Variables) -> Iterator[tuple[Call, cst.Arg]]:
-    """The arguments that calls give by name (`name=…`) or from a dict (`**…`), each with its call."""
+    """Yield the arguments that are passed by keyword (`name=…`) or from a dict (`**…`), with their calls."""
     calls: list[Call] = [*variables.of_type(cst.Call), *variables.of_type(cst.ClassDef)]
     for node in calls:
         for argument in arguments_of(node):
@@ -49,12 +50,12 @@ def arguments_of(call: Call) -> tuple[cst.Arg, ...]:
 
 
 def may_supply_constructor(argument: cst.Arg) -> bool:
-    """Whether a class may get its makers from this argument: a base, a metaclass, or a dict."""
+    """Whether a class may get its constructors from this argument: a base, a metaclass, or a dict."""
     return argument.keyword is None or argument.keyword.value == "metaclass"
 
 
 def _is_transient(variables: Variables, call: cst.Call) -> bool:
-    """Whether a call calls its arguments by position, if at all, and keeps none: `sorted`, `….sort`."""
+    """Whether a call keeps none of its arguments, and calls them only by position: `sorted`, `….sort`."""
     if isinstance(call.func, cst.Attribute) and call.func.attr.value == "sort":
         return True
     scope, name = variables.scopes.get(call), name_of(call.func)
@@ -69,7 +70,7 @@ def _is_transient(variables: Variables, call: cst.Call) -> bool:
 
 
 def _harmless(variables: Variables, transient: set[cst.Call]) -> Iterator[cst.CSTNode]:
-    """Nodes whose value is only called or compared there, and not kept."""
+    """Yield the nodes whose value is only called or compared, and not kept."""
     for call in variables.of_type(cst.Call):
         yield call.func
         if call in transient:
@@ -94,7 +95,7 @@ def _elements(nodes: Iterable[cst.BaseExpression]) -> Iterator[cst.CSTNode]:
 
 
 def _is_dynamic_attribute(call: cst.Call) -> bool:
-    """Whether a call looks up an attribute by a name that is no literal."""
+    """Whether a call looks up an attribute by a name that is not a literal."""
     name = name_of(call.func)
     position = {"getattr": 1, "methodcaller": 0, "attrgetter": 0}.get(name)
     if position is None or len(call.args) <= position:

@@ -1,7 +1,7 @@
-"""The calls of a file that call one function, or may call it, and other uses of the function.
+"""The calls of one function in a file, certain and possible, and other uses of the function.
 
-A renamed parameter is renamed in its function's calls, too (`f(x=1)`). A function that is used as a value may
-be called by any name and with any keywords.
+Renaming a parameter also renames it in the calls of its function (`f(x=1)`). A function that is used as a
+value may be called by any name and with any keywords.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from incoder.editing.renaming.decorators import opaque_decorator
 from incoder.editing.renaming.string_references import StringReferences
 from incoder.editing.renaming.variables import Function, Variables, class_of, name_of
 
-# These pass keywords on to a function that they are given or name, or to a class's makers.
+# These forward keywords to a function that is their argument, or to the constructor of a class.
 _FORWARDING = {"partial", "partialmethod", "to_thread", "type", "methodcaller", "getattr", "replace"}
 _CONSTRUCTORS = ("__init__", "__new__", "__call__", "__init_subclass__", "__prepare__")
 
@@ -23,9 +23,10 @@ _CONSTRUCTORS = ("__init__", "__new__", "__call__", "__init_subclass__", "__prep
 class Calls:
     """The calls of a file that call one function, or may call it.
 
-    `value` is a node at which the function, or the class whose maker it is, is used as a value: then it may
-    be called by any name, with the content of a dict, and asked for its signature. `value` is None if the
-    function is only called. `is_sought` is true if it may be looked up by a name that is made at run time.
+    `value` is a node that uses the function as a value, or the class whose constructor it is: then it may be
+    called by any name and with the content of a dict, and its signature may be read. `value` is None if the
+    function is only called. `is_looked_up_by_name` is True if code may look the function up by a name that is
+    made at run time.
     """
 
     def __init__(
@@ -36,8 +37,8 @@ class Calls:
         self._function = function
         self._certain: set[cst.CSTNode] = {function}
         self._name = "" if isinstance(function, cst.Lambda) else function.name.value
-        self._names = set[str]()  # by which it may be given to others
-        self._owner: cst.ClassDef | None = None  # of a function that is called when a class is
+        self._names = set[str]()  # by which it may be passed as an argument
+        self._owner: cst.ClassDef | None = None  # the class, if this function is one of its constructors
         self._harmless = sites.harmless
         self.is_looked_up_by_name = False
         self.value: cst.CSTNode | None = None
@@ -49,9 +50,11 @@ class Calls:
             self.value = self._find_callees(strings, function)
 
     def certainly_calls(self, call: Call) -> bool:
+        """Whether the call certainly calls the function."""
         return isinstance(call, cst.Call) and call.func in self._certain
 
     def may_call(self, call: Call) -> bool:
+        """Whether the call certainly or possibly calls the function."""
         if self.certainly_calls(call):
             return True
         if call in self._sites.transient:
@@ -70,7 +73,7 @@ class Calls:
         return self._may_mean_it(call, given) and not all(map(self._is_other, given))
 
     def _may_mean_it(self, call: Call, given: Sequence[cst.BaseExpression]) -> bool:
-        """Whether one of the given expressions, a callee or a base, may have the function as its value."""
+        """Whether one of these expressions (a callee, or bases) may have the function as its value."""
         if self.value is not None or isinstance(call, cst.ClassDef):
             return self.value is not None or self._owner is not None
         if self._owner is not None and any(self._sites.classes.may_be(one) for one in given):
@@ -78,7 +81,7 @@ class Calls:
         return self.is_looked_up_by_name and any(argument.keyword is not None for argument in call.args)
 
     def _is_elsewhere(self, called: cst.BaseExpression) -> bool:
-        """Whether `super().name` or `Other.__init__` certainly belongs to another class."""
+        """Whether `super().name` or `Other.__init__` certainly means the method of another class."""
         if self._owner is None or not isinstance(called, cst.Attribute):
             return False
         if isinstance(called.value, cst.Call) and name_of(called.value.func) == "super":
@@ -88,7 +91,7 @@ class Calls:
         return isinstance(called.value, cst.Name) and self._is_other(called.value)
 
     def _descends(self, family: cst.ClassDef) -> bool:
-        """Whether a class of the file, or an heir of it, may have the function's class as a base."""
+        """Whether a class of the file, or a subclass of it, may have the function's class as a base."""
         names = {name_of(base.value) for base in family.bases}
         classes = self._variables.of_type(cst.ClassDef)
         subclasses = [
@@ -100,9 +103,9 @@ class Calls:
         return any(self._descends(one) for one in parents) or any(len(one.bases) > 1 for one in subclasses)
 
     def mismatched_call(self, *, methods: bool = False) -> cst.Call | None:
-        """A call of the function that does not fit its parameters, None if no such call is found.
+        """A call of the function whose arguments do not fit its parameters, None if there is none.
 
-        With `methods` also calls by its name on any object, and calls of its class.
+        With `methods`, calls of a method with its name on any object and calls of its class count, too.
         """
         parameters = self._function.params
         for call in self._sites.calls:
@@ -117,17 +120,17 @@ class Calls:
         return None
 
     def _find_callees(self, strings: StringReferences, function: cst.FunctionDef) -> cst.CSTNode | None:
-        """Find the names by which the function is called; returns where it is used as a value, or None."""
+        """Find the names by which the function is called; returns a node that uses it as a value, or None."""
         variables, name = self._variables, self._name
         self._names = {name}
         scope = variables.scopes[function.name]
         assert scope is not None
         uses = self._uses(name, scope)
         if isinstance(scope, metadata.ClassScope):
-            self._certain = set()  # the class of a method call's object is not known
+            self._certain = set()  # the class of the object in a method call is not known
             self.is_looked_up_by_name = self._sites.looks_up_methods
         else:
-            self._certain = uses if len(scope[name]) == 1 else set()  # else it depends on the run
+            self._certain = uses if len(scope[name]) == 1 else set()  # with more bindings, any may be called
             self.is_looked_up_by_name = self._sites.looks_up_functions and isinstance(
                 scope, metadata.GlobalScope
             )
@@ -146,7 +149,7 @@ class Calls:
         return min(nodes, key=lambda node: self._variables.occurrence(node).start, default=None)
 
     def _uses(self, name: str, scope: Scope) -> set[cst.CSTNode]:
-        """The uses of a definition: names that mean it, and for a method also attributes."""
+        """The uses of a definition: names that refer to it, and for a method also attributes."""
         accesses = self._variables.accesses(name, scope)
         uses: set[cst.CSTNode] = {
             access.node for access in accesses if not (access.is_annotation or access.is_type_hint)
@@ -164,7 +167,7 @@ class Calls:
         return self._first(self._uses(owner.name.value, scope) - self._harmless - roots - bases)
 
     def _is_other(self, called: cst.BaseExpression, seen: frozenset[cst.ClassDef] = frozenset()) -> bool:
-        """Whether the callee certainly is another: a builtin, an import, or another definition."""
+        """Whether the callee certainly is another one: a builtin, an import, or another definition."""
         root = called.value if isinstance(called, cst.Subscript) else called
         while isinstance(root, cst.Attribute):
             root = root.value
@@ -188,7 +191,7 @@ class Calls:
         return isinstance(node, cst.ClassDef) and self._is_class_other(node, seen)
 
     def _is_class_other(self, node: cst.ClassDef, seen: frozenset[cst.ClassDef]) -> bool:
-        """Whether calling a class, or deriving from it, certainly does not call the function."""
+        """Whether neither calling this class nor deriving from it can call the function."""
         if node is self._owner or node in seen or any(map(may_supply_constructor, node.keywords)):
             return False
         scope = self._variables.scopes[node.body.body[0]]

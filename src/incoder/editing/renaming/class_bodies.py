@@ -1,6 +1,6 @@
-"""Class bodies that may read a global whose name they also bind (`class A: x = x`).
+"""Class bodies that may read a global variable whose name they also bind (`class A: x = x`).
 
-Which of the two such a name means is decided at run time, so a renaming cannot follow it.
+Python decides at run time which of the two variables such a name means, so a renaming cannot follow it.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from incoder.editing.renaming.variables import Variables, nodes_within
 
 
 def read_before_bound(variables: Variables, name: str) -> cst.CSTNode | None:
-    """The name in a class body that binds it, at a place that may read the global (`x = x`), else None."""
+    """A use of the name in a class body that may read the global before the body binds it; else None."""
     for node in variables.of_type(cst.ClassDef):
         scope = variables.scopes[node.body.body[0]]
         if scope is None or not scope.assignments[name]:
@@ -27,7 +27,7 @@ def read_before_bound(variables: Variables, name: str) -> cst.CSTNode | None:
 
 
 def _statements(body: cst.BaseSuite) -> Iterator[cst.CSTNode]:
-    """The statements of a body, each on its own even if several share a line."""
+    """Yield the statements of a body one by one, even if several share a line."""
     for statement in body.body:
         if isinstance(statement, cst.SimpleStatementLine):
             yield from statement.body
@@ -36,7 +36,7 @@ def _statements(body: cst.BaseSuite) -> Iterator[cst.CSTNode]:
 
 
 def _certainly_binds(statement: cst.CSTNode, name: str) -> bool:
-    """Whether a statement of a class body certainly gives the name a value."""
+    """Whether a statement of a class body certainly binds the name."""
     if isinstance(statement, cst.FunctionDef | cst.ClassDef):
         return statement.name.value == name
     targets: list[cst.BaseExpression] = []

@@ -1,7 +1,7 @@
-"""Expressions of a file that may have one of its classes as their value without naming it.
+"""Expressions of a file whose value may be one of its classes, although they do not name the class.
 
-These are `type(x)`, `x.__class__`, the first parameter of a method, and variables that are assigned one of
-them. If such a value is passed on, as in `make(type(x))`, any expression may have it.
+These are `type(x)`, `x.__class__`, the first parameter of a method, and variables with one of these values.
+If such a value is passed on, as in `make(type(x))`, any expression may have it as its value.
 """
 
 import libcst as cst

@@ -1,6 +1,7 @@
-"""A check by the order of the text that a variable has a value wherever it is used.
+"""Definite assignment: whether a variable certainly has a value wherever it is used.
 
-If it has none, an `UnboundLocalError` or a `NameError` names it, and a handler may show that error.
+Only the order of the text decides. Without a value, Python raises an `UnboundLocalError` or a `NameError`
+that names the variable, and a handler may show that error.
 """
 
 import ast
@@ -27,7 +28,7 @@ class DefiniteAssignment:
                     self._statements.append(((begin, source.end(statement)), statement, reach))
 
     def may_be_unbound(self, variable: Variable) -> bool:
-        """Whether some use of the variable may come before it has a value."""
+        """Whether a use of the variable may run before it has a value."""
         first, *others = variable.occurrences
         around = [
             found for found in self._statements if found[0][0] <= first.start and first.end <= found[0][1]

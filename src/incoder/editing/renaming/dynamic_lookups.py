@@ -1,7 +1,7 @@
-"""Code that reads variables by name at run time: `eval`, `locals()`, `sys.modules`, …
+"""Dynamic lookups: code that reads variables by name at run time (`eval`, `locals()`, `sys.modules`, …).
 
-It has one of three reaches: the local variables of every function (frames, source text, an `eval` under
-another name), the variables of the module, or the variables of the function that makes the call.
+A lookup reaches the local variables of every function (frames, source text, an `eval` under another name),
+the variables of the module, or only the variables of the function that makes the call.
 """
 
 import re
@@ -25,18 +25,18 @@ _EVALUATING_METHODS = frozenset(("eval", "evaluate"))
 
 @dataclass(frozen=True, slots=True)
 class DynamicLookup:
-    """A node that reads variables by name, and `what` it is, in words."""
+    """A node that reads variables by name, and `what` it is, for messages."""
 
     node: cst.CSTNode
     what: str
 
 
 class DynamicLookups:
-    """The code of one file that reads variables by name.
+    """The dynamic lookups of one file.
 
-    `every_local` sees the local variables of all functions, `module` the variables of the module.
-    `evaluation` runs code that cannot be seen, and `signatures` reads the parameters of functions. Each is
-    None if there is no such code.
+    `every_local` reads the local variables of all functions, `module` the variables of the module,
+    `signatures` the parameters of functions, and `evaluation` runs code that is not in this file. Each is the
+    first such lookup, None if there is none.
     """
 
     def __init__(self, variables: Variables) -> None:
@@ -49,7 +49,7 @@ class DynamicLookups:
         self.evaluation = self.every_local or next(self._evaluations(), None)
 
     def reader(self, variable: Variable) -> DynamicLookup | None:
-        """Code that may read this variable by its name."""
+        """A lookup that may read this variable, None if there is none."""
         if self.every_local is not None:
             return self.every_local
         if variable.is_global and self.module is not None:
@@ -58,12 +58,12 @@ class DynamicLookups:
 
     @cached_property
     def evaluates(self) -> bool:
-        """Whether the file evaluates code at all."""
+        """Whether the file calls `eval` or `exec`, or passes one of them on."""
         names = (name for name in self._variables.of_type(cst.Name) if name.value in _EVALUATE)
         return any(self._is_builtin(name) for name in names)
 
     def query(self, variable: Variable) -> DynamicLookup | None:
-        """A call in the variable's reach that is given a text with its name, and may evaluate it."""
+        """A call in the variable's scope that may evaluate a text with its name: `frame.query("x > 1")`."""
         word = re.compile(rf"(?<![\w.]){re.escape(variable.name)}(?!\w)")
         for call, text in self._queries:
             scope = self._variables.scopes[call]
@@ -76,7 +76,7 @@ class DynamicLookups:
 
     @cached_property
     def _queries(self) -> list[tuple[cst.Call, str]]:
-        """The calls that are given a text which they may evaluate: an expression, a formula, `@name`."""
+        """The calls with a text that they may evaluate: an expression, a formula, or `@name`."""
         texts = [(call, _text(one.value)) for call in self._calls.values() for one in call.args]
         return [
             (call, text)
@@ -88,7 +88,7 @@ class DynamicLookups:
         for name in self._variables.of_type(cst.Name):
             if name in self._calls or not self._is_builtin(name):
                 continue
-            if name.value in _EVALUATE | _LIST_LOCALS:  # it may be called by another name anywhere
+            if name.value in _EVALUATE | _LIST_LOCALS:  # any function may call it by another name
                 yield DynamicLookup(name, f"{name.value} as a value")
         yield from self._references(FRAME_READERS)
         for node in self._variables.of_type(cst.Attribute):
@@ -115,7 +115,7 @@ class DynamicLookups:
                     yield DynamicLookup(name, name.value)
 
     def _is_closed(self, call: cst.Call) -> bool:
-        """Whether code is evaluated with a dict of its own, so that it sees nothing else of this file."""
+        """Whether the call evaluates code in a dict of its own, so that the code sees no other variables."""
         if len(call.args) < 2 or any(argument.star for argument in call.args):
             return False
         given = call.args[1].value
@@ -195,20 +195,20 @@ class DynamicLookups:
                     yield DynamicLookup(call, f"{argument.keyword.value}=")
 
     def _local_readers(self) -> Iterator[tuple[DynamicLookup, Scope]]:
-        """Calls that see the variables of the scope around them, each with this scope."""
+        """The calls that read the variables of the scope around them, each with this scope."""
         for call in self._calls.values():
             name = name_of(call.func)
             is_plain = isinstance(call.func, cst.Name)
             is_open = name in _EVALUATE and not self._is_closed(call)
             reads = is_plain and (is_open or (name in _LIST_LOCALS and not call.args))
             if not is_plain and name in _EVALUATING_METHODS and call.args:
-                reads = not _text(call.args[0].value)  # `query` looks into a text that is written here
+                reads = not _text(call.args[0].value)  # `query` searches a literal text
             scope = self._variables.scopes[call]
             while reads and scope is not None:
                 yield DynamicLookup(call, f"{name}()"), scope
                 if not isinstance(scope, ComprehensionScope):
                     break
-                scope = scope.parent  # whose variables a comprehension may see, by its version of Python
+                scope = scope.parent  # in some versions of Python, a comprehension sees these variables, too
 
     def _is_builtin(self, name: cst.Name) -> bool:
         scope = self._variables.scopes[name]
@@ -229,7 +229,7 @@ def _names(comparison: cst.Comparison) -> Iterator[cst.Name]:
 
 
 def _text(node: cst.BaseExpression) -> str:
-    """The text of a string between its quotes, "" for anything else."""
+    """The text between the quotes of a string, "" for any other expression."""
     if isinstance(node, cst.SimpleString):
         return node.raw_value
     if isinstance(node, cst.ConcatenatedString):

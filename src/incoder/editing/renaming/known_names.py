@@ -1,4 +1,4 @@
-"""Names of Python's and other libraries that a renaming has to know, grouped by their use of names."""
+"""Names of Python's and other libraries that a renaming must know, grouped by how they use names."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -27,18 +27,18 @@ FUNCTION_NAME_READERS = _words("""
     format_stack print_stack extract_stack extract_tb format_tb print_tb TracebackException stack_info
 """)
 
-# These are given expressions as text, and look names up where they are called.
+# These take expressions as text, and look up names in the scope of their caller.
 QUERIES = _words("""
     eval query evaluate sql sqldf read_sql timeit repeat Timer run runctx from_formula
 """)
 
-# Builtins of other versions of Python, which code binds where they are missing.
+# Builtins of other versions of Python, which code defines for versions that lack them.
 OTHER_BUILTINS = _words("""
     unicode xrange raw_input basestring long unichr reduce file cmp reload execfile intern apply buffer
     coerce WindowsError ExceptionGroup BaseExceptionGroup aiter anext EncodingWarning
 """)
 
-# Generic types: their elements are types, wherever they come from.
+# Generic types: their elements are types, whichever module they are imported from.
 GENERICS = _words("""
     Optional Union List Dict Set FrozenSet Tuple Type Sequence MutableSequence Mapping MutableMapping
     Iterable Iterator Generator AsyncIterable AsyncIterator AsyncGenerator Awaitable Coroutine Callable
@@ -47,7 +47,7 @@ GENERICS = _words("""
     AsyncContextManager list dict set frozenset tuple type deque defaultdict
 """)
 
-# Decorators under which a function is called with what the caller gives, and that keep its name nowhere.
+# Decorators that pass the arguments of every call on unchanged, and do not keep the function's name.
 TRANSPARENT_DECORATORS = _words("""
     builtins.staticmethod builtins.classmethod builtins.property abc.abstractmethod
     functools.cache functools.lru_cache functools.wraps functools.cached_property
@@ -56,13 +56,13 @@ TRANSPARENT_DECORATORS = _words("""
     typing_extensions.override typing_extensions.overload typing_extensions.final
 """)
 
-# Class decorators that read no parameters of methods, except of `__init__` and the like.
+# Class decorators that read the parameters of no method but `__init__` and other constructors.
 PLAIN_CLASS_DECORATORS = _words("""
     dataclasses.dataclass functools.total_ordering enum.unique typing.final typing.runtime_checkable
     typing_extensions.final typing_extensions.runtime_checkable
 """)
 
-# Bases that have no methods of their own, or call what they find by position.
+# Bases that have no methods of their own, or call a subclass's methods only by position.
 PLAIN_BASES = _words("""
     abc.ABC abc.ABCMeta enum.Enum enum.IntEnum enum.StrEnum enum.Flag enum.IntFlag
     typing.Generic typing.Protocol typing.NamedTuple typing.TypedDict
@@ -70,7 +70,7 @@ PLAIN_BASES = _words("""
     typing_extensions.TypedDict
 """)
 
-# Functions that call what they are given by position, and keep nothing of it.
+# Functions that call their arguments by position, and do not keep them.
 POSITIONAL_CALLERS = _words("""
     functools.reduce functools.cmp_to_key re.sub re.subn bisect.insort itertools.groupby itertools.takewhile
     itertools.dropwhile itertools.filterfalse itertools.starmap itertools.accumulate heapq.nlargest

@@ -1,6 +1,6 @@
-"""Which name the fills of a variable's occurrences propose: that of the majority (paper, section 4.4).
+"""The majority vote over the infills of a variable's occurrences (paper, section 4.4).
 
-Apart from rename.py, so that an evaluation can count votes without what renaming needs.
+It is a module of its own so that the evaluation can count votes without libcst, which renaming needs.
 """
 
 import re
@@ -11,7 +11,11 @@ _IDENTIFIER = re.compile(r"\s*([^\W\d]\w*)")
 
 
 def majority_vote(infills: Sequence[str]) -> str | None:
-    """The name that most fills begin with, the earliest of those; None where none begins with one."""
+    """The name with which most infills begin, the first one in a tie; None if no infill begins with a name.
+
+    >>> majority_vote(["total + 1", "count", "count)"])
+    'count'
+    """
     matches = (_IDENTIFIER.match(infill) for infill in infills)
     votes = Counter(match[1] for match in matches if match)
     return max(votes, key=votes.__getitem__, default=None)

@@ -1,6 +1,6 @@
-"""Methods that may override another definition or be overridden, so that calls may mean either.
+"""Overrides: methods that override another definition or are overridden, so that a call may reach either.
 
-The methods of a base from another file cannot be seen; they may call this one by keyword.
+The methods of a base class from another file are not known; they may call a method by keyword.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ Found = tuple[Kind, str, cst.CSTNode]
 
 
 def override(variables: Variables, function: cst.FunctionDef, scope: Scope) -> Found | None:
-    """The reason why calls may follow another definition of the method, None if it is the only one."""
+    """The reason why a call may reach another definition of the method, None if it is the only one."""
     owner, name = class_of(scope), function.name.value
     if owner is None or (name.startswith("__") and not name.endswith("__")):
         return None
@@ -42,13 +42,13 @@ def override(variables: Variables, function: cst.FunctionDef, scope: Scope) -> F
 
 
 def _subclasses(variables: Variables, owner: cst.ClassDef) -> list[cst.ClassDef]:
-    """The class, and all classes of the file that derive from it."""
+    """The class and all its subclasses in the file."""
     classes = variables.of_type(cst.ClassDef)
     return [one for one in classes if one is owner or owner in _ancestors(variables, one)]
 
 
 def _ancestors(variables: Variables, node: cst.ClassDef) -> Iterator[cst.ClassDef | cst.Arg]:
-    """The class, the classes of the file that it derives from, and bases that come from elsewhere."""
+    """Yield the class, its base classes in the file, and its bases from other files."""
     waiting, seen = [node], set[cst.ClassDef]()
     while waiting:
         one = waiting.pop()

@@ -1,7 +1,7 @@
-"""Mentions of a parameter in its function's docstring, so that a renaming changes them, too.
+"""References to a parameter in its function's docstring, which a renaming changes, too.
 
-It knows sections of Google's and NumPy's style, Sphinx's and Epydoc's fields, and names in backticks.
-Lines of doctests are left alone.
+These are entries of sections in Google's and NumPy's style, Sphinx's and Epydoc's fields, and names in
+backticks. The lines of doctests do not count.
 """
 
 import ast
@@ -18,7 +18,7 @@ _READS_DOCSTRINGS = ("__doc__", "getdoc", "help", "docopt", "Fire")
 
 
 def reads_docstrings(source: PythonSource) -> bool:
-    """Whether the program reads docstrings, so that a changed word may show in its output."""
+    """Whether the program reads docstrings, so that a changed docstring may change its output."""
     return any(
         getattr(node, "id", getattr(node, "attr", None)) in _READS_DOCSTRINGS
         for node in ast.walk(source.tree)
@@ -27,9 +27,9 @@ def reads_docstrings(source: PythonSource) -> bool:
 
 
 def references(source: PythonSource, function: Named, name: str) -> Iterator[tuple[int, int, int]]:
-    """The ranges in which docstrings name the parameter, each with the first line of its string.
+    """Yield the ranges in which docstrings name the parameter, each with the first line of its string.
 
-    Searches the docstring of the function, and of its class for `__init__` and `__new__`.
+    The docstring of the function is searched; for `__init__` and `__new__` that of the class, too.
     """
     owners = [function.node]
     if function.parents and function.node.name in ("__init__", "__new__"):

@@ -1,7 +1,7 @@
-"""Uses of a module's variable in other files of its project, as risks.
+"""References to a module's variable in other files of its project, as risks.
 
-The module is recognised by its name alone: `from shapes import area`, `shapes.area`, `"shapes:area"`, and
-for a parameter of `area` every `area(…, radius=…)` in a file that defines no `area`.
+The module is recognised by its name alone: `from shapes import area`, `shapes.area` and `"shapes:area"`. A
+parameter of `area` is referenced by every `area(…, radius=…)` in a file that does not define `area`.
 """
 
 import ast
@@ -17,9 +17,10 @@ from incoder.editing.renaming.variables import Variable, class_of
 
 
 def project_references(variable: Variable, path: PurePath, others: Mapping[str, str]) -> Iterator[Risk]:
-    """A risk for each file that uses the variable; `others` are the texts of the project's files by name.
+    """Yield a risk for each other file that uses the variable.
 
-    `path` is the variable's own file. Files other than Python are searched for `module:name`.
+    `path` is the variable's own file, and `others` are the texts of the project's other files by name. In
+    files of other languages than Python, only `module:name` counts as a reference.
     """
     module = path.parent.name if path.stem == "__init__" else path.stem
     called = _called(variable)
@@ -41,7 +42,7 @@ def project_references(variable: Variable, path: PurePath, others: Mapping[str, 
 
 
 def _called(variable: Variable) -> set[str]:
-    """The names by which the function of a parameter is called; none for another variable."""
+    """The names by which the function of a parameter is called; empty for any other variable."""
     function = variable.function
     if not isinstance(function, cst.FunctionDef) or variable.is_first_of_method:
         return set()
@@ -72,7 +73,7 @@ def _global_use(tree: ast.AST, name: str, module: str) -> int | None:
 
 
 def _keyword(tree: ast.AST, name: str, called: set[str]) -> int | None:
-    """The line of a call of one of these functions that gives the name, unless the file defines it."""
+    """The line of a call of one of these functions with this keyword; functions of the file do not count."""
     definitions = (node for node in ast.walk(tree) if isinstance(node, Definition))
     called = called - {node.name for node in definitions}
     for node in ast.walk(tree):

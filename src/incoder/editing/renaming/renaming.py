@@ -1,8 +1,8 @@
-"""The renaming of one variable in all its occurrences, or the reason why that is not safe.
+"""The renaming of one variable in all its occurrences, or the reason why it is not safe.
 
-The occurrences are exact, and checked twice: by the compiler's scopes and in the syntax tree. Anything else
-that may know the name is a risk (risk_detector.py); a renaming with a risk is refused, unless the caller
-forces it. A new name that would change a meaning is always an error.
+The occurrences are exact; the compiler's symbol tables and the syntax tree are both compared to check them.
+Anything else that may know the variable by its name is a risk (risk_detector.py). A renaming with a risk is
+refused, unless the caller forces it. A new name that would change a meaning is always an error.
 """
 
 import ast
@@ -31,11 +31,17 @@ from incoder.errors import IncoderError
 class Renaming:
     """The renaming of one variable; it knows nothing of models.
 
-    `detector` may be shared by the renamings of a file. With `force` risks do not refuse the renaming.
-    `others` are risks from other files; the attribute `risks` has all of them.
+    `detector` can be shared by the renamings of a file. `others` are risks from other files. The attribute
+    `risks` has all risks; with `force` they do not stop the renaming.
 
     Raises:
-        IncoderError: the variable is an attribute of a class, or there are risks and no `force`.
+        IncoderError: the variable is an attribute of a class, or there is a risk and `force` is not set.
+
+    >>> source = PythonSource("def f(x):\\n    return x\\n")
+    >>> variables = Variables(source)
+    >>> renaming = Renaming(source, variables, variables.named("x")[0])
+    >>> apply(source.text, renaming.edits("size"))
+    'def f(size):\\n    return size\\n'
     """
 
     def __init__(
@@ -71,17 +77,17 @@ class Renaming:
         self._docs = tuple(self._documented())
 
     def edits(self, new: str) -> tuple[Edit, ...]:
-        """The edits that rename the variable, its keyword arguments, annotation strings and documentation."""
+        """The edits that rename the variable, its keyword arguments, string annotations and docstrings."""
         places = {*self.variable.occurrences, *self._keywords, *self._strings, *self._docs}
         return tuple(Edit(place.start, place.end, new) for place in sorted(places, key=lambda one: one.start))
 
     def problem(self, new: str) -> str | None:
-        """The reason why this name cannot be taken, None if it can."""
+        """The reason why the variable cannot have this name, None if it can."""
         return self._bad_name(new) or self._clash(new) or self._wrong_result(new)
 
     @property
     def caveats(self) -> list[str]:
-        """Notes on uses in other programs, and the risks that were overruled."""
+        """Notes on the risks that `force` overruled, and on uses in other programs."""
         name, forced = self.variable.name, [f"not safe: {risk}" for risk in self.risks]
         if self.variable.is_global:
             return [*forced, f"other programs that use {name} are not changed"]
@@ -119,7 +125,7 @@ class Renaming:
         return None
 
     def _wrong_result(self, new: str) -> str | None:
-        """The error if more or less than the variable's name has changed in the renamed text."""
+        """The error if the renamed text differs from the original by more or less than the name."""
         old, text = self.variable.name, apply(self._source.text, self.edits(new))
         error = python_syntax_error(text)
         if error:
@@ -139,7 +145,7 @@ class Renaming:
         return changed or difference(self._source.text, text, old, new)
 
     def _taken(self, new: str) -> int | None:
-        """The line of a binding that would be hidden, or that would hide the variable where it is used."""
+        """The line of a binding of the new name that would shadow the variable, or be shadowed by it."""
         bindings = [binding for scope in self.variable.scopes for binding in scope[new]]
         nodes = [
             node for binding in bindings if isinstance(node := getattr(binding, "node", None), cst.CSTNode)
@@ -147,7 +153,7 @@ class Renaming:
         return min((self._variables.occurrence(node).line for node in nodes), default=None)
 
     def _collected(self, new: str) -> int | None:
-        """The line of a call with a keyword of this name, which the function's `**` parameter collects."""
+        """The line of a call with a keyword of this name that the function's `**` parameter collects."""
         function = self.variable.function
         if self._calls is None or function is None or function.params.star_kwarg is None:
             return None
@@ -158,14 +164,14 @@ class Renaming:
         return None
 
     def _keyword_arguments(self, calls: Calls) -> Iterator[Occurrence]:
-        """The parameter's name in calls that certainly call its function."""
+        """The parameter's name as a keyword in the calls that certainly call its function."""
         for call, argument in named_arguments(self._variables):
             is_named = argument.keyword is not None and argument.keyword.value == self.variable.name
             if is_named and argument.keyword is not None and calls.certainly_calls(call):
                 yield self._variables.occurrence(argument.keyword)
 
     def _documented(self) -> Iterator[Occurrence]:
-        """The parameter's name in docstrings, unless the program reads docstrings."""
+        """The parameter's name in docstrings; nothing if the program reads docstrings."""
         function = getattr(self.variable.scope, "node", None) if self.variable.is_parameter else None
         if not isinstance(function, cst.FunctionDef) or parameter_docs.reads_docstrings(self._source):
             return

@@ -1,4 +1,4 @@
-"""Doubts: reasons against a renaming, because something else might know the variable by its name."""
+"""Risks: reasons against a renaming, because something else may know the variable by its name."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """A reason against a renaming in words, and its line (0 if it is not in this file)."""
+    """A reason against a renaming, in words, and its line (0 if it is in another file)."""
 
     kind: Kind
     reason: str

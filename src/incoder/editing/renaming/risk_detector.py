@@ -1,7 +1,7 @@
-"""RiskDetector of everything but Python's own scopes that may know a variable by its name, as risks.
+"""The risks of renaming a variable: everything outside Python's scopes that may know it by its name.
 
-A renaming without a risk does not change what a program does. The detector look at one file, and
-project_references.py at the others.
+A renaming without a risk does not change the behaviour of the program. The detector looks at one file;
+project_references.py looks at the others.
 """
 
 import builtins
@@ -41,7 +41,7 @@ _WORD = re.compile(r"[^\W\d]\w*")
 
 
 class RiskDetector:
-    """The risks about the variables of one file; made once per file, asked once per variable."""
+    """Finds the risks of renaming the variables of one file; made once per file, used for each variable."""
 
     def __init__(self, variables: Variables) -> None:
         self._variables = variables
@@ -52,13 +52,13 @@ class RiskDetector:
         self._calls: dict[Function, Calls] = {}
 
     def calls(self, function: Function) -> Calls:
-        """The calls of a function."""
+        """The calls of a function, found once."""
         if function not in self._calls:
             self._calls[function] = Calls(self._variables, self._sites, self._strings, function)
         return self._calls[function]
 
     def risks(self, variable: Variable) -> Iterator[Risk]:
-        """All risks about renaming the variable, independent of its new name."""
+        """All risks of renaming the variable, whatever its new name."""
         yield from self._by_kind(variable)
         yield from self._readers(variable)
         if variable.is_global:
@@ -129,7 +129,7 @@ class RiskDetector:
             yield self._risk(Kind.STRING, "a string in an annotation may mean it, or be data", unclear)
 
     def _about_definitions(self, variable: Variable) -> Iterator[Risk]:
-        """Doubts because functions and classes keep their names (`__name__`) and show them."""
+        """Risks because functions and classes keep their names (`__name__`) and show them."""
         for node in variable.nodes:
             if isinstance(node, cst.ClassDef):
                 where = "instances, errors and pickles show the name of their class"
@@ -251,7 +251,7 @@ class RiskDetector:
 
     @cached_property
     def _spellings(self) -> dict[str, str]:
-        """The spelling with compatibility characters, such as ligatures, of names as Python reads them."""
+        """The spellings with compatibility characters, such as ligatures, by the name that Python reads."""
         text = self._variables.source.text
         words = set() if text.isascii() else set(_WORD.findall(text))
         read = {unicodedata.normalize("NFKC", word): word for word in words if not word.isascii()}
@@ -259,12 +259,12 @@ class RiskDetector:
 
     @cached_property
     def _name_errors(self) -> list[cst.ExceptHandler]:
-        """Handlers that catch and keep an error that names a variable."""
+        """The handlers that catch and keep a NameError, whose text names a variable."""
         return self._catching(_NAME_ERRORS)
 
     @cached_property
     def _keepers(self) -> list[cst.ExceptHandler]:
-        """Handlers that catch and keep any error."""
+        """The handlers that catch and keep a NameError or any other error."""
         return self._catching(_ANY_ERRORS)
 
     @cached_property

@@ -23,12 +23,12 @@ class _Visitor(ScopeVisitor):
     """libcst's, corrected: bindings that it does not know, and what is no name."""
 
     def _handle_string_annotation(self, node: cst.SimpleString | cst.ConcatenatedString) -> bool:
-        """Strings are string_annotations.py's: libcst takes data in annotations for names."""
+        """Skip strings: string_annotations.py reads them, and libcst takes data in annotations for names."""
         del node
         return False
 
     def visit_MatchKeywordElement(self, node: cst.MatchKeywordElement) -> bool:
-        """The keyword of `case Point(x=x)` is an attribute's name."""
+        """Skip the keyword of `case Point(x=x)`, which is the name of an attribute."""
         node.pattern.visit(self)
         return False
 
@@ -46,7 +46,7 @@ class _Visitor(ScopeVisitor):
         return self._bound(node.rest)
 
     def visit_NamedExpr(self, node: cst.NamedExpr) -> bool:
-        """`:=` in a comprehension binds in the scope around it (PEP 572)."""
+        """Bind the target of `:=` in the scope around the comprehension (PEP 572)."""
         scope = self.scope
         while isinstance(scope, ComprehensionScope):
             scope = scope.parent

@@ -1,7 +1,7 @@
-"""Names in annotation strings: variables, data, or possibly either.
+"""Names in string annotations: references to a variable, data, or possibly either.
 
-`"Node"`, `Optional["Node"]` and `"list[Node]"` hold names. `Literal["Node"]` and all but the first element
-of `Annotated[…]` are data. `TYPES["Node"]` may be either.
+`"Node"`, `Optional["Node"]` and `"list[Node]"` contain references. `Literal["Node"]` and all but the first
+element of `Annotated[…]` are data. `TYPES["Node"]` may be either.
 """
 
 import re
@@ -27,10 +27,10 @@ class _Role(Enum):
 
 @dataclass
 class References:
-    """The mentions of one variable in the annotation strings of a file.
+    """The references to one variable in the string annotations of a file.
 
-    `places` are its occurrences in strings that are types. `unclear` are strings that may mean it in a way
-    that cannot be followed, and `data` are strings that certainly are values.
+    `places` are its occurrences in strings that are types. `unclear` are strings that may or may not refer to
+    it, and `data` are strings that certainly do not.
     """
 
     places: list[Occurrence] = field(default_factory=list)
@@ -51,7 +51,7 @@ class StringAnnotations:
         ]
 
     def references(self, variable: Variable) -> References:
-        """The strings that mean the variable, or may mean it."""
+        """The references to the variable, certain or possible."""
         found = References()
         word = re.compile(rf"(?<!\w){re.escape(variable.name)}(?!\w)")
         for node, role, value, scope in self._found:
@@ -87,9 +87,9 @@ def _is_plain(node: _String, value: str) -> bool:
 
 
 def _is_clear(value: str, word: re.Pattern[str]) -> bool:
-    """Whether the value is an expression in which the name is in no string but a `Literal[…]`'s.
+    """Whether the value is an expression that has the name in no string but that of a `Literal[…]`.
 
-    A string that is a string again, as in `'"Node"'`, is a name, too.
+    A string in a string, as in `'"Node"'`, counts as its content.
     """
     try:
         expression = cst.parse_expression(value.strip())

@@ -1,4 +1,4 @@
-"""Strings that may mean a name: in `__all__`, as code or a dotted path, in doctests, and in f-strings."""
+"""References to names in strings: in `__all__`, in code, in dotted paths, in doctests, and in f-strings."""
 
 import ast
 import doctest
@@ -13,49 +13,49 @@ from libcst import matchers
 from incoder.editing.python_source import parsed_or_none
 from incoder.editing.renaming.variables import Variables
 
-_DICTS = ("dict", "OrderedDict", "defaultdict", "SimpleNamespace")  # their keywords become strings
+_DICTS = ("dict", "OrderedDict", "defaultdict", "SimpleNamespace")  # they make strings of their keywords
 _PATH = re.compile(r"[\w.]+(:[\w.]+)?")
 _Text = cst.SimpleString | cst.ConcatenatedString
 
 
 class StringReferences:
-    """The strings of one file."""
+    """The strings of one file. Each method searches them for references to a name of some kind."""
 
     def __init__(self, variables: Variables) -> None:
         self._variables = variables
 
     def exported(self, name: str) -> cst.CSTNode | None:
-        """The name in `__all__`."""
+        """The string in `__all__` that is the name."""
         return next((node for node in self._exports if node.evaluated_value == name), None)
 
     def literal(self, name: str) -> cst.CSTNode | None:
-        """A string outside `__all__` that is the name, or a keyword that becomes one."""
+        """A string outside `__all__` that is the name, or a keyword from which `dict` makes that string."""
         return self._literals.get(name)
 
     def code(self, name: str, known: Iterable[cst.CSTNode] = ()) -> cst.CSTNode | None:
-        """A string that means the name if it is read as code, or as a path such as `module:name`.
+        """A string that contains the name if read as code, or as a path such as `module:name`.
 
-        Docstrings are not searched, nor strings that are `known` to be something else.
+        Docstrings and the strings in `known` are not searched.
         """
         ignored = {*known, *self._docstrings, *self._exports}
         found = (node for node, value in self._values if name in value and _is_code_with(value, name))
         return next((node for node in found if node not in ignored), None)
 
     def doctest(self, name: str, *, as_keyword: bool) -> cst.CSTNode | None:
-        """A string with a doctest that uses the name, or else gives a keyword argument of that name."""
+        """A string with a doctest that uses the name, or with `as_keyword` has it as a keyword argument."""
         for node, value in self._values:
             if ">>>" in value and name in value and _is_in_doctest(value, name, as_keyword):
                 return node
         return None
 
     def keyword(self, name: str) -> cst.CSTNode | None:
-        """A string that has the name before a `=`, as code gives it to a call."""
+        """A string that has the name before a `=`, like a keyword argument."""
         given = re.compile(rf"(?<![\w.]){re.escape(name)}\s*=(?!=)")
         texts = ((part, part.value) for part in self._variables.of_type(cst.FormattedStringText))
         return next((node for node, value in (*self._values, *texts) if given.search(value)), None)
 
     def shown(self, name: str) -> Sequence[cst.Name]:
-        """The name in f-strings that show the text of an expression: `{name=}`."""
+        """The occurrences of the name in f-strings that show the text of an expression: `{name=}`."""
         return [node for node in self._shown if node.value == name]
 
     @cached_property
@@ -95,7 +95,7 @@ class StringReferences:
 
     @cached_property
     def _docstrings(self) -> set[cst.CSTNode]:
-        """Strings that are statements, and so only documentation."""
+        """The strings that are statements, which are only documentation."""
         found: set[cst.CSTNode] = set()
         for statement in self._variables.of_type(cst.Expr):
             if isinstance(statement.value, _Text):
@@ -119,7 +119,7 @@ def _is_named(node: ast.AST, name: str) -> bool:
 def _is_in_doctest(value: str, name: str, as_keyword: bool) -> bool:
     try:
         examples = doctest.DocTestParser().get_examples(value)
-    except ValueError:  # it is badly indented; then it is no doctest that could run
+    except ValueError:  # badly indented, so doctest could not run it
         return False
     for example in examples:
         tree = parsed_or_none(example.source)
@@ -132,7 +132,7 @@ def _is_in_doctest(value: str, name: str, as_keyword: bool) -> bool:
 
 
 def _begins_with_all(line: cst.SimpleStatementLine) -> bool:
-    """Whether a statement is about `__all__`: `__all__ = …`, `__all__ += …`, `__all__.extend(…)`."""
+    """Whether a statement changes `__all__`: `__all__ = …`, `__all__ += …`, `__all__.extend(…)`."""
     for node in line.body:
         target: cst.CSTNode = node
         if isinstance(node, cst.Assign):

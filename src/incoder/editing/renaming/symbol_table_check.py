@@ -1,7 +1,6 @@
-"""Whether a renamed text means the same to the compiler: every name resolved to the same scope as before.
+"""A check that in a renamed text every name resolves to the same scope as before.
 
-Read from `symtable`, which is the compiler's own analysis, so that nothing gets through that a library
-overlooks.
+It compares the symbol tables of Python's own compiler (`symtable`), so it finds whatever a library overlooks.
 """
 
 import symtable
@@ -19,7 +18,7 @@ _INLINES_COMPREHENSIONS = sys.version_info >= (3, 12)
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """Which scope a name resolves to, and what is done with it in this one."""
+    """The scope to which a name resolves, and how this scope uses the name."""
 
     binding: Path
     uses: tuple[bool, ...]
@@ -32,9 +31,12 @@ class _Table:
 
 
 def difference(old_text: str, new_text: str, old: str, new: str) -> str | None:
-    """What else than one variable's name has changed; None where the texts mean the same.
+    """Describe a change of meaning between two texts; None if only one variable's name has changed.
 
-    One binding of `old` must have become `new`, wherever it is used, and nothing else may be different.
+    One binding of `old` must have become `new` wherever it is used, and nothing else may be different.
+
+    >>> difference("x = 1\\ny = 2\\n", "y = 1\\ny = 2\\n", "x", "y")
+    'y is used there already'
     """
     before, after = _tables(old_text), _tables(new_text)
     if [table.kind for table in before.values()] != [table.kind for table in after.values()]:
@@ -54,7 +56,7 @@ def difference(old_text: str, new_text: str, old: str, new: str) -> str | None:
         )
     (binding,) = renamed
     if any(new in table.names and table.names[new].binding == binding for table in before.values()):
-        return f"{new} is used there already"  # of a global that is bound elsewhere, no scope would tell
+        return f"{new} is used there already"  # it may be a global that no scope of this file binds
     for path, table in before.items():
         expected: dict[str, _Meaning] = {}
         for name, meaning in table.names.items():
@@ -70,10 +72,10 @@ def difference(old_text: str, new_text: str, old: str, new: str) -> str | None:
 def _without_inlined(
     names: dict[str, _Meaning], expected: Mapping[str, _Meaning], name: str
 ) -> dict[str, _Meaning]:
-    """The names of a scope without this one, if only an inlined comprehension can be what binds it there.
+    """The names of a scope without this one, if only an inlined comprehension can have bound it there.
 
-    From Python 3.12 on comprehensions are inlined, and their variables count among the scope's (PEP 709).
-    The comparison of the syntax trees (syntax_tree_check.py) tells them apart.
+    Since Python 3.12, comprehensions are inlined and their variables count as the scope's (PEP 709). The
+    comparison of the syntax trees (syntax_tree_check.py) distinguishes them.
     """
     if not _INLINES_COMPREHENSIONS or names.keys() - expected.keys() != {name}:
         return names
@@ -88,7 +90,7 @@ def _is_gone(old: str, before: _Table, after: _Table) -> bool:
     return old not in after.names or after.names[old] != before.names[old]
 
 
-@lru_cache(maxsize=2)  # of the old text, which is compared with the text of each new name
+@lru_cache(maxsize=2)  # the old text is compared with the text of each new name
 def _tables(text: str) -> Mapping[Path, _Table]:
     top = symtable.symtable(readable(text.removeprefix(BYTE_ORDER_MARK)), "<text>", "exec")
     return dict(_walk([top], ()))
@@ -97,7 +99,8 @@ def _tables(text: str) -> Mapping[Path, _Table]:
 def _walk(tables: list[symtable.SymbolTable], path: Path) -> Iterator[tuple[Path, _Table]]:
     table = tables[-1]
     names = {symbol.get_name(): _meaning(symbol, tables, path) for symbol in table.get_symbols()}
-    used = {name: meaning for name, meaning in names.items() if any(meaning.uses)}  # others are passed on
+    # A name without uses only passes through this scope, from an outer to an inner one.
+    used = {name: meaning for name, meaning in names.items() if any(meaning.uses)}
     yield path, _Table(table.get_type(), used)
     for index, child in enumerate(table.get_children()):
         yield from _walk([*tables, child], (*path, index))

@@ -1,7 +1,7 @@
 """A check that a renaming changed nothing in the syntax tree but the intended identifiers.
 
-`compiled_scopes` checks that every name resolves as before, but not attributes, keywords and strings. Here
-both trees are compared, and a difference that was not intended is reported.
+symbol_table_check.py checks that every name resolves as before, but not attributes, keywords and strings.
+Here the two trees are compared, and the first difference that was not intended is reported.
 """
 
 import ast
@@ -39,9 +39,9 @@ class _Difference:
 def unintended_change(
     before: ast.Module, after: ast.Module, old: str, new: str, *, num_keywords: int, string_lines: set[int]
 ) -> str | None:
-    """The first change other than the name of a variable, None if there is none.
+    """Describe the first change other than the name of a variable, None if there is none.
 
-    `num_keywords` keyword arguments, and strings that begin in `string_lines`, may change.
+    `num_keywords` keyword arguments may change, and so may the strings that begin in `string_lines`.
     """
     for difference in _differences(before, after):
         is_renamed = (difference.before, difference.after) == (old, new)

@@ -1,4 +1,4 @@
-"""The variables of a Python file: the bindings and all occurrences of each.
+"""The variables of a Python file, each with its bindings and all its occurrences.
 
 Scopes are libcst's, corrected (scopes.py). Names in annotations that are strings are found by
 string_annotations.py. The renaming checks with the compiler that everything was found
@@ -35,7 +35,7 @@ _Node = TypeVar("_Node", bound=cst.CSTNode)
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A range of the text that is the variable's name, and its line."""
+    """A range of the text that is a variable's name, and its line."""
 
     start: int
     end: int
@@ -44,7 +44,7 @@ class Occurrence:
 
 @dataclass(frozen=True)
 class Variable:
-    """A name in the scope that binds it; `owner` is that scope's name, "" for the module."""
+    """A name in the scope that binds it; `owner` is the dotted name of the scope, "" for the module."""
 
     name: str
     owner: str
@@ -56,25 +56,28 @@ class Variable:
 
     @property
     def where(self) -> str:
+        """The scope and the line of the first binding, for messages."""
         return f"{self.owner or 'the module'} (line {self.binding_lines[0]})"
 
     @property
     def is_attribute(self) -> bool:
+        """Whether the body of a class binds it."""
         return isinstance(self.scope, metadata.ClassScope)
 
     @property
     def is_global(self) -> bool:
+        """Whether the module binds it."""
         return isinstance(self.scope, metadata.GlobalScope)
 
     @property
     def nodes(self) -> tuple[cst.CSTNode, ...]:
-        """The nodes that bind the variable: names, parameters, definitions, imports."""
+        """The nodes that bind the variable: names, parameters, definitions and imports."""
         found = (getattr(binding, "node", None) for binding in self.bindings)
         return tuple(node for node in found if isinstance(node, cst.CSTNode))
 
     @property
     def function(self) -> Function | None:
-        """The function of this parameter, None if it is no parameter that calls can give by name."""
+        """The function of this parameter; None if the variable is not a parameter that has a keyword."""
         node = getattr(self.scope, "node", None)
         if not isinstance(node, Function):
             return None
@@ -83,12 +86,12 @@ class Variable:
 
     @property
     def is_parameter(self) -> bool:
-        """Whether calls give it a value, by place or by name."""
+        """Whether it is a parameter, which gets its value from calls."""
         return any(isinstance(node, cst.Param) for node in self.nodes)
 
     @property
     def is_first_of_method(self) -> bool:
-        """Whether this is a method's first parameter (`self`, `cls`), which no caller gives."""
+        """Whether this is a method's first parameter (`self`, `cls`), which is not in the call."""
         function = self.function
         if not isinstance(function, cst.FunctionDef) or class_of(self.scope) is None:
             return False
@@ -99,12 +102,12 @@ class Variable:
 
     @property
     def scopes(self) -> set[metadata.Scope]:
-        """The scopes that bind or use it."""
+        """The scopes that bind or use the variable."""
         return {self.scope, *(access.scope for access in self.accesses)}
 
     @property
     def is_imported_as_it_is(self) -> bool:
-        """Whether an import binds the name without `as`."""
+        """Whether an import without `as` binds the name."""
         aliases = [
             alias
             for one in self.bindings
@@ -121,7 +124,11 @@ class Variables:
     """All the variables of one file.
 
     Raises:
-        IncoderError: libcst cannot read it.
+        IncoderError: libcst cannot read the file.
+
+    >>> variables = Variables(PythonSource("def f(x):\\n    return x\\n"))
+    >>> [(one.name, one.owner, len(one.occurrences)) for one in variables.each()]
+    [('f', '', 1), ('x', 'f', 2)]
     """
 
     def __init__(self, source: PythonSource) -> None:
@@ -140,15 +147,15 @@ class Variables:
             self._spans = wrapper.resolve(metadata.ByteSpanPositionProvider)
         except RecursionError as error:
             raise IncoderError("this file is nested too deeply for libcst; split long expressions") from error
-        if num_bytes != len(self._data.rstrip(b"\r\n")):  # its places would be others
+        if num_bytes != len(self._data.rstrip(b"\r\n")):  # libcst's positions would be wrong
             raise IncoderError("this file has form feeds before code, which libcst loses; take them out")
         self._scopes = list(dict.fromkeys(scope for scope in self.scopes.values() if scope is not None))
 
     def named(self, name: str) -> list[Variable]:
-        """The variables of this name, in the order of the text.
+        """The variables with this name, in the order of the text.
 
         Raises:
-            IncoderError: there is none.
+            IncoderError: there is no such variable.
         """
         bound: dict[Scope, set[BaseAssignment]] = defaultdict(set)
         for one in self._bindings[name]:
@@ -159,9 +166,9 @@ class Variables:
         return sorted(found, key=lambda variable: variable.binding_lines)
 
     def each(self) -> Iterator[Variable]:
-        """All variables of the file, name by name."""
+        """Yield all variables of the file, name by name."""
         for name in list(self._bindings):
-            if name.isidentifier():  # `import a.b` also binds a.b, as libcst sees it
+            if name.isidentifier():  # for libcst, `import a.b` also binds the name `a.b`
                 yield from self.named(name)
 
     @cached_property
@@ -175,7 +182,7 @@ class Variables:
 
     @cached_property
     def _line_bytes(self) -> list[int]:
-        """Where each line of the text that libcst has begins, in bytes."""
+        """The byte at which each line of libcst's text begins."""
         lengths = (len(line) for line in self._data.splitlines(keepends=True))
         return list(accumulate(lengths, initial=0))
 
@@ -192,7 +199,7 @@ class Variables:
         return found
 
     def of_type(self, kind: type[_Node]) -> list[_Node]:
-        """All nodes of exactly this type that are read as code: no attributes, no keywords."""
+        """All nodes of exactly this type, without the names of attributes and keywords."""
         return self._by_type.get(kind, [])  # type: ignore[return-value]
 
     @cached_property
@@ -201,9 +208,9 @@ class Variables:
         return {node.name.value for node in self.of_type(cst.ClassDef)}
 
     def accesses(self, name: str, scope: Scope) -> tuple[metadata.Access, ...]:
-        """All uses of a name that mean this scope's.
+        """All uses of a name that refer to its binding in this scope.
 
-        libcst's own `references` leave out uses before the binding, which a loop may have.
+        libcst's own `references` leave out uses before the binding, which a loop can have.
         """
         users = [one for one in self._scopes if one.accesses[name]]
         inner = [one for one in users if any(binding.scope is scope for binding in one[name])]
@@ -219,7 +226,7 @@ class Variables:
         return Occurrence(start, end, self._lines.number(start))
 
     def owner(self, scope: Scope) -> str:
-        """The name of a scope, such as `Class.method`."""
+        """The dotted name of a scope, such as `Class.method`."""
         names: list[str] = []
         while isinstance(scope, LocalScope):
             if not isinstance(scope, ComprehensionScope | AnnotationScope):
@@ -243,7 +250,7 @@ class Variables:
         return self.occurrence(node)
 
     def _declarations(self, name: str, scope: Scope) -> Iterator[cst.Name]:
-        """The name in `global` and `nonlocal` statements that mean this scope."""
+        """The name in the `global` and `nonlocal` statements that refer to this scope."""
         statements: list[cst.Global | cst.Nonlocal] = [*self.of_type(cst.Global), *self.of_type(cst.Nonlocal)]
         for node in statements:
             inner = self.scopes[node]
@@ -253,7 +260,7 @@ class Variables:
 
 
 def class_of(scope: Scope) -> cst.ClassDef | None:
-    """The class whose method has this scope, None where it is no method's."""
+    """The class of the method that has this scope; None if it is not the scope of a method."""
     parent = getattr(scope, "parent", None)
     while isinstance(parent, AnnotationScope):  # of type parameters
         parent = parent.parent
@@ -262,21 +269,21 @@ def class_of(scope: Scope) -> cst.ClassDef | None:
 
 
 def name_of(node: cst.CSTNode) -> str:
-    """The name by which code means something: `b` of `b` and of `a.b`, "" of anything else."""
+    """The last name of an expression: `b` for `b` and for `a.b`, "" for any other expression."""
     if isinstance(node, cst.Attribute):
         return node.attr.value
     return node.value if isinstance(node, cst.Name) else ""
 
 
 def nodes_within(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """A node and all nodes in it, in the order of the text."""
+    """Yield a node and all nodes in it, in the order of the text."""
     yield node
     for child in node.children:
         yield from nodes_within(child)
 
 
 def _name_nodes(binding: BaseAssignment, name: str) -> Iterator[cst.CSTNode]:
-    """The node of the name in what binds it."""
+    """The node of the name in its binding."""
     if isinstance(binding, ImportAssignment):
         yield binding.as_name
     elif isinstance(binding, Assignment):

@@ -1,1 +1,1 @@
-"""Running a user's command so that neither its files nor its processes outlive it."""
+"""Test runs: a user's command runs on a changed file, and none of its files or processes outlive it."""

@@ -1,6 +1,6 @@
-"""Run a shell command with a time limit and return the end of its output; no process of it outlives the call.
+"""Run a shell command with a time limit; returns the end of its output, and none of its processes survives.
 
-How far that holds depends on the system (`Request.has_namespaces`). Knows nothing of files and edits.
+How far that holds depends on the system (`Request.has_namespaces`). This module knows no files and no edits.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from incoder.errors import IncoderError
 
 MAX_OUTPUT = 1_000_000  # bytes, from the end
 _SECONDS_TO_END = 10.0
-_MARK = "INCODER_TEST_RUN"  # in the environment of the command and of what it starts
+_MARK = "INCODER_TEST_RUN"  # in the environment of the command and of all processes that it starts
 
 
 class UnavailableError(Exception):
@@ -32,10 +32,10 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """An overlay: the command can change the folder without changing the original.
+    """An overlay file system: the command can change the folder without changing the original.
 
     `layers` are the original, an empty folder for the changes, and one for the kernel (overlayfs's lower,
-    upper and work folders). `file`, which is below the original, has the content of the file `text`.
+    upper and work folders). `file`, which is in the original, gets the content of the file `text`.
     """
 
     layers: tuple[str, str, str]
@@ -47,8 +47,8 @@ class Overlay:
 class Request:
     """A shell command and the folder in which it runs.
 
-    `has_namespaces` puts it into a PID and a mount namespace of its own (Linux), which no process can leave.
-    `read_only` are paths that it cannot change there, and `overlay` replaces its tree.
+    With `has_namespaces` it gets a PID and a mount namespace of its own (Linux), which no process can leave.
+    There it cannot change the paths in `read_only`, and `overlay` takes the place of its tree.
     """
 
     command: str
@@ -60,7 +60,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """`status` is the command's exit status, None if it was killed, for example because its time was up."""
+    """The end of a command: `status` is its exit status, None if it was killed, such as after its time."""
 
     status: int | None
     has_timed_out: bool
@@ -99,7 +99,7 @@ def run_contained(request: Request, folder: Path, environment: Mapping[str, str]
 
 
 def _awaited(process: "subprocess.Popen[bytes]", timeout: float, mark: str) -> tuple[bool, bytes]:
-    """Wait for the command and end all its processes; returns whether its time was up, and its output."""
+    """Wait for the command and kill all its processes; returns whether its time was up, and its output."""
     assert process.stdin is not None
     assert process.stdout is not None
     output, has_timed_out = _Tail(process.stdout), False
@@ -117,7 +117,7 @@ def _awaited(process: "subprocess.Popen[bytes]", timeout: float, mark: str) -> t
             process.kill()
             process.wait()
         deadline = time.monotonic() + _SECONDS_TO_END
-        while (marked := _marked(mark)) and time.monotonic() < deadline:  # where the supervisors were killed
+        while (marked := _marked(mark)) and time.monotonic() < deadline:  # if the supervisors were killed
             supervisor.kill_all(marked)
     return has_timed_out, output.read()
 
@@ -126,7 +126,7 @@ def _marked(mark: str) -> list[int]:
     """The processes that have this mark in their environment."""
     found, sought = [], f"{_MARK}={mark}".encode()
     for pid in supervisor.processes():
-        with contextlib.suppress(OSError):  # another user's, or it has just ended
+        with contextlib.suppress(OSError):  # another user's process, or one that has just ended
             if sought in Path(f"/proc/{pid}/environ").read_bytes():
                 found.append(pid)
     return found
@@ -151,7 +151,7 @@ def _read_at_once(descriptor: int) -> bytes:
 
 
 class _Tail:
-    """Reads a stream to its end in a thread, so that its writer never waits, and keeps the last of it."""
+    """Reads a stream to its end in a thread, so that its writer never blocks, and keeps its last bytes."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -160,7 +160,7 @@ class _Tail:
         self._thread.start()
 
     def read(self) -> bytes:
-        """The last bytes, once nobody has the stream open for writing, or after some seconds."""
+        """The last bytes; waits until no process has the stream open for writing, at most some seconds."""
         self._thread.join(_SECONDS_TO_END)
         return bytes(self._kept[-MAX_OUTPUT:])
 

@@ -1,4 +1,4 @@
-"""A cgroup (v2) for a test run: its processes cannot leave it, and the kernel ends them all at once."""
+"""A cgroup (v2) for a test run: its processes cannot leave it, and the kernel kills them all at once."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ _SECONDS_TO_END = 5.0
 
 @contextmanager
 def control_group(name: str) -> Iterator[Path | None]:
-    """A new cgroup below ours, whose processes end with the block; None if we may not make one."""
+    """Make a cgroup below ours, and kill its processes at the end; None if that is not allowed."""
     folder = _made(name)
     try:
         yield folder

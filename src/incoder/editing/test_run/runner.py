@@ -1,9 +1,9 @@
-"""Test runs: a user's command judges a change, and the user's tree stays as it is.
+"""Test runs: run a user's command on a changed file, and leave the user's tree as it is.
 
-On Linux the command sees an overlay in place of the tree: every file is there, and changes go into a
-temporary folder. If the system allows no overlay, the command runs in a copy of the tree, which is made once
-and restored between runs. Python finds the tree's modules before installed ones. After the command, or when
-its time is up, all processes that it started are ended.
+On Linux, the command sees an overlay in place of the tree: it has all files, and changes go into a temporary
+folder. If the system allows no overlay, the command runs in a copy of the tree, which is made once and
+restored between runs. Python finds the tree's modules before installed ones. After the command has ended or
+its time is up, all processes that it started are killed.
 """
 
 import contextlib
@@ -27,9 +27,10 @@ _NUM_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a run: `failure` says how the command failed, None if it passed.
+    """The outcome of a test run.
 
-    `output` is the end of its output, and `status` its exit status, None if its time was up or it was killed.
+    `failure` says how the command failed, and is None if it passed. `output` is the end of the output.
+    `status` is the exit status, None if the command was killed, for example because its time was up.
     """
 
     failure: str | None
@@ -37,7 +38,11 @@ class Outcome:
     status: int | None = None
 
     def lines_of(self, file: Path) -> list[int]:
-        """The lines of a file that tracebacks and pytest name in the output; the last named first."""
+        """The lines of a file that the output names, as tracebacks and pytest do; the last one first.
+
+        >>> Outcome("failed", 'File "shapes.py", line 3, in area').lines_of(Path("shapes.py"))
+        [3]
+        """
         name = re.escape(file.name)
         pattern = rf"""([^"\n]*{name})", line (\d+)|([^\s"'():]*{name}):(\d+)(?::|$| )"""
         numbers = [
@@ -49,12 +54,12 @@ class Outcome:
 
     @property
     def is_not_found(self) -> bool:
-        """Whether the shell says that there is no such command, or that it cannot be executed."""
+        """Whether the shell says that the command does not exist or cannot be executed."""
         return self.status in (126, 127)
 
 
 class Containment(Enum):
-    """The ways to contain the command, the strictest first; the first that the system allows is used."""
+    """The ways to contain the command, the strictest first; the first one that the system allows is used."""
 
     OVERLAY = "an overlay in place of the tree, in namespaces"
     COPY = "a copy of the tree, in namespaces"
@@ -62,9 +67,9 @@ class Containment(Enum):
 
 
 class CommandRunner:
-    """Runs a shell `command` in the folder `root`, with another text as its file `file`.
+    """Runs a shell `command` in the folder `root`, with another text in its file `file`.
 
-    `timeout` is in seconds. A context manager, which removes the folders of the runs.
+    `timeout` is in seconds. It is a context manager, which removes the folders of the runs on exit.
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class CommandRunner:
         max_copy_bytes: int = MAX_COPY_BYTES,
         containment: Containment | None = None,
     ) -> None:
-        """With `containment` no other one is tried.
+        """Prepare test runs; with `containment`, no other containment is tried.
 
         Raises:
             IncoderError: the command is empty or has a NUL character, or the file is not in the folder.
@@ -144,7 +149,7 @@ class CommandRunner:
                 return self._outcome(ending, folder)
 
     def _run(self, content: bytes, on_copy: Progress) -> tuple[Ending, Path]:
-        """How the command ends, and the folder in which it ran."""
+        """Run the command; returns how it ended, and the folder in which it ran."""
         with tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as run_folder:
             private = Path(run_folder)
             if self.containment is not Containment.PLAIN and private.is_relative_to(self.root):

@@ -1,15 +1,17 @@
-"""The parent of a command and its processes: whatever happens to the parent, they end.
+"""The supervisor of a command: it kills the command and its processes, whatever happens to our own process.
 
-Started as a script: `python -I -S supervisor.py REQUEST REPORT`. REQUEST is a JSON file with the fields of
-`containment.Request` and `control_group`, a folder or null. One JSON object is written to the descriptor
-REPORT: `status` is the command's exit status, `unavailable` is the reason why the system does not allow this
-containment, and `error` the reason why the command cannot be started. When standard input is closed, as it is
-when the process that started us is killed, the command is ended with its descendants.
+It is started as a script: `python -I -S supervisor.py REQUEST REPORT`. REQUEST is a JSON file with the fields
+of `containment.Request` and `control_group`, a folder or null. The supervisor writes one JSON object to the
+descriptor REPORT: `status` is the command's exit status, `unavailable` is the reason why the system does not
+allow this containment, and `error` the reason why the command cannot be started. When standard input is
+closed, which also happens if the process that started the supervisor is killed, it kills the command with all
+its descendants.
 
 There are two processes. The inner one is the command's parent, so `kill -9 $PPID` reaches only that one. With
-namespaces it is the first process of a PID namespace: the kernel ignores signals that the command sends it,
-and ends every process of the namespace along with it. Without namespaces the outer one is the subreaper
-(Linux): the kernel makes it the parent of all orphans. Elsewhere only the process group is ended.
+namespaces it is the first process of a PID namespace: the kernel ignores signals that the command sends to
+it, and kills every process of the namespace when it ends. Without namespaces the outer process is the
+subreaper (Linux): the kernel makes it the parent of all orphans. On other systems only the process group is
+killed.
 """
 
 import contextlib
@@ -49,7 +51,7 @@ def main() -> None:
     message_reader, message_writer = os.pipe()
     inner = os.fork()
     if inner == 0:
-        for descriptor in (report, message_reader):  # which the command could open through /proc
+        for descriptor in (report, message_reader):  # the command could open them through /proc
             os.close(descriptor)
         os.dup2(os.open(os.devnull, os.O_RDONLY), _STANDARD_INPUT)
         _run(request, message_writer)
@@ -72,7 +74,7 @@ def main() -> None:
 
 
 def processes() -> dict[int, int]:
-    """The parent of each process that has not ended; empty if the system has no /proc."""
+    """The parent of each running process; empty if the system has no /proc."""
     parents = {}
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():  # noqa: PTH112, PTH208 - start quickly
         with contextlib.suppress(OSError):
@@ -85,7 +87,7 @@ def processes() -> dict[int, int]:
 
 
 def descendants(ancestor: int) -> set[int]:
-    """The processes that this process started, directly or indirectly."""
+    """The processes that a process has started, directly or indirectly."""
     children = defaultdict(list)
     for pid, parent in processes().items():
         children[parent].append(pid)
@@ -99,14 +101,14 @@ def descendants(ancestor: int) -> set[int]:
 
 
 def kill_all(pids: Iterable[int], number: int = signal.SIGKILL) -> None:
-    """Send a signal to each process; those that have just ended or belong to another user are skipped."""
+    """Send a signal to each process; skip processes that have just ended or belong to another user."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 
 def kill_descendants(ancestor: int) -> None:
-    """End the descendants of a process; they are stopped first, so that none of them starts another."""
+    """Kill the descendants of a process; they are stopped first, so that none of them starts another."""
     stopped = set[int]()
     while new := descendants(ancestor) - stopped:
         kill_all(new, signal.SIGSTOP)
@@ -147,7 +149,7 @@ def _enter_namespaces() -> None:
 
 
 def _run(request: dict[str, Any], messages: int) -> NoReturn:
-    """Run the command as its parent, and exit with its status as shells do; a message reports its start."""
+    """Run the command as its parent and exit with its status like a shell; a message reports its start."""
     try:
         if _IS_LINUX:
             _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -168,7 +170,7 @@ def _run(request: dict[str, Any], messages: int) -> NoReturn:
     os.close(messages)
     ended = 0
     while ended != process.pid:
-        ended, status = os.wait()  # also of orphans: the first process of a namespace adopts them
+        ended, status = os.wait()  # also for orphans: the first process of a namespace adopts them
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
 
@@ -199,7 +201,7 @@ def _arrange_mounts(request: dict[str, Any]) -> None:
         )
     if overlay is None:
         return
-    # Given as descriptors, since a path may have the characters that separate these options.
+    # Descriptors, not paths: a path may have the characters that separate these options.
     lower, upper, work = (f"/proc/self/fd/{descriptor}" for descriptor in opened)
     is_first = Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]  # user namespace
     options = f"lowerdir={lower},upperdir={upper},workdir={work}{'' if is_first else ',userxattr'}"
@@ -210,7 +212,7 @@ def _arrange_mounts(request: dict[str, Any]) -> None:
         os.close(descriptor)
     file, before = Path(overlay["file"]), os.stat(overlay["file"])  # noqa: PTH116
     file.write_bytes(Path(overlay["text"]).read_bytes())
-    if int(file.stat().st_mtime) == int(before.st_mtime):  # Python would take a cached module for this one
+    if int(file.stat().st_mtime) == int(before.st_mtime):  # else Python would use the cached bytecode
         os.utime(file, (before.st_atime, before.st_mtime + 2))
 
 
@@ -258,11 +260,11 @@ def _end_descendants() -> None:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        time.sleep(0.002)  # until those that were killed have ended
+        time.sleep(0.002)  # until the killed processes have ended
 
 
 def _remove(control_group: Path) -> None:
-    """Leave a cgroup and remove it, since nobody else does if our parent was killed."""
+    """Leave a cgroup and remove it, because no other process does if our parent was killed."""
     with contextlib.suppress(OSError):
         (control_group.parent / "cgroup.procs").write_text("0")
         (control_group / "cgroup.kill").write_text("1")

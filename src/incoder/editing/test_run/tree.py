@@ -1,7 +1,7 @@
-"""The folder tree of a test run: its files, the links that lead out of it, and a copy.
+"""The folder tree of a test run: its files, the links that lead out of it, and a copy of it.
 
-The copy is made once, and `TreeCopy.restore` undoes changes in it. It has no hard links, because a command
-that writes to one would change the original.
+The copy is made once, and `TreeCopy.restore` undoes all changes in it. It has no hard links, because a
+command that writes to one would change the original.
 """
 
 import contextlib
@@ -23,15 +23,15 @@ Progress = Callable[[int, int], None]
 
 
 class TreeCopy:
-    """A copy of the files in `root` that git does not ignore, or of all files but caches without git.
+    """A copy of the files in `root` that git does not ignore; without git, of all files but caches.
 
-    Environments such as `.venv` are links to the originals.
+    Environments such as `.venv` are not copied but linked.
     """
 
     def __init__(self, root: Path, folder: Path, max_bytes: int, on_progress: Progress) -> None:
-        """Make the copy as `folder`, which does not exist yet; `on_progress` gets counts of files: done, all.
+        """Make the copy as the new folder `folder`; `on_progress` gets the numbers of files done and of all.
 
-        The folder around it is private: where it lies within the tree, nothing in it is copied.
+        The parent of `folder` is private: if it is inside the tree, nothing in it is copied.
 
         Raises:
             IncoderError: the tree is larger than `max_bytes`.
@@ -49,61 +49,65 @@ class TreeCopy:
         ]
         for name in self.environments:
             (folder / name).symlink_to(root / name)
-        self._kept = dict(_signatures(folder))
+        self._original = dict(_signatures(folder))
 
     def restore(self) -> None:
-        """Bring the copy back to its first state; only changed files are copied again.
+        """Bring the copy back to its first state; only files that have changed are copied again.
 
         Raises:
             OSError: a file cannot be copied.
         """
         found = dict(_signatures(self.folder))
-        changed = {path for path, signature in self._kept.items() if found.get(path) != signature}
-        surplus = found.keys() - self._kept.keys()
+        changed = {path for path, signature in self._original.items() if found.get(path) != signature}
+        surplus = found.keys() - self._original.keys()
         for path in sorted(changed | surplus, reverse=True):  # the content of a folder before the folder
-            _remove(self.folder / path, keep_folder=_is_folder(self._kept.get(path)))
+            _remove(self.folder / path, keep_folder=_is_folder(self._original.get(path)))
         for path in sorted(changed):
-            if _is_folder(self._kept[path]):
+            if _is_folder(self._original[path]):
                 (self.folder / path).mkdir(exist_ok=True)
-                (self.folder / path).chmod(stat.S_IMODE(self._kept[path][0]))
+                (self.folder / path).chmod(stat.S_IMODE(self._original[path][0]))
             elif str(path) in self.environments:
                 (self.folder / path).symlink_to(self.root / path)
             else:
                 self._copy(path)
-            self._kept[path] = _signature((self.folder / path).lstat())
+            self._original[path] = _signature((self.folder / path).lstat())
 
     def _copy(self, path: Path) -> None:
         source, target = self.root / path, self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_symlink():
-            target.symlink_to(self._aim(source))
+            target.symlink_to(self._link_target(source))
         else:
             copy_file(source, target)
 
-    def _aim(self, link: Path) -> Path:
-        """The target of a link in the copy: in the copy if the link leads into the tree, else unchanged."""
-        aim = Path(os.path.normpath(link.parent / link.readlink()))
-        return self.folder / aim.relative_to(self.root) if aim.is_relative_to(self.root) else aim
+    def _link_target(self, link: Path) -> Path:
+        """The target of a link's copy: in the copy if the link leads into the tree, else unchanged."""
+        target = Path(os.path.normpath(link.parent / link.readlink()))
+        return self.folder / target.relative_to(self.root) if target.is_relative_to(self.root) else target
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file with its times and mode; where the file system can, both share their blocks (a reflink)."""
+    """Copy a file with its times and mode, as a reflink (shared blocks) if the file system can."""
     if not _reflinked(source, target):
         shutil.copyfile(source, target)
     shutil.copystat(source, target)
 
 
 def links_out_of(root: Path) -> list[Path]:
-    """The files and folders outside a tree to which its links lead, each once, and none within another."""
-    aims = set[Path]()
+    """The files and folders outside a tree to which its links lead, each once, and none inside another."""
+    targets = set[Path]()
     for folder, names, files in os.walk(root):
         for name in (*names, *files):
             path = os.path.join(folder, name)  # noqa: PTH118 - of many files
             if os.path.islink(path):  # noqa: PTH114
-                with contextlib.suppress(OSError, RuntimeError):  # a link that leads nowhere, or in a circle
-                    aims.add(Path(path).resolve(strict=True))
-    outside = [aim for aim in aims if not aim.is_relative_to(root) and (aim.is_file() or aim.is_dir())]
-    return sorted(aim for aim in outside if not any(parent in aims for parent in aim.parents))
+                with contextlib.suppress(OSError, RuntimeError):  # a broken or a circular link
+                    targets.add(Path(path).resolve(strict=True))
+    outside = [
+        target
+        for target in targets
+        if not target.is_relative_to(root) and (target.is_file() or target.is_dir())
+    ]
+    return sorted(target for target in outside if not any(parent in targets for parent in target.parents))
 
 
 def _reflinked(source: Path, target: Path) -> bool:
@@ -114,7 +118,7 @@ def _reflinked(source: Path, target: Path) -> bool:
     with source.open("rb") as read, target.open("wb") as written:
         try:
             fcntl.ioctl(written.fileno(), _FICLONE, read.fileno())
-        except OSError:  # another file system, or one that cannot
+        except OSError:  # another file system, or one without reflinks
             return False
     return True
 
@@ -129,7 +133,7 @@ def _check_size(root: Path, paths: list[Path], max_bytes: int) -> None:
 
 
 def _signatures(folder: Path) -> Iterator[tuple[Path, _Signature]]:
-    """A signature of each file, link and folder below this one, which changes if it is changed."""
+    """Yield a signature of each file, link and folder in a folder; a change of one changes its signature."""
     waiting = [folder]
     while waiting:
         for entry in list(os.scandir(waiting.pop())):
@@ -137,13 +141,13 @@ def _signatures(folder: Path) -> Iterator[tuple[Path, _Signature]]:
             yield path.relative_to(folder), _signature(status)
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(path)
-                if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:  # the command has changed it
+                if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:  # the command has taken rights away
                     path.chmod(stat.S_IRWXU)
 
 
 def _signature(status: os.stat_result) -> _Signature:
     if stat.S_ISDIR(status.st_mode):
-        return (status.st_mode,)  # its times change with what is in it
+        return (status.st_mode,)  # a folder's times change with its content
     return (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
@@ -160,7 +164,7 @@ def _remove(path: Path, *, keep_folder: bool) -> None:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """The files and links of a tree, without entries that cannot be copied, such as pipes."""
+    """Yield the files and links of a tree, without entries that cannot be copied, such as pipes."""
     for path in _listed(root):
         if (root / path).is_symlink() or (root / path).is_file():
             yield path

@@ -1,1 +1,1 @@
-"""How an annotation is found: the places that lack one, the names of types, imports, and mypy."""
+"""Parts of `incoder.editing.type_hints`: missing annotations, names of types, imports, and mypy."""

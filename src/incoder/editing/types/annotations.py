@@ -1,6 +1,6 @@
-"""Annotations of Python as text: found in a model's infill, searched for names, and quoted.
+"""Annotations as text: extract them from a model's infill, list their names, and quote them.
 
-Knows the syntax (PEP 484, 526, 604), but not the meaning of the names.
+This module knows the syntax of annotations (PEP 484, 526, 604), but not the meaning of names.
 """
 
 import ast
@@ -8,20 +8,24 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_ENDS = frozenset(",)]}:=#\n;")  # where no bracket is open, these end an annotation
-_MAX_LENGTH = 100  # characters; longer ones are unreadable, and come from models that run on
+_ENDS = frozenset(",)]}:=#\n;")  # outside brackets, these end an annotation
+_MAX_LENGTH = 100  # characters; a longer one is unreadable, and usually comes from a model that runs on
 
 
 @dataclass(frozen=True, slots=True)
 class TypeReference:
-    """A type in an annotation, dotted as it is written; `is_bare` if no brackets follow it."""
+    """A type that an annotation names, as it is written; `is_bare` if no brackets follow it."""
 
     name: str
     is_bare: bool
 
 
 def annotation_in(infill: str) -> str | None:
-    """The annotation at the start of an infill, None if there is none."""
+    """The annotation at the start of an infill, None if it does not begin with one.
+
+    >>> annotation_in("dict[str, int] = {}")
+    'dict[str, int]'
+    """
     depth, end = 0, len(infill)
     for match in re.finditer(r"""'[^'\n]*'|"[^"\n]*"|.""", infill, re.DOTALL):
         mark = match[0]
@@ -40,7 +44,7 @@ def annotation_in(infill: str) -> str | None:
 
 
 def quoted(annotation: str) -> str:
-    """The annotation as a string literal, which is not evaluated."""
+    """The annotation as a string literal, which Python does not evaluate."""
     if "Literal" in annotation:
         return repr(annotation)
     bare = annotation.replace('"', "").replace("'", "")
@@ -48,22 +52,22 @@ def quoted(annotation: str) -> str:
 
 
 def names_in(annotation: str) -> set[str]:
-    """The names that the annotation needs, including those in its quotes."""
+    """The names that the annotation needs, including the names in its strings."""
     return {reference.name.partition(".")[0] for reference in references(annotation)}
 
 
 def admits_none(annotation: str) -> bool:
-    """Whether the annotation visibly allows None."""
+    """Whether the text of the annotation shows that it allows None."""
     return bool(re.search(r"\b(None|Optional|Any|object)\b", annotation))
 
 
 def references(annotation: str) -> list[TypeReference]:
-    """The types that the annotation names, the outermost first, including those in its quotes."""
+    """The types that the annotation names, including those in its strings, the outermost first."""
     return list(_references(ast.parse(annotation, mode="eval").body))
 
 
 def outermost(annotation: str) -> TypeReference | None:
-    """The type of which the annotation is an instance or a generic alias, None for a union."""
+    """The type before the brackets of the annotation: `dict` for `dict[str, int]`; None for a union."""
     node = ast.parse(annotation, mode="eval").body
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return outermost(node.value)
@@ -71,7 +75,7 @@ def outermost(annotation: str) -> TypeReference | None:
 
 
 def is_half_quoted(annotation: str) -> bool:
-    """Whether one side of a `|` is a string, which is an error where the annotation is evaluated."""
+    """Whether one side of a `|` is a string, which raises TypeError when the annotation is evaluated."""
     return any(
         isinstance(side, ast.Constant) and isinstance(side.value, str)
         for node in ast.walk(ast.parse(annotation, mode="eval"))

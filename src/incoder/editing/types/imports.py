@@ -1,4 +1,4 @@
-"""Imports of the names that an annotation needs: their place in a file, and their text."""
+"""Imports for annotations: the position in the file and the text of each."""
 
 import ast
 import re
@@ -15,7 +15,17 @@ Import = ast.Import | ast.ImportFrom
 
 
 def import_edits(source: PythonSource, wanted: Mapping[str, Iterable[str]]) -> list[Edit]:
-    """The edits that import these names, by module: into an existing import, else in a new line."""
+    """The edits that import these names of each module: into an existing import, else as a new line.
+
+    >>> from incoder.editing.edits import apply
+    >>> text = "import os\\n\\nprint(os)\\n"
+    >>> print(apply(text, import_edits(PythonSource(text), {"typing": ["Any"]})))
+    import os
+    from typing import Any
+    <BLANKLINE>
+    print(os)
+    <BLANKLINE>
+    """
     edits: list[Edit] = []
     new: dict[int, tuple[Edit, str]] = {}  # by place; imports at one place are one block
     for module, names in sorted(wanted.items()):
@@ -47,14 +57,14 @@ def _statement_from(source: PythonSource, module: str) -> ast.ImportFrom | None:
 
 
 def _added(source: PythonSource, statement: ast.ImportFrom, name: str) -> Edit:
-    """One more name in an import: in its order where the names are in order, else at the end."""
+    """Add a name to an import: in alphabetical order if the names are in that order, else at the end."""
     text, place = source.text, source.place
     names = [alias.name for alias in statement.names]
     first = statement.names[0]
     is_one_a_line = len({alias.lineno for alias in statement.names}) == len(names) > 1
     line = source.lines.start(first.lineno)
     gap = line_end(text) + text[line : place(first.lineno, first.col_offset)] if is_one_a_line else " "
-    if gap.strip():  # the first name is beside the bracket
+    if gap.strip():  # the first name is on the line of the opening parenthesis
         gap = " "
     if names == sorted(names):
         after = next((alias for alias in statement.names if alias.name > name), None)
@@ -69,7 +79,7 @@ def _added(source: PythonSource, statement: ast.ImportFrom, name: str) -> Edit:
 
 
 def _new_line(source: PythonSource, module: str, line: str) -> Edit:
-    """A new line: among imports of the standard library, else before other imports, else at the top."""
+    """Insert a line among the imports of the standard library, else before other imports, else at the top."""
     body, newline = list(source.tree.body), line_end(source.text)
     head = []
     if ast.get_docstring(source.tree, clean=False) is not None:
@@ -100,7 +110,7 @@ def _new_line(source: PythonSource, module: str, line: str) -> Edit:
 
 
 def _first_block(imports: list[ast.stmt]) -> list[ast.stmt]:
-    """The first imports up to a blank line."""
+    """The first imports, up to a blank line."""
     block: list[ast.stmt] = []
     for node in imports:
         if block and node.lineno > (block[-1].end_lineno or 0) + 1:

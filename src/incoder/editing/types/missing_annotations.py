@@ -1,4 +1,4 @@
-"""Slots: the places of a Python file that lack an annotation, with the type if the code determines it."""
+"""The missing annotations of a Python file, each with its type if the code determines it."""
 
 import ast
 from collections.abc import Iterator
@@ -24,12 +24,13 @@ _MAKE_TYPES = (
 
 @dataclass(frozen=True, slots=True)
 class MissingAnnotation:
-    """A place without annotation: the range `start` to `end` becomes `before`, the annotation, then `after`.
+    """A return, parameter or variable without an annotation.
 
-    `owner` is the definition that it belongs to, "" for the module; `default` is the parameter's. Annotations
-    of local variables are not evaluated. `certain` is the annotation where the code leaves no doubt, else
-    empty. The return type of a generator is one of `generics`; if `is_iterator`, it is the first of them with
-    the yielded type in brackets.
+    An edit replaces the range `start` to `end` by `before`, the annotation, and `after`. `owner` is the
+    definition to which it belongs, "" for the module; `default` is the default value of a parameter.
+    Annotations of local variables are not evaluated. `certain` is the annotation if the code determines it,
+    else empty. The return type of a generator is one of `generics`; if `is_iterator`, it is the first of them
+    with the yielded type in brackets.
     """
 
     kind: Kind
@@ -47,10 +48,11 @@ class MissingAnnotation:
     is_iterator: bool = False
 
     def edit(self, annotation: str) -> Edit:
+        """The edit that writes this annotation."""
         return Edit(self.start, self.end, self.before + annotation + self.after)
 
     def annotation(self, edit: Edit) -> str:
-        """The annotation in an edit of this missing."""
+        """The annotation that an edit of this place writes."""
         return edit.text.removeprefix(self.before).removesuffix(self.after)
 
     def __str__(self) -> str:
@@ -59,7 +61,11 @@ class MissingAnnotation:
 
 
 def missing_annotations(source: PythonSource) -> list[MissingAnnotation]:
-    """All places of a file without an annotation or type comment, in the order of the text."""
+    """The returns, parameters and variables without an annotation or type comment, in the order of the text.
+
+    >>> [str(one) for one in missing_annotations(PythonSource("def f(x):\\n    return x\\n"))]
+    ['type of parameter x of f', 'return type of f']
+    """
     plain, type_names = _plain_classes(source), TypeNames(source)
     found = list(_variables(source, None, plain, type_names))
     for named in source.definitions:
@@ -84,7 +90,7 @@ def _parameters(source: PythonSource, named: Named, function: Function) -> Itera
             continue
         end = start
         if default is not None and source.text[start : source.start(default)].strip(" \t") == "=":
-            end, after = source.start(default), " = "  # PEP 8: blanks around it beside an annotation
+            end, after = source.start(default), " = "  # PEP 8: with an annotation, spaces around the `=`
         name = argument.arg
         yield MissingAnnotation(
             "parameter", name, named.name, argument.lineno, start, end, ": ", after, default
@@ -102,7 +108,7 @@ def _return(source: PythonSource, named: Named, function: Function) -> Iterator[
         yield replace(missing, certain="None" if _returns_nothing(function, own) else "")
         return
     generics = _ASYNC_GENERATORS if isinstance(function, ast.AsyncFunctionDef) else _GENERATORS
-    # An iterator's yields are statements: nothing is sent in, and nothing is returned at the end.
+    # All yields of an iterator are statements: it receives no values, and returns none at its end.
     num_statements = sum(isinstance(node, ast.Expr) and node.value in yields for node in own)
     is_iterator = num_statements == len(yields) and not _returns_value(own)
     is_bare = all(isinstance(node, ast.Yield) and _is_none(node.value) for node in yields)
@@ -111,7 +117,7 @@ def _return(source: PythonSource, named: Named, function: Function) -> Iterator[
 
 
 def _returns_nothing(function: Function, own: list[ast.AST]) -> bool:
-    """Whether a function certainly returns None: its body does something, and returns no value."""
+    """Whether a function certainly returns None: it is no stub, and none of its returns has a value."""
     idle = (ast.Pass, ast.Raise)
     is_stub = all(
         isinstance(statement, idle)
@@ -132,7 +138,7 @@ def _is_none(node: ast.expr | None) -> bool:
 def _variables(
     source: PythonSource, named: Named | None, plain: set[str], type_names: TypeNames
 ) -> Iterator[MissingAnnotation]:
-    """Names that are first bound by a plain assignment of a value; later ones must not be annotated again."""
+    """The names that a plain assignment binds first; a later assignment must not be annotated again."""
     node = source.tree if named is None else named.node
     if named is not None and isinstance(node, ast.ClassDef) and named.name not in plain:
         return
@@ -168,9 +174,10 @@ def _variables(
 
 
 def _plain_classes(source: PythonSource) -> set[str]:
-    """The classes whose attributes may be annotated without an effect, unlike those of a dataclass.
+    """The classes in which an annotation has no effect at run time, unlike in a dataclass.
 
-    They and their relatives in this file have no decorators, no keywords, and no bases from elsewhere.
+    Neither these classes nor the bases and subclasses of theirs in this file have decorators, keywords, or
+    bases from another file.
     """
     classes = [
         (named.name, named.node) for named in source.definitions if isinstance(named.node, ast.ClassDef)
@@ -194,7 +201,7 @@ def _plain_classes(source: PythonSource) -> set[str]:
 
 
 def _bound_otherwise(source: PythonSource, named: Named | None, own: list[ast.AST]) -> set[str]:
-    """Names of a scope that something other than a plain name binds, such as an import or a pattern."""
+    """The names of a scope that an import, a definition, a pattern or an `except … as` binds."""
     scope = source.tree if named is None else named.node
     bound: set[str | None] = {
         inner.node.name

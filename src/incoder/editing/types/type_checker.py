@@ -1,6 +1,6 @@
-"""mypy on a text in the place of a file: the errors that it did not report before.
+"""Type errors by mypy that a change to a file's text would add.
 
-The file itself is not touched; the project's settings and imports apply as if the text were in the file.
+The file itself is not touched. The project's settings and imports apply as if the text were in the file.
 """
 
 import importlib.util
@@ -18,27 +18,27 @@ from incoder.errors import IncoderError
 from incoder.extras import missing_extra
 from incoder.files import write_bytes
 
-# Errors that any partly annotated file has: every annotation would be rejected.
+# Any partly annotated file has these errors, so they would reject every annotation.
 _INCOMPLETE = ("no-untyped-def", "no-untyped-call", "unused-ignore")
 _FLAGS = (
     "--output=json",
-    "--check-untyped-defs",  # else a first annotation makes mypy report errors that the body had before
+    "--check-untyped-defs",  # else mypy first sees a body's errors when the function gets an annotation
     "--follow-imports=silent",
     *(f"--disable-error-code={code}" for code in _INCOMPLETE),
 )
 
 
 class TypeChecker(Protocol):
-    """Finds type errors in a text."""
+    """Finds the type errors that a changed text adds."""
 
     def new_errors(self, text: str) -> list[str]:
-        """The errors of this text that the original does not have."""
+        """The errors of this text that the original text does not have."""
 
 
 class Mypy:
-    """Checks texts in the place of the file at `path`; a context manager, which removes its own files.
+    """Checks texts with mypy as if they were in the file at `path`; on exit it removes its own files.
 
-    Several files are checked faster with one `cache` folder, in which mypy caches its data on libraries.
+    With one `cache` folder for several files, mypy reads its data on libraries only once.
 
     Raises:
         IncoderError: mypy is not installed, takes too long (`timeout`, seconds), or cannot check the file.
@@ -61,7 +61,7 @@ class Mypy:
         self._folder.cleanup()
 
     def new_errors(self, text: str) -> list[str]:
-        """The messages that are reported of this text more often than of the original."""
+        """The messages that mypy reports more often for this text than for the original."""
         return list((self._errors(text) - self._known).elements())
 
     @cached_property
@@ -90,10 +90,10 @@ class Mypy:
 
 
 def require_mypy() -> None:
-    """Refuse what needs mypy where it is not installed.
+    """Raise if mypy is not installed.
 
     Raises:
-        IncoderError: it is not.
+        IncoderError: mypy is not installed.
     """
     if importlib.util.find_spec("mypy") is None:
         raise missing_extra("checking types needs mypy", "editing")

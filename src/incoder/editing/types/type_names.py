@@ -1,4 +1,4 @@
-"""Names of types: those that are known at a place of a file, and the modules of those to import."""
+"""The names of types that are known at a place of a file, and the modules of types that can be imported."""
 
 import ast
 import builtins
@@ -12,7 +12,7 @@ from incoder.editing.edits import Edit
 from incoder.editing.python_source import Definition, Named, PythonSource, own_nodes
 from incoder.editing.types.imports import Import, import_edits
 
-# Types that can be imported for an annotation, with their modules; the last line with a name wins.
+# Types that can be imported for an annotation, with their modules; the last entry of a name wins.
 _KNOWN: dict[str, str] = {
     **{name: "typing" for name in typing.__all__ if re.search("^[A-Z].*[a-z]", name)},
     **dict.fromkeys(collections.abc.__all__, "collections.abc"),
@@ -34,7 +34,7 @@ _TYPE_STATEMENT: type[ast.stmt] | tuple[()] = getattr(ast, "TypeAlias", ())  # o
 class TypeNames:
     """The meanings of names in the annotations of one file.
 
-    `owner` is the dotted name of the definition around an annotation, "" for the module.
+    In all methods, `owner` is the dotted name of the definition around an annotation, "" for the module.
     """
 
     def __init__(self, source: PythonSource) -> None:
@@ -43,7 +43,7 @@ class TypeNames:
         self._imports = {name: node for node in own if isinstance(node, Import) for name in _bound(node)}
         self._classes = {named.name: named.node for named in source.definitions if named.kind == "class"}
         self._parameters = {named.name: _type_parameters(named.node) for named in source.definitions}
-        # Where a name is bound first in the module, as far as it can be a type.
+        # The position after the first binding of each name of the module that can be a type.
         self._bound_at: dict[str, int] = {}
         for name, node in _assigned(own):
             if _is_type_statement(node) or name.strip("_")[:1].isupper():
@@ -64,7 +64,7 @@ class TypeNames:
         )
 
     def is_known(self, name: str, owner: str) -> bool:
-        """Whether the name is that of a type at module level, in the classes around `owner`, or a builtin."""
+        """Whether the name is a type of the module, of a class around `owner`, or a builtin."""
         classes = [owner.rpartition(".")[0], owner] if owner else []
         if any(f"{scope}.{name}" in self._classes.keys() | self._aliases for scope in classes if scope):
             return True
@@ -77,11 +77,11 @@ class TypeNames:
         )
 
     def is_hidden(self, name: str, owner: str) -> bool:
-        """Whether the name means a function or an attribute there, even if there is a type of this name."""
+        """Whether the name means a function or an attribute there, even if a type has this name, too."""
         return any((f"{scope}.{name}" if scope else name) in self._others for scope in (*_scopes(owner), ""))
 
     def is_standard(self, name: str, owner: str) -> bool:
-        """Whether the name is that of `typing` or `collections.abc`, or would be after an import."""
+        """Whether the name is a type of `typing` or `collections.abc`, or would be after an import."""
         if self.is_hidden(name, owner) or self.module_of(name) not in _TYPING:
             return False
         node = self._imports.get(name)
@@ -92,17 +92,17 @@ class TypeNames:
         return not self.is_known(name, owner)
 
     def standard_name(self, dotted: str, owner: str) -> str | None:
-        """The last part of a name, dotted or not, of `typing` or `collections.abc`; None of any other."""
+        """The last part of a dotted or plain name of `typing` or `collections.abc`; None for any other."""
         module, _, name = dotted.rpartition(".")
         is_standard = self._module(module) in _TYPING if module else self.is_standard(name, owner)
         return name if is_standard or dotted == "object" else None
 
     def is_in_class(self, owner: str) -> bool:
-        """Whether a definition is a class, or is in one at any depth."""
+        """Whether a definition is a class or inside one, at any depth."""
         return any(scope in self._classes for scope in _scopes(owner))
 
     def module_of(self, name: str) -> str | None:
-        """The module from which the name can be imported, None if it is not known."""
+        """The module from which the name can be imported, None if none is known."""
         return None if name in _BUILTIN_TYPES else _KNOWN.get(name)
 
     def is_later(self, name: str, place: int) -> bool:
@@ -115,14 +115,14 @@ class TypeNames:
         return self._bound_at.get(name, 0) > place
 
     def is_alias(self, statement: ast.Assign) -> bool:
-        """Whether an assignment names a type, judged by its text; in doubt it does.
+        """Whether the text of an assignment looks like a type alias; in doubt, yes.
 
-        With an annotation it would be a variable, which type checkers do not accept as a type.
+        An annotation would make the alias a variable, which type checkers do not accept as a type.
         """
         return self._is_type(statement.value)
 
     def import_edits(self, names: Iterable[str]) -> list[Edit]:
-        """The edits that import what the file lacks of these names."""
+        """The edits that import those of the names that the file does not know."""
         wanted: dict[str, list[str]] = defaultdict(list)
         for name in sorted(set(names)):
             module = self.module_of(name)
@@ -131,7 +131,7 @@ class TypeNames:
         return import_edits(self._source, wanted)
 
     def _module(self, dotted: str) -> str:
-        """The module that this means in the file: `typing` for `t` after `import typing as t`."""
+        """The module that a name means in the file: `typing` for `t` after `import typing as t`."""
         root, _, rest = dotted.partition(".")
         node = self._imports.get(root)
         for alias in node.names if node is not None else ():
@@ -143,7 +143,7 @@ class TypeNames:
         return dotted
 
     def _sort_attributes(self, named: Named) -> None:
-        """Sort the names that a class binds into types and values, by their first binding."""
+        """Sort the names that a class binds into types and other values, by their first binding."""
         first: dict[str, ast.stmt | ast.expr] = {}
         for name, binding in _assigned(own_nodes(named.node)):
             first.setdefault(name, binding)
@@ -172,7 +172,7 @@ def _scopes(owner: str) -> Iterator[str]:
 
 
 def _assigned(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.stmt | ast.expr]]:
-    """The names that nodes bind, each with the statement that binds it alone, else with its own node."""
+    """The names that nodes bind, each with its statement if that binds one name, else with its own node."""
     for node in nodes:
         if isinstance(node, ast.stmt) and _is_type_statement(node):
             yield node.name.id, node  # type: ignore[attr-defined]
