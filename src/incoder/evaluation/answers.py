@@ -1,8 +1,8 @@
-"""Cutting and comparing what a model wrote: texts in, texts or numbers out."""
+"""Cut completions and compare them with the gold text: texts go in, texts or numbers come out."""
 
 
 def first_lines(text: str, num_lines: int) -> str:
-    """The first lines of `text`, blank ones in front left out, each with its newline."""
+    """The first lines of `text` without leading blank lines, each with its newline."""
     lines = text.lstrip("\n").removesuffix("\n").split("\n")[:num_lines]
     return "".join(line + "\n" for line in lines)
 
@@ -14,10 +14,13 @@ def num_lines(gold: str) -> int:
 
 
 def as_long_as(text: str, gold: str) -> str:
-    """`text` cut to as many lines as `gold` has, because left to right has no other end.
+    """Cut `text` to the number of lines of `gold`, because a left-to-right completion has no other end.
 
     If the gold text ends with a newline, so does the result. Leading blank lines do not count, and stay only
     if the gold text begins with one.
+
+    >>> as_long_as("return x\\nprint(x)\\n", "return y\\n")
+    'return x\\n'
     """
     if not gold.strip("\n"):
         return text[: len(gold)]
@@ -27,8 +30,14 @@ def as_long_as(text: str, gold: str) -> str:
 
 
 def edit_similarity(one: str, other: str) -> float:
-    """1 - d / n, where d insertions, deletions and replacements turn one text into the other (Levenshtein,
-    1966) and the longer one has n characters; 1 for two empty texts."""
+    """The edit similarity of two texts, in [0, 1].
+
+    It is 1 - d / n: at least d insertions, deletions and replacements turn one text into the other
+    (Levenshtein, 1966), and the longer text has n characters. Two empty texts have 1.
+
+    >>> edit_similarity("mean", "meal")
+    0.75
+    """
     longest = max(len(one), len(other))
     if one == other or not longest:
         return 1.0
@@ -43,7 +52,10 @@ def edit_similarity(one: str, other: str) -> float:
 
 
 def exact_matches(completion: str, gold: str) -> dict[str, float]:
-    """Whether the completion is the gold text: to the byte, but for the last newline, but for white space."""
+    """Exact match of a completion and the gold text, as 0 or 1, and two lenient forms of it.
+
+    They ignore the last newlines, and all white space around the texts.
+    """
     return {
         "exact_match": float(completion == gold),
         "exact_match_without_last_newline": float(completion.rstrip("\n") == gold.rstrip("\n")),

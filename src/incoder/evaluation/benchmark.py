@@ -1,7 +1,7 @@
-"""What a benchmark is: rows of a file become tasks; a task asks a model, and judges what it answered.
+"""Benchmarks and their tasks: the rows of a file become tasks, and a task judges the completions for it.
 
-A task knows what it shows, how an answer is cut to what counts, which programs decide about it and which
-rates it counts for. It knows no model and runs nothing.
+A task knows its prompt, how a completion is cut before it is judged, which programs are executed to judge it,
+and the rates to which it counts. It knows no model and executes nothing.
 """
 
 from abc import ABC, abstractmethod
@@ -15,15 +15,15 @@ from incoder.evaluation.programs import AnyProgram
 INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK = "infill", "infill-rerank", "left-to-right", "rerank"
 GOLD, EMPTY = "gold", "empty"
 
-# Tells the model the language: the paper's prompts begin with `<| file ext=.py |>`.
+# The name shows the language to the model: the paper's prompts begin with `<| file ext=.py |>`.
 PYTHON_FILE = "solution.py"
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is shown: the text around the holes, or, as the only part, a text to go on with.
+    """A prompt: the parts of the text around the holes; a single part is a text to continue.
 
-    `path` tells the language, a `stop` string ends what is written.
+    `path` shows the language, and a `stop` string ends an infill or a completion.
     """
 
     parts: tuple[str, ...]
@@ -32,38 +32,38 @@ class Prompt:
 
 
 class Task(ABC):
-    """One task; subclasses are dataclasses with the fields of a row."""
+    """One task of a benchmark; subclasses are dataclasses with the fields of a row."""
 
     __slots__ = ()
 
     @property
     @abstractmethod
     def key(self) -> str:
-        """The task's id in samples and results."""
+        """The id of the task in samples and results."""
 
     @property
     @abstractmethod
     def problem(self) -> str:
-        """What it was made from, such as `HumanEval/1`: tasks of one problem stand or fall together."""
+        """The problem from which the task was made, such as `HumanEval/1`; intervals resample problems."""
 
     @property
     def code_language(self) -> str:
-        """The language of the code: its name in `corpus/languages.py` in lower case."""
+        """The language of the code: its name in the corpus's table of languages, in lower case."""
         return "python"
 
     @property
     def is_cut_by_lines(self) -> bool:
-        """Whether left to right is given the number of missing lines, because it has no other end."""
+        """Whether a left-to-right completion is cut to the gold number of lines, as it has no other end."""
         return False
 
     @property
     def max_lines(self) -> int | None:
-        """The lines after which left to right ends, not counting leading blank ones; None for no limit."""
+        """The number of lines after which left to right ends, not counting leading blank ones, or None."""
         return num_lines(self.gold) if self.is_cut_by_lines else None
 
     @property
     def can_go_left_to_right(self) -> bool:
-        """Whether left to right can answer: if lines end it, the hole must end where a line does."""
+        """Whether left to right can do this task: if lines end it, the hole must end at the end of a line."""
         rest_of_line = self.prompt_for(INFILL).parts[-1].partition("\n")[0]
         return not self.is_cut_by_lines or self.gold.endswith("\n") or not rest_of_line.strip()
 
@@ -82,23 +82,23 @@ class Task(ABC):
         """The prompt of this task for a method."""
 
     def completion(self, infills: Sequence[str], method: str) -> str:
-        """What counts of what a model wrote, hole by hole."""
+        """The completion to judge, from the model's infills of all holes."""
         if self.is_cut_by_lines and method in (LEFT_TO_RIGHT, RERANK):
             return as_long_as(infills[0], self.gold)
         return infills[0]
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The only answers there are, where nothing is written and the more probable one counts."""
+        """The possible answers of a multiple-choice task, of which the most probable counts; else empty."""
         return ()
 
     def full_text(self, completion: str) -> str:
-        """The text with its completion, as reranking scores it."""
+        """The full text with a completion in each hole, which reranking scores."""
         prefix, *suffixes = self.prompt_for(INFILL).parts
         return prefix + "".join(completion + suffix for suffix in suffixes)
 
     def programs(self, completion: str) -> Mapping[str, AnyProgram]:
-        """What is executed, by the name of the rate that it decides; a program that passes counts 1."""
+        """The programs to execute, by the rate that each of them decides; a program that passes counts 1."""
         del completion
         return {}
 
@@ -111,13 +111,13 @@ class Task(ABC):
 
     @property
     def right_context(self) -> float | None:
-        """The share of the lines that can be seen which stand behind the hole, where that means something."""
+        """The share of the visible lines that come after the hole; None if the benchmark has no such rate."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file of a data set on the Hugging Face hub, in one revision of it."""
+    """A file of a data set on the Hugging Face hub, at one revision."""
 
     repository: str
     file: str
@@ -127,13 +127,13 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Tasks of one kind and the settings that its numbers in papers were made with.
+    """A benchmark, with the settings of its published numbers.
 
-    `read` makes a task of a row and its number, counted from 1, None where the row is not part of the
-    benchmark; it raises ValueError for a broken one. `headline` is the rate that tables show, `others` those
-    beside it. `origin` says where people find the data, `file_name` is its name there, and `other_files` are
-    patterns (`*` is any text) for the names of its other files. `seconds` is the limit of one program;
-    `num_candidates` and `rank_by` are those of reranking left to right.
+    `read` makes a task of a row and its number, counted from 1. It returns None if the row is not part of the
+    benchmark, and raises ValueError if the row is broken. `headline` is the rate that tables show first, and
+    `others` are the other rates. `origin` says where people find the data, `file_name` is its name there, and
+    `other_files` are patterns (`*` is any text) for the names of its other files. `seconds` is the time limit
+    of one program. Reranking left to right uses `num_candidates` and `rank_by`.
     """
 
     name: str

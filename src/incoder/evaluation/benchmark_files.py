@@ -1,7 +1,7 @@
-"""Benchmark files: where they are, and their rows as tasks.
+"""Benchmark files: find or fetch a file, and read its rows as tasks.
 
-A file comes from a path that the caller gives or from the cache of what was fetched before. Nothing is
-fetched unless `fetch` is called, which checks what it got against a checksum.
+A file comes from the caller's path, or from the cache of files that were fetched before. Only `fetch` uses
+the network; it checks the file against a checksum.
 """
 
 import gzip
@@ -19,7 +19,7 @@ from incoder.files import sha256_of
 
 
 def files_in(benchmark: Benchmark, folder: Path) -> list[Path]:
-    """The files of a benchmark in a folder, or in a folder `data` inside it, which data sets often have."""
+    """The files of a benchmark in a folder, or in the folder `data` inside it, which many data sets have."""
     name = benchmark.file_name.partition(".")[0]
     patterns = (benchmark.file_name, f"{name}.jsonl*", f"{name}.parquet", *benchmark.other_files, "*.parquet")
     found = {
@@ -31,14 +31,14 @@ def files_in(benchmark: Benchmark, folder: Path) -> list[Path]:
 def find(
     benchmark: Benchmark, path: Path | None, on_others: Callable[[Path, list[Path]], None] | None = None
 ) -> Path:
-    """The benchmark's file: `path`, or the one in that folder; without a path, the one fetched before.
+    """Find the benchmark's file: `path`, or a file in that folder; without a path, the one in the cache.
 
-    Of several files in a folder, the one with the benchmark's own name is taken, and `on_others` is called
+    If a folder has several files, the one with the benchmark's own name is used, and `on_others` is called
     with it and the others.
 
     Raises:
-        IncoderError: there is no file, there are several and none has the benchmark's own name, or the one
-            fetched before is not the file that it should be.
+        IncoderError: there is no file, there are several and none has the benchmark's own name, or the file
+            in the cache has the wrong checksum.
     """
     if path is not None:
         if path.is_dir():
@@ -83,10 +83,10 @@ def _choose_file(
 
 
 def fetch(benchmark: Benchmark) -> Path:
-    """Bring the benchmark's file from the hub, unless it is here, and check it.
+    """Fetch the benchmark's file from the hub, unless it is in the cache, and check it.
 
     Raises:
-        IncoderError: it is not on the hub, cannot be fetched, or is not the file that it should be.
+        IncoderError: it is not on the hub, cannot be fetched, or has the wrong checksum.
     """
     hub = benchmark.hub
     if hub is None:
@@ -98,7 +98,7 @@ def fetch(benchmark: Benchmark) -> Path:
 
     try:
         path = Path(hf_hub_download(hub.repository, hub.file, revision=hub.revision, repo_type="dataset"))
-        # Of large files the hub's etag is the sha256 of their content.
+        # The hub's etag of a large file is the sha256 of its content.
         wanted = (
             hub.sha256
             or get_hf_file_metadata(
@@ -127,14 +127,14 @@ def load_tasks(
     on_left_out: Callable[[int], None] | None = None,
     language: str | None = None,
 ) -> list[Task]:
-    """The tasks in a `.jsonl`, `.jsonl.gz` or `.parquet` file, of all languages or of one.
+    """Read the tasks of a `.jsonl`, `.jsonl.gz` or `.parquet` file, in all languages or in one.
 
-    `limit` keeps that many, evenly spaced, since neighbours are often made from the same problem.
+    `limit` keeps this number of tasks, evenly spaced, because neighbours are often made from one problem.
     `on_left_out` is called with the number of rows that are not part of the benchmark, if any.
 
     Raises:
-        IncoderError: it cannot be read, a row is broken (the message names its line), two have one id, or
-            there is none, or none in this language; `limit` is below 1.
+        IncoderError: the file cannot be read, a row is broken (the message names its line), two tasks have
+            one id, there is no task, or none in this language; or `limit` is below 1.
     """
     if limit is not None and limit < 1:
         raise IncoderError(f"the limit must be at least 1 task, got {limit}")
@@ -174,7 +174,7 @@ def _in_language(tasks: list[Task], language: str | None, path: Path) -> list[Ta
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows with their numbers, which in JSON lines are those of the lines."""
+    """Yield the rows with their numbers; in a file of JSON lines, these are the numbers of the lines."""
     if path.suffix == ".parquet":
         yield from enumerate(_parquet_rows(path), start=1)
         return

@@ -1,9 +1,9 @@
 """Smoothed sentence BLEU-4, exactly as CodeXGLUE's evaluator for docstrings computes it.
 
-Two texts go in, a number in [0, 1] comes out. The evaluator came from Moses and has ways of its own: words
-are split at punctuation and then normalised as by mteval-v11a, counts of two and more words are smoothed by
-one in numerator and denominator, both lengths are one longer in the brevity penalty. nltk and sacrebleu give
-other numbers (8.40 and 0.82 where this gives 9.55).
+Two texts go in, a number in [0, 1] comes out. The evaluator came from Moses and has rules of its own: words
+are split at punctuation and then normalised as by mteval-v11a, the counts of n-grams of two or more words
+have one added to numerator and denominator, and the brevity penalty adds one to both lengths. nltk and
+sacrebleu return other numbers (8.40 and 0.82 where this returns 9.55).
 """
 
 import math
@@ -14,7 +14,7 @@ from collections import Counter
 _ORDERS = (1, 2, 3, 4)
 _NEVER_ZERO = sys.float_info.min
 _WORDS = re.compile(r"\w+|[^\s\w]")
-# mteval-v11a: blanks around punctuation, around periods and commas but inside numbers, behind a digit's dash.
+# mteval-v11a: spaces around punctuation, periods and commas outside numbers, and a dash after a digit.
 _SPACINGS = (
     (re.compile(r"([\{-\~\[-\` -\&\(-\+\:-\@\/])"), r" \1 "),
     (re.compile(r"([^0-9])([\.,])"), r"\1 \2 "),
@@ -25,10 +25,13 @@ _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&amp;": "&"}
 
 
 def smoothed_bleu(prediction: str, reference: str) -> float:
-    """BLEU-4 of one prediction; the mean over predictions, times 100, is what papers report.
+    """BLEU-4 of one prediction; papers report the mean over predictions, times 100.
 
-    An empty prediction does not score 0 but next to it. The evaluator's files separate fields by tabs, so
-    that nothing behind one counts.
+    The score of an empty prediction is not 0 but almost 0. The evaluator's files separate fields by tabs, so
+    the text after a tab does not count.
+
+    >>> round(smoothed_bleu("Return the mean.", "return the mean ."), 3)
+    1.0
     """
     guess, gold = _words(prediction), _words(reference)
     log_precisions = []

@@ -1,4 +1,4 @@
-"""Which benchmarks there are."""
+"""All benchmarks, by name."""
 
 from incoder.evaluation.benchmark import Benchmark
 from incoder.evaluation.benchmarks import (

@@ -1,6 +1,6 @@
-"""Paired comparison of two results: how much better one is than the other on the tasks that both answered.
+"""Paired comparison of two results: the difference of a rate on the tasks that both have.
 
-Rates are compared task by task, so that the difficulty of a task cancels out; the interval resamples whole
+Rates are compared task by task, so the difficulty of a task cancels out; the interval resamples whole
 problems.
 """
 
@@ -32,7 +32,7 @@ class Difference:
 
 
 def differences(results: Sequence[Result]) -> list[Difference]:
-    """Every result minus the first one given for its benchmark; baselines without a model are left out."""
+    """Compare every result with the first one of its benchmark; baselines without a model are left out."""
     found = []
     given = sorted(
         (result for result in results if result.method not in BASELINES), key=lambda result: result.place
@@ -47,7 +47,7 @@ def differences(results: Sequence[Result]) -> list[Difference]:
 
 
 def _difference(one: Result, other: Result) -> Difference | None:
-    """The difference; None if no task counts for both."""
+    """The difference between two results, None if no task counts for both."""
     ours, theirs = _rates(one), _rates(other)
     shared = [task_id for task_id in ours if task_id in theirs]
     if not shared:

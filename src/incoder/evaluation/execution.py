@@ -28,9 +28,9 @@ from incoder.evaluation.output_comparison import is_same_output
 from incoder.evaluation.programs import AnyProgram, OutputTest, Program
 
 _IS_CONFINED = True
-_DAY = 86_400  # seconds; the kernel's clocks have an end
-_BUSY_SHARE = 0.8  # a program that never sleeps has, or waits for, a processor for this share of its time
-_SOME_SHARE = 0.1  # a program that does more than sleep has a processor for this share of its time
+_DAY = 86_400  # seconds; the kernel's timers overflow at some point
+_BUSY_SHARE = 0.8  # a program that never sleeps uses or waits for a processor for this share of its time
+_SOME_SHARE = 0.1  # a program that does more than sleep uses a processor for this share of its time
 _GRACE_SECONDS = 10.0  # after a program's time limit, until its fork server counts as lost
 
 
@@ -59,9 +59,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a program ended.
+    """The verdict on a program.
 
-    `failed`: it raised, and `detail` is the exception's name; or its output was wrong. `timeout`: it ran past
+    `failed`: it raised an exception, whose name is `detail`, or its output was wrong. `timeout`: it ran past
     the limit, and `detail` is "busy", "waiting" (for a processor) or "sleeping". `died`: it ended without a
     verdict, by a signal, `os._exit` or a crash, or was killed because it exceeded a limit; `detail` says how.
     If output decides, `detail` begins with the number of the test.
@@ -122,11 +122,14 @@ def run_programs(
     """Run every program and return the verdicts in the same order.
 
     A program whose time ran out while it waited for a processor runs once more at the end, alone, because a
-    busy machine causes false timeouts; one that slept does not. `on_verdict` is called in this thread with
-    the number of programs done.
+    busy machine causes false timeouts; a program that slept does not. `on_verdict` is called in this thread
+    with the number of programs done.
 
     Raises:
         IncoderError: `num_workers` is below 1.
+
+    >>> [verdict.outcome for verdict in run_programs([Program("x = 1", "assert x == 1"), Program("1 / 0")])]
+    ['passed', 'failed']
     """
     if num_workers < 1:
         raise IncoderError(f"num_workers must be at least 1, got {num_workers}")
@@ -158,7 +161,7 @@ def _run(program: AnyProgram, limits: Limits, servers: "SimpleQueue[Server]") ->
 
 
 def _asked(request: dict[str, Any], limits: Limits, servers: "SimpleQueue[Server]") -> dict[str, Any] | None:
-    """The answer of the next free fork server; None if the program ended the server, too."""
+    """Send a request to the next free fork server; returns None if the program killed the server, too."""
     request |= {
         "limits": _resource_limits(limits),
         "seconds": limits.seconds,

@@ -1,7 +1,7 @@
-"""Pictures of rates, with a panel for each benchmark.
+"""Figures of rates, with a panel for each benchmark.
 
 Like the paper's figure, they show rates over the share of lines after the hole; if no result has rates by
-right-hand context, they show the rates themselves as bars.
+right-hand context, they show the rates as bars.
 """
 
 import math
@@ -18,7 +18,7 @@ _STYLES = ("-", "--", ":", "-.")
 
 
 def draw(curves: Sequence[Curve]) -> bytes:
-    """A PNG; methods are told apart by colour, models by the line's style, bars are 95 % intervals.
+    """Draw a PNG: a colour for each method, a line style for each model, and bars for 95 % intervals.
 
     Raises:
         IncoderError: matplotlib is not installed.
@@ -32,7 +32,7 @@ def draw(curves: Sequence[Curve]) -> bytes:
     panels = figure.subplots(1, len(benchmarks), sharey=True, squeeze=False)[0]
     for axes, benchmark in zip(panels, benchmarks, strict=True):
         for number, curve in enumerate(curve for curve in curves if curve.benchmark == benchmark):
-            # A little to the side of each other, so that no bar hides another.
+            # Shift the curves a little, so that no bar hides another.
             places = [place + 0.008 * number for place, _ in curve.points]
             values = [100 * cell.value for _, cell in curve.points]
             below, above = zip(*(_bar(cell) for _, cell in curve.points), strict=True)
@@ -49,7 +49,7 @@ def draw(curves: Sequence[Curve]) -> bytes:
                 label=curve.method if len(models) == 1 else f"{curve.model}, {curve.method}",
             )
         axes.set_title(benchmark)
-        axes.set_xlabel("share of the function's lines behind the hole")
+        axes.set_xlabel("share of the function's lines after the hole")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, top)
         axes.grid(alpha=0.3)
@@ -60,7 +60,7 @@ def draw(curves: Sequence[Curve]) -> bytes:
 
 
 def draw_rates(table: Table) -> bytes:
-    """A PNG of each benchmark's first rate, a bar for each model and method, with 95 % intervals.
+    """Draw a PNG of each benchmark's first rate: a bar for each model and method, with 95 % intervals.
 
     Raises:
         IncoderError: matplotlib is not installed.
@@ -107,7 +107,7 @@ def _png(figure: Any) -> bytes:
 
 
 def _bar(cell: Cell) -> tuple[float, float]:
-    """How far the interval reaches below the rate and above it, in percent; nan is not drawn."""
+    """The lengths of the interval below and above the rate, in percent; nan is not drawn."""
     if cell.interval is None:
         return math.nan, math.nan
     low, high = cell.interval

@@ -1,4 +1,4 @@
-"""Fork servers: start them, send them requests, and remove them with everything that their programs left."""
+"""Fork servers: start them, send them requests, and remove them with all files that their programs left."""
 
 import contextlib
 import functools
@@ -23,11 +23,11 @@ _PACKAGE = Path(sandbox.__file__).parents[2]
 
 
 class ServerLostError(Exception):
-    """A fork server does not answer."""
+    """A fork server has ended or does not answer."""
 
 
 class Server:
-    """A fork server, and the only folder to which its programs can write."""
+    """A running fork server, and the only folder to which its programs can write."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="incoder-programs-", ignore_cleanup_errors=True)
@@ -85,7 +85,7 @@ def one_server() -> Iterator[Server]:
 
 @contextmanager
 def several_servers(number: int) -> Iterator["SimpleQueue[Server]"]:
-    """A queue of fork servers: take one, put it back, or put a new one in place of a lost one."""
+    """A queue of fork servers: take one, and put it back, or put a new one in place of a lost one."""
     queue: SimpleQueue[Server] = SimpleQueue()
     for _ in range(number):
         queue.put(Server())

@@ -1,4 +1,4 @@
-"""The held-out loss of a model on code: how probable it finds texts that it was not trained on.
+"""The held-out loss of a model on code: the mean negative log-probability of texts it was not trained on.
 
 Training minimises nats per token, which depend on the vocabulary. Bits per byte do not, so they compare
 models with different tokenizers.
@@ -22,14 +22,14 @@ class TextScore(Protocol):
 
 
 class Model(Protocol):
-    """The part of a loaded model that is used here."""
+    """The part of a loaded model that measuring the loss uses."""
 
     def score(self, text: str, *, path: str | PurePath | None = None) -> TextScore: ...
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """A text that the model was not trained on; the interval resamples whole groups."""
+    """A text that the model was not trained on; the interval resamples whole groups of texts."""
 
     text: str
     path: str
@@ -53,9 +53,9 @@ class _Measured:
 def measure_loss(
     model: Model, texts: Iterable[HeldOut], *, on_text: Callable[[int], None] | None = None
 ) -> dict[str, Any]:
-    """The loss over all texts and for each language, ready for JSON; empty texts do not count.
+    """Measure the loss over all texts and for each language, ready for JSON; empty texts do not count.
 
-    `on_text` is given the number of texts read.
+    `on_text` is called with the number of texts read.
 
     Raises:
         IncoderError: there is no text.

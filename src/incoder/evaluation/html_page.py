@@ -1,4 +1,4 @@
-"""Results as one HTML page that needs nothing else: tables, the figure, every run's protocol."""
+"""Results as one self-contained HTML page: tables, the figure, and the protocol of every run."""
 
 import base64
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def render(
     differences: Sequence[Difference] = (),
     picture_title: str = "Pass rate over right-hand context",
 ) -> str:
-    """The whole page; `picture` is a PNG."""
+    """Render the page; `picture` is a PNG."""
     figure = ""
     if picture is not None:
         source = base64.b64encode(picture).decode()
@@ -54,7 +54,7 @@ def render(
 
 
 def title(rate: str) -> str:
-    """A rate's name for human eyes."""
+    """The name of a rate for people."""
     return rate.replace("_", " ")
 
 
@@ -122,10 +122,12 @@ def _cell(cell: Cell | None) -> str:
 def _protocols(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
-        told, decoding = result.protocol, result.protocol.get("decoding") or {}
-        model = (told.get("model") or {}).get("fingerprint", "")[:12]
-        ceiling = told.get("ceiling")
-        made = {name: told[name] for name in ("infilling_format", "dtype", "device") if told.get(name)}
+        protocol, decoding = result.protocol, result.protocol.get("decoding") or {}
+        model = (protocol.get("model") or {}).get("fingerprint", "")[:12]
+        ceiling = protocol.get("ceiling")
+        made = {
+            name: protocol[name] for name in ("infilling_format", "dtype", "device") if protocol.get(name)
+        }
         settings = ", ".join(f"{title(name)} {_plain(value)}" for name, value in (made | decoding).items())
         cells = (
             result.benchmark,
@@ -133,7 +135,7 @@ def _protocols(results: Sequence[Result]) -> str:
             result.method,
             f"{result.metrics['num_tasks']:,}",
             "–" if ceiling is None else f"{100 * ceiling:.1f}",
-            told.get("data_sha256", "")[:12],
+            protocol.get("data_sha256", "")[:12],
             model or "–",
         )
         shown = "".join(f'<td class="left">{escape(str(cell))}</td>' for cell in cells)

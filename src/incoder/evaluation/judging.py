@@ -1,6 +1,6 @@
-"""From tasks and completions to rows and rates: programs are run, rates counted, intervals drawn.
+"""Judge completions: execute their programs, count rates, and compute intervals.
 
-Knows no model; completions may come from anywhere.
+Completions may come from anywhere; this module knows no model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +25,10 @@ def judge(
     num_workers: int = 2,
     on_verdict: OnVerdict | None = None,
 ) -> list[dict[str, Any]]:
-    """One row per task, ready for JSON, with all its samples.
+    """Return one row for each task, with all its samples, ready for JSON.
 
-    A program that several rates or samples share runs once. `on_verdict` is given the number of programs
-    done, and of all.
+    A program that several rates or samples share runs once. `on_verdict` is called with the numbers of
+    programs done and of all.
     """
     programs: list[AnyProgram] = [
         program
@@ -41,21 +41,21 @@ def judge(
 
 
 def runs_programs(tasks: Sequence[Task]) -> bool:
-    """Whether any task has an answer that is executed."""
+    """Whether an answer to any of the tasks is executed."""
     return any(task.programs(answer) for task in tasks for answer in task.baselines.values())
 
 
 def gold(tasks: Sequence[Task]) -> dict[str, list[str]]:
-    """Every task's own answer, whose rates are the ceiling."""
+    """The gold answer of every task; their rates are the ceiling."""
     return {task.key: [task.baselines[GOLD]] for task in tasks}
 
 
 def summarise(rows: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, Any]:
-    """Rates in [0, 1] over tasks, each with a 95 % interval by cluster bootstrap over problems.
+    """The rates in [0, 1] over tasks, each with a 95 % interval by cluster bootstrap over problems.
 
-    A rate is over the tasks that count for it, `…_num_tasks`. If every executed task has k samples, there is
-    an unbiased pass@k. An interval is None if there are too few problems for one, and `…_interval_missing`
-    says why.
+    A rate is the mean over the tasks that count for it, of which there are `…_num_tasks`. If every executed
+    task has k samples, there is an unbiased pass@k. With too few problems an interval is None, and
+    `…_interval_missing` says why.
     """
     metrics: dict[str, Any] = {"num_tasks": len(rows), "num_problems": len({row["problem"] for row in rows})}
     rates = dict.fromkeys(name for row in rows for name in row["rates"])

@@ -1,7 +1,8 @@
-"""Which of a few words a model finds most probable in a place, by the layouts of the paper's appendix A.2.
+"""Multiple choice: the word that a model finds most probable at a place, by one of four prompt formats.
 
-In the hole's layouts nothing is cut inside of a token, which costs 12 points (paper, table 9): the hole is as
-wide as the tokens that the words have a part in, in the text with either word.
+The prompt formats are those of the paper's appendix A.2. Those with a hole never cut inside a token, which
+would cost 12 points (paper, table 9): the hole covers all tokens that overlap the word, in the text with
+either word.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ _REGION_TOKENS = 10
 
 
 class TextScore(Protocol):
-    """The log-probability of a text, and the same by token."""
+    """The log-probability of a text, as a total and as the mean by token."""
 
     @property
     def total_logprob(self) -> float: ...
@@ -26,7 +27,7 @@ class TextScore(Protocol):
 
 
 class Scorer(Protocol):
-    """The part of a loaded model that is used here."""
+    """The part of a loaded model that multiple choice uses."""
 
     @property
     def tokenizer(self) -> TextTokenizer: ...
@@ -39,15 +40,16 @@ class Scorer(Protocol):
 
 
 def most_probable(task: Task, method: str, model: Scorer) -> str:
-    """The word with the highest total log-probability: of the text up to it, of the whole text, of its hole.
+    """Return the word with the highest total log-probability.
 
-    In the hole, what is scored is the word, with `infill-region` also ten tokens behind it, and the end.
+    `left-to-right` scores the text up to the word, `rerank` the full text, and `infill` the content of the
+    hole: the word and the end of the infill. `infill-region` adds the ten tokens after the word to the hole.
     """
     prompt = task.prompt_for(method)
     prefix, suffix = prompt.parts
     if method in (LEFT_TO_RIGHT, RERANK):
-        behind = suffix if method == RERANK else ""
-        scores = model.score_texts([prefix + word + behind for word in task.choices], path=prompt.path)
+        after = suffix if method == RERANK else ""
+        scores = model.score_texts([prefix + word + after for word in task.choices], path=prompt.path)
     else:
         assert method in (INFILL, INFILL_REGION)
         num_more = _REGION_TOKENS if method == INFILL_REGION else 0
@@ -65,7 +67,7 @@ def most_probable(task: Task, method: str, model: Scorer) -> str:
 def _whole_tokens(
     prefix: str, suffix: str, words: Sequence[str], tokenizer: TextTokenizer, num_more: int
 ) -> tuple[bytes, int]:
-    """What of the prefix stays outside of the hole, and how many bytes of the suffix belong to it."""
+    """The part of the prefix before the hole, and the number of bytes of the suffix inside the hole."""
     start, end, left = len(_bytes(prefix)), 0, len(_bytes(prefix))
     for word in words:
         ids = tokenizer.encode(prefix + word + suffix)

@@ -1,8 +1,8 @@
-"""Whether a program printed what a test expects, by the rules of SAFIM's executor (ExecEval).
+"""Compare a program's output with the expected one, by the rules of SAFIM's executor (ExecEval).
 
-Two outputs are the same if their lines are, apart from white space around each, or else if their words are.
-Numbers may differ by 1e-12; `yes`, `no`, `true` and `false` match in any case; all other words match exactly.
-One rule differs: in ExecEval every number equals `nan`, here `nan` equals only itself.
+Two outputs are the same if their lines are equal apart from white space around each, or if their words are
+the same. Numbers may differ by 1e-12; `yes`, `no`, `true` and `false` match in any case; all other words
+match exactly. One rule differs: in ExecEval every number equals `nan`, here `nan` equals only itself.
 """
 
 import re
@@ -15,7 +15,11 @@ _MAX_NUMBER = 1000  # characters; longer numbers are compared as text
 
 
 def is_same_output(printed: str, expected: str) -> bool:
-    """Whether the printed output counts as the expected one."""
+    """Whether the printed output counts as the expected one.
+
+    >>> is_same_output("YES  0.1\\n", "yes 0.10")
+    True
+    """
     printed, expected = printed.strip(), expected.strip()
     lines, expected_lines = printed.split("\n"), expected.split("\n")
     if [line.strip() for line in lines] == [line.strip() for line in expected_lines]:

@@ -1,4 +1,4 @@
-"""The programs to execute: with tests that assert, or with inputs and the expected outputs."""
+"""Programs to execute: with tests that assert, or with inputs and expected outputs."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class OutputTest:
-    """The text on a program's stdin, and the outputs of which it must print one."""
+    """The text on a program's stdin, and the accepted outputs, of which it must print one."""
 
     stdin: str
     outputs: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""Results of several runs side by side: result files in, tables and points of the figure out.
+"""Reports: the results of several runs as a table, and as points of the figure.
 
-The tables are the paper's, methods down and tasks across, every number with its interval; a row for each
-method of each model. Knows neither terminals nor pages.
+As in the paper's tables, methods go down and tasks across, and every number has its interval; there is a row
+for each method of each model. This module knows neither terminals nor HTML.
 """
 
 import json
@@ -23,12 +23,12 @@ _METHODS = (
 )
 BASELINES = ("gold", "empty", "buggy")
 _NUM_BINS = 5
-_PLAIN = "model"  # the folder of the checkpoint in every training run
+_PLAIN = "model"  # every training run calls the folder of its checkpoint this
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The content of one results.json; `place` is its index among those given."""
+    """The content of one results.json; `place` is its index among the files on the command line."""
 
     benchmark: str
     model: str
@@ -58,10 +58,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A rate in [0, 1] and its interval; if that is None, `missing` says why.
-
-    `num_tasks` is the number of tasks that the rate is over.
-    """
+    """A rate in [0, 1] over `num_tasks` tasks, and its interval; if that is None, `missing` says why."""
 
     value: float
     interval: tuple[float, float] | None
@@ -71,7 +68,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells by model and method (down), and benchmark and rate (across); None where nothing was measured."""
+    """Cells by model and method (down) and benchmark and rate (across); None if nothing was measured."""
 
     columns: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, str, tuple[Cell | None, ...]], ...]
@@ -79,7 +76,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A rate over the share of right-hand context: its mean there, and cells of each bin."""
+    """A rate over the share of right-hand context: for each bin, the mean share and the rate."""
 
     benchmark: str
     model: str
@@ -88,14 +85,14 @@ class Curve:
 
 
 def load_results(paths: Sequence[Path]) -> list[Result]:
-    """The results in files, or in folders that hold a results.json, in the order of methods.
+    """Read results from files, or from folders with a results.json, and sort them by model and method.
 
-    A model is labelled with the last part of its name, or with more parts if another model ends alike; a
-    folder `model` is labelled with the run that contains it. Results with the same benchmark, label and
-    method get the folder of their file in addition.
+    A model is labelled with the last part of its name, or with more parts if another model's name ends like
+    it; a folder `model` is labelled with the run that contains it. If results have the same benchmark, label
+    and method, the folder of their file is added to the label.
 
     Raises:
-        IncoderError: one is not there, or not a result.
+        IncoderError: a file does not exist, or is not a results.json.
     """
     files = [path / "results.json" if path.is_dir() else path for path in paths]
     loaded = [replace(_load(file), place=place) for place, file in enumerate(files)]
@@ -110,7 +107,7 @@ def load_results(paths: Sequence[Path]) -> list[Result]:
 
 
 def table(results: Sequence[Result]) -> Table:
-    """Everything in one table; baselines, which no model answered, come first."""
+    """All results in one table."""
     columns = list(dict.fromkeys((result.benchmark, rate) for result in results for rate in result.rates))
     columns.sort(key=lambda column: [result.benchmark for result in results].index(column[0]))
     cells: dict[tuple[str, str], dict[tuple[str, str], Cell]] = {}
@@ -130,7 +127,7 @@ def table(results: Sequence[Result]) -> Table:
 
 
 def curves(results: Sequence[Result]) -> list[Curve]:
-    """Headline rates over the share of lines behind the hole, in equal bins (paper, figure 3)."""
+    """The headline rates over the share of lines after the hole, in equal bins (paper, figure 3)."""
     found = []
     for result in results:
         points = [
@@ -163,13 +160,13 @@ def _cell(result: Result, rate: str) -> Cell:
 
 
 def _why_missing(result: Result) -> str:
-    """The reason for a file of an earlier version, which lacks it."""
+    """The reason for a file of an earlier version, which does not have it."""
     problems = {row["problem"] for row in result.rows}
     return why_no_interval([*problems]) if len(problems) < MIN_CLUSTERS else "its file holds none"
 
 
 def _labels(models: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """A short label for each model, which is given by its name and the fingerprint of its weights."""
+    """A short label for each model, by its name and the fingerprint of its weights."""
     names = {name for name, _ in models}
     labels = {}
     for name, fingerprint in models:
@@ -186,7 +183,7 @@ def _labels(models: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
 
 
 def _names(model: str, file: Path) -> Iterator[str]:
-    """A model's label, then the same with more and more of the folder of its results, then with numbers."""
+    """Yield a model's label, then the label with more and more of its results' folder, then with numbers."""
     yield model
     parts = file.absolute().parent.parts
     for size in range(1, len(parts)):

@@ -1,6 +1,7 @@
-"""A run of a benchmark: tasks and what answers them go in; completions, verdicts and rates are written.
+"""A run of a benchmark: collect the completions of its tasks, judge them, and write results.json.
 
-A model, a baseline that needs none, or a file of completions may answer. A run that was stopped goes on.
+Completions come from a model, from a baseline that needs no model, or from a file. A run that was stopped
+continues where it was.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from incoder.evaluation.samples import Samples
 from incoder.files import make_folder, sha256_of, write_text
 from incoder.output_folder import refuse_foreign, written_with
 
-# Raised whenever the same completions could get another score, or the same model write others.
+# Incremented whenever the same completions could get another score, or the same model write others.
 PROTOCOL_VERSION = 6
 
 _RESULTS = "results.json"
@@ -30,7 +31,7 @@ Progress = Callable[[Stage, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class ExecutionSettings:
-    """How completions are judged: limits of a program, how many run side by side, whether gold runs too."""
+    """The limits of a program, how many run at the same time, and whether the gold answers run, too."""
 
     limits: Limits
     num_workers: int = 2
@@ -39,7 +40,7 @@ class ExecutionSettings:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """How a model is shown holes and what computes it, on which the last digits of its logits depend."""
+    """The infilling format and the hardware of a run; the last digits of a model's logits depend on them."""
 
     infilling_format: str
     dtype: str
@@ -47,7 +48,7 @@ class Environment:
 
 
 def checkpoint_fingerprint(folder: Path) -> str:
-    """sha256 over a checkpoint's weights, configuration and vocabulary, whatever its folder is called."""
+    """The sha256 of a checkpoint's weights, configuration and vocabulary, whatever its folder's name."""
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), *folder.glob("*.json")]):
         digest.update(f"{path.name} {sha256_of(path)}\n".encode())
@@ -63,12 +64,12 @@ def collect(
     num_samples: int = 1,
     on_progress: Progress | None = None,
 ) -> dict[str, list[str]]:
-    """Every task's completions; what samples.jsonl in `output` lacks is asked of `answer` and added to it.
+    """Return the completions of every task; call `answer` for those that samples.jsonl in `output` lacks.
 
-    `answer` is given a task and the number of the sample, counted from 0.
+    New completions are added to the file. `answer` takes a task and the number of the sample, from 0.
 
     Raises:
-        IncoderError: `output` holds completions that other settings made; see `Samples`.
+        IncoderError: `output` has completions that were made with other settings; see `Samples`.
     """
     check_results_file(output)  # before the work, not after it
     with Samples(output, settings) as samples:
@@ -95,7 +96,7 @@ def settings_of(
     environment: Environment | None = None,
     decoding: Decoding | None = None,
 ) -> dict[str, Any]:
-    """What tells one run's completions from another's."""
+    """The settings that distinguish the completions of one run from those of another."""
     return {
         "protocol_version": PROTOCOL_VERSION,
         "benchmark": benchmark.name,
@@ -112,10 +113,10 @@ def settings_of(
 
 
 def check_results_file(output: Path) -> None:
-    """Raise if the results.json of a folder is not one of ours, which would be replaced.
+    """Raise if a folder has a results.json that this program did not write; writing would replace it.
 
     Raises:
-        IncoderError: it is somebody else's.
+        IncoderError: the file is from another program.
     """
     is_ours = written_with(output / _RESULTS, "protocol_version")
     refuse_foreign(output, (_RESULTS,), ours=(_RESULTS,) if is_ours else ())
@@ -130,7 +131,7 @@ def write_results(
     execution: ExecutionSettings,
     on_progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Judge the completions and write results.json to `output`; returns what it holds.
+    """Judge the completions and write results.json to `output`; returns its content.
 
     Raises:
         IncoderError: see `check_results_file`.

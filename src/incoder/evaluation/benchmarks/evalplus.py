@@ -1,9 +1,8 @@
-"""The tests of HumanEval+ and MBPP+ (Liu et al., arXiv 2305.01210), which are many inputs for each problem.
+"""The tests of HumanEval+ and MBPP+ (Liu et al., arXiv 2305.01210), which have many inputs for each problem.
 
-EvalPlus' own files hold the inputs and a solution, with which a program must agree. The files on the hub
-contain the outputs, in tests that import numpy for one comparison; the sandbox has no numpy, so a few lines
-replace it. Unlike in EvalPlus, inputs that JSON stores as lists stay lists even if the problem speaks of
-tuples or sets.
+EvalPlus' own files have the inputs and a solution with which a program must agree. The files on the hub have
+the outputs, in tests that import numpy for one comparison; the sandbox has no numpy, so a few lines replace
+it. Unlike in EvalPlus, inputs that JSON stores as lists stay lists even if the problem means tuples or sets.
 """
 
 import re
@@ -54,12 +53,12 @@ def check(candidate):
 
 
 def has_inputs(row: Mapping[str, Any]) -> bool:
-    """Whether a row is one of EvalPlus' own files."""
+    """Whether a row is from one of EvalPlus' own files."""
     return "plus_input" in row
 
 
 def test_by_reference(row: Mapping[str, Any], *, reference: str) -> str:
-    """The source of `check(candidate)`, which compares with the `reference` solution on every input.
+    """The source of `check(candidate)`, which compares a candidate with the `reference` on every input.
 
     Raises:
         ValueError: the row lacks inputs.
@@ -78,5 +77,5 @@ def test_by_reference(row: Mapping[str, Any], *, reference: str) -> str:
 
 
 def without_numpy(test: str) -> str:
-    """The same test, with a few lines instead of the import of numpy."""
+    """The same test with a few lines in place of the import of numpy."""
     return re.sub(r"(?m)^import numpy as np[ \t]*$", lambda _: _CLOSE, test)

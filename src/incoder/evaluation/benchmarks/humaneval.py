@@ -1,8 +1,8 @@
-"""HumanEval: a function from its signature and docstring, judged by tests (Chen et al., arXiv 2107.03374).
+"""HumanEval: write a function from its signature and docstring; tests decide (Chen et al., arXiv 2107.03374).
 
-Completions end before the next thing at the left margin; these stop strings are the paper's. The method
-infill asks the same with a hole at the end of the file. HumanEval+ (evalplus.py) has the same problems with
-more tests.
+Completions end before the next top-level statement; the stop strings are those of the HumanEval paper. For
+infilling, the prompt is the same with a hole at the end of the file. HumanEval+ (evalplus.py) has the same
+problems with more tests.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
-"""HumanEval infilling: a line, lines or characters cut out of a solved problem, judged by its own tests.
+"""HumanEval infilling: fill a line, lines or characters cut out of a solution; the problem's tests decide.
 
-Bavarian et al., arXiv 2207.14255; data of github.com/openai/human-eval-infilling. In the splits of whole
-lines a task's prompt ends with a newline, the text that was cut out ends with its own, and the suffix begins
-with the next line: a completion has to hold indentation, line and newline.
+Bavarian et al., arXiv 2207.14255; the data is that of github.com/openai/human-eval-infilling. In the splits
+of whole lines, the prefix ends with a newline, and so does the missing text; the suffix begins with the next
+line. So a completion must have the indentation, the line and its newline.
 """
 
 import re
@@ -23,7 +23,7 @@ from incoder.evaluation.benchmark import (
 from incoder.evaluation.benchmark_row import BenchmarkRow, reader
 from incoder.evaluation.programs import Program
 
-_RANDOM_SPAN = "RandomSpanInfilling"  # holes of characters, whose end no number of lines gives
+_RANDOM_SPAN = "RandomSpanInfilling"  # holes of characters, which a number of lines cannot end
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class Hole(BenchmarkRow):
 
     @property
     def is_cut_by_lines(self) -> bool:
-        """Left to right has no end-of-mask to end with and is cut to the gold lines (paper, section 4.1)."""
+        """True: a left-to-right completion is cut to the gold number of lines (paper, section 4.1)."""
         return True
 
     def programs(self, completion: str) -> Mapping[str, Program]:
-        """The completion as it is, with the newline it may lack, and cut to as many lines as were taken out.
+        """Programs with the completion unchanged, with a last newline, and cut to the gold number of lines.
 
-        The paper's authors add the newline; that and the cut mean something only where whole lines are
+        The authors of the InCoder paper add the newline. It and the cut make sense only if whole lines are
         missing.
         """
         spliced = {"pass_rate": completion}
@@ -67,13 +67,13 @@ class Hole(BenchmarkRow):
 
     @property
     def right_context(self) -> float | None:
-        """Of the body's lines that are not blank; the body begins behind the last docstring."""
+        """The share of the body's lines, without blank ones; the body begins after the last docstring."""
         left = re.split(r'"""|\'\'\'', self.prompt)[-1]
         num_left, num_gold, num_right = map(_num_lines, (left, self.canonical_solution, self.suffix))
         return num_right / max(1, num_left + num_gold + num_right)
 
     def _program(self, completion: str) -> Program:
-        """What is executed, as in OpenAI's harness."""
+        """The program that OpenAI's harness executes."""
         return Program(f"{self.prompt}{completion}{self.suffix}\n", f"{self.test}\ncheck({self.entry_point})")
 
 

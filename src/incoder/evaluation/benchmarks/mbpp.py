@@ -1,8 +1,8 @@
-"""MBPP: a program from one sentence and a test (Austin et al., arXiv 2108.07732).
+"""MBPP: write a program from one sentence and a test (Austin et al., arXiv 2108.07732).
 
-Zero-shot, as the authors of the paper prompt: a docstring of the sentence and the first test, then the
-program. The test problems are those with ids 11 to 510; rows of the others are left out. All rows of MBPP+
-(evalplus.py) are test problems.
+The prompt is zero-shot, as in the InCoder paper: a docstring with the sentence and the first test, then the
+program. The test problems have the ids 11 to 510; other rows are left out. All rows of MBPP+ (evalplus.py)
+are test problems.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ class Sentence(Task):
 
 @dataclass(frozen=True, slots=True)
 class PlusSentence(BenchmarkRow):
-    """One program of MBPP+; `prompt` is the docstring that is shown, `tests` is code that runs after it."""
+    """One program of MBPP+; `prompt` is the docstring, and `tests` is code that runs after the program."""
 
     prompt: str
     code: str
@@ -74,7 +74,7 @@ class PlusSentence(BenchmarkRow):
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """A row of EvalPlus' own file of MBPP+: inputs, and a solution that gives the outputs."""
+    """A row of EvalPlus' own file of MBPP+: inputs, and a solution that computes the outputs."""
 
     task_id: str
     prompt: str

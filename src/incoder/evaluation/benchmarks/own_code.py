@@ -1,7 +1,7 @@
-"""Holes in one's own code, in any of the 28 languages: a line, characters inside one, or several lines.
+"""Holes in one's own code, in any of the 28 languages: a line, characters inside a line, or several lines.
 
-`incoder eval build` makes the files. Nothing is executed: the rates are exact match and edit similarity,
-which ignore white space around the two texts, and exact match with it.
+`incoder eval build` makes the files. Nothing is executed. The rates are exact match and edit similarity
+without the white space around the texts, and exact match with it.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from incoder.evaluation.benchmark_row import BenchmarkRow, reader
 
 @dataclass(frozen=True, slots=True)
 class CodeHole(BenchmarkRow):
-    """A row of the file: the text around a hole and the missing text. Holes of one file are one problem."""
+    """A row of the file: the text around a hole, and the missing text. Holes of one file are one problem."""
 
     path: str
     language: str

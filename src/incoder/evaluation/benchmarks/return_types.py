@@ -1,8 +1,8 @@
-"""Return types: the annotation of a function, from its code (paper, section 4.4 and tables 4 and 11).
+"""Return types: predict the return annotation of a function (paper, section 4.4 and tables 4 and 11).
 
-The hole stands behind `-> ` in code from which all annotations were taken. A prediction ends at the colon and
-counts when it is the same expression as the annotation, after parsing both and writing them again: quotes and
-blanks do not matter, `Optional[str]` and `Union[None, str]` differ.
+The hole is after `-> `, in code without its other annotations. A prediction ends at the colon. It is right if
+it is the same expression as the annotation after both are parsed and unparsed: quotes and white space do not
+matter, but `Optional[str]` and `Union[None, str]` differ.
 """
 
 import ast
@@ -17,9 +17,9 @@ from incoder.evaluation.benchmark_row import ProjectRow, reader
 class ReturnType(ProjectRow):
     """A row of the file.
 
-    `prefix` ends with `-> `, `suffix` begins with the colon that ends the signature. `project` groups what
-    comes from one repository or package. `returns_value`: some `return` of the function has a value that is
-    not None, which is what the rule for `accuracy_none_rule` asks.
+    `prefix` ends with `-> `, and `suffix` begins with the colon that ends the signature. `returns_value` says
+    that a `return` of the function has a value other than None; the rate `accuracy_none_rule` predicts None
+    for all other functions.
     """
 
     prefix: str
@@ -50,7 +50,7 @@ class ReturnType(ProjectRow):
 
 
 def normalised(annotation: str) -> str | None:
-    """The annotation as `ast.unparse` writes it; None where it is no expression, and equal to nothing."""
+    """The annotation as `ast.unparse` writes it; None, which equals no annotation, if it does not parse."""
     try:
         return ast.unparse(ast.parse(annotation.strip(), mode="eval"))
     except (SyntaxError, ValueError):

@@ -27,7 +27,7 @@ _NAMES = {"python": "python", "java": "java", "cpp": "c++", "csharp": "c#"}
 
 @dataclass(frozen=True, slots=True)
 class SyntaxHole(BenchmarkRow):
-    """A row of one of the files; `unit_tests` may be JSON in a string."""
+    """A row of one of the three files; `unit_tests` may be a string of JSON."""
 
     lang: str
     prompt: str

@@ -1,9 +1,9 @@
-"""SantaCoder's infilling task: one line of MultiPL-HumanEval in Python, Java or JavaScript, by exact match.
+"""SantaCoder's infilling task: fill one line of Python, Java or JavaScript; exact match decides.
 
-Ben Allal et al., arXiv 2301.03988; the hub's bigcode/santacoder-fim-task. As published, the rows lack the
-newlines on both sides of the line, so that prompt, line and suffix together are not a program, and a model
-that writes the newlines is right. The authors ignore white space around the line, and so does the headline
-rate. In `santacoder-fim-joined` the newlines are restored.
+The lines are from MultiPL-HumanEval (Ben Allal et al., arXiv 2301.03988; the hub's
+bigcode/santacoder-fim-task). The published rows lack the newlines on both sides of the line, so prompt, line
+and suffix together are not a program, and a model that writes the newlines is right. The authors ignore white
+space around the line, and so does the headline rate. In `santacoder-fim-joined` the newlines are restored.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _LANGUAGES = {"py": "python", "java": "java", "js": "javascript"}
 
 @dataclass(frozen=True, slots=True)
 class Line(Task):
-    """A row of the file, and its number in it, since many lines have one name."""
+    """A row of the file, with its number in the file, because many lines have the same name."""
 
     name: str
     language: str
@@ -67,7 +67,7 @@ class Line(Task):
         return {**matches, **by_language}
 
     def joined(self) -> "Line":
-        """The same row with a newline at each end of the line."""
+        """The same row with the newlines before and after the line."""
         suffix, line = self.suffix, self.canonical_solution
         prompt = self.prompt if self.prompt.endswith("\n") or not self.prompt else self.prompt + "\n"
         if line.startswith("\n") and prompt != self.prompt:

@@ -1,8 +1,8 @@
-"""Variable names: one name for all the places where a variable stands (paper, section 4.4 and table 5).
+"""Variable names: predict one name for all occurrences of a variable (paper, section 4.4 and table 5).
 
-Every occurrence in the variable's scope is a hole of its own. Infilling fills them in order, and the name
-that stands there most often wins, of several the first; left to right only the first occurrence is written.
-What counts of a fill is the identifier that it begins with.
+Every occurrence in the variable's scope is a hole. Infilling fills them in order and takes the majority vote,
+in a tie the first name; left to right writes only the first occurrence. Of an infill, the identifier with
+which it begins counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from incoder.evaluation.benchmark_row import ProjectRow, reader
 
 @dataclass(frozen=True, slots=True)
 class VariableName(ProjectRow):
-    """A row of the file: the text between the occurrences, so that `variable.join(parts)` is the code."""
+    """A row of the file: `parts` are the texts between the occurrences, so the code is `name.join(parts)`."""
 
     parts: tuple[str, ...]
     variable: str
@@ -43,7 +43,7 @@ class VariableName(ProjectRow):
 BENCHMARKS = (
     Benchmark(
         "variable-names",
-        "Name a variable all of whose occurrences were taken out.",
+        "Name a variable whose occurrences were all taken out.",
         read=reader(VariableName),
         file_name="variable-names.jsonl",
         origin="incoder eval build variable-names",

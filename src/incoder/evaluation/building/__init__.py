@@ -1,1 +1,1 @@
-"""Benchmarks made from code that a model has not seen: the paper's kinds from Python, holes from any."""
+"""Benchmarks from code that a model has not seen: the paper's kinds for Python, holes for any language."""

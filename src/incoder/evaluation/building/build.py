@@ -1,4 +1,4 @@
-"""A benchmark file from a folder of code: rows by one construction, each held to what the benchmark reads."""
+"""Build a benchmark file from a folder of code; the benchmark must be able to read every row."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ OnSource = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """Where the rows are, how many, and what was met on the way."""
+    """The file of rows, their number, and the counts of sources and of what was left out."""
 
     path: Path
     num_rows: int
@@ -38,14 +38,14 @@ def build(
     seed: int = 0,
     on_source: OnSource | None = None,
 ) -> Built:
-    """Write the rows of one benchmark to its file in `output`, and beside it how they were made.
+    """Write the rows of one benchmark to its file in `output`, and how they were made to a file next to it.
 
-    With a `limit`, that many rows are drawn at random. The same folder and seed give the same bytes.
+    With a `limit`, this number of rows is drawn at random. The same folder and seed produce the same bytes.
     `on_source` is called with the number of functions or files that were read.
 
     Raises:
-        IncoderError: no function or file makes a row of this benchmark, or `output` holds a file of somebody
-            else that would be replaced, or one that was changed since it was built.
+        IncoderError: no function or file makes a row of this benchmark; or `output` has a file of another
+            program, or one that was changed after it was built, and writing would replace it.
     """
     path = output / BENCHMARKS[task].file_name
     made_by = path.with_suffix(".build.json")
@@ -71,28 +71,28 @@ def build(
     lines = "".join(json.dumps(rows[key]) + "\n" for key in keys)
     make_folder(output)
     write_text(path, lines)
-    told = {"task": task, "seed": seed, "num_rows": len(keys), "counts": dict(sorted(counts.items()))}
-    told["sha256"] = hashlib.sha256(lines.encode()).hexdigest()
-    write_text(made_by, json.dumps(told, indent=1) + "\n")
+    record = {"task": task, "seed": seed, "num_rows": len(keys), "counts": dict(sorted(counts.items()))}
+    record["sha256"] = hashlib.sha256(lines.encode()).hexdigest()
+    write_text(made_by, json.dumps(record, indent=1) + "\n")
     return Built(path, len(keys), dict(counts))
 
 
 def _is_as_built(path: Path, made_by: Path) -> bool:
-    """Whether the rows are those of an earlier build: somebody may have added some of their own since."""
+    """Whether the file is unchanged since an earlier build; a user may have added rows to it."""
     if not written_with(made_by, "task", "counts", "sha256"):
         return False
     return not path.exists() or json.loads(made_by.read_bytes())["sha256"] == sha256_of(path)
 
 
 def _drawn(rows: dict[str, Row], limit: int, seed: int) -> dict[str, Row]:
-    """`limit` of the rows, in order; the choice does not depend on rows that are left out."""
+    """Draw `limit` of the rows and keep their order; the choice does not depend on rows that are left out."""
     order = sorted(rows, key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
     chosen = {*order[:limit]}
     return {key: row for key, row in rows.items() if key in chosen}
 
 
 def _rows(task: str, folder: Path, counts: Counter[str], seed: int) -> Iterator[list[Row]]:
-    """The rows of each function, or of each file, in order."""
+    """Yield the rows of each function or of each file, in order."""
     if task in FILE_BUILDERS:
         for source in source_files(folder, counts):
             yield FILE_BUILDERS[task](source, Random(f"{seed} {source.path}"))

@@ -1,6 +1,6 @@
-"""From a function to a row of a benchmark, or to none where it has nothing of that kind.
+"""Make a benchmark's row from a function; the result is None if the function does not fit the benchmark.
 
-The constructions are the paper's (sections 4.2 to 4.5); what it leaves open is said at each.
+The constructions are the paper's (sections 4.2 to 4.5); each docstring says what the paper leaves open.
 """
 
 import ast
@@ -21,11 +21,11 @@ BuildRow = Callable[[FoundFunction, Random], Row | None]
 _MIN_NAME = 4  # characters of a variable's name, as in the paper
 _MIN_OCCURRENCES, _MAX_OCCURRENCES = 2, 200
 _MIN_DOCSTRING_WORDS = 3
-_HOLE = "\0"  # no source file holds one
+_HOLE = "\0"  # no source file has this character
 
 
 def return_type(function: FoundFunction, _: Random) -> Row | None:
-    """A function with an annotated return, and all other annotations taken out."""
+    """Make a row of a function with a return annotation, without its other annotations."""
     node, source = function.node, function.source
     if node.returns is None:
         return None
@@ -49,7 +49,7 @@ def return_type(function: FoundFunction, _: Random) -> Row | None:
         if isinstance(inner, ast.AnnAssign):
             edits.append(Edit(source.end(inner.target), source.end(inner.annotation), ""))
         elif isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and inner is not node:
-            return None  # annotations of inner functions would tell
+            return None  # annotations of inner functions would give the answer away
     prefix, found, suffix = apply(source.text, edits).partition(_HOLE)
     if not found or not re.match(r"\s*:", suffix) or not prefix.rstrip(" ").endswith("->"):
         return None
@@ -65,7 +65,7 @@ def return_type(function: FoundFunction, _: Random) -> Row | None:
 
 
 def variable_name(function: FoundFunction, random: Random) -> Row | None:
-    """One variable of a function, drawn from its parameters and locals of four characters or more."""
+    """Draw one variable of a function from its parameters and locals of four characters or more."""
     stored = {
         inner.id
         for inner in ast.walk(function.node)
@@ -81,14 +81,14 @@ def variable_name(function: FoundFunction, random: Random) -> Row | None:
         if places and _MIN_OCCURRENCES <= len(places) <= _MAX_OCCURRENCES:
             text = apply(function.source.text, [Edit(start, end, _HOLE) for start, end in places])
             parts = text.split(_HOLE)
-            if name not in "".join(parts):  # in comments and strings it would tell
+            if name not in "".join(parts):  # in comments and strings it would give the answer away
                 task = {"task_id": f"{function.key}:{name}", "project": function.project}
                 return {**task, "parts": parts, "variable": name}
     return None
 
 
 def docstring(function: FoundFunction, _: Random) -> Row | None:
-    """A function and the words of its docstring's first paragraph, in the fields of CodeXGLUE."""
+    """Make a row of a function and the words of its docstring's first paragraph, in CodeXGLUE's fields."""
     text = ast.get_docstring(function.node)
     if not text or is_method_stub(function.node):
         return None
@@ -106,7 +106,7 @@ def docstring(function: FoundFunction, _: Random) -> Row | None:
 
 
 def cloze(function: FoundFunction, random: Random) -> Row | None:
-    """A function and one of its calls of `max` or `min`, drawn of several."""
+    """Make a row of a function and one of its calls of `max` or `min`, drawn at random."""
     source = function.source
     calls = [
         (source.start(inner.func), inner.func.id)
@@ -131,7 +131,7 @@ BUILDERS: dict[str, BuildRow] = {
 
 
 def _occurrences(source: PythonSource, name: str) -> list[tuple[int, int]]:
-    """All places of a variable, if it is the function's own and no other of that name is in it."""
+    """All occurrences of a variable; empty unless it is a local and the only variable with its name."""
     try:
         found = Variables(source).named(name)
     except IncoderError:

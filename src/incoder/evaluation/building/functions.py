@@ -1,6 +1,6 @@
 """The functions of a folder of Python files, each as a file of its own.
 
-What cannot be read or does not parse is counted and left out; so are copies.
+Files that cannot be read or do not parse are counted and left out, and so are copies of functions.
 """
 
 import ast
@@ -20,7 +20,7 @@ _MIN_LINES, _MAX_LINES = 3, 80
 
 @dataclass(frozen=True, slots=True)
 class FoundFunction:
-    """A function's source, without the indentation that it had, and where it was found."""
+    """A function's source without its indentation, and the place where it was found."""
 
     project: str
     path: str
@@ -40,13 +40,13 @@ class FoundFunction:
 
 
 def functions_of(folder: Path, counts: Counter[str]) -> Iterator[FoundFunction]:
-    """All functions and methods of 3 to 80 lines, file by file in the order of their names.
+    """Yield all functions and methods of 3 to 80 lines, file by file in the order of their paths.
 
-    A project is an entry of the folder. `counts` is told how many files and functions there were and why
-    others were left out.
+    A project is an entry of the folder. `counts` collects the numbers of files and functions, and the number
+    left out for each reason.
 
     Raises:
-        IncoderError: there is no such folder, or no Python file in it.
+        IncoderError: the folder does not exist, or has no Python file.
     """
     if not folder.is_dir():
         raise IncoderError(f"{folder} is not a folder; give one with Python files")
@@ -103,7 +103,7 @@ def _parsed(text: str) -> PythonSource | None:
 
 
 def is_method_stub(function: Function) -> bool:
-    """Whether a function says nothing but `pass`, `...` or that it is not implemented."""
+    """Whether the body of a function is only `pass`, `...` or a `raise`."""
     body = function.body[1:] if ast.get_docstring(function) else function.body
     return all(
         isinstance(statement, ast.Pass | ast.Raise)

@@ -1,8 +1,8 @@
 """Holes in a file of any language: a line, characters inside a line, or several lines.
 
-At most one hole for every 40 lines of a file, and 10 in all, are drawn at random; two holes share no line.
-The missing text begins and ends in lines with content: at least five characters that are not blank, a letter
-or digit among them, and at most 200 characters in all.
+For every 40 lines of a file, at most one hole is drawn at random, and 10 at most; two holes share no line.
+The missing text begins and ends in lines with content: such a line has at least five characters that are not
+white space, a letter or digit among them, and at most 200 characters in all.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ _MIN_INSIDE = 3  # characters of a hole inside a line
 
 
 def single_line(source: SourceText, random: Random) -> list[Row]:
-    """Whole lines, each with its indentation and line end."""
+    """Draw whole lines, each with its indentation and line end."""
     lines = _lines(source.text)
     starts = _starts(lines)
     places = _drawn([number for number, line in enumerate(lines) if _has_content(line)], lines, random)
@@ -29,7 +29,7 @@ def single_line(source: SourceText, random: Random) -> list[Row]:
 
 
 def mid_line(source: SourceText, random: Random) -> list[Row]:
-    """Characters inside a line, with some of the line on both sides."""
+    """Draw characters inside a line, so that some of the line is left on both sides."""
     lines = _lines(source.text)
     starts, rows = _starts(lines), list[Row]()
     long_enough = [
@@ -49,7 +49,7 @@ def mid_line(source: SourceText, random: Random) -> list[Row]:
 
 
 def multi_line(source: SourceText, random: Random) -> list[Row]:
-    """Two to eight consecutive lines."""
+    """Draw two to eight consecutive lines."""
     lines = _lines(source.text)
     starts, rows, free_from = _starts(lines), list[Row](), 0
     for number in _drawn([number for number, line in enumerate(lines) if _has_content(line)], lines, random):
@@ -73,7 +73,7 @@ def _drawn(numbers: list[int], lines: list[str], random: Random) -> list[int]:
 
 
 def _has_content(line: str) -> bool:
-    """Whether a line ends with a newline and has content (see above)."""
+    """Whether a line ends with a newline and has content, as the module's docstring defines it."""
     text = line.strip()
     return (
         line.endswith("\n")
@@ -84,7 +84,7 @@ def _has_content(line: str) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines, each with its newline; nothing else ends one."""
+    """The lines, each with its newline; no other character ends a line."""
     *lines, rest = text.split("\n")
     return [*(line + "\n" for line in lines), *([rest] if rest else [])]
 

@@ -27,13 +27,13 @@ class SourceText:
 
 
 def source_files(folder: Path, counts: Counter[str]) -> Iterator[SourceText]:
-    """All files in the 28 languages in the order of their paths; hidden ones and links are skipped.
+    """Yield all files in the 28 languages, in the order of their paths; hidden files and links are skipped.
 
-    The text of a notebook is that of its cells. `counts` collects the number of files, and of those left out
-    for each reason.
+    The text of a notebook is that of its cells. `counts` collects the number of files, and the number of
+    files left out for each reason.
 
     Raises:
-        IncoderError: there is no such folder, or no file of these languages in it.
+        IncoderError: the folder does not exist, or has no file in these languages.
     """
     if not folder.is_dir():
         raise IncoderError(f"{folder} is not a folder; give one with source code")

@@ -1,4 +1,4 @@
-"""Where programs that a model wrote run: a fork server that confines each of them to a folder of its own.
+"""The sandbox for programs that a model wrote: a fork server that confines each one to a folder of its own.
 
-The parts run in a bare interpreter, so they import nothing but the standard library and each other.
+Its modules run in a bare interpreter, so they import only the standard library and each other.
 """

@@ -1,8 +1,8 @@
 """The child process of one program: it confines itself, runs the program, and reports how it ended.
 
 A program is judged by assertions, which run in its interpreter, or by its output, as a process with a real
-stdin and stdout. Every function that is called after the program is bound to a local name before it, because
-the program can replace anything that is looked up later.
+stdin and stdout. Every function that is called after the program ran is bound to a local name before it runs,
+because the program can replace everything that is looked up later.
 """
 
 import atexit
@@ -95,16 +95,16 @@ def confine(folder: str) -> list[str]:
         seccomp.give_up_capabilities()
     except OSError:
         return layers
-    walls: dict[str, Callable[[], None]] = {
+    available: dict[str, Callable[[], None]] = {
         "landlock": lambda: landlock.stay_inside(folder),
         "seccomp": lambda: seccomp.filter_syscalls(files_can_be_cut=landlock.version() < 3),
     }
-    for name, wall in walls.items():
+    for name, apply_layer in available.items():
         try:
-            wall()
+            apply_layer()
             layers.append(name)
         except OSError:
-            continue  # the next wall may still be there
+            continue  # the next layer may still be available
     return layers
 
 

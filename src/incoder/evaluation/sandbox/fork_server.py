@@ -1,9 +1,9 @@
 """The fork server: a bare interpreter that runs each program in a fork of itself, confined.
 
-It is started as a script. It reads one request per line as JSON from stdin (`program`, `limits`, `seconds`,
+It is started as a script. It reads one request per line as JSON from stdin: `program`, `limits`, `seconds`,
 `folder_bytes`, `output_bytes`, `confined`, and either `tests` that assert or the `stdin` of a process whose
-output is wanted; or only `probe`), and answers each with one line on stdout. Only the server kills programs,
-so that no process id is used after its process has been reaped.
+output decides; or only `probe`. It answers each with one line on stdout. Only the server kills programs, so
+that no process id is used after its process has been reaped.
 """
 
 import builtins
@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # only the standard library is on the path, and only that shall programs see
+if __name__ == "__main__":  # the path has only the standard library, and programs shall see nothing else
     sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from incoder.evaluation.sandbox import child, usage
@@ -105,7 +105,7 @@ class _Watch:
         self._pid, self._folder, self._request, self._deadline = pid, folder, request, deadline
         self.status: tuple[int, resource.struct_rusage] | None = None
         self._next_check = time.monotonic() + _CHECK_SECONDS
-        self._stopped: dict[str, Any] = {}  # why it may not continue
+        self._stopped: dict[str, Any] = {}  # the reason why it may not continue
         self._received = b""
 
     def verdict(self, token_fd: int, verdict_fd: int) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class _Watch:
         word, _, name = self._line(verdict_fd).partition(" ")
         if word != child.ENDED:
             return self._ending(passed=False, failed=name if word == "failed" else None)
-        # The token is made only now, after the fork, so the program's memory cannot contain it.
+        # Make the token only now, after the fork, so that the program's memory cannot contain it.
         token = secrets.token_hex(child.TOKEN_BYTES // 2)
         with contextlib.suppress(BrokenPipeError):
             os.write(token_fd, token.encode())
@@ -143,7 +143,7 @@ class _Watch:
             if len(printed) > self._request["output_bytes"]:
                 return self._ending(exceeded="what it printed")
             if self.status is not None and not (is_open and readable):
-                break  # it had ended before this look at its output, so there is no more
+                break  # it had ended before this read, so there is no more output
             if not is_open or not readable:
                 self._check_whether_it_ended()
         return self._ending(printed=bytes(printed).decode("latin-1"))
@@ -160,7 +160,7 @@ class _Watch:
         return line.decode("utf-8", "replace")
 
     def _pause(self, is_open: bool) -> float:
-        longest = _CHECK_SECONDS if is_open else 0.001  # only its end is still awaited
+        longest = _CHECK_SECONDS if is_open else 0.001  # stdout is closed, so it ends soon
         return max(0.0, min(longest, self._deadline - time.monotonic()))
 
     def _goes_on(self) -> bool:

@@ -1,8 +1,8 @@
 """Confinement of this process's file access by Landlock, through ctypes alone.
 
-Afterwards a program can read the interpreter and its libraries and has all rights in one folder. It can open
-no other file, list no other folder and use no TCP. Landlock does not hide whether a path exists, nor its
-size, owner and times.
+A confined program can read the interpreter and its libraries, and has all rights in one folder. It can open
+no other file, list no other folder and use no TCP. Landlock hides neither whether a path exists nor its size,
+owner and times.
 """
 
 import ctypes
@@ -19,19 +19,19 @@ _TRUNCATE, _IOCTL = 1 << 14, 1 << 15
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
 _READ = _EXECUTE | _READ_FILE | _READ_FOLDER
 _ALL_TCP, _ALL_SCOPES = 0b11, 0b11
-# How many kinds of access to files each version knows.
+# The number of access rights to files that each version knows.
 _NUM_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _SYSTEM = ("/usr", "/lib", "/lib64", "/etc/localtime", "/etc/ld.so.cache", "/dev/urandom")
 _DEVICES = ("/dev/null", "/dev/zero")
 
 
 def version() -> int:
-    """Which version of Landlock the kernel has; 0 if none."""
+    """The version of Landlock that the kernel has, 0 if it has none."""
     return max(0, _call(_CREATE_RULESET, None, 0, _GIVE_VERSION))
 
 
 def stay_inside(folder: str) -> None:
-    """Leave this process and its threads only this folder, for good; `forbid_new_privileges` comes first.
+    """Confine this process and its threads to a folder, for good; call `forbid_new_privileges` first.
 
     Raises:
         OSError: the kernel has no Landlock.
@@ -61,7 +61,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
     try:
         file = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return  # a path that is not there needs no right
+        return  # a path that does not exist needs no right
     if not Path(path).is_dir():
         rights &= _OF_FILES
     rule = struct.pack("=Qi", rights, file)

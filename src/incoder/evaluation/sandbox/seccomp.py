@@ -1,9 +1,9 @@
 """A filter on system calls for this process and its threads (seccomp, mode 2), through ctypes alone.
 
-Before it come two steps down that the kernel has beside it: no new privileges, and no capabilities.
+Two restrictions come before it: no new privileges, and no capabilities.
 
 Only the calls of syscalls.py are allowed. Any other call, also one that a later kernel adds, fails with
-EPERM, so that a program sees an exception. A call through the machine's other table of calls kills the
+EPERM, so that a program sees an exception. A call through the machine's second table of calls kills the
 program.
 """
 
@@ -20,7 +20,7 @@ _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _LOAD, _AND, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE = 0, 4  # where struct seccomp_data has them
+_NUMBER, _ARCHITECTURE = 0, 4  # offsets in struct seccomp_data
 _DENY = _ERRNO | errno.EPERM
 
 
@@ -29,7 +29,7 @@ class _Program(ctypes.Structure):
 
 
 def forbid_new_privileges() -> None:
-    """From now on nothing that this process runs gets rights that it has not.
+    """From now on, no program that this process executes gets more privileges than it has.
 
     Raises:
         OSError: the kernel refuses.
@@ -40,7 +40,7 @@ def forbid_new_privileges() -> None:
 
 
 def give_up_capabilities() -> None:
-    """Be root in name only, where this is root: no immutable files, no rights to the files of others.
+    """Give up root's capabilities, such as the right to other users' files; has no effect for other users.
 
     Raises:
         OSError: the kernel refuses.
@@ -52,7 +52,7 @@ def give_up_capabilities() -> None:
 
 
 def filter_syscalls(*, files_can_be_cut: bool = False) -> None:
-    """Allow only the calls of syscalls.py from now on, for good; `forbid_new_privileges` comes first.
+    """Allow only the calls of syscalls.py from now on, for good; call `forbid_new_privileges` first.
 
     `files_can_be_cut` says that no other layer keeps readable files from being truncated.
 
@@ -107,7 +107,7 @@ def _instruction(code: int, if_true: int, if_false: int, value: int) -> bytes:
 
 
 def _returned(number: int, value: int) -> list[bytes]:
-    """The value for this call; others go on. The call's number is loaded, before and after."""
+    """Return the value for this call; other calls continue. The call's number is loaded before and after."""
     return [_instruction(_JUMP_EQUAL, 0, 1, number), _instruction(_RETURN, 0, 0, value)]
 
 

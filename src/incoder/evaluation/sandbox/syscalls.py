@@ -1,12 +1,13 @@
 """The system calls that a program may make, with their numbers by machine; every other call is refused.
 
-Numbers are those of Linux's tables (arch/x86/entry/syscalls/syscall_64.tbl and
-include/uapi/asm-generic/unistd.h); None where a machine has no such call. Commands have one number on both.
+The numbers are from Linux's tables (arch/x86/entry/syscalls/syscall_64.tbl and
+include/uapi/asm-generic/unistd.h); None means that a machine does not have the call. Commands have the same
+number on both machines.
 """
 
 X86_64, AARCH64 = "x86_64", "aarch64"
 AUDIT_ARCHITECTURES = {X86_64: 0xC000003E, AARCH64: 0xC00000B7}
-X32_BIT = 0x40000000  # a second table of x86_64, by whose numbers no check here would be met
+X32_BIT = 0x40000000  # marks the calls of x86_64's second table, whose numbers no check here would match
 
 # Name: number on x86_64, on aarch64. Some calls are missing on purpose, for example memfd_create, whose files
 # do not count against the memory limit, inotify, which watches files outside the folder, and sockets.

@@ -1,4 +1,4 @@
-"""The resources that no limit of the kernel counts: a program's folder as a whole, and its time in queues."""
+"""Resources that no kernel limit counts: the size of a program's folder, and its time in run queues."""
 
 import contextlib
 import os
@@ -13,10 +13,10 @@ _NANOSECONDS = 1e9
 
 
 def folder_exceeds(folder: str, pid: int, max_bytes: int) -> bool:
-    """Whether the folder's files, and deleted ones that the program holds open, take more than `max_bytes`.
+    """Whether the folder's files, and deleted ones that the program has open, use more than `max_bytes`.
 
-    Files count by their blocks on disk, so that holes in them are free. More than 4,096 files are too many,
-    and a folder that cannot be listed counts as too large.
+    Files count by their blocks on disk, so sparse parts are free. More than 4,096 files are too many, and a
+    folder that cannot be listed counts as too large.
     """
     num_files = num_bytes = 0
     try:
@@ -31,7 +31,7 @@ def folder_exceeds(folder: str, pid: int, max_bytes: int) -> bool:
 
 
 def seconds_on_run_queues(pid: int) -> float | None:
-    """The time that the threads of a process were ready to run without a processor; None if not counted."""
+    """The time that the threads of a process waited for a processor; None if the kernel does not count it."""
     waited = None
     with contextlib.suppress(OSError, ValueError, IndexError):
         for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -40,7 +40,7 @@ def seconds_on_run_queues(pid: int) -> float | None:
 
 
 def _below(folder: str) -> Iterator[os.stat_result]:
-    """Everything in the folder.
+    """Yield the status of everything in the folder.
 
     Raises:
         OSError: a folder in it cannot be listed, because of its permissions or because its path is too long.
@@ -59,7 +59,7 @@ def _below(folder: str) -> Iterator[os.stat_result]:
 
 
 def _deleted(pid: int) -> Iterator[os.stat_result]:
-    """The deleted files that a process holds open."""
+    """Yield the status of the deleted files that a process has open."""
     with contextlib.suppress(OSError):
         for link in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
