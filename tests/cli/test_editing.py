@@ -324,7 +324,7 @@ def test_a_name_that_is_less_probable_than_the_present_one_is_not_taken(
 
 
 @pytest.mark.usefixtures("use")
-def test_force_renames_in_doubt_and_says_so_but_never_changes_a_meaning(run_cli: RunCli, file: Path) -> None:
+def test_force_renames_despite_risks_but_never_changes_a_meaning(run_cli: RunCli, file: Path) -> None:
     text = b"def area(a, b):\n    c = a\n    return eval('b') * c\n"
     file.write_bytes(text)
     outcome = run_cli("rename", file, "c", "--to", "width")
@@ -505,7 +505,7 @@ def test_a_warning_names_what_the_model_seems_not_to_know(run_cli: RunCli, use: 
         assert json.loads(run_cli("ask", "How?", "--json", *arguments).stdout)["seen_in_training"] is False
 
 
-def test_of_a_model_that_knows_the_layout_there_is_no_warning(run_cli: RunCli, use: Use, file: Path) -> None:
+def test_a_model_that_knows_the_format_causes_no_warning(run_cli: RunCli, use: Use, file: Path) -> None:
     use(Writes("5 |>"))
     assert "warning" not in run_cli("attributes", file).stderr + run_cli("ask", "How?").stderr
 

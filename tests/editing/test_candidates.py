@@ -1,4 +1,4 @@
-"""Which of several candidates is used."""
+"""The best candidate without a problem is used."""
 
 from pathlib import PurePath
 

@@ -1,4 +1,4 @@
-"""Docstrings: where they go, in which style, and that nothing else changes."""
+"""Docstrings: they go to the right place, in the right style, and nothing else changes."""
 
 import ast
 import re
@@ -422,7 +422,7 @@ WORDS = st.text(st.sampled_from("xb \n\t\"'\\}é.\r"), max_size=30)
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from([Style("plain"), Style("google", "'''"), Style("numpy", starts_below=True)]),
 )
-def test_whatever_is_written_the_code_stays_the_same(
+def test_the_code_stays_the_same_whatever_the_model_writes(
     scripted: Scripted, first: str, others: str, newline: str, style: Style
 ) -> None:
     text = newline.join(["class A:", "    def f(self, x):", "        # why", "        return x", ""])

@@ -29,7 +29,7 @@ def test_edits_replace_their_ranges_and_nothing_else(
     edits = [Edit(start, end, what) for (start, end), what in zip(ranges, new, strict=False)]
     result = apply(text, edits)
     by_hand = text
-    for edit in sorted(edits, reverse=True):  # from behind, so that the places in front stay
+    for edit in sorted(edits, reverse=True):  # from the end, so that earlier positions stay valid
         by_hand = by_hand[: edit.start] + edit.text + by_hand[edit.end :]
     assert result == by_hand
 
@@ -53,7 +53,7 @@ def test_insertions_at_one_place_keep_their_order() -> None:
 @pytest.mark.parametrize(
     "edits",
     [[Edit(0, 3, "x"), Edit(2, 4, "y")], [Edit(3, 6, "x")], [Edit(-1, 0, "x")], [Edit(2, 1, "x")]],
-    ids=["overlapping", "behind the end", "before the start", "backwards"],
+    ids=["overlapping", "after the end", "before the start", "backwards"],
 )
 def test_edits_that_make_no_sense_are_refused_together(edits: list[Edit]) -> None:
     with pytest.raises(IncoderError, match=r"overlap|not within"):

@@ -58,7 +58,7 @@ def test_without_a_command_a_candidate_must_only_parse(scripted: Script) -> None
     assert apply(broken, change.edits) == "def area(a, b):\n    return a * b\n"
 
 
-def test_what_does_not_parse_is_neither_run_nor_counted_as_a_try(scripted: Script) -> None:
+def test_a_candidate_that_does_not_parse_is_neither_run_nor_counted(scripted: Script) -> None:
     tried: list[str] = []
     model = scripted(["return (", "return [", "return c * b"])
     (change,) = fix(model, TEXT, [SECOND], Decoding(), run=judge(tried, "*"), max_tries=1, path=PATH)

@@ -1,4 +1,4 @@
-"""Whether a model knows a layout, by its own probabilities."""
+"""A model's own probabilities show whether it was trained on a format."""
 
 from collections.abc import Sequence
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""Renaming: what is renamed along, what is refused, how a model's fills become a name."""
+"""Renaming: what is renamed too, what is refused, and how the infills of a model become a name."""
 
 import ast
 import csv

@@ -40,7 +40,7 @@ def test_a_comment_of_several_lines_is_commented_line_by_line(scripted: Script) 
     assert model.asked[0][0] == "def loss(a, b):\n    # one\n    # two\n    "
 
 
-def test_what_does_not_parse_comes_after_what_does_and_what_was_there_is_no_change(scripted: Script) -> None:
+def test_candidates_that_do_not_parse_come_last_and_the_old_lines_are_no_change(scripted: Script) -> None:
     model = scripted(["return (", "d = a - b\n    return d * d", "return a", ""])
     found = rewrite_lines(model, TEXT, SPAN, Decoding(), path=PATH)
     assert [apply(TEXT, one.edits) for one in found[:1]] == ["def loss(a, b):\n    return a\n"]

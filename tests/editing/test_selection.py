@@ -1,4 +1,4 @@
-"""Which part of a file is meant, and what is said where it is none."""
+"""Selections of a part of a file, and the errors if there is no such part."""
 
 import pytest
 
@@ -108,7 +108,7 @@ def test_places_count_byte_order_marks_wide_characters_and_bytes_that_are_no_tex
     assert [text[: source.end(node)][-1] for node in source.tree.body] == ["'", "1", "'", "2"]
 
 
-def test_what_does_not_parse_is_told_with_its_line() -> None:
+def test_a_syntax_error_is_reported_with_its_line() -> None:
     with pytest.raises(IncoderError, match=r"line 2"):
         PythonSource("x = 1\ndef f(:\n")
     assert "line 1" in (python_syntax_error("return 1\n") or "")  # parses, and does not compile

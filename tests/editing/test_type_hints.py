@@ -1,4 +1,4 @@
-"""Annotations: where they go, which fills are some, what is imported, what a checker rejects."""
+"""Annotations: their places, the infills that count as one, the imports, and the checker's rejections."""
 
 import ast
 import sys
@@ -52,7 +52,7 @@ def test_the_model_sees_the_earlier_annotations(scripted: Scripted) -> None:
     assert model.asked[2] == ["def f(a: str, b: int = 1) -> ", ":\n    return a\n"]
 
 
-def test_what_is_certain_is_not_asked(scripted: Scripted) -> None:
+def test_the_model_is_not_asked_for_certain_types(scripted: Scripted) -> None:
     text = "class A:\n    def __init__(self):\n        self.a = 1\n    def f(self):\n        print(self)\n"
     new, changes = annotate(scripted, text)
     assert new == text.replace("(self):", "(self) -> None:")
@@ -144,7 +144,7 @@ def test_the_model_writes_within_the_brackets_of_the_iterator(scripted: Scripted
         "def f() -> int:\n    x = None  # type: int | None\n    x = 3\n    return x\n",
     ],
 )
-def test_what_a_type_comment_types_is_not_annotated(text: str) -> None:
+def test_a_place_with_a_type_comment_is_not_annotated(text: str) -> None:
     assert missing_annotations(PythonSource(text)) == []
 
 
@@ -250,7 +250,7 @@ def test_type_parameters_and_type_statements_are_types(scripted: Scripted) -> No
     assert annotate(scripted, text, *[["int"]] * 4, ["T"], kind="parameter")[1][-1].used is None
 
 
-def test_what_is_bound_later_is_named_in_quotes(scripted: Scripted) -> None:
+def test_a_type_that_is_bound_later_is_named_in_quotes(scripted: Scripted) -> None:
     text = "def f(a, b): ...\nVector = list[float]\nfrom m import Late\n"
     new, _ = annotate(scripted, text, ["Vector"], ["Late"], kind="parameter")
     assert new == text.replace("a, b", 'a: "Vector", b: "Late"')
@@ -274,7 +274,7 @@ def test_a_default_of_none_is_admitted(scripted: Scripted) -> None:
     assert new == "def f(a: int | None = None, b: str | None = None, c: object = None): ...\n"
 
 
-def test_what_is_annotated_stays_and_self_needs_nothing() -> None:
+def test_annotations_stay_and_self_needs_none() -> None:
     text = "class A:\n    b: int = 1\n    def f(self, a: int) -> int:\n        return a\n"
     assert missing_annotations(PythonSource(text)) == []
 
@@ -325,7 +325,7 @@ def test_variables_are_annotated_where_they_are_first_bound_and_only_there() -> 
         "T = TypeVar('T')\nP = typing.ParamSpec('P')\nN = NewType('N', int)\n",
     ],
 )
-def test_what_an_annotation_would_give_another_meaning_has_none(text: str) -> None:
+def test_an_assignment_whose_meaning_an_annotation_would_change_gets_none(text: str) -> None:
     assert [
         missing.name for missing in missing_annotations(PythonSource(text)) if missing.kind == "variable"
     ] == []
@@ -395,7 +395,7 @@ IMPORTS = {
     ),
     "before other libraries": ("import numpy as np\n", "from typing import Any\n\nimport numpy as np\n"),
     "behind the docstring": ('"""Doc."""\n\nx = 1\n', '"""Doc."""\n\nfrom typing import Any\n\nx = 1\n'),
-    "behind the future": (
+    "after the future": (
         "from __future__ import annotations\n\nimport os\n",
         "from __future__ import annotations\n\nimport os\nfrom typing import Any\n",
     ),
@@ -477,7 +477,7 @@ class Rejects:
         return ["no such thing"] if self.word in text else []
 
 
-def test_what_the_checker_rejects_is_not_used_and_the_next_is_tried(scripted: Scripted) -> None:
+def test_a_rejected_candidate_is_not_used_and_the_next_is_tried(scripted: Scripted) -> None:
     checker = Rejects("str")
     new, (change,) = annotate(
         scripted, "def f(a): ...\n", ["str", "int", "float"], kind="parameter", checker=checker
@@ -527,7 +527,7 @@ def test_a_mypy_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 @given(st.text(st.sampled_from("intA[], |\"'=:)\n\r"), max_size=12), st.sampled_from(["\n", "\r\n"]))
-def test_whatever_is_written_only_annotations_change(scripted: Scripted, fill: str, newline: str) -> None:
+def test_only_annotations_change_for_any_infill(scripted: Scripted, fill: str, newline: str) -> None:
     text = newline.join(["\ufeffclass A:", "\tdef f(self, a, b = 'é', *, c=None):", "\t\td = a;  return d"])
     new, _ = annotate(scripted, text, *([[fill]] * 5))
     tree = ast.parse(new.removeprefix("\ufeff"))

@@ -31,7 +31,7 @@ class Score:
 
 @dataclass
 class ScriptedModel:
-    """Finds a text the more probable the more often the `favourite` stands in it, and short ones by token."""
+    """Scores a text higher the more often the `favourite` is in it, and by token the shorter it is."""
 
     tokenizer: Tokenizer
     infills: Sequence[str] = ("fill",)

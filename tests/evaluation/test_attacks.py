@@ -1,6 +1,6 @@
-"""Programs that mean harm: what the kernel's walls keep them from, and what they do not lose to them.
+"""Hostile programs: the sandbox stops their attacks, and does not stop what honest programs need.
 
-Each attack stands for a kind. Those that need a wall that this kernel lacks are skipped, and say so.
+Each attack is an example of a kind. Attacks on a layer that this kernel lacks are skipped, with the reason.
 """
 
 import os
@@ -103,7 +103,7 @@ def test_nothing_outside_of_its_folder_can_be_changed(attack: str, victim: Path)
     assert [path.name for path in victim.parent.iterdir()] == ["victim"]
 
 
-def test_what_is_not_the_interpreters_cannot_be_read(victim: Path) -> None:
+def test_files_other_than_the_interpreters_cannot_be_read(victim: Path) -> None:
     need("landlock")
     assert verdict_of(f"open({str(victim)!r}).read()").outcome == "failed"
     assert verdict_of(f"import os\nos.listdir({str(victim.parent)!r})").outcome == "failed"
@@ -211,7 +211,7 @@ def test_nothing_is_kept_or_watched_out_of_sight(attack: str) -> None:
     test_no_other_process_is_reached_in_any_other_way(attack)
 
 
-def test_where_landlock_lets_files_be_cut_seccomp_does_not(victim: Path) -> None:
+def test_seccomp_keeps_files_from_being_cut_if_landlock_does_not(victim: Path) -> None:
     need("seccomp")
     program = f"""
 import os
@@ -332,7 +332,7 @@ FORGERIES = {
         "    sys.settrace(trace)\n    sys._getframe(1).f_trace = trace\n    return 0",
         "def check(f):\n    found = f()\n    assert found == 1\n    return\ncheck(f)",
     ),
-    "the fork's part is played": (
+    "it acts like the fork": (
         "import os\nos.write(3, b'ended\\n')\nos.write(3, os.read(4, 99) + b'\\n')\nos._exit(0)",
         "assert False",
     ),
@@ -340,14 +340,14 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_what_still_forges_a_verdict_is_known(name: str) -> None:
+def test_programs_that_forge_a_verdict_are_known(name: str) -> None:
     program, tests = FORGERIES[name]
     assert run_programs([Program(program, tests)], limits=LIMITS, num_workers=1)[0].passed
 
 
-def test_what_still_forges_a_verdict_is_on_its_page() -> None:
+def test_programs_that_forge_a_verdict_are_on_the_page() -> None:
     page = (Path(__file__).parents[2] / "docs/evaluation.md").read_text()
-    section = page.partition("### What still forges a verdict")[2].partition("\n#")[0]
+    section = page.partition("### Forged verdicts")[2].partition("\n#")[0]
     assert sum(line.startswith("- ") for line in section.splitlines()) == len(FORGERIES)
 
 
@@ -477,7 +477,7 @@ def test_a_fork_server_that_is_lost_is_replaced(monkeypatch: pytest.MonkeyPatch)
     assert [verdict.outcome for verdict in verdicts] == ["died", "passed"]
 
 
-def test_where_there_is_no_wall_nothing_runs_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_sandbox_nothing_runs_unless_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "sandbox_layers", lambda: ())
     with pytest.raises(IncoderError, match="--no-sandbox"):
         execution.check_sandbox(allow_none=False)

@@ -1,4 +1,4 @@
-"""Benchmark files are read row by row, and a broken one is told with its line."""
+"""Benchmark files are read row by row, and a broken row is reported with its line."""
 
 import gzip
 import hashlib
@@ -57,7 +57,7 @@ def test_parquet_is_read_with_its_row_numbers(tmp_path: Path) -> None:
         (2 * (json.dumps(row(7)) + "\n"), "line 2: there is another task with the id HumanEval/7"),
     ],
 )
-def test_a_broken_row_is_told_with_its_line(tmp_path: Path, content: str, message: str) -> None:
+def test_a_broken_row_is_reported_with_its_line(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text(content)
     with pytest.raises(IncoderError, match=message):
@@ -86,9 +86,9 @@ def test_rows_that_are_not_part_of_the_benchmark_are_counted(tmp_path: Path) -> 
     rows = [{"task_id": number, "test_list": ["x"], **dict.fromkeys(names, "x")} for number in (9, 10, 11)]
     path = tmp_path / "mbpp.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    told: list[int] = []
-    assert len(load_tasks(path, mbpp, on_left_out=told.append)) == 1
-    assert told == [2]
+    reported: list[int] = []
+    assert len(load_tasks(path, mbpp, on_left_out=reported.append)) == 1
+    assert reported == [2]
     path.write_text(json.dumps(rows[0]) + "\n")
     with pytest.raises(IncoderError, match="none of its 1 rows is one"):
         load_tasks(path, mbpp)
@@ -175,9 +175,9 @@ def test_of_several_files_the_benchmarks_own_is_taken_and_the_others_are_named(t
     names = (RANDOM.file_name, "HumanEval-RandomSpanInfillingLight.jsonl.gz")
     for name in names:
         (tmp_path / name).touch()
-    told: list[tuple[Path, list[Path]]] = []
-    assert find(RANDOM, tmp_path, on_others=lambda *news: told.append(news)).name == RANDOM.file_name
-    assert told == [(tmp_path / names[0], [tmp_path / names[1]])]
+    reported: list[tuple[Path, list[Path]]] = []
+    assert find(RANDOM, tmp_path, on_others=lambda *news: reported.append(news)).name == RANDOM.file_name
+    assert reported == [(tmp_path / names[0], [tmp_path / names[1]])]
 
 
 def test_several_files_of_which_none_has_the_benchmarks_name_have_to_be_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The ceilings and floors that any harness has to show: what is known of gold, empty and buggy answers."""
+"""The known rates of gold, empty and buggy answers: the ceilings and floors of any harness."""
 
 from pathlib import Path
 

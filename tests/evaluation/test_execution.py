@@ -1,4 +1,4 @@
-"""What a model wrote runs inside limits, and only a program that really ran to its end has passed."""
+"""Programs run within limits, and only a program that really ran to its end has passed."""
 
 import math
 import os
@@ -132,7 +132,7 @@ assert "INCODER_SECRET" not in os.environ
 assert os.environ["HOME"] == os.getcwd()
 assert sys.stdin.read() == ""
 print("x" * 100000)
-open("left behind", "w")
+open("left over", "w")
 """
     assert [verdict.outcome for verdict in run_programs([Program(program)] * 3)] == ["passed"] * 3
 
@@ -183,7 +183,7 @@ def test_programs_that_sleep_are_not_run_again() -> None:
         (5.0, None, "waiting"),
     ],
 )
-def test_what_a_program_did_with_its_time_decides_whether_it_runs_again(
+def test_a_programs_use_of_its_time_decides_whether_it_runs_again(
     busy: float, waited: float | None, expected: str
 ) -> None:
     answer = {"busy_seconds": busy, "waited_seconds": waited}

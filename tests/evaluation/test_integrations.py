@@ -1,4 +1,4 @@
-"""What other people's programs are told to show a model is what it was trained on."""
+"""Other programs show a model the prompts on which it was trained."""
 
 from pathlib import Path
 from typing import Any

@@ -32,7 +32,7 @@ def test_infilling_sees_both_sides_of_a_python_file(scripted_model: Any) -> None
     task = task_of("humaneval-single-line", HOLE)
     scripted_model.infills = ["    y = x\n    z = 1\n"]
     assert answer(task, "infill", scripted_model, Decoding(64)) == "    y = x\n    z = 1\n"
-    # The rules that end a fill for the model are for users; a benchmark judges what it wrote.
+    # Stopping rules are for users; a benchmark judges the infill as the model wrote it.
     settings = {**SETTINGS, "path": "solution.py", "stop": (), "edge_rules": (), "num_lead_lines": None}
     settings |= {"num_candidates": 1, "rank_by": "mean"}
     assert scripted_model.asked == [((HOLE["prompt"], HOLE["suffix"]), settings)]

@@ -1,4 +1,4 @@
-"""Results side by side: what the tables, the figure and the page hold."""
+"""Results of several runs in the tables, the figure and the page."""
 
 import base64
 import json
@@ -88,7 +88,7 @@ def test_a_rate_without_an_interval_is_shown_alone(tmp_path: Path, interval: dic
     assert "50.0<small>–</small>" in render(shown, results, None)
 
 
-def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+def test_runs_of_one_name_are_recorded_apart_by_their_folders(tmp_path: Path) -> None:
     paths = [write(tmp_path / name, "infill", "small", 0.5) / "results.json" for name in ("one", "two")]
     assert [result.model for result in load_results(paths)] == ["small", "small (two)"]
 
@@ -168,7 +168,7 @@ def test_without_right_hand_context_the_picture_shows_the_rates(tmp_path: Path) 
         (("mini", "facebook/incoder-1B"), ("mini", "incoder-1B")),
     ],
 )
-def test_models_are_told_apart_by_their_runs(
+def test_models_are_recorded_apart_by_their_runs(
     tmp_path: Path, names: tuple[str, ...], labels: tuple[str, ...]
 ) -> None:
     folders = [plain(tmp_path / str(number), name, [1.0]) for number, name in enumerate(names)]
@@ -176,12 +176,12 @@ def test_models_are_told_apart_by_their_runs(
     assert tuple(result.model for result in results) == labels
 
 
-def test_other_weights_of_one_name_are_told_apart_by_their_fingerprints(tmp_path: Path) -> None:
+def test_other_weights_of_one_name_are_recorded_apart_by_their_fingerprints(tmp_path: Path) -> None:
     folders = []
     for number in range(2):
-        told = {"name": "mini", "fingerprint": f"{number}0000000ffff"}
+        recorded = {"name": "mini", "fingerprint": f"{number}0000000ffff"}
         folders.append(plain(tmp_path / str(number), "mini", [1.0]))
-        content = json.loads((folders[-1] / "results.json").read_text()) | {"model": told}
+        content = json.loads((folders[-1] / "results.json").read_text()) | {"model": recorded}
         (folders[-1] / "results.json").write_text(json.dumps(content))
     assert {result.model for result in load_results(folders)} == {"mini [00000000]", "mini [10000000]"}
 

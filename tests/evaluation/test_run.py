@@ -103,7 +103,7 @@ def test_a_stopped_run_goes_on_with_what_is_missing(data: Path, tmp_path: Path) 
     with (tmp_path / "run/samples.jsonl").open("a") as file:
         file.write('{"task_id": "SingleLineInf')  # killed while it wrote
     asked: list[tuple[str, int]] = []
-    told: list[tuple[str, int, int]] = []
+    reported: list[tuple[str, int, int]] = []
 
     def answer(task: Task, sample: int) -> str:
         asked.append((task.key[-6:], sample))
@@ -119,12 +119,12 @@ def test_a_stopped_run_goes_on_with_what_is_missing(data: Path, tmp_path: Path) 
         settings,
         answer,
         num_samples=2,
-        on_progress=lambda stage, done, total: told.append((stage, done, total)),
+        on_progress=lambda stage, done, total: reported.append((stage, done, total)),
     )
     # Two of the four first samples were there; the second samples come after them.
     assert asked == [("l/0/L1", 0), ("l/1/L1", 0), ("l/0/L0", 1), ("l/0/L1", 1), ("l/1/L0", 1), ("l/1/L1", 1)]
-    assert told[0] == ("generating", 3, 8)
-    assert told[-1] == ("generating", 8, 8)
+    assert reported[0] == ("generating", 3, 8)
+    assert reported[-1] == ("generating", 8, 8)
     assert [texts[0] for texts in completions.values()].count(RIGHT) == 2
 
 

@@ -101,7 +101,7 @@ def test_completions_from_anywhere_are_read_in_their_order_several_of_one_task(t
     assert read_samples(path, ["c", "a"], ["a", "b", "c"]) == {"c": ["d"], "a": ["b", "e"]}
 
 
-def test_what_lm_evaluation_harness_logged_is_read(tmp_path: Path) -> None:
+def test_logs_of_lm_evaluation_harness_are_read(tmp_path: Path) -> None:
     path = tmp_path / "samples_task.jsonl"
     rows = [{"doc_id": 0, "doc": {"task_id": "a"}, "resps": [["x\n", "y\n"]], "filtered_resps": ["x\n"]}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

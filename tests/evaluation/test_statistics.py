@@ -1,4 +1,4 @@
-"""Intervals know that tasks of one problem stand or fall together."""
+"""Intervals account for the correlation of tasks of one problem."""
 
 import itertools
 from typing import Any

@@ -1,4 +1,4 @@
-"""Text as string literals: what Python reads back is the text."""
+"""String literals: Python reads the given text back from each of them."""
 
 import ast
 

@@ -36,7 +36,7 @@ def found(name: str, others: dict[str, str], path: str = "pkg/shapes.py") -> lis
         ("old", "\ufeffx = 1\nfrom shapes import old\n"),  # a byte order mark is no part of the code
     ],
 )
-def test_a_use_in_another_file_is_a_doubt_that_names_its_line(name: str, text: str) -> None:
+def test_a_use_in_another_file_is_a_risk_that_names_its_line(name: str, text: str) -> None:
     assert found(name, {"other.py": text}) == ["other.py uses it (its line 2)"]
 
 

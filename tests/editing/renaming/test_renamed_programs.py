@@ -153,7 +153,7 @@ def test_every_construct_is_in_several_programs(found: Outcome) -> None:
     assert min(found.constructs[name] for name in constructs()) >= 5
 
 
-def test_what_is_accepted_changes_no_output(found: Outcome) -> None:
+def test_accepted_renamings_change_no_output(found: Outcome) -> None:
     check(found)
 
 
@@ -163,5 +163,5 @@ def test_most_renamings_are_accepted(found: Outcome) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 11))
-def test_what_is_accepted_changes_no_output_in_more_programs(seed: int) -> None:
+def test_accepted_renamings_change_no_output_in_more_programs(seed: int) -> None:
     check(outcome(seed, num_programs=1000))

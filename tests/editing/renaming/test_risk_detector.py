@@ -1,4 +1,4 @@
-"""What speaks against a renaming, construct by construct, and what does not."""
+"""Risks of a renaming, construct by construct, and constructs that are no risk."""
 
 import re
 
@@ -74,7 +74,7 @@ SAFE = {
 
 
 @pytest.mark.parametrize("name", SAFE)
-def test_what_cannot_know_the_name_is_no_doubt(name: str) -> None:
+def test_code_that_cannot_know_the_name_is_no_risk(name: str) -> None:
     # A global of "range" would be in risk, a local is not; the others are called old.
     old = "range_" if "builtin's name" in name else "old"
     assert renamed(SAFE[name].replace("OLD", old), old) == SAFE[name].replace("OLD", "new")
@@ -236,7 +236,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", RISKS)
-def test_what_may_know_the_name_is_a_doubt_with_its_line_unless_forced(name: str) -> None:
+def test_code_that_may_know_the_name_is_a_risk_with_its_line_unless_forced(name: str) -> None:
     text, said, line = RISKS[name]
     old = NAMES.get(name, "old")
     with pytest.raises(IncoderError, match=r"cannot be renamed safely: .*; --force renames it all the same"):

@@ -92,7 +92,7 @@ def test_a_hostile_command_that_goes_on_is_ended_with_all_its_processes(run: Run
         "kill -STOP $PPID; setsid -f sleep {n}",
     ],
 )
-def test_what_a_command_leaves_is_ended_with_it_and_its_status_counts(run: Run, command: str) -> None:
+def test_processes_that_a_command_leaves_are_killed_and_its_status_counts(run: Run, command: str) -> None:
     seconds = unique_seconds()
     ending = run(f"{command.format(n=seconds)}")
     assert (ending.status, ending.has_timed_out) == (0, False)

@@ -1,4 +1,4 @@
-"""What of a tree is copied, and where its links lead."""
+"""The files of a tree that are copied, and the targets of its links."""
 
 import fcntl
 import os

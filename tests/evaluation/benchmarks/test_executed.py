@@ -1,4 +1,4 @@
-"""Benchmarks whose programs are run: prompts as published, and what passes."""
+"""Benchmarks whose programs are executed: their prompts are the published ones, and right programs pass."""
 
 import json
 from pathlib import Path
@@ -47,13 +47,13 @@ def pass_rate(task: Task, completion: str) -> Any:
 def test_mbpp_is_asked_with_the_sentence_and_the_first_test(shared: Path) -> None:
     tasks = load_tasks(shared / "bench/mbpp/mbpp.jsonl", BENCHMARKS["mbpp"])
     assert [tasks[0].key, tasks[-1].key, len(tasks)] == ["MBPP/11", "MBPP/510", 500]
-    prompt, behind = tasks[0].prompt_for(LEFT_TO_RIGHT).parts
+    prompt, suffix = tasks[0].prompt_for(LEFT_TO_RIGHT).parts
     first_test = 'assert remove_Occ("hello","l") == "heo"'
     sentence = (
         "Write a python function to remove first and last occurrence of a given character from the string."
     )
     assert prompt == f'"""\n{sentence}\n{first_test}\n"""\n'
-    assert behind == ""
+    assert suffix == ""
 
 
 def test_humaneval_goes_on_from_the_docstring(shared: Path) -> None:

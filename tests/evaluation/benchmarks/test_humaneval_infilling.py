@@ -1,4 +1,4 @@
-"""HumanEval infilling: how a completion is put in its hole, and what it then counts for."""
+"""HumanEval infilling: a completion is put into its hole, and counts for the right rates."""
 
 import json
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_right_context_is_the_share_of_the_bodys_lines(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text(json.dumps(TASK | {"suffix": " * x\n    z = y\n\n    return z\n"}) + "\n")
     (task,) = load_tasks(path, RANDOM)
-    # `y =` on the left, what is missing, and three lines behind it.
+    # `y =` on the left, the missing text, and three lines after it.
     assert task.right_context == 3 / 5
 
 

@@ -1,4 +1,4 @@
-"""Rows of types, names, cloze and docstrings: what is asked with them and how answers are judged."""
+"""Rows of types, names, cloze and docstrings: their prompts, and how completions are judged."""
 
 from typing import Any
 

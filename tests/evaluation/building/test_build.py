@@ -1,4 +1,4 @@
-"""Rows from code: what is gold stands where it stood, and what would tell it is gone."""
+"""Rows from code: the gold text is in its old place, and nothing gives it away."""
 
 import ast
 import json
@@ -84,12 +84,12 @@ def test_a_docstrings_first_paragraph_counts(folder: Path, tmp_path: Path) -> No
 
 def test_a_call_of_max_or_min_is_the_hole_of_a_cloze(folder: Path, tmp_path: Path) -> None:
     (row,) = rows("cloze", folder, tmp_path)
-    before, behind = ("return ", "(total") if row["answer"] == "max" else ("(total, ", "(0, amount)")
+    before, after = ("return ", "(total") if row["answer"] == "max" else ("(total, ", "(0, amount)")
     assert str(row["prefix"]).endswith(before)
-    assert str(row["suffix"]).startswith(behind)
+    assert str(row["suffix"]).startswith(after)
 
 
-def test_what_is_left_out_is_counted(folder: Path, tmp_path: Path) -> None:
+def test_left_out_sources_are_counted(folder: Path, tmp_path: Path) -> None:
     counts = build("variable-names", folder, tmp_path / "out").counts
     assert counts == {
         "files": 3,
