@@ -22,7 +22,9 @@ def attributes(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"What to predict: {', '.join(_NAMES)}. Repeatable.", metavar="NAME", show_default="all"
+            help=f"The attribute to predict: {', '.join(_NAMES)}. Repeatable.",
+            metavar="NAME",
+            show_default="all",
         ),
     ] = None,
     model: options.Model = "mini",

@@ -1,4 +1,4 @@
-"""Commands that edit one file or many: they show or write the result of each, and sum up all of them.
+"""Edit one file or many: show or write the result of each file, and report on all of them.
 
 A command passes a function that edits one file and knows nothing of the others. An error in a single file
 ends the command. Of several files, each that fails is counted, and the others are edited.
@@ -21,7 +21,7 @@ from incoder.cli.results import as_diff
 from incoder.cli.source import check_replaceable, replace_source
 from incoder.errors import IncoderError
 
-_MAX_REASONS = 3  # shown for the places that were left
+_MAX_REASONS = 3  # reasons to show for the places that were left
 _Value = TypeVar("_Value")
 
 
@@ -71,7 +71,7 @@ def once(make: Callable[[], _Value]) -> Callable[[], _Value]:
 
 
 def check_output(files: FileList, output: Output, *, one_file_only: Mapping[str, bool] | None = None) -> None:
-    """Refuse a kind of output that does not go with the files, before any of them is read.
+    """Refuse a kind of output that does not fit the files, before any of them is read.
 
     `one_file_only` names the options that make sense for a single file only, and says which are used.
 
@@ -129,7 +129,7 @@ def deliver(edited: Edited, output: Output) -> None:
 
 
 def note_nothing_to_do(reason: str) -> None:
-    """Say that there is nothing to do, and why; this is no failure."""
+    """Print that there is nothing to do, and why; this is not a failure."""
     print_note(_nothing_to_do(reason))
 
 

@@ -17,7 +17,7 @@ def docstring(
     lines: options.Lines = None,
     function: options.Function = None,
     is_all: Annotated[
-        bool, typer.Option("--all", help="Write all that are lacking, the module's too.")
+        bool, typer.Option("--all", help="Write all missing docstrings, also that of the module.")
     ] = False,
     module: Annotated[bool, typer.Option("--module", help="Write or complete the module's.")] = False,
     style: Annotated[

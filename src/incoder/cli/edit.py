@@ -1,4 +1,4 @@
-"""`incoder edit`: write lines anew as a comment before them says."""
+"""`incoder edit`: rewrite lines as a comment before them asks."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from incoder.cli.source import read_source
 def edit(
     file: Annotated[str, typer.Argument(help="A file, or - for standard input.", show_default=False)],
     comment: Annotated[
-        str, typer.Argument(help="What the lines are to do, as a comment says it.", show_default=False)
+        str, typer.Argument(help="The purpose of the lines, as a comment says it.", show_default=False)
     ],
     lines: options.Lines = None,
     function: options.Function = None,

@@ -36,7 +36,7 @@ _MAX_SHOWN = 200  # characters of another candidate's edit
 def decoding(
     num_candidates: int, temperature: float, top_p: float, max_new_tokens: int, seed: int
 ) -> Decoding:
-    """The settings of these options, checked before a model is loaded.
+    """Make settings of the options, and check them before a model is loaded.
 
     Raises:
         typer.BadParameter: one is outside of its range.
@@ -55,7 +55,7 @@ def selection(
     others: int = 0,
     names: Sequence[str] = (),
 ) -> Selection:
-    """What part of the file is meant, by exactly one option; a command may have others (`names`) for it.
+    """The selected part of the file, by exactly one option; a command may have more options for it (`names`).
 
     `is_all` is None where a command has no such option.
 
@@ -72,7 +72,7 @@ def selection(
 
 
 def read_python(file: str, task: str) -> tuple[str, PurePath, PythonSource]:
-    """The text of a Python file, the path that the model is told, and its syntax tree.
+    """Read a Python file: its text, the path to show to the model, and its syntax tree.
 
     Raises:
         IncoderError: it cannot be read, is another language, or does not parse.
@@ -93,7 +93,7 @@ def load_model(
     dtype: str | None = None,
     infilling_format: str | None = None,
 ) -> "InfillModel":
-    """The model of this name, fetched if necessary; a note says when its forward pass is compiled.
+    """Load the model of this name, fetched if necessary; a note says when its forward pass is compiled.
 
     Raises:
         IncoderError: there is no such model.
@@ -113,7 +113,7 @@ def load_model(
 
 
 def collect(task: str, total: int, changes: Iterable[Change]) -> list[Change]:
-    """All the changes, counted on a terminal as they come."""
+    """Collect all changes, with a progress bar on a terminal."""
     collected = []
     with progress_bar(task, total) as count:
         for change in changes:
@@ -131,7 +131,7 @@ def edited(
     nothing_to_do: str | None = None,
     num_places: int | None = None,
 ) -> Edited:
-    """The result for a file: its text with the best candidate of every change, and the counts of places.
+    """Apply the best candidate of every change: returns the new text of the file and the counts of places.
 
     `nothing_to_do` is the reason why there are no changes. The first `num_places` changes (by default all)
     are at places that were asked for, and are counted; the others, such as imports, are not.

@@ -1,4 +1,4 @@
-"""`incoder eval`: judge a model on a benchmark; one command for each, all made alike from the catalogue."""
+"""`incoder eval`: judge a model on a benchmark; one command for each benchmark, made from the catalogue."""
 
 import json as json_module
 from collections.abc import Callable
@@ -38,17 +38,18 @@ app = typer.Typer(help="Judge a model on a benchmark, and report on results.", n
 _SAMPLES = "samples"
 _METHODS = {
     "infill": "infill sees both sides of a hole",
-    "infill-rerank": "infill-rerank takes that of several infills that is most probable with the whole",
+    "infill-rerank": "infill-rerank takes the best of several infills by the probability of the full text",
     "infill-region": "infill-region has ten more tokens in the hole",
-    "left-to-right": "left-to-right only the left one, and is cut to as many lines as are missing",
-    "rerank": "rerank takes that of several drawn left to right with which the whole is most probable",
+    "left-to-right": "left-to-right sees only the left side, and is cut to the number of missing lines",
+    "rerank": "rerank takes the best of several drawn left to right by the probability of the full text",
     "gold": "gold is the answer itself: the ceiling",
-    "empty": "empty the empty text: the floor",
-    "buggy": "buggy what stood there",
+    "empty": "empty is the empty text: the floor",
+    "buggy": "buggy is the original, wrong code",
 }
 _HELP = (
-    "{about}\n\nA run that was stopped goes on where it was when it is called again. With --samples no model "
-    "is asked: completions from anywhere are judged, a JSON object a line with task_id and completion."
+    "{about}\n\nA run that was stopped continues where it was when it is called again. With --samples, no "
+    "model is used: the completions of a file are judged, which has one JSON object with task_id and "
+    "completion per line."
     "\n\nExamples: incoder eval {name} --data {file_name} --output runs/{name}"
     "\n\nincoder eval {name} --data {file_name} --samples theirs.jsonl --output runs/theirs"
 )
@@ -183,7 +184,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 num_candidates,
                 rank_by,
             ).decoding(benchmark, method, defaults=defaults)
-        # Complain about the data before a model is loaded.
+        # Report errors in the data before a model is loaded.
         path = (
             benchmark_files.fetch(benchmark)
             if fetch and data is None

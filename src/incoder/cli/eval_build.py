@@ -15,7 +15,8 @@ _TASKS = (
 
 def build(
     task: Annotated[
-        str, typer.Argument(help="What to make.", metavar=f"[{'|'.join(_TASKS)}]", show_default=False)
+        str,
+        typer.Argument(help="The benchmark to make.", metavar=f"[{'|'.join(_TASKS)}]", show_default=False),
     ],
     folder: Annotated[
         Path,
@@ -28,7 +29,9 @@ def build(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The folder for the file.", show_default=False)
     ],
-    limit: Annotated[int | None, typer.Option(min=1, help="Draw so many rows.", show_default="all")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Draw this number of rows.", show_default="all")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed draws other rows.")] = 0,
 ) -> None:
     """Make a benchmark from code that the model was not trained on.

@@ -20,7 +20,7 @@ _RERANKING_TEMPERATURE = 0.8  # the paper's (section 4.1)
 
 @dataclass(frozen=True, slots=True)
 class DecodingOptions:
-    """The options as given on the command line; None for an option that was not given."""
+    """The options on the command line; None for an option that is not there."""
 
     max_new_tokens: int | None
     temperature: float | None

@@ -30,7 +30,7 @@ def loss(
         Literal["validation", "train"], typer.Option(help="Which documents of a corpus.")
     ] = "validation",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only that many texts, evenly spaced.", show_default="all")
+        int | None, typer.Option(min=1, help="Only this number of texts, evenly spaced.", show_default="all")
     ] = None,
     language: Annotated[
         str | None, typer.Option(help="Only texts in this language, such as python.", show_default="all")
@@ -57,7 +57,7 @@ def loss(
     if output is not None:
         is_ours = written_with(output / _FILE, "model", "bits_per_byte")
         refuse_foreign(output, (_FILE,), ours=(_FILE,) if is_ours else ())
-    # Complain about the data before a model is loaded.
+    # Report errors in the data before a model is loaded.
     places = _places(_held_out(data, split), language, limit, data)
     import incoder
 
@@ -94,10 +94,10 @@ def _held_out(data: Path, split: str) -> Iterator["HeldOut"]:
 def _places(
     texts: Iterator["HeldOut"], language: str | None, limit: int | None, data: Path
 ) -> frozenset[int]:
-    """The numbers of the texts that are measured; not the texts, since a corpus may be larger than memory.
+    """The numbers of the texts to measure; not the texts, because a corpus may be larger than memory.
 
     Raises:
-        IncoderError: there is none in this language.
+        IncoderError: there is no text in this language.
     """
     places, languages = list[int](), set[str]()
     for place, text in enumerate(texts):

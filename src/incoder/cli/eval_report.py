@@ -1,4 +1,4 @@
-"""`incoder eval report`: results of several runs as tables, a picture and a page."""
+"""`incoder eval report`: the results of several runs as tables, a figure and an HTML page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +26,7 @@ def report(
         ),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write one page with all of it.", show_default=False)
+        Path | None, typer.Option(help="Write everything to one HTML page.", show_default=False)
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object in place of the tables.")] = False,
 ) -> None:

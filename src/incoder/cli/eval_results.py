@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def results_as_text(results: dict[str, Any], output: Path) -> str:
-    """Every rate with its interval and its number of tasks."""
+    """The result as text: every rate with its interval and its number of tasks."""
     metrics = results["metrics"]
     lines = [f"{results['benchmark']}, {results['method']}, {metrics['num_tasks']:,} tasks"]
     pass_at = [name for name in metrics if re.fullmatch(r"pass@\d+", name)]
@@ -52,10 +52,10 @@ def tell_decoding(decoding: "Decoding") -> None:
 
 
 def fit_for_left_to_right(tasks: list[Task], method: str) -> list[Task]:
-    """The tasks that can be answered without the text after the hole.
+    """The tasks that a model can do without the text after the hole.
 
     Raises:
-        IncoderError: there is none.
+        IncoderError: there is no such task.
     """
     possible = [task for task in tasks if task.can_go_left_to_right]
     if not possible:
@@ -72,7 +72,7 @@ def fit_for_left_to_right(tasks: list[Task], method: str) -> list[Task]:
 
 
 def tell_not_executed(benchmark: Benchmark, tasks: Sequence[Task]) -> None:
-    """Say, before the model writes, how many tasks cannot count for the headline."""
+    """Print, before the model writes, how many tasks cannot count for the headline rate."""
     counted = sum(_counts(task, benchmark.headline) for task in tasks)
     if counted < len(tasks):
         print_note(

@@ -1,4 +1,4 @@
-"""The files that a command works on, from the files and folders that a user names. Reads no file's content.
+"""The files that a command works on, from the files and folders that a user names. It reads no content.
 
 A file that is named is always included. A folder in a git checkout includes the files that git tracks, and
 new files that it does not ignore; any other folder includes all files that are not hidden. Links in folders
@@ -65,7 +65,7 @@ def _listed_by_git(folder: Path) -> list[PurePath] | None:
     """Paths below `folder`; None without git, outside a checkout, and for a folder that git ignores."""
     if _git(folder, "rev-parse", "--is-inside-work-tree") != b"true\n":
         return None
-    if _git(folder, "check-ignore", "--quiet", ".") is not None:  # its status is 0 for what is ignored
+    if _git(folder, "check-ignore", "--quiet", ".") is not None:  # its status is 0 for an ignored folder
         return None
     tracked = _git(folder, "ls-files", "-z", "--cached")
     new = _git(folder, "ls-files", "-z", "--others", "--exclude-standard")

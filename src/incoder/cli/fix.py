@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from incoder.editing.test_run.runner import CommandRunner, Outcome
     from incoder.inference.infill_model import InfillModel
 
-_NUM_SHOWN = 10  # lines of what a failing command printed
+_NUM_SHOWN = 10  # lines of the output of a failing command
 _MAX_SHOWN = 80  # characters of a candidate
 _COPIED_AT_ONCE = 100  # files between two reports of progress
 
@@ -30,7 +30,7 @@ def fix(
     test: Annotated[
         str | None,
         typer.Option(
-            help="A shell command that fails now and is to pass; --root stays as it is.",
+            help="A shell command that fails now and must pass; --root stays as it is.",
             metavar="COMMAND",
             show_default=False,
         ),
@@ -119,7 +119,7 @@ def fix(
 
 
 def _failure(runner: "CommandRunner", file: str, text: str) -> "Outcome | None":
-    """The failure of the command with the file as it is, None if it passes.
+    """Run the command on the unchanged file; returns the failure, None if it passes.
 
     Raises:
         IncoderError: the command cannot be run.
@@ -146,7 +146,7 @@ def _failure(runner: "CommandRunner", file: str, text: str) -> "Outcome | None":
 def _suspicious_spans(
     model: "InfillModel", text: str, path: PurePath | None, failed: "Outcome | None", num_lines: int
 ) -> list[tuple[int, int]]:
-    """The ranges of the most suspicious lines, which a note names."""
+    """Find the most suspicious lines, and print a note that names them; returns their ranges."""
     from incoder.editing.fault_localization import suspicious_lines
     from incoder.editing.lines import Lines
 
@@ -157,7 +157,7 @@ def _suspicious_spans(
 
 
 def _note_places(changes: "Sequence[Change]") -> None:
-    """Say how each candidate fared if there are several places; each place numbers its own candidates."""
+    """Print the fate of each candidate if there are several places; each place numbers its own candidates."""
     for change in changes if len(changes) > 1 else ():
         for number, candidate in enumerate(change.candidates, start=1):
             fate = candidate.problem or ("used" if candidate is change.used else "not needed")

@@ -14,7 +14,7 @@ _LINE_SECONDS = 60.0
 
 
 class LogLines:
-    """Passes on a text to `tell` at most once a minute, and drops the texts in between."""
+    """Passes a text on to `tell` at most once a minute, and drops the texts in between."""
 
     def __init__(self, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._tell, self._clock, self._next = tell, clock, clock() + _LINE_SECONDS

@@ -1,4 +1,4 @@
-"""`incoder rename`: gives a variable a better name, or a given one, in all its occurrences."""
+"""`incoder rename`: rename a variable in all its occurrences, to the model's name or to yours."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,7 @@ def rename(
     name: Annotated[str, typer.Argument(help="The variable to rename.", show_default=False)],
     to: Annotated[
         str | None,
-        typer.Option(help="The new name; no model is asked.", metavar="NAME", show_default="the model's"),
+        typer.Option(help="The new name; no model is used.", metavar="NAME", show_default="the model's"),
     ] = None,
     force: Annotated[
         bool,

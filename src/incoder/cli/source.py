@@ -28,11 +28,11 @@ _WIDE_MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _MEGABYTES = re.compile(r"[1-9][0-9]{0,5}")
-_NUM_SAMPLED = 4096  # bytes, to tell UTF-16 and UTF-32 from binary data
+_NUM_SAMPLED = 4096  # bytes, to distinguish UTF-16 and UTF-32 from binary data
 
 
 def read_source(file: str) -> str:
-    """The text of the file, or of standard input for `-`; bytes that are no UTF-8 come as surrogates.
+    """Read the text of the file, or of standard input for `-`; bytes that are not UTF-8 become surrogates.
 
     Raises:
         IncoderError: the file cannot be read, is too large, or is not text that can be edited.
@@ -45,7 +45,7 @@ def read_source(file: str) -> str:
 
 
 def read_input(file: str) -> bytes:
-    """The bytes of the file, or of standard input for `-`.
+    """Read the bytes of the file, or of standard input for `-`.
 
     Raises:
         IncoderError: they cannot be read, or there are too many.
@@ -91,7 +91,7 @@ def check_replaceable(file: str) -> None:
 
 
 def replace_source(file: str, old: str, new: str) -> None:
-    """Write the new text into the file, if it still holds the old one.
+    """Write the new text to the file if it still has the old text.
 
     The file keeps its mode, owner, group and extended attributes, but for setuid and setgid.
 
@@ -166,7 +166,7 @@ def _wide_encoding(sample: bytes) -> str | None:
 
 
 def _refuse_notebook(file: str, text: str) -> None:
-    """Refuse a notebook: its code is in JSON strings, which an infill as it is would end."""
+    """Refuse a notebook: its code is in JSON strings, which an infill with a newline or quote would break."""
     is_named = Path(file).suffix == ".ipynb"
     if is_named or (text.lstrip().startswith("{") and '"nbformat"' in text and _has_cells(text)):
         raise IncoderError(

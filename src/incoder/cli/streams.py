@@ -1,4 +1,4 @@
-"""Standard streams that are full or closed, and consoles that survive them.
+"""Standard streams on a full disk or closed ones, and consoles that survive them.
 
 After a failed write a stream is redirected to the null device, so that Python does not write again at exit.
 """
@@ -57,7 +57,7 @@ class FallibleConsole(Console):
 
 
 def open_closed_streams() -> None:
-    """Replace each standard stream that the caller closed by one that fails when it is used.
+    """Replace each standard stream that the caller has closed with one that fails when it is used.
 
     Otherwise the next file that is opened gets the descriptor of the closed stream, and results or notes end
     up in that file.
@@ -69,12 +69,12 @@ def open_closed_streams() -> None:
             with suppress(OSError):
                 os.fstat(number)
                 continue
-            os.open(os.devnull, flags)  # gets the lowest number that is free
+            os.open(os.devnull, flags)  # gets the lowest free number
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def drop_the_rest(stream: IO[str]) -> None:
-    """Discard what the stream still holds: Python would try to write it at exit, and complain."""
+    """Discard the stream's buffer: Python would try to write it at exit, and print an error."""
     with suppress(OSError, ValueError):
         number = stream.fileno()
         null = os.open(os.devnull, os.O_WRONLY)

@@ -19,7 +19,7 @@ def types(
     files: editing.PythonFiles,
     lines: options.Lines = None,
     function: options.Function = None,
-    is_all: Annotated[bool, typer.Option("--all", help="Annotate all that lack it.")] = False,
+    is_all: Annotated[bool, typer.Option("--all", help="Write all missing annotations.")] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -29,7 +29,7 @@ def types(
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Reject what makes mypy report a new error, and try the next.")
+        bool, typer.Option("--check", help="Reject candidates with which mypy reports a new error.")
     ] = False,
     check_timeout: Annotated[
         float, typer.Option(help="Seconds that mypy may take for one candidate.", min=0.1)
@@ -61,7 +61,7 @@ def types(
     if unknown:
         raise typer.BadParameter(f"--only must be one of {', '.join(KINDS)}, got {unknown[0]}")
     if check and STANDARD_INPUT in found.paths:
-        raise typer.BadParameter("--check needs a file; mypy finds what it imports by its place")
+        raise typer.BadParameter("--check needs a file; mypy finds its imports by the file's path")
     settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
     selection = editing.selection(lines, function, is_all)
     loaded = once(lambda: editing.load_model(model, revision, device, dtype))
