@@ -39,7 +39,11 @@ class Prediction:
 
 
 def seen_in_training(model: Model, name: str) -> bool:
-    """Whether the model seems to have been trained with this attribute; otherwise predictions mean little."""
+    """Whether the model seems to have been trained with this attribute; otherwise predictions mean little.
+
+    >>> [name for name in MEANINGS if seen_in_training(model, name)]
+    ['ext', 'filename']
+    """
     return knows_format(model, f"{opening_tag('file')}\nx = 1\n\n<|/ file", f" {name}=")
 
 

@@ -17,6 +17,9 @@ def suspicious_lines(
 
     If the file does not parse, this is only the line of the syntax error. Otherwise the lines that the output
     of a failed command names come first, then those whose tokens are least probable on average.
+
+    >>> suspicious_lines(model, "x = 1\\ny = )\\n", PurePath("a.py"), None, 3)
+    [2]
     """
     lines = Lines(text)
     if language_of(path) is PYTHON and (number := syntax_error_line(text)) is not None:

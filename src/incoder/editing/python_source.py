@@ -46,6 +46,7 @@ class Named:
 
     @property
     def kind(self) -> str:
+        """`class`, `method` or `function`."""
         if isinstance(self.node, ast.ClassDef):
             return "class"
         return "method" if self.parents and isinstance(self.parents[-1], ast.ClassDef) else "function"

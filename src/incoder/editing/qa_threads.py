@@ -34,7 +34,11 @@ class Headline:
 
 
 def seen_in_training(model: Model) -> bool:
-    """Whether the model seems to have been trained on this format; otherwise its answers are worth little."""
+    """Whether the model seems to have been trained on this format; otherwise its answers are worth little.
+
+    >>> seen_in_training(model)  # mini was trained on code only
+    False
+    """
     before, question, _ = opening_tag("q").partition(" q")
     return knows_format(model, before, question)
 

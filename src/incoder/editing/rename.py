@@ -29,6 +29,10 @@ def find_variable(source: PythonSource, variables: Variables, name: str, selecti
 
     Raises:
         IncoderError: there is no such variable, or more than one.
+
+    >>> source = PythonSource("def area(r):\\n    return 3 * r * r\\n")
+    >>> find_variable(source, Variables(source), "r", Selection(is_all=True)).where
+    'area (line 1)'
     """
     known = variables.named(name)
     found = [
@@ -56,6 +60,12 @@ def rename_to(renaming: Renaming, new: str) -> Change:
 
     Raises:
         IncoderError: the variable cannot have this name.
+
+    >>> source = PythonSource("x = 1\\n")
+    >>> variables = Variables(source)
+    >>> renaming = Renaming(source, variables, variables.named("x")[0])
+    >>> [edit.text for edit in rename_to(renaming, "count").edits]
+    ['count']
     """
     problem = renaming.problem(new)
     variable = renaming.variable

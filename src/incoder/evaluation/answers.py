@@ -2,7 +2,11 @@
 
 
 def first_lines(text: str, num_lines: int) -> str:
-    """The first lines of `text` without leading blank lines, each with its newline."""
+    """The first lines of `text` without leading blank lines, each with its newline.
+
+    >>> first_lines("\\nx = 1\\ny = 2\\n", 1)
+    'x = 1\\n'
+    """
     lines = text.lstrip("\n").removesuffix("\n").split("\n")[:num_lines]
     return "".join(line + "\n" for line in lines)
 

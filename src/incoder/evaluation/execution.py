@@ -42,6 +42,7 @@ class Limits:
     output if that is compared.
     """
 
+    # One or two in a hundred wrong completions loop for ever, so this limit decides how long a run takes.
     seconds: float = 3.0
     memory_bytes: int = 1 << 30
     file_bytes: int = 16 << 20
@@ -73,6 +74,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
+        """Whether the program passed."""
         return self.outcome == "passed"
 
     @property

@@ -66,6 +66,7 @@ class Server:
         return answer
 
     def close(self) -> None:
+        """Kill the server and its programs, and remove their folder."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
@@ -76,6 +77,7 @@ class Server:
 
 @contextmanager
 def one_server() -> Iterator[Server]:
+    """A fork server that is closed at the end of the block."""
     server = Server()
     try:
         yield server
@@ -106,6 +108,7 @@ def bubblewrap() -> str | None:
     return found if tried.returncode == 0 else None
 
 
+# Everything is read-only, in namespaces of its own (so without a network), and ends with our process.
 _WRAPPING = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "--die-with-parent")
 
 

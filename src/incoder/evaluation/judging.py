@@ -11,7 +11,7 @@ from incoder.evaluation.execution import Limits, Verdict, run_programs
 from incoder.evaluation.programs import AnyProgram
 from incoder.evaluation.statistics import cluster_bootstrap_interval, pass_at_k, why_no_interval
 
-_KS = (1, 10, 100)
+_KS = (1, 10, 100)  # the k of pass@k that HumanEval's tables have (Chen et al., arXiv 2107.03374)
 
 Completions = Mapping[str, Sequence[str]]
 OnVerdict = Callable[[int, int], None]

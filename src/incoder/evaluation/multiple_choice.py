@@ -13,7 +13,7 @@ from incoder.evaluation.benchmark import INFILL, LEFT_TO_RIGHT, RERANK, Task
 from incoder.evaluation.benchmarks.cloze import INFILL_REGION
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
-_REGION_TOKENS = 10
+_REGION_TOKENS = 10  # the tokens after the word in the hole of infill-region (paper, appendix A.2)
 
 
 class TextScore(Protocol):

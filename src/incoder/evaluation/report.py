@@ -22,7 +22,7 @@ _METHODS = (
     *(_SAMPLES, "gold"),
 )
 BASELINES = ("gold", "empty", "buggy")
-_NUM_BINS = 5
+_NUM_BINS = 5  # bins of equal width over the share of right-hand context, as in the paper's figure 3
 _PLAIN = "model"  # every training run calls the folder of its checkpoint this
 
 
@@ -47,6 +47,7 @@ class Result:
 
     @property
     def fingerprint(self) -> str:
+        """The fingerprint of the model's weights, "" without a model."""
         return str((self.protocol.get("model") or {}).get("fingerprint", ""))
 
     @property

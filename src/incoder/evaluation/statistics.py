@@ -7,7 +7,7 @@ import numpy as np
 
 from incoder.errors import IncoderError
 
-MIN_CLUSTERS = 5
+MIN_CLUSTERS = 5  # resampling fewer clusters says next to nothing about the problems that were not drawn
 
 
 def cluster_bootstrap_interval(
@@ -82,6 +82,9 @@ def paired_difference(
 
     Raises:
         IncoderError: there are no values.
+
+    >>> paired_difference([1.0, 1.0], [0.0, 1.0], ["a", "b"])  # two problems are too few for an interval
+    (0.5, None)
     """
     differences = [one - other for one, other in zip(ones, others, strict=True)]
     interval = cluster_bootstrap_interval(differences, clusters, seed=seed)

@@ -46,6 +46,7 @@ def named_arguments(variables: Variables) -> Iterator[tuple[Call, cst.Arg]]:
 
 
 def arguments_of(call: Call) -> tuple[cst.Arg, ...]:
+    """The arguments of a call; for a class statement, its bases and keywords."""
     return (*call.args,) if isinstance(call, cst.Call) else (*call.bases, *call.keywords)
 
 

@@ -41,7 +41,13 @@ _WORD = re.compile(r"[^\W\d]\w*")
 
 
 class RiskDetector:
-    """Finds the risks of renaming the variables of one file; made once per file, used for each variable."""
+    """Finds the risks of renaming the variables of one file; made once per file, used for each variable.
+
+    >>> from incoder.editing.python_source import PythonSource
+    >>> variables = Variables(PythonSource("def f(size):\\n    return eval('size')\\n"))
+    >>> next(RiskDetector(variables).risks(variables.named("size")[0])).kind.value
+    'variables are read by name'
+    """
 
     def __init__(self, variables: Variables) -> None:
         self._variables = variables

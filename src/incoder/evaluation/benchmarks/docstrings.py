@@ -23,7 +23,7 @@ from incoder.tags import closing_tag
 
 _QUOTES = '"""'
 _END_OF_FILE = "\n" + closing_tag("file")
-_LAYOUT = (tokenize.COMMENT, tokenize.NL)
+_NOT_CODE = (tokenize.COMMENT, tokenize.NL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,9 @@ def split_at_docstring(code: str) -> tuple[str, str] | None:
 
     Raises:
         ValueError: `code` is not one function with a docstring.
+
+    >>> split_at_docstring("def f():\\n    'Do it.'\\n    return 1\\n")
+    ('def f():\\n    ', '\\n    return 1\\n')
     """
     try:
         statements = ast.parse(code).body
@@ -107,7 +110,7 @@ def split_at_docstring(code: str) -> tuple[str, str] | None:
 def _split_at_tokens(code: str) -> tuple[str, str] | None:
     """The same by tokens; None unless the first indented token is a string that is alone in its lines."""
     tokens = (
-        token for token in tokenize.generate_tokens(io.StringIO(code).readline) if token.type not in _LAYOUT
+        token for token in tokenize.generate_tokens(io.StringIO(code).readline) if token.type not in _NOT_CODE
     )
     try:
         for token in tokens:

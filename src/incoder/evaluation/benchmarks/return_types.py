@@ -50,7 +50,11 @@ class ReturnType(ProjectRow):
 
 
 def normalised(annotation: str) -> str | None:
-    """The annotation as `ast.unparse` writes it; None, which equals no annotation, if it does not parse."""
+    """The annotation as `ast.unparse` writes it; None, which equals no annotation, if it does not parse.
+
+    >>> normalised("dict[ str,int ]")
+    'dict[str, int]'
+    """
     try:
         return ast.unparse(ast.parse(annotation.strip(), mode="eval"))
     except (SyntaxError, ValueError):

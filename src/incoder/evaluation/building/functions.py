@@ -30,12 +30,14 @@ class FoundFunction:
 
     @property
     def node(self) -> Function:
+        """The function's node in the tree of its own source."""
         (node,) = self.source.tree.body
         assert isinstance(node, Function)
         return node
 
     @property
     def key(self) -> str:
+        """The function's path, line and name, which are unique in the folder."""
         return f"{self.path}:{self.line}:{self.name}"
 
 

@@ -14,7 +14,7 @@ from incoder.evaluation.building.source_files import SourceText
 Row = Mapping[str, Any]
 BuildRows = Callable[[SourceText, Random], list[Row]]
 
-_LINES_PER_HOLE, _MAX_HOLES = 40, 10
+_LINES_PER_HOLE, _MAX_HOLES = 40, 10  # so that long files do not dominate a benchmark
 _MIN_CHARACTERS, _MAX_CHARACTERS = 5, 200
 _MIN_LINES, _MAX_LINES = 2, 8
 _MIN_INSIDE = 3  # characters of a hole inside a line

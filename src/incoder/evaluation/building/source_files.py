@@ -14,7 +14,7 @@ from incoder.corpus.languages import LANGUAGES, NOTEBOOK, extension_of, other_la
 from incoder.corpus.notebooks import NotANotebook, notebook_text
 from incoder.errors import IncoderError
 
-_MAX_FILE_BYTES = 200_000
+_MAX_FILE_BYTES = 200_000  # every row of a file holds all of its text
 
 
 @dataclass(frozen=True, slots=True)
