@@ -14,20 +14,21 @@ Call = cst.Call | cst.ClassDef  # a class statement calls a metaclass or `__init
 # These look up attributes by strings.
 _LOOKUPS = ("getattr", "hasattr", "setattr", "methodcaller", "attrgetter", "partialmethod", "object")
 # These call their arguments by position, if at all, and do not keep them.
-_TRANSIENT = ("sorted", "min", "max", "map", "filter", "isinstance", "issubclass", "super", "callable")
+_KEEPING_NOTHING = ("sorted", "min", "max", "map", "filter", "isinstance", "issubclass", "super", "callable")
 
 
 class CallSites:
     """The calls of one file, collected once for all its functions.
 
     `looks_up_functions` says that the file looks up functions of modules by names that are made at run time.
-    `transient` calls do not keep their arguments; `harmless` nodes only call or compare a value.
+    A value escapes if code that is not seen here may keep it and call it. The arguments of
+    `non_escaping_calls` do not escape, and `non_escaping_uses` only call or compare a value.
     """
 
     def __init__(self, variables: Variables, *, looks_up_functions: bool) -> None:
         self.calls = variables.of_type(cst.Call)
-        self.transient = {call for call in self.calls if _is_transient(variables, call)}
-        self.harmless = set(_harmless(variables, self.transient))
+        self.non_escaping_calls = {call for call in self.calls if _keeps_no_argument(variables, call)}
+        self.non_escaping_uses = set(_non_escaping_uses(variables, self.non_escaping_calls))
         self.looks_up_methods = any(_is_dynamic_attribute(call) for call in self.calls)
         self.looks_up_functions = looks_up_functions
         self.reads_attributes = looks_up_functions or any(name_of(one.func) in _LOOKUPS for one in self.calls)
@@ -55,14 +56,14 @@ def may_supply_constructor(argument: cst.Arg) -> bool:
     return argument.keyword is None or argument.keyword.value == "metaclass"
 
 
-def _is_transient(variables: Variables, call: cst.Call) -> bool:
+def _keeps_no_argument(variables: Variables, call: cst.Call) -> bool:
     """Whether a call keeps none of its arguments, and calls them only by position: `sorted`, `….sort`."""
     if isinstance(call.func, cst.Attribute) and call.func.attr.value == "sort":
         return True
     scope, name = variables.scopes.get(call), name_of(call.func)
     if scope is None:
         return False
-    if name in _TRANSIENT:
+    if name in _KEEPING_NOTHING:
         return all(isinstance(binding, BuiltinAssignment) for binding in scope[name])
     if not any(known.endswith(f".{name}") for known in POSITIONAL_CALLERS):
         return False
@@ -70,11 +71,11 @@ def _is_transient(variables: Variables, call: cst.Call) -> bool:
     return bool(names) and names <= POSITIONAL_CALLERS
 
 
-def _harmless(variables: Variables, transient: set[cst.Call]) -> Iterator[cst.CSTNode]:
+def _non_escaping_uses(variables: Variables, non_escaping_calls: set[cst.Call]) -> Iterator[cst.CSTNode]:
     """Yield the nodes whose value is only called or compared, and not kept."""
     for call in variables.of_type(cst.Call):
         yield call.func
-        if call in transient:
+        if call in non_escaping_calls:
             yield from _elements(argument.value for argument in call.args)
     for decorator in variables.of_type(cst.Decorator):
         yield decorator.decorator

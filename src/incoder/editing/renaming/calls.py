@@ -23,10 +23,10 @@ _CONSTRUCTORS = ("__init__", "__new__", "__call__", "__init_subclass__", "__prep
 class Calls:
     """The calls of a file that call one function, or may call it.
 
-    `value` is a node that uses the function as a value, or the class whose constructor it is: then it may be
-    called by any name and with the content of a dict, and its signature may be read. `value` is None if the
-    function is only called. `is_looked_up_by_name` is True if code may look the function up by a name that is
-    made at run time.
+    `used_as_value` is a node that uses the function as a value, or the class whose constructor it is, None if
+    the function is only called. A function that is used as a value may be called by any name and with the
+    content of a dict, and its signature may be read. `is_looked_up_by_name` is True if code may look the
+    function up by a name that is made at run time.
     """
 
     def __init__(
@@ -39,15 +39,17 @@ class Calls:
         self._name = "" if isinstance(function, cst.Lambda) else function.name.value
         self._names = set[str]()  # by which it may be passed as an argument
         self._owner: cst.ClassDef | None = None  # the class, if this function is one of its constructors
-        self._harmless = sites.harmless
+        self._non_escaping_uses = sites.non_escaping_uses
         self.is_looked_up_by_name = False
-        self.value: cst.CSTNode | None = None
+        self.used_as_value: cst.CSTNode | None = None
         if isinstance(function, cst.Lambda):
             assigned = _only_called(variables, function)
             self._certain |= assigned or set()
-            self.value = None if function in self._harmless or assigned is not None else function
+            self.used_as_value = (
+                None if function in self._non_escaping_uses or assigned is not None else function
+            )
         else:
-            self.value = self._find_callees(strings, function)
+            self.used_as_value = self._find_callees(strings, function)
 
     def certainly_calls(self, call: Call) -> bool:
         """Whether the call certainly calls the function."""
@@ -57,7 +59,7 @@ class Calls:
         """Whether the call certainly or possibly calls the function."""
         if self.certainly_calls(call):
             return True
-        if call in self._sites.transient:
+        if call in self._sites.non_escaping_calls:
             return False
         given = [argument.value for argument in arguments_of(call)]
         if any(value is self._function or name_of(value) in self._names for value in given):
@@ -74,8 +76,8 @@ class Calls:
 
     def _may_mean_it(self, call: Call, given: Sequence[cst.BaseExpression]) -> bool:
         """Whether one of these expressions (a callee, or bases) may have the function as its value."""
-        if self.value is not None or isinstance(call, cst.ClassDef):
-            return self.value is not None or self._owner is not None
+        if self.used_as_value is not None or isinstance(call, cst.ClassDef):
+            return self.used_as_value is not None or self._owner is not None
         if self._owner is not None and any(self._sites.classes.may_be(one) for one in given):
             return True
         return self.is_looked_up_by_name and any(argument.keyword is not None for argument in call.args)
@@ -86,21 +88,23 @@ class Calls:
             return False
         if isinstance(called.value, cst.Call) and name_of(called.value.func) == "super":
             scope = self._variables.scopes.get(called.value)
-            family = class_of(scope) if scope is not None else None
-            return family is not None and not self._descends(family)
+            class_ = class_of(scope) if scope is not None else None
+            return class_ is not None and not self._may_derive_from_owner(class_)
         return isinstance(called.value, cst.Name) and self._is_other(called.value)
 
-    def _descends(self, family: cst.ClassDef) -> bool:
+    def _may_derive_from_owner(self, class_: cst.ClassDef) -> bool:
         """Whether a class of the file, or a subclass of it, may have the function's class as a base."""
-        names = {name_of(base.value) for base in family.bases}
+        names = {name_of(base.value) for base in class_.bases}
         classes = self._variables.of_type(cst.ClassDef)
         subclasses = [
-            one for one in classes if any(name_of(base.value) == family.name.value for base in one.bases)
+            one for one in classes if any(name_of(base.value) == class_.name.value for base in one.bases)
         ]
         if self._owner is None or self._owner.name.value in names:
             return True
-        parents = [one for one in classes if one.name.value in names and one is not family]
-        return any(self._descends(one) for one in parents) or any(len(one.bases) > 1 for one in subclasses)
+        parents = [one for one in classes if one.name.value in names and one is not class_]
+        return any(self._may_derive_from_owner(one) for one in parents) or any(
+            len(one.bases) > 1 for one in subclasses
+        )
 
     def mismatched_call(self, *, methods: bool = False) -> cst.Call | None:
         """A call of the function whose arguments do not fit its parameters, None if there is none.
@@ -134,7 +138,7 @@ class Calls:
             self.is_looked_up_by_name = self._sites.looks_up_functions and isinstance(
                 scope, metadata.GlobalScope
             )
-        value = self._first(uses - self._harmless)
+        value = self._first(uses - self._non_escaping_uses)
         if value is None and self._sites.reads_attributes:
             value = strings.literal(name)
         value = value or opaque_decorator(variables, function)
@@ -164,7 +168,7 @@ class Calls:
         assert scope is not None
         roots = {node.value for node in self._variables.of_type(cst.Attribute)}
         bases = {base.value for node in self._variables.of_type(cst.ClassDef) for base in node.bases}
-        return self._first(self._uses(owner.name.value, scope) - self._harmless - roots - bases)
+        return self._first(self._uses(owner.name.value, scope) - self._non_escaping_uses - roots - bases)
 
     def _is_other(self, called: cst.BaseExpression, seen: frozenset[cst.ClassDef] = frozenset()) -> bool:
         """Whether the callee certainly is another one: a builtin, an import, or another definition."""

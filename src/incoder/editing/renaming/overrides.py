@@ -29,11 +29,11 @@ def override(variables: Variables, function: cst.FunctionDef, scope: Scope) -> F
         if name in _CONSTRUCTORS or not names or not names <= PLAIN_CLASS_DECORATORS:
             reason = f"the decorator of {owner.name.value} may call {name} by keyword"
             return Kind.DECORATOR, reason, decorator
-    for family in _subclasses(variables, owner):
-        for one in _ancestors(variables, family):
+    for subclass in _subclasses(variables, owner):
+        for one in _ancestors(variables, subclass):
             if isinstance(one, cst.Arg):
                 base = name_of(one.value) or "a base"
-                reason = f"{family.name.value} derives from {base}, which may have a method {name}"
+                reason = f"{subclass.name.value} derives from {base}, which may have a method {name}"
                 return Kind.OVERRIDE, reason, one
             definition = _definition(variables, one, name)
             if one is not owner and definition is not None:

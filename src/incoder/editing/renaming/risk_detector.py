@@ -152,9 +152,9 @@ class RiskDetector:
             yield self._risk(Kind.DECORATOR, where, decorator)
         calls = self.calls(function)
         is_wrapper = any(decorator_name(one) == "wraps" for one in function.decorators)
-        if calls.value is not None and not is_wrapper:
+        if calls.used_as_value is not None and not is_wrapper:
             where = "the function is used as a value, which knows its name (__name__)"
-            yield self._risk(Kind.VALUE, where, calls.value)
+            yield self._risk(Kind.VALUE, where, calls.used_as_value)
         inner = matchers.findall(function.body, matchers.ClassDef())
         if inner:
             yield self._risk(Kind.SHOWN, "a class in it shows its name (__qualname__)", inner[0])
@@ -216,9 +216,9 @@ class RiskDetector:
         calls = self.calls(function)
         named = function.name.value if isinstance(function, cst.FunctionDef) else "the lambda"
         yield from self._about_calls(variable, calls, named)
-        if calls.value is not None:
+        if calls.used_as_value is not None:
             where = f"{named} is used as a value; its callers cannot be seen"
-            yield self._risk(Kind.VALUE, where, calls.value)
+            yield self._risk(Kind.VALUE, where, calls.used_as_value)
         if calls.is_looked_up_by_name and (key := self._strings.literal(variable.name)) is not None:
             where = f"a string may name it where {named} is looked up by its name"
             yield self._risk(Kind.STRING, where, key)

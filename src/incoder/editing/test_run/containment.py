@@ -124,10 +124,10 @@ def _awaited(process: "subprocess.Popen[bytes]", timeout: float, mark: str) -> t
 
 def _marked(mark: str) -> list[int]:
     """The processes that have this mark in their environment."""
-    found, sought = [], f"{_MARK}={mark}".encode()
+    found, entry = [], f"{_MARK}={mark}".encode()
     for pid in supervisor.processes():
         with contextlib.suppress(OSError):  # another user's process, or one that has just ended
-            if sought in Path(f"/proc/{pid}/environ").read_bytes():
+            if entry in Path(f"/proc/{pid}/environ").read_bytes():
                 found.append(pid)
     return found
 
