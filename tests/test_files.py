@@ -11,7 +11,15 @@ import torch
 from safetensors.torch import save_file
 
 from incoder.errors import IncoderError
-from incoder.files import read_at_most, replaced_atomically, write_text
+from incoder.files import (
+    MAX_JSON_DEPTH,
+    parse_json,
+    read_at_most,
+    read_json,
+    read_json_object,
+    replaced_atomically,
+    write_text,
+)
 
 
 def mode(path: Path) -> int:
@@ -132,3 +140,58 @@ def test_no_more_than_the_bound_is_read(tmp_path: Path) -> None:
     assert read_at_most(path, 5) == b"12345"
     assert read_at_most(path, 4) is None
     assert read_at_most(Path("/dev/zero"), 1000) is None
+
+
+def test_json_is_read_with_and_without_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    for start in (b"", b"\xef\xbb\xbf"):
+        path.write_bytes(start + '{"größe": [1, null]}\r\n'.encode())
+        assert read_json(path) == {"größe": [1, None]}
+        assert read_json_object(path) == {"größe": [1, None]}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is not JSON"),
+        (b'{"a": 1', "is not JSON"),
+        (b"\0" * 100, "is not JSON"),
+        (b'"\xff"', "is not JSON"),
+        (b"1" * 5_000, "is not JSON"),  # Python refuses to convert it
+        (b"[" * 200_000, "deep"),
+        (b'{"a":' * 200_000, "deep"),
+        (b"[" * (MAX_JSON_DEPTH + 1) + b"]" * (MAX_JSON_DEPTH + 1), "deep"),
+        (b'{"a":[' * 60 + b"]}" * 60, "deep"),
+        (b" " * 2_000_001, "more than 2 MB"),
+    ],
+)
+def test_what_is_not_json_of_a_sensible_size_is_refused_by_name(
+    content: bytes, complaint: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "settings.json"
+    path.write_bytes(content)
+    with pytest.raises(IncoderError, match=rf"settings\.json .*{complaint}"):
+        read_json(path, max_bytes=2_000_000)
+
+
+def test_json_may_nest_up_to_the_limit() -> None:
+    value: object = parse_json("[" * MAX_JSON_DEPTH + "]" * MAX_JSON_DEPTH, "the text")
+    for _ in range(MAX_JSON_DEPTH - 1):
+        assert isinstance(value, list)
+        (value,) = value
+    assert value == []
+
+
+@pytest.mark.parametrize("content", ["[]", "1", '"a"', "null", "true"])
+def test_a_json_object_is_asked_for_and_nothing_else_is_taken(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(content)
+    with pytest.raises(IncoderError, match="must hold a JSON object"):
+        read_json_object(path)
+
+
+def test_json_is_read_from_regular_files_only(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")  # opening it would wait for a writer
+    for name, complaint in (("fifo", "FIFO"), (".", "folder"), ("missing", "No such file"), ("a\0b", "null")):
+        with pytest.raises(IncoderError, match=f"cannot read .*{complaint}"):
+            read_json(tmp_path / name)

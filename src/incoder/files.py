@@ -1,15 +1,23 @@
-"""Files: written so that no crash or full disk leaves half of one, read within a bound; their digests."""
+"""Files: atomic writes, reads within a bound (JSON too), and digests.
+
+A crash or a full disk never leaves half a file. Knows nothing of what the files are for.
+"""
 
 import errno
 import hashlib
+import json
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from incoder.errors import IncoderError
+
+MAX_JSON_BYTES = 100_000_000  # the largest published tokenizer.json have 35 MB
+MAX_JSON_DEPTH = 100  # of lists and objects in each other; notebooks and tokenizers stay under 10
 
 _UNTRUSTED_MODE = stat.S_ISUID | stat.S_ISGID  # granted to the old content, not to its replacement
 _ACL = "system.posix_acl_access"
@@ -92,6 +100,63 @@ def read_at_most(path: Path, max_bytes: int) -> bytes | None:
     return content if len(content) <= max_bytes else None
 
 
+def read_json(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> object:
+    """Return the value in a JSON file (UTF-8, with or without a byte order mark).
+
+    Raises:
+        IncoderError: `path` cannot be read, is not a regular file, has more than `max_bytes`, is not JSON, or
+            nests deeper than `MAX_JSON_DEPTH`.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for a writer
+            raise IncoderError(f"cannot read {path}: it is a {kind_of(status)}, not a regular file")
+        content = read_at_most(path, max_bytes)
+    except OSError as error:
+        raise IncoderError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL in the path
+        raise IncoderError(f"cannot read {str(path)!r}: {error}") from error
+    if content is None:
+        raise IncoderError(
+            f"{path} has more than {max_bytes / 1e6:g} MB, too much for a JSON file of its kind"
+        )
+    return parse_json(content, path)
+
+
+def read_json_object(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """Return the JSON object in a file: its values by name.
+
+    Raises:
+        IncoderError: as `read_json`, or the file holds a list, a string, a number, true, false or null.
+    """
+    value = read_json(path, max_bytes=max_bytes)
+    if not isinstance(value, dict):
+        raise IncoderError(f"{path} must hold a JSON object, got {type(value).__name__}")
+    return value
+
+
+def parse_json(text: str | bytes, origin: object) -> object:
+    """Return the value that a JSON text describes; `origin` names the text in the error (a path, a line).
+
+    The caller bounds the length of the text.
+
+    Raises:
+        IncoderError: the text is not JSON, not UTF-8, or nests deeper than `MAX_JSON_DEPTH`.
+    """
+    too_deep = (
+        f"{origin} nests lists or objects more than {MAX_JSON_DEPTH} deep; no file that InCoder reads does"
+    )
+    try:
+        value: object = json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
+    except RecursionError as error:
+        raise IncoderError(too_deep) from error
+    except ValueError as error:  # also an integer of more than 4,300 digits, and bytes that are not UTF-8
+        raise IncoderError(f"{origin} is not JSON: {error}") from error
+    if _is_deeper(value, MAX_JSON_DEPTH):
+        raise IncoderError(too_deep)
+    return value
+
+
 def make_folder(path: Path) -> Path:
     """Make the folder and its parents where they are missing, and return it.
 
@@ -114,6 +179,21 @@ def sha256_of(path: Path) -> str:
     """The digest of a file as hexadecimal digits; it is read a piece at a time."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_deeper(value: object, max_depth: int) -> bool:
+    """Whether lists and objects nest deeper than `max_depth`."""
+    level = [value]  # all values of one depth: a recursion would need the bound that is checked here
+    for _ in range(max_depth + 1):
+        containers = [item for item in level if isinstance(item, list | dict)]
+        if not containers:
+            return False
+        level = [
+            child
+            for container in containers
+            for child in (container.values() if isinstance(container, dict) else container)
+        ]
+    return True
 
 
 def _stat(path: Path) -> os.stat_result | None:
