@@ -100,6 +100,19 @@ def read_at_most(path: Path, max_bytes: int) -> bytes | None:
     return content if len(content) <= max_bytes else None
 
 
+def read_text(path: Path, max_bytes: int) -> str:
+    """Return the UTF-8 text of a file, with or without a byte order mark, line ends as they are.
+
+    Raises:
+        IncoderError: `path` cannot be read, is not a regular file, has more than `max_bytes`, or is not
+            UTF-8.
+    """
+    try:
+        return _read_bounded(path, max_bytes).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise IncoderError(f"{path} is not UTF-8 text: {error}") from error
+
+
 def read_json(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> object:
     """Return the value in a JSON file (UTF-8, with or without a byte order mark).
 
@@ -107,20 +120,7 @@ def read_json(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> object:
         IncoderError: `path` cannot be read, is not a regular file, has more than `max_bytes`, is not JSON, or
             nests deeper than `MAX_JSON_DEPTH`.
     """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for a writer
-            raise IncoderError(f"cannot read {path}: it is a {kind_of(status)}, not a regular file")
-        content = read_at_most(path, max_bytes)
-    except OSError as error:
-        raise IncoderError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:  # a NUL in the path
-        raise IncoderError(f"cannot read {str(path)!r}: {error}") from error
-    if content is None:
-        raise IncoderError(
-            f"{path} has more than {max_bytes / 1e6:g} MB, too much for a JSON file of its kind"
-        )
-    return parse_json(content, path)
+    return parse_json(_read_bounded(path, max_bytes), path)
 
 
 def read_json_object(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
@@ -179,6 +179,23 @@ def sha256_of(path: Path) -> str:
     """The digest of a file as hexadecimal digits; it is read a piece at a time."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_bounded(path: Path, max_bytes: int) -> bytes:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for a writer
+            raise IncoderError(f"cannot read {path}: it is a {kind_of(status)}, not a regular file")
+        content = read_at_most(path, max_bytes)
+    except OSError as error:
+        raise IncoderError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL in the path
+        raise IncoderError(f"cannot read {str(path)!r}: {error}") from error
+    if content is None:
+        raise IncoderError(
+            f"cannot read {path}: it has more than {max_bytes / 1e6:g} MB, too much for its kind"
+        )
+    return content
 
 
 def _is_deeper(value: object, max_depth: int) -> bool:

@@ -1,20 +1,19 @@
 """The rule for output folders: a command replaces only files that it wrote there itself."""
 
-import json
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from incoder.errors import IncoderError
+from incoder.files import read_json
 
 
 def json_of(path: Path) -> object:
     """The content of a JSON file; None if there is no such file, or it is damaged."""
     try:
-        content: object = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return read_json(path)
+    except IncoderError:
         return None
-    return content
 
 
 def written_with(path: Path, *keys: str) -> bool:

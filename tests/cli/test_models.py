@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,23 @@ def test_models_in_the_cache_are_listed(run_cli: RunCli, put_in_cache: Any) -> N
 
 
 @pytest.mark.usefixtures("embedded")
+@pytest.mark.parametrize(
+    "config",
+    [
+        "{",
+        "[" * 200_000,
+        '{"model_type": ["llama"]}',
+        '{"model_type": "llama", "vocab_size": "640", "max_position_embeddings": 256}',
+        '{"model_type": "llama", "vocab_size": 640, "max_position_embeddings": null}',
+        '{"model_type": "starcoder2", "vocab_size": 1, "max_position_embeddings": 1, "sliding_window": {}}',
+    ],
+)
 def test_a_damaged_model_in_the_cache_does_not_hide_the_others(
-    run_cli: RunCli, put_in_cache: Any, hub_cache: Path
+    run_cli: RunCli, put_in_cache: Any, hub_cache: Path, config: str
 ) -> None:
     put_in_cache("owner/damaged", "main")
     put_in_cache("owner/nonsense", "main")
-    (hub_cache / "models--owner--damaged" / "snapshots" / ("0" * 40) / "config.json").write_text("{")
+    (hub_cache / "models--owner--damaged" / "snapshots" / ("0" * 40) / "config.json").write_text(config)
     models = json.loads(run_cli("models", "--json").stdout)["models"]
     assert [model["name"] for model in models] == ["checkpoint", "owner/nonsense"]
 
@@ -83,3 +95,31 @@ def test_a_folder_without_a_checkpoint_is_refused(run_cli: RunCli, tmp_path: Pat
     outcome = run_cli("models", "info", tmp_path)
     assert outcome.status == 1
     assert "is not a checkpoint: it has no config.json" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"model_type": ["llama"]}, "config.json must name its model_type, got ['llama']"),
+        ({"vocab_size": "640"}, "as vocab_size, got '640'"),
+        ({"max_position_embeddings": -1}, "as max_position_embeddings, got -1"),
+    ],
+)
+def test_a_broken_configuration_is_described_as_such(
+    run_cli: RunCli, tiny_checkpoint: Path, tmp_path: Path, change: dict[str, object], complaint: str
+) -> None:
+    shutil.copytree(tiny_checkpoint, tmp_path / "model")
+    config = json.loads((tiny_checkpoint / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps({**config, **change}))
+    outcome = run_cli("models", "info", str(tmp_path / "model"))
+    assert outcome.status == 1
+    assert complaint in " ".join(outcome.stderr.split())
+
+
+def test_the_folder_of_an_adapter_is_called_so(run_cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "adapter_model.safetensors").touch()
+    for command in (("models", "info", str(tmp_path)), ("fill", "-", "--model", str(tmp_path))):
+        outcome = run_cli(*command, stdin=b"x = <FILL>\n")
+        assert outcome.status == 1
+        assert "LoRA adapter" in " ".join(outcome.stderr.split())

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from incoder.errors import IncoderError
 from incoder.model import checkpoint
-from incoder.model.checkpoint import load_checkpoint, save_checkpoint
+from incoder.model.checkpoint import load_checkpoint, load_num_lead_lines, save_checkpoint
 from incoder.model.hugging_face import disk_names
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
 
@@ -128,6 +128,54 @@ def test_a_tied_head_is_stored_once_and_may_be_stored_twice(
     assert torch.equal(load_checkpoint(folder)(token_ids_BT), model(token_ids_BT))
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("is_tied", [True, False, None])
+@pytest.mark.parametrize("head", ["absent", "same", "different", "another dtype", "instead of the embedding"])
+@pytest.mark.parametrize("shape", ["llama", "xglm", "starcoder2"])
+def test_a_head_is_tied_where_transformers_ties_it(
+    tmp_path: Path,
+    make_model: MakeModel,
+    token_ids_BT: torch.Tensor,
+    shape: Shape,
+    head: str,
+    is_tied: bool | None,
+) -> None:
+    """What the file holds decides: a head that differs from the embedding stays, whatever the config says."""
+    transformers = pytest.importorskip("transformers")
+    save_checkpoint(make_model(shape), tmp_path, dtype=torch.float32)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config.pop("tie_word_embeddings")
+    if is_tied is not None:  # else the family's default: true but for llama
+        config["tie_word_embeddings"] = is_tied
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    weights = load_file(tmp_path / "model.safetensors")
+    embedding = weights["model.embed_tokens.weight"]
+    if head == "same":
+        weights["lm_head.weight"] = embedding.clone()
+    elif head == "different":
+        weights["lm_head.weight"] = embedding.flip(0)
+    elif head == "another dtype":
+        weights["lm_head.weight"] = embedding.half()
+    elif head == "instead of the embedding":
+        weights["lm_head.weight"] = weights.pop("model.embed_tokens.weight")
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    theirs, loading = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path, dtype=torch.float32, output_loading_info=True
+    )
+    if loading["missing_keys"]:  # it draws random weights, with a warning
+        with pytest.raises(IncoderError, match="the weights lack"):
+            load_checkpoint(tmp_path)
+        return
+    ours = load_checkpoint(tmp_path)
+    torch.testing.assert_close(
+        ours.logits(ours(token_ids_BT)), theirs(token_ids_BT).logits, atol=1e-4, rtol=1e-4
+    )
+    save_checkpoint(ours, tmp_path / "again", dtype=torch.float32)  # and says so when it is saved
+    again = load_checkpoint(tmp_path / "again")
+    assert torch.equal(again.logits(again(token_ids_BT)), ours.logits(ours(token_ids_BT)))
+    assert again.config == ours.config
+
+
 def test_a_stored_table_of_positions_is_ignored(
     folder: Path, model: Transformer, token_ids_BT: torch.Tensor
 ) -> None:
@@ -162,7 +210,26 @@ def test_a_missing_file_of_several_is_named(folder: Path) -> None:
         load_checkpoint(folder)
 
 
-@pytest.mark.parametrize("weight_map", [None, {}, {"a": "../model.safetensors"}, {"a": 1}])
+@pytest.mark.parametrize(
+    "weight_map",
+    [
+        None,
+        {},
+        {"a": "../model.safetensors"},
+        {"a": 1},
+        {"a": ".."},
+        {"a": "."},
+        {"a": ""},
+        {"a": "/model.safetensors"},
+        {"a": "model.safetensors\n"},
+        {"a": "b\0.safetensors"},
+        {"a": "config.json"},
+        {"a": "pytorch_model.bin"},  # a pickle, named by an index of safetensors
+        {"a": ["model.safetensors"]},
+        {"a": "x" * 300 + ".safetensors"},
+        ["model.safetensors"],
+    ],
+)
 def test_an_index_that_is_none_is_refused(folder: Path, weight_map: object) -> None:
     (folder / "model.safetensors").rename(folder / "elsewhere.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
@@ -257,6 +324,124 @@ def test_a_fifo_in_place_of_weights_is_not_waited_for(folder: Path) -> None:
     os.mkfifo(folder / "model.safetensors")
     with pytest.raises(IncoderError, match=r"model\.safetensors is not a regular file"):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.int64, torch.bool, torch.complex64], ids=["whole numbers", "flags", "complex"]
+)
+def test_a_weight_that_holds_no_floating_point_numbers_is_named(folder: Path, dtype: torch.dtype) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["model.embed_tokens.weight"] = torch.zeros(101, 48, dtype=dtype)
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(IncoderError, match=r"embed_tokens\.weight holds torch\..* floating-point"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", "x" * 10_000])
+def test_a_strange_name_of_a_weight_is_shown_harmlessly(folder: Path, name: str) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file({**weights, name: torch.zeros(1)}, folder / "model.safetensors")
+    with pytest.raises(IncoderError, match="no part of the network takes") as caught:
+        load_checkpoint(folder)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("name", ["qweight", "qzeros", "g_idx", "weight_scale_inv"])
+def test_quantized_weights_are_called_so(folder: Path, name: str) -> None:
+    """As AutoGPTQ wrote them, without a word in `config.json`."""
+    weights = load_file(folder / "model.safetensors")
+    weights[f"model.layers.0.self_attn.k_proj.{name}"] = torch.zeros(3, dtype=torch.int32)
+    del weights["model.layers.0.self_attn.k_proj.weight"]
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(IncoderError, match=rf"holds quantized weights .*k_proj\.{name}.*only unquantized"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (
+            ("adapter_config.json", "adapter_model.safetensors"),
+            "a LoRA adapter.* merge it into its base model",
+        ),
+        (("mini-q4_k_m.gguf",), r"llama\.cpp's format"),
+        (("consolidated.00.pth", "params.json"), "often ends in -hf"),
+        (("tf_model.h5",), "TensorFlow"),
+        (("flax_model.msgpack",), "Flax"),
+    ],
+)
+@pytest.mark.parametrize("has_config", [True, False])
+def test_a_folder_of_another_kind_is_told_what_it_is(
+    tmp_path: Path, model: Transformer, names: tuple[str, ...], kind: str, has_config: bool
+) -> None:
+    save_checkpoint(model, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    if not has_config:
+        (tmp_path / "config.json").unlink()
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(IncoderError, match=kind):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_hidden_layers": 10**9},
+        {"num_hidden_layers": 1000},  # within bounds, and not what the file holds
+        {"max_position_embeddings": 3 * 10**7},
+        {"max_position_embeddings": 10**4000},
+        {"head_dim": 10**9},
+        {"hidden_size": 10**9},
+        {"intermediate_size": 10**9},
+        {"vocab_size": 10**9},
+        {"num_attention_heads": 10**9, "num_key_value_heads": 10**9},
+        {"rope_theta": float("nan")},
+        {"rope_theta": -1.0},
+        {"rms_norm_eps": float("inf")},
+        {"eos_token_id": 10**12},
+        {"eos_token_id": 1.5},
+        {"bos_token_id": [[["7"]]]},
+        {"rope_scaling": {"rope_type": "linear", "factor": float("nan")}},
+        {"rope_scaling": {"rope_type": ["linear"], "factor": 2.0}},
+        {"rope_scaling": "linear"},
+        {"tie_word_embeddings": "false"},
+        {"model_type": ["llama"]},
+        {"model_type": {"llama": 1}},
+        {"model_type": "x" * 1_000_000},
+        {"hidden_act": "x" * 1_000_000},
+    ],
+)
+def test_a_hostile_configuration_is_refused_at_once_in_one_line(
+    tmp_path: Path, make_model: MakeModel, change: dict[str, object]
+) -> None:
+    save_checkpoint(make_model("llama"), tmp_path)
+    change_config(tmp_path, **change)
+    before = own_memory() if Path("/proc/self/status").exists() else None
+    with pytest.raises(IncoderError) as caught:
+        load_checkpoint(tmp_path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
+    if before is not None:
+        assert own_memory() - before < 100_000_000
+
+
+@pytest.mark.parametrize("content", ["[" * 200_000, '{"a":' * 200_000, "[]", "{"])
+def test_a_configuration_that_is_none_is_refused(folder: Path, content: str) -> None:
+    for name in ("config.json", "generation_config.json"):
+        before = (folder / name).read_text()
+        (folder / name).write_text(content)
+        with pytest.raises(IncoderError, match=name):
+            load_checkpoint(folder) if name == "config.json" else load_num_lead_lines(folder)
+        (folder / name).write_text(before)
+
+
+@pytest.mark.parametrize("num_lines", [-1, True, 1.5, "2", [2], 10**9])
+def test_a_number_of_lead_lines_that_is_none_is_refused(folder: Path, num_lines: object) -> None:
+    (folder / "generation_config.json").write_text(json.dumps({"num_lead_lines": num_lines}))
+    with pytest.raises(IncoderError, match="num_lead_lines must be a number of lines from 0 to"):
+        load_num_lead_lines(folder)
 
 
 def test_an_unknown_architecture_names_the_known_ones(folder: Path) -> None:

@@ -109,6 +109,13 @@ def test_a_setting_that_is_not_computed_is_refused(setting: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        (
+            {**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4}},
+            "quantized .*'awq'.* unquantized",
+        ),
+        ({**LLAMA, "quantization_config": {"quant_method": "gptq"}}, "quantized .*'gptq'.*dtype int8"),
+        ({**LLAMA, "quantization_config": {}}, "quantized"),
+        ({**LLAMA, "quantization_config": "fp8"}, "quantized .*'fp8'"),
         ([1], "must hold one JSON object, got list"),
         ({**LLAMA, "hidden_size": "wide"}, "wrong kind"),
         ({**INCODER_1B, "attention_heads": 0}, "wrong kind"),

@@ -136,6 +136,15 @@ def test_half_of_a_surrogate_pair_is_refused(tokenizer: FamilyTokenizer) -> None
         ({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}, "no token for the byte 0x00"),
         ({"model": None}, "not a tokenizer.json of a known form"),
         ({"added_tokens": [{}]}, "not a tokenizer.json of a known form"),
+        (
+            {"added_tokens": [{"content": "a", "id": 10**9}]},
+            "'a' has the id 1000000000; ids are whole numbers",
+        ),
+        ({"added_tokens": [{"content": "a", "id": -1}]}, "'a' has the id -1"),
+        ({"added_tokens": [{"content": "a", "id": "7"}]}, "'a' has the id '7'"),
+        ({"added_tokens": [{"content": "a", "id": 10**30}]}, "'a' has the id 1000"),
+        ({"model": ["BPE"]}, "not a tokenizer.json of a known form"),
+        ({"pre_tokenizer": "ByteLevel"}, "not a tokenizer.json of a known form"),
     ],
 )
 def test_a_tokenizer_of_another_kind_is_refused(

@@ -171,7 +171,12 @@ def test_a_folder_s_tokenizer_is_of_its_kind(
     assert isinstance(read_tokenizer(tmp_path), FamilyTokenizer)
     tiny_tokenizer.save(tmp_path)
     assert isinstance(read_tokenizer(tmp_path), Tokenizer)
-    for text, message in (("{", "is not a tokenizer.json"), ('{"model": {}}', "of a known form|neither")):
+    for text, message in (
+        ("{", "is not a tokenizer.json"),
+        ("[" * 200_000, "is not a tokenizer.json"),
+        ("[]", "is not a tokenizer.json"),
+        ('{"model": {}}', "of a known form|neither"),
+    ):
         (tmp_path / "tokenizer.json").write_text(text)
         with pytest.raises(IncoderError, match=message):
             read_tokenizer(tmp_path)

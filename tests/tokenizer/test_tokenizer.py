@@ -183,7 +183,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         Tokenizer.from_file(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"not json", b"{}", b"\xff\xfe", b"[1]"])
+@pytest.mark.parametrize("content", [b"not json", b"{}", b"\xff\xfe", b"[1]", b"[" * 200_000, b""])
 def test_what_is_no_tokenizer_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "tokenizer.json").write_bytes(content)
     with pytest.raises(IncoderError, match="is not a tokenizer"):
@@ -206,6 +206,9 @@ def test_a_tokenizer_without_sentinels_is_refused(tiny_tokenizer: Tokenizer, tmp
         ("[]", "", "not a vocabulary"),
         ('{"a": "x"}', "", "not a vocabulary"),
         ('{"a": 0, "b": 2}', "", "not a vocabulary"),
+        ('{"a": [0]}', "", "not a vocabulary"),
+        ('{"a": false}', "", "not a vocabulary"),
+        ("[" * 200_000, "", "nests"),
         ('{"a": 0}', "", r"cannot infill: it has no Ā \(and 254 more\)"),
         ('{"a": 0, "b": 1}', "a b c", "two tokens with one space"),
         ('{"a": 0, "b": 1}', "#version: 0.2\na b\n", "do not belong together"),

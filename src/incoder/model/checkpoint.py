@@ -7,7 +7,8 @@ may be in several files, or pickled. hugging_face.py knows what each family call
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,15 +17,26 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from incoder.errors import IncoderError
-from incoder.files import make_folder, replaced_atomically, write_text
+from incoder.errors import IncoderError, shown
+from incoder.files import make_folder, read_json_object, replaced_atomically, write_text
 from incoder.model import weight_files
-from incoder.model.hugging_face import disk_names, from_hugging_face, split_weights, to_hugging_face
+from incoder.model.hugging_face import (
+    UNQUANTIZED,
+    disk_names,
+    from_hugging_face,
+    split_weights,
+    to_hugging_face,
+)
 from incoder.model.mapped_memory import MappedMemory
-from incoder.model.transformer import Transformer, TransformerConfig
+from incoder.model.transformer import Transformer, TransformerConfig, outline
 
 GENERATION_CONFIG = "generation_config.json"
 
+_EMBEDDING = "model.embed_tokens.weight"
+_HEAD = "lm_head.weight"
+_MAX_CONFIG_BYTES = 10_000_000  # published ones have up to 0.2 MB
+_MAX_LEAD_LINES = 1000
+_QUANTIZED_SUFFIXES = (".qweight", ".qzeros", ".g_idx", ".weight_scale", ".weight_scale_inv", ".absmax")
 _IGNORED_SUFFIXES = ("embed_positions.weights", "rotary_emb.inv_freq")  # computed, not learnt
 
 
@@ -83,11 +95,13 @@ def load_checkpoint(
     """
     config = load_config(folder)
     stored = _read_weights(folder)
+    config = _with_stored_head(config, stored)
+    outlines = outline(config)
+    # All names and shapes agree before a byte is allocated: a configuration may be anybody's.
+    _check_weights(stored, dict(split_weights(outlines, config)), folder)
     with torch.device("meta"):
         model = Transformer(config)
-    outlines = model.state_dict()
-    _check_weights(stored, dict(split_weights(outlines, config)), folder)
-    dtype = dtype or stored["model.embed_tokens.weight"].dtype
+    dtype = dtype or stored[_EMBEDDING].dtype
     weights, mapped = {}, MappedMemory()
     for name in outlines:
         parts = [stored.pop(part) for part in disk_names(name, config)]
@@ -108,7 +122,10 @@ def load_config(folder: Path) -> TransformerConfig:
         IncoderError: no checkpoint there, or an architecture that is not known.
     """
     path = folder / "config.json"
-    return from_hugging_face(_read_json(path), path)
+    if not path.exists():
+        problem = weight_files.with_foreign_kind("it has no config.json", _file_names(folder))
+        raise IncoderError(f"{folder} is not a checkpoint: {problem}")
+    return from_hugging_face(read_json_object(path, max_bytes=_MAX_CONFIG_BYTES), path)
 
 
 def load_num_lead_lines(folder: Path) -> int:
@@ -118,55 +135,83 @@ def load_num_lead_lines(folder: Path) -> int:
         IncoderError: the settings of generation cannot be read.
     """
     path = folder / GENERATION_CONFIG
-    num_lines = _read_json(path).get("num_lead_lines", 0) if path.exists() else 0
-    if not isinstance(num_lines, int) or num_lines < 0:
-        raise IncoderError(f"{path}: num_lead_lines must be a number of lines, got {num_lines!r}")
+    if not path.exists():
+        return 0
+    num_lines = read_json_object(path, max_bytes=_MAX_CONFIG_BYTES).get("num_lead_lines", 0)
+    if type(num_lines) is not int or not 0 <= num_lines <= _MAX_LEAD_LINES:
+        raise IncoderError(
+            f"{path}: num_lead_lines must be a number of lines from 0 to {_MAX_LEAD_LINES}, "
+            f"got {shown(num_lines)}"
+        )
     return num_lines
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise IncoderError(
-            f"{path.parent} is not a checkpoint: cannot read {path.name} ({error.strerror})"
-        ) from error
-    except ValueError as error:
-        raise IncoderError(f"{path} is not JSON: {error}") from error
-    if not isinstance(settings, dict):
-        raise IncoderError(f"{path} must hold settings by name, got {type(settings).__name__}")
-    return settings
+def _with_stored_head(config: TransformerConfig, stored: MutableMapping[str, Any]) -> TransformerConfig:
+    """Decide whether the output matrix is the embedding, as transformers does: the file has the last word.
+
+    Where the configuration says that they are tied and the file holds both, they are tied if they are equal,
+    and two matrices if not; where it holds one of them, that one is both. Removes what is then superfluous.
+    """
+    if not config.tie_embeddings or _HEAD not in stored:
+        return config
+    if _EMBEDDING not in stored:
+        stored[_EMBEDDING] = stored.pop(_HEAD)
+        return config
+    embedding, head = stored[_EMBEDDING], stored[_HEAD]
+    if not (isinstance(embedding, Tensor) and isinstance(head, Tensor) and _is_equal(embedding, head)):
+        return replace(config, tie_embeddings=False)
+    MappedMemory().give_back(stored.pop(_HEAD))
+    return config
+
+
+def _is_equal(first: Tensor, second: Tensor) -> bool:
+    return first.dtype == second.dtype and torch.equal(first, second)
 
 
 def _check_weights(stored: Mapping[str, object], outlines: Mapping[str, Tensor], folder: Path) -> None:
     """Refuse weights that are not exactly those of the network, by their names on disk."""
+    quantized = [name for name in stored if name.endswith(_QUANTIZED_SUFFIXES)]
+    if quantized:
+        raise IncoderError(f"{folder} holds quantized weights ({_some(quantized)}); {UNQUANTIZED}")
     missing = [name for name in outlines if name not in stored]
     if missing:
         raise IncoderError(f"{folder}: the weights lack {_some(missing)}")
-    # A tied head may be stored as well.
-    known = {*outlines, "lm_head.weight"}
-    left = [name for name in stored if name not in known and not name.endswith(_IGNORED_SUFFIXES)]
+    left = [name for name in stored if name not in outlines and not name.endswith(_IGNORED_SUFFIXES)]
     if left:
         raise IncoderError(f"{folder}: the weights hold {_some(left)}, which no part of the network takes")
-    for name, outline in outlines.items():
+    for name, expected in outlines.items():
         tensor = stored[name]
-        if not isinstance(tensor, Tensor) or tensor.shape != outline.shape:
+        if not isinstance(tensor, Tensor) or tensor.shape != expected.shape:
             found = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
             raise IncoderError(
-                f"{folder}: {name} has the shape {found}, the configuration says {tuple(outline.shape)}"
+                f"{folder}: {name} has the shape {found}, the configuration says {tuple(expected.shape)}"
+            )
+        if not tensor.is_floating_point():
+            raise IncoderError(
+                f"{folder}: {name} holds {tensor.dtype}, and weights are floating-point numbers"
             )
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
+    # A file's names may be anything, also what a terminal obeys.
+    first = ", ".join(name if name.isprintable() and len(name) < 100 else shown(name) for name in names[:3])
+    return f"{first} and {len(names) - 3} more" if len(names) > 3 else first
+
+
+def _file_names(folder: Path) -> list[str]:
+    try:
+        return [file.name for file in folder.iterdir()]
+    except OSError as error:
+        raise IncoderError(f"{folder} is not a checkpoint: {error.strerror}") from error
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
     """The weights by their names on disk, mapped into memory: a page is read when it is used."""
-    chosen = weight_files.choose([file.name for file in folder.iterdir()])
+    files = _file_names(folder)
+    chosen = weight_files.choose(files)
     if chosen is None:
-        raise IncoderError(f"{folder} has no weights: none of {', '.join(weight_files.CHOICES)}")
+        problem = f"{folder} has no weights: none of {', '.join(weight_files.CHOICES)}"
+        raise IncoderError(weight_files.with_foreign_kind(problem, files))
     names = weight_files.shards(folder / chosen) if weight_files.is_index(chosen) else [chosen]
     missing = [name for name in names if not (folder / name).exists()]
     if missing:

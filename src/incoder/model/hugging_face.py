@@ -11,9 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from incoder.errors import IncoderError
+from incoder.errors import IncoderError, shown
 from incoder.model.rotary import RopeScaling
 from incoder.model.transformer import TransformerConfig
+
+UNQUANTIZED = (
+    "only unquantized weights are read: load the model that these were made from, with the dtype int8 or "
+    "int4 to save memory"
+)
 
 
 def to_hugging_face(config: TransformerConfig, dtype: torch.dtype) -> dict[str, Any]:
@@ -86,9 +91,10 @@ def from_hugging_face(values: object, origin: Path) -> TransformerConfig:
         "qwen2": _from_llama,
         "starcoder2": _from_starcoder2,
     }
-    if kind not in readers:
-        raise IncoderError(f"{origin}: model_type {kind!r} is not known; known are {', '.join(readers)}")
+    if not isinstance(kind, str) or kind not in readers:
+        raise IncoderError(f"{origin}: model_type {shown(kind)} is not known; known are {', '.join(readers)}")
     try:
+        _refuse_quantized(values)
         return readers[kind](values)
     except IncoderError as error:
         raise IncoderError(f"{origin}: {error}") from error
@@ -111,7 +117,7 @@ def _from_xglm(values: dict[str, Any]) -> TransformerConfig:
         head_dim=values["d_model"] // values["attention_heads"],
         inner_size=values["ffn_dim"],
         max_positions=values["max_position_embeddings"],
-        tie_embeddings=values.get("tie_word_embeddings", True),
+        tie_embeddings=_flag(values, "tie_word_embeddings", True),
         **_token_ids(values),
     )
 
@@ -127,7 +133,7 @@ def _from_llama(values: dict[str, Any]) -> TransformerConfig:
         head_dim=values.get("head_dim") or values["hidden_size"] // values["num_attention_heads"],
         norm_eps=float(values.get("rms_norm_eps", 1e-6)),
         qkv_bias=values["model_type"] == "qwen2",
-        tie_embeddings=values.get("tie_word_embeddings", False),
+        tie_embeddings=_flag(values, "tie_word_embeddings", False),
         **_rotary_sizes(values),
     )
 
@@ -143,7 +149,7 @@ def _from_starcoder2(values: dict[str, Any]) -> TransformerConfig:
         max_positions=min(max_positions, values.get("sliding_window") or max_positions),
         head_dim=values["hidden_size"] // values["num_attention_heads"],
         norm_eps=float(values.get("norm_epsilon", 1e-5)),
-        tie_embeddings=values.get("tie_word_embeddings", True),
+        tie_embeddings=_flag(values, "tie_word_embeddings", True),
         **_rotary_sizes(values),
     )
 
@@ -174,11 +180,11 @@ def _scaling(rope: Mapping[str, Any]) -> RopeScaling | None:
     if kind == "llama3":
         return RopeScaling(
             float(rope["factor"]),
-            int(rope["original_max_position_embeddings"]),
+            rope["original_max_position_embeddings"],
             float(rope["low_freq_factor"]),
             float(rope["high_freq_factor"]),
         )
-    raise IncoderError(f"rope type is {kind!r}; only 'default', 'linear' and 'llama3' are supported")
+    raise IncoderError(f"rope type is {shown(kind)}; only 'default', 'linear' and 'llama3' are supported")
 
 
 def _scaling_on_disk(scaling: RopeScaling) -> dict[str, Any]:
@@ -197,7 +203,25 @@ def _refuse_others(values: Mapping[str, Any], name: str, supported: object) -> N
     """Refuse a setting that the network does not compute; one that is absent or null is as it should be."""
     value = values.get(name)
     if value is not None and value != supported:
-        raise IncoderError(f"{name} is {value!r}; only {supported!r} is supported")
+        raise IncoderError(f"{name} is {shown(value)}; only {supported!r} is supported")
+
+
+def _refuse_quantized(values: Mapping[str, Any]) -> None:
+    """Refuse weights that another program has quantized (AWQ, GPTQ, bitsandbytes, FP8, …)."""
+    quantization = values.get("quantization_config")
+    if quantization is None:
+        return
+    method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
+    raise IncoderError(f"the weights are quantized (quant_method {shown(method)}); {UNQUANTIZED}")
+
+
+def _flag(values: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = values.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise IncoderError(f"{name} must be true or false, got {shown(value)}")
+    return value
 
 
 def _token_ids(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,11 +232,11 @@ def _token_ids(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _first(value: Any, default: int) -> int:
+def _first(value: Any, default: int) -> Any:
     """A token id; families with several end tokens list them."""
     if isinstance(value, list):
         return _first(value[0] if value else None, default)
-    return default if value is None else int(value)
+    return default if value is None else value
 
 
 # One line each: the name in memory, and on disk the names of its parts, in their order along the first axis.

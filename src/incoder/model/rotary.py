@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from incoder.errors import IncoderError
+from incoder.errors import IncoderError, shown
+
+_MAX_ORIGINAL = 1 << 30  # positions; far more than any model was trained on
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class RopeScaling:
     turn less than `low_freq_factor` times are divided, and those between a part of the way.
 
     Raises:
-        IncoderError: a factor that stretches nothing.
+        IncoderError: a factor that stretches nothing, or a number that is out of range.
     """
 
     factor: float
@@ -32,10 +34,16 @@ class RopeScaling:
     def __post_init__(self) -> None:
         if not 1 <= self.factor < math.inf:
             raise IncoderError(f"the factor of rope_scaling must be at least 1, got {self.factor:g}")
-        if not self.low_freq_factor < self.high_freq_factor:
+        if not 0 <= self.low_freq_factor < self.high_freq_factor < math.inf:
             raise IncoderError(
-                "low_freq_factor of rope_scaling must be less than high_freq_factor, got "
+                "low_freq_factor of rope_scaling must be at least 0 and less than high_freq_factor, got "
                 f"{self.low_freq_factor:g} and {self.high_freq_factor:g}"
+            )
+        original = self.original_max_positions
+        if original is not None and (type(original) is not int or not 1 <= original <= _MAX_ORIGINAL):
+            raise IncoderError(
+                "original_max_position_embeddings of rope_scaling must be a whole number from 1 to "
+                f"{_MAX_ORIGINAL:,}, got {shown(original)}"
             )
 
 

@@ -5,14 +5,14 @@ multiplied with the same input are fused in memory (q/k/v, gate/up); checkpoint.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incoder.errors import IncoderError
+from incoder.errors import IncoderError, shown
 from incoder.model.attention import Attend, Segments, choose_attention
 from incoder.model.rotary import RopeScaling, rotate, rotations
 
@@ -20,16 +20,20 @@ Shape = Literal["xglm", "llama", "starcoder2"]
 
 XGLM_POSITION_OFFSET = 2  # fairseq's table begins with two rows that no token has
 
-_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "num_layers",
-    "num_heads",
-    "num_kv_heads",
-    "head_dim",
-    "inner_size",
-    "max_positions",
-)
+# The largest that is believed of a configuration, well above published models: a file of a few bytes must not
+# make the process build layers without end, or fill its memory.
+_MAX_SIZES = {
+    "vocab_size": 1 << 24,
+    "hidden_size": 1 << 18,
+    "num_layers": 1 << 10,
+    "num_heads": 1 << 14,
+    "num_kv_heads": 1 << 14,
+    "head_dim": 1 << 14,
+    "inner_size": 1 << 20,
+    "max_positions": 1 << 26,
+}
+_MAX_TABLE_BYTES = 1 << 30  # of positions: a million of them with heads of 256 dimensions
+_TOKEN_IDS = ("bos_id", "eos_id", "pad_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,7 @@ class TransformerConfig:
     pad_id: int = 1
 
     def __post_init__(self) -> None:
-        for name in _SIZES:
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise IncoderError(f"{name} must be a whole number of at least 1, got {value!r}")
+        self._check_numbers()
         if self.num_heads % self.num_kv_heads:
             raise IncoderError(
                 f"num_heads must be a multiple of num_kv_heads ({self.num_kv_heads}), got {self.num_heads}"
@@ -82,6 +83,30 @@ class TransformerConfig:
             )
         if self.shape == "xglm":
             self._check_xglm()
+
+    def _check_numbers(self) -> None:
+        for name, limit in _MAX_SIZES.items():
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise IncoderError(f"{name} must be a whole number of at least 1, got {shown(value)}")
+            if value > limit:
+                raise IncoderError(f"{name} must be at most {limit:,}, got {shown(value)}")
+        width = self.head_dim if self.is_rotary else self.hidden_size
+        table_bytes = self.max_positions * width * torch.float32.itemsize
+        if table_bytes > _MAX_TABLE_BYTES:
+            raise IncoderError(
+                f"max_positions is {self.max_positions:,}: the table of positions would take "
+                f"{table_bytes / 1e9:.1f} GB, at most {_MAX_TABLE_BYTES / 1e9:.1f} GB are allowed; "
+                "lower max_position_embeddings to the context that you need"
+            )
+        for name in ("rope_theta", "norm_eps"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:  # also NaN
+                raise IncoderError(f"{name} must be a positive number, got {value:g}")
+        for name in _TOKEN_IDS:
+            value = getattr(self, name)  # -1 is published where a family has no such token
+            if type(value) is not int or not -1 <= value < _MAX_SIZES["vocab_size"]:
+                raise IncoderError(f"{name} must be the id of a token, got {shown(value)}")
 
     def _check_xglm(self) -> None:
         width = self.num_heads * self.head_dim
@@ -108,8 +133,26 @@ class TransformerConfig:
     @property
     def num_parameters(self) -> int:
         """Weights of the network, a tied embedding counted once."""
-        with torch.device("meta"):
-            return sum(parameter.numel() for parameter in Transformer(self).parameters())
+        return sum(weight.numel() for weight in outline(self).values())
+
+
+def outline(config: TransformerConfig) -> dict[str, Tensor]:
+    """The network's weights by name, in any order, on the device `meta`: their shapes, and no memory.
+
+    >>> from incoder.model.sizes import config_for
+    >>> outline(config_for("mini", "llama", vocab_size=1000))["embedding.weight"].shape
+    torch.Size([1000, 256])
+    """
+    with torch.device("meta"):
+        # All layers are alike, and the table of positions is computed, not a weight: one of each is enough.
+        weights = Transformer(replace(config, num_layers=1, max_positions=1)).state_dict()
+    first = "blocks.0."
+    block = {name.removeprefix(first): weights.pop(name) for name in list(weights) if name.startswith(first)}
+    return weights | {
+        f"blocks.{layer}.{name}": weight
+        for layer in range(config.num_layers)
+        for name, weight in block.items()
+    }
 
 
 class Transformer(nn.Module):

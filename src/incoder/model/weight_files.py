@@ -3,11 +3,13 @@
 Names in, names out; reads an index and no weights. Imports no torch, so that a model can be fetched without.
 """
 
-import json
+import re
 from collections.abc import Collection
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from incoder.errors import IncoderError
+from incoder.errors import IncoderError, shown
+from incoder.files import read_json_object
 
 # The first that is there is read.
 CHOICES = (
@@ -17,6 +19,23 @@ CHOICES = (
     "pytorch_model.bin.index.json",
 )
 
+_INDEX = ".index.json"
+_MAX_INDEX_BYTES = 20_000_000  # a hundred times the index of a model with 100 layers
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,250}")  # the name of a file, on any system
+_FOREIGN = {
+    "adapter_config.json": (
+        "a LoRA adapter, which changes a model and is none by itself: merge it into its base model (peft's "
+        "merge_and_unload, then save_pretrained) and load the merged folder"
+    ),
+    "*.gguf": "weights in llama.cpp's format (GGUF): load the model they were made from",
+    "consolidated.*": (
+        "weights under their authors' own names: load the folder in Hugging Face's layout, whose name often "
+        "ends in -hf"
+    ),
+    "tf_model.h5": "weights for TensorFlow: save them from transformers as safetensors",
+    "flax_model.msgpack": "weights for Flax: save them from transformers as safetensors",
+}
+
 
 def choose(names: Collection[str]) -> str | None:
     """The file with the weights, or the index of several, or None if there is neither."""
@@ -24,24 +43,38 @@ def choose(names: Collection[str]) -> str | None:
 
 
 def is_index(name: str) -> bool:
-    return name.endswith(".index.json")
+    return name.endswith(_INDEX)
 
 
 def shards(index: Path) -> list[str]:
-    """The files that an index names.
+    """Return the names of the files that an index names, sorted.
 
     Raises:
-        IncoderError: it cannot be read, is no index, or names files outside of its folder.
+        IncoderError: the index cannot be read, is no index, or names anything but weight files beside it.
     """
-    try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        names = sorted(set(weight_map.values()))
-    except OSError as error:
-        raise IncoderError(f"cannot read {index}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IncoderError(f"{index} is not an index of weights: it has no weight_map") from error
-    strange = [name for name in names if not isinstance(name, str) or Path(name).name != name]
-    if strange or not names:
-        named = repr(strange[0]) if strange else "nothing"
-        raise IncoderError(f"{index} is not an index of weights: it names {named}, no file beside it")
-    return names
+    weight_map = read_json_object(index, max_bytes=_MAX_INDEX_BYTES).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise IncoderError(f"{index} is not an index of weights: it has no weight_map of names to files")
+    suffix = Path(index.name.removesuffix(_INDEX)).suffix
+    for file in weight_map.values():
+        # Strict, so that no name leads out of the folder ("..", "a/b") or is the folder itself ("").
+        if not isinstance(file, str) or not _FILE.fullmatch(file) or not file.endswith(suffix):
+            raise IncoderError(
+                f"{index} is not an index of weights: it names {shown(file)}, not a {suffix} file beside it"
+            )
+    return sorted(set(weight_map.values()))
+
+
+def with_foreign_kind(problem: str, names: Collection[str]) -> str:
+    """Return the problem of a folder, and what the folder holds instead of a model and what to do with it.
+
+    The second part is there only if the names of the files tell.
+
+    >>> with_foreign_kind("it has no config.json", ["README.md", "mini-q4.gguf"])
+    "it has no config.json; it holds weights in llama.cpp's format (GGUF): load the model they were made from"
+    """
+    if choose(names) is None:
+        for pattern, kind in _FOREIGN.items():
+            if any(fnmatchcase(name, pattern) for name in names):
+                return f"{problem}; it holds {kind}"
+    return problem

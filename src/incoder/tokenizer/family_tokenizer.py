@@ -13,11 +13,12 @@ from typing import Any
 
 import tokenizers
 
-from incoder.errors import IncoderError
+from incoder.errors import IncoderError, shown
 from incoder.tokenizer import layout
 
 _SPACE = "▁"  # U+2581: what SentencePiece writes for a space
 _BYTE = re.compile("<0x([0-9A-F]{2})>")  # what it writes for a byte of a character that has no token
+_MAX_VOCAB_SIZE = 1 << 21  # well above the largest published, some 300,000
 _NEVER_IN_UTF_8 = {0xC0, 0xC1, *range(0xF5, 0x100)}
 
 
@@ -30,7 +31,7 @@ class FamilyTokenizer:
         IncoderError: it is of a kind that is not known, or cannot spell every text.
     """
 
-    def __init__(self, content: Mapping[str, Any], special_tokens: Collection[str] = ()) -> None:
+    def __init__(self, content: Any, special_tokens: Collection[str] = ()) -> None:
         try:
             self._set_up(content, special_tokens)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -39,12 +40,18 @@ class FamilyTokenizer:
     def _set_up(self, content: Mapping[str, Any], special_tokens: Collection[str]) -> None:
         model = content["model"]
         if model.get("type", "BPE") != "BPE":
-            raise IncoderError(f"its model is {model['type']}; only BPE is supported")
+            raise IncoderError(f"its model is {str(model['type'])[:80]}; only BPE is supported")
         self._is_byte_level = "ByteLevel" in _types(content.get("pre_tokenizer"))
         if not (self._is_byte_level or model.get("byte_fallback")):
             raise IncoderError("it is neither byte-level nor falls back to bytes; it cannot spell every text")
         added = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
         ids = {**model["vocab"], **added}
+        for token, token_id in ids.items():
+            if type(token_id) is not int or not 0 <= token_id < _MAX_VOCAB_SIZE:
+                raise IncoderError(
+                    f"its token {shown(token)} has the id {shown(token_id)}; ids are whole numbers from 0 to "
+                    f"{_MAX_VOCAB_SIZE - 1:,}"
+                )
         # DeepSeek-Coder adds the bytes that its vocabulary lacks, those that no UTF-8 has, as tokens.
         is_byte = set(layout.BYTE_CHARACTERS) - model["vocab"].keys() if self._is_byte_level else set[str]()
         special = {*(added.keys() - is_byte), *(ids.keys() & set(special_tokens))}

@@ -5,12 +5,12 @@ knows no model.
 """
 
 import difflib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from incoder.errors import IncoderError
+from incoder.files import MAX_JSON_BYTES, parse_json, read_text
 from incoder.tokenizer.family_tokenizer import FamilyTokenizer
 from incoder.tokenizer.fill_in_the_middle import FAMILIES, Family, FillInTheMiddleFormat, ends_and_unspelled
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
@@ -144,19 +144,13 @@ def read_tokenizer(folder: Path) -> TextTokenizer:
     file = folder / "tokenizer.json"
     if not file.exists() and (folder / "tokenizer.model").exists():
         raise IncoderError(f"{folder} has a tokenizer.model but no tokenizer.json, which is needed")
+    text = read_text(file, MAX_JSON_BYTES) if file.exists() else None
+    if text is None or f'"{END_OF_MASK}"' in text:
+        return Tokenizer.from_file(folder)
     try:
-        text = file.read_text(encoding="utf-8") if file.exists() else None
-        if text is None or f'"{END_OF_MASK}"' in text:
-            return Tokenizer.from_file(folder)
-        content = json.loads(text)
-    except OSError as error:
-        raise IncoderError(f"cannot read {file}: {error.strerror}") from error
-    except ValueError as error:
-        raise IncoderError(f"{file} is not a tokenizer.json: {error}") from error
-    try:
-        return FamilyTokenizer(content, _SPECIAL_TOKENS)
+        return FamilyTokenizer(parse_json(text, "the file"), _SPECIAL_TOKENS)
     except IncoderError as error:
-        raise IncoderError(f"{file}: {error}") from error
+        raise IncoderError(f"{file} is not a tokenizer.json that can be read: {error}") from error
 
 
 def _families_by_name() -> dict[str, tuple[Family, bool]]:

@@ -7,6 +7,7 @@ infilling_format.py).
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import tokenizers
 
 from incoder.errors import IncoderError
-from incoder.files import make_folder, write_text
+from incoder.files import MAX_JSON_BYTES, make_folder, parse_json, read_text, write_text
 from incoder.tokenizer import layout
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
@@ -213,17 +214,15 @@ def _escaped_bytes(text: str) -> bytes:
 
 
 def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    if not os.path.lexists(file):
         raise IncoderError(
             f"there is no tokenizer at {file}; "
             "give a tokenizer.json, or a folder with one (or with vocab.json and merges.txt)"
-        ) from error
-    except OSError as error:
-        raise IncoderError(f"cannot read {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise IncoderError(f"{file} is not a tokenizer: it is no UTF-8 text") from error
+        )
+    try:
+        return read_text(file, MAX_JSON_BYTES)
+    except IncoderError as error:
+        raise IncoderError(f"{file} is not a tokenizer: {error}") from error
 
 
 def _parse(text: str, file: Path) -> tokenizers.Tokenizer:
@@ -234,11 +233,12 @@ def _parse(text: str, file: Path) -> tokenizers.Tokenizer:
 
 
 def _read_published(vocab_file: Path, merges_file: Path) -> tokenizers.Tokenizer:
-    try:
-        vocab = json.loads(_read(vocab_file))
-    except json.JSONDecodeError as error:
-        raise IncoderError(f"{vocab_file} is not JSON: {error}") from error
-    if not isinstance(vocab, dict) or set(vocab.values()) != set(range(len(vocab))):
+    vocab = parse_json(_read(vocab_file), vocab_file)
+    if (
+        not isinstance(vocab, dict)
+        or not all(type(token_id) is int for token_id in vocab.values())
+        or sorted(vocab.values()) != list(range(len(vocab)))
+    ):
         raise IncoderError(
             f"{vocab_file} is not a vocabulary: one object of tokens with ids from 0 up, each once"
         )

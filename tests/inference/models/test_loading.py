@@ -168,10 +168,10 @@ def test_a_broken_configuration_is_named(folder: Path) -> None:
 @pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
 def test_settings_that_are_no_settings_are_named(folder: Path, file: str) -> None:
     (folder / file).write_text("[1]")
-    with pytest.raises(IncoderError, match=f"{file} must hold settings by name, got list"):
+    with pytest.raises(IncoderError, match=f"{file} must hold a JSON object, got list"):
         incoder.load(folder)
     if file == "config.json":
-        with pytest.raises(IncoderError, match="must hold settings by name, got list"):
+        with pytest.raises(IncoderError, match="must hold a JSON object, got list"):
             catalogue.describe_model(folder)
 
 

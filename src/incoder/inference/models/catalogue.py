@@ -5,7 +5,6 @@ their folder's name, those on the hub by `owner/model` (see hub.py). Imports no 
 """
 
 import errno
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from incoder.errors import IncoderError
-from incoder.files import kind_of
+from incoder.errors import IncoderError, shown
+from incoder.files import kind_of, read_json_object
 from incoder.inference.models import hub
 from incoder.model import weight_files
 from incoder.tokenizer.formats import choose_format, read_tokenizer
@@ -23,9 +22,14 @@ EMBEDDED = Path(__file__).resolve().parents[2] / "embedded"
 
 _CONFIG = "config.json"
 _CHECKPOINT_OF_RUN = "model"  # the folder of the checkpoint in that of a training run
+_MAX_CONFIG_BYTES = 10_000_000
 _MAX_NAME = 200  # characters of a name in a message
 _MODEL_TYPES = frozenset({"xglm", "llama", "qwen2", "starcoder2"})  # those of model/hugging_face.py
 _LICENCE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
+
+
+class _BadSettingError(Exception):
+    """A setting of `config.json` that is missing or of the wrong kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +122,16 @@ def describe_model(
             name=str(name),
             revision=revision,
             folder=folder,
-            architecture=config["model_type"],
+            architecture=_architecture(config),
             num_parameters=_num_parameters(folder),
             num_bytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
-            vocab_size=config["vocab_size"],
+            vocab_size=_count(config, "vocab_size"),
             context_length=_context_length(config),
             infilling_format=choose_format(read_tokenizer(folder)).name,
             licence=_licence(folder / "README.md"),
         )
-    except KeyError as error:
-        raise IncoderError(f"{folder / _CONFIG} has no {error}") from error
-    except TypeError as error:
-        raise IncoderError(f"{folder / _CONFIG} has a value of the wrong kind: {error}") from error
+    except _BadSettingError as error:
+        raise IncoderError(f"{folder / _CONFIG} {error}") from error
 
 
 def _checkpoint_at(path: Path) -> Path | None:
@@ -145,7 +147,9 @@ def _checkpoint_at(path: Path) -> Path | None:
         if not (path / _CONFIG).is_file() and (path / _CHECKPOINT_OF_RUN / _CONFIG).is_file():
             folder = path / _CHECKPOINT_OF_RUN
         if not (folder / _CONFIG).is_file():
-            raise IncoderError(f"{folder} is not a checkpoint: it has no {_CONFIG}")
+            names = [file.name for file in folder.iterdir()]
+            problem = weight_files.with_foreign_kind(f"it has no {_CONFIG}", names)
+            raise IncoderError(f"{folder} is not a checkpoint: {problem}")
         for file in folder.iterdir():
             kind = kind_of(file.stat()) if file.exists() else "regular file"
             if kind not in ("regular file", "folder"):
@@ -160,29 +164,41 @@ def _checkpoint_at(path: Path) -> Path | None:
 def _model_type(folder: Path) -> str | None:
     """None where the configuration cannot be read: the cache is shared, and may hold anything."""
     try:
-        config = _read_config(folder / _CONFIG)
-    except IncoderError:
+        return _architecture(_read_config(folder / _CONFIG))
+    except (IncoderError, _BadSettingError):
         return None
-    return config.get("model_type")
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise IncoderError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise IncoderError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise IncoderError(f"{path} must hold settings by name, got {type(config).__name__}")
-    return config
+    return read_json_object(path, max_bytes=_MAX_CONFIG_BYTES)
+
+
+def _architecture(config: dict[str, Any]) -> str:
+    kind = _setting(config, "model_type")
+    if not isinstance(kind, str):
+        raise _BadSettingError(f"must name its model_type, got {shown(kind)}")
+    return kind
 
 
 def _context_length(config: dict[str, Any]) -> int:
     """As many positions as there are; StarCoder2 has no more than its window of attention here."""
-    length: int = config["max_position_embeddings"]
-    window = config.get("sliding_window") if config["model_type"] == "starcoder2" else None
-    return min(length, window or length)
+    length = _count(config, "max_position_embeddings")
+    if config["model_type"] == "starcoder2" and config.get("sliding_window") is not None:
+        return min(length, _count(config, "sliding_window"))
+    return length
+
+
+def _setting(config: dict[str, Any], name: str) -> object:
+    if name not in config:
+        raise _BadSettingError(f"has no {name!r}")
+    return config[name]
+
+
+def _count(config: dict[str, Any], name: str) -> int:
+    value = _setting(config, name)
+    if type(value) is not int or value < 1:
+        raise _BadSettingError(f"must hold a whole number of at least 1 as {name}, got {shown(value)}")
+    return value
 
 
 def _num_parameters(folder: Path) -> int | None:
@@ -191,8 +207,9 @@ def _num_parameters(folder: Path) -> int | None:
     weights = weight_files.choose([file.name for file in folder.iterdir()])
     if weights is None or ".safetensors" not in weights:
         return None
+    names = weight_files.shards(folder / weights) if weight_files.is_index(weights) else [weights]
     total = 0
-    for file in folder.glob("*.safetensors"):
+    for file in (folder / name for name in names):
         try:
             with safe_open(file, framework="numpy") as tensors:
                 total += sum(prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118

@@ -155,9 +155,11 @@ def _download(name: str, revision: str, cache: Path, endpoint: str | None) -> Pa
 
 def _refuse_incomplete(name: str, files: Collection[str]) -> None:
     if "config.json" not in files:
-        raise IncoderError(f"{name} on the hub is no model that can be loaded: it has no config.json")
+        problem = weight_files.with_foreign_kind("it has no config.json", files)
+        raise IncoderError(f"{name} on the hub is no model that can be loaded: {problem}")
     if weight_files.choose(files) is None:
-        raise IncoderError(f"{name} on the hub has no weights: none of {', '.join(weight_files.CHOICES)}")
+        problem = f"{name} on the hub has no weights: none of {', '.join(weight_files.CHOICES)}"
+        raise IncoderError(weight_files.with_foreign_kind(problem, files))
     if not _has_tokenizer(files):
         raise IncoderError(f"{name} on the hub has no tokenizer.json, which is needed")
 
