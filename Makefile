@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL := $(PIP) install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench tiny mini-corpus mini mini-cpu
+.PHONY: help setup demo test lint format docs bench tiny mini-corpus mini mini-cpu
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,6 +34,11 @@ $(BIN)/python:
 	@$(INSTALL) -e '.[dev]'
 	@touch $@ .venv/.core .venv/.training
 
+.venv/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into .venv, with what the documentation needs …"
+	@$(INSTALL) -e '.[docs]'
+	@touch $@ .venv/.core
+
 setup: .venv/.core  ## make .venv and install InCoder into it
 
 demo: .venv/.core  ## fill the holes of examples/demo.py with the embedded model
@@ -54,6 +59,10 @@ lint: .venv/.dev  ## check style, formatting, types and the direction of imports
 format: .venv/.dev  ## mend style and formatting
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: .venv/.docs  ## build the documentation site into build/docs; a dead link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file website/mkdocs.yml
+	@echo "open build/docs/index.html"
 
 bench: .venv/.dev  ## run the measurements in benchmarks/
 	@for file in benchmarks/*.py; do echo "--- $$file"; $(BIN)/python $$file || exit 1; done
