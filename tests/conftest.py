@@ -12,7 +12,7 @@ import torch
 from hypothesis import settings
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from incoder.tokenizer import layout
+from incoder.tokenizer import vocabulary_layout
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.tokenizer.training import train_tokenizer
 
@@ -127,7 +127,7 @@ def _qwen() -> dict[str, Any]:
     others = ("tool_call", "/tool_call", "|fim_prefix|", "|fim_middle|", "|fim_suffix|", "|fim_pad|")
     names = [f"<{name}>" for name in (*others, "|repo_name|", "|file_sep|")]
     return _finished(
-        _learnt(pre_tokenizers.Sequence([split, _byte_level()]), list(layout.BYTE_CHARACTERS), []),
+        _learnt(pre_tokenizers.Sequence([split, _byte_level()]), list(vocabulary_layout.BYTE_CHARACTERS), []),
         {**dict.fromkeys(chat, True), **dict.fromkeys(names, False)},
         normalizer=normalizers.NFC(),
         post_processor=processors.ByteLevel(trim_offsets=False),
@@ -142,7 +142,7 @@ def _starcoder2() -> dict[str, Any]:
     return _finished(
         _learnt(
             pre_tokenizers.Sequence([split, _byte_level(use_regex=True)]),
-            list(layout.BYTE_CHARACTERS),
+            list(vocabulary_layout.BYTE_CHARACTERS),
             front,
         ),
         dict.fromkeys(front, True),
@@ -152,8 +152,10 @@ def _starcoder2() -> dict[str, Any]:
 
 
 def _deepseek_coder() -> dict[str, Any]:
-    never_in_utf_8 = [layout.BYTE_CHARACTERS[byte] for byte in (0xC0, 0xC1, *range(0xF5, 0x100))]
-    alphabet = [character for character in layout.BYTE_CHARACTERS if character not in never_in_utf_8]
+    never_in_utf_8 = [vocabulary_layout.BYTE_CHARACTERS[byte] for byte in (0xC0, 0xC1, *range(0xF5, 0x100))]
+    alphabet = [
+        character for character in vocabulary_layout.BYTE_CHARACTERS if character not in never_in_utf_8
+    ]
     patterns = ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+")
     splits = [pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated") for pattern in patterns]
     digits = pre_tokenizers.Digits(individual_digits=True)

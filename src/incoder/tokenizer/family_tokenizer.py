@@ -14,7 +14,7 @@ from typing import Any
 import tokenizers
 
 from incoder.errors import IncoderError, shown
-from incoder.tokenizer import layout
+from incoder.tokenizer import vocabulary_layout
 
 _SPACE = "▁"  # U+2581: what SentencePiece writes for a space
 _BYTE = re.compile("<0x([0-9A-F]{2})>")  # what it writes for a byte of a character that has no token
@@ -53,7 +53,11 @@ class FamilyTokenizer:
                     f"{_MAX_VOCAB_SIZE - 1:,}"
                 )
         # DeepSeek-Coder adds the bytes that its vocabulary lacks, those that no UTF-8 has, as tokens.
-        is_byte = set(layout.BYTE_CHARACTERS) - model["vocab"].keys() if self._is_byte_level else set[str]()
+        is_byte = (
+            set(vocabulary_layout.BYTE_CHARACTERS) - model["vocab"].keys()
+            if self._is_byte_level
+            else set[str]()
+        )
         special = {*(added.keys() - is_byte), *(ids.keys() & set(special_tokens))}
         self.special_ids: Mapping[str, int] = {name: ids[name] for name in special}
         self.vocab_size: int = max(ids.values()) + 1
@@ -125,12 +129,12 @@ class FamilyTokenizer:
         return self._byte_ids[byte]
 
     def _byte_token(self, byte: int) -> str:
-        return layout.BYTE_CHARACTERS[byte] if self._is_byte_level else f"<0x{byte:02X}>"
+        return vocabulary_layout.BYTE_CHARACTERS[byte] if self._is_byte_level else f"<0x{byte:02X}>"
 
     def _bytes_of(self, token: str) -> bytes:
         if self._is_byte_level:
-            is_spelled = all(character in layout.BYTE_CHARACTERS for character in token)
-            return layout.bytes_of(token) if is_spelled else token.encode("utf-8")
+            is_spelled = all(character in vocabulary_layout.BYTE_CHARACTERS for character in token)
+            return vocabulary_layout.bytes_of(token) if is_spelled else token.encode("utf-8")
         byte = _BYTE.fullmatch(token)
         return bytes([int(byte[1], 16)]) if byte else token.replace(_SPACE, " ").encode("utf-8")
 

@@ -14,9 +14,9 @@ from incoder.files import MAX_JSON_BYTES, parse_json, read_text
 from incoder.tokenizer.family_tokenizer import FamilyTokenizer
 from incoder.tokenizer.fill_in_the_middle import FAMILIES, Family, FillInTheMiddleFormat, ends_and_unspelled
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
-from incoder.tokenizer.layout import END_OF_MASK
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.tokenizer.vocabulary_layout import END_OF_MASK
 
 _SPECIAL_TOKENS = frozenset(token for family in FAMILIES for token in (*family.tokens, *family.ends))
 # Models that only complete: how they begin and end a document, in the families that load here.

@@ -17,25 +17,25 @@ import tokenizers
 
 from incoder.errors import IncoderError
 from incoder.files import MAX_JSON_BYTES, make_folder, parse_json, read_text, write_text
-from incoder.tokenizer import layout
+from incoder.tokenizer import vocabulary_layout
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 class Tokenizer:
-    """A vocabulary in the layout of layout.py, immutable.
+    """A vocabulary in the layout of vocabulary_layout.py, immutable.
 
     Raises:
         IncoderError: the special tokens are missing or not where the layout has them.
     """
 
-    begin_of_sequence_id = layout.FRONT.index(layout.BEGIN_OF_SEQUENCE)
-    pad_id = layout.FRONT.index(layout.PAD)
-    document_start_id = layout.FRONT.index(layout.DOCUMENT_START)
-    unknown_id = layout.FRONT.index(layout.UNKNOWN)
+    begin_of_sequence_id = vocabulary_layout.FRONT.index(vocabulary_layout.BEGIN_OF_SEQUENCE)
+    pad_id = vocabulary_layout.FRONT.index(vocabulary_layout.PAD)
+    document_start_id = vocabulary_layout.FRONT.index(vocabulary_layout.DOCUMENT_START)
+    unknown_id = vocabulary_layout.FRONT.index(vocabulary_layout.UNKNOWN)
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
-        problem = layout.problem_with(backend.get_vocab(with_added_tokens=True))
+        problem = vocabulary_layout.problem_with(backend.get_vocab(with_added_tokens=True))
         if problem:
             raise IncoderError(
                 f"this tokenizer cannot infill: {problem}; InCoder's vocabularies have <s>, <pad>, "
@@ -45,7 +45,7 @@ class Tokenizer:
         self._backend = backend
         self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
         self.end_of_mask_id = self.vocab_size - 1
-        self.sentinel_ids = range(self.end_of_mask_id - layout.NUM_SENTINELS, self.end_of_mask_id)
+        self.sentinel_ids = range(self.end_of_mask_id - vocabulary_layout.NUM_SENTINELS, self.end_of_mask_id)
 
     @classmethod
     def from_file(cls, path: Path) -> "Tokenizer":
@@ -81,10 +81,10 @@ class Tokenizer:
             IncoderError: the folder cannot be written.
         """
         special_tokens_map = {
-            "bos_token": layout.DOCUMENT_START,
-            "eos_token": layout.DOCUMENT_START,
-            "pad_token": layout.PAD,
-            "unk_token": layout.UNKNOWN,
+            "bos_token": vocabulary_layout.DOCUMENT_START,
+            "eos_token": vocabulary_layout.DOCUMENT_START,
+            "pad_token": vocabulary_layout.PAD,
+            "unk_token": vocabulary_layout.UNKNOWN,
         }
         config = {
             **special_tokens_map,
@@ -127,7 +127,9 @@ class Tokenizer:
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
-            return self._byte_backend.encode(layout.characters_of(data), add_special_tokens=False).ids
+            return self._byte_backend.encode(
+                vocabulary_layout.characters_of(data), add_special_tokens=False
+            ).ids
         return self._backend.encode(text, add_special_tokens=False).ids
 
     def encode_with_special_tokens(self, text: str) -> list[int]:
@@ -173,17 +175,17 @@ class Tokenizer:
     def special_ids(self) -> Mapping[str, int]:
         """The special tokens by name."""
         vocab = self._backend.get_vocab(with_added_tokens=True)
-        return {name: vocab[name] for name in layout.SPECIAL_TOKENS}
+        return {name: vocab[name] for name in vocabulary_layout.SPECIAL_TOKENS}
 
     def special_token(self, token_id: int) -> str | None:
         """The name of a special token (`<|mask:0|>`), or None for an id that stands for bytes."""
         token = self._backend.id_to_token(token_id)
-        return token if token in layout.SPECIAL_TOKENS else None
+        return token if token in vocabulary_layout.SPECIAL_TOKENS else None
 
     @cached_property
     def _bytes_by_id(self) -> dict[int, bytes]:
         return {
-            token_id: b"" if token in layout.SPECIAL_TOKENS else layout.bytes_of(token)
+            token_id: b"" if token in vocabulary_layout.SPECIAL_TOKENS else vocabulary_layout.bytes_of(token)
             for token, token_id in self._backend.get_vocab(with_added_tokens=True).items()
         }
 
@@ -191,7 +193,7 @@ class Tokenizer:
     def _byte_backend(self) -> tokenizers.Tokenizer:
         """The same merges over the characters that stand for bytes: for what is no UTF-8."""
         backend = tokenizers.Tokenizer(self._backend.model)
-        backend.pre_tokenizer = layout.character_pre_tokenizer()
+        backend.pre_tokenizer = vocabulary_layout.character_pre_tokenizer()
         return backend
 
     @cached_property
@@ -248,7 +250,7 @@ def _read_published(vocab_file: Path, merges_file: Path) -> tokenizers.Tokenizer
     if any(len(merge) != 2 for merge in merges):
         raise IncoderError(f"{merges_file}: every line must be two tokens with one space between them")
     try:
-        return layout.assemble(bpe_tokens, merges)  # type: ignore[arg-type]
+        return vocabulary_layout.assemble(bpe_tokens, merges)  # type: ignore[arg-type]
     except Exception as error:  # the backend raises bare Exceptions
         raise IncoderError(f"{vocab_file} and {merges_file} do not belong together: {error}") from error
 

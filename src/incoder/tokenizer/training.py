@@ -13,7 +13,7 @@ from tokenizers import models, pre_tokenizers, trainers
 
 from incoder.config import Recipe, UserPath
 from incoder.errors import IncoderError
-from incoder.tokenizer import layout
+from incoder.tokenizer import vocabulary_layout
 from incoder.tokenizer.sample import sample_text
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -31,7 +31,7 @@ class TokenizerRecipe(Recipe):
 
     corpus: UserPath
     split: str = "train"
-    vocab_size: int = Field(ge=layout.MIN_VOCAB_SIZE)
+    vocab_size: int = Field(ge=vocabulary_layout.MIN_VOCAB_SIZE)
     max_sample_bytes: int = Field(default=DEFAULT_MAX_SAMPLE_BYTES, ge=1_000_000)
     max_token_length: int = Field(default=DEFAULT_MAX_TOKEN_LENGTH, ge=2)
     seed: int = 0
@@ -54,30 +54,30 @@ def train_tokenizer(
         IncoderError: `vocab_size` has no room for the special tokens and every byte, or the sample does not
             repeat itself enough to give that many tokens.
     """
-    if vocab_size < layout.MIN_VOCAB_SIZE:
+    if vocab_size < vocabulary_layout.MIN_VOCAB_SIZE:
         raise IncoderError(
-            f"vocab_size must be at least {layout.MIN_VOCAB_SIZE} "
-            f"({layout.NUM_SPECIAL_TOKENS} special tokens and 256 bytes), got {vocab_size}"
+            f"vocab_size must be at least {vocabulary_layout.MIN_VOCAB_SIZE} "
+            f"({vocabulary_layout.NUM_SPECIAL_TOKENS} special tokens and 256 bytes), got {vocab_size}"
         )
     sample = sample_text(documents, max_sample_bytes, seed, on_read)
     # A merge that spells a special token ("<s>" is common in text about HTML) would take its id and make text
     # special, so such merges are left out afterwards, and as many more are learnt at first.
-    num_bpe_tokens = vocab_size - layout.NUM_SPECIAL_TOKENS
-    learnt = _learn(sample, num_bpe_tokens + layout.NUM_SPECIAL_TOKENS, max_token_length)
+    num_bpe_tokens = vocab_size - vocabulary_layout.NUM_SPECIAL_TOKENS
+    learnt = _learn(sample, num_bpe_tokens + vocabulary_layout.NUM_SPECIAL_TOKENS, max_token_length)
     bpe_tokens, merges = _first_tokens(learnt, num_bpe_tokens)
     if len(bpe_tokens) < num_bpe_tokens:
         raise IncoderError(
             f"the sample of {sum(map(len, sample)):,} characters gives only "
-            f"{len(bpe_tokens) + layout.NUM_SPECIAL_TOKENS} tokens, {vocab_size} were asked for; "
+            f"{len(bpe_tokens) + vocabulary_layout.NUM_SPECIAL_TOKENS} tokens, {vocab_size} were asked for; "
             "give more text, or a smaller vocab_size"
         )
-    return Tokenizer(layout.assemble(bpe_tokens, merges))
+    return Tokenizer(vocabulary_layout.assemble(bpe_tokens, merges))
 
 
 def _learn(sample: list[str], num_bpe_tokens: int, max_token_length: int) -> dict[str, Any]:
     """The trained BPE model, as in a `tokenizer.json`: without special tokens, ids from 0."""
     backend = tokenizers.Tokenizer(models.BPE())
-    backend.pre_tokenizer = layout.text_pre_tokenizer()
+    backend.pre_tokenizer = vocabulary_layout.text_pre_tokenizer()
     trainer = trainers.BpeTrainer(
         vocab_size=num_bpe_tokens,
         min_frequency=MIN_FREQUENCY,
@@ -92,11 +92,11 @@ def _learn(sample: list[str], num_bpe_tokens: int, max_token_length: int) -> dic
 
 def _first_tokens(model: dict[str, Any], num_tokens: int) -> tuple[list[str], list[tuple[str, str]]]:
     """The first tokens of a trained model and the merges that make them, none that spells a special token."""
-    tokens = dict.fromkeys(sorted(layout.BYTE_CHARACTERS))
+    tokens = dict.fromkeys(sorted(vocabulary_layout.BYTE_CHARACTERS))
     merges: list[tuple[str, str]] = []
     for left, right in model["merges"]:
         token = left + right
-        if token in layout.SPECIAL_TOKENS or left not in tokens or right not in tokens:
+        if token in vocabulary_layout.SPECIAL_TOKENS or left not in tokens or right not in tokens:
             continue
         if token not in tokens and len(tokens) == num_tokens:
             break
