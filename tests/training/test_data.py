@@ -11,7 +11,7 @@ from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import PackedRows
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.data import BatchStream, Position, to_device
-from incoder.training.groups import DocumentGroups, Group, GroupsAhead
+from incoder.training.chunks import DocumentGroups, Group, GroupsAhead
 
 WINDOWS = (64, 64, 64, 128, 128, 64, 64, 64, 64, 64)
 

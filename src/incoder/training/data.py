@@ -1,6 +1,6 @@
 """Batches of packed rows in a fixed order that can be picked up anywhere.
 
-The order is a function of the seed alone (groups.py). A position is four integers, so a checkpoint holds
+The order is a function of the seed alone (chunks.py). A position is four integers, so a checkpoint holds
 those and no rows.
 """
 
@@ -12,7 +12,7 @@ import torch
 from incoder.errors import IncoderError
 from incoder.model.attention import Segments
 from incoder.objective.packing import PackedRows
-from incoder.training.groups import Group, Groups
+from incoder.training.chunks import Group, Groups
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from incoder.objective.packing import IGNORED, PackedRows
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.data import BatchStream, to_device
-from incoder.training.groups import DocumentGroups
+from incoder.training.chunks import DocumentGroups
 
 _DOCUMENTS_PER_GROUP = 64
 

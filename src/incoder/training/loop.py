@@ -32,7 +32,7 @@ from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.checkpoint import load_state, newest_state, save_state
 from incoder.training.data import BatchStream, to_device
 from incoder.training.evaluate import held_out_fills, held_out_loss
-from incoder.training.groups import DocumentGroups, GroupsAhead
+from incoder.training.chunks import DocumentGroups, GroupsAhead
 from incoder.training.metrics import MetricsLog, plot_losses, read_metrics
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import TrainingRecipe
