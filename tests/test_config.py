@@ -1,5 +1,6 @@
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pytest
 from pydantic import Field
@@ -62,6 +63,45 @@ def test_the_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_mistake_names_the_key_and_what_was_meant(file: Path, override: str, message: str) -> None:
     with pytest.raises(IncoderError, match=message):
         load_recipe(Run, file, [override])
+
+
+class Section(Recipe):
+    renamed: ClassVar[Mapping[str, str]] = {"speed": "rate"}
+
+    rate: float = 1.0
+
+
+class Renamed(Recipe):
+    section: Section = Section()
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "rate"),
+    [
+        ("[section]\nspeed = 2.0", [], 2.0),
+        ("", ["section.speed=3.0"], 3.0),
+        ("[section]\nrate = 2.0", ["section.speed=3.0"], 3.0),
+        ("[section]\nspeed = 2.0", ["section.rate=3.0"], 3.0),
+        ("", ["section={speed=4.0}"], 4.0),
+    ],
+)
+def test_a_renamed_key_is_read_by_its_earlier_name_with_a_note(
+    tmp_path: Path, text: str, overrides: list[str], rate: float
+) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.warns(FutureWarning, match=r"section\.speed is called section\.rate now"):
+        assert load_recipe(Renamed, path, overrides).section.rate == rate
+    noted: list[str] = []
+    load_recipe(Renamed, path, overrides, on_renamed=noted.append)
+    assert len(noted) == 1
+
+
+def test_a_key_by_both_its_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text("[section]\nspeed = 2.0\nrate = 1.0")
+    with pytest.raises(IncoderError, match=r"section\.speed is the earlier name of section\.rate"):
+        load_recipe(Renamed, path)
 
 
 class Folder(Recipe):

@@ -6,9 +6,10 @@ configures; this file only knows how to read one, complain well, and save the re
 
 import difflib
 import tomllib
-from collections.abc import Collection, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
@@ -24,16 +25,29 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    renamed: ClassVar[Mapping[str, str]] = {}  # keys of the release before, and their names now
+
 
 _MAX_BYTES = 10_000_000  # of a recipe's file
 
 R = TypeVar("R", bound=Recipe)
 
 
-def load_recipe(schema: type[R], path: Path | None, overrides: Sequence[str] = ()) -> R:
+def _warn(note: str) -> None:
+    warnings.warn(note, FutureWarning, stacklevel=3)
+
+
+def load_recipe(
+    schema: type[R],
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    on_renamed: Callable[[str], None] = _warn,
+) -> R:
     """Read a recipe file, apply `section.key=value` overrides, and fill in the defaults.
 
     An override's value is TOML (`3e-4`, `true`, `"text"`, `[1, 2]`); what is not valid TOML is a string.
+    `on_renamed` is called with a note for each key that is given by the name it had in the release before.
 
     Raises:
         IncoderError: the file cannot be read or parsed, a key is unknown (the nearest one is named), or a
@@ -52,8 +66,10 @@ def load_recipe(schema: type[R], path: Path | None, overrides: Sequence[str] = (
             raise IncoderError(f"cannot read the recipe {path}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise IncoderError(f"{path} is not valid TOML: {error}") from error
+    _rename_keys(schema, values, origin, on_renamed)
     for override in overrides:
         _apply_override(values, override)
+        _rename_keys(schema, values, f"--set {override}", on_renamed, overrides=True)
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -85,6 +101,42 @@ def _as_toml(recipe: Recipe, without: frozenset[str] = frozenset()) -> str:
     import tomli_w
 
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True, exclude=set(without)))
+
+
+def _rename_keys(
+    schema: type[BaseModel],
+    values: dict[str, Any],
+    origin: str,
+    on_renamed: Callable[[str], None],
+    prefix: str = "",
+    *,
+    overrides: bool = False,
+) -> None:
+    """Give keys of the release before the names that they have now, in place.
+
+    Raises:
+        IncoderError: a key is there by both names, unless the earlier one `overrides` the other.
+    """
+    for old, new in getattr(schema, "renamed", {}).items():
+        if old not in values:
+            continue
+        if new in values and not overrides:
+            raise IncoderError(
+                f"{origin}: {prefix}{old} is the earlier name of {prefix}{new}; leave one of them out"
+            )
+        values[new] = values.pop(old)
+        on_renamed(
+            f"{origin}: {prefix}{old} is called {prefix}{new} now; its earlier name is read for one more "
+            "release"
+        )
+    for name, info in schema.model_fields.items():
+        section, section_schema = values.get(name), info.annotation
+        if (
+            isinstance(section, dict)
+            and isinstance(section_schema, type)
+            and issubclass(section_schema, BaseModel)
+        ):
+            _rename_keys(section_schema, section, origin, on_renamed, f"{prefix}{name}.", overrides=overrides)
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:
