@@ -45,7 +45,7 @@ def main() -> None:
         shutil.copyfile(file, target / file.name)
     if arguments.lead_lines is not None:
         generation = json.loads((target / GENERATION_CONFIG).read_text(encoding="utf-8"))
-        generation["num_lead_lines"] = arguments.lead_lines
+        generation["num_tail_lines"] = arguments.lead_lines
         write_text(target / GENERATION_CONFIG, json.dumps(generation, indent=2) + "\n")
     recipes = [load_recipe(TrainingRecipe, run / "recipe.toml") for run in runs]
     metrics = _joined([read_metrics(run / "metrics.jsonl") for run in runs])
@@ -91,7 +91,7 @@ def _training_table(recipes: list[TrainingRecipe]) -> str:
         rows.append(
             f"| {training.steps:,} | {training.tokens_per_step:,} | {windows} "
             f"| {optimizer.muon_lr:g}, {optimizer.lr:g} | {masking.span_counts}, {masking.mean_spans:g} "
-            f"| {masking.line_span_rate:.0%} | up to {masking.num_lead_lines} lines "
+            f"| {masking.line_span_rate:.0%} | up to {masking.num_tail_lines} lines "
             f"| {masking.plain_rate:.0%} |"
         )
     return "\n".join(rows)

@@ -52,9 +52,9 @@ def test_colours_are_those_of_the_sentinels(file: str, saved: str, monkeypatch: 
 @pytest.mark.parametrize(
     "options",
     [
-        ["--edges", "character", "--window", "16"],
+        ["--span-boundaries", "character", "--window", "16"],
         ["--rule", "released-code", "--window", "30"],
-        ["--line-span-rate", "1", "--mean-spans", "3", "--edges", "character"],
+        ["--line-span-rate", "1", "--mean-spans", "3", "--span-boundaries", "character"],
         ["--plain-rate", "1"],
     ],
 )
@@ -75,6 +75,21 @@ def test_json_holds_the_whole_file(
         for span, part in zip(spans, kept[1:], strict=True):
             restored += tiny_tokenizer.decode_bytes([*span, *part])
     assert restored.decode() == CODE
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now", "value"),
+    [("--edges", "--span-boundaries", "character"), ("--num-lead-lines", "--num-tail-lines", "3")],
+)
+def test_renamed_options_are_read_by_their_earlier_names_with_a_note(
+    file: str, saved: str, earlier: str, now: str, value: str
+) -> None:
+    common = ["show", file, "--tokenizer", saved, "--line-span-rate", "1", "--json"]
+    by_new_name = runner.invoke(command.app, [*common, now, value])
+    by_earlier_name = runner.invoke(command.app, [*common, earlier, value])
+    assert by_earlier_name.stdout == by_new_name.stdout
+    assert f"{earlier} is called {now} now" in by_earlier_name.stderr
+    assert by_new_name.stderr == ""
 
 
 def test_a_long_file_goes_on_after_the_extra_sentinel(file: str, saved: str) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from incoder.errors import IncoderError
 from incoder.model import checkpoint
-from incoder.model.checkpoint import load_checkpoint, load_num_lead_lines, save_checkpoint
+from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines, save_checkpoint
 from incoder.model.hugging_face import disk_names
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
 
@@ -104,6 +104,18 @@ def test_what_was_loaded_can_be_trained_on(folder: Path, token_ids_BT: torch.Ten
     loaded = load_checkpoint(folder)
     torch.autograd.backward(loaded(token_ids_BT).square().mean())
     assert all(parameter.grad is not None for parameter in loaded.parameters())
+
+
+@pytest.mark.parametrize("key", ["num_tail_lines", "num_lead_lines"])
+def test_the_number_of_tail_lines_is_read_by_its_name_and_by_its_earlier_one(
+    model: Transformer, tmp_path: Path, key: str
+) -> None:
+    save_checkpoint(model, tmp_path, num_tail_lines=16)
+    path = tmp_path / "generation_config.json"
+    settings = json.loads(path.read_text())
+    settings[key] = settings.pop("num_tail_lines")
+    path.write_text(json.dumps(settings))
+    assert load_num_tail_lines(tmp_path) == 16
 
 
 def test_a_full_disk_is_a_clear_error_and_leaves_the_old_weights(folder: Path, model: Transformer) -> None:
@@ -433,7 +445,7 @@ def test_a_configuration_that_is_none_is_refused(folder: Path, content: str) -> 
         before = (folder / name).read_text()
         (folder / name).write_text(content)
         with pytest.raises(IncoderError, match=name):
-            load_checkpoint(folder) if name == "config.json" else load_num_lead_lines(folder)
+            load_checkpoint(folder) if name == "config.json" else load_num_tail_lines(folder)
         (folder / name).write_text(before)
 
 
@@ -441,7 +453,7 @@ def test_a_configuration_that_is_none_is_refused(folder: Path, content: str) -> 
 def test_a_number_of_lead_lines_that_is_none_is_refused(folder: Path, num_lines: object) -> None:
     (folder / "generation_config.json").write_text(json.dumps({"num_lead_lines": num_lines}))
     with pytest.raises(IncoderError, match="num_lead_lines must be a number of lines from 0 to"):
-        load_num_lead_lines(folder)
+        load_num_tail_lines(folder)
 
 
 def test_an_unknown_architecture_names_the_known_ones(folder: Path) -> None:

@@ -14,9 +14,15 @@ from incoder.tokenizer.tokenizer import Tokenizer
 
 SETTINGS = [
     MaskingConfig.model_validate(
-        {"rule": rule, "edges": edges, "line_span_rate": 0.5, "plain_rate": 0.2, "mean_spans": mean}
+        {
+            "rule": rule,
+            "span_boundaries": boundaries,
+            "line_span_rate": 0.5,
+            "plain_rate": 0.2,
+            "mean_spans": mean,
+        }
     )
-    for rule, edges, mean in product(("paper", "released-code"), ("token", "character"), (1.0, 30.0))
+    for rule, boundaries, mean in product(("paper", "released-code"), ("token", "character"), (1.0, 30.0))
 ]
 
 
@@ -54,24 +60,24 @@ def test_blocks_fit_the_window_lose_nothing_and_tell_whether_more_follows(
         assert continues == (bool(spans) and number < len(blocks) - 1)
         restored += unmask(block, infilling_format)
     assert tiny_tokenizer.decode_bytes(restored) == data
-    if config.edges == "token":
+    if config.span_boundaries == "token":
         assert restored == document.tolist()
     assert [block.count(tiny_tokenizer.document_start_id) for block in blocks] == [1] + [0] * (
         len(blocks) - 1
     )
 
 
-@pytest.mark.parametrize("edges", ["token", "character"])
+@pytest.mark.parametrize("boundaries", ["token", "character"])
 def test_blocks_of_a_long_document_fill_the_window(
-    tiny_tokenizer: Tokenizer, infilling_format: CausalMaskingFormat, code: bytes, edges: str
+    tiny_tokenizer: Tokenizer, infilling_format: CausalMaskingFormat, code: bytes, boundaries: str
 ) -> None:
-    config = MaskingConfig.model_validate({"edges": edges})
+    config = MaskingConfig.model_validate({"span_boundaries": boundaries})
     masker = Masker(config, infilling_format, tiny_tokenizer)
     document = document_of(code * 100, tiny_tokenizer)
     *blocks, _ = masked_blocks(document, masker, 256, np.random.default_rng(0))
     lengths = [len(block) for block in blocks]
     assert np.mean(lengths) > 0.995 * 256
-    if edges == "token":
+    if boundaries == "token":
         assert set(lengths) == {256}
     assert all(infilling_format.parse(block)[2] for block in blocks)
 
@@ -80,7 +86,7 @@ def test_edges_fall_inside_tokens_of_full_blocks_as_often_as_of_others(
     tiny_tokenizer: Tokenizer, infilling_format: CausalMaskingFormat, code: bytes
 ) -> None:
     # Blocks that turn out too long must not be drawn again until they happen to fit.
-    masker = Masker(MaskingConfig(edges="character"), infilling_format, tiny_tokenizer)
+    masker = Masker(MaskingConfig(span_boundaries="character"), infilling_format, tiny_tokenizer)
     document = document_of(code * 1000, tiny_tokenizer)
     borders = np.cumsum([len(tiny_tokenizer.token_bytes(token_id)) for token_id in document.tolist()])
 

@@ -59,23 +59,23 @@ def test_where_lines_run_out_there_are_fewer_spans() -> None:
     assert max(map(len, spans)) in (1, 2)
 
 
-def test_a_span_takes_its_lead_along_from_the_start_of_a_line() -> None:
+def test_a_span_begins_with_a_prefix_tail_from_the_start_of_a_line() -> None:
     lines = [b"    %d\n" % number for number in range(20)]
     data, firsts, lengths = b"".join(lines), [], []
     for seed in range(2000):
         rng = np.random.default_rng(seed)
-        ((start, lead_end, end),) = line_spans(1, data, rng, mean_lines=2, num_lead_lines=4)
+        ((start, tail_end, end),) = line_spans(1, data, rng, mean_lines=2, num_tail_lines=4)
         taken = data[start:end].splitlines()
-        lead = data[start:lead_end]
-        assert lead.count(b"\n") == min(3, data[:lead_end].count(b"\n"))
-        assert data[lead_end:end].strip()
+        tail = data[start:tail_end]
+        assert tail.count(b"\n") == min(3, data[:tail_end].count(b"\n"))
+        assert data[tail_end:end].strip()
         assert data[:start] == b"".join(lines[: data[:start].count(b"\n")])
         firsts.append(data[:start].count(b"\n"))
         if firsts[-1] > 0:
             lengths.append(len(taken))
     assert min(lengths) == 4
     assert lengths.count(4) / len(lengths) == pytest.approx(0.5, abs=0.1)
-    assert firsts.count(0) > firsts.count(1)  # also those whose lead begins before the text
+    assert firsts.count(0) > firsts.count(1)  # also those whose tail begins before the text
 
 
 @given(
@@ -85,12 +85,12 @@ def test_a_span_takes_its_lead_along_from_the_start_of_a_line() -> None:
     st.integers(0, 2**32),
 )
 def test_line_spans_do_not_overlap_and_are_not_empty(
-    pieces: list[bytes], num_spans: int, num_lead_lines: int, seed: int
+    pieces: list[bytes], num_spans: int, num_tail_lines: int, seed: int
 ) -> None:
     data = b"".join(pieces)
     rng = np.random.default_rng(seed)
-    spans = line_spans(num_spans, data, rng, mean_lines=2, num_lead_lines=num_lead_lines)
+    spans = line_spans(num_spans, data, rng, mean_lines=2, num_tail_lines=num_tail_lines)
     edges = [edge for span in spans for edge in span]
     assert edges == sorted(edges)
     assert len(spans) <= num_spans
-    assert all(data[lead_end:end].strip() for _, lead_end, end in spans)
+    assert all(data[tail_end:end].strip() for _, tail_end, end in spans)

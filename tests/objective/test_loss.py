@@ -50,14 +50,14 @@ def test_a_tied_embedding_gets_both_gradients() -> None:
     torch.testing.assert_close(gradients(loss, weight_VD), gradients(expected, weight_VD))
 
 
-def test_unmoved_rows_get_no_gradient_and_change_nothing_else() -> None:
+def test_frozen_rows_get_no_gradient_and_change_nothing_else() -> None:
     hidden_ND, weight_VD, targets_N = example()
-    unmoved = torch.tensor([3, 49])
+    frozen = torch.tensor([3, 49])
     plain, _ = chunked_cross_entropy(hidden_ND, weight_VD, targets_N, chunk_size=7)
-    loss, _ = chunked_cross_entropy(hidden_ND, weight_VD, targets_N, unmoved_ids=unmoved, chunk_size=7)
+    loss, _ = chunked_cross_entropy(hidden_ND, weight_VD, targets_N, frozen_rows=frozen, chunk_size=7)
     expected_hidden, expected_weight = gradients(plain, hidden_ND, weight_VD)
-    assert expected_weight[unmoved].any(dim=1).all()
-    expected_weight[unmoved] = 0.0
+    assert expected_weight[frozen].any(dim=1).all()
+    expected_weight[frozen] = 0.0
     assert float(loss.detach()) == float(plain.detach())
     torch.testing.assert_close(gradients(loss, hidden_ND, weight_VD), (expected_hidden, expected_weight))
 

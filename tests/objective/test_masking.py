@@ -1,4 +1,5 @@
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from incoder.config import load_recipe
 from incoder.errors import IncoderError
 from incoder.objective.masking import Masker, MaskingConfig, unmask
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
@@ -13,14 +15,16 @@ from incoder.tokenizer.tokenizer import Tokenizer
 
 START = Tokenizer.document_start_id
 SETTINGS = [
-    MaskingConfig.model_validate({"rule": rule, "edges": edges, "line_span_rate": rate, "mean_spans": mean})
-    for rule, edges, rate, mean in product(
+    MaskingConfig.model_validate(
+        {"rule": rule, "span_boundaries": boundaries, "line_span_rate": rate, "mean_spans": mean}
+    )
+    for rule, boundaries, rate, mean in product(
         ("paper", "released-code"), ("token", "character"), (0.0, 0.5, 1.0), (1.0, 5.0)
     )
 ] + [
     MaskingConfig(mean_spans=5.0, span_counts="geometric", line_span_rate=0.5),
-    MaskingConfig(mean_spans=3.0, line_span_rate=1.0, num_lead_lines=2),
-    MaskingConfig(mean_spans=3.0, line_span_rate=1.0, num_lead_lines=9, vary_lead_lines=True),
+    MaskingConfig(mean_spans=3.0, line_span_rate=1.0, num_tail_lines=2),
+    MaskingConfig(mean_spans=3.0, line_span_rate=1.0, num_tail_lines=9, vary_tail_lines=True),
 ]
 
 
@@ -54,14 +58,14 @@ def test_unmasking_gives_back_the_text(
     restored = unmask(masked, infilling_format)
     assert tiny_tokenizer.decode_bytes(restored) == data
     assert masked[: int(is_first)] == [START] * is_first
-    if config.edges == "token":
+    if config.span_boundaries == "token":
         assert restored == token_ids
     _, spans, told_to_continue = infilling_format.parse(masked)
     assert told_to_continue == (continues and bool(spans))
     assert all(spans)
 
 
-def test_token_edges_add_three_tokens_a_span_and_one_where_the_text_goes_on(
+def test_token_boundaries_add_three_tokens_a_span_and_one_where_the_text_goes_on(
     tiny_tokenizer: Tokenizer, infilling_format: CausalMaskingFormat, code: bytes
 ) -> None:
     token_ids = np.array(tiny_tokenizer.encode_bytes(code))
@@ -72,11 +76,11 @@ def test_token_edges_add_three_tokens_a_span_and_one_where_the_text_goes_on(
         assert len(infilling_format.parse(masked)[1]) == num_spans
 
 
-def test_character_edges_split_tokens_and_never_characters(
+def test_character_boundaries_split_tokens_and_never_characters(
     tiny_tokenizer: Tokenizer, infilling_format: CausalMaskingFormat, code: bytes
 ) -> None:
     token_ids = np.array(tiny_tokenizer.encode_bytes(code))
-    ours = masker(tiny_tokenizer, MaskingConfig(edges="character"))
+    ours = masker(tiny_tokenizer, MaskingConfig(span_boundaries="character"))
     borders = set(np.cumsum([len(tiny_tokenizer.token_bytes(int(token_id))) for token_id in token_ids]))
     num_inside = 0
     for seed in range(100):
@@ -88,7 +92,7 @@ def test_character_edges_split_tokens_and_never_characters(
     assert num_inside > 30
 
 
-def test_line_spans_with_token_edges_are_whole_tokens(
+def test_line_spans_with_token_boundaries_are_whole_tokens(
     tiny_tokenizer: Tokenizer, infilling_format: CausalMaskingFormat
 ) -> None:
     # The two newlines are one token, so a whole line takes both.
@@ -151,15 +155,24 @@ def test_special_tokens_inside_a_document_are_refused(tiny_tokenizer: Tokenizer)
         masker(tiny_tokenizer, MaskingConfig()).mask(np.array([70, START]), 1, np.random.default_rng(0))
 
 
+def test_recipes_may_use_the_earlier_names_of_keys(tmp_path: Path) -> None:
+    path = tmp_path / "masking.toml"
+    path.write_text('edges = "character"\nnum_lead_lines = 24\nvary_lead_lines = true\n')
+    noted: list[str] = []
+    config = load_recipe(MaskingConfig, path, on_renamed=noted.append)
+    assert config == MaskingConfig(span_boundaries="character", num_tail_lines=24, vary_tail_lines=True)
+    assert len(noted) == 3
+
+
 @pytest.mark.parametrize("setting", [{"plain_rate": 1.1}, {"line_span_rate": -0.1}, {"mean_spans": 0}])
 def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         MaskingConfig.model_validate(setting)
 
 
-def test_the_sentinel_stands_again_where_a_lead_ends(tiny_tokenizer: Tokenizer) -> None:
+def test_the_sentinel_stands_again_where_a_tail_ends(tiny_tokenizer: Tokenizer) -> None:
     infilling_format = CausalMaskingFormat(tiny_tokenizer)
-    config = MaskingConfig(line_span_rate=1.0, num_lead_lines=2, edges="character")
+    config = MaskingConfig(line_span_rate=1.0, num_tail_lines=2, span_boundaries="character")
     masker = Masker(config, infilling_format, tiny_tokenizer)
     token_ids = np.array(tiny_tokenizer.encode("".join(f"x{number} = {number}\n" for number in range(30))))
     num_led = 0
@@ -167,9 +180,9 @@ def test_the_sentinel_stands_again_where_a_lead_ends(tiny_tokenizer: Tokenizer) 
         masked = masker.mask(token_ids, 2, np.random.default_rng(seed))
         _, spans, _ = infilling_format.parse(masked)
         for number, span in enumerate(spans):
-            lead, mark, fill = _around(span, tiny_tokenizer.sentinel_ids[number])
+            tail, mark, fill = _around(span, tiny_tokenizer.sentinel_ids[number])
             num_led += mark
-            assert not mark or tiny_tokenizer.decode(lead).count("\n") <= 1
+            assert not mark or tiny_tokenizer.decode(tail).count("\n") <= 1
             assert tiny_tokenizer.decode(fill).strip()
         assert tiny_tokenizer.decode_bytes(unmask(masked, infilling_format)) == tiny_tokenizer.decode_bytes(
             token_ids.tolist()

@@ -41,7 +41,7 @@ def rows_of(
         range(len(files.documents)) if indices is None else indices,
         infilling_format=CausalMaskingFormat(tokenizer),
         tokenizer=tokenizer,
-        masking=MaskingConfig(edges="character"),
+        masking=MaskingConfig(span_boundaries="character"),
         **settings,
     )
 

@@ -55,7 +55,7 @@ num_kv_heads = 1
 inner_size = 48
 max_positions = 128
 [masking]
-edges = "character"
+span_boundaries = "character"
 line_span_rate = 0.5
 plain_rate = 0.2
 [optimizer]
@@ -65,7 +65,7 @@ warmup_steps = 3
 steps = 12
 tokens_per_step = 256
 phases = [{{ window = 64, until = 0.5 }}, {{ window = 128, until = 1.0 }}]
-documents_per_group = 4
+documents_per_chunk = 4
 checkpoint_every = 3
 [evaluation]
 every = 6

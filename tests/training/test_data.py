@@ -10,8 +10,8 @@ from incoder.errors import IncoderError
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import PackedRows
 from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.training.chunks import Chunk, DocumentChunks, PrefetchingLoader
 from incoder.training.data import BatchStream, Position, to_device
-from incoder.training.chunks import DocumentGroups, Group, GroupsAhead
 
 WINDOWS = (64, 64, 64, 128, 128, 64, 64, 64, 64, 64)
 
@@ -24,18 +24,18 @@ def stream(
     position: Position | None = None,
     weights: dict[str, float] | None = None,
 ) -> BatchStream:
-    return BatchStream(groups(world, tokenizer, seed=seed, weights=weights), position)
+    return BatchStream(chunks(world, tokenizer, seed=seed, weights=weights), position)
 
 
-def groups(
+def chunks(
     world: Path, tokenizer: Tokenizer, *, seed: int = 0, weights: dict[str, float] | None = None
-) -> DocumentGroups:
-    return DocumentGroups(
+) -> DocumentChunks:
+    return DocumentChunks(
         TokenShard.open(world / "tokens", "train"),
         tokenizer,
         MaskingConfig(),
         seed=seed,
-        documents_per_group=4,
+        documents_per_chunk=4,
         weights=weights,
     )
 
@@ -81,7 +81,7 @@ def test_an_epoch_sees_every_document_as_often_as_its_kind_weighs(
 
 
 def test_a_fraction_is_a_chance_and_another_one_in_each_epoch(world: Path, tiny_tokenizer: Tokenizer) -> None:
-    drawn = groups(world, tiny_tokenizer, weights={"python": 1.5})
+    drawn = chunks(world, tiny_tokenizer, weights={"python": 1.5})
     counts = [len(drawn.order(epoch)) for epoch in range(200)]
     assert np.mean(counts) == pytest.approx(1.5 * 12, rel=0.05)
     assert len(set(counts)) > 3
@@ -89,8 +89,8 @@ def test_a_fraction_is_a_chance_and_another_one_in_each_epoch(world: Path, tiny_
 
 
 def test_groups_made_ahead_in_another_process_are_the_same(world: Path, tiny_tokenizer: Tokenizer) -> None:
-    own = groups(world, tiny_tokenizer)
-    ahead = GroupsAhead(own)
+    own = chunks(world, tiny_tokenizer)
+    ahead = PrefetchingLoader(own)
     here, there = BatchStream(own), BatchStream(ahead)
     for window in (64, 64, 128):
         epoch = here.state()["epoch"]
@@ -103,40 +103,40 @@ def test_groups_made_ahead_in_another_process_are_the_same(world: Path, tiny_tok
 
 
 def test_groups_go_on_when_the_other_process_dies(world: Path, tiny_tokenizer: Tokenizer) -> None:
-    own = groups(world, tiny_tokenizer)
-    ahead = GroupsAhead(own)
-    group = Group(epoch=0, number=0, window=64)
+    own = chunks(world, tiny_tokenizer)
+    ahead = PrefetchingLoader(own)
+    chunk = Chunk(epoch=0, number=0, window=64)
     for number in range(6):
-        assert np.array_equal(ahead.rows(group).token_ids, own.rows(group).token_ids)
+        assert np.array_equal(ahead.rows(chunk).token_ids, own.rows(chunk).token_ids)
         if number == 1:
             for process in multiprocessing.active_children():
                 process.kill()
-        group = own.after(group)
+        chunk = own.after(chunk)
     assert not ahead.is_ahead
 
 
-class LargeGroups:
+class LargeChunks:
     """Their rows are more than a pipe holds."""
 
     def __len__(self) -> int:
         return 10
 
-    def after(self, group: Group) -> Group:
-        return group._replace(number=group.number + 1)
+    def after(self, chunk: Chunk) -> Chunk:
+        return chunk._replace(number=chunk.number + 1)
 
-    def rows(self, group: Group) -> PackedRows:
-        return np.full(1_000_000, group.number)  # type: ignore[return-value] # nobody reads them
+    def rows(self, chunk: Chunk) -> PackedRows:
+        return np.full(1_000_000, chunk.number)  # type: ignore[return-value] # nobody reads them
 
 
 def test_groups_go_on_when_the_other_process_dies_while_it_sends_rows() -> None:
-    ahead, group = GroupsAhead(LargeGroups()), Group(epoch=0, number=0, window=64)
-    ahead.rows(group)
+    ahead, chunk = PrefetchingLoader(LargeChunks()), Chunk(epoch=0, number=0, window=64)
+    ahead.rows(chunk)
     assert ahead._connection is not None
     assert ahead._connection.poll(30), "the other process has begun to send"
     for process in multiprocessing.active_children():
         process.kill()
         process.join()
-    assert np.asarray(ahead.rows(ahead.after(group)))[0] == 1
+    assert np.asarray(ahead.rows(ahead.after(chunk)))[0] == 1
     assert not ahead.is_ahead
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from incoder.cli.console import result_console, write_result
+from incoder.cli.console import print_note, result_console, write_result
 from incoder.cli.options import load_tokenizer
 from incoder.cli.source import read_input
 
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
+
+
+def _earlier_name(old: str, new: str, **settings: Any) -> Any:
+    """An option by the name that it had in the release before, which the help no longer lists."""
+
+    def with_note(value: Any) -> Any:
+        if value is not None:
+            print_note(f"{old} is called {new} now; its earlier name is read for one more release")
+        return value
+
+    return typer.Option(old, hidden=True, callback=with_note, **settings)
 
 
 @app.callback()
@@ -43,7 +54,7 @@ def show(
     rule: Annotated[
         Literal["paper", "released-code"], typer.Option(help="How the spans are drawn.")
     ] = "paper",
-    edges: Annotated[
+    span_boundaries: Annotated[
         Literal["token", "character"],
         typer.Option(help="Where spans may begin and end: between tokens, or inside of them as well."),
     ] = "token",
@@ -56,7 +67,7 @@ def show(
     line_span_rate: Annotated[
         float, typer.Option(min=0, max=1, help="The share of blocks whose spans are lines.")
     ] = 0.0,
-    num_lead_lines: Annotated[
+    num_tail_lines: Annotated[
         int,
         typer.Option(
             min=0, max=64, help="Lines that such a span takes along in front: its own line's beginning is 1."
@@ -66,6 +77,12 @@ def show(
         float, typer.Option(min=0, max=1, help="The share of blocks that are not masked.")
     ] = 0.0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    edges: Annotated[
+        Literal["token", "character"] | None, _earlier_name("--edges", "--span-boundaries")
+    ] = None,
+    num_lead_lines: Annotated[
+        int | None, _earlier_name("--num-lead-lines", "--num-tail-lines", min=0, max=64)
+    ] = None,
 ) -> None:
     """Show a file as the model sees it in training: its spans cut out, marked, and moved to the end.
 
@@ -83,11 +100,11 @@ def show(
     vocabulary = load_tokenizer(tokenizer)
     config = MaskingConfig(
         rule=rule,
-        edges=edges,
+        span_boundaries=edges or span_boundaries,
         mean_spans=mean_spans,
         span_counts=span_counts,
         line_span_rate=line_span_rate,
-        num_lead_lines=num_lead_lines,
+        num_tail_lines=num_tail_lines if num_lead_lines is None else num_lead_lines,
         plain_rate=plain_rate,
     )
     infilling_format = CausalMaskingFormat(vocabulary)

@@ -129,11 +129,11 @@ class _Watch:
         if notes.is_terminal:
             return
         if "validation_loss" in metrics:
-            fills = metrics.get("validation_fill_loss")
+            infills = metrics.get("validation_infill_loss")
             notes.print(
                 f"step {report.steps_done}/{self._num_steps}  loss {loss}  held out "
                 f"{metrics['validation_loss']:.3f} ({metrics['validation_bits_per_byte']:.3f} bits/byte)"
-                + (f", in fills {fills:.3f}" if fills is not None else "")
+                + (f", in infills {infills:.3f}" if infills is not None else "")
             )
         else:
             self._lines.tell(f"step {report.steps_done}/{self._num_steps}  loss {loss}  {speed} tokens/s")

@@ -35,7 +35,7 @@ GENERATION_CONFIG = "generation_config.json"
 _EMBEDDING = "model.embed_tokens.weight"
 _HEAD = "lm_head.weight"
 _MAX_CONFIG_BYTES = 10_000_000  # published ones have up to 0.2 MB
-_MAX_LEAD_LINES = 1000
+_MAX_TAIL_LINES = 1000
 _QUANTIZED_SUFFIXES = (".qweight", ".qzeros", ".g_idx", ".weight_scale", ".weight_scale_inv", ".absmax")
 _IGNORED_SUFFIXES = ("embed_positions.weights", "rotary_emb.inv_freq")  # computed, not learnt
 
@@ -52,11 +52,11 @@ def save_checkpoint(
     *,
     tokenizer: SavesItself | None = None,
     dtype: torch.dtype = torch.bfloat16,
-    num_lead_lines: int = 0,
+    num_tail_lines: int = 0,
 ) -> None:
     """Write the model in `dtype`; each file replaces its predecessor whole.
 
-    `num_lead_lines`, with which its fills are to begin, is a setting of generation, of ours.
+    `num_tail_lines`, with which its fills are to begin, is a setting of generation, of ours.
 
     Raises:
         IncoderError: the folder cannot be written, or the disk is full.
@@ -74,8 +74,8 @@ def save_checkpoint(
         except SafetensorError as error:
             raise IncoderError(f"cannot write {path}: {error}; nothing was changed") from error
     generation = {"bos_token_id": config.bos_id, "eos_token_id": config.eos_id, "pad_token_id": config.pad_id}
-    if num_lead_lines:
-        generation["num_lead_lines"] = num_lead_lines
+    if num_tail_lines:
+        generation["num_tail_lines"] = num_tail_lines
     write_text(folder / GENERATION_CONFIG, _json(generation))
     write_text(folder / "config.json", _json(to_hugging_face(config, dtype)))
     if tokenizer is not None:
@@ -128,7 +128,7 @@ def load_config(folder: Path) -> TransformerConfig:
     return from_hugging_face(read_json_object(path, max_bytes=_MAX_CONFIG_BYTES), path)
 
 
-def load_num_lead_lines(folder: Path) -> int:
+def load_num_tail_lines(folder: Path) -> int:
     """With how many lines of the text before a hole the fills of a model are to begin; 0 if it does not say.
 
     Raises:
@@ -137,11 +137,13 @@ def load_num_lead_lines(folder: Path) -> int:
     path = folder / GENERATION_CONFIG
     if not path.exists():
         return 0
-    num_lines = read_json_object(path, max_bytes=_MAX_CONFIG_BYTES).get("num_lead_lines", 0)
-    if type(num_lines) is not int or not 0 <= num_lines <= _MAX_LEAD_LINES:
+    settings = read_json_object(path, max_bytes=_MAX_CONFIG_BYTES)
+    # Models published before the key was renamed, `mini` among them, say num_lead_lines.
+    key = "num_tail_lines" if "num_tail_lines" in settings else "num_lead_lines"
+    num_lines = settings.get(key, 0)
+    if type(num_lines) is not int or not 0 <= num_lines <= _MAX_TAIL_LINES:
         raise IncoderError(
-            f"{path}: num_lead_lines must be a number of lines from 0 to {_MAX_LEAD_LINES}, "
-            f"got {shown(num_lines)}"
+            f"{path}: {key} must be a number of lines from 0 to {_MAX_TAIL_LINES}, got {shown(num_lines)}"
         )
     return num_lines
 

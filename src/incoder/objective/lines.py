@@ -15,15 +15,15 @@ _WHOLE_LINES, _FROM_FIRST_CHARACTER = 0.5, 0.75  # cumulative; the rest starts a
 
 
 class LineSpan(NamedTuple):
-    """What is cut out, from `start` to before `end`; what stands before `lead_end` leads into it."""
+    """What is cut out, from `start` to before `end`; what is before `tail_end` is its prefix tail."""
 
     start: int
-    lead_end: int
+    tail_end: int
     end: int
 
 
 def line_spans(
-    num_spans: int, data: bytes, rng: np.random.Generator, *, mean_lines: float, num_lead_lines: int = 0
+    num_spans: int, data: bytes, rng: np.random.Generator, *, mean_lines: float, num_tail_lines: int = 0
 ) -> list[LineSpan]:
     """Spans of consecutive lines, evenly placed; fewer where the lines run out.
 
@@ -32,7 +32,7 @@ def line_spans(
     from anywhere after that character. Spans begin and end in lines that are not blank, so there is none in a
     blank text.
 
-    With `num_lead_lines` a span's lead is the beginning of its first line and, as far as there are any, so
+    With `num_tail_lines` a span's tail is the beginning of its first line and, as far as there are any, so
     many lines less one before it that are not blank; else it is empty.
     """
     lines = data.splitlines(keepends=True)
@@ -40,14 +40,14 @@ def line_spans(
     filled = [index for index, line in enumerate(lines) if not line.isspace()]
     if not filled:
         return []
-    num_before = max(0, num_lead_lines - 1)
+    num_before = max(0, num_tail_lines - 1)
     num_lines = (np.minimum(rng.geometric(1 / mean_lines, num_spans), len(filled)) + num_before).tolist()
-    room = len(filled) + num_before  # the first span's lead may lie before the text
+    room = len(filled) + num_before  # the first span's tail may lie before the text
     while sum(num_lines) > room:
         num_lines.pop()
     spans = []
     for first, last in place_spans(num_lines, room, rng):
-        lead_line, last_line = filled[max(0, first - num_before)], filled[last - 1 - num_before]
+        tail_line, last_line = filled[max(0, first - num_before)], filled[last - 1 - num_before]
         first_line = filled[first]
         start, end = ends[first_line] - len(lines[first_line]), ends[last_line]
         kind = rng.random()
@@ -57,6 +57,6 @@ def line_spans(
             start += len(lines[first_line]) - len(lines[first_line].lstrip())
             if kind >= _FROM_FIRST_CHARACTER:
                 start = int(rng.integers(start, line_end))
-        lead_start = ends[lead_line] - len(lines[lead_line]) if num_lead_lines else start
-        spans.append(LineSpan(lead_start, start, end))
+        tail_start = ends[tail_line] - len(lines[tail_line]) if num_tail_lines else start
+        spans.append(LineSpan(tail_start, start, end))
     return spans

@@ -18,12 +18,12 @@ def chunked_cross_entropy(
     targets_N: Tensor,
     *,
     ignore_index: int = -100,
-    unmoved_ids: Tensor | None = None,
+    frozen_rows: Tensor | None = None,
     chunk_size: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The summed cross-entropy of `hidden @ weight.T` against the targets, and the number of targets.
 
-    Positions with the target `ignore_index` cost nothing. The rows `unmoved_ids` of the weight get no
+    Positions with the target `ignore_index` cost nothing. The rows `frozen_rows` of the weight get no
     gradient: those of tokens that are never a target, which the softmax would push all in one direction.
     Matrix products are in autocast's precision where it is on, the loss itself in float32. The gradient
     cannot be differentiated again.
@@ -38,7 +38,7 @@ def chunked_cross_entropy(
     return cast(
         tuple[Tensor, Tensor],
         _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            hidden_ND, weight_VD, targets_N, ignore_index, unmoved_ids, chunk_size, dtype, wants_gradient
+            hidden_ND, weight_VD, targets_N, ignore_index, frozen_rows, chunk_size, dtype, wants_gradient
         ),
     )
 
@@ -51,7 +51,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         weight_VD: Tensor,
         targets_N: Tensor,
         ignore_index: int,
-        unmoved_ids: Tensor | None,
+        frozen_rows: Tensor | None,
         chunk_size: int,
         dtype: torch.dtype,
         wants_gradient: bool,
@@ -84,8 +84,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 gradient_CV = logits_CV.copy_(probs_CV)
                 torch.mm(gradient_CV, weight, out=hidden_gradient_MD[start : start + chunk_size])
                 weight_gradient_VD += torch.mm(gradient_CV.T, hidden_CD, out=chunk_gradient_VD)
-        if weight_gradient_VD is not None and unmoved_ids is not None:
-            weight_gradient_VD.index_fill_(0, unmoved_ids, 0.0)
+        if weight_gradient_VD is not None and frozen_rows is not None:
+            weight_gradient_VD.index_fill_(0, frozen_rows, 0.0)
         num_targets = torch.tensor(len(trained_M), device=hidden_ND.device)
         ctx.mark_non_differentiable(num_targets)
         ctx.save_for_backward(trained_M, hidden_gradient_MD, weight_gradient_VD)

@@ -4,8 +4,8 @@ Token ids in, token ids out. How spans are drawn is in spans.py and lines.py, ho
 encoded_text.py, and what the result looks like in the tokenizer's infilling_format.py. Knows no windows.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,12 @@ from incoder.tokenizer.tokenizer import Tokenizer
 class MaskingConfig(Recipe):
     """What is masked and how; the defaults are the paper's."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "edges": "span_boundaries",
+        "num_lead_lines": "num_tail_lines",
+        "vary_lead_lines": "vary_tail_lines",
+    }
+
     rule: Literal["paper", "released-code"] = "paper"
     # Spans in a block: a Poisson number, at least one, or a geometric one, whose mean is this.
     mean_spans: float = Field(1.0, gt=0.0, le=64.0)
@@ -29,16 +35,16 @@ class MaskingConfig(Recipe):
     # Blocks left as they are. FIM: with 0.1, masking costs nothing left to right; with 0 it does.
     plain_rate: float = Field(0.0, ge=0.0, le=1.0)
     # FIM: spans with character edges teach what a cursor inside a word needs (0.32 against 0.10).
-    edges: Literal["token", "character"] = "token"
+    span_boundaries: Literal["token", "character"] = "token"
     # Masked blocks whose spans are lines instead of uniform in length.
     line_span_rate: float = Field(0.0, ge=0.0, le=1.0)
     # Lines of such a span, a geometric number: at 2.0 half of the spans are one line, at 1.25 four of five.
     mean_span_lines: float = Field(2.0, ge=1.0, le=64.0)
     # Lines that such a span takes along in front, its own first line's beginning counted, for a model whose
     # fills are to begin with them; the span's sentinel stands again where they end.
-    num_lead_lines: int = Field(0, ge=0, le=64)
-    # So many at most, drawn evenly for each block: fills are at home with short leads and with long ones.
-    vary_lead_lines: bool = False
+    num_tail_lines: int = Field(0, ge=0, le=64)
+    # So many at most, drawn evenly for each block: fills are at home with short tails and with long ones.
+    vary_tail_lines: bool = False
 
 
 class Masker:
@@ -87,27 +93,27 @@ class Masker:
         pieces = text.cut(edges)
         if has_start:
             pieces[0].insert(0, self._tokenizer.document_start_id)
-        led = [
-            [*lead, *self.infilling_format.hole_start(number), *fill] if lead else fill
-            for number, (lead, fill) in enumerate(zip(pieces[1::3], pieces[2::3], strict=True))
+        spans_with_tails = [
+            [*tail, *self.infilling_format.hole_start(number), *fill] if tail else fill
+            for number, (tail, fill) in enumerate(zip(pieces[1::3], pieces[2::3], strict=True))
         ]
-        return self.infilling_format.write(pieces[::3], led, continues=continues)
+        return self.infilling_format.write(pieces[::3], spans_with_tails, continues=continues)
 
     def _spans(self, text: EncodedText, num_spans: int, rng: np.random.Generator) -> list[LineSpan]:
-        borders = text.token_borders if self._config.edges == "token" else text.character_borders
+        borders = text.token_borders if self._config.span_boundaries == "token" else text.character_borders
         length = len(borders) - 1
         if length == 0:
             return []
         if rng.random() < self._config.line_span_rate:
-            num_lead_lines = self._config.num_lead_lines
-            if self._config.vary_lead_lines and num_lead_lines:
-                num_lead_lines = int(rng.integers(1, num_lead_lines + 1))
+            num_tail_lines = self._config.num_tail_lines
+            if self._config.vary_tail_lines and num_tail_lines:
+                num_tail_lines = int(rng.integers(1, num_tail_lines + 1))
             spans = line_spans(
                 num_spans,
                 text.data,
                 rng,
                 mean_lines=self._config.mean_span_lines,
-                num_lead_lines=num_lead_lines,
+                num_tail_lines=num_tail_lines,
             )
             return _at_borders(spans, borders)
         uniform = self._draw_spans[self._config.rule](min(num_spans, length), length, rng)
@@ -139,6 +145,6 @@ def _at_borders(spans: Sequence[LineSpan], borders: NDArray[np.int64]) -> list[L
     starts = borders[np.searchsorted(borders, edges[:, :2], "right") - 1]
     ends = borders[np.searchsorted(borders, edges[:, 2])]
     return [
-        LineSpan(start, lead_end, end)
-        for (start, lead_end), end in zip(starts.tolist(), ends.tolist(), strict=True)
+        LineSpan(start, tail_end, end)
+        for (start, tail_end), end in zip(starts.tolist(), ends.tolist(), strict=True)
     ]

@@ -1,6 +1,6 @@
-"""A shard's documents in groups, each masked and packed into shuffled rows.
+"""A shard's documents in chunks, each masked and packed into shuffled rows.
 
-What a group holds follows from the seed and its place alone, so the next one can be made in another process
+What a chunk holds follows from the seed and its place alone, so the next one can be made in another process
 while a GPU trains on this one, and nothing depends on whether it was.
 """
 
@@ -22,26 +22,26 @@ from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
 
-class Group(NamedTuple):
-    """A group's place, and the width of the rows it is packed into."""
+class Chunk(NamedTuple):
+    """A chunk's place, and the width of the rows it is packed into."""
 
     epoch: int
     number: int
     window: int
 
 
-class Groups(Protocol):
-    """All groups of a run, epoch after epoch."""
+class Chunks(Protocol):
+    """All chunks of a run, epoch after epoch."""
 
-    def rows(self, group: Group, /) -> PackedRows: ...
+    def rows(self, chunk: Chunk, /) -> PackedRows: ...
 
-    def after(self, group: Group, /) -> Group: ...
+    def after(self, chunk: Chunk, /) -> Chunk: ...
 
     def __len__(self) -> int:
         """How many there are in each epoch."""
 
 
-class DocumentGroups:
+class DocumentChunks:
     """Each epoch permutes all documents, some of them more than once or not at all where kinds have weights,
     and masks each anew, from (seed, epoch, document) alone."""
 
@@ -52,7 +52,7 @@ class DocumentGroups:
         masking: MaskingConfig,
         *,
         seed: int,
-        documents_per_group: int,
+        documents_per_chunk: int,
         weights: Mapping[str, float] | None = None,
     ) -> None:
         self._shard = shard
@@ -62,31 +62,31 @@ class DocumentGroups:
         self._seed = seed
         self._weights = shard.weights(weights) if weights else None
         num_documents = len(shard) if self._weights is None else int(self._weights.sum())
-        self._num_groups = max(1, num_documents // documents_per_group)
+        self._num_chunks = max(1, num_documents // documents_per_chunk)
 
     def __len__(self) -> int:
-        return self._num_groups
+        return self._num_chunks
 
-    def after(self, group: Group) -> Group:
+    def after(self, chunk: Chunk) -> Chunk:
         """The next one, in this epoch or the one that follows."""
-        if group.number + 1 < self._num_groups:
-            return group._replace(number=group.number + 1)
-        return group._replace(epoch=group.epoch + 1, number=0)
+        if chunk.number + 1 < self._num_chunks:
+            return chunk._replace(number=chunk.number + 1)
+        return chunk._replace(epoch=chunk.epoch + 1, number=0)
 
-    def rows(self, group: Group) -> PackedRows:
-        """All rows of one group."""
-        indices = np.array_split(self.order(group.epoch), self._num_groups)[group.number]
+    def rows(self, chunk: Chunk) -> PackedRows:
+        """All rows of one chunk."""
+        indices = np.array_split(self.order(chunk.epoch), self._num_chunks)[chunk.number]
         rows = training_rows(
             self._shard,
             [int(index) for index in indices],
-            epoch=group.epoch,
+            epoch=chunk.epoch,
             seed=self._seed,
-            window=group.window,
+            window=chunk.window,
             masking=self._masking,
             infilling_format=self._format,
             tokenizer=self._tokenizer,
         )
-        rng = np.random.default_rng((self._seed, group.epoch, group.number))
+        rng = np.random.default_rng((self._seed, chunk.epoch, chunk.number))
         return rows[rng.permutation(len(rows))]
 
     def order(self, epoch: int) -> NDArray[np.integer]:
@@ -99,22 +99,22 @@ class DocumentGroups:
         return rng.permutation(np.repeat(np.arange(len(whole)), times.astype(np.int64)))
 
 
-class GroupsAhead:
-    """The same groups, each made in another process while the one before it is in use.
+class PrefetchingLoader:
+    """The same chunks, each made in another process while the one before it is in use.
 
     A process that cannot start, or dies, costs the time that it would have saved and nothing else.
     """
 
-    def __init__(self, groups: Groups) -> None:
-        self._groups = groups
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
         self._connection: Connection | None = None
-        self._next: Group | None = None  # the group that the other process makes now
+        self._next: Chunk | None = None  # the chunk that the other process makes now
         context = get_context("spawn")  # not forked: a GPU in use does not survive that
         # With a pipe whose other end only the other process holds, reading ends with an error if that process
         # dies in the middle of a message. The queue of an executor would wait for the rest for ever.
         own, other = context.Pipe()
         try:
-            context.Process(target=_make_rows, args=(other, groups), daemon=True).start()
+            context.Process(target=_make_rows, args=(other, chunks), daemon=True).start()
             self._connection = own
         except OSError:
             own.close()
@@ -122,23 +122,23 @@ class GroupsAhead:
             other.close()
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self._chunks)
 
-    def after(self, group: Group) -> Group:
-        """As the groups themselves say."""
-        return self._groups.after(group)
+    def after(self, chunk: Chunk) -> Chunk:
+        """As the chunks themselves say."""
+        return self._chunks.after(chunk)
 
     @property
     def is_ahead(self) -> bool:
         """Whether the other process is still running."""
         return self._connection is not None
 
-    def rows(self, group: Group) -> PackedRows:
-        """All rows of one group; the other process starts on the next."""
+    def rows(self, chunk: Chunk) -> PackedRows:
+        """All rows of one chunk; the other process starts on the next."""
         rows = self._received() if self._next is not None else None
-        if rows is None or self._next != group:
-            rows = self._groups.rows(group)
-        self._ask_for(self.after(group))
+        if rows is None or self._next != chunk:
+            rows = self._chunks.rows(chunk)
+        self._ask_for(self.after(chunk))
         return rows
 
     def _received(self) -> PackedRows | None:
@@ -151,23 +151,23 @@ class GroupsAhead:
             return None
         return rows
 
-    def _ask_for(self, group: Group) -> None:
+    def _ask_for(self, chunk: Chunk) -> None:
         if self._connection is None:
             return
         try:
-            self._connection.send(group)
-            self._next = group
+            self._connection.send(chunk)
+            self._next = chunk
         except OSError:
             self._connection = self._next = None
 
 
-def _make_rows(connection: Connection, groups: Groups) -> None:
-    """Make the groups that the connection asks for until it closes; runs in the other process.
+def _make_rows(connection: Connection, chunks: Chunks) -> None:
+    """Make the chunks that the connection asks for until it closes; runs in the other process.
 
-    An error in making them ends this process; the one that asked then makes the group and gets the same
+    An error in making them ends this process; the one that asked then makes the chunk and gets the same
     error.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to both; this one ends with the other
     with contextlib.suppress(EOFError, OSError):
         while True:
-            connection.send(groups.rows(connection.recv()))
+            connection.send(chunks.rows(connection.recv()))

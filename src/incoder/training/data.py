@@ -12,34 +12,34 @@ import torch
 from incoder.errors import IncoderError
 from incoder.model.attention import Segments
 from incoder.objective.packing import PackedRows
-from incoder.training.chunks import Group, Groups
+from incoder.training.chunks import Chunk, Chunks
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where the stream stands: the next batch begins at row `row` of group `group` of epoch `epoch`.
+    """Where the stream stands: the next batch begins at row `row` of chunk `chunk` of epoch `epoch`.
 
-    `window` is the width that the group's rows were packed to, 0 before the first batch.
+    `window` is the width that the chunk's rows were packed to, 0 before the first batch.
     """
 
     epoch: int = 0
-    group: int = 0
+    chunk: int = 0
     row: int = 0
     window: int = 0
 
 
 class BatchStream:
-    """An endless stream of batches out of groups of rows.
+    """An endless stream of batches out of chunks of rows.
 
-    The last rows of a group that do not fill a batch are dropped, as is the rest of a group when the window
+    The last rows of a chunk that do not fill a batch are dropped, as is the rest of a chunk when the window
     changes.
     """
 
-    def __init__(self, groups: Groups, position: Position | None = None) -> None:
-        self._groups = groups
+    def __init__(self, chunks: Chunks, position: Position | None = None) -> None:
+        self._chunks = chunks
         self._position = position or Position()
         self._rows: PackedRows | None = None
-        self._group: Group | None = None
+        self._chunk: Chunk | None = None
 
     def state(self) -> dict[str, int]:
         """The position of the next batch, to be given back through `Position`."""
@@ -53,34 +53,34 @@ class BatchStream:
         """The next `num_rows` rows of `window` positions.
 
         Raises:
-            IncoderError: no group fills a batch.
+            IncoderError: no chunk fills a batch.
         """
         if window != self._position.window:
-            if self._position.row > 0:  # the documents of this group have been seen at the other window
-                self._next_group()
+            if self._position.row > 0:  # the documents of this chunk have been seen at the other window
+                self._next_chunk()
             self._position = replace(self._position, window=window)
-        for _ in range(len(self._groups) + 1):
-            rows, start = self._group_rows(), self._position.row
+        for _ in range(len(self._chunks) + 1):
+            rows, start = self._chunk_rows(), self._position.row
             if start + num_rows <= len(rows):
                 self._position = replace(self._position, row=start + num_rows)
                 return rows[start : start + num_rows]
-            self._next_group()
+            self._next_chunk()
         raise IncoderError(
-            f"the corpus is too small: none of its groups of documents gives {num_rows} rows of {window} "
+            f"the corpus is too small: none of its chunks of documents gives {num_rows} rows of {window} "
             "tokens; use a larger corpus, or fewer tokens_per_step"
         )
 
-    def _next_group(self) -> None:
-        group = self._groups.after(self._current_group())
-        self._position = replace(self._position, epoch=group.epoch, group=group.number, row=0)
+    def _next_chunk(self) -> None:
+        chunk = self._chunks.after(self._current_chunk())
+        self._position = replace(self._position, epoch=chunk.epoch, chunk=chunk.number, row=0)
 
-    def _current_group(self) -> Group:
-        return Group(self._position.epoch, self._position.group, self._position.window)
+    def _current_chunk(self) -> Chunk:
+        return Chunk(self._position.epoch, self._position.chunk, self._position.window)
 
-    def _group_rows(self) -> PackedRows:
-        group = self._current_group()
-        if self._rows is None or self._group != group:
-            self._rows, self._group = self._groups.rows(group), group
+    def _chunk_rows(self) -> PackedRows:
+        chunk = self._current_chunk()
+        if self._rows is None or self._chunk != chunk:
+            self._rows, self._chunk = self._chunks.rows(chunk), chunk
         return self._rows
 
 

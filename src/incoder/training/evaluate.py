@@ -15,10 +15,10 @@ from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import IGNORED, PackedRows
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.training.chunks import DocumentChunks
 from incoder.training.data import BatchStream, to_device
-from incoder.training.chunks import DocumentGroups
 
-_DOCUMENTS_PER_GROUP = 64
+_DOCUMENTS_PER_CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def held_out_loss(
     return HeldOutLoss(loss=nats / num_targets, bits_per_byte=nats / math.log(2) / num_bytes)
 
 
-def held_out_fills(
+def held_out_infill_losses(
     model: Transformer,
     shard: TokenShard,
     tokenizer: Tokenizer,
@@ -76,8 +76,8 @@ def held_out_fills(
     does not occur is left out. About `max_tokens` tokens are scored.
     """
     device = model.output_weight.device
-    groups = DocumentGroups(shard, tokenizer, masking, seed=0, documents_per_group=_DOCUMENTS_PER_GROUP)
-    stream = BatchStream(groups)
+    chunks = DocumentChunks(shard, tokenizer, masking, seed=0, documents_per_chunk=_DOCUMENTS_PER_CHUNK)
+    stream = BatchStream(chunks)
     nats: dict[str, float] = defaultdict(float)
     counts: dict[str, int] = defaultdict(int)
     was_training = model.training
@@ -99,7 +99,7 @@ def held_out_fills(
 
 
 def kinds_of_targets(rows: PackedRows, tokenizer: Tokenizer) -> dict[str, NDArray[np.bool_]]:
-    """For each position of the rows, of which kinds (as `held_out_fills` has them) its target is."""
+    """For each position of the rows, of which kinds (as `held_out_infill_losses` has them) its target is."""
     is_sentinel = CausalMaskingFormat(tokenizer).ignored_in_loss(rows.token_ids)
     is_end = rows.token_ids == tokenizer.end_of_mask_id
     # A fill is what the next mark ends; everywhere else the next mark is a sentinel, or there is none.
@@ -107,10 +107,10 @@ def kinds_of_targets(rows: PackedRows, tokenizer: Tokenizer) -> dict[str, NDArra
     marks = np.where(is_sentinel | is_end, np.arange(width), width)
     next_marks = np.minimum.accumulate(marks[:, ::-1], axis=1)[:, ::-1]
     behind_each = np.pad(next_marks[:, 1:], ((0, 0), (0, 1)), constant_values=width)
-    in_fills = np.take_along_axis(np.pad(is_end, ((0, 0), (0, 1))), behind_each, axis=1)
+    in_infills = np.take_along_axis(np.pad(is_end, ((0, 0), (0, 1))), behind_each, axis=1)
     return {
-        "kept": ~in_fills,
-        "fill": in_fills,
-        "first_token": in_fills & is_sentinel,
-        "end_of_mask": in_fills & (rows.targets == tokenizer.end_of_mask_id),
+        "kept": ~in_infills,
+        "infill": in_infills,
+        "first_token": in_infills & is_sentinel,
+        "end_of_mask": in_infills & (rows.targets == tokenizer.end_of_mask_id),
     }

@@ -30,9 +30,9 @@ from incoder.objective.packing import PackedRows
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.checkpoint import load_state, newest_state, save_state
+from incoder.training.chunks import DocumentChunks, PrefetchingLoader
 from incoder.training.data import BatchStream, to_device
-from incoder.training.evaluate import held_out_fills, held_out_loss
-from incoder.training.chunks import DocumentGroups, GroupsAhead
+from incoder.training.evaluate import held_out_infill_losses, held_out_loss
 from incoder.training.metrics import MetricsLog, plot_losses, read_metrics
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import TrainingRecipe
@@ -108,20 +108,20 @@ class _Run:
         self.optimizers = Optimizers(self.model, recipe.optimizer, self.precision)
         # Sentinels are never a target, so the softmax only ever pushes them away. With tied embeddings that
         # makes them all alike, and the model can no longer tell them apart as inputs (docs/mini.md).
-        self.never_targets = torch.tensor(
+        self.frozen_rows = torch.tensor(
             sorted(CausalMaskingFormat(self.tokenizer).never_generated_ids), device=device
         )
-        groups = DocumentGroups(
+        chunks = DocumentChunks(
             self.training_shard,
             self.tokenizer,
             recipe.masking,
             seed=recipe.training.seed,
-            documents_per_group=recipe.training.documents_per_group,
+            documents_per_chunk=recipe.training.documents_per_chunk,
             weights={str(kind): weight for kind, weight in recipe.training.weights.items()},
         )
         # On a CPU another process would take from training what it saves.
-        self.groups = GroupsAhead(groups) if device.type == "cuda" else groups
-        self.stream = BatchStream(self.groups)
+        self.chunks = PrefetchingLoader(chunks) if device.type == "cuda" else chunks
+        self.stream = BatchStream(self.chunks)
         self.step = 0
         self.tokens = 0
         self._forward: Callable[..., torch.Tensor] = (
@@ -148,7 +148,7 @@ class _Run:
         self.tokens = state["tokens"]
         self.model.load_state_dict(state["model"])
         self.optimizers.load_state_dict(state["optimizers"])
-        self.stream = BatchStream(self.groups, BatchStream.position_of(state["stream"]))
+        self.stream = BatchStream(self.chunks, BatchStream.position_of(state["stream"]))
 
     def train(self, on_step: Callable[[StepReport], None], should_stop: Callable[[], bool]) -> TrainingResult:
         settings = self.recipe.training
@@ -209,7 +209,7 @@ class _Run:
                 hidden_BTD.flatten(0, 1),
                 self.model.output_weight,
                 batch.targets_BT.flatten(),
-                unmoved_ids=self.never_targets if self.model.config.tie_embeddings else None,
+                frozen_rows=self.frozen_rows if self.model.config.tie_embeddings else None,
             )
         loss = loss_sum / num_targets
         torch.autograd.backward(loss)
@@ -223,13 +223,13 @@ class _Run:
             "precision": self.precision,
         }
         held_out = held_out_loss(self.model, self.validation_shard, **settings)
-        fills = held_out_fills(
+        infills = held_out_infill_losses(
             self.model, self.validation_shard, self.tokenizer, self.recipe.masking, **settings
         )
         return {
             "validation_loss": held_out.loss,
             "validation_bits_per_byte": held_out.bits_per_byte,
-            **{f"validation_{kind}_loss": loss for kind, loss in fills.items()},
+            **{f"validation_{kind}_loss": loss for kind, loss in infills.items()},
         }
 
     def _save(self) -> None:
@@ -238,7 +238,7 @@ class _Run:
             self.output / "model",
             tokenizer=self.tokenizer,
             dtype=torch.bfloat16,
-            num_lead_lines=self.recipe.masking.num_lead_lines,
+            num_tail_lines=self.recipe.masking.num_tail_lines,
         )
         save_state(
             self.output / "checkpoints",

@@ -12,7 +12,8 @@ from incoder.files import replaced_atomically, write_text
 TENSORBOARD_FOLDER = "tensorboard"
 _HELD_OUT = (
     ("validation_loss", "held out, left to right", "#d94801"),
-    ("validation_fill_loss", "held out, fills", "#6a51a3"),
+    ("validation_infill_loss", "held out, infills", "#6a51a3"),
+    ("validation_fill_loss", "held out, infills", "#6a51a3"),  # its name in the release before
 )
 
 

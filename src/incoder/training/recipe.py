@@ -1,6 +1,7 @@
 """The training recipe: every setting of a run, with the values that a small run should start from."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -73,6 +74,8 @@ class Phase(Recipe):
 class TrainingSection(Recipe):
     """How long, how wide, and in what precision."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"documents_per_group": "documents_per_chunk"}
+
     steps: PositiveInt = 1000
     tokens_per_step: PositiveInt = 4096
     rows_per_micro_batch: PositiveInt | None = None
@@ -81,7 +84,7 @@ class TrainingSection(Recipe):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     compile: bool = False
     seed: int = Field(0, ge=0)
-    documents_per_group: PositiveInt = 1024
+    documents_per_chunk: PositiveInt = 1024
     # How often an epoch has each document, by what it is; a fraction is its chance to be there once more.
     weights: dict[Literal["python", "code", "stackoverflow"], Weight] = Field(default_factory=dict)
     checkpoint_every: PositiveInt = 250

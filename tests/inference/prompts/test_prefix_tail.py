@@ -148,7 +148,7 @@ def test_with_the_cache_fills_are_those_without(fast: InfillModel, slow: InfillM
 def test_a_model_says_how_many_lines_its_fills_begin_with(
     tmp_path: Path, transformer: Transformer, tiny_tokenizer: Tokenizer
 ) -> None:
-    save_checkpoint(transformer, tmp_path, tokenizer=tiny_tokenizer, dtype=torch.float32, num_lead_lines=3)
+    save_checkpoint(transformer, tmp_path, tokenizer=tiny_tokenizer, dtype=torch.float32, num_tail_lines=3)
     loaded = incoder.load(tmp_path, device="cpu")
     assert loaded.num_lead_lines == 3
     parts = ["a\nb\nc = ", "\nd\n"]

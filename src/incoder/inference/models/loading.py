@@ -11,7 +11,7 @@ from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.engine.forking import check_process
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.models.catalogue import embedded_models, find_model
-from incoder.model.checkpoint import load_checkpoint, load_num_lead_lines
+from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines
 from incoder.model.device import choose_device, is_fast_in
 from incoder.model.quantization import quantize, widen
 from incoder.tokenizer.formats import choose_format, read_tokenizer
@@ -70,7 +70,7 @@ def load(
         "infilling_format": infilling_format,
     }
     language_model = TransformerModel(transformer)
-    return InfillModel(language_model, tokenizer, layout, load_num_lead_lines(folder), source)
+    return InfillModel(language_model, tokenizer, layout, load_num_tail_lines(folder), source)
 
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
