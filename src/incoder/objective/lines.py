@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from incoder.objective.spans import place_spans
+from incoder.tokenizer.prefix_tail import filled_lines, first_tail_line, split_lines
 
 _WHOLE_LINES, _FROM_FIRST_CHARACTER = 0.5, 0.75  # cumulative; the rest starts anywhere in the line
 
@@ -35,9 +36,9 @@ def line_spans(
     With `num_tail_lines` a span's tail is the beginning of its first line and, as far as there are any, so
     many lines less one before it that are not blank; else it is empty.
     """
-    lines = data.splitlines(keepends=True)
+    lines = split_lines(data)
     ends = list(accumulate(map(len, lines)))
-    filled = [index for index, line in enumerate(lines) if not line.isspace()]
+    filled = filled_lines(lines)
     if not filled:
         return []
     num_before = max(0, num_tail_lines - 1)
@@ -47,8 +48,7 @@ def line_spans(
         num_lines.pop()
     spans = []
     for first, last in place_spans(num_lines, room, rng):
-        tail_line, last_line = filled[max(0, first - num_before)], filled[last - 1 - num_before]
-        first_line = filled[first]
+        first_line, last_line = filled[first], filled[last - 1 - num_before]
         start, end = ends[first_line] - len(lines[first_line]), ends[last_line]
         kind = rng.random()
         if kind >= _WHOLE_LINES:
@@ -57,6 +57,9 @@ def line_spans(
             start += len(lines[first_line]) - len(lines[first_line].lstrip())
             if kind >= _FROM_FIRST_CHARACTER:
                 start = int(rng.integers(start, line_end))
-        tail_start = ends[tail_line] - len(lines[tail_line]) if num_tail_lines else start
+        tail_start = start
+        if num_tail_lines:
+            tail_line = first_tail_line(filled, first_line, num_tail_lines)
+            tail_start = ends[tail_line] - len(lines[tail_line])
         spans.append(LineSpan(tail_start, start, end))
     return spans

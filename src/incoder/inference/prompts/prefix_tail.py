@@ -6,9 +6,9 @@ before the lead stays as it was, suffix included, and need not be read again. To
 began earlier. Texts in, texts out.
 """
 
-import re
+from itertools import accumulate
 
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$")
+from incoder.tokenizer.prefix_tail import filled_lines, first_tail_line, split_lines
 
 
 def split_lead(text: str, num_lines: int, num_kept: int = 0) -> tuple[str, str]:
@@ -21,11 +21,11 @@ def split_lead(text: str, num_lines: int, num_kept: int = 0) -> tuple[str, str]:
     """
     if num_lines == 0:
         return text, ""
-    lines = [(match.start(), match[0]) for match in _LINE.finditer(text)]
-    own_line = 1 + max(text.rfind("\n"), text.rfind("\r"))
-    starts = [start for start, line in lines if start < own_line and line.strip()]
-    first = min([own_line, *starts[len(starts) - min(num_lines - 1, len(starts)) :]])
+    lines = split_lines(text)
+    starts = [0, *accumulate(map(len, lines))]
+    own_line = len(lines) - (bool(lines) and lines[-1][-1] not in "\r\n")
+    first = starts[first_tail_line(filled_lines(lines), own_line, num_lines)]
     if num_kept:
-        kept_end = lines[num_kept][0] if num_kept < len(lines) else len(text)
-        first = max(first, min(kept_end, own_line or len(text)))
+        kept_end = starts[min(num_kept, len(lines))]
+        first = max(first, min(kept_end, starts[own_line] or len(text)))
     return text[:first], text[first:]
