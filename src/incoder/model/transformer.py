@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from incoder.errors import IncoderError, shown
 from incoder.model.attention import Attend, Segments, choose_attention
@@ -213,12 +214,14 @@ class Transformer(nn.Module):
         *,
         positions_BT: Tensor | None = None,
         attention_mask: Tensor | Segments | None = None,
+        checkpoint_blocks: bool = False,
     ) -> Tensor:
         """Read whole rows; return hidden_BTD behind the final norm. (Generation: eager_step.py.)
 
         `positions_BT` count from 0, by default along each row. `attention_mask` is bool, broadcastable to
         [B, 1, T, T], True where a query may attend to a key, and already causal, or says which segments
-        stand side by side; without one every query attends to all keys up to its own.
+        stand side by side; without one every query attends to all keys up to its own. `checkpoint_blocks`
+        keeps only the hidden states between blocks for the backward pass, which computes the rest again.
 
         Raises:
             IncoderError: more tokens than the model has positions.
@@ -240,7 +243,12 @@ class Transformer(nn.Module):
             hidden_BTD = hidden_BTD * scale + self.position_table[rows].to(hidden_BTD.dtype)
         attend = choose_attention(token_ids_BT, attention_mask, num_past=0, is_cached=False, dtype=dtype)
         for block in self.blocks:
-            hidden_BTD = block(hidden_BTD, rotation, attend)
+            if checkpoint_blocks:
+                hidden_BTD = checkpoint(
+                    block, hidden_BTD, rotation, attend, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                hidden_BTD = block(hidden_BTD, rotation, attend)
         out_BTD: Tensor = self.final_norm(hidden_BTD)
         return out_BTD
 

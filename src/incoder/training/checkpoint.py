@@ -1,7 +1,8 @@
 """The state of a run on disk: everything needed to go on as if it had never stopped.
 
-`DIR/checkpoints/step-00000500.pt` holds weights, optimizer, data position and step. Each is written under a
-temporary name and renamed, so that the newest one is whole whenever the process dies.
+`DIR/checkpoints/step-00000500.pt` holds one flat dictionary of names to tensors: `model.…` the weights,
+`optimizer.…` what the optimizers have gathered, `run.…` the step and the position in the data. Each file is
+written under a temporary name and renamed, so that the newest one is whole whenever the process dies.
 """
 
 import re
@@ -10,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from incoder.errors import IncoderError
 from incoder.files import make_folder, replaced_atomically
+from incoder.training.earlier_states import flattened, is_earlier
 
 _NAME = re.compile(r"step-(\d+)\.pt")
 
 
-def save_state(folder: Path, step: int, state: Mapping[str, Any], *, keep: int) -> Path:
+def save_state(folder: Path, step: int, state: Mapping[str, Tensor], *, keep: int) -> Path:
     """Write the state after `step` steps, then drop all but the newest `keep` states.
 
     Raises:
@@ -37,8 +40,8 @@ def newest_state(folder: Path) -> Path | None:
     return states[-1] if states else None
 
 
-def load_state(path: Path) -> dict[str, Any]:
-    """Read a state back; only tensors and plain values are unpickled.
+def load_state(path: Path) -> dict[str, Tensor]:
+    """Read a state back, on the CPU; only tensors and plain values are unpickled.
 
     Raises:
         IncoderError: the file is damaged.
@@ -49,7 +52,21 @@ def load_state(path: Path) -> dict[str, Any]:
         raise IncoderError(
             f"the checkpoint {path} cannot be read ({error}); remove it to go on from the one before"
         ) from error
-    return state
+    return flattened(state) if is_earlier(state) else state
+
+
+def text_tensor(text: str) -> Tensor:
+    """A text as a tensor of its bytes in UTF-8, for a state, which holds nothing but tensors.
+
+    >>> tensor_text(text_tensor("abc"))
+    'abc'
+    """
+    return torch.tensor(list(text.encode()), dtype=torch.uint8)
+
+
+def tensor_text(tensor: Tensor) -> str:
+    """The text that `text_tensor` made a tensor of."""
+    return bytes(tensor.tolist()).decode()
 
 
 def _states(folder: Path) -> list[Path]:

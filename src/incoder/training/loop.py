@@ -6,36 +6,34 @@ resumed from any checkpoint repeats the losses of one that was never stopped, to
 machine.
 """
 
-import fcntl
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from incoder.config import load_recipe, refuse_other_runs, save_recipe
+from incoder.config import refuse_other_runs, save_recipe
 from incoder.corpus.shards import TokenShard, check_shards
 from incoder.errors import IncoderError
-from incoder.files import make_folder
-from incoder.model.checkpoint import load_checkpoint, save_checkpoint
 from incoder.model.device import choose_device, is_fast_in
-from incoder.model.sizes import config_for
-from incoder.model.transformer import Transformer
-from incoder.objective.loss import chunked_cross_entropy
 from incoder.objective.packing import PackedRows
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
-from incoder.training.checkpoint import load_state, newest_state, save_state
+from incoder.training.checkpoint import load_state, newest_state, save_state, tensor_text, text_tensor
 from incoder.training.chunks import DocumentChunks, PrefetchingLoader
 from incoder.training.data import BatchStream, to_device
 from incoder.training.evaluate import held_out_infill_losses, held_out_loss
+from incoder.training.export import export_model
+from incoder.training.first_model import first_model
+from incoder.training.lock import locked
 from incoder.training.metrics import MetricsLog, plot_losses, read_metrics
+from incoder.training.module import TrainingModule
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import TrainingRecipe
+from incoder.training.recipe_comparison import check_same_recipe
 
 _WRITTEN = ("recipe.toml", "metrics.jsonl", "tensorboard", "checkpoints", "model", "loss.png")
 
@@ -78,18 +76,18 @@ def train(
             a number.
     """
     chosen_device = choose_device(device)
-    with _locked(output):
+    with locked(output):
         checkpoint = newest_state(output / "checkpoints")
         if checkpoint and not resume:
             raise IncoderError(f"{output} already holds a run; go on with --resume, or name another --output")
         if checkpoint:
-            _check_same_recipe(recipe, output / "recipe.toml")
+            check_same_recipe(recipe, output / "recipe.toml")
         else:
             refuse_other_runs(recipe, output / "recipe.toml", _WRITTEN)
             save_recipe(recipe, output / "recipe.toml")
         run = _Run(recipe, output, chosen_device)
         if checkpoint:
-            run.load_state_dict(load_state(checkpoint))
+            run.load_state(load_state(checkpoint))
         return run.train(on_step, should_stop)
 
 
@@ -103,13 +101,19 @@ class _Run:
         self.tokenizer = Tokenizer.from_file(recipe.tokenizer)
         self.training_shard = self._open_shard("train")
         self.validation_shard = self._open_shard("validation")
-        self.model = self._first_model().to(device)
+        self.model = first_model(recipe, self.tokenizer).to(device)
         self.precision = _precision(recipe.training.precision, device)
         self.optimizers = Optimizers(self.model, recipe.optimizer, self.precision)
         # Sentinels are never a target, so the softmax only ever pushes them away. With tied embeddings that
         # makes them all alike, and the model can no longer tell them apart as inputs (docs/mini.md).
-        self.frozen_rows = torch.tensor(
-            sorted(CausalMaskingFormat(self.tokenizer).never_generated_ids), device=device
+        never_targets = sorted(CausalMaskingFormat(self.tokenizer).never_generated_ids)
+        is_tied = self.model.config.tie_embeddings
+        self.module = TrainingModule(
+            self.model,
+            precision=self.precision,
+            frozen_rows=torch.tensor(never_targets, device=device) if is_tied else None,
+            compile_blocks=recipe.training.compile,
+            checkpoint_activations=recipe.training.activation_checkpointing,
         )
         chunks = DocumentChunks(
             self.training_shard,
@@ -124,31 +128,32 @@ class _Run:
         self.stream = BatchStream(self.chunks)
         self.step = 0
         self.tokens = 0
-        self._forward: Callable[..., torch.Tensor] = (
-            torch.compile(self.model) if recipe.training.compile else self.model
-        )
 
-    def state_dict(self) -> dict[str, Any]:
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything that the next step depends on, recipe and data aside: names to tensors, flat."""
+        numbers = {"step": self.step, "tokens": self.tokens, **self.stream.state()}
         return {
-            "step": self.step,
-            "tokens": self.tokens,
-            "model": self.model.state_dict(),
-            "optimizers": self.optimizers.state_dict(),
-            "stream": self.stream.state(),
-            "data_fingerprint": self.training_shard.fingerprint,
+            **self.module.state_dict(),  # whose names begin with `model.`
+            **self.optimizers.state(),
+            **{f"run.{name}": torch.tensor(number) for name, number in numbers.items()},
+            "run.data_fingerprint": text_tensor(self.training_shard.fingerprint),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if state["data_fingerprint"] != self.training_shard.fingerprint:
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        if tensor_text(state["run.data_fingerprint"]) != self.training_shard.fingerprint:
             raise IncoderError(
                 f"the token shards in {self.recipe.tokens} are not those that this run was started with; "
                 "restore them, or start afresh with another --output"
             )
-        self.step = state["step"]
-        self.tokens = state["tokens"]
-        self.model.load_state_dict(state["model"])
-        self.optimizers.load_state_dict(state["optimizers"])
-        self.stream = BatchStream(self.chunks, BatchStream.position_of(state["stream"]))
+        numbers = {
+            name.removeprefix("run."): int(value)
+            for name, value in state.items()
+            if name.startswith("run.") and value.ndim == 0
+        }
+        self.step, self.tokens = numbers.pop("step"), numbers.pop("tokens")
+        self.stream = BatchStream(self.chunks, BatchStream.position_of(numbers))
+        self.module.load_state_dict({name: state[name] for name in self.module.state_dict()})
+        self.optimizers.load_state(state)
 
     def train(self, on_step: Callable[[StepReport], None], should_stop: Callable[[], bool]) -> TrainingResult:
         settings = self.recipe.training
@@ -201,16 +206,7 @@ class _Run:
     def _backward(self, rows: PackedRows, num_targets: int) -> float:
         """Add the gradients of a micro-batch's share of the mean loss, and return that share."""
         batch = to_device(rows, self.device, is_compiled=self.recipe.training.compile)
-        with self._autocast():
-            hidden_BTD = self._forward(
-                batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask
-            )
-            loss_sum, _ = chunked_cross_entropy(
-                hidden_BTD.flatten(0, 1),
-                self.model.output_weight,
-                batch.targets_BT.flatten(),
-                frozen_rows=self.frozen_rows if self.model.config.tie_embeddings else None,
-            )
+        loss_sum, _ = self.module(batch)
         loss = loss_sum / num_targets
         torch.autograd.backward(loss)
         return float(loss.detach())
@@ -222,10 +218,11 @@ class _Run:
             "max_tokens": self.recipe.evaluation.max_tokens,
             "precision": self.precision,
         }
-        held_out = held_out_loss(self.model, self.validation_shard, **settings)
-        infills = held_out_infill_losses(
-            self.model, self.validation_shard, self.tokenizer, self.recipe.masking, **settings
-        )
+        with self.module.eager():
+            held_out = held_out_loss(self.model, self.validation_shard, **settings)
+            infills = held_out_infill_losses(
+                self.model, self.validation_shard, self.tokenizer, self.recipe.masking, **settings
+            )
         return {
             "validation_loss": held_out.loss,
             "validation_bits_per_byte": held_out.bits_per_byte,
@@ -233,42 +230,13 @@ class _Run:
         }
 
     def _save(self) -> None:
-        save_checkpoint(
-            self.model,
-            self.output / "model",
-            tokenizer=self.tokenizer,
-            dtype=torch.bfloat16,
-            num_tail_lines=self.recipe.masking.num_tail_lines,
-        )
+        export_model(self.model, self.output / "model", self.tokenizer, self.recipe.masking)
         save_state(
             self.output / "checkpoints",
             self.step,
-            self.state_dict(),
+            self.state(),
             keep=self.recipe.training.keep_checkpoints,
         )
-
-    def _first_model(self) -> Transformer:
-        section = self.recipe.model
-        if section.start_from is None:
-            config = config_for(
-                section.size, section.shape, vocab_size=self.tokenizer.vocab_size, **section.overrides()
-            )
-            model = Transformer(config)
-            model.init_weights(torch.Generator().manual_seed(self.recipe.training.seed))
-            return model
-        if Tokenizer.from_file(section.start_from).fingerprint != self.tokenizer.fingerprint:
-            raise IncoderError(
-                f"{section.start_from} was trained with another tokenizer than {self.recipe.tokenizer}; "
-                "name the model's own as the recipe's tokenizer, and encode the corpus with it"
-            )
-        model = load_checkpoint(section.start_from, dtype=torch.float32)
-        longest = max(phase.window for phase in self.recipe.training.phases)
-        if longest > model.config.max_positions:
-            raise IncoderError(
-                f"the window ({longest}) must not exceed the {model.config.max_positions} positions of "
-                f"{section.start_from}"
-            )
-        return model.train()
 
     def _open_shard(self, split: str) -> TokenShard:
         shard = TokenShard.open(self.recipe.tokens, split)
@@ -280,10 +248,6 @@ class _Run:
         check_shards(self.recipe.tokens, split)
         return shard
 
-    def _autocast(self) -> torch.autocast:
-        enabled = self.precision != torch.float32
-        return torch.autocast(self.device.type, dtype=self.precision, enabled=enabled)
-
 
 def _precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:
     if name == "auto":
@@ -294,35 +258,3 @@ def _precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> t
 def _micro_batches(rows: PackedRows, size: int) -> Iterator[PackedRows]:
     for start in range(0, len(rows.token_ids), size):
         yield rows[start : start + size]
-
-
-def _check_same_recipe(recipe: TrainingRecipe, path: Path) -> None:
-    saved = load_recipe(TrainingRecipe, path).model_dump(mode="json")
-    wanted = recipe.model_dump(mode="json")
-    different = [
-        f"{section}.{key} is {saved[section][key]}, now {value}"
-        for section, values in wanted.items()
-        if isinstance(values, dict)
-        for key, value in values.items()
-        if saved[section][key] != value
-    ]
-    if different:
-        raise IncoderError(
-            f"the run in {path.parent} was started with another recipe ({'; '.join(different)}); "
-            "resume it with the same one, or name another --output"
-        )
-
-
-@contextmanager
-def _locked(output: Path) -> Iterator[None]:
-    """Hold the folder for one process: two writers would ruin each other's checkpoints."""
-    try:
-        lock = (make_folder(output) / ".lock").open("a")
-    except OSError as error:
-        raise IncoderError(f"cannot write into {output}: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise IncoderError(f"another process is training into {output}") from error
-        yield

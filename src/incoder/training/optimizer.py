@@ -4,15 +4,18 @@ AdamW moves everything; with `name = "muon"`, Muon moves the two-dimensional wei
 the embeddings, norms and biases.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
 
 import torch
+from torch import Tensor
 
 from incoder.model.transformer import Transformer
 from incoder.training.muon import Muon
 from incoder.training.recipe import OptimizerSection
 from incoder.training.schedule import learning_rate_factor
+
+_PREFIX = "optimizer."
 
 
 class Optimizers:
@@ -22,6 +25,7 @@ class Optimizers:
         self._config = config
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
         self._parameters = list(model.parameters())
+        self._names = {id(parameter): name for name, parameter in model.named_parameters()}
         matrices, others = (
             _block_matrices_and_others(model) if config.name == "muon" else ([], self._parameters)
         )
@@ -55,12 +59,30 @@ class Optimizers:
         """The learning rate of the last step (AdamW's)."""
         return float(self._optimizers["adamw"].param_groups[0]["lr"])
 
-    def state_dict(self) -> dict[str, Any]:
-        return {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
+    def state(self) -> dict[str, Tensor]:
+        """All running means and counts, as `optimizer.PARAMETER.KEY`; empty before the first step."""
+        return {
+            f"{_PREFIX}{self._names[id(parameter)]}.{key}": value
+            for optimizer in self._optimizers.values()
+            for parameter, values in optimizer.state.items()
+            for key, value in values.items()
+        }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name, optimizer in self._optimizers.items():
-            optimizer.load_state_dict(state[name])
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take the optimizers' part of a flat state. Rates follow from recipe and step and are not in it."""
+        by_parameter: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in state.items():
+            if name.startswith(_PREFIX):
+                parameter, _, key = name.removeprefix(_PREFIX).rpartition(".")
+                by_parameter[parameter][key] = value
+        for optimizer in self._optimizers.values():
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            numbered = {
+                number: by_parameter[self._names[id(parameter)]]
+                for number, parameter in enumerate(parameters)
+                if self._names[id(parameter)] in by_parameter
+            }
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": numbered})
 
 
 def _block_matrices_and_others(

@@ -83,6 +83,8 @@ class TrainingSection(Recipe):
     # Of the products; weights and sums are float32. "auto": bf16 where the processor has it, else fp32.
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     compile: bool = False
+    # Compute activations again in the backward pass: a third more work for a fraction of the memory.
+    activation_checkpointing: bool = False
     seed: int = Field(0, ge=0)
     documents_per_chunk: PositiveInt = 1024
     # How often an epoch has each document, by what it is; a fraction is its chance to be there once more.
