@@ -17,6 +17,7 @@ from incoder.files import (
     read_at_most,
     read_json,
     read_json_object,
+    remove_temporaries,
     replaced_atomically,
     write_text,
 )
@@ -195,3 +196,20 @@ def test_json_is_read_from_regular_files_only(tmp_path: Path) -> None:
     for name, complaint in (("fifo", "FIFO"), (".", "folder"), ("missing", "No such file"), ("a\0b", "null")):
         with pytest.raises(IncoderError, match=f"cannot read .*{complaint}"):
             read_json(tmp_path / name)
+
+
+def test_only_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    for name in ("step-5.pt", "metrics.jsonl", "theirs.txt"):
+        with replaced_atomically(tmp_path / name) as temporary:
+            kept = tmp_path / f"kept{temporary.name}"
+            kept.write_text("half")
+        kept.rename(temporary)  # as if the process had not lived to rename it
+        (tmp_path / name).unlink()
+    (tmp_path / "step-5.pt").write_text("whole")
+    (tmp_path / ".step-5.pt.swp").write_text("an editor's")
+    removed = remove_temporaries(tmp_path, ("step-*.pt", "metrics.jsonl"))
+    assert sorted(name.rpartition(".")[0] for name in removed) == [".metrics.jsonl", ".step-5.pt"]
+    left = sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".theirs.txt."))
+    assert left == [".step-5.pt.swp", "step-5.pt"]
+    assert list(tmp_path.glob(".theirs.txt.*"))
+    assert remove_temporaries(tmp_path / "missing", ("*",)) == []

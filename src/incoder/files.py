@@ -7,10 +7,12 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ _ACL = "system.posix_acl_access"
 _LABEL = "security.selinux"
 _KEPT_ATTRIBUTES = ("user.", "system.", _LABEL)  # the others are the old content's: capabilities, IMA's hash
 _MAX_NAME = 40  # characters of a name that its temporary file repeats: names have 255 bytes at most
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # the letters are those of Python's tempfile
 _KINDS = {
     stat.S_IFDIR: "folder",
     stat.S_IFIFO: "FIFO",
@@ -68,6 +71,32 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path, names: Collection[str]) -> list[str]:
+    """Remove what a killed process left of files that it wrote with `replaced_atomically`.
+
+    `names` are those of the files (`*` matches anything), each of at most 40 characters. No other process may
+    be writing them now. The names of what was removed are returned.
+
+    Raises:
+        IncoderError: the folder cannot be read or written.
+    """
+    removed = []
+    try:
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            of_file = _TEMPORARY.fullmatch(path.name)
+            if (
+                of_file
+                and any(fnmatchcase(of_file[1], name) for name in names)
+                and path.is_file()
+                and not path.is_symlink()
+            ):
+                path.unlink()
+                removed.append(path.name)
+    except OSError as error:
+        raise IncoderError(f"cannot clean up {folder}: {error.strerror}") from error
+    return removed
 
 
 def write_bytes(path: Path, content: bytes) -> None:
