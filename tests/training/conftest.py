@@ -22,6 +22,13 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Tokenizer) -
     return folder
 
 
+@pytest.fixture(scope="session")
+def other_tokens(world: Path, tiny_tokenizer: Tokenizer) -> Path:
+    """The token shards of another corpus."""
+    write_shards(world / "other_tokens", tiny_tokenizer, num_documents=11)
+    return world / "other_tokens"
+
+
 def write_shards(folder: Path, tokenizer: Tokenizer, num_documents: int) -> None:
     folder.mkdir()
     splits = {}
@@ -69,6 +76,7 @@ documents_per_chunk = 4
 checkpoint_every = 3
 [evaluation]
 every = 6
+max_tokens = 1024
 """,
         encoding="utf-8",
     )

@@ -53,16 +53,14 @@ def train(
     import threading
 
     from incoder.config import load_recipe
-    from incoder.corpus.shards import TokenShard
-    from incoder.tokenizer.tokenizer import Tokenizer
+    from incoder.training.inputs import RunInputs
     from incoder.training.recipe import TrainingRecipe
 
     # Complain of what is wrong or missing before PyTorch is imported, which takes seconds.
     named = [] if corpus is None else [options.as_override("tokens", corpus / "tokens")]
     named += [] if tokenizer is None else [options.as_override("tokenizer", tokenizer)]
-    resolved = load_recipe(TrainingRecipe, recipe, [*(overrides or []), *named])
-    Tokenizer.from_file(resolved.tokenizer)
-    TokenShard.open(resolved.tokens, "train")
+    resolved = load_recipe(TrainingRecipe, recipe, [*(overrides or []), *named], on_renamed=print_note)
+    inputs = RunInputs.open(resolved)
 
     from incoder.training.loop import train as run_training
 
@@ -81,7 +79,9 @@ def train(
             output,
             resume=resume,
             device=device,
+            inputs=inputs,
             on_step=watch.on_step,
+            on_note=print_note,
             should_stop=stop.is_set,
         )
     if not result.finished:

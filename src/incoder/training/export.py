@@ -1,17 +1,30 @@
 """The model of a run as a Hugging Face folder, which `incoder` and `transformers` load."""
 
+import re
 from pathlib import Path
 
 import torch
 
-from incoder.model.checkpoint import save_checkpoint
+from incoder.files import remove_temporaries
+from incoder.model.checkpoint import GENERATION_CONFIG, save_checkpoint
 from incoder.model.transformer import Transformer
 from incoder.objective.masking import MaskingConfig
 from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.training.start_masking import MASKING, save_masking
+
+_WRITTEN = (
+    "model.safetensors",
+    "config.json",
+    GENERATION_CONFIG,
+    "tokenizer*.json",
+    "special*.json",
+    MASKING,
+)
+_OF_SAFETENSORS = re.compile(r"\.tmp[A-Za-z0-9]{6}")  # its own temporary file, as large as the weights
 
 
 def export_model(model: Transformer, folder: Path, tokenizer: Tokenizer, masking: MaskingConfig) -> None:
-    """Write the weights in bf16, the tokenizer, and how many tail lines infills begin with.
+    """Write the weights in bf16, the tokenizer, and how the model was masked in training.
 
     Raises:
         IncoderError: the folder cannot be written, or the disk is full.
@@ -23,3 +36,12 @@ def export_model(model: Transformer, folder: Path, tokenizer: Tokenizer, masking
         dtype=torch.bfloat16,
         num_tail_lines=masking.num_tail_lines,
     )
+    save_masking(masking, folder)
+
+
+def remove_unfinished_export(folder: Path) -> None:
+    """Remove the temporary files of an export that was killed; the finished files are whole and stay."""
+    remove_temporaries(folder, _WRITTEN)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _OF_SAFETENSORS.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)

@@ -16,24 +16,32 @@ from typing import Any, Literal
 import torch
 
 from incoder.config import refuse_other_runs, save_recipe
-from incoder.corpus.shards import TokenShard, check_shards
 from incoder.errors import IncoderError
+from incoder.files import remove_temporaries
 from incoder.model.device import choose_device, is_fast_in
 from incoder.objective.packing import PackedRows
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
-from incoder.tokenizer.tokenizer import Tokenizer
-from incoder.training.checkpoint import load_state, newest_state, save_state, tensor_text, text_tensor
+from incoder.training.checkpoint import (
+    PATTERN,
+    load_newest_state,
+    newest_state,
+    save_state,
+    tensor_text,
+    text_tensor,
+)
 from incoder.training.chunks import DocumentChunks, PrefetchingLoader
 from incoder.training.data import BatchStream, to_device
 from incoder.training.evaluate import held_out_infill_losses, held_out_loss
-from incoder.training.export import export_model
+from incoder.training.export import export_model, remove_unfinished_export
 from incoder.training.first_model import first_model
+from incoder.training.inputs import RunInputs
 from incoder.training.lock import locked
-from incoder.training.metrics import MetricsLog, plot_losses, read_metrics
+from incoder.training.metrics import BEFORE_START, MetricsLog, plot_losses, read_metrics
 from incoder.training.module import TrainingModule
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import TrainingRecipe
-from incoder.training.recipe_comparison import check_same_recipe
+from incoder.training.recipe_comparison import check_resumable, take_over
+from incoder.training.start_masking import with_start_masking
 
 _WRITTEN = ("recipe.toml", "metrics.jsonl", "tensorboard", "checkpoints", "model", "loss.png")
 
@@ -61,13 +69,16 @@ def train(
     *,
     resume: bool = False,
     device: str | torch.device | None = None,
+    inputs: RunInputs | None = None,
     on_step: Callable[[StepReport], None] = lambda _: None,
+    on_note: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
     """Train as the recipe says; a folder that already holds a run goes on only with `resume`.
 
     Writes `recipe.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `model/` (loads in transformers)
-    and `loss.png` into `output`.
+    and `loss.png` into `output`. `inputs` are what the recipe names, if they are open already. `on_note` is
+    called with sentences that a user should read, such as that a damaged checkpoint was skipped.
 
     Raises:
         IncoderError: the output is in use, cannot be written, or holds another run or foreign files that
@@ -76,31 +87,44 @@ def train(
             a number.
     """
     chosen_device = choose_device(device)
+    recipe_path = output / "recipe.toml"
     with locked(output):
-        checkpoint = newest_state(output / "checkpoints")
-        if checkpoint and not resume:
+        has_state = newest_state(output / "checkpoints") is not None
+        if has_state and not resume:
             raise IncoderError(f"{output} already holds a run; go on with --resume, or name another --output")
-        if checkpoint:
-            check_same_recipe(recipe, output / "recipe.toml")
+        recipe = with_start_masking(recipe, on_note, resumed_from=output if has_state else None)
+        if has_state:
+            saved = check_resumable(recipe, recipe_path)
         else:
-            refuse_other_runs(recipe, output / "recipe.toml", _WRITTEN)
-            save_recipe(recipe, output / "recipe.toml")
-        run = _Run(recipe, output, chosen_device)
-        if checkpoint:
-            run.load_state(load_state(checkpoint))
+            refuse_other_runs(recipe, recipe_path, _WRITTEN)
+            save_recipe(recipe, recipe_path)
+        _remove_unfinished_files(output)
+        inputs = inputs or RunInputs.open(recipe)
+        inputs.check()
+        run = _Run(recipe, output, chosen_device, inputs, on_note)
+        if has_state:
+            run.load_state(load_newest_state(output / "checkpoints", on_note))
+            take_over(recipe, saved, recipe_path, steps_done=run.step, on_note=on_note)
         return run.train(on_step, should_stop)
 
 
 class _Run:
     """A run's live parts, and their state as one dictionary."""
 
-    def __init__(self, recipe: TrainingRecipe, output: Path, device: torch.device) -> None:
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        output: Path,
+        device: torch.device,
+        inputs: RunInputs,
+        on_note: Callable[[str], None],
+    ) -> None:
         self.recipe = recipe
         self.output = output
         self.device = device
-        self.tokenizer = Tokenizer.from_file(recipe.tokenizer)
-        self.training_shard = self._open_shard("train")
-        self.validation_shard = self._open_shard("validation")
+        self.on_note = on_note
+        self.tokenizer = inputs.tokenizer
+        self.training_shard, self.validation_shard = inputs.training, inputs.validation
         self.model = first_model(recipe, self.tokenizer).to(device)
         self.precision = _precision(recipe.training.precision, device)
         self.optimizers = Optimizers(self.model, recipe.optimizer, self.precision)
@@ -145,6 +169,13 @@ class _Run:
                 f"the token shards in {self.recipe.tokens} are not those that this run was started with; "
                 "restore them, or start afresh with another --output"
             )
+        expected = self.module.state_dict()
+        strange = [name for name, weight in expected.items() if _shape_in(state, name) != weight.shape]
+        if strange:
+            raise IncoderError(
+                f"the checkpoints in {self.output} are of another model than the recipe's ({strange[0]} has "
+                f"the shape {_shape_in(state, strange[0])}); name another --output"
+            )
         numbers = {
             name.removeprefix("run."): int(value)
             for name, value in state.items()
@@ -152,18 +183,22 @@ class _Run:
         }
         self.step, self.tokens = numbers.pop("step"), numbers.pop("tokens")
         self.stream = BatchStream(self.chunks, BatchStream.position_of(numbers))
-        self.module.load_state_dict({name: state[name] for name in self.module.state_dict()})
+        self.module.load_state_dict({name: state[name] for name in expected})
         self.optimizers.load_state(state)
 
     def train(self, on_step: Callable[[StepReport], None], should_stop: Callable[[], bool]) -> TrainingResult:
         settings = self.recipe.training
         finished = True
-        with MetricsLog(self.output, first_step=self.step) as log:
+        before_start: dict[str, float] = {}
+        with MetricsLog(self.output, first_step=self.step, on_note=self.on_note) as log:
             while self.step < settings.steps:
                 if should_stop():
                     finished = False
                     break
-                metrics = self._train_step()
+                if self.step == 0 and self.recipe.model.start_from is not None:
+                    before_start = self._evaluate_start()
+                metrics = self._train_step() | before_start
+                before_start = {}
                 if self.step % self.recipe.evaluation.every == 0 or self.step == settings.steps:
                     metrics |= self._evaluate()
                 log.write(self.step - 1, metrics)
@@ -214,7 +249,7 @@ class _Run:
     def _evaluate(self) -> dict[str, float]:
         settings: dict[str, Any] = {
             # Not the longest window: positions that were not trained yet would say nothing but that.
-            "window": self.recipe.training.window_at(self.step - 1),
+            "window": self.recipe.training.window_at(max(0, self.step - 1)),
             "max_tokens": self.recipe.evaluation.max_tokens,
             "precision": self.precision,
         }
@@ -229,6 +264,17 @@ class _Run:
             **{f"validation_{kind}_loss": loss for kind, loss in infills.items()},
         }
 
+    def _evaluate_start(self) -> dict[str, float]:
+        """Measure the model that the run starts from, so that its first evaluation says what training did."""
+        measured = self._evaluate()
+        infills = measured.get("validation_infill_loss")
+        self.on_note(
+            f"before the first step: held out {measured['validation_loss']:.3f} "
+            f"({measured['validation_bits_per_byte']:.3f} bits/byte)"
+            + (f", in infills {infills:.3f}" if infills is not None else "")
+        )
+        return {BEFORE_START + name: value for name, value in measured.items()}
+
     def _save(self) -> None:
         export_model(self.model, self.output / "model", self.tokenizer, self.recipe.masking)
         save_state(
@@ -237,16 +283,6 @@ class _Run:
             self.state(),
             keep=self.recipe.training.keep_checkpoints,
         )
-
-    def _open_shard(self, split: str) -> TokenShard:
-        shard = TokenShard.open(self.recipe.tokens, split)
-        if shard.tokenizer_fingerprint != self.tokenizer.fingerprint:
-            raise IncoderError(
-                f"the token shards in {self.recipe.tokens} were encoded with another tokenizer than "
-                f"{self.recipe.tokenizer}; encode the corpus again with `incoder corpus encode`"
-            )
-        check_shards(self.recipe.tokens, split)
-        return shard
 
 
 def _precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:
@@ -258,3 +294,14 @@ def _precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> t
 def _micro_batches(rows: PackedRows, size: int) -> Iterator[PackedRows]:
     for start in range(0, len(rows.token_ids), size):
         yield rows[start : start + size]
+
+
+def _shape_in(state: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:
+    return state[name].shape if name in state else None
+
+
+def _remove_unfinished_files(output: Path) -> None:
+    """Remove temporary files of a process that was killed in this folder, which is ours and locked."""
+    remove_temporaries(output, ("recipe*.toml", "metrics.jsonl", "loss.png"))
+    remove_temporaries(output / "checkpoints", (PATTERN,))
+    remove_unfinished_export(output / "model")

@@ -1,7 +1,9 @@
 """The record of a run: one JSON object a step in `metrics.jsonl`, the same for TensorBoard, and a picture."""
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +12,7 @@ from incoder.errors import IncoderError
 from incoder.files import replaced_atomically, write_text
 
 TENSORBOARD_FOLDER = "tensorboard"
+BEFORE_START = "start_"  # before the names of what was measured ahead of the first step, in its row
 _HELD_OUT = (
     ("validation_loss", "held out, left to right", "#d94801"),
     ("validation_infill_loss", "held out, infills", "#6a51a3"),
@@ -20,12 +23,19 @@ _HELD_OUT = (
 class MetricsLog:
     """Appends to `metrics.jsonl` and to TensorBoard's event files in `folder`.
 
-    A resumed run first drops what was logged after its checkpoint, so that each step stands there once.
+    A resumed run first drops what was logged after its checkpoint, so that each step is there once. Lines
+    that are no objects of ours, such as the NULs that a power cut leaves, are dropped as well; the file as it
+    was is then kept under another name, and `on_note` is called with a sentence.
+
+    Raises:
+        IncoderError: the file cannot be read or written.
     """
 
-    def __init__(self, folder: Path, *, first_step: int) -> None:
+    def __init__(
+        self, folder: Path, *, first_step: int, on_note: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._path = folder / "metrics.jsonl"
-        _drop_from(self._path, first_step)
+        _repair(self._path, first_step, on_note)
         try:
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
@@ -55,11 +65,12 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The whole objects of a `metrics.jsonl`; a last line cut by a crash is left out."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    """The whole objects of a `metrics.jsonl`; lines that are none are left out, as is a last line cut short.
+
+    Raises:
+        IncoderError: the file cannot be read.
+    """
+    return [row for row in _parsed(path) if row is not None]
 
 
 def plot_losses(rows: Sequence[Mapping[str, Any]], picture_path: Path) -> None:
@@ -68,13 +79,15 @@ def plot_losses(rows: Sequence[Mapping[str, Any]], picture_path: Path) -> None:
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
+    rows = [row for row in rows if "tokens" in row and "loss" in row]
     tokens = [row["tokens"] / 1e6 for row in rows]
     axes.plot(
         tokens, [row["loss"] for row in rows], color="#9ecae1", linewidth=0.7, label="training, each step"
     )
     axes.plot(tokens, _smoothed([row["loss"] for row in rows]), color="#08519c", label="training, smoothed")
     for metric, label, color in _HELD_OUT:
-        held_out = [(row["tokens"] / 1e6, row[metric]) for row in rows if metric in row]
+        held_out = [(0.0, row[BEFORE_START + metric]) for row in rows if BEFORE_START + metric in row]
+        held_out += [(row["tokens"] / 1e6, row[metric]) for row in rows if metric in row]
         if held_out:
             axes.plot(*zip(*held_out, strict=True), "o-", color=color, markersize=4, label=label)
     axes.set_xlabel("tokens seen (millions)")
@@ -88,13 +101,53 @@ def plot_losses(rows: Sequence[Mapping[str, Any]], picture_path: Path) -> None:
 def _smoothed(values: list[float], momentum: float = 0.98) -> list[float]:
     smoothed: list[float] = []
     average = 0.0
-    for count, value in enumerate(values, start=1):
+    for number, value in enumerate(values, start=1):
         average = momentum * average + (1 - momentum) * value
-        smoothed.append(average / (1 - momentum**count))
+        smoothed.append(average / (1 - momentum**number))
     return smoothed
 
 
-def _drop_from(path: Path, first_step: int) -> None:
-    kept = [row for row in read_metrics(path) if row["step"] < first_step]
-    if path.exists():
-        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+def _repair(path: Path, first_step: int, on_note: Callable[[str], None]) -> None:
+    """Leave the whole rows of the steps before `first_step` in the file."""
+    if not path.exists():
+        return
+    rows = _parsed(path)
+    num_damaged = rows.count(None)
+    if num_damaged:
+        copy = _free_name(path)
+        try:
+            shutil.copyfile(path, copy)
+        except OSError as error:
+            raise IncoderError(f"cannot copy {path} to {copy}: {error.strerror}") from error
+        on_note(
+            f"{path} had {num_damaged} damaged line{'s' if num_damaged > 1 else ''}, which "
+            f"{'are' if num_damaged > 1 else 'is'} left out; the file as it was is kept as {copy.name}"
+        )
+    kept = [row for row in rows if row is not None and row["step"] < first_step]
+    write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def _parsed(path: Path) -> list[dict[str, Any] | None]:
+    """Each line's object, None where a line is none; a last line without its end was cut and is left out."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise IncoderError(f"cannot read {path}: {error.strerror}") from error
+    *lines, rest = content.split(b"\n")
+    rows = [_row(line) for line in lines if line.strip()]
+    return [*rows, None] if b"\0" in rest else rows
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and type(row.get("step")) is int else None
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_name(f"{path.stem}.damaged-{number}{path.suffix}") for number in count(1))
+    return next(name for name in names if not name.exists())
