@@ -34,7 +34,9 @@ def main() -> None:
         "--runs", nargs="+", required=True, help="the folders of the finished runs in there, in their order"
     )
     parser.add_argument(
-        "--lead-lines", type=int, help="lines with which fills are to begin (default: as many as in training)"
+        "--tail-lines",
+        type=int,
+        help="lines of the prefix that infills begin with (default: as many as in training)",
     )
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="results.json of evaluations")
     arguments = parser.parse_args()
@@ -43,9 +45,9 @@ def main() -> None:
     runs = [arguments.work / run for run in arguments.runs]
     for file in (runs[-1] / "model").iterdir():
         shutil.copyfile(file, target / file.name)
-    if arguments.lead_lines is not None:
+    if arguments.tail_lines is not None:
         generation = json.loads((target / GENERATION_CONFIG).read_text(encoding="utf-8"))
-        generation["num_tail_lines"] = arguments.lead_lines
+        generation["num_tail_lines"] = arguments.tail_lines
         write_text(target / GENERATION_CONFIG, json.dumps(generation, indent=2) + "\n")
     recipes = [load_recipe(TrainingRecipe, run / "recipe.toml") for run in runs]
     metrics = _joined([read_metrics(run / "metrics.jsonl") for run in runs])
@@ -72,7 +74,7 @@ def main() -> None:
 
 
 def _joined(runs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The metrics of runs that went on from each other, as of one."""
+    """Join the metrics of runs, each of which started from the model of the one before."""
     joined: list[dict[str, Any]] = []
     for rows in runs:
         steps, tokens = (joined[-1]["step"] + 1, joined[-1]["tokens"]) if joined else (0, 0)
@@ -82,7 +84,7 @@ def _joined(runs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def _training_table(recipes: list[TrainingRecipe]) -> str:
     rows = [
-        "| steps | tokens a step | windows | rates: Muon, AdamW | spans | of lines | lead | plain |",
+        "| steps | tokens a step | windows | rates: Muon, AdamW | spans | of lines | tail | plain |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for recipe in recipes:
@@ -123,7 +125,8 @@ def _quality_table(results: list[Path]) -> str:
             continue
         low, high = metrics["pass_rate_interval"]
         decoding = result["decoding"]
-        method = result["method"] + (", edges" if decoding["edge_rules"] else "")
+        has_rules = decoding.get("stopping_rules") or decoding.get("edge_rules")  # the latter until 0.1
+        method = result["method"] + (", stopping rules" if has_rules else "")
         if decoding["num_candidates"] > 1:
             method += f", {decoding['num_candidates']} candidates"
         rows.append(
