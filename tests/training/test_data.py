@@ -88,7 +88,7 @@ def test_a_fraction_is_a_chance_and_another_one_in_each_epoch(world: Path, tiny_
     assert drawn.order(3).tolist() == drawn.order(3).tolist()
 
 
-def test_groups_made_ahead_in_another_process_are_the_same(world: Path, tiny_tokenizer: Tokenizer) -> None:
+def test_chunks_prefetched_by_another_process_are_the_same(world: Path, tiny_tokenizer: Tokenizer) -> None:
     own = chunks(world, tiny_tokenizer)
     ahead = PrefetchingLoader(own)
     here, there = BatchStream(own), BatchStream(ahead)
@@ -102,7 +102,7 @@ def test_groups_made_ahead_in_another_process_are_the_same(world: Path, tiny_tok
     assert ahead.is_ahead
 
 
-def test_groups_go_on_when_the_other_process_dies(world: Path, tiny_tokenizer: Tokenizer) -> None:
+def test_chunks_are_made_here_when_the_other_process_dies(world: Path, tiny_tokenizer: Tokenizer) -> None:
     own = chunks(world, tiny_tokenizer)
     ahead = PrefetchingLoader(own)
     chunk = Chunk(epoch=0, number=0, window=64)
@@ -116,7 +116,7 @@ def test_groups_go_on_when_the_other_process_dies(world: Path, tiny_tokenizer: T
 
 
 class LargeChunks:
-    """Their rows are more than a pipe holds."""
+    """Chunks whose rows are more than a pipe holds."""
 
     def __len__(self) -> int:
         return 10
@@ -128,7 +128,7 @@ class LargeChunks:
         return np.full(1_000_000, chunk.number)  # type: ignore[return-value] # nobody reads them
 
 
-def test_groups_go_on_when_the_other_process_dies_while_it_sends_rows() -> None:
+def test_chunks_are_made_here_when_the_other_process_dies_while_it_sends_rows() -> None:
     ahead, chunk = PrefetchingLoader(LargeChunks()), Chunk(epoch=0, number=0, window=64)
     ahead.rows(chunk)
     assert ahead._connection is not None

@@ -1,1 +1,1 @@
-"""What training learns from: masked documents, packed rows, and the loss."""
+"""The training objective: masked documents, packed rows, and the loss."""

@@ -1,7 +1,8 @@
 """Documents longer than the window are cut into consecutive blocks, and each block is masked by itself.
 
-A masked block fits into the window whole, so no span loses its end-of-mask, as the last one of a full block
-did in the released code. Masking after cutting is FIM's "context-level" masking. Knows no rows.
+A whole masked block fits into the window. In the released code the last span of a full block lost its
+end-of-mask, because blocks were cut before the sentinels were added. Masking after cutting is what Bavarian
+et al. (arXiv 2207.14255) call context-level. Knows no rows.
 """
 
 from collections.abc import Iterator
@@ -19,17 +20,17 @@ _EXTRA_SENTINEL = 1
 def masked_blocks(
     document: NDArray[np.integer], masker: Masker, window: int, rng: np.random.Generator
 ) -> Iterator[list[int]]:
-    """The blocks of a document, masked, each of at most `window` tokens.
+    """Yield the masked blocks of a document, each of at most `window` tokens.
 
-    The number of spans is drawn first, and the block takes what they leave of the window. Spans with edges
-    inside of tokens take a few tokens more; these are handed on to the next block.
+    The number of spans is drawn first, and the block has as much text as their marks leave of the window.
+    Span boundaries inside tokens cost a few tokens more; the text of those goes into the next block.
 
     Raises:
         IncoderError: a special token elsewhere than at the document's start.
     """
     start = 0
     while start < len(document):
-        most_spans = (window - _EXTRA_SENTINEL) // (_TOKENS_PER_SPAN + 1)  # with one token in each
+        most_spans = (window - _EXTRA_SENTINEL) // (_TOKENS_PER_SPAN + 1)  # a span has a token at least
         num_spans = min(masker.draw_num_spans(rng), most_spans)
         size = len(document) - start
         if size + _TOKENS_PER_SPAN * num_spans > window:
@@ -47,9 +48,9 @@ def _masked_block(
     window: int,
     rng: np.random.Generator,
 ) -> tuple[list[int], int]:
-    """Mask the first `size` tokens of the rest of a document, or fewer; how many is returned as well.
+    """Mask the first `size` tokens of the rest of a document, or fewer; return also how many.
 
-    Where not even one token fits in that way, the block is left plain.
+    If not even one token fits with its marks, the block is left plain.
     """
     while size > 0:
         masked = masker.mask(rest[:size], num_spans, rng, continues=size < len(rest))
@@ -60,7 +61,7 @@ def _masked_block(
         size -= num_left_out
         if len(shortened) <= window:
             return shortened, size
-        # A span ends where the block does: another draw, of fewer tokens.
+        # A span ends where the block does, so nothing can be left out: draw again, with fewer tokens.
     size = min(window, len(rest))
     return rest[:size].tolist(), size
 
@@ -68,7 +69,7 @@ def _masked_block(
 def _shortened(
     masked: list[int], block: NDArray[np.integer], excess: int, infilling_format: CausalMaskingFormat
 ) -> tuple[list[int], int]:
-    """Leave out the end of the block, where it is kept text whose tokens are as they were."""
+    """Leave out the end of the block if it is kept text with its original tokens; return also how many."""
     kept, spans, continues = infilling_format.parse(masked)
     excess += not continues  # there will be an extra sentinel
     if kept[-1][-excess:] != block[-excess:].tolist():

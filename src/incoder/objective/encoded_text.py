@@ -1,6 +1,6 @@
-"""A text as its tokens that can be cut at any byte, encoding only the cut lines again.
+"""A tokenized text that can be cut at any byte; only the lines that a cut divides are encoded again.
 
-Knows the tokenizer and its line ends (no token crosses one), no spans and no sentinels.
+Knows the tokenizer and its rule for line ends (no token crosses one), and no spans or sentinels.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from incoder.tokenizer.tokenizer import Tokenizer
 
 
 class EncodedText:
-    """Tokens without special ones; positions are byte offsets.
+    """A text as token ids, none of them special; positions in it are byte offsets.
 
-    `token_borders[i]` is where token i starts; the last is the length of the text.
+    `token_borders[i]` is where token i starts; the last border is the length of the text.
 
     Raises:
         IncoderError: a special token among the ids.
@@ -39,42 +39,42 @@ class EncodedText:
 
     @cached_property
     def character_borders(self) -> NDArray[np.int64]:
-        """Positions that are not before a continuation byte of UTF-8; of any other bytes, a subset of all."""
+        """The positions between characters: all but those before a continuation byte of UTF-8."""
         data = np.frombuffer(self.data, np.uint8)
         inner = np.flatnonzero((data[1:] & 0xC0) != 0x80) + 1
         return np.concatenate(([0], inner, [len(data)])) if len(data) else np.zeros(1, np.int64)
 
-    def cut(self, edges: Sequence[int]) -> list[list[int]]:
-        """The token ids between each two neighbouring edges (byte offsets in rising order).
+    def cut(self, cuts: Sequence[int]) -> list[list[int]]:
+        """Return the token ids between each two neighbouring cuts, which are byte offsets in rising order.
 
-        Where an edge is inside a token, its line (all between two runs of line ends) is encoded again on each
-        side of the edge. Everything else stays: BPE merges do not look across a token border.
+        If a cut is inside a token, its line (the text between two runs of line ends) is encoded again on each
+        side of the cut. All other tokens stay: BPE merges do not depend on what is beyond a line end.
         """
         borders, ids = self.token_borders, self._token_ids
-        following = np.searchsorted(borders, edges)  # the first token that starts at the edge or after it
-        is_inside = borders[following] != edges
+        following = np.searchsorted(borders, cuts)  # the first token that starts at the cut or after it
+        is_inside = borders[following] != cuts
         if not is_inside.any():
             return [ids[start:end].tolist() for start, end in pairwise(following.tolist())]
-        pieces = []
-        places = zip(edges, following.tolist(), is_inside.tolist(), strict=True)
+        parts = []
+        places = zip(cuts, following.tolist(), is_inside.tolist(), strict=True)
         for (start, next_token, cuts_start), (end, end_token, cuts_end) in pairwise(places):
-            piece: list[int] = []
+            part: list[int] = []
             if cuts_start:
                 next_token = self._line_end(next_token)
                 line_end = min(end, int(borders[next_token]))
-                piece = self._tokenizer.encode_bytes(self.data[start:line_end])
+                part = self._tokenizer.encode_bytes(self.data[start:line_end])
             if cuts_end and next_token < end_token:
                 line_start = max(next_token, self._line_start(end_token - 1))
-                piece += ids[next_token:line_start].tolist()
-                piece += self._tokenizer.encode_bytes(self.data[borders[line_start] : end])
+                part += ids[next_token:line_start].tolist()
+                part += self._tokenizer.encode_bytes(self.data[borders[line_start] : end])
             elif not cuts_end:
-                piece += ids[next_token:end_token].tolist()
-            pieces.append(piece)
-        return pieces
+                part += ids[next_token:end_token].tolist()
+            parts.append(part)
+        return parts
 
     @cached_property
     def _line_borders(self) -> NDArray[np.int64]:
-        """The tokens at which a run of line ends, or what stands between two runs, begins; and the end."""
+        """The numbers of tokens that start a run of line ends or the text between two runs; and the end."""
         is_line_end = self._is_line_end[self._token_ids]
         inner = np.flatnonzero(is_line_end[1:] != is_line_end[:-1]) + 1
         return np.concatenate(([0], inner, [len(is_line_end)]))
@@ -83,13 +83,13 @@ class EncodedText:
         return int(self._line_borders[np.searchsorted(self._line_borders, token, "right") - 1])
 
     def _line_end(self, token: int) -> int:
-        """The border that is at `token` or after it."""
+        """The first border at `token` or after it."""
         return int(self._line_borders[np.searchsorted(self._line_borders, token)])
 
 
 @lru_cache(maxsize=4)
 def _byte_tables(tokenizer: Tokenizer) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """For each id, the number of its bytes, and whether they are line ends."""
+    """For each token id, the number of its bytes, and whether all of them are line ends."""
     spellings = [tokenizer.token_bytes(token_id) for token_id in range(tokenizer.vocab_size)]
     lengths = np.array([len(spelling) for spelling in spellings])
     return lengths, np.array([not spelling.strip(b"\r\n") for spelling in spellings])

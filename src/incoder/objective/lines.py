@@ -1,7 +1,7 @@
-"""Line-sized spans: what someone leaves open in an editor, and what single- and multi-line infilling ask for.
+"""Line-sized spans, like the holes that people leave in an editor and that line-infilling benchmarks have.
 
 The paper's uniform lengths make most spans about half a document long, so that a small model rarely sees a
-short fill end. Bytes in, spans of byte positions out. Knows no tokens.
+short infill end. Bytes in, spans of byte positions out. Knows no tokens.
 """
 
 from itertools import accumulate
@@ -12,11 +12,11 @@ import numpy as np
 from incoder.objective.spans import place_spans
 from incoder.tokenizer.prefix_tail import filled_lines, first_tail_line, split_lines
 
-_WHOLE_LINES, _FROM_FIRST_CHARACTER = 0.5, 0.75  # cumulative; the rest starts anywhere in the line
+_WHOLE_LINES, _FROM_FIRST_CHARACTER = 0.5, 0.75  # cumulative shares; the others start inside the line
 
 
 class LineSpan(NamedTuple):
-    """What is cut out, from `start` to before `end`; what is before `tail_end` is its prefix tail."""
+    """The bytes from `start` to before `end` are cut out; those before `tail_end` are the prefix tail."""
 
     start: int
     tail_end: int
@@ -26,15 +26,18 @@ class LineSpan(NamedTuple):
 def line_spans(
     num_spans: int, data: bytes, rng: np.random.Generator, *, mean_lines: float, num_tail_lines: int = 0
 ) -> list[LineSpan]:
-    """Spans of consecutive lines, evenly placed; fewer where the lines run out.
+    r"""Draw spans of consecutive lines at even places; fewer than `num_spans` if the lines run out.
 
-    Each has a geometric number of lines, `mean_lines` in the mean. Half of them are whole lines with their
-    newline; a quarter runs from the first character that is not blank to the end of its last line; the others
-    from anywhere after that character. Spans begin and end in lines that are not blank, so there is none in a
-    blank text.
+    Each has a geometric number of lines with the mean `mean_lines`. Half of the spans are whole lines with
+    their last newline. A quarter run from the first character of a line that is not blank to the end of the
+    last line, without its newline. The others start at any later place in the first line. Spans start and end
+    in lines that are not blank, so a blank text has none.
 
-    With `num_tail_lines` a span's tail is the beginning of its first line and, as far as there are any, so
-    many lines less one before it that are not blank; else it is empty.
+    With `num_tail_lines` each span begins with its prefix tail (tokenizer/prefix_tail.py); otherwise the tail
+    is empty. Tails are disjoint from other spans.
+
+    >>> line_spans(1, b"a = 1\nb = 2\n", np.random.default_rng(0), mean_lines=1)
+    [LineSpan(start=6, tail_end=6, end=12)]
     """
     lines = split_lines(data)
     ends = list(accumulate(map(len, lines)))

@@ -1,7 +1,7 @@
 """Cross-entropy over a large vocabulary without ever holding the logits of all positions.
 
-The output layer and the loss in one: hidden states and the output weight in, the sum of the losses out. The
-gradients are computed chunk by chunk along with the loss. Agrees with `F.cross_entropy`.
+The output layer and the loss in one function: hidden states and the output weight in, the summed loss out.
+Gradients are computed chunk by chunk together with the loss. Agrees with `F.cross_entropy`.
 """
 
 from typing import Any, cast
@@ -9,7 +9,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-_CHUNK_SIZES = {"cpu": 256, "cuda": 8192}  # positions: what fits into a cache, what is worth a launch
+_CHUNK_SIZES = {
+    "cpu": 256,
+    "cuda": 8192,
+}  # positions: few fit into a CPU's cache, many amortize a kernel launch
 
 
 def chunked_cross_entropy(
@@ -21,12 +24,17 @@ def chunked_cross_entropy(
     frozen_rows: Tensor | None = None,
     chunk_size: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The summed cross-entropy of `hidden @ weight.T` against the targets, and the number of targets.
+    """Return the summed cross-entropy of `hidden @ weight.T` against the targets, and the number of targets.
 
-    Positions with the target `ignore_index` cost nothing. The rows `frozen_rows` of the weight get no
-    gradient: those of tokens that are never a target, which the softmax would push all in one direction.
-    Matrix products are in autocast's precision where it is on, the loss itself in float32. The gradient
+    Positions with the target `ignore_index` are left out. The rows `frozen_rows` of the weight get no
+    gradient: they belong to tokens that are never a target, which the softmax would push in one direction.
+    Matrix products have autocast's precision where it is on; the loss itself is in float32. The gradient
     cannot be differentiated again.
+
+    >>> hidden_ND, weight_VD, targets_N = torch.eye(2), torch.eye(2), torch.tensor([0, -100])
+    >>> loss_sum, num_targets = chunked_cross_entropy(hidden_ND, weight_VD, targets_N)
+    >>> round(float(loss_sum), 4), int(num_targets)
+    (0.3133, 1)
     """
     device_type = hidden_ND.device.type
     if chunk_size is None:
@@ -63,7 +71,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         loss = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         hidden_gradient_MD = torch.empty_like(hidden_MD) if wants_gradient else None
         weight_gradient_VD = torch.zeros_like(weight, dtype=torch.float32) if wants_gradient else None
-        # Room for one chunk, used again and again: fresh memory of this size costs page faults each time.
+        # Buffers for one chunk, reused: fresh memory of this size costs page faults each time.
         all_logits_CV = weight.new_empty(min(chunk_size, len(trained_M)), len(weight))
         all_probs_CV = torch.empty_like(all_logits_CV, dtype=torch.float32)
         chunk_gradient_VD = torch.empty_like(weight)
@@ -74,8 +82,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 logits_CV, probs_CV = all_logits_CV[: len(hidden_CD)], all_probs_CV[: len(hidden_CD)]
                 torch.mm(hidden_CD, weight.T, out=logits_CV)
                 torch.softmax(logits_CV, 1, dtype=torch.float32, out=probs_CV)
-                # The log of the sum of exponentials by way of the likeliest token, whose probability is no
-                # tiny number: a fused softmax and two maxima cost less than logsumexp and exp.
+                # log-sum-exp from the most probable token, whose probability never underflows: a fused
+                # softmax and two maxima cost less than logsumexp and exp.
                 lse_C = logits_CV.amax(1).float() - probs_CV.amax(1).log()
                 loss += (lse_C - logits_CV.gather(1, targets_C1).squeeze(1).float()).sum()
                 if hidden_gradient_MD is None or weight_gradient_VD is None:

@@ -1,7 +1,7 @@
 """Causal masking of one block of text: spans are cut out and moved to its end (paper, section 2.1).
 
-Token ids in, token ids out. How spans are drawn is in spans.py and lines.py, how a line is cut in
-encoded_text.py, and what the result looks like in the tokenizer's infilling_format.py. Knows no windows.
+Token ids in, token ids out. spans.py and lines.py draw the spans, encoded_text.py cuts the text, and the
+tokenizer's infilling_format.py lays out the result. Knows no windows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from incoder.tokenizer.tokenizer import Tokenizer
 
 
 class MaskingConfig(Recipe):
-    """What is masked and how; the defaults are the paper's."""
+    """How documents are masked; the defaults are the paper's."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "edges": "span_boundaries",
@@ -29,21 +29,24 @@ class MaskingConfig(Recipe):
     }
 
     rule: Literal["paper", "released-code"] = "paper"
-    # Spans in a block: a Poisson number, at least one, or a geometric one, whose mean is this.
+    # Spans in a block: a Poisson number, drawn again while it is 0, or a geometric one with this mean.
     mean_spans: float = Field(1.0, gt=0.0, le=64.0)
     span_counts: Literal["poisson", "geometric"] = "poisson"
-    # Blocks left as they are. FIM: with 0.1, masking costs nothing left to right; with 0 it does.
+    # The share of blocks that lose nothing. Bavarian et al.: with 0.1 masking costs nothing left to right.
     plain_rate: float = Field(0.0, ge=0.0, le=1.0)
-    # FIM: spans with character edges teach what a cursor inside a word needs (0.32 against 0.10).
+    # Bavarian et al.: spans that end inside tokens teach infilling at a cursor inside a word (0.32 against
+    # 0.10 on random spans, at 411M).
     span_boundaries: Literal["token", "character"] = "token"
-    # Masked blocks whose spans are lines instead of uniform in length.
+    # The share of masked blocks whose spans are lines (lines.py) instead of uniform in length.
     line_span_rate: float = Field(0.0, ge=0.0, le=1.0)
-    # Lines of such a span, a geometric number: at 2.0 half of the spans are one line, at 1.25 four of five.
+    # The mean of the geometric number of lines in such a span: at 2.0 half of them are one line, at 1.25 four
+    # of five.
     mean_span_lines: float = Field(2.0, ge=1.0, le=64.0)
-    # Lines that such a span takes along in front, its own first line's beginning counted, for a model whose
-    # fills are to begin with them; the span's sentinel stands again where they end.
+    # Lines in the prefix tail of such a span, the beginning of its own first line counted; its sentinel is
+    # repeated where the tail ends.
     num_tail_lines: int = Field(0, ge=0, le=64)
-    # So many at most, drawn evenly for each block: fills are at home with short tails and with long ones.
+    # Draw the number of tail lines evenly from 1 to num_tail_lines for each block, so that the model knows
+    # short tails as well as long ones.
     vary_tail_lines: bool = False
 
 
@@ -76,10 +79,9 @@ class Masker:
         *,
         continues: bool = False,
     ) -> list[int]:
-        """Cut `num_spans` spans out of a block, fewer where it has no room for them.
+        """Cut `num_spans` spans out of a block, or fewer if it is too short.
 
-        A document start stays where it is. `continues` says that the document goes on after the block, and
-        is told by the extra sentinel.
+        A document start stays first. The extra sentinel shows that the document `continues` after the block.
 
         Raises:
             IncoderError: a special token in the text.
@@ -89,15 +91,15 @@ class Masker:
         has_start = len(token_ids) > 0 and token_ids[0] == self._tokenizer.document_start_id
         text = EncodedText(token_ids[int(has_start) :], self._tokenizer)
         spans = self._spans(text, min(num_spans, rules.MAX_SPANS - continues), rng)
-        edges = [0, *(edge for span in spans for edge in span), int(text.token_borders[-1])]
-        pieces = text.cut(edges)
+        cuts = [0, *(cut for span in spans for cut in span), int(text.token_borders[-1])]
+        parts = text.cut(cuts)  # kept, tail, infill, kept, tail, infill, …, kept
         if has_start:
-            pieces[0].insert(0, self._tokenizer.document_start_id)
+            parts[0].insert(0, self._tokenizer.document_start_id)
         spans_with_tails = [
-            [*tail, *self.infilling_format.hole_start(number), *fill] if tail else fill
-            for number, (tail, fill) in enumerate(zip(pieces[1::3], pieces[2::3], strict=True))
+            [*tail, *self.infilling_format.hole_start(number), *infill] if tail else infill
+            for number, (tail, infill) in enumerate(zip(parts[1::3], parts[2::3], strict=True))
         ]
-        return self.infilling_format.write(pieces[::3], spans_with_tails, continues=continues)
+        return self.infilling_format.write(parts[::3], spans_with_tails, continues=continues)
 
     def _spans(self, text: EncodedText, num_spans: int, rng: np.random.Generator) -> list[LineSpan]:
         borders = text.token_borders if self._config.span_boundaries == "token" else text.character_borders
@@ -117,14 +119,15 @@ class Masker:
             )
             return _at_borders(spans, borders)
         uniform = self._draw_spans[self._config.rule](min(num_spans, length), length, rng)
-        edges = [(int(borders[start]), int(borders[end])) for start, end in uniform]
-        return [LineSpan(start, start, end) for start, end in edges]
+        at_bytes = [(int(borders[start]), int(borders[end])) for start, end in uniform]
+        return [LineSpan(start, start, end) for start, end in at_bytes]
 
 
 def unmask(token_ids: Sequence[int], infilling_format: CausalMaskingFormat) -> list[int]:
-    """Put the spans back where they stood.
+    """Put the spans of a masked block back in their places.
 
-    With token edges these are the ids that were masked; with character edges their bytes are the same.
+    With boundaries between tokens the result is the ids that were masked; with boundaries inside tokens it is
+    other ids with the same bytes.
 
     Raises:
         IncoderError: the ids are not a masked block.
@@ -138,12 +141,12 @@ def unmask(token_ids: Sequence[int], infilling_format: CausalMaskingFormat) -> l
 
 
 def _at_borders(spans: Sequence[LineSpan], borders: NDArray[np.int64]) -> list[LineSpan]:
-    """Widen spans to these borders; no two meet, since line ends are borders. Empty ones are left out."""
+    """Widen spans to these borders; they stay disjoint, since line ends are borders."""
     if not spans:
         return []
-    edges = np.array(spans)
-    starts = borders[np.searchsorted(borders, edges[:, :2], "right") - 1]
-    ends = borders[np.searchsorted(borders, edges[:, 2])]
+    places = np.array(spans)
+    starts = borders[np.searchsorted(borders, places[:, :2], "right") - 1]
+    ends = borders[np.searchsorted(borders, places[:, 2])]
     return [
         LineSpan(start, tail_end, end)
         for (start, tail_end), end in zip(starts.tolist(), ends.tolist(), strict=True)

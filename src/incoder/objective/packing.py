@@ -1,7 +1,7 @@
-"""Segments of different lengths side by side in rows of one length, and what is trained in them.
+"""Segments of different lengths are packed into rows of one length, with the targets of each position.
 
-Rows are packed best-fit decreasing: the longest segment first, each into the fullest row that still has room
-for it. Each segment has positions of its own, and whoever computes attention keeps it within the segment.
+Packing is best-fit decreasing: the longest segment first, each into the fullest row in which it still fits.
+Each segment has positions of its own; the model keeps attention within the segment.
 """
 
 from bisect import bisect_left, insort
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
-IGNORED = -100  # the target of a position that is not trained
-PADDING = -1  # the segment of a position that holds nothing
+IGNORED = -100  # the target of a position that the loss leaves out
+PADDING = -1  # the segment of a position without a token
 
 
 @dataclass(frozen=True, slots=True)
 class PackedRows:
     """Arrays of int64 [rows, window].
 
-    `targets`: the next token of the segment, -100 where nothing is trained; `segment_ids`: 0, 1, … in each
-    row, -1 for padding; `positions`: from 0 in each segment.
+    `targets` are the next tokens of the segments, -100 where the loss leaves a position out. `segment_ids`
+    are 0, 1, … in each row, and -1 for padding. `positions` count from 0 in each segment.
     """
 
     token_ids: NDArray[np.int64]
@@ -47,9 +47,9 @@ def pack(
     infilling_format: CausalMaskingFormat,
     tokenizer: Tokenizer,
 ) -> PackedRows:
-    """Lay segments of at most `window` tokens into rows; the same ones in the same order, the same rows.
+    """Pack segments of at most `window` tokens into rows; the same segments in order give the same rows.
 
-    Trained is every token but the first of a segment, which nothing predicts, and the sentinels (paper,
+    Every token is a target but the first of a segment, which nothing predicts, and the sentinels (paper,
     section 2.1).
     """
     rows = _best_fit([len(segment) for segment in segments], window)
@@ -72,7 +72,7 @@ def pack(
 
 
 def _best_fit(lengths: Sequence[int], window: int) -> list[list[int]]:
-    """Which segments each row holds."""
+    """The numbers of the segments in each row."""
     rows: list[list[int]] = []
     rooms: list[tuple[int, int]] = []  # (room left, row) of the rows that are not full, in rising order
     for segment in sorted(range(len(lengths)), key=lambda index: -lengths[index]):

@@ -1,4 +1,4 @@
-"""From documents to training rows: masked blocks, packed; a function of (seed, epoch, document) alone."""
+"""From documents to training rows of masked blocks, as a function of (seed, epoch, document) alone."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,17 +12,21 @@ from incoder.objective.packing import PackedRows, pack
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
-_STREAM = 0x6D61736B  # "mask": apart from other random numbers that are drawn from the same seed
+_STREAM = 0x6D61736B  # "mask": keeps these numbers apart from others that are drawn with the same seed
 
 
 class Documents(Protocol):
-    """Encoded documents by number, each beginning with the document start."""
+    """Encoded documents by number, each with the document start as its first token."""
 
     def document(self, index: int, /) -> NDArray[np.int64]: ...
 
 
 def document_rng(seed: int, epoch: int, document: int) -> np.random.Generator:
-    """The random numbers with which this document is masked in this epoch; all three are 0 or more."""
+    """Return the generator that masks this document in this epoch; all three arguments are 0 or more.
+
+    >>> document_rng(seed=0, epoch=1, document=2).random() == document_rng(0, 1, 2).random()
+    True
+    """
     return np.random.default_rng((seed, epoch, document, _STREAM))
 
 
@@ -39,8 +43,8 @@ def training_rows(
 ) -> PackedRows:
     """Mask these documents and pack them together into rows of `window` tokens.
 
-    A document is masked in the same way whatever documents are beside it. Blocks of one token, in which
-    nothing predicts anything, are left out.
+    A document is masked in the same way whatever other documents there are. Blocks of one token, which have
+    no target, are left out.
 
     Raises:
         IncoderError: a document holds special tokens elsewhere than at its start.
