@@ -64,7 +64,8 @@ def test_a_run_can_start_from_the_weights_of_another(
     path.write_text(
         f'tokens = "{world}/tokens"\ntokenizer = "{world}/tokenizer"\n'
         f'[model]\nstart_from = "{finished}/model"\n'
-        "[training]\nsteps = 4\ntokens_per_step = 256\nphases = [{window = 128}]\n[evaluation]\nmax_tokens = 1024\n"
+        "[training]\nsteps = 4\ntokens_per_step = 256\nphases = [{window = 128}]\n"
+        "[evaluation]\nmax_tokens = 1024\n"
     )
     recipe = load_recipe(TrainingRecipe, path)
     assert train(recipe, tmp_path / "run", device=device).finished
@@ -84,7 +85,8 @@ def continued(tmp_path: Path, world: Path, start_from: Path, masking: str = "") 
     path.write_text(
         f'tokens = "{world}/tokens"\ntokenizer = "{world}/tokenizer"\n'
         f'[model]\nstart_from = "{start_from}"\n[masking]\n{masking}\n'
-        "[training]\nsteps = 2\ntokens_per_step = 256\nphases = [{window = 128}]\n[evaluation]\nmax_tokens = 1024\n"
+        "[training]\nsteps = 2\ntokens_per_step = 256\nphases = [{window = 128}]\n"
+        "[evaluation]\nmax_tokens = 1024\n"
     )
     return load_recipe(TrainingRecipe, path)
 

@@ -1,4 +1,4 @@
-"""`incoder objective`: look at what training makes of a file."""
+"""`incoder objective`: show a file as the training objective presents it to the model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,43 +34,49 @@ def _earlier_name(old: str, new: str, **settings: Any) -> Any:
 
 @app.callback()
 def _group() -> None:
-    """Look at what the training objective makes of a file."""
-    # Without a callback, typer would make a group of one command into that command, and take no `show`.
+    """Show a file as the training objective presents it to the model."""
+    # Without a callback, typer would turn a group of one command into that command, without `show`.
 
 
 @app.command()
 def show(
     file: Annotated[str, typer.Argument(help="The file, or - to read standard input.", show_default=False)],
-    seed: Annotated[int, typer.Option(min=0, help="Another seed masks other spans.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The seed of the random numbers; another seed masks other spans.")
+    ] = 0,
     tokenizer: Annotated[
         Path | None,
-        typer.Option(
-            help="A tokenizer.json or a folder with one; by default the embedded model's.", show_default=False
-        ),
+        typer.Option(help="A tokenizer.json, or a folder with one.", show_default="the embedded model's"),
     ] = None,
     window: Annotated[
-        int, typer.Option(min=16, help="Tokens in a block; a longer file becomes several.")
+        int, typer.Option(min=16, help="Tokens in a block; a longer file is cut into several blocks.")
     ] = 2048,
     rule: Annotated[
-        Literal["paper", "released-code"], typer.Option(help="How the spans are drawn.")
+        Literal["paper", "released-code"],
+        typer.Option(help="Whose distribution of spans: the paper's or its released code's."),
     ] = "paper",
     span_boundaries: Annotated[
         Literal["token", "character"],
-        typer.Option(help="Where spans may begin and end: between tokens, or inside of them as well."),
+        typer.Option(help="Where spans may begin and end: only between tokens, or between any characters."),
     ] = "token",
     mean_spans: Annotated[
         float, typer.Option(min=0.01, max=64, help="The mean number of spans in a block.")
     ] = 1.0,
     span_counts: Annotated[
-        Literal["poisson", "geometric"], typer.Option(help="How that number is distributed.")
+        Literal["poisson", "geometric"], typer.Option(help="The distribution of the number of spans.")
     ] = "poisson",
     line_span_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="The share of blocks whose spans are lines.")
+        float,
+        typer.Option(
+            min=0, max=1, help="The share of masked blocks whose spans are lines or parts of lines."
+        ),
     ] = 0.0,
     num_tail_lines: Annotated[
         int,
         typer.Option(
-            min=0, max=64, help="Lines that such a span takes along in front: its own line's beginning is 1."
+            min=0,
+            max=64,
+            help="Lines in the prefix tail with which such a span begins; 1 is the start of its own line.",
         ),
     ] = 0,
     plain_rate: Annotated[
@@ -84,9 +90,9 @@ def show(
         int | None, _earlier_name("--num-lead-lines", "--num-tail-lines", min=0, max=64)
     ] = None,
 ) -> None:
-    """Show a file as the model sees it in training: its spans cut out, marked, and moved to the end.
+    """Show a file as the model sees it in training: its spans follow at the end, each after its sentinel.
 
-    Each span has the colour of the sentinel that stands in its place. The defaults are the paper's.
+    A span has the colour of its sentinel. The defaults are the paper's.
 
     Example: incoder objective show script.py --seed 3 --line-span-rate 1
     """
@@ -109,7 +115,7 @@ def show(
     )
     infilling_format = CausalMaskingFormat(vocabulary)
     masker = Masker(config, infilling_format, vocabulary)
-    text = read_input(file).decode("utf-8", "surrogateescape")  # any bytes: training may see them, too
+    text = read_input(file).decode("utf-8", "surrogateescape")  # training may meet any bytes, too
     document = np.array([vocabulary.document_start_id, *vocabulary.encode(text)])
     blocks = [
         _Block(token_ids, *infilling_format.parse(token_ids))
@@ -175,7 +181,7 @@ def _print_blocks(blocks: Sequence[_Block], vocabulary: "Tokenizer") -> None:
 
 
 def _laid_out(block: _Block, vocabulary: "Tokenizer") -> "Iterator[Text]":
-    """The block as it is laid out in training, with a line end before each span."""
+    """Yield the block in the layout of training, with a line end before each span."""
     from rich.text import Text
 
     for index, part in enumerate(block.kept):
@@ -188,17 +194,17 @@ def _laid_out(block: _Block, vocabulary: "Tokenizer") -> "Iterator[Text]":
         yield _sentinel(vocabulary, len(block.spans))
     for index, span in enumerate(block.spans):
         yield Text("\n")
-        *lead, fill = _split(span, vocabulary.sentinel_ids[index])
-        for piece in lead:
+        *tail, infill = _split(span, vocabulary.sentinel_ids[index])
+        for token_ids in tail:
             yield _sentinel(vocabulary, index)
-            yield Text(_visible(vocabulary.decode(piece)))
+            yield Text(_visible(vocabulary.decode(token_ids)))
         yield _sentinel(vocabulary, index)
-        yield Text(_visible(vocabulary.decode(fill)), _COLOURS[index % len(_COLOURS)])
+        yield Text(_visible(vocabulary.decode(infill)), _COLOURS[index % len(_COLOURS)])
         yield Text("<|endofmask|>", "dim")
 
 
 def _split(span: "Sequence[int]", sentinel_id: int) -> "list[Sequence[int]]":
-    """A span's lead, if it has one, and the rest."""
+    """A span's prefix tail, if it has one, and its infill."""
     if sentinel_id not in span:
         return [span]
     end = span.index(sentinel_id)
@@ -213,7 +219,7 @@ def _sentinel(vocabulary: "Tokenizer", index: int) -> "Text":
 
 
 def _visible(text: str) -> str:
-    """Escape what a terminal would obey instead of showing it."""
+    """Escape control characters, which a terminal would obey instead of showing."""
     return "".join(
         character
         if character.isprintable() or character in "\n\t"

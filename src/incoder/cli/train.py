@@ -1,4 +1,4 @@
-"""`incoder train`: a run from a recipe, watched and interruptible."""
+"""`incoder train`: train a model by a recipe, with progress on the terminal, until done or interrupted."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,23 +14,29 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="The training recipe, a TOML file.", show_default=False)],
+    recipe: Annotated[Path, typer.Argument(help="The training recipe (TOML).", show_default=False)],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="The run's folder: checkpoints, metrics, model, loss curve."),
+        typer.Option(
+            "--output", "-o", help="The folder of the run: checkpoints, metrics, model, loss curve."
+        ),
     ],
     corpus: Annotated[
         Path | None,
         typer.Option(
-            help="Train on this encoded corpus instead of the recipe's tokens.", show_default="the recipe's"
+            help="Train on the tokens of this corpus instead of the recipe's.", show_default="the recipe's"
         ),
     ] = None,
     tokenizer: Annotated[
         Path | None,
-        typer.Option(help="The tokenizer that it was encoded with.", show_default="the recipe's"),
+        typer.Option(help="The tokenizer that the corpus was encoded with.", show_default="the recipe's"),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the newest checkpoint, or start.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from the newest checkpoint, or start; with --set training.steps=N, train longer.",
+        ),
     ] = False,
     overrides: Annotated[
         list[str] | None,
@@ -42,10 +48,10 @@ def train(
     ] = None,
     device: options.Device = None,
 ) -> None:
-    """Train a model on the token shards that the recipe names, or on those of another corpus.
+    """Train a model on the token shards that a recipe or --corpus names.
 
-    Ctrl-C finishes the step, writes a checkpoint and stops; `--resume` goes on from there with the same
-    losses as if nothing had happened.
+    Ctrl-C finishes the step, writes a checkpoint and stops. --resume goes on from there, with the same losses
+    as a run that was never stopped.
 
     Example: incoder train recipes/tiny/train.toml --output runs/tiny
     """
@@ -56,7 +62,7 @@ def train(
     from incoder.training.inputs import RunInputs
     from incoder.training.recipe import TrainingRecipe
 
-    # Complain of what is wrong or missing before PyTorch is imported, which takes seconds.
+    # Report missing or wrong inputs before PyTorch is imported, which takes seconds.
     named = [] if corpus is None else [options.as_override("tokens", corpus / "tokens")]
     named += [] if tokenizer is None else [options.as_override("tokenizer", tokenizer)]
     resolved = load_recipe(TrainingRecipe, recipe, [*(overrides or []), *named], on_renamed=print_note)
@@ -97,7 +103,7 @@ def train(
 
 
 class _Watch:
-    """A progress bar on a terminal; elsewhere a line a minute, and one with each validation."""
+    """Shows progress: a bar on a terminal, otherwise a line a minute and a line for each evaluation."""
 
     def __init__(self, num_steps: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

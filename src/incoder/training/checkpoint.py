@@ -26,7 +26,7 @@ PATTERN = "step-*.pt"
 
 _NAME = re.compile(r"step-(\d+)\.pt")
 _DAMAGED = ".damaged"  # added to the name of a file that is kept and no longer taken for a state
-# What reading a zip archive with any bytes flipped, or unpickling, was seen to raise.
+# The errors that zipfile and unpickling raise for damaged files.
 _UNREADABLE = (
     *(OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError),
     *(OverflowError, AssertionError, pickle.UnpicklingError, struct.error, zipfile.BadZipFile, zlib.error),

@@ -1,7 +1,7 @@
-"""A shard's documents in chunks, each masked and packed into shuffled rows.
+"""Chunks of an epoch: some of a shard's documents, masked and packed into shuffled rows.
 
-What a chunk holds follows from the seed and its place alone, so the next one can be made in another process
-while a GPU trains on this one, and nothing depends on whether it was.
+A chunk follows from the seed and its place alone. So another process can make the next one while a GPU trains
+on this one, and the rows are the same as without it.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from incoder.tokenizer.tokenizer import Tokenizer
 
 
 class Chunk(NamedTuple):
-    """A chunk's place, and the width of the rows it is packed into."""
+    """A chunk's place, and the window that its documents are packed into."""
 
     epoch: int
     number: int
@@ -38,12 +38,15 @@ class Chunks(Protocol):
     def after(self, chunk: Chunk, /) -> Chunk: ...
 
     def __len__(self) -> int:
-        """How many there are in each epoch."""
+        """The number of chunks in each epoch."""
 
 
 class DocumentChunks:
-    """Each epoch permutes all documents, some of them more than once or not at all where kinds have weights,
-    and masks each anew, from (seed, epoch, document) alone."""
+    """The chunks of a shard. Each epoch permutes all documents and masks them anew.
+
+    With `weights`, an epoch has each document as often as its kind weighs; a fraction is the chance of one
+    more.
+    """
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class DocumentChunks:
         return self._num_chunks
 
     def after(self, chunk: Chunk) -> Chunk:
-        """The next one, in this epoch or the one that follows."""
+        """The next chunk, in this epoch or the one that follows."""
         if chunk.number + 1 < self._num_chunks:
             return chunk._replace(number=chunk.number + 1)
         return chunk._replace(epoch=chunk.epoch + 1, number=0)
@@ -90,7 +93,7 @@ class DocumentChunks:
         return rows[rng.permutation(len(rows))]
 
     def order(self, epoch: int) -> NDArray[np.integer]:
-        """The documents of an epoch by number, one behind the other."""
+        """The numbers of an epoch's documents, in the order in which they are trained on."""
         rng = np.random.default_rng((self._seed, epoch))
         if self._weights is None:
             return rng.permutation(len(self._shard))
@@ -102,16 +105,16 @@ class DocumentChunks:
 class PrefetchingLoader:
     """The same chunks, each made in another process while the one before it is in use.
 
-    A process that cannot start, or dies, costs the time that it would have saved and nothing else.
+    If that process cannot start, or dies, chunks are made here: that costs time and changes nothing else.
     """
 
     def __init__(self, chunks: Chunks) -> None:
         self._chunks = chunks
         self._connection: Connection | None = None
-        self._next: Chunk | None = None  # the chunk that the other process makes now
-        context = get_context("spawn")  # not forked: a GPU in use does not survive that
-        # With a pipe whose other end only the other process holds, reading ends with an error if that process
-        # dies in the middle of a message. The queue of an executor would wait for the rest for ever.
+        self._next: Chunk | None = None  # the chunk that the other process is making
+        context = get_context("spawn")  # a forked process could not use CUDA
+        # Only the other process holds the other end of this pipe, so reading fails if that process dies in
+        # the middle of a message. The queue of an executor would wait for the rest of it for ever.
         own, other = context.Pipe()
         try:
             context.Process(target=_make_rows, args=(other, chunks), daemon=True).start()
@@ -125,7 +128,7 @@ class PrefetchingLoader:
         return len(self._chunks)
 
     def after(self, chunk: Chunk) -> Chunk:
-        """As the chunks themselves say."""
+        """The next chunk, in this epoch or the one that follows."""
         return self._chunks.after(chunk)
 
     @property
@@ -142,7 +145,7 @@ class PrefetchingLoader:
         return rows
 
     def _received(self) -> PackedRows | None:
-        """The rows that the other process has made; None if it has died."""
+        """The rows that the other process made; None if it has died."""
         assert self._connection is not None
         try:
             rows: PackedRows = self._connection.recv()
@@ -164,10 +167,11 @@ class PrefetchingLoader:
 def _make_rows(connection: Connection, chunks: Chunks) -> None:
     """Make the chunks that the connection asks for until it closes; runs in the other process.
 
-    An error in making them ends this process; the one that asked then makes the chunk and gets the same
-    error.
+    An error ends this process. The process that asked then makes the chunk itself, and meets the same error.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to both; this one ends with the other
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches both processes; this one ends with the other
     with contextlib.suppress(EOFError, OSError):
         while True:
             connection.send(chunks.rows(connection.recv()))

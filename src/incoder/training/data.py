@@ -1,7 +1,7 @@
-"""Batches of packed rows in a fixed order that can be picked up anywhere.
+"""Batches of packed rows in a fixed order, which can be resumed at any batch.
 
-The order is a function of the seed alone (chunks.py). A position is four integers, so a checkpoint holds
-those and no rows.
+The order is a function of the seed alone (chunks.py). A position in it is four integers, which is all that a
+checkpoint holds of the data.
 """
 
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ from incoder.training.chunks import Chunk, Chunks
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where the stream stands: the next batch begins at row `row` of chunk `chunk` of epoch `epoch`.
+    """The place of the next batch: it starts at row `row` of chunk `chunk` of epoch `epoch`.
 
-    `window` is the width that the chunk's rows were packed to, 0 before the first batch.
+    `window` is the width of the chunk's rows, and 0 before the first batch.
     """
 
     epoch: int = 0
@@ -29,10 +29,10 @@ class Position:
 
 
 class BatchStream:
-    """An endless stream of batches out of chunks of rows.
+    """An endless stream of batches, epoch after epoch.
 
-    The last rows of a chunk that do not fill a batch are dropped, as is the rest of a chunk when the window
-    changes.
+    The last rows of a chunk are dropped if they do not fill a batch, and the rest of a chunk is dropped when
+    the window changes.
     """
 
     def __init__(self, chunks: Chunks, position: Position | None = None) -> None:
@@ -42,7 +42,7 @@ class BatchStream:
         self._chunk: Chunk | None = None
 
     def state(self) -> dict[str, int]:
-        """The position of the next batch, to be given back through `Position`."""
+        """The position of the next batch as plain numbers; `position_of` reads them back."""
         return asdict(self._position)
 
     @staticmethod
@@ -50,13 +50,13 @@ class BatchStream:
         return Position(**state)
 
     def next_batch(self, num_rows: int, window: int) -> PackedRows:
-        """The next `num_rows` rows of `window` positions.
+        """Return the next `num_rows` rows of `window` positions.
 
         Raises:
-            IncoderError: no chunk fills a batch.
+            IncoderError: no chunk has enough rows for a batch.
         """
         if window != self._position.window:
-            if self._position.row > 0:  # the documents of this chunk have been seen at the other window
+            if self._position.row > 0:  # its documents have been seen in the other window
                 self._next_chunk()
             self._position = replace(self._position, window=window)
         for _ in range(len(self._chunks) + 1):
@@ -66,8 +66,8 @@ class BatchStream:
                 return rows[start : start + num_rows]
             self._next_chunk()
         raise IncoderError(
-            f"the corpus is too small: none of its chunks of documents gives {num_rows} rows of {window} "
-            "tokens; use a larger corpus, or fewer tokens_per_step"
+            f"the corpus is too small: no chunk of its documents fills {num_rows} rows of {window} tokens; "
+            "use a larger corpus, a larger documents_per_chunk, or fewer tokens_per_step"
         )
 
     def _next_chunk(self) -> None:
@@ -86,7 +86,7 @@ class BatchStream:
 
 @dataclass(frozen=True, slots=True)
 class DeviceBatch:
-    """A batch as the model takes it; attention is causal and stays within one's own segment."""
+    """A batch as tensors on the model's device; attention is causal and stays within each segment."""
 
     token_ids_BT: torch.Tensor
     targets_BT: torch.Tensor
@@ -95,7 +95,7 @@ class DeviceBatch:
 
 
 def to_device(rows: PackedRows, device: torch.device, *, is_compiled: bool = False) -> DeviceBatch:
-    """Move rows to the device; a compiled model takes tensors only."""
+    """Move rows to the device. For a compiled model the mask is a tensor, which needs no recompilation."""
     segments = Segments.of(torch.from_numpy(rows.segment_ids))
     return DeviceBatch(
         token_ids_BT=torch.from_numpy(rows.token_ids).long().to(device),

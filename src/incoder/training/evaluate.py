@@ -1,4 +1,4 @@
-"""The held-out measurements during training: left to right on whole documents, and on masked ones."""
+"""Held-out losses during training: of whole documents, left to right, and of masked documents."""
 
 import math
 from collections import defaultdict
@@ -23,7 +23,7 @@ _DOCUMENTS_PER_CHUNK = 64
 
 @dataclass(frozen=True, slots=True)
 class HeldOutLoss:
-    """Left-to-right loss on documents that training never sees."""
+    """The left-to-right loss of documents that training never sees."""
 
     loss: float  # nats per token
     bits_per_byte: float  # comparable between tokenizers
@@ -32,10 +32,10 @@ class HeldOutLoss:
 def held_out_loss(
     model: Transformer, shard: TokenShard, *, window: int, max_tokens: int, precision: torch.dtype
 ) -> HeldOutLoss:
-    """Score plain documents left to right in consecutive windows, up to about `max_tokens` tokens.
+    """Score plain documents left to right in consecutive windows, about `max_tokens` tokens in all.
 
-    Each window starts with nothing before it, so longer windows read lower. Documents are taken evenly over
-    the shard.
+    Each window starts without any context, so longer windows give lower losses. Documents are taken evenly
+    from the whole shard.
     """
     device = model.output_weight.device
     stride = max(1, math.ceil(shard.num_tokens / max_tokens))
@@ -69,11 +69,12 @@ def held_out_infill_losses(
     max_tokens: int,
     precision: torch.dtype,
 ) -> dict[str, float]:
-    """Nats per token on documents masked as `masking` says, always in the same way, by kind of token.
+    """Return nats per token by kind of token, on documents that are masked in the same way each time.
 
-    `kept`: around the holes, and in leads; `fill`: in the fills, their ends included; `first_token` of a
-    fill, for which the model has to find the place that the sentinel stands for; `end_of_mask`. A kind that
-    does not occur is left out. About `max_tokens` tokens are scored.
+    The kinds: `kept`, around the holes and in prefix tails; `infill`, in the infills with their ends;
+    `first_token` of an infill, which shows whether the model finds the hole; `end_of_mask`, which shows
+    whether it knows where to end. A kind that does not occur is left out. About `max_tokens` tokens are
+    scored.
     """
     device = model.output_weight.device
     chunks = DocumentChunks(shard, tokenizer, masking, seed=0, documents_per_chunk=_DOCUMENTS_PER_CHUNK)
@@ -99,15 +100,15 @@ def held_out_infill_losses(
 
 
 def kinds_of_targets(rows: PackedRows, tokenizer: Tokenizer) -> dict[str, NDArray[np.bool_]]:
-    """For each position of the rows, of which kinds (as `held_out_infill_losses` has them) its target is."""
+    """Return a mask over the positions of the rows for each kind of target in `held_out_infill_losses`."""
     is_sentinel = CausalMaskingFormat(tokenizer).ignored_in_loss(rows.token_ids)
     is_end = rows.token_ids == tokenizer.end_of_mask_id
-    # A fill is what the next mark ends; everywhere else the next mark is a sentinel, or there is none.
+    # Inside an infill the next mark is an end-of-mask; elsewhere it is a sentinel, or there is none.
     width = rows.token_ids.shape[1]
     marks = np.where(is_sentinel | is_end, np.arange(width), width)
     next_marks = np.minimum.accumulate(marks[:, ::-1], axis=1)[:, ::-1]
-    behind_each = np.pad(next_marks[:, 1:], ((0, 0), (0, 1)), constant_values=width)
-    in_infills = np.take_along_axis(np.pad(is_end, ((0, 0), (0, 1))), behind_each, axis=1)
+    next_after = np.pad(next_marks[:, 1:], ((0, 0), (0, 1)), constant_values=width)
+    in_infills = np.take_along_axis(np.pad(is_end, ((0, 0), (0, 1))), next_after, axis=1)
     return {
         "kept": ~in_infills,
         "infill": in_infills,

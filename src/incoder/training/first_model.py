@@ -1,4 +1,4 @@
-"""The model that a run begins with: fresh weights of a size, or those of a model folder."""
+"""The model before the first step: fresh weights, or the weights of a model folder."""
 
 import torch
 

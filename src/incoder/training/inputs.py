@@ -1,4 +1,4 @@
-"""What a run reads: the tokenizer and the token shards that a recipe names, opened once. Imports no torch."""
+"""The inputs of a run: the tokenizer and the token shards that a recipe names. Imports no torch."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class RunInputs:
                 f"the token shards in {recipe.tokens} were encoded with another tokenizer than "
                 f"{recipe.tokenizer}; encode the corpus again with `incoder corpus encode`"
             )
-        # `incoder corpus encode` writes into the corpus's own folder, where another build leaves them behind.
+        # `incoder corpus encode` writes into the corpus's own folder, and a later build does not remove them.
         report = recipe.tokens.parent / SEAL
         if training.report_sha256 is not None and report.is_file():
             try:

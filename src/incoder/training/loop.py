@@ -1,9 +1,9 @@
 """The training loop: recipe in, checkpoints, metrics and a Hugging Face model folder out.
 
-One process, CPU or CUDA. It prints nothing and handles no signals: a caller watches through `on_step` and
-stops it through `should_stop`. Nothing in a step depends on the clock or on global random state, so a run
-resumed from any checkpoint repeats the losses of one that was never stopped, to the last bit on the same
-machine.
+One process, on a CPU or with CUDA. The loop prints nothing and handles no signals: its caller watches it
+through `on_step` and stops it through `should_stop`. A step depends neither on the clock nor on global random
+state, so a run that is resumed from any checkpoint repeats the losses of a run that was never stopped, to the
+last bit on the same CPU.
 """
 
 import math
@@ -48,7 +48,7 @@ _WRITTEN = ("recipe.toml", "metrics.jsonl", "tensorboard", "checkpoints", "model
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What a watcher is told after each step: how many are done, and the metrics of the last."""
+    """The argument of `on_step`: the number of steps done, and the metrics of the last one."""
 
     steps_done: int
     metrics: dict[str, float]
@@ -56,7 +56,7 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """How a call of `train` ended; `finished` is False when it was asked to stop before the last step."""
+    """How a call of `train` ended; `finished` is False if it was stopped before the last step."""
 
     finished: bool
     steps_done: int
@@ -74,11 +74,11 @@ def train(
     on_note: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
-    """Train as the recipe says; a folder that already holds a run goes on only with `resume`.
+    """Train a model by a recipe, or go on with the run in `output` if `resume` is True.
 
-    Writes `recipe.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `model/` (loads in transformers)
-    and `loss.png` into `output`. `inputs` are what the recipe names, if they are open already. `on_note` is
-    called with sentences that a user should read, such as that a damaged checkpoint was skipped.
+    Writes `recipe.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `model/` (a Hugging Face folder)
+    and `loss.png` into `output`. `inputs` are the recipe's tokenizer and shards, if they are open already.
+    `on_note` is called with sentences for the user, for example that a damaged checkpoint was skipped.
 
     Raises:
         IncoderError: the output is in use, cannot be written, or holds another run or foreign files that
@@ -109,7 +109,7 @@ def train(
 
 
 class _Run:
-    """A run's live parts, and their state as one dictionary."""
+    """A run in memory: model, optimizers and position in the data, and their state as one dictionary."""
 
     def __init__(
         self,
@@ -128,8 +128,8 @@ class _Run:
         self.model = first_model(recipe, self.tokenizer).to(device)
         self.precision = _precision(recipe.training.precision, device)
         self.optimizers = Optimizers(self.model, recipe.optimizer, self.precision)
-        # Sentinels are never a target, so the softmax only ever pushes them away. With tied embeddings that
-        # makes them all alike, and the model can no longer tell them apart as inputs (docs/mini.md).
+        # Sentinels are never a target, so the softmax pushes all of them in one direction. With tied
+        # embeddings the model could then no longer tell them apart as inputs (docs/mini.md, appendix A).
         never_targets = sorted(CausalMaskingFormat(self.tokenizer).never_generated_ids)
         is_tied = self.model.config.tie_embeddings
         self.module = TrainingModule(
@@ -147,14 +147,14 @@ class _Run:
             documents_per_chunk=recipe.training.documents_per_chunk,
             weights={str(kind): weight for kind, weight in recipe.training.weights.items()},
         )
-        # On a CPU another process would take from training what it saves.
+        # On a CPU the other process would take from training the time that it saves.
         self.chunks = PrefetchingLoader(chunks) if device.type == "cuda" else chunks
         self.stream = BatchStream(self.chunks)
         self.step = 0
         self.tokens = 0
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Everything that the next step depends on, recipe and data aside: names to tensors, flat."""
+        """All that the next step depends on besides recipe and data, as one flat dictionary of tensors."""
         numbers = {"step": self.step, "tokens": self.tokens, **self.stream.state()}
         return {
             **self.module.state_dict(),  # whose names begin with `model.`
@@ -239,7 +239,7 @@ class _Run:
         }
 
     def _backward(self, rows: PackedRows, num_targets: int) -> float:
-        """Add the gradients of a micro-batch's share of the mean loss, and return that share."""
+        """Accumulate the gradients of a micro-batch; return its share of the step's mean loss."""
         batch = to_device(rows, self.device, is_compiled=self.recipe.training.compile)
         loss_sum, _ = self.module(batch)
         loss = loss_sum / num_targets
@@ -248,7 +248,7 @@ class _Run:
 
     def _evaluate(self) -> dict[str, float]:
         settings: dict[str, Any] = {
-            # Not the longest window: positions that were not trained yet would say nothing but that.
+            # Not the longest window: the model is bad at positions that it was not trained on yet.
             "window": self.recipe.training.window_at(max(0, self.step - 1)),
             "max_tokens": self.recipe.evaluation.max_tokens,
             "precision": self.precision,
@@ -265,7 +265,7 @@ class _Run:
         }
 
     def _evaluate_start(self) -> dict[str, float]:
-        """Measure the model that the run starts from, so that its first evaluation says what training did."""
+        """Measure the model that the run starts from, to compare later evaluations with it."""
         measured = self._evaluate()
         infills = measured.get("validation_infill_loss")
         self.on_note(

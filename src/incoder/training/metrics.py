@@ -1,4 +1,4 @@
-"""The record of a run: one JSON object a step in `metrics.jsonl`, the same for TensorBoard, and a picture."""
+"""The metrics of a run: one JSON object a step in `metrics.jsonl`, the same for TensorBoard, a loss curve."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from incoder.errors import IncoderError
 from incoder.files import replaced_atomically, write_text
 
 TENSORBOARD_FOLDER = "tensorboard"
-BEFORE_START = "start_"  # before the names of what was measured ahead of the first step, in its row
+BEFORE_START = "start_"  # prefix of metrics of the start model, in the row of the first step
 _HELD_OUT = (
     ("validation_loss", "held out, left to right", "#d94801"),
     ("validation_infill_loss", "held out, infills", "#6a51a3"),
@@ -23,9 +23,9 @@ _HELD_OUT = (
 class MetricsLog:
     """Appends to `metrics.jsonl` and to TensorBoard's event files in `folder`.
 
-    A resumed run first drops what was logged after its checkpoint, so that each step is there once. Lines
-    that are no objects of ours, such as the NULs that a power cut leaves, are dropped as well; the file as it
-    was is then kept under another name, and `on_note` is called with a sentence.
+    A resumed run first drops the rows after its checkpoint, so that each step is there once. It also drops
+    damaged lines, such as the NUL bytes that a power cut leaves; then the file as it was is kept under
+    another name, and `on_note` is called with a sentence.
 
     Raises:
         IncoderError: the file cannot be read or written.
@@ -45,7 +45,7 @@ class MetricsLog:
         self._tensorboard = SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=first_step)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Log the values of one step; they are on disk when this returns, save for the kernel's buffers."""
+        """Log the values of one step; on return they are out of this process, which may be killed."""
         try:
             self._file.write(json.dumps({"step": step, **values}) + "\n")
             self._file.flush()
@@ -65,7 +65,7 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The whole objects of a `metrics.jsonl`; lines that are none are left out, as is a last line cut short.
+    """Return the rows of a `metrics.jsonl`, without damaged lines and a last line cut short by a crash.
 
     Raises:
         IncoderError: the file cannot be read.
@@ -74,7 +74,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def plot_losses(rows: Sequence[Mapping[str, Any]], picture_path: Path) -> None:
-    """Draw training and held-out loss over tokens seen, as `read_metrics` gives them, as a PNG."""
+    """Draw the losses in rows of `read_metrics` over the tokens seen, as a PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -128,7 +128,7 @@ def _repair(path: Path, first_step: int, on_note: Callable[[str], None]) -> None
 
 
 def _parsed(path: Path) -> list[dict[str, Any] | None]:
-    """Each line's object, None where a line is none; a last line without its end was cut and is left out."""
+    """The rows of a file, None for a damaged line; a last line without its end is left out."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Muon: momentum, made orthogonal before each step (K. Jordan 2024).
+"""Muon: the momentum of a matrix is made orthogonal before each step (K. Jordan, 2024).
 
-What `torch.optim.Muon` computes, with two differences in how: in a precision that the processor is fast in,
-where PyTorch's is bfloat16 everywhere, on a processor without it a hundred times as slow; and matrices of one
-shape at once. Knows no schedule; takes matrices only.
+It computes what `torch.optim.Muon` computes, faster: in a precision in which the processor is fast, while
+PyTorch's always uses bfloat16, a hundred times as slow on a processor without it; and all matrices of one
+shape together. Takes matrices only, and knows no schedule.
 """
 
 from collections import defaultdict
@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's: steepest at 0, singular values end between 0.5 and 1.5
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's: steepest at 0; singular values end up in 0.5 … 1.5
 _NUM_ITERATIONS = 5
 _EPSILON = 1e-7
 
 
 class Muon(torch.optim.Optimizer):
-    """Moves matrices by their orthogonalized Nesterov momentum, scaled by √max(1, rows ÷ columns)."""
+    """Moves matrices along their orthogonalized Nesterov momentum, scaled by √max(1, rows ÷ columns)."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Move every matrix that has a gradient; there is no closure."""
+        """Move every matrix that has a gradient; `closure` must be None."""
         assert closure is None
         for group in self.param_groups:
             by_shape: dict[torch.Size, list[torch.nn.Parameter]] = defaultdict(list)
@@ -52,7 +52,7 @@ class Muon(torch.optim.Optimizer):
                     matrix.add_(direction_RC, alpha=-step_size)
 
     def _momentum(self, matrix: torch.nn.Parameter, momentum: float) -> Tensor:
-        """The gradient blended with its running mean, which has taken it in already (Nesterov)."""
+        """Update the running mean of the gradient, and return the gradient mixed with it (Nesterov)."""
         assert matrix.grad is not None
         state = self.state[matrix]
         if "momentum_buffer" not in state:
@@ -62,10 +62,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrices_NRC: Tensor, precision: torch.dtype) -> Tensor:
-    """Each matrix with singular values near 1 and the same singular vectors, by Newton-Schulz iterations."""
+    """Return matrices with the same singular vectors and singular values near 1 (by Newton-Schulz)."""
     is_tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x_NRC = matrices_NRC.to(precision)
-    if is_tall:  # the smaller of both products of a matrix with itself is enough
+    if is_tall:  # so that the product with its transpose is the smaller of the two
         x_NRC = x_NRC.transpose(1, 2)
     x_NRC = x_NRC / x_NRC.norm(dim=(1, 2), keepdim=True).clamp(min=_EPSILON)
     a, b, c = _COEFFICIENTS

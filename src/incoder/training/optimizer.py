@@ -1,7 +1,7 @@
-"""The optimizers of a run behind one small face: step, learning rate, state.
+"""The optimizers of a run as one object: step, learning rate, state.
 
-AdamW moves everything; with `name = "muon"`, Muon moves the two-dimensional weights of the blocks, and AdamW
-the embeddings, norms and biases.
+AdamW moves all weights. With `name = "muon"`, Muon moves the matrices of the blocks, and AdamW only the
+embeddings, norms and biases.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ _PREFIX = "optimizer."
 
 
 class Optimizers:
-    """The optimizers that a recipe asks for, stepped together; `precision` is that of Muon's products."""
+    """The optimizers that a recipe names, stepped together; `precision` is that of Muon's products."""
 
     def __init__(self, model: Transformer, config: OptimizerSection, precision: torch.dtype) -> None:
         self._config = config
@@ -33,7 +33,7 @@ class Optimizers:
             self._optimizers["muon"] = Muon(
                 matrices, lr=config.muon_lr, weight_decay=config.weight_decay, precision=precision
             )
-        # Weight decay on gains and biases pulls them to zero for no gain, hence only on matrices.
+        # Gains and biases are not decayed: pulling them to zero helps nothing.
         groups = [
             {"params": [p for p in others if p.ndim >= 2], "weight_decay": config.weight_decay},
             {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
@@ -56,11 +56,11 @@ class Optimizers:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the last step (AdamW's)."""
+        """AdamW's learning rate in the last step."""
         return float(self._optimizers["adamw"].param_groups[0]["lr"])
 
     def state(self) -> dict[str, Tensor]:
-        """All running means and counts, as `optimizer.PARAMETER.KEY`; empty before the first step."""
+        """The optimizers' running means and step counts as `optimizer.PARAMETER.KEY`; empty before step 1."""
         return {
             f"{_PREFIX}{self._names[id(parameter)]}.{key}": value
             for optimizer in self._optimizers.values()

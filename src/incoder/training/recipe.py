@@ -1,4 +1,4 @@
-"""The training recipe: every setting of a run, with the values that a small run should start from."""
+"""The training recipe: every setting of a run, with defaults that suit a small run."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
@@ -20,7 +20,7 @@ def _known_size(size: str) -> str:
 
 
 class ModelSection(Recipe):
-    """The network: a row of the table of sizes and what differs from it, or a model folder to start from."""
+    """The network: a size from the table with single numbers replaced, or a model folder to start from."""
 
     start_from: UserPath | None = None
     size: Annotated[str, AfterValidator(_known_size)] = "mini"
@@ -43,7 +43,7 @@ class ModelSection(Recipe):
         return self
 
     def overrides(self) -> dict[str, int]:
-        """The settings that replace those of the table."""
+        """The numbers that replace those in the table of sizes."""
         return self.model_dump(exclude={"size", "shape", "start_from"}, exclude_none=True)
 
 
@@ -62,9 +62,9 @@ class OptimizerSection(Recipe):
 
 
 class Phase(Recipe):
-    """A stretch of the run with one window: short ones first are cheap, long ones at the end teach range.
+    """A part of the run with one window; `until` is the fraction of all steps at which it ends.
 
-    `until` is the fraction of all steps at which the phase ends.
+    Short windows are cheap; long ones at the end teach the model to use distant context.
     """
 
     window: int = Field(512, ge=16)
@@ -72,7 +72,7 @@ class Phase(Recipe):
 
 
 class TrainingSection(Recipe):
-    """How long, how wide, and in what precision."""
+    """How many steps, of how many tokens, and how they are computed."""
 
     renamed: ClassVar[Mapping[str, str]] = {"documents_per_group": "documents_per_chunk"}
 
@@ -80,14 +80,14 @@ class TrainingSection(Recipe):
     tokens_per_step: PositiveInt = 4096
     rows_per_micro_batch: PositiveInt | None = None
     phases: tuple[Phase, ...] = (Phase(),)
-    # Of the products; weights and sums are float32. "auto": bf16 where the processor has it, else fp32.
+    # Of matrix products; weights and sums are float32. "auto" is bf16 where the processor is fast in it.
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     compile: bool = False
-    # Compute activations again in the backward pass: a third more work for a fraction of the memory.
+    # Compute activations again in the backward pass: a second forward pass for a fraction of the memory.
     activation_checkpointing: bool = False
     seed: int = Field(0, ge=0)
     documents_per_chunk: PositiveInt = 1024
-    # How often an epoch has each document, by what it is; a fraction is its chance to be there once more.
+    # How often an epoch has each document, by its kind; a fraction is the chance of one more time.
     weights: dict[Literal["python", "code", "stackoverflow"], Weight] = Field(default_factory=dict)
     checkpoint_every: PositiveInt = 250
     keep_checkpoints: PositiveInt = 2
@@ -106,19 +106,19 @@ class TrainingSection(Recipe):
         return self
 
     def window_at(self, step: int) -> int:
-        """The window of step number `step` (from 0)."""
+        """Return the window of step number `step`, which counts from 0."""
         return next(phase.window for phase in self.phases if step < phase.until * self.steps)
 
 
 class EvaluationSection(Recipe):
-    """The held-out measurement during training."""
+    """How often held-out losses are measured, and on how much."""
 
     every: PositiveInt = 250
     max_tokens: PositiveInt = 65_536
 
 
 class TrainingRecipe(Recipe):
-    """A whole run: `incoder train RECIPE --output DIR`."""
+    """All settings of a run: `incoder train RECIPE --output DIR`."""
 
     tokens: UserPath
     tokenizer: UserPath

@@ -1,8 +1,7 @@
-"""Whether a run may go on with a recipe: it must be the one that it was started with, but for a few keys.
+"""Whether a run may go on with a recipe: the one that it was started with, except for a few keys.
 
-The keys that may change say how long a run is and how often it measures and saves; what a step computes from
-its state does not depend on them, except that the learning rate and the window follow from the number of
-steps.
+These keys say how long a run is, and how often it measures and saves. A step does not depend on them, except
+that the learning rate and the window follow from the number of steps.
 """
 
 from collections.abc import Callable
@@ -54,9 +53,9 @@ def take_over(
     steps_done: int,
     on_note: Callable[[str], None],
 ) -> None:
-    """Make `recipe` the run's own, which goes on with it after `steps_done` steps.
+    """Save `recipe` as the run's own, which goes on with it after `steps_done` steps.
 
-    A change of `training.steps` keeps the earlier recipe beside it, since no single recipe would give the
+    If `training.steps` changes, the earlier recipe is kept beside it, because no single recipe gives all the
     run's losses any more.
 
     Raises:

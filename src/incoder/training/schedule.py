@@ -6,10 +6,14 @@ from incoder.training.recipe import OptimizerSection
 
 
 def learning_rate_factor(step: int, num_steps: int, config: OptimizerSection) -> float:
-    """Linear warm-up, then polynomial decay to `final_lr_fraction` (paper, section 4).
+    """Return the share of the peak rate at a step: linear warm-up, then polynomial decay (paper, section 4).
 
-    As in fairseq, the total counts from step 0, warm-up included. `step` counts from 0; the first step
-    already moves.
+    The decay ends at `final_lr_fraction`. `step` counts from 0, and the first step's rate is not 0. As in
+    fairseq, `num_steps` includes the warm-up.
+
+    >>> config = OptimizerSection(warmup_steps=2)
+    >>> [learning_rate_factor(step, 6, config) for step in range(6)]
+    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
     """
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps

@@ -1,4 +1,4 @@
-"""Masking that a run takes over from the model that it starts from, for keys that its recipe does not name.
+"""Masking settings that a run takes over from its start model, for keys that the recipe does not name.
 
 A model that was trained to begin infills with the lines before the hole, or to end them after a line,
 unlearns it within some dozens of steps of other masking.
@@ -73,8 +73,9 @@ def with_start_masking(
     merged = MaskingConfig(**{**taken, **{key: getattr(recipe.masking, key) for key in named}})
     if resumed_from is None:
         different = {key: value for key, value in taken.items() if value != getattr(MaskingConfig(), key)}
-        told = ", ".join(f"{key} = {value}" for key, value in different.items())
+        named_values = ", ".join(f"{key} = {value}" for key, value in different.items())
         on_note(
-            f"masking as {folder} was trained with, for what the recipe does not name: {told or 'defaults'}"
+            "masking that the recipe does not name is taken over from the training of "
+            f"{folder}: {named_values or 'the defaults'}"
         )
     return recipe.model_copy(update={"masking": merged})
