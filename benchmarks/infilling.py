@@ -124,7 +124,7 @@ def prefill(bench: Bench) -> tuple[Work, Work]:
     @torch.inference_mode()
     def ours(number: int) -> None:
         sequences = bench.model.language_model.open(512)
-        sequences.read([texts[number]])
+        sequences.forward([texts[number]])
         sequences.close()
 
     @torch.inference_mode()

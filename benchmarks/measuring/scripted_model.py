@@ -39,14 +39,11 @@ class ScriptedSequences:
     def lengths(self) -> Sequence[int]:
         return self._sequences.lengths
 
-    def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        return self._scripted(self._sequences.read(rows))
+    def forward(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> Tensor:
+        return self._scripted(self._sequences.forward(rows, all_logits=all_logits))
 
-    def read_each(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        return self._scripted(self._sequences.read_each(rows))
-
-    def forget(self, row: int, num_tokens: int) -> None:
-        self._sequences.forget(row, num_tokens)
+    def rollback(self, row: int, num_tokens: int) -> None:
+        self._sequences.rollback(row, num_tokens)
 
     def select(self, rows: Sequence[int]) -> None:
         self._sequences.select(rows)

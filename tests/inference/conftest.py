@@ -27,24 +27,22 @@ class ReadingAgain:
     def lengths(self) -> list[int]:
         return [len(row) for row in self.rows]
 
-    def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
+    def forward(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> Tensor:
         assert any(rows)
         self.num_reads += 1
-        for row, token_ids in zip(self.rows, rows, strict=True):
-            row += token_ids
-        return torch.stack([self._logits_after(row) for row in self.rows])
-
-    def forget(self, row: int, num_tokens: int) -> None:
-        del self.rows[row][-num_tokens:]
-
-    def read_each(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        self.num_reads += 1
+        if not all_logits:
+            for row, token_ids in zip(self.rows, rows, strict=True):
+                row += token_ids
+            return torch.stack([self._logits_after(row) for row in self.rows])
         logits = []
         for row, token_ids in zip(self.rows, rows, strict=True):
             for token_id in token_ids:
                 row.append(token_id)
                 logits.append(self._logits_after(row))
         return torch.stack(logits)
+
+    def rollback(self, row: int, num_tokens: int) -> None:
+        del self.rows[row][-num_tokens:]
 
     def select(self, rows: Sequence[int]) -> None:
         self.rows = [list(self.rows[row]) for row in rows]

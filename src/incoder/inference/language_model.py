@@ -19,29 +19,27 @@ T = TypeVar("T")
 
 
 class Sequences(Protocol):
-    """Rows of token ids, read side by side, each going on where it stopped."""
+    """Rows of token ids that are extended side by side; the keys and values of each row stay cached."""
 
     @property
     def lengths(self) -> Sequence[int]:
-        """How many tokens each row has read."""
+        """The number of tokens in each row."""
 
-    def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Read on in every row; the logits (float32, B × V) after each row's last token.
+    def forward(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> Tensor:
+        """Append tokens to every row; return the logits (float32, B × V) after each row's last token.
 
-        Rows may read different numbers of tokens. The logits of a row that reads none mean nothing.
+        Rows may get different numbers of tokens. The logits of a row that gets none are meaningless. With
+        `all_logits`, the result has the logits after every appended token instead (T × V), row after row.
         """
 
-    def forget(self, row: int, num_tokens: int) -> None:
-        """Take back the last tokens that this row has read."""
-
-    def read_each(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Read on in every row; the logits (float32, T × V) after each token, row after row."""
+    def rollback(self, row: int, num_tokens: int) -> None:
+        """Remove this many tokens from the end of a row, with their keys and values."""
 
     def select(self, rows: Sequence[int]) -> None:
-        """Go on with these rows, in this order; a row named twice goes on twice."""
+        """Keep only these rows, in this order. A row that is named twice is forked."""
 
     def close(self) -> None:
-        """Nothing more will be read."""
+        """Free the rows' memory. Nothing may be appended afterwards."""
 
 
 class LanguageModel(Protocol):
@@ -49,10 +47,10 @@ class LanguageModel(Protocol):
 
     @property
     def max_positions(self) -> int:
-        """How many tokens a row can have."""
+        """The maximum context length, in tokens."""
 
     def open(self, num_slots: int) -> Sequences:
-        """One empty row, with room for this many tokens in each row."""
+        """One empty row. The cache reserves room for this many tokens in each row."""
 
     def logprobs(self, token_ids: Sequence[int]) -> Tensor:
         """The log-probability (float32, T - 1) of every token but the first, given those before it."""
@@ -60,7 +58,7 @@ class LanguageModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A request for `Sequences.read(rows)`, or for `read_each(rows)` if `all_logits` is set."""
+    """A request for `sequences.forward(rows, all_logits=all_logits)`."""
 
     sequences: Sequences
     rows: Sequence[Sequence[int]]
@@ -75,8 +73,7 @@ def run_alone(generation: Generation[T]) -> T:
     try:
         request = next(generation)
         while True:
-            sequences, rows = request.sequences, request.rows
-            logits = sequences.read_each(rows) if request.all_logits else sequences.read(rows)
+            logits = request.sequences.forward(request.rows, all_logits=request.all_logits)
             request = generation.send(logits)
     except StopIteration as end:
         result: T = end.value

@@ -29,7 +29,7 @@ def test_guesses_are_forgotten_when_the_time_is_up(
     (row,) = run_alone(
         decoding(
             sequences,
-            sequences.read([2 * alphabet]),
+            sequences.forward([2 * alphabet]),
             forced=b"",
             params=SamplingParams(0.0),
             streams=[torch.Generator()],
@@ -103,7 +103,7 @@ def test_logits_that_are_no_numbers_behind_a_wrong_guess_are_not_refused(
     (row,) = run_alone(
         decoding(
             sequences,
-            sequences.read([[*alphabet, *alphabet[:1]]]),
+            sequences.forward([[*alphabet, *alphabet[:1]]]),
             forced=b"",
             params=SamplingParams(0.0, max_new_tokens=3),
             streams=[torch.Generator()],

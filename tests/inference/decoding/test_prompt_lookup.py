@@ -95,5 +95,5 @@ def test_what_is_read_at_once_has_the_logits_of_what_is_read_in_turn(fast: Infil
     with torch.inference_mode():
         one, other = (fast.language_model.open(30) for _ in range(2))
         assert isinstance(one, CachedSequences)
-        in_turn = torch.cat([one.read([[token_id]]) for token_id in token_ids])
-        torch.testing.assert_close(other.read_each([token_ids]), in_turn, rtol=1e-4, atol=1e-4)
+        in_turn = torch.cat([one.forward([[token_id]]) for token_id in token_ids])
+        torch.testing.assert_close(other.forward([token_ids], all_logits=True), in_turn, rtol=1e-4, atol=1e-4)

@@ -126,7 +126,7 @@ def decoding(
             for index in live:
                 rows[index].end("time")
             if guess:
-                sequences.forget(0, len(guess))
+                sequences.rollback(0, len(guess))
             break
         if guesser is None:
             logits_BV = logits_BV[live] if len(live) < len(rows) else logits_BV
@@ -134,7 +134,7 @@ def decoding(
         else:
             num_right = _choose_along(guess, rows, logits_BV, params, streams, vocabulary, guesser)
             if num_right < len(guess):
-                sequences.forget(0, len(guess) - num_right)
+                sequences.rollback(0, len(guess) - num_right)
         if on_bytes is not None:
             for index in live:
                 on_bytes(index, rows[index].newly_settled())
@@ -148,7 +148,7 @@ def decoding(
             logits_BV = yield Forward(sequences, [row.next_to_read for row in rows])
     for index, row in enumerate(rows):
         if row.num_read_in_vain:
-            sequences.forget(index, row.num_read_in_vain)
+            sequences.rollback(index, row.num_read_in_vain)
         if on_bytes is not None:
             on_bytes(index, row.newly_settled())
     return [row.decoded() for row in rows]

@@ -39,13 +39,14 @@ class CachedSequences:
             for sequence, row in zip(self._rows, rows, strict=True)
         ]
 
-    def read(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        return self._read(self.start(rows))
+    def forward(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> Tensor:
+        readings = self.start(rows, all_logits=all_logits)
+        active = [reading for reading in readings if reading is not None]
+        while any(reading.num_left for reading in active):
+            step(self.runner, active)
+        return logits_of(readings)
 
-    def read_each(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        return self._read(self.start(rows, all_logits=True))
-
-    def forget(self, row: int, num_tokens: int) -> None:
+    def rollback(self, row: int, num_tokens: int) -> None:
         sequence = self._rows[row]
         sequence.truncate(len(sequence) - num_tokens)
 
@@ -60,12 +61,6 @@ class CachedSequences:
     def close(self) -> None:
         self.runner.close(self._rows)
         self._rows = []
-
-    def _read(self, readings: Sequence[Reading | None]) -> Tensor:
-        active = [reading for reading in readings if reading is not None]
-        while any(reading.num_left for reading in active):
-            step(self.runner, active)
-        return logits_of(readings)
 
 
 def logits_of(readings: Sequence[Reading | None]) -> Tensor:
