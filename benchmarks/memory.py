@@ -20,7 +20,7 @@ from measuring.random_models import save_random_model
 import incoder
 from incoder.inference.cache.kv_cache import bytes_per_token
 from incoder.model.device import is_fast_in
-from incoder.model.row_products import has_kernels
+from incoder.model.gemv import has_kernels
 from incoder.tokenizer.tokenizer import Tokenizer
 
 CPU = torch.device("cpu")

@@ -48,7 +48,7 @@ def test_narrow_vectors_give_the_same_products(tmp_path: Path) -> None:
     program = (
         "import torch; from incoder.model import kernels; from incoder.model.packing import unpack; "
         "from incoder.model.quantization import packed_rows, quantized_rows; "
-        "from incoder.model.row_products import row_product; "
+        "from incoder.model.gemv import row_product; "
         "generator = torch.Generator().manual_seed(0); "
         "weight_OI = torch.randn(1025, 2048, generator=generator); "
         "input_BI = torch.randn(7, 2048, generator=generator); "

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from incoder.model.gemv import MAX_ROWS, row_product
 from incoder.model.packing import GROUP_SIZE, PACKED_STEP, can_pack, pack, unpack
-from incoder.model.row_products import MAX_ROWS, row_product
 
 
 def random_matrix(num_rows: int, num_columns: int) -> torch.Tensor:

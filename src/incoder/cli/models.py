@@ -101,7 +101,7 @@ def warm(
 
     from incoder.cli.batch import note_nothing_to_do
     from incoder.cli.editing import load_model
-    from incoder.model.row_products import MAX_ROWS_OF_KEPT, has_kernels
+    from incoder.model.gemv import MAX_ROWS_OF_KEPT, has_kernels
 
     loaded, started = load_model(model, revision, dtype=dtype), time.monotonic()
     if not has_kernels():

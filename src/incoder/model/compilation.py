@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from incoder.model.row_products import has_kernels
+from incoder.model.gemv import has_kernels
 
 _COMPILES = "numba:compile"
 _KERNELS = "incoder.model.kernels"

@@ -1,7 +1,7 @@
 """Matrices kept in fewer bits than the network computes in: int4 or int8 with scales, or half precision.
 
 Generating reads all weights for every token, so a quarter of float32's bytes is up to four times the speed,
-where the product itself keeps up (row_products.py). Int8 is rounded to nearest, symmetric, one scale for each
+where the product itself keeps up (gemv.py). Int8 is rounded to nearest, symmetric, one scale for each
 output row; int4 has one for each group in a row (packing.py). Neither needs calibration data. Half precision
 is kept apart from what is computed where a processor cannot multiply in it.
 """
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from incoder.model import packing
-from incoder.model.many_rows import many_rows_product
+from incoder.model.gemm import many_rows_product
+from incoder.model.gemv import has_kernels, threads_of_torch
 from incoder.model.mapped_memory import MappedMemory, give_back_freed_memory
-from incoder.model.row_products import has_kernels, threads_of_torch
 from incoder.model.transformer import Transformer
 
 _LARGEST = 127

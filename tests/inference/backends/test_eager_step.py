@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from incoder.inference.backends.eager_step import TokenStep, lay_out_for_steps
+from incoder.model.gemv import MAX_ROWS, MAX_ROWS_OF_KEPT, row_product
 from incoder.model.quantization import StoredLinear, quantize, widen
 from incoder.model.rotary import RopeScaling
-from incoder.model.row_products import MAX_ROWS, MAX_ROWS_OF_KEPT, row_product
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
 
 CPU = torch.device("cpu")
@@ -131,7 +131,7 @@ def test_steps_with_row_products_are_a_forward_pass(
     shape: Shape, kept: str, num_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("numba")
-    monkeypatch.setattr("incoder.model.row_products._MIN_BYTES", 0)
+    monkeypatch.setattr("incoder.model.gemv._MIN_BYTES", 0)
     wide = replace(LLAMA, shape=shape, hidden_size=520, head_dim=130, num_kv_heads=4, inner_size=530)
     if kept == "int4":  # of the widths, those that rows can be packed in
         wide = replace(wide, hidden_size=512, head_dim=128, inner_size=640)

@@ -10,9 +10,9 @@ import torch
 from incoder.inference.backends.numba_step import CompiledSteps
 from incoder.inference.cache.sequence import BlockSequence
 from incoder.inference.engine.runner import Chunk, Runner
+from incoder.model.gemv import MAX_ROWS
 from incoder.model.quantization import quantize, widen
 from incoder.model.rotary import RopeScaling
-from incoder.model.row_products import MAX_ROWS
 from incoder.model.transformer import Transformer, TransformerConfig
 
 pytest.importorskip("numba")

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incoder.model.many_rows import many_rows_product
+from incoder.model.gemm import many_rows_product
+from incoder.model.gemv import MAX_ROWS, MAX_ROWS_OF_KEPT, RowProduct, has_kernels, row_product
 from incoder.model.quantization import StoredLinear
-from incoder.model.row_products import MAX_ROWS, MAX_ROWS_OF_KEPT, RowProduct, has_kernels, row_product
 from incoder.model.transformer import Transformer, gelu_approximation
 
 # Layer, q_NHd, k_NKd, v_NKd to mixed_NHd. It stores the keys and values of the new tokens, too.

@@ -15,8 +15,7 @@ from incoder.inference.backends.attention import Queries
 from incoder.inference.backends.eager_step import TokenStep
 from incoder.inference.cache.kv_cache import BlockStore
 from incoder.inference.cache.sequence import Run
-from incoder.model.quantization import StoredLinear
-from incoder.model.row_products import (
+from incoder.model.gemv import (
     MAX_ROWS,
     Matrix,
     as_floats,
@@ -25,6 +24,7 @@ from incoder.model.row_products import (
     has_kernels,
     threads_of_torch,
 )
+from incoder.model.quantization import StoredLinear
 from incoder.model.transformer import Transformer
 
 _DTYPES = (torch.float32, torch.bfloat16)  # of the network; between its matrices it is float32 either way

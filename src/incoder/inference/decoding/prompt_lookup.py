@@ -10,7 +10,7 @@ for longer and longer. Knows no model.
 from collections.abc import Collection, Iterable
 
 _NGRAMS = (3, 2)  # tokens that must be the same; the longer first
-_MAX_GUESS = 7  # with the token before them 8: so many rows a product for few rows takes (row_products.py)
+_MAX_GUESS = 7  # with the token before them 8: so many rows a product for few rows takes (gemv.py)
 _FIRST_GUESS = 3
 _FIRST_PAUSE = 1  # tokens
 _MAX_PAUSE = 128

@@ -17,7 +17,7 @@ from incoder.inference.backends.numba_step import CompiledSteps
 from incoder.inference.cache.blocks import BlockPool, OutOfBlocks
 from incoder.inference.cache.kv_cache import BlockStore, bytes_per_token
 from incoder.inference.cache.sequence import BlockSequence
-from incoder.model.row_products import MAX_ROWS
+from incoder.model.gemv import MAX_ROWS
 from incoder.model.transformer import Transformer
 
 BLOCK_SIZE = 16  # tokens that a changed text reads again in vain: half of that on average

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from incoder.model import many_rows
-from incoder.model.many_rows import is_for_onednn, many_rows_product
+from incoder.model import gemm
+from incoder.model.gemm import is_for_onednn, many_rows_product
 
 LARGE, SMALL = (1031, 300), (31, 30)
 
@@ -72,7 +72,7 @@ def test_other_matrices_are_left_to_pytorch(weight_OI: torch.Tensor) -> None:
 
 
 def test_with_gradients_pytorch_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(many_rows, "_has_onednn", lambda: True)
+    monkeypatch.setattr(gemm, "_has_onednn", lambda: True)
     weight_OI = torch.ones(LARGE, requires_grad=True)
     torch.autograd.backward(many_rows_product(torch.ones(9, LARGE[1]), weight_OI).sum())
     assert weight_OI.grad is not None

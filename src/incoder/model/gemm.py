@@ -1,7 +1,7 @@
 """Many rows times a large matrix, by the quicker of the two libraries that PyTorch has for it on a CPU.
 
 PyTorch itself multiplies float32 by MKL. oneDNN, which comes along with it, needs half to nine tenths of the
-time on a processor that is not Intel's (benchmarks/many_rows.py). Its product is the operator that PyTorch's
+time on a processor that is not Intel's (benchmarks/gemm.py). Its product is the operator that PyTorch's
 compiler uses; it reads the weight as it is. Knows no network.
 """
 

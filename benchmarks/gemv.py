@@ -3,7 +3,7 @@
 As many matrices as one layer of the 1.3b model has in all layers would not fit into a processor's cache, so
 each is another one. The limit is what a sum over the same memory reads, all in turns within one run.
 
-    python benchmarks/row_products.py --outputs 8192 --inputs 2048
+    python benchmarks/gemv.py --outputs 8192 --inputs 2048
 """
 
 import argparse
@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import torch
 
+from incoder.model.gemv import RowProduct, row_product
 from incoder.model.quantization import Stored, packed_rows, quantized_rows
-from incoder.model.row_products import RowProduct, row_product
 
 KEPT: dict[str, Callable[[torch.Tensor], Stored]] = {
     "float32": lambda weight: (weight, None),

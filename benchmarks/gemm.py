@@ -2,7 +2,7 @@
 
 The matrices of one layer of a size, in turns within one run, medians.
 
-    python benchmarks/many_rows.py --size 1.3b --rows 512
+    python benchmarks/gemm.py --size 1.3b --rows 512
 """
 
 import argparse
@@ -13,7 +13,7 @@ from measuring.turns import Work, median_seconds
 from torch import Tensor
 from torch.nn import functional as F
 
-from incoder.model.many_rows import is_for_onednn, many_rows_product
+from incoder.model.gemm import is_for_onednn, many_rows_product
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Block
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from incoder.model.row_products import MAX_ROWS, row_product
+from incoder.model.gemv import MAX_ROWS, row_product
 
 pytest.importorskip("numba")
 
@@ -86,7 +86,7 @@ def test_products_run_on_as_many_threads_as_pytorch_has_and_leave_that_number(ho
     """In a process of its own, since numba starts its threads once, with the first product."""
     program = f"""
 import numba, numpy, os, torch
-from incoder.model.row_products import row_product
+from incoder.model.gemv import row_product
 if {how!r} == "torch.set_num_threads": torch.set_num_threads(1)
 product, num_running = row_product(torch.ones({SIZE})), len(os.listdir("/proc/self/task"))
 product(torch.ones(1, {SIZE[1]}))
