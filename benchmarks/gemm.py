@@ -13,7 +13,7 @@ from measuring.turns import Work, median_seconds
 from torch import Tensor
 from torch.nn import functional as F
 
-from incoder.model.gemm import is_for_onednn, many_rows_product
+from incoder.model.gemm import gemm, is_for_onednn
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Block
 
@@ -37,7 +37,7 @@ def main() -> None:
     print("  rows    oneDNN   PyTorch   ratio")
     for num_rows in arguments.rows:
         inputs = [torch.randn(num_rows, weight.shape[1]) for weight in weights]
-        by_onednn = _multiplied(many_rows_product, inputs, weights)
+        by_onednn = _multiplied(gemm, inputs, weights)
         by_pytorch = _multiplied(F.linear, inputs, weights)
         ours, peer = median_seconds(by_onednn, by_pytorch, arguments.rounds)
         work = 2 * num_rows * sum(weight.numel() for weight in weights) / 1e9

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import torch
 
-from incoder.model.gemv import RowProduct, row_product
+from incoder.model.gemv import Gemv, make_gemv
 from incoder.model.quantization import Stored, packed_rows, quantized_rows
 
 KEPT: dict[str, Callable[[torch.Tensor], Stored]] = {
@@ -41,7 +41,7 @@ def main() -> None:
     print(f"{'reading':>20}: {limit['sum']:5.1f} GB/s")
     for name, keep in KEPT.items():
         kept = [keep(weight) for weight in float_weights]
-        products = {"ours": [_bound(row_product(weight, scale), input_BI) for weight, scale in kept]}
+        products = {"ours": [_bound(make_gemv(weight, scale), input_BI) for weight, scale in kept]}
         if kept[0][1] is None:
             products["torch"] = [_torch_product(weight, input_BI) for weight, _ in kept]
         tensors = [tensor for pair in kept for tensor in pair if tensor is not None]
@@ -53,7 +53,7 @@ def _sum(weight: torch.Tensor) -> Callable[[], object]:
     return weight.sum
 
 
-def _bound(product: RowProduct | None, input_BI: torch.Tensor) -> Callable[[], object]:
+def _bound(product: Gemv | None, input_BI: torch.Tensor) -> Callable[[], object]:
     assert product is not None, "numba is missing, or the matrices are too small"
     return lambda: product(input_BI)
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from incoder.model import gemm
-from incoder.model.gemm import is_for_onednn, many_rows_product
+from incoder.model.gemm import gemm, is_for_onednn
 
 LARGE, SMALL = (1031, 300), (31, 30)
 
@@ -32,7 +31,7 @@ def test_products_equal_those_in_double_precision(
     bias_O = torch.randn(size[0], generator=generator) if has_bias else None
     hidden = torch.randn(*shape, size[1], generator=generator)
     expected = F.linear(hidden.double(), weight_OI.double(), None if bias_O is None else bias_O.double())
-    output = many_rows_product(hidden, weight_OI, bias_O)
+    output = gemm(hidden, weight_OI, bias_O)
     assert output.dtype == torch.float32
     torch.testing.assert_close(output.double(), expected, rtol=1e-4, atol=1e-4)
 
@@ -42,7 +41,7 @@ def test_rows_need_not_lie_side_by_side() -> None:
     hidden_NI = torch.randn(9, 2 * LARGE[1], generator=torch.Generator().manual_seed(0))[:, ::2]
     weight_OI = torch.randn(LARGE, generator=torch.Generator().manual_seed(1))
     expected_NO = F.linear(hidden_NI.contiguous(), weight_OI)
-    torch.testing.assert_close(many_rows_product(hidden_NI, weight_OI), expected_NO, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(gemm(hidden_NI, weight_OI), expected_NO, rtol=1e-4, atol=1e-4)
 
 
 @needs_onednn
@@ -50,7 +49,7 @@ def test_rows_need_not_lie_side_by_side() -> None:
 def test_infinities_and_nans_come_through() -> None:
     weight_OI = torch.ones(LARGE)
     weight_OI[0, 0], weight_OI[1, 0] = torch.inf, torch.nan
-    output_NO = many_rows_product(torch.ones(9, LARGE[1]), weight_OI)
+    output_NO = gemm(torch.ones(9, LARGE[1]), weight_OI)
     assert torch.isinf(output_NO[:, 0]).all()
     assert output_NO[:, 1].isnan().all()
     assert (output_NO[:, 2:] == LARGE[1]).all()
@@ -72,9 +71,9 @@ def test_other_matrices_are_left_to_pytorch(weight_OI: torch.Tensor) -> None:
 
 
 def test_with_gradients_pytorch_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gemm, "_has_onednn", lambda: True)
+    monkeypatch.setattr("incoder.model.gemm._has_onednn", lambda: True)
     weight_OI = torch.ones(LARGE, requires_grad=True)
-    torch.autograd.backward(many_rows_product(torch.ones(9, LARGE[1]), weight_OI).sum())
+    torch.autograd.backward(gemm(torch.ones(9, LARGE[1]), weight_OI).sum())
     assert weight_OI.grad is not None
     assert (weight_OI.grad == 9).all()
 
@@ -91,7 +90,7 @@ def test_products_of_any_number_of_rows_ask_onednn_for_few_sizes(monkeypatch: py
 
     monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", noted)
     for num_rows in range(1, 513):
-        output_NO = many_rows_product(torch.full((num_rows, LARGE[1]), float(num_rows)), weight_OI)
+        output_NO = gemm(torch.full((num_rows, LARGE[1]), float(num_rows)), weight_OI)
         assert output_NO.shape == (num_rows, LARGE[0])
         assert output_NO[-1, -1] == num_rows * LARGE[1]
     assert len(sizes) <= 32

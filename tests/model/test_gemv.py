@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from incoder.model.gemv import MAX_ROWS, row_product
+from incoder.model.gemv import MAX_ROWS, make_gemv
 
 pytest.importorskip("numba")
 
@@ -33,7 +33,7 @@ def test_products_equal_those_in_double_precision(
     weight_OI = matrix(dtype, generator, size)
     scale_O = torch.rand(size[0], generator=generator) if dtype == torch.int8 else None
     input_BI = torch.randn(num_rows, size[1], generator=generator)
-    product = row_product(weight_OI, scale_O)
+    product = make_gemv(weight_OI, scale_O)
     assert product is not None
     expected_BO = input_BI.double() @ weight_OI.double().T
     if scale_O is not None:
@@ -43,7 +43,7 @@ def test_products_equal_those_in_double_precision(
 
 def test_the_output_has_the_inputs_precision() -> None:
     weight_OI = matrix(torch.bfloat16, torch.Generator().manual_seed(0))
-    product = row_product(weight_OI)
+    product = make_gemv(weight_OI)
     assert product is not None
     input_BI = torch.randn(1, SIZE[1], generator=torch.Generator().manual_seed(1)).bfloat16()
     output_BO = product(input_BI)
@@ -54,7 +54,7 @@ def test_the_output_has_the_inputs_precision() -> None:
 def test_infinities_and_nans_come_through() -> None:
     weight_OI = torch.ones(SIZE)
     weight_OI[0, 0], weight_OI[1, 0] = torch.inf, torch.nan
-    product = row_product(weight_OI)
+    product = make_gemv(weight_OI)
     assert product is not None
     output_O = product(torch.ones(1, SIZE[1]))[0]
     assert output_O[0] == torch.inf
@@ -64,12 +64,12 @@ def test_infinities_and_nans_come_through() -> None:
 
 @pytest.mark.parametrize("weight_OI", [torch.ones(8, 8), torch.ones(1024, 1024, dtype=torch.float64)])
 def test_small_matrices_and_other_precisions_are_left_to_pytorch(weight_OI: torch.Tensor) -> None:
-    assert row_product(weight_OI) is None
+    assert make_gemv(weight_OI) is None
 
 
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_pytorch_keeps_as_many_threads_as_it_was_given(num_threads: int) -> None:
-    product = row_product(torch.ones(SIZE))
+    product = make_gemv(torch.ones(SIZE))
     assert product is not None
     before = torch.get_num_threads()
     try:
@@ -86,9 +86,9 @@ def test_products_run_on_as_many_threads_as_pytorch_has_and_leave_that_number(ho
     """In a process of its own, since numba starts its threads once, with the first product."""
     program = f"""
 import numba, numpy, os, torch
-from incoder.model.gemv import row_product
+from incoder.model.gemv import make_gemv
 if {how!r} == "torch.set_num_threads": torch.set_num_threads(1)
-product, num_running = row_product(torch.ones({SIZE})), len(os.listdir("/proc/self/task"))
+product, num_running = make_gemv(torch.ones({SIZE})), len(os.listdir("/proc/self/task"))
 product(torch.ones(1, {SIZE[1]}))
 print(torch.get_num_threads(), len(os.listdir("/proc/self/task")) - num_running, numba.get_num_threads())
 """

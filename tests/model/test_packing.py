@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from incoder.model.gemv import MAX_ROWS, row_product
+from incoder.model.gemv import MAX_ROWS, make_gemv
 from incoder.model.packing import GROUP_SIZE, PACKED_STEP, can_pack, pack, unpack
 
 
@@ -59,7 +59,7 @@ def test_products_with_packed_numbers_equal_those_with_the_unpacked(
     packed_OP, scale_OG = pack(random_matrix(*size))
     bias_O = torch.randn(size[0], generator=torch.Generator().manual_seed(1))
     input_BI = torch.randn(num_rows, size[1], generator=torch.Generator().manual_seed(2))
-    product = row_product(packed_OP, scale_OG, bias_O)
+    product = make_gemv(packed_OP, scale_OG, bias_O)
     assert product is not None
     expected_BO = input_BI.double() @ unpack(packed_OP, scale_OG, torch.float64).T + bias_O
     torch.testing.assert_close(product(input_BI).double(), expected_BO, rtol=1e-4, atol=1e-3)

@@ -4,7 +4,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from incoder.model.quantization import Stored, StoredLinear, packed_rows, quantize, quantized_rows, widen
+from incoder.model.quantization import (
+    QuantizedLinear,
+    Stored,
+    packed_rows,
+    quantize,
+    quantized_rows,
+    set_compute_dtype,
+)
 from incoder.model.transformer import Transformer, TransformerConfig
 
 LLAMA = TransformerConfig(
@@ -48,7 +55,7 @@ def test_a_row_of_zeros_stays_one() -> None:
 def test_large_layers_are_computed_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     weight_OI, bias_O = torch.randn(20, 50, generator=generator), torch.randn(20, generator=generator)
-    layer = StoredLinear(*quantized_rows(weight_OI), bias_O)
+    layer = QuantizedLinear(*quantized_rows(weight_OI), bias_O)
     input_BTI = torch.randn(2, 3, 50, generator=generator)
     whole_BTO = layer(input_BTI)
     monkeypatch.setattr("incoder.model.quantization._CHUNK", 7 * 50)
@@ -63,9 +70,9 @@ def test_large_matrices_are_turned_in_parts_with_the_same_result(
     generator = torch.Generator().manual_seed(0)
     weight_OI = torch.randn(20, 128, generator=generator)
     input_BI = torch.randn(6, 128, generator=generator)
-    whole_BO = StoredLinear(*quantized(weight_OI))(input_BI)
+    whole_BO = QuantizedLinear(*quantized(weight_OI))(input_BI)
     monkeypatch.setattr("incoder.model.quantization._CHUNK", 7 * 128)
-    torch.testing.assert_close(StoredLinear(*quantized(weight_OI))(input_BI), whole_BO)
+    torch.testing.assert_close(QuantizedLinear(*quantized(weight_OI))(input_BI), whole_BO)
     exact_BO = input_BI @ weight_OI.T
     assert (whole_BO - exact_BO).norm() < tolerance * exact_BO.norm()
 
@@ -73,7 +80,7 @@ def test_large_matrices_are_turned_in_parts_with_the_same_result(
 def test_the_kernel_unpacks_what_pytorch_does(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
     generator = torch.Generator().manual_seed(0)
-    layer = StoredLinear(*packed_rows(torch.randn(20, 256, generator=generator)))
+    layer = QuantizedLinear(*packed_rows(torch.randn(20, 256, generator=generator)))
     input_BI = torch.randn(3, 256, generator=generator)
     by_kernel_BO = layer(input_BI)
     monkeypatch.setattr("incoder.model.quantization.has_kernels", lambda: False)
@@ -105,7 +112,7 @@ def test_a_widened_model_computes_in_float32_with_the_weights_that_it_keeps(
     kept, rounded = (random_model(CONFIGS[name]).to(device, stored) for _ in range(2))
     token_ids_BT = torch.randint(97, (2, 20), generator=torch.Generator().manual_seed(1)).to(device)
     with torch.inference_mode():
-        widen(kept)
+        set_compute_dtype(kept)
         logits_BTV = kept.logits(kept(token_ids_BT))
         expected_BTV = rounded.float().logits(rounded(token_ids_BT))
     torch.testing.assert_close(logits_BTV, expected_BTV)
@@ -129,7 +136,7 @@ def test_four_bits_are_for_matrices_of_blocks_whose_rows_can_be_packed() -> None
     kept = {
         name: module.weight_OI.dtype
         for name, module in model.named_modules()
-        if isinstance(module, StoredLinear)
+        if isinstance(module, QuantizedLinear)
     }
     can_be_packed = ("attention.qkv", "attention.out", "feed_forward.gate_up")
     assert {name for name, dtype in kept.items() if dtype == torch.uint8} == {

@@ -101,14 +101,14 @@ def warm(
 
     from incoder.cli.batch import note_nothing_to_do
     from incoder.cli.editing import load_model
-    from incoder.model.gemv import MAX_ROWS_OF_KEPT, has_kernels
+    from incoder.model.gemv import MAX_ROWS_QUANTIZED, has_kernels
 
     loaded, started = load_model(model, revision, dtype=dtype), time.monotonic()
     if not has_kernels():
         note_nothing_to_do("without the extra fast nothing is compiled")
         return
     with progress("running the model …"):
-        for num_rows in (1, MAX_ROWS_OF_KEPT):  # a single sequence, and a batch
+        for num_rows in (1, MAX_ROWS_QUANTIZED):  # a single sequence, and a batch
             loaded.complete("def f(x):\n", num_candidates=num_rows, temperature=1.0, max_new_tokens=2)
     print_note(f"{model} is ready; that took {time.monotonic() - started:.1f} s")
 

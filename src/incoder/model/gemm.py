@@ -14,7 +14,7 @@ from torch.nn import functional as F
 _MIN_BYTES = 1_000_000  # of a matrix; with smaller ones preparing a product costs more than it saves
 
 
-def many_rows_product(input_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
+def gemm(input_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
     """`F.linear`, without gradients where oneDNN takes it: input @ weight.T + bias.
 
     The input may have more dimensions than two; all but the last count as rows.

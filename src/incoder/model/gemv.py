@@ -20,12 +20,12 @@ from torch import Tensor
 from incoder.model import packing
 
 MAX_ROWS = 8  # from about here on PyTorch's products are faster
-MAX_ROWS_OF_KEPT = 32  # the same, where a matrix would have to be widened for PyTorch first
+MAX_ROWS_QUANTIZED = 32  # the same, where a matrix would have to be widened for PyTorch first
 _MIN_BYTES = 1_000_000  # of a matrix; smaller ones stay in the processor's cache
 _SCALED = (torch.int8, packing.DTYPE)
 _DTYPES = (torch.float32, torch.bfloat16, *_SCALED)
 
-RowProduct = Callable[[Tensor], Tensor]  # input_BI to output_BO
+Gemv = Callable[[Tensor], Tensor]  # input_BI to output_BO
 
 
 class Matrix(NamedTuple):
@@ -55,10 +55,10 @@ def as_matrix(weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | N
     assert (scale is not None) == (weight_OI.dtype in _SCALED)
     if weight_OI.device.type != "cpu" or weight_OI.dtype not in _DTYPES or not weight_OI.is_contiguous():
         return None
-    return Matrix(as_kept(weight_OI.detach()), as_floats(scale), as_floats(bias_O))
+    return Matrix(storage_of(weight_OI.detach()), as_floats(scale), as_floats(bias_O))
 
 
-def as_kept(tensor: Tensor) -> NDArray[Any]:
+def storage_of(tensor: Tensor) -> NDArray[Any]:
     """A tensor's own memory as the kernels read it: bfloat16, which numpy does not know, as uint16."""
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(np.uint16)
@@ -94,9 +94,7 @@ def threads_of_torch() -> Iterator[None]:
         numba.set_num_threads(num_before)
 
 
-def row_product(
-    weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | None = None
-) -> RowProduct | None:
+def make_gemv(weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | None = None) -> Gemv | None:
     """The function input @ (weight * scale).T + bias for few rows; None if that gains nothing.
 
     The sums are taken in float32, in an order that the number of rows may change. The function reads the

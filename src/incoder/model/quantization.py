@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from incoder.model import packing
-from incoder.model.gemm import many_rows_product
+from incoder.model.gemm import gemm
 from incoder.model.gemv import has_kernels, threads_of_torch
 from incoder.model.mapped_memory import MappedMemory, give_back_freed_memory
 from incoder.model.transformer import Transformer
@@ -24,7 +24,7 @@ _CHUNK, _GPU_CHUNK = 1_000_000, 4_000_000
 Stored = tuple[Tensor, Tensor | None]  # a matrix [O, I] in few bits, and its scales if it has any
 
 
-class StoredLinear(nn.Module):
+class QuantizedLinear(nn.Module):
     """A linear layer in its input's dtype, the weight kept in another: input @ (weight * scale).T + bias.
 
     A weight in int8 has a scale for each row [O], a packed one [O, I / 2] has one for each group [O, I / 64],
@@ -43,7 +43,7 @@ class StoredLinear(nn.Module):
         """Hidden states […, I] to […, O]; a part of the weight at a time is widened."""
         output = hidden.new_empty(*hidden.shape[:-1], len(self.weight_OI))
         for rows in _parts(self.weight_OI, hidden.shape[-1]):
-            output[..., rows] = many_rows_product(hidden, self._widened(rows, hidden.dtype))
+            output[..., rows] = gemm(hidden, self._dequantized(rows, hidden.dtype))
         if self.scale is not None and not self._is_packed:
             output *= self.scale.to(output.dtype)
         if self.bias_O is not None:
@@ -54,7 +54,7 @@ class StoredLinear(nn.Module):
     def _is_packed(self) -> bool:
         return self.weight_OI.dtype == packing.DTYPE
 
-    def _widened(self, rows: slice, dtype: torch.dtype) -> Tensor:
+    def _dequantized(self, rows: slice, dtype: torch.dtype) -> Tensor:
         """Rows of the weight; the scale of a row is left to their products."""
         if self._is_packed:
             assert self.scale is not None
@@ -62,7 +62,7 @@ class StoredLinear(nn.Module):
         return self.weight_OI[rows].to(dtype)
 
 
-class StoredEmbedding(nn.Module):
+class QuantizedEmbedding(nn.Module):
     """An embedding whose weight is kept in few bits; its rows come out in `dtype`."""
 
     def __init__(self, weight_VD: Tensor, scale_V: Tensor | None, dtype: torch.dtype) -> None:
@@ -97,7 +97,7 @@ def quantize(transformer: Transformer, dtype: torch.dtype = torch.float32, *, nu
     give_back_freed_memory()
 
 
-def widen(transformer: Transformer, dtype: torch.dtype = torch.float32) -> None:
+def set_compute_dtype(transformer: Transformer, dtype: torch.dtype = torch.float32) -> None:
     """Leave all matrices as they are, and compute in `dtype`. Training ends here."""
     _store_matrices(transformer, lambda weight_OI, _: (weight_OI.detach(), None), dtype)
 
@@ -107,16 +107,16 @@ def _store_matrices(
 ) -> None:
     """`store` is told a weight, and whether it is one of a block."""
 
-    def stored(linear: nn.Module, is_in_block: bool) -> StoredLinear:
+    def stored(linear: nn.Module, is_in_block: bool) -> QuantizedLinear:
         assert isinstance(linear, nn.Linear)
         bias_O = None if linear.bias is None else linear.bias.detach()
-        return StoredLinear(*store(linear.weight, is_in_block), bias_O)
+        return QuantizedLinear(*store(linear.weight, is_in_block), bias_O)
 
     embedding, lm_head = transformer.embedding, transformer.lm_head
     assert isinstance(embedding, nn.Embedding)
     weight_VD, scale_V = store(embedding.weight, False)
-    transformer.embedding = StoredEmbedding(weight_VD, scale_V, dtype)
-    transformer.lm_head = StoredLinear(weight_VD, scale_V) if lm_head is None else stored(lm_head, False)
+    transformer.embedding = QuantizedEmbedding(weight_VD, scale_V, dtype)
+    transformer.lm_head = QuantizedLinear(weight_VD, scale_V) if lm_head is None else stored(lm_head, False)
     for block in transformer.blocks:
         for parent in block.modules():
             for name, child in parent.named_children():

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from incoder.inference.backends.eager_step import TokenStep, lay_out_for_steps
-from incoder.model.gemv import MAX_ROWS, MAX_ROWS_OF_KEPT, row_product
-from incoder.model.quantization import StoredLinear, quantize, widen
+from incoder.model.gemv import MAX_ROWS, MAX_ROWS_QUANTIZED, make_gemv
+from incoder.model.quantization import QuantizedLinear, quantize, set_compute_dtype
 from incoder.model.rotary import RopeScaling
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
 
@@ -124,7 +124,7 @@ def test_rows_may_have_positions_and_masks_of_their_own(name: str, device: torch
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("num_rows", [1, MAX_ROWS, MAX_ROWS + 1, MAX_ROWS_OF_KEPT + 1])
+@pytest.mark.parametrize("num_rows", [1, MAX_ROWS, MAX_ROWS + 1, MAX_ROWS_QUANTIZED + 1])
 @pytest.mark.parametrize("kept", ["float32", "bfloat16", "int8", "int4"])
 @pytest.mark.parametrize("shape", ["llama", "xglm"])
 def test_steps_with_row_products_are_a_forward_pass(
@@ -139,12 +139,12 @@ def test_steps_with_row_products_are_a_forward_pass(
     if kept in ("int8", "int4"):
         quantize(model, num_bits=int(kept.removeprefix("int")))
     elif kept == "bfloat16":
-        widen(model.to(torch.bfloat16))
+        set_compute_dtype(model.to(torch.bfloat16))
     down = model.get_submodule("blocks.0.feed_forward.down")
-    if isinstance(down, StoredLinear):
-        assert row_product(down.weight_OI, down.scale) is not None
+    if isinstance(down, QuantizedLinear):
+        assert make_gemv(down.weight_OI, down.scale) is not None
     else:
-        assert row_product(model.get_parameter("blocks.0.feed_forward.down.weight")) is not None
+        assert make_gemv(model.get_parameter("blocks.0.feed_forward.down.weight")) is not None
     rows_BT = random_rows(num_rows, 4)
     expected_BV = logits_at_once(model, rows_BT)
     torch.testing.assert_close(step_through(model, rows_BT), expected_BV, rtol=1e-3, atol=1e-3)

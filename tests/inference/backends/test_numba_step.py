@@ -11,7 +11,7 @@ from incoder.inference.backends.numba_step import CompiledSteps
 from incoder.inference.cache.sequence import BlockSequence
 from incoder.inference.engine.runner import Chunk, Runner
 from incoder.model.gemv import MAX_ROWS
-from incoder.model.quantization import quantize, widen
+from incoder.model.quantization import quantize, set_compute_dtype
 from incoder.model.rotary import RopeScaling
 from incoder.model.transformer import Transformer, TransformerConfig
 
@@ -50,7 +50,7 @@ def random_model(config: TransformerConfig, kept: Kept = "float32") -> Transform
     if kept in ("int8", "int4"):
         quantize(model, num_bits=int(kept.removeprefix("int")))
     elif kept != "float32":
-        widen(model.to(getattr(torch, kept)))
+        set_compute_dtype(model.to(getattr(torch, kept)))
     return model
 
 

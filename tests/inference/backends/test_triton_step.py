@@ -14,7 +14,7 @@ from incoder.inference.backends.step_inputs import StepInputs
 from incoder.inference.backends.triton_step import FusedStep, has_triton
 from incoder.inference.cache.sequence import BlockSequence
 from incoder.inference.engine.runner import Chunk, Runner
-from incoder.model.quantization import StoredEmbedding, quantize, widen
+from incoder.model.quantization import QuantizedEmbedding, quantize, set_compute_dtype
 from incoder.model.transformer import Transformer, TransformerConfig
 
 Result = tuple[torch.Tensor, list[torch.Tensor]]
@@ -63,7 +63,7 @@ def random_model(
     if kept == torch.int8:
         quantize(model, dtype)
     elif kept is not None:
-        widen(model.to(kept), dtype)
+        set_compute_dtype(model.to(kept), dtype)
     return model.to(DEVICE) if kept is not None else model.to(DEVICE, dtype)
 
 
@@ -221,7 +221,7 @@ def test_a_fused_step_in_half_precision_is_as_near_to_float32_as_pytorchs(
     for lengths in [[20], [20, 5]] if can_multiply_rows else [[20]]:
         (found, _), (twin, _) = twins(model, lengths, len(lengths))
         wide = copy.deepcopy(model).float()
-        if isinstance(wide.embedding, StoredEmbedding):
+        if isinstance(wide.embedding, QuantizedEmbedding):
             wide.embedding._dtype = torch.float32
         _, (exact, _) = twins(wide, lengths, len(lengths))
         assert (found - exact).norm() < 1.2 * (twin - exact).norm()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from incoder.inference.cache.blocks import BlockPool, Key, OutOfBlocks, key_after
+from incoder.inference.cache.blocks import BlockPool, Key, OutOfBlocks, chained_hash
 
 NUM_BLOCKS = 12
 
@@ -29,9 +29,9 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(letters=st.lists(st.integers(0, 2), min_size=1, max_size=5))
     def write_a_text(self, letters: list[int]) -> None:
-        keys = [key_after(b"", letters[:1])]
+        keys = [chained_hash(b"", letters[:1])]
         for letter in letters[1:]:
-            keys.append(key_after(keys[-1], [letter]))
+            keys.append(chained_hash(keys[-1], [letter]))
         found = self.pool.find(keys)
         assert [self.memory[block] for block in found] == keys[: len(found)]
         self.pool.share(found)
@@ -64,7 +64,7 @@ class PoolMachine(RuleBasedStateMachine):
         if self.pool.num_users(block) == 1:
             self.pool.forget(block)
             parent = user.keys[-2] if len(user.keys) > 1 else b""
-            user.keys[-1] = self.memory[block] = key_after(parent, [letter])
+            user.keys[-1] = self.memory[block] = chained_hash(parent, [letter])
             self.pool.remember(block, user.keys[-1], parent)
 
     @rule(num_blocks=st.integers(NUM_BLOCKS // 2, 2 * NUM_BLOCKS))
@@ -92,7 +92,7 @@ def written(pool: BlockPool, letters: str, after: int | None = None) -> tuple[li
     """Blocks with one letter each, and their keys."""
     blocks, keys = pool.take(len(letters), after), [b""]
     for block, letter in zip(blocks, letters, strict=True):
-        keys.append(key_after(keys[-1], [ord(letter)]))
+        keys.append(chained_hash(keys[-1], [ord(letter)]))
         pool.remember(block, keys[-1], keys[-2])
     return blocks, keys[1:]
 
@@ -120,7 +120,7 @@ def test_what_was_released_is_found_by_its_contents() -> None:
     blocks, keys = written(pool, "abc")
     pool.release(blocks)
     assert pool.num_unused == 8
-    assert pool.find([*keys[:2], key_after(keys[1], [0])]) == blocks[:2]
+    assert pool.find([*keys[:2], chained_hash(keys[1], [0])]) == blocks[:2]
 
 
 def test_the_longest_unused_contents_go_first_and_ends_before_starts() -> None:

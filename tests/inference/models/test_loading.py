@@ -16,7 +16,7 @@ from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.models import catalogue, loading
 from incoder.model.checkpoint import save_checkpoint
-from incoder.model.quantization import StoredLinear
+from incoder.model.quantization import QuantizedLinear
 from incoder.model.transformer import Transformer, TransformerConfig
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -90,7 +90,7 @@ def test_four_bits_are_those_of_a_blocks_matrices(tiny_tokenizer: Tokenizer, tmp
     save_checkpoint(transformer, tmp_path, tokenizer=tiny_tokenizer)
     model = incoder.load(tmp_path, dtype="int4")
     assert isinstance(model.language_model, TransformerModel)
-    linear = [m for m in model.language_model.transformer.blocks.modules() if isinstance(m, StoredLinear)]
+    linear = [m for m in model.language_model.transformer.blocks.modules() if isinstance(m, QuantizedLinear)]
     assert [module.weight_OI.dtype for module in linear] == [torch.uint8] * 4
     assert model.infill(["x = ", "\n"], max_new_tokens=4).infills
 

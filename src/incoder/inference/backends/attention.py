@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from incoder.inference.cache.kv_cache import BlockStore
+from incoder.inference.cache.kv_cache import KVCache
 from incoder.inference.cache.sequence import Run
 from incoder.model.attention import Attend, choose_attention
 
@@ -40,7 +40,7 @@ class Queries:
 class StepAttention:
     """Attention in every layer of one step; the new tokens stand in one list, sequence after sequence."""
 
-    def __init__(self, store: BlockStore, queries: Sequence[Queries], new_slots: Sequence[int]) -> None:
+    def __init__(self, store: KVCache, queries: Sequence[Queries], new_slots: Sequence[int]) -> None:
         self._store = store
         device, dtype = store.keys[0].device, store.keys[0].dtype
         self._new_slots = _as_run(new_slots) or torch.tensor(new_slots, device=device)

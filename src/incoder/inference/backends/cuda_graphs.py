@@ -17,7 +17,7 @@ from incoder.inference.backends.attention import attend_gathered
 from incoder.inference.backends.eager_step import TokenStep
 from incoder.inference.backends.step_inputs import StepInputs
 from incoder.inference.backends.triton_step import MAX_ROWS, FusedStep, power_of_two
-from incoder.inference.cache.kv_cache import BlockStore
+from incoder.inference.cache.kv_cache import KVCache
 from incoder.inference.cache.sequence import Run
 from incoder.model.transformer import Transformer
 
@@ -28,7 +28,7 @@ _FEWEST_SLOTS = 256
 class FixedSizeStep:
     """The tokens in the rows of `inputs`, by PyTorch: the slow twin of the fused step."""
 
-    def __init__(self, step: TokenStep, store: BlockStore, inputs: StepInputs) -> None:
+    def __init__(self, step: TokenStep, store: KVCache, inputs: StepInputs) -> None:
         self._step, self._store, self._inputs = step, store, inputs
 
     def __call__(self) -> Tensor:
@@ -51,7 +51,7 @@ class FixedSizeStep:
 class GraphedSteps:
     """Such steps of any size, each recorded when its size first comes; on a CUDA device only."""
 
-    def __init__(self, transformer: Transformer, step: TokenStep, store: BlockStore) -> None:
+    def __init__(self, transformer: Transformer, step: TokenStep, store: KVCache) -> None:
         self._transformer, self._step, self._store = transformer, step, store
         self._can_fuse = FusedStep.can_run(transformer)
         self._recorded: dict[tuple[int, int], _Recording] = {}

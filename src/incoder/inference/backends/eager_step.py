@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incoder.model.gemm import many_rows_product
-from incoder.model.gemv import MAX_ROWS, MAX_ROWS_OF_KEPT, RowProduct, has_kernels, row_product
-from incoder.model.quantization import StoredLinear
+from incoder.model.gemm import gemm
+from incoder.model.gemv import MAX_ROWS, MAX_ROWS_QUANTIZED, Gemv, has_kernels, make_gemv
+from incoder.model.quantization import QuantizedLinear
 from incoder.model.transformer import Transformer, gelu_approximation
 
 # Layer, q_NHd, k_NKd, v_NKd to mixed_NHd. It stores the keys and values of the new tokens, too.
@@ -136,7 +136,7 @@ class _PyTorchMatrix:
 class _RowProductMatrix:
     """By a product made for few rows, and by another one where there are many."""
 
-    product: RowProduct
+    product: Gemv
     max_rows: int
     many_rows: Callable[[Tensor], Tensor]
 
@@ -162,17 +162,15 @@ class _ModuleMatrix:
 
 def _matrix(module: nn.Module) -> _Matrix:
     """The fastest way to multiply with a layer's weight, an embedding's as the output layer's included."""
-    if isinstance(module, StoredLinear):
-        product = row_product(module.weight_OI, module.scale, module.bias_O)
-        return _RowProductMatrix(product, MAX_ROWS_OF_KEPT, module) if product else _ModuleMatrix(module)
+    if isinstance(module, QuantizedLinear):
+        product = make_gemv(module.weight_OI, module.scale, module.bias_O)
+        return _RowProductMatrix(product, MAX_ROWS_QUANTIZED, module) if product else _ModuleMatrix(module)
     assert isinstance(module, nn.Linear | nn.Embedding)
     weight_OI, bias_O = module.weight.detach(), getattr(module, "bias", None)
     bias_O = None if bias_O is None else bias_O.detach()
-    if (product := row_product(weight_OI, None, bias_O)) is None:
+    if (product := make_gemv(weight_OI, None, bias_O)) is None:
         return _PyTorchMatrix(weight_OI.t(), bias_O)
-    return _RowProductMatrix(
-        product, MAX_ROWS, lambda input_BI: many_rows_product(input_BI, weight_OI, bias_O)
-    )
+    return _RowProductMatrix(product, MAX_ROWS, lambda input_BI: gemm(input_BI, weight_OI, bias_O))
 
 
 @dataclass(frozen=True, slots=True)

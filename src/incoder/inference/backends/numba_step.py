@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 from incoder.inference.backends.attention import Queries
 from incoder.inference.backends.eager_step import TokenStep
-from incoder.inference.cache.kv_cache import BlockStore
+from incoder.inference.cache.kv_cache import KVCache
 from incoder.inference.cache.sequence import Run
 from incoder.model.gemv import (
     MAX_ROWS,
     Matrix,
     as_floats,
-    as_kept,
     as_matrix,
     has_kernels,
+    storage_of,
     threads_of_torch,
 )
-from incoder.model.quantization import StoredLinear
+from incoder.model.quantization import QuantizedLinear
 from incoder.model.transformer import Transformer
 
 _DTYPES = (torch.float32, torch.bfloat16)  # of the network; between its matrices it is float32 either way
@@ -34,7 +34,7 @@ _Norm = tuple[NDArray[np.float32], NDArray[np.float32]]  # weight and bias, empt
 class CompiledSteps:
     """Reads up to `MAX_ROWS` tokens at once, each behind what its own sequence has read."""
 
-    def __init__(self, transformer: Transformer, step: TokenStep, store: BlockStore) -> None:
+    def __init__(self, transformer: Transformer, step: TokenStep, store: KVCache) -> None:
         from incoder.model import kernels
 
         self._step, self._run_block = step, kernels.run_block
@@ -45,7 +45,7 @@ class CompiledSteps:
         self._rotation = (as_floats(step.cosines), as_floats(step.sines))
         self._blocks = [(_norms(block), _matrices(block)) for block in transformer.blocks]
         self._cache = [
-            (as_kept(keys_KSd), as_kept(values_KSd))
+            (storage_of(keys_KSd), storage_of(values_KSd))
             for keys_KSd, values_KSd in zip(store.keys, store.values, strict=True)
         ]
 
@@ -100,10 +100,10 @@ def _norms(block: nn.Module) -> tuple[_Norm, _Norm]:
 
 def _matrices(block: nn.Module) -> tuple[Matrix, ...] | None:
     """Those that are multiplied with, in that order; None where the kernels cannot read one."""
-    linear = [module for module in block.modules() if isinstance(module, nn.Linear | StoredLinear)]
+    linear = [module for module in block.modules() if isinstance(module, nn.Linear | QuantizedLinear)]
     found = [
         as_matrix(module.weight_OI, module.scale, module.bias_O)
-        if isinstance(module, StoredLinear)
+        if isinstance(module, QuantizedLinear)
         else as_matrix(module.weight, None, module.bias)
         for module in linear
     ]

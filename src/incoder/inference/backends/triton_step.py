@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from incoder.inference.backends.step_inputs import StepInputs
-from incoder.inference.cache.kv_cache import BlockStore
-from incoder.model.quantization import StoredEmbedding, StoredLinear
+from incoder.inference.cache.kv_cache import KVCache
+from incoder.model.quantization import QuantizedEmbedding, QuantizedLinear
 from incoder.model.transformer import Transformer, TransformerConfig
 
 MAX_ROWS = 64  # a program holds them all
@@ -73,7 +73,7 @@ class FusedStep:
     """The tokens in the rows of `inputs`."""
 
     def __init__(
-        self, transformer: Transformer, store: BlockStore, inputs: StepInputs, *, is_overlapped: bool = False
+        self, transformer: Transformer, store: KVCache, inputs: StepInputs, *, is_overlapped: bool = False
     ) -> None:
         assert inputs.num_rows <= MAX_ROWS
         from incoder.inference.backends import triton_kernels as gpu_kernels
@@ -251,9 +251,9 @@ class _Matrix:
 
     @classmethod
     def of(cls, module: nn.Module) -> "_Matrix":
-        if isinstance(module, StoredLinear):
+        if isinstance(module, QuantizedLinear):
             return cls(module.weight_OI, module.scale, _detached(module.bias_O))
-        if isinstance(module, StoredEmbedding):
+        if isinstance(module, QuantizedEmbedding):
             return cls(module.weight_VD, module.scale_V, None)
         assert isinstance(module, nn.Linear | nn.Embedding)
         return cls(module.weight.detach(), None, _detached(getattr(module, "bias", None)))

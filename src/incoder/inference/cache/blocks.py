@@ -20,7 +20,7 @@ class OutOfBlocks(Exception):  # noqa: N818 - an event, which whoever owns the m
     """Fewer blocks are unused than were asked for."""
 
 
-def key_after(key: Key, token_ids: Sequence[int]) -> Key:
+def chained_hash(key: Key, token_ids: Sequence[int]) -> Key:
     """The key of a block that holds these tokens, behind those that `key` stands for (b"" for none)."""
     return blake2b(key + array("q", token_ids).tobytes(), digest_size=16).digest()
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from incoder.model.transformer import TransformerConfig
 
 
-class BlockStore:
+class KVCache:
     """Slots for the keys and values of tokens, `block_size` side by side."""
 
     def __init__(

@@ -8,7 +8,7 @@ copies it first. Plain ints; knows no tensors.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from incoder.inference.cache.blocks import BlockPool, Key, key_after
+from incoder.inference.cache.blocks import BlockPool, Key, chained_hash
 
 
 class Run(NamedTuple):
@@ -42,7 +42,7 @@ class BlockSequence:
         assert not self.token_ids
         keys, size = [b""], self._block_size
         for start in range(0, len(token_ids) - size, size):
-            keys.append(key_after(keys[-1], token_ids[start : start + size]))
+            keys.append(chained_hash(keys[-1], token_ids[start : start + size]))
         found = self._pool.find(keys[1:])
         self._pool.share(found)
         self._blocks = found
@@ -88,7 +88,7 @@ class BlockSequence:
         size = self._block_size
         for index in range(len(self._keys) - 1, len(self.token_ids) // size):
             parent = self._keys[-1]
-            key = key_after(parent, self.token_ids[index * size : (index + 1) * size])
+            key = chained_hash(parent, self.token_ids[index * size : (index + 1) * size])
             self._keys.append(key)
             self._pool.remember(self._blocks[index], key, parent)
 

@@ -15,7 +15,7 @@ from incoder.inference.backends.cuda_graphs import GraphedSteps
 from incoder.inference.backends.eager_step import TokenStep
 from incoder.inference.backends.numba_step import CompiledSteps
 from incoder.inference.cache.blocks import BlockPool, OutOfBlocks
-from incoder.inference.cache.kv_cache import BlockStore, bytes_per_token
+from incoder.inference.cache.kv_cache import KVCache, bytes_per_token
 from incoder.inference.cache.sequence import BlockSequence
 from incoder.model.gemv import MAX_ROWS
 from incoder.model.transformer import Transformer
@@ -49,7 +49,7 @@ class Runner:
         self._num_blocks = num_blocks
         self.pool = BlockPool(num_blocks)
         with torch.inference_mode():
-            self._store = BlockStore(config, num_blocks, BLOCK_SIZE, transformer.dtype, self._device)
+            self._store = KVCache(config, num_blocks, BLOCK_SIZE, transformer.dtype, self._device)
         self._set_up_quick_steps()
 
     def open(self, num_slots: int) -> BlockSequence:

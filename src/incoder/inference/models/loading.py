@@ -13,7 +13,7 @@ from incoder.inference.infill_model import InfillModel
 from incoder.inference.models.catalogue import embedded_models, find_model
 from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines
 from incoder.model.device import choose_device, is_fast_in
-from incoder.model.quantization import quantize, widen
+from incoder.model.quantization import quantize, set_compute_dtype
 from incoder.tokenizer.formats import choose_format, read_tokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -55,7 +55,7 @@ def load(
     else:
         transformer = load_checkpoint(folder, dtype=chosen_dtype, device=chosen_device)
         if not is_fast_in(chosen_dtype, chosen_device):
-            widen(transformer)
+            set_compute_dtype(transformer)
     if tokenizer.vocab_size > transformer.config.vocab_size:
         raise IncoderError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "
