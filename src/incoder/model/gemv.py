@@ -7,6 +7,7 @@ the tests. Knows no network.
 """
 
 import importlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -70,28 +71,34 @@ def as_floats(tensor: Tensor | None) -> NDArray[np.float32]:
     return np.empty(0, np.float32) if tensor is None else tensor.detach().float().numpy()
 
 
+# numba ends a process in which two threads run parallel kernels at once, unless it was installed with TBB or
+# OpenMP. Kernels use all of PyTorch's threads anyway, so nothing is lost by turns.
+_KERNELS_LOCK = threading.RLock()
+
+
 @contextmanager
 def threads_of_torch() -> Iterator[None]:
-    """Run the kernels called in this block on as many threads as PyTorch has.
+    """Run the kernels called in this block on as many threads as PyTorch has; other threads wait.
 
     Afterwards both libraries have their previous numbers of threads. numba starts its threads once in a
     process, and doing so sets OpenMP's number of threads, which PyTorch shares; it is set back at once.
     """
     import numba
 
-    num_threads = torch.get_num_threads()
-    num_before = numba.get_num_threads()  # starts numba's threads if they are not running
-    if torch.get_num_threads() != num_threads:
-        torch.set_num_threads(num_threads)
-    wanted = min(num_threads, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    if wanted == num_before:
-        yield
-        return
-    numba.set_num_threads(wanted)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(num_before)
+    with _KERNELS_LOCK:
+        num_threads = torch.get_num_threads()
+        num_before = numba.get_num_threads()  # starts numba's threads if they are not running
+        if torch.get_num_threads() != num_threads:
+            torch.set_num_threads(num_threads)
+        num_for_kernels = min(num_threads, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+        if num_for_kernels == num_before:
+            yield
+            return
+        numba.set_num_threads(num_for_kernels)
+        try:
+            yield
+        finally:
+            numba.set_num_threads(num_before)
 
 
 def make_gemv(weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | None = None) -> Gemv | None:

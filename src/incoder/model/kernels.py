@@ -46,7 +46,8 @@ _LONG_ROW = 2048
 _INDEX, _NUM_BYTES = ir.IntType(64), {ir.IntType(8): 1, ir.IntType(16): 2, ir.FloatType(): 4}
 _FLOATS, _BITS = ir.VectorType(ir.FloatType(), _WIDTH), ir.VectorType(ir.IntType(32), _WIDTH)
 
-SWIGLU, GELU, TANH_GELU = 0, 1, 2  # what a feed-forward layer has between its matrices
+SWIGLU, GELU, TANH_GELU = 0, 1, 2  # the activation of a feed-forward layer
+ACTIVATIONS = {"swiglu": SWIGLU, "gelu": GELU, "tanh_gelu": TANH_GELU}
 
 
 def _number(weight):
@@ -517,7 +518,7 @@ def _attend(qkv_BHd, keys_KSd, values_KSd, runs_R2, row_runs_B2, num_keys_B, mix
 
 
 @_entry
-def run_block(hidden_BD, norms, eps, matrices, activation, rotation, cache, places):
+def compute_block(hidden_BD, norms, eps, matrices, activation, rotation, cache, places):
     """One block of the network, for one new token a row; `hidden_BD` is changed in place.
 
     `norms`: a weight and a bias each, before attention and before the feed-forward layer. `matrices`: weight,

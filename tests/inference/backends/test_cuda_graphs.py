@@ -1,15 +1,26 @@
-"""Steps of a fixed size against steps of any size; recorded, where there is a CUDA device."""
+"""Steps of a fixed size against eager steps; captured as graphs if there is a CUDA device."""
 
 from collections.abc import Sequence
 
 import pytest
 import torch
 
-from incoder.inference.backends.cuda_graphs import FixedSizeStep
-from incoder.inference.backends.eager_step import TokenStep
+from incoder.inference.backends.backend import Chunk
+from incoder.inference.backends.cuda_graphs import (
+    Capture,
+    EagerGraphs,
+    FixedSizeStep,
+    GraphPool,
+    Step,
+    chunks_for_graph,
+)
+from incoder.inference.backends.eager_step import EagerBackend, EagerStep
+from incoder.inference.backends.layers import ModelLayers, read_layers
+from incoder.inference.backends.numba_step import NumbaBackend
 from incoder.inference.backends.step_inputs import StepInputs
-from incoder.inference.cache.sequence import BlockSequence, Run
-from incoder.inference.engine.runner import Chunk, Runner, _recordable
+from incoder.inference.cache.kv_cache import KVCache
+from incoder.inference.cache.sequence import BlockSequence
+from incoder.inference.engine.runner import BLOCK_SIZE, Runner
 from incoder.model.transformer import Transformer
 
 
@@ -27,12 +38,16 @@ def read_each(
 
 
 def runner_with_unwritten_memory(transformer: Transformer) -> Runner:
-    """What was never written may be NaN."""
+    """Memory that was never written may be NaN."""
     runner = Runner(transformer)
     with torch.inference_mode():
-        for tensor in [*runner._store.keys, *runner._store.values]:
+        for tensor in [*runner.cache.keys, *runner.cache.values]:
             tensor.fill_(float("nan"))
     return runner
+
+
+def eager_runner(transformer: Transformer) -> Runner:
+    return Runner(transformer, backends=[NumbaBackend, EagerBackend])
 
 
 def in_a_fixed_size(
@@ -43,11 +58,11 @@ def in_a_fixed_size(
     *,
     num_slots: int,
 ) -> torch.Tensor:
-    """The logits of eight rows, the first of which are the tokens that the sequences have read last."""
+    """The logits of eight rows, the first of which are the last tokens of the sequences."""
     inputs = StepInputs(num_rows=8, num_slots=num_slots, device=transformer.device)
-    step = FixedSizeStep(TokenStep(transformer), runner._store, inputs)
+    step = FixedSizeStep(EagerStep(read_layers(transformer)), runner.cache, inputs)
     with torch.inference_mode():
-        inputs.set(new_ids, [sequence.runs() for sequence in sequences])
+        inputs.set(new_ids, [sequence.extents() for sequence in sequences])
         return step().float()
 
 
@@ -55,7 +70,7 @@ def in_a_fixed_size(
 def test_a_step_of_a_fixed_size_gives_the_logits_of_one_that_fits(
     transformer: Transformer, lengths: list[int]
 ) -> None:
-    """Rows of padding, slots of padding and memory that was never written make no difference."""
+    """Padding rows, padding slots and memory that was never written make no difference."""
     runner = runner_with_unwritten_memory(transformer)
     sequences = [runner.open(64) for _ in lengths]
     read(runner, sequences, [[(7 * i) % 300 for i in range(length)] for length in lengths])
@@ -67,7 +82,7 @@ def test_a_step_of_a_fixed_size_gives_the_logits_of_one_that_fits(
 
 
 @pytest.mark.parametrize("new_ids", [[[8, 9, 10]], [[8], [1, 2, 3, 4]], [[3, 4], [5], [6, 7]]], ids=str)
-def test_a_step_of_a_fixed_size_reads_several_tokens_of_a_sequence(
+def test_a_step_of_a_fixed_size_computes_several_tokens_of_a_sequence(
     transformer: Transformer, new_ids: list[list[int]]
 ) -> None:
     runner = runner_with_unwritten_memory(transformer)
@@ -79,71 +94,102 @@ def test_a_step_of_a_fixed_size_reads_several_tokens_of_a_sequence(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_recorded_step_gives_the_logits_of_one_that_is_not(transformer: Transformer) -> None:
-    recorded, launched = Runner(transformer), Runner(transformer)
-    launched._graphed = None
-    pairs = [[runner.open(40) for _ in range(3)] for runner in (recorded, launched)]
+def test_a_replayed_step_gives_the_logits_of_an_eager_one(transformer: Transformer) -> None:
+    replaying, eager = Runner(transformer), eager_runner(transformer)
+    pairs = [[runner.open(40) for _ in range(3)] for runner in (replaying, eager)]
     rows = [[1, 2, 3], [4], [5, 6, 7, 8, 9]]
     for token_id in range(10, 30):
         found, expected = (
-            read(runner, own, rows) for runner, own in zip((recorded, launched), pairs, strict=True)
+            read(runner, own, rows) for runner, own in zip((replaying, eager), pairs, strict=True)
         )
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
         rows = [[token_id], [token_id + 1], [token_id + 2]]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_recorded_step_reads_what_was_guessed_and_forgets_it_again(transformer: Transformer) -> None:
-    recorded, launched = Runner(transformer), Runner(transformer)
-    launched._graphed = None
-    pairs = [[runner.open(60) for _ in range(2)] for runner in (recorded, launched)]
-    for runner, own in zip((recorded, launched), pairs, strict=True):
+def test_a_replayed_step_computes_drafts_and_rolls_them_back(transformer: Transformer) -> None:
+    replaying = Runner(transformer, backends=[EagerGraphs, EagerBackend])
+    eager = eager_runner(transformer)
+    pairs = [[runner.open(60) for _ in range(2)] for runner in (replaying, eager)]
+    for runner, own in zip((replaying, eager), pairs, strict=True):
         read(runner, own, [[1, 2, 3], [5, 6, 7, 8, 9] * 3])
     for token_id in range(10, 30):
-        guess = list(range(token_id, token_id + 1 + token_id % 8))
-        for rows in ([guess], [[token_id], guess[::-1]]):
+        draft = list(range(token_id, token_id + 1 + token_id % 8))
+        for rows in ([draft], [[token_id], draft[::-1]]):
             found, expected = (
                 read_each(runner, own[-len(rows) :], rows)
-                for runner, own in zip((recorded, launched), pairs, strict=True)
+                for runner, own in zip((replaying, eager), pairs, strict=True)
             )
             torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
             for own in pairs:
-                own[1].truncate(len(own[1]) - token_id % 8)
-    assert recorded._graphed is not None
-    assert len(recorded._graphed._recorded) > 3
+                own[1].rollback(token_id % 8)
+    graphs = replaying.backends[0]
+    assert isinstance(graphs, EagerGraphs)
+    assert len(graphs.graphs) > 3
 
 
-def test_single_tokens_are_recorded_and_several_while_they_are_few(transformer: Transformer) -> None:
-    def recordable(*lengths: int) -> list[int]:
+def test_single_tokens_are_replayed_and_several_while_they_are_few(transformer: Transformer) -> None:
+    def replayable(*lengths: int) -> list[int]:
         sequence = Runner(transformer).open(64)
-        return _recordable([Chunk(sequence, [1] * length, 1) for length in lengths])
+        return chunks_for_graph([Chunk(sequence, [1] * length, 1) for length in lengths])
 
-    assert recordable(*[1] * 100) == list(range(100))
-    assert recordable(8, 1, 8, 1) == [0, 1, 2, 3]
-    assert recordable(8, 1, 9, 1) == [0, 1, 3]
-    assert recordable(512, 1, 3) == [1, 2]
-
-
-class ReplayedByHand:
-    """Recorded steps as the runner calls them, with nothing recorded, so that a CPU can take them."""
-
-    def __init__(self, runner: Runner, transformer: Transformer) -> None:
-        self._runner, self._transformer = runner, transformer
-        self.num_rows: list[int] = []
-
-    def __call__(self, new_ids: Sequence[Sequence[int]], runs: Sequence[Sequence[Run]]) -> torch.Tensor:
-        self.num_rows.append(sum(map(len, new_ids)))
-        inputs = StepInputs(self.num_rows[-1], 128, self._transformer.device)
-        inputs.set(new_ids, runs)
-        return FixedSizeStep(TokenStep(self._transformer), self._runner._store, inputs)()
+    assert replayable(*[1] * 100) == list(range(100))
+    assert replayable(8, 1, 8, 1) == [0, 1, 2, 3]
+    assert replayable(8, 1, 9, 1) == [0, 1, 3]
+    assert replayable(512, 1, 3) == [1, 2]
 
 
-def test_a_step_is_divided_between_what_is_recorded_and_what_is_not(transformer: Transformer) -> None:
-    """Long prompts are read beside single tokens, and of a few tokens the logits after the last are given."""
-    divided, whole = Runner(transformer), Runner(transformer)
-    by_hand = ReplayedByHand(divided, transformer)
-    divided._graphed = by_hand  # type: ignore[assignment]
-    whole._graphed = None
+class HandReplay:
+    """A graph as it behaves on a GPU, without one: it computes on the memory that it was captured with."""
+
+    def __init__(self, step: Step, logits_BV: torch.Tensor) -> None:
+        self._step, self._logits_BV = step, logits_BV
+
+    def replay(self) -> None:
+        self._logits_BV.copy_(self._step())
+
+
+class HandReplayedGraphs:
+    """The backend of CUDA graphs on any device; `num_rows` of every step, and the number of all captures."""
+
+    num_captures = 0
+    num_rows: list[int]
+
+    def __init__(self, layers: ModelLayers, cache: KVCache) -> None:
+        step = EagerStep(layers)
+
+        def capture(fixed: Step, inputs: StepInputs) -> Capture:
+            type(self).num_captures += 1
+            logits_BV = fixed().clone()
+            return Capture(HandReplay(fixed, logits_BV), fixed, inputs, logits_BV)
+
+        self.graphs = GraphPool(layers.device, lambda inputs: FixedSizeStep(step, cache, inputs), capture)
+
+    @staticmethod
+    def is_available(_layers: ModelLayers) -> bool:
+        return True
+
+    def can_run(self, chunks: Sequence[Chunk]) -> Sequence[int]:
+        return chunks_for_graph(chunks)
+
+    def __call__(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        self.num_rows.append(sum(len(chunk.token_ids) for chunk in chunks))
+        return self.graphs(chunks)
+
+
+@pytest.fixture
+def hand_replayed(monkeypatch: pytest.MonkeyPatch) -> type[HandReplayedGraphs]:
+    monkeypatch.setattr(HandReplayedGraphs, "num_captures", 0)
+    monkeypatch.setattr(HandReplayedGraphs, "num_rows", [], raising=False)
+    return HandReplayedGraphs
+
+
+def test_a_step_is_divided_between_what_is_replayed_and_what_is_not(
+    transformer: Transformer, hand_replayed: type[HandReplayedGraphs]
+) -> None:
+    """Long prompts are computed beside single tokens, and of a few tokens the last one's logits are given."""
+    divided = Runner(transformer, backends=[hand_replayed, NumbaBackend, EagerBackend])
+    whole = eager_runner(transformer)
     pairs = [[runner.open(100) for _ in range(4)] for runner in (divided, whole)]
     steps: list[list[list[int]]] = [
         [list(range(3, 40)), [7], [8, 9, 10], list(range(50, 90))],
@@ -155,4 +201,34 @@ def test_a_step_is_divided_between_what_is_recorded_and_what_is_not(transformer:
             read(runner, own, rows) for runner, own in zip((divided, whole), pairs, strict=True)
         )
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    assert by_hand.num_rows == [4, 4, 4]
+    assert hand_replayed.num_rows == [4, 4, 4]
+
+
+def test_graphs_outlive_a_request_for_which_the_cache_grew(
+    transformer: Transformer, hand_replayed: type[HandReplayedGraphs]
+) -> None:
+    """They belong to the cache of the fixed size, which gets what was computed in the larger one."""
+    runner = Runner(transformer, num_blocks=4, backends=[hand_replayed, EagerBackend])
+    expected = eager_runner(transformer)
+    pair = [one.open(2 * BLOCK_SIZE) for one in (runner, expected)]
+
+    def assert_both_decode(*token_ids: int) -> None:
+        for token_id in token_ids:
+            found, right = (
+                read(one, [own], [[token_id]]) for one, own in zip((runner, expected), pair, strict=True)
+            )
+            torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-4)
+
+    assert_both_decode(*range(3, 12))
+    fixed, num_captures = runner.cache, hand_replayed.num_captures
+    assert num_captures == 1
+    large = runner.open(100)
+    read(runner, [large], [list(range(40, 80))])
+    assert runner.pool.num_blocks > 4
+    assert_both_decode(20, 21)
+    runner.close([large])
+    assert runner.pool.num_blocks == 4
+    assert runner.cache is fixed
+    num_captures = hand_replayed.num_captures
+    assert_both_decode(*range(22, 26))
+    assert hand_replayed.num_captures == num_captures

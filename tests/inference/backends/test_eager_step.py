@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from incoder.inference.backends.eager_step import TokenStep, lay_out_for_steps
+from incoder.inference.backends.eager_step import EagerStep, store_column_major
+from incoder.inference.backends.layers import read_layers
 from incoder.model.gemv import MAX_ROWS, MAX_ROWS_QUANTIZED, make_gemv
 from incoder.model.quantization import QuantizedLinear, quantize, set_compute_dtype
 from incoder.model.rotary import RopeScaling
@@ -50,7 +51,7 @@ def step_through(
 ) -> Tensor:
     """The logits after the last column of the rows, which are read one column at a time."""
     read: dict[int, tuple[Tensor, Tensor]] = {}
-    step = TokenStep(model)
+    step = EagerStep(read_layers(model))
     for place, token_ids_B in enumerate(rows_BT.unbind(1)):
         mask = None
         if is_token_BT is not None:
@@ -107,7 +108,7 @@ def test_steps_are_a_forward_pass(
     model, rows_BT = random_model(CONFIGS[name], device), random_rows(3, 10, device)
     expected_BV = logits_at_once(model, rows_BT)
     if is_turned:
-        lay_out_for_steps(model)
+        store_column_major(model)
     torch.testing.assert_close(step_through(model, rows_BT), expected_BV, rtol=1e-4, atol=1e-4)
 
 
@@ -162,7 +163,7 @@ def test_turning_the_matrices_changes_no_value(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("incoder.inference.backends.eager_step.has_kernels", lambda: False)
     model = random_model(LLAMA)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    lay_out_for_steps(model)
+    store_column_major(model)
     assert model.output_weight is model.embedding.weight
     assert model.output_weight.t().is_contiguous()
     for name, tensor in model.state_dict().items():

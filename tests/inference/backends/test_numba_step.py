@@ -7,9 +7,11 @@ from typing import Literal
 import pytest
 import torch
 
-from incoder.inference.backends.numba_step import CompiledSteps
+from incoder.inference.backends.backend import Chunk
+from incoder.inference.backends.layers import read_layers
+from incoder.inference.backends.numba_step import NumbaBackend
 from incoder.inference.cache.sequence import BlockSequence
-from incoder.inference.engine.runner import Chunk, Runner
+from incoder.inference.engine.runner import Runner
 from incoder.model.gemv import MAX_ROWS
 from incoder.model.quantization import quantize, set_compute_dtype
 from incoder.model.rotary import RopeScaling
@@ -110,7 +112,7 @@ def test_a_network_in_bfloat16_says_nearly_what_it_does_in_float32(name: str) ->
     sequence = runner.open(len(TOKEN_IDS))
     found = torch.cat([read(runner, sequence, [token_id]) for token_id in TOKEN_IDS[:40]])
     expected = logits_at_once(rounded.float(), TOKEN_IDS[:40])
-    assert CompiledSteps.can_run(rounded)
+    assert NumbaBackend.is_available(read_layers(rounded))
     assert 0 < (found - expected).norm() < 0.01 * expected.norm()
 
 
@@ -126,7 +128,7 @@ def test_sequences_that_share_a_beginning_attend_to_their_own_tokens() -> None:
     model = random_model(LLAMA)
     runner = Runner(model)
     with torch.inference_mode():
-        for tensor in [*runner._store.keys, *runner._store.values]:
+        for tensor in [*runner.cache.keys, *runner.cache.values]:
             tensor.fill_(float("nan"))  # as memory may be that was never written
     sequences = [runner.open(80)]
     read(runner, sequences[0], TOKEN_IDS[:21])
@@ -151,8 +153,8 @@ def test_steps_find_a_cache_that_has_grown() -> None:
 
 
 def test_networks_that_the_kernels_cannot_read_are_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert CompiledSteps.can_run(random_model(LLAMA))
-    assert not CompiledSteps.can_run(random_model(LLAMA).half())
-    assert not CompiledSteps.can_run(random_model(LLAMA, "float16"))
+    assert NumbaBackend.is_available(read_layers(random_model(LLAMA)))
+    assert not NumbaBackend.is_available(read_layers(random_model(LLAMA).half()))
+    assert not NumbaBackend.is_available(read_layers(random_model(LLAMA, "float16")))
     monkeypatch.setattr("incoder.inference.backends.numba_step.has_kernels", lambda: False)
-    assert not CompiledSteps.can_run(random_model(LLAMA))
+    assert not NumbaBackend.is_available(read_layers(random_model(LLAMA)))

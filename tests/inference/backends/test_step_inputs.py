@@ -3,12 +3,12 @@
 import torch
 
 from incoder.inference.backends.step_inputs import StepInputs
-from incoder.inference.cache.sequence import Run
+from incoder.inference.cache.sequence import Extent
 
 
 def test_missing_rows_repeat_the_first_and_missing_slots_their_own_first() -> None:
     inputs = StepInputs(num_rows=4, num_slots=6, device=torch.device("cpu"))
-    inputs.set([[7], [8]], [[Run(16, 18), Run(3, 5)], [Run(9, 10)]])
+    inputs.set([[7], [8]], [[Extent(16, 18), Extent(3, 5)], [Extent(9, 10)]])
     assert inputs.token_ids_B.tolist() == [7, 8, 7, 7]
     assert inputs.positions_B.tolist() == [3, 0, 3, 3]
     assert inputs.num_before_B.tolist() == [0] * 4
@@ -19,23 +19,23 @@ def test_missing_rows_repeat_the_first_and_missing_slots_their_own_first() -> No
 def test_inputs_follow_sequences_that_grow_and_others_that_take_their_place() -> None:
     inputs = StepInputs(num_rows=1, num_slots=6, device=torch.device("cpu"))
     steps = [
-        ([Run(0, 2)], [0, 1, 0, 0, 0, 0]),
-        ([Run(0, 3)], [0, 1, 2, 0, 0, 0]),
-        ([Run(0, 3), Run(8, 9)], [0, 1, 2, 8, 0, 0]),
-        ([Run(0, 3), Run(8, 10)], [0, 1, 2, 8, 9, 0]),
-        ([Run(0, 2), Run(8, 11)], [0, 1, 8, 9, 10, 0]),
-        ([Run(4, 6)], [4, 5, 4, 4, 4, 4]),
-        ([Run(4, 8)], [4, 5, 6, 7, 4, 4]),
+        ([Extent(0, 2)], [0, 1, 0, 0, 0, 0]),
+        ([Extent(0, 3)], [0, 1, 2, 0, 0, 0]),
+        ([Extent(0, 3), Extent(8, 9)], [0, 1, 2, 8, 0, 0]),
+        ([Extent(0, 3), Extent(8, 10)], [0, 1, 2, 8, 9, 0]),
+        ([Extent(0, 2), Extent(8, 11)], [0, 1, 8, 9, 10, 0]),
+        ([Extent(4, 6)], [4, 5, 4, 4, 4, 4]),
+        ([Extent(4, 8)], [4, 5, 6, 7, 4, 4]),
     ]
-    for runs, slots in steps:
-        inputs.set([[1]], [runs])
+    for extents, slots in steps:
+        inputs.set([[1]], [extents])
         assert inputs.slots_BL.tolist() == [slots]
-        assert inputs.positions_B.tolist() == [sum(end - start for start, end in runs) - 1]
+        assert inputs.positions_B.tolist() == [sum(end - start for start, end in extents) - 1]
 
 
 def test_a_sequence_that_reads_several_tokens_has_a_row_for_each() -> None:
     inputs = StepInputs(num_rows=8, num_slots=6, device=torch.device("cpu"))
-    inputs.set([[7, 8, 9], [5], [3, 4]], [[Run(16, 18), Run(3, 5)], [Run(9, 10)], [Run(20, 22)]])
+    inputs.set([[7, 8, 9], [5], [3, 4]], [[Extent(16, 18), Extent(3, 5)], [Extent(9, 10)], [Extent(20, 22)]])
     assert inputs.token_ids_B.tolist() == [7, 8, 9, 5, 3, 4, 7, 7]
     assert inputs.positions_B.tolist() == [1, 2, 3, 0, 0, 1, 1, 1]
     assert inputs.num_before_B.tolist() == [0, 1, 2, 0, 0, 1, 0, 0]
@@ -46,15 +46,15 @@ def test_a_sequence_that_reads_several_tokens_has_a_row_for_each() -> None:
 def test_inputs_follow_sequences_that_forget_what_was_guessed() -> None:
     inputs = StepInputs(num_rows=2, num_slots=8, device=torch.device("cpu"))
     steps = [
-        ([Run(4, 6), Run(10, 14)], [4, 5, 10, 11, 12, 13, 4, 4]),
-        ([Run(4, 6), Run(10, 13)], [4, 5, 10, 11, 12, 4, 4, 4]),
-        ([Run(4, 6), Run(10, 13)], [4, 5, 10, 11, 12, 4, 4, 4]),
-        ([Run(4, 6), Run(10, 16)], [4, 5, 10, 11, 12, 13, 14, 15]),
-        ([Run(4, 6), Run(10, 12)], [4, 5, 10, 11, 4, 4, 4, 4]),
-        ([Run(4, 5), Run(10, 12)], [4, 10, 11, 4, 4, 4, 4, 4]),
+        ([Extent(4, 6), Extent(10, 14)], [4, 5, 10, 11, 12, 13, 4, 4]),
+        ([Extent(4, 6), Extent(10, 13)], [4, 5, 10, 11, 12, 4, 4, 4]),
+        ([Extent(4, 6), Extent(10, 13)], [4, 5, 10, 11, 12, 4, 4, 4]),
+        ([Extent(4, 6), Extent(10, 16)], [4, 5, 10, 11, 12, 13, 14, 15]),
+        ([Extent(4, 6), Extent(10, 12)], [4, 5, 10, 11, 4, 4, 4, 4]),
+        ([Extent(4, 5), Extent(10, 12)], [4, 10, 11, 4, 4, 4, 4, 4]),
     ]
-    for runs, slots in steps:
-        inputs.set([[1, 2]], [runs])
+    for extents, slots in steps:
+        inputs.set([[1, 2]], [extents])
         assert inputs.slots_BL.tolist() == [slots, slots]
-        num_tokens = sum(end - start for start, end in runs)
+        num_tokens = sum(end - start for start, end in extents)
         assert inputs.positions_B.tolist() == [num_tokens - 2, num_tokens - 1]

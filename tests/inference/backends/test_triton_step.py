@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from incoder.inference.backends import triton_step as gpu_step
+from incoder.inference.backends.backend import Chunk
 from incoder.inference.backends.cuda_graphs import FixedSizeStep
-from incoder.inference.backends.eager_step import TokenStep
+from incoder.inference.backends.eager_step import EagerBackend, EagerStep
+from incoder.inference.backends.layers import read_layers
 from incoder.inference.backends.step_inputs import StepInputs
-from incoder.inference.backends.triton_step import FusedStep, has_triton
+from incoder.inference.backends.triton_step import TritonGraphs, TritonStep, has_triton
 from incoder.inference.cache.sequence import BlockSequence
-from incoder.inference.engine.runner import Chunk, Runner
+from incoder.inference.engine.runner import Runner
 from incoder.model.quantization import QuantizedEmbedding, quantize, set_compute_dtype
 from incoder.model.transformer import Transformer, TransformerConfig
 
@@ -37,7 +39,7 @@ CONFIGS = {
     "starcoder2": replace(LLAMA, shape="starcoder2", num_heads=4, head_dim=10),
     "xglm": replace(LLAMA, shape="xglm", num_heads=4, num_kv_heads=4, head_dim=10),
 }
-IS_OVERLAPPED = DEVICE.type == "cuda" and FusedStep.can_overlap(DEVICE)
+IS_OVERLAPPED = DEVICE.type == "cuda" and TritonStep.can_overlap(DEVICE)
 TOKEN_IDS = torch.randint(61, (160,), generator=torch.Generator().manual_seed(1)).tolist()
 
 
@@ -71,7 +73,7 @@ def runner_of(model: Transformer) -> Runner:
     """With a cache that was never written, as bad as memory can be."""
     runner = Runner(model)
     with torch.inference_mode():
-        for tensor in [*runner._store.keys, *runner._store.values]:
+        for tensor in [*runner.cache.keys, *runner.cache.values]:
             tensor.fill_(float("nan"))
     return runner
 
@@ -88,15 +90,15 @@ def with_more(
     for sequence, ids in zip(sequences, new_ids, strict=True):
         if (blocks := sequence.append(ids)) is not None:
             with torch.inference_mode():
-                runner._store.copy_block(*blocks)
+                runner.cache.copy_block(*blocks)
     inputs = StepInputs(num_rows, num_slots=128, device=DEVICE)
-    inputs.set(new_ids, [sequence.runs() for sequence in sequences])
+    inputs.set(new_ids, [sequence.extents() for sequence in sequences])
     return inputs
 
 
-def fused_step(model: Transformer, runner: Runner, inputs: StepInputs) -> FusedStep:
+def fused_step(model: Transformer, runner: Runner, inputs: StepInputs) -> TritonStep:
     """As it is recorded on this device."""
-    return FusedStep(model, runner._store, inputs, is_overlapped=IS_OVERLAPPED)
+    return TritonStep(read_layers(model), runner.cache, inputs, is_overlapped=IS_OVERLAPPED)
 
 
 @torch.inference_mode()
@@ -104,7 +106,7 @@ def result(step: Callable[[], torch.Tensor], runner: Runner, sequences: Sequence
     """The logits of all rows, and the keys and values of all tokens of these sequences."""
     logits_BV = step().float()
     slots = [slot for sequence in sequences for slot in sequence.slots(0)]
-    return logits_BV, [tensor[:, slots].float() for tensor in (*runner._store.keys, *runner._store.values)]
+    return logits_BV, [tensor[:, slots].float() for tensor in (*runner.cache.keys, *runner.cache.values)]
 
 
 def opened(runner: Runner, lengths: Sequence[int]) -> list[BlockSequence]:
@@ -128,7 +130,7 @@ def twins(
         runner = runner_of(model)
         sequences = opened(runner, lengths)
         inputs = with_more(runner, sequences, num_rows, new_ids)
-        slow = FixedSizeStep(TokenStep(model), runner._store, inputs)
+        slow = FixedSizeStep(EagerStep(read_layers(model)), runner.cache, inputs)
         step = fused_step(model, runner, inputs) if is_fused else slow
         results.append(result(step, runner, sequences))
     return results[0], results[1]
@@ -160,7 +162,7 @@ def test_several_tokens_of_a_sequence_may_be_in_several_parts_of_its_slots(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here of 16 slots each: across a border, up to it, from it on, and over more than a part."""
-    monkeypatch.setattr(gpu_step, "_FEWEST_SLOTS", 16)
+    monkeypatch.setattr(gpu_step, "_MIN_SLOTS", 16)
     monkeypatch.setattr(gpu_step, "_NUM_PROGRAMS", 10_000)
     model = random_model(replace(CONFIGS[name], num_layers=1))
     for lengths, num_new in [([30], [4]), ([25, 32], [7, 1]), ([14], [20])]:
@@ -170,19 +172,19 @@ def test_several_tokens_of_a_sequence_may_be_in_several_parts_of_its_slots(
 def test_a_fused_step_reads_what_was_guessed_as_a_step_of_any_size_does() -> None:
     """And when some of it is forgotten, what comes in its place is read over it."""
     model = random_model(CONFIGS["llama"])
-    runner, launched = runner_of(model), runner_of(model)
-    launched._graphed = None
-    (sequence,), (twin,) = opened(runner, [30]), opened(launched, [30])
+    runner = runner_of(model)
+    eager = Runner(model, backends=[EagerBackend])
+    (sequence,), (twin,) = opened(runner, [30]), opened(eager, [30])
     inputs = StepInputs(4, num_slots=128, device=DEVICE)
     step = fused_step(model, runner, inputs)
     for ids, num_kept in [([5, 6, 7], 1), ([8, 9, 10, 11], 4), ([12], 1), ([13, 14], 0), ([15, 16, 17], 3)]:
         sequence.append(ids)
-        inputs.set([ids], [sequence.runs()])
-        (expected,) = launched.run([Chunk(twin, ids, len(ids))])
+        inputs.set([ids], [sequence.extents()])
+        (expected,) = eager.run([Chunk(twin, ids, len(ids))])
         logits_BV, _ = result(step, runner, [sequence])
         torch.testing.assert_close(logits_BV[: len(ids)], expected, rtol=1e-4, atol=1e-4)
         for one in (sequence, twin):
-            one.truncate(len(one) - len(ids) + num_kept)
+            one.rollback(len(ids) - num_kept)
 
 
 def test_a_fused_step_of_many_rows_is_pytorchs() -> None:
@@ -197,7 +199,7 @@ def test_large_matrices_and_long_texts_are_read_in_several_blocks(
 ) -> None:
     """Here of 16 numbers of a row of a matrix and of 16 slots, so that small networks have several."""
     monkeypatch.setattr(gpu_step, "tiling", lambda *_, **__: gpu_step.Tiling(16, 16, num_warps=4))
-    monkeypatch.setattr(gpu_step, "_FEWEST_SLOTS", 16)
+    monkeypatch.setattr(gpu_step, "_MIN_SLOTS", 16)
     for num_programs in (1, 8 * len(lengths)):  # one part of the slots, and two
         monkeypatch.setattr(gpu_step, "_NUM_PROGRAMS", num_programs)
         assert_near(*twins(random_model(CONFIGS[name]), lengths, len(lengths)))
@@ -244,7 +246,9 @@ def test_a_fused_step_reads_what_forks_share_and_what_they_do_not() -> None:
     sequences += [sequences[0].fork(), sequences[0].fork()]
     for first_token in (30, 40):
         inputs = with_more(runner, sequences, 4, [[first_token + i] for i in range(3)])
-        expected = result(FixedSizeStep(TokenStep(model), runner._store, inputs), runner, sequences)
+        expected = result(
+            FixedSizeStep(EagerStep(read_layers(model)), runner.cache, inputs), runner, sequences
+        )
         assert_near(result(fused_step(model, runner, inputs), runner, sequences), expected)
 
 
@@ -255,16 +259,16 @@ def test_a_step_can_be_taken_again_and_again() -> None:
     inputs = with_more(runner, sequences, 1, [[40]])
     fused, twin = (
         fused_step(model, runner, inputs),
-        FixedSizeStep(TokenStep(model), runner._store, inputs),
+        FixedSizeStep(EagerStep(read_layers(model)), runner.cache, inputs),
     )
     for token_id in range(10, 14):  # beyond the slots that one program reads
         result(fused, runner, sequences)
         assert_near(result(fused, runner, sequences), result(twin, runner, sequences))
         sequences[0].append([token_id])
-        inputs.set([[token_id]], [sequences[0].runs()])
+        inputs.set([[token_id]], [sequences[0].extents()])
 
 
 def test_networks_that_the_kernels_cannot_read_are_left_to_pytorch() -> None:
-    assert FusedStep.can_run(random_model(LLAMA)) == (DEVICE.type == "cuda")
-    assert not FusedStep.can_run(random_model(LLAMA).double())
-    assert not FusedStep.can_run(random_model(LLAMA).cpu())
+    assert TritonGraphs.is_available(read_layers(random_model(LLAMA))) == (DEVICE.type == "cuda")
+    assert not TritonGraphs.is_available(read_layers(random_model(LLAMA).double()))
+    assert not TritonGraphs.is_available(read_layers(random_model(LLAMA).cpu()))

@@ -1,14 +1,19 @@
 """Generation coroutines side by side against the same ones alone."""
 
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from incoder.errors import IncoderError
+from incoder.inference.cache.blocks import BlockPool
+from incoder.inference.engine import scheduled_sequence
 from incoder.inference.engine.cached_sequences import CachedSequences, TransformerModel
-from incoder.inference.engine.engine import Cancelled, Engine, Task
+from incoder.inference.engine.engine import Engine, _Request
+from incoder.inference.engine.runner import BLOCK_SIZE
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.language_model import run_alone
 from incoder.inference.request import InfillRequest
@@ -30,8 +35,8 @@ REQUESTS = [
 
 
 @pytest.fixture
-def make_engine(fast: InfillModel) -> Callable[[int], Engine]:
-    def make(max_active: int) -> Engine:
+def make_engine(fast: InfillModel) -> Callable[[int | None], Engine]:
+    def make(max_active: int | None) -> Engine:
         assert isinstance(fast.language_model, TransformerModel)
         return Engine(fast.language_model, max_active)
 
@@ -51,7 +56,7 @@ def outcome(result: InfillResult) -> list[tuple[tuple[str, ...], object]]:
     max_active=st.integers(1, 6),
 )
 def test_a_result_does_not_depend_on_who_else_is_there(
-    fast: InfillModel, make_engine: Callable[[int], Engine], chosen: list[int], max_active: int
+    fast: InfillModel, make_engine: Callable[[int | None], Engine], chosen: list[int], max_active: int
 ) -> None:
     engine = make_engine(max_active)
     tasks = [engine.submit(fast.generation(REQUESTS[index])) for index in chosen]
@@ -75,36 +80,38 @@ def test_a_result_does_not_depend_on_who_else_is_there(
 
 
 def test_short_tasks_end_before_long_ones_that_came_earlier(
-    fast: InfillModel, make_engine: Callable[[int], Engine]
+    fast: InfillModel, make_engine: Callable[[int | None], Engine]
 ) -> None:
     engine = make_engine(2)
     long = engine.submit(fast.generation(InfillRequest(("x",), SamplingParams(1.0, max_new_tokens=60))))
     short = engine.submit(fast.generation(InfillRequest(("y",), SamplingParams(1.0, max_new_tokens=2))))
     last = engine.submit(fast.generation(InfillRequest(("z",), SamplingParams(1.0, max_new_tokens=2))))
-    while not last.is_done:
+    while not last.done():
         assert engine.step()
-    assert short.is_done
-    assert not long.is_done
+    assert short.done()
+    assert not long.done()
 
 
 def test_a_cancelled_task_leaves_the_others_and_gives_its_memory_back(
-    fast: InfillModel, make_engine: Callable[[int], Engine]
+    fast: InfillModel, make_engine: Callable[[int | None], Engine]
 ) -> None:
     assert isinstance(fast.language_model, TransformerModel)
     engine, pool = make_engine(4), fast.language_model.runner.pool
     tasks = [engine.submit(fast.generation(request)) for request in REQUESTS[:3]]
     for _ in range(3):
         engine.step()
-    assert pool.num_unused < pool.num_blocks
+    assert pool.num_free < pool.num_blocks
     tasks[1].cancel()
     engine.run()
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         tasks[1].result()
     assert all(task.result().text for task in (tasks[0], tasks[2]))
-    assert pool.num_unused == pool.num_blocks
+    assert pool.num_free == pool.num_blocks
 
 
-def test_a_task_that_fails_leaves_the_others(fast: InfillModel, make_engine: Callable[[int], Engine]) -> None:
+def test_a_task_that_fails_leaves_the_others(
+    fast: InfillModel, make_engine: Callable[[int | None], Engine]
+) -> None:
     engine = make_engine(2)
 
     def fail(*_: object) -> None:
@@ -119,7 +126,7 @@ def test_a_task_that_fails_leaves_the_others(fast: InfillModel, make_engine: Cal
 
 
 def test_a_request_of_another_model_is_refused_and_leaves_the_cache_alone(
-    fast: InfillModel, make_engine: Callable[[int], Engine]
+    fast: InfillModel, make_engine: Callable[[int | None], Engine]
 ) -> None:
     own = fast.language_model
     assert isinstance(own, TransformerModel)
@@ -132,12 +139,12 @@ def test_a_request_of_another_model_is_refused_and_leaves_the_cache_alone(
     with pytest.raises(IncoderError, match="another model"):
         wrong.result()
     assert outcome(right.result()) == outcome(run_alone(fast.generation(REQUESTS[0])))
-    assert own.runner.pool.num_unused == own.runner.pool.num_blocks
-    assert other_pool.num_unused == other_pool.num_blocks
+    assert own.runner.pool.num_free == own.runner.pool.num_blocks
+    assert other_pool.num_free == other_pool.num_blocks
 
 
 def test_an_interrupt_ends_the_task_in_which_it_comes_and_is_passed_on(
-    fast: InfillModel, make_engine: Callable[[int], Engine]
+    fast: InfillModel, make_engine: Callable[[int | None], Engine]
 ) -> None:
     engine = make_engine(2)
 
@@ -155,27 +162,27 @@ def test_an_interrupt_ends_the_task_in_which_it_comes_and_is_passed_on(
 
 
 def test_where_reading_fails_all_who_were_reading_fail_and_the_next_do_not(
-    fast: InfillModel, make_engine: Callable[[int], Engine], monkeypatch: pytest.MonkeyPatch
+    fast: InfillModel, make_engine: Callable[[int | None], Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(fast.language_model, TransformerModel)
     engine, runner = make_engine(2), fast.language_model.runner
     tasks = [engine.submit(fast.generation(request)) for request in REQUESTS[:3]]
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "run", lambda _: 1 / 0)
+        patch.setattr(runner, "compute", lambda _: 1 / 0)
         engine.step()
     engine.run()
     for task in tasks[:2]:
         with pytest.raises(ZeroDivisionError):
             task.result()
     assert tasks[2].result().infills
-    assert runner.pool.num_unused == runner.pool.num_blocks
+    assert runner.pool.num_free == runner.pool.num_blocks
 
 
 def test_a_task_that_begins_with_too_little_fails_and_gives_its_memory_back(
-    fast: InfillModel, make_engine: Callable[[int], Engine], monkeypatch: pytest.MonkeyPatch
+    fast: InfillModel, make_engine: Callable[[int | None], Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[CachedSequences] = []
-    monkeypatch.setattr(CachedSequences, "start", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(CachedSequences, "schedule", lambda *_, **__: 1 / 0)
     monkeypatch.setattr(CachedSequences, "close", lambda self: closed.append(self))
     engine = make_engine(2)
     task = engine.submit(fast.generation(REQUESTS[0]))
@@ -188,22 +195,28 @@ def test_a_task_that_begins_with_too_little_fails_and_gives_its_memory_back(
 @pytest.mark.parametrize("max_new_tokens", [1, 12])
 @pytest.mark.parametrize("other", [0, 1])
 def test_a_task_may_be_cancelled_by_what_it_writes(
-    fast: InfillModel, make_engine: Callable[[int], Engine], max_new_tokens: int, other: int
+    fast: InfillModel, make_engine: Callable[[int | None], Engine], max_new_tokens: int, other: int
 ) -> None:
     engine = make_engine(2)
     request = InfillRequest(
         ("def main():\n    ret", "\n"), SamplingParams(0.0, max_new_tokens=max_new_tokens)
     )
-    tasks: list[Task[InfillResult]] = []
-    tasks.append(engine.submit(fast.generation(request, on_text=lambda *_: tasks[other].cancel())))
+    tasks: list[Future[InfillResult]] = []
+
+    def cancel(*_: object) -> None:
+        tasks[other].cancel()
+
+    tasks.append(engine.submit(fast.generation(request, on_text=cancel)))
     tasks.append(engine.submit(fast.generation(REQUESTS[2])))
     engine.run()
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         tasks[other].result()
     assert tasks[1 - other].result().infills
 
 
-def test_text_is_streamed_as_it_is_written(fast: InfillModel, make_engine: Callable[[int], Engine]) -> None:
+def test_text_is_streamed_as_it_is_written(
+    fast: InfillModel, make_engine: Callable[[int | None], Engine]
+) -> None:
     pieces: dict[int, dict[int, list[str]]] = {index: {0: [], 1: []} for index in range(3)}
     engine = make_engine(2)
     task = engine.submit(
@@ -236,3 +249,135 @@ def test_stop_strings_are_never_streamed(fast: InfillModel) -> None:
 def test_a_time_limit_keeps_what_was_written(fast: InfillModel) -> None:
     result = fast.complete("x = ", temperature=1.0, max_new_tokens=100, time_limit=1e-9)
     assert result.candidates[0].finish_reasons == ("time",)
+
+
+BLOCKS_OF_ONE_CONTEXT = 160 // BLOCK_SIZE
+LONG = InfillRequest(("for item in items:\n    " * 4,), SamplingParams(1.0, max_new_tokens=30, seed=2))
+
+
+@pytest.fixture
+def small(fast: InfillModel) -> InfillModel:
+    """A model whose cache has room for little more than one context."""
+    assert isinstance(fast.language_model, TransformerModel)
+    language_model = TransformerModel(fast.language_model.transformer, BLOCKS_OF_ONE_CONTEXT + 2)
+    return InfillModel(language_model, fast.tokenizer)
+
+
+def pool_of(model: InfillModel) -> BlockPool:
+    assert isinstance(model.language_model, TransformerModel)
+    return model.language_model.runner.pool
+
+
+def test_a_request_that_does_not_fit_waits_and_the_others_go_on(small: InfillModel) -> None:
+    engine, pool = Engine(small.language_model), pool_of(small)
+    futures = [engine.submit(small.generation(LONG)) for _ in range(3)]
+    short = engine.submit(small.generation(InfillRequest(("x",), SamplingParams(1.0, max_new_tokens=2))))
+    num_done = []
+    while engine.step():
+        num_done.append(sum(future.done() for future in futures))
+        assert pool.num_blocks == BLOCKS_OF_ONE_CONTEXT + 2
+    assert 1 in num_done  # one ended while others waited
+    alone = outcome(run_alone(small.generation(LONG)))
+    assert [outcome(future.result()) for future in futures] == [alone] * 3
+    assert short.result().infills
+    assert pool.num_free == pool.num_blocks
+
+
+def test_requests_are_admitted_in_the_order_in_which_they_came(
+    small: InfillModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small one that would fit does not overtake a large one that waits: no request starves."""
+    admitted = list[object]()
+    start = _Request.start
+
+    def noting(request: _Request[InfillResult]) -> None:
+        admitted.append(request.future)
+        start(request)
+
+    monkeypatch.setattr(_Request, "start", noting)
+    engine = Engine(small.language_model)
+    large = replace(LONG, params=replace(LONG.params, max_new_tokens=60))
+    little = InfillRequest(("x",), SamplingParams(1.0, max_new_tokens=2))
+    futures = [engine.submit(small.generation(request)) for request in (large, large, little)]
+    engine.run()
+    assert list(dict.fromkeys(admitted)) == futures
+
+
+def test_a_request_that_can_never_fit_fails_with_what_to_do(small: InfillModel) -> None:
+    engine, pool = Engine(small.language_model), pool_of(small)
+    beside = engine.submit(small.generation(REQUESTS[0]))
+    too_large = engine.submit(small.generation(replace(LONG, num_candidates=12)))
+    after = engine.submit(small.generation(REQUESTS[0]))
+    engine.run()
+    with pytest.raises(IncoderError, match="room for 192 tokens of all its candidates; ask for fewer"):
+        too_large.result()
+    assert outcome(beside.result()) == outcome(after.result())
+    assert pool.num_free == pool.num_blocks
+
+
+def test_alone_the_same_request_makes_the_cache_grow_and_shrink_again(small: InfillModel) -> None:
+    pool = pool_of(small)
+    num_blocks = pool.num_blocks
+    result = run_alone(small.generation(replace(LONG, num_candidates=12)))
+    assert len(result.candidates) > 1
+    assert pool.num_free == pool.num_blocks == num_blocks
+
+
+def test_requests_that_run_out_of_blocks_are_preempted_and_give_the_same_results(
+    small: InfillModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their prompts fit side by side, their candidates do not."""
+    preempted = list[object]()
+    preempt = _Request.preempt
+
+    def noting(request: _Request[InfillResult]) -> None:
+        preempted.append(request)
+        preempt(request)
+
+    monkeypatch.setattr(_Request, "preempt", noting)
+    texts = ("def main():\n    ret", "\n"), ("import os\n\n\nclass A:\n", "\n    pass\n")
+    requests = [
+        InfillRequest(text, SamplingParams(1.0, max_new_tokens=30, seed=4), num_candidates=2)
+        for text in texts
+    ]
+    alone = [outcome(run_alone(small.generation(request))) for request in requests]
+    engine, pool = Engine(small.language_model), pool_of(small)
+    futures = [engine.submit(small.generation(request)) for request in requests]
+    engine.run()
+    assert [outcome(future.result()) for future in futures] == alone
+    assert preempted
+    assert pool.num_free == pool.num_blocks
+
+
+def test_a_request_is_cancelled_during_prefill(fast: InfillModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduled_sequence.step, "__kwdefaults__", {"may_grow": True})
+    monkeypatch.setattr(scheduled_sequence.step, "__defaults__", (8,))  # tokens of a step
+    written = list[str]()
+    engine, pool = Engine(fast.language_model), pool_of(fast)
+    prefilling = engine.submit(fast.generation(LONG, on_text=lambda _i, _hole, text: written.append(text)))
+    assert engine.step()
+    assert pool.num_free < pool.num_blocks
+    assert prefilling.cancel()
+    assert not engine.step()
+    assert prefilling.cancelled()
+    assert written == []
+    assert pool.num_free == pool.num_blocks
+
+
+def test_a_request_is_cancelled_while_it_waits(
+    fast: InfillModel, make_engine: Callable[[int], Engine]
+) -> None:
+    engine = make_engine(1)
+    first, waiting = (engine.submit(fast.generation(request)) for request in REQUESTS[:2])
+    engine.step()
+    waiting.cancel()
+    engine.run()
+    assert first.result().infills
+    assert waiting.cancelled()
+
+
+def test_a_model_without_a_cache_is_refused(dice: InfillModel) -> None:
+    with pytest.raises(IncoderError, match="got a FakeModel"):
+        Engine(dice.language_model)
+    with pytest.raises(IncoderError, match="max_active must be at least 1, got 0"):
+        Engine(TransformerModel.__new__(TransformerModel), max_active=0)

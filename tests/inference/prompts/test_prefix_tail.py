@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import incoder
 from incoder.errors import IncoderError
+from incoder.inference.backends.backend import Chunk
 from incoder.inference.engine.cached_sequences import TransformerModel
-from incoder.inference.engine.runner import BLOCK_SIZE, Chunk
+from incoder.inference.engine.runner import BLOCK_SIZE
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.prompts.prefix_tail import split_lead
 from incoder.model.checkpoint import save_checkpoint
@@ -170,11 +171,11 @@ def _counting(model: InfillModel) -> list[int]:
     """The numbers of tokens that the model reads from now on, step by step."""
     assert isinstance(model.language_model, TransformerModel)
     runner, read = model.language_model.runner, list[int]()
-    run = runner.run
+    compute = runner.compute
 
     def counted(chunks: list[Chunk]) -> list[torch.Tensor]:
         read.extend(len(chunk.token_ids) for chunk in chunks)
-        return list(run(chunks))
+        return list(compute(chunks))
 
-    runner.run = counted  # type: ignore[method-assign, assignment]
+    runner.compute = counted  # type: ignore[method-assign, assignment]
     return read

@@ -1,12 +1,13 @@
-"""How the new tokens of one step attend to what their sequences have read, run by run and in place.
+"""How the new tokens of one step attend to all tokens of their sequences, in place in the cache.
 
 Three ways, each where it is the fastest:
 
-- a sequence that lies in one run is a view: PyTorch's attention reads it where it is;
-- several new tokens over several runs: the runs are put side by side first;
-- one new token each in many sequences over several runs: a long run is read once for all sequences that
-  share it, such as ten candidates for one hole; the short rest of every sequence is gathered and padded; and
-  the parts are put together by the logarithms of their sums (as in Hydragen, arXiv 2402.05099).
+- The slots of a sequence are one extent: PyTorch's attention reads a view of the cache.
+- A chunk of several tokens over several extents: the extents are concatenated first.
+- One new token each in many sequences over several extents (decoding candidates that share a prompt): a long
+  or shared extent is read once for all sequences that have it; the short rest of every sequence is gathered
+  and padded; and the partial attention states are merged by their log-sum-exps (cascade attention, as in
+  Hydragen, arXiv 2402.05099).
 
 Knows slots, not blocks.
 """
@@ -14,80 +15,75 @@ Knows slots, not blocks.
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from incoder.inference.backends.backend import Chunk, new_slots_of
 from incoder.inference.cache.kv_cache import KVCache
-from incoder.inference.cache.sequence import Run
+from incoder.inference.cache.sequence import Extent
 from incoder.model.attention import Attend, choose_attention
 
-_MANY_SLOTS = 256  # from here on a run is read in place even for one sequence alone
+# The number of slots from which an extent is read in place even for one sequence: a gather would copy it.
+_MIN_SLOTS_IN_PLACE = 256
 
-# Attention to some of the keys, [n, H, d], and the logarithm of its sum, [n, H]; both in float32.
-Part = tuple[Tensor, Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Queries:
-    """The last `num_new` tokens of a sequence that lies in `runs`."""
-
-    runs: Sequence[Run]
-    num_new: int
+# Attention over some of the keys [n, H, d] and the log-sum-exp of their scores [n, H], both in float32: two
+# such states merge into that of all the keys.
+AttentionState = tuple[Tensor, Tensor]
 
 
 class StepAttention:
-    """Attention in every layer of one step; the new tokens stand in one list, sequence after sequence."""
+    """Attention in every layer of one step; the tokens of the chunks are concatenated."""
 
-    def __init__(self, store: KVCache, queries: Sequence[Queries], new_slots: Sequence[int]) -> None:
-        self._store = store
-        device, dtype = store.keys[0].device, store.keys[0].dtype
-        self._new_slots = _as_run(new_slots) or torch.tensor(new_slots, device=device)
-        self._whole: list[tuple[slice, Sequence[Run], Attend]] = []
-        in_parts: list[int] = []
-        runs_of_parts: list[Sequence[Run]] = []
-        place = 0
-        for query in queries:
-            if query.num_new == 1 and len(query.runs) > 1:
-                in_parts.append(place)
-                runs_of_parts.append(query.runs)
+    def __init__(self, cache: KVCache, chunks: Sequence[Chunk]) -> None:
+        self._cache = cache
+        device, dtype = cache.keys[0].device, cache.keys[0].dtype
+        new_slots = new_slots_of(chunks)
+        self._new_slots = _as_slice(new_slots) or torch.tensor(new_slots, device=device)
+        self._by_chunk: list[tuple[slice, Sequence[Extent], Attend]] = []
+        cascade_indices: list[int] = []
+        cascade_extents: list[Sequence[Extent]] = []
+        index = 0
+        for chunk in chunks:
+            num_new, extents = len(chunk.token_ids), chunk.sequence.extents()
+            if num_new == 1 and len(extents) > 1:
+                cascade_indices.append(index)
+                cascade_extents.append(extents)
             else:
-                num_past = sum(end - start for start, end in query.runs) - query.num_new
-                shape = torch.empty(1, query.num_new, device=device)
-                attend = choose_attention(shape, None, num_past=num_past, is_cached=True, dtype=dtype)
-                self._whole.append((slice(place, place + query.num_new), query.runs, attend))
-            place += query.num_new
-        self._is_alone = len(queries) == 1 and not in_parts
-        self._in_parts = torch.tensor(in_parts, device=device)
-        self._parts = _Parts(runs_of_parts, device) if in_parts else None
+                shape = torch.empty(1, num_new, device=device)
+                attend = choose_attention(shape, None, num_past=chunk.start, is_cached=True, dtype=dtype)
+                self._by_chunk.append((slice(index, index + num_new), extents, attend))
+            index += num_new
+        self._is_single = len(chunks) == 1 and not cascade_indices
+        self._cascade_indices = torch.tensor(cascade_indices, device=device)
+        self._cascade = _CascadeAttention(cascade_extents, device) if cascade_indices else None
 
     def __call__(self, layer: int, q_NHd: Tensor, k_NKd: Tensor, v_NKd: Tensor) -> Tensor:
-        """Store the new keys and values of this layer, then attend."""
-        keys_KSd, values_KSd = self._store.keys[layer], self._store.values[layer]
+        """Write the new keys and values of this layer to the cache, then attend: [N, H, d]."""
+        keys_KSd, values_KSd = self._cache.keys[layer], self._cache.values[layer]
         keys_KSd[:, self._new_slots] = k_NKd.transpose(0, 1)
         values_KSd[:, self._new_slots] = v_NKd.transpose(0, 1)
         q_1HNd = q_NHd.transpose(0, 1)[None]
-        if self._is_alone:
-            ((_, runs, attend),) = self._whole
-            mixed_1HNd = attend(q_1HNd, _side_by_side(keys_KSd, runs), _side_by_side(values_KSd, runs))
+        if self._is_single:
+            ((_, extents, attend),) = self._by_chunk
+            mixed_1HNd = attend(q_1HNd, _concatenated(keys_KSd, extents), _concatenated(values_KSd, extents))
             return mixed_1HNd[0].transpose(0, 1)
         mixed_NHd = torch.empty_like(q_NHd, memory_format=torch.contiguous_format)
-        for place, runs, attend in self._whole:
+        for rows, extents, attend in self._by_chunk:
             mixed_1HTd = attend(
-                q_1HNd[:, :, place], _side_by_side(keys_KSd, runs), _side_by_side(values_KSd, runs)
+                q_1HNd[:, :, rows], _concatenated(keys_KSd, extents), _concatenated(values_KSd, extents)
             )
-            mixed_NHd[place] = mixed_1HTd[0].transpose(0, 1)
-        if self._parts is not None:
-            mixed_nHd = self._parts(q_NHd[self._in_parts], keys_KSd, values_KSd)
-            mixed_NHd[self._in_parts] = mixed_nHd.to(mixed_NHd.dtype)
+            mixed_NHd[rows] = mixed_1HTd[0].transpose(0, 1)
+        if self._cascade is not None:
+            mixed_nHd = self._cascade(q_NHd[self._cascade_indices], keys_KSd, values_KSd)
+            mixed_NHd[self._cascade_indices] = mixed_nHd.to(mixed_NHd.dtype)
         return mixed_NHd
 
 
 def attend_gathered(
     q_nHd: Tensor, keys_KSd: Tensor, values_KSd: Tensor, slots_nR: Tensor, is_padding_nR: Tensor | None
-) -> Part:
-    """Attention of each row to the keys in slots of its own."""
+) -> AttentionState:
+    """Attention of each row to the keys in its own slots."""
     gathered = (len(keys_KSd), *slots_nR.shape, -1)
     keys_KnRd = keys_KSd.index_select(1, slots_nR.flatten()).view(gathered)
     values_KnRd = values_KSd.index_select(1, slots_nR.flatten()).view(gathered)
@@ -96,7 +92,7 @@ def attend_gathered(
     if is_padding_nR is not None:
         scores_KnGR.masked_fill_(is_padding_nR[:, None], -math.inf)
     log_sums_KnG = scores_KnGR.logsumexp(dim=-1)
-    # A row of padding alone has a sum of zero, whose logarithm must not make numbers that are none.
+    # A row of nothing but padding has the log-sum-exp -inf, and -inf - -inf would be NaN.
     finite_KnG1 = log_sums_KnG.clamp_min(torch.finfo(torch.float32).min)[..., None]
     weights_KnGR = (scores_KnGR - finite_KnG1).exp_().to(values_KnRd.dtype)
     mixed_KnGd = torch.matmul(weights_KnGR, values_KnRd).float()
@@ -104,32 +100,36 @@ def attend_gathered(
 
 
 def _grouped(q_nHd: Tensor, num_kv_heads: int) -> Tensor:
-    """Scaled, [n, K, G, d]: the heads that share keys side by side."""
+    """Scaled queries [n, K, G, d]: grouped by the key/value head that they share."""
     num_rows, _, head_dim = q_nHd.shape
     return (q_nHd / math.sqrt(head_dim)).view(num_rows, num_kv_heads, -1, head_dim)
 
 
-class _Parts:
-    """One query each of several sequences: which runs are read in place, for whom, and what is gathered."""
+class _CascadeAttention:
+    """One query each of several sequences, merged from shared extents (in place) and gathered slots."""
 
-    def __init__(self, runs: Sequence[Sequence[Run]], device: torch.device) -> None:
-        users: dict[Run, list[int]] = defaultdict(list)
-        for row, row_runs in enumerate(runs):
-            for run in row_runs:
-                users[run].append(row)
+    def __init__(self, extents: Sequence[Sequence[Extent]], device: torch.device) -> None:
+        users: dict[Extent, list[int]] = defaultdict(list)
+        for row, row_extents in enumerate(extents):
+            for extent in row_extents:
+                users[extent].append(row)
         in_place = {
-            run: rows for run, rows in users.items() if len(rows) > 1 or run.end - run.start >= _MANY_SLOTS
+            extent: rows
+            for extent, rows in users.items()
+            if len(rows) > 1 or extent.end - extent.start >= _MIN_SLOTS_IN_PLACE
         }
         self._in_place = [
-            (slice(*run), slice(None) if len(rows) == len(runs) else torch.tensor(rows, device=device))
-            for run, rows in in_place.items()
+            (slice(*extent), slice(None) if len(rows) == len(extents) else torch.tensor(rows, device=device))
+            for extent, rows in in_place.items()
         ]
         rest = [
-            [slot for run in row_runs if run not in in_place for slot in range(*run)] for row_runs in runs
+            [slot for extent in row_extents if extent not in in_place for slot in range(*extent)]
+            for row_extents in extents
         ]
         num_slots = max(map(len, rest))
         self._num_slots = num_slots
-        written = runs[0][-1].end - 1  # what was never written may be NaN, and zero times that as well
+        # Padding points at a slot that was written: unwritten slots may hold NaN, and 0 · NaN is NaN.
+        written = extents[0][-1].end - 1
         padded = [[*slots, *[written] * (num_slots - len(slots))] for slots in rest]
         self._slots_nR = torch.tensor(padded, device=device)
         lengths = [len(slots) for slots in rest]
@@ -139,19 +139,20 @@ class _Parts:
             self._is_padding_nR = torch.arange(num_slots, device=device) >= lengths_n1
 
     def __call__(self, q_nHd: Tensor, keys_KSd: Tensor, values_KSd: Tensor) -> Tensor:
-        total: Part | None = None
+        """[n, H, d], float32."""
+        total: AttentionState | None = None
         if self._num_slots:
             total = attend_gathered(q_nHd, keys_KSd, values_KSd, self._slots_nR, self._is_padding_nR)
         q_nKGd = _grouped(q_nHd, len(keys_KSd))
-        for run, rows in self._in_place:
-            part = _part(q_nKGd[rows], keys_KSd[:, run], values_KSd[:, run])
-            total = _joined(total, part, rows, len(q_nHd))
+        for extent, rows in self._in_place:
+            state = _attend_to_extent(q_nKGd[rows], keys_KSd[:, extent], values_KSd[:, extent])
+            total = merge_state(total, state, rows, len(q_nHd))
         assert total is not None
         return total[0]
 
 
-def _part(q_nKGd: Tensor, keys_KLd: Tensor, values_KLd: Tensor) -> Part:
-    """Attention of all rows to the same keys: one product for all of them."""
+def _attend_to_extent(q_nKGd: Tensor, keys_KLd: Tensor, values_KLd: Tensor) -> AttentionState:
+    """Attention of all rows to the same keys: one matrix product reads them once for all rows."""
     num_rows = len(q_nKGd)
     q_KMd = q_nKGd.transpose(0, 1).flatten(1, 2)  # M = n · G
     scores_KML = torch.bmm(q_KMd, keys_KLd.transpose(1, 2)).float()
@@ -164,30 +165,32 @@ def _part(q_nKGd: Tensor, keys_KLd: Tensor, values_KLd: Tensor) -> Part:
     return mixed_KnGd.transpose(0, 1).flatten(1, 2), log_sums_KnG.transpose(0, 1).flatten(1, 2)
 
 
-def _joined(total: Part | None, part: Part, rows: slice | Tensor, num_rows: int) -> Part:
-    """Attention to the keys of `total` and, in these rows, those of `part` as well."""
+def merge_state(
+    total: AttentionState | None, state: AttentionState, rows: slice | Tensor, num_rows: int
+) -> AttentionState:
+    """Attention over the keys of `total` and, in `rows`, over those of `state` as well."""
     if total is None:
         if isinstance(rows, slice):
-            return part
-        mixed = torch.zeros(num_rows, *part[0].shape[1:], device=part[0].device)
+            return state
+        mixed = torch.zeros(num_rows, *state[0].shape[1:], device=state[0].device)
         total = mixed, torch.full(mixed.shape[:-1], -math.inf, device=mixed.device)
     mixed_nHd, log_sums_nH = total[0][rows], total[1][rows]
-    joined_nH = torch.logaddexp(log_sums_nH, part[1])
-    mixed_nHd = mixed_nHd * (log_sums_nH - joined_nH).exp()[..., None]
-    mixed_nHd = mixed_nHd + part[0] * (part[1] - joined_nH).exp()[..., None]
+    merged_nH = torch.logaddexp(log_sums_nH, state[1])
+    mixed_nHd = mixed_nHd * (log_sums_nH - merged_nH).exp()[..., None]
+    mixed_nHd = mixed_nHd + state[0] * (state[1] - merged_nH).exp()[..., None]
     if isinstance(rows, slice):
-        return mixed_nHd, joined_nH
-    return total[0].index_copy(0, rows, mixed_nHd), total[1].index_copy(0, rows, joined_nH)
+        return mixed_nHd, merged_nH
+    return total[0].index_copy(0, rows, mixed_nHd), total[1].index_copy(0, rows, merged_nH)
 
 
-def _side_by_side(tensor_KSd: Tensor, runs: Sequence[Run]) -> Tensor:
-    """[1, K, L, d]: a view where there is one run, else a copy."""
-    if len(runs) == 1:
-        return tensor_KSd[None, :, slice(*runs[0])]
-    return torch.cat([tensor_KSd[:, slice(*run)] for run in runs], dim=1)[None]
+def _concatenated(tensor_KSd: Tensor, extents: Sequence[Extent]) -> Tensor:
+    """[1, K, L, d]: a view of a single extent, a copy of several."""
+    if len(extents) == 1:
+        return tensor_KSd[None, :, slice(*extents[0])]
+    return torch.cat([tensor_KSd[:, slice(*extent)] for extent in extents], dim=1)[None]
 
 
-def _as_run(slots: Sequence[int]) -> slice | None:
-    """These slots as a slice, which is faster, if they are one."""
-    is_run = all(slot == slots[0] + i for i, slot in enumerate(slots))
-    return slice(slots[0], slots[-1] + 1) if is_run else None
+def _as_slice(slots: Sequence[int]) -> slice | None:
+    """The slots as a slice, which is faster to index with, or None if they are not contiguous."""
+    is_contiguous = all(slot == slots[0] + i for i, slot in enumerate(slots))
+    return slice(slots[0], slots[-1] + 1) if is_contiguous else None

@@ -1,12 +1,12 @@
-"""One step of generation: the Transformer's computation over any tokens, with nothing around it.
+"""The eager step: the Transformer's computation on the tokens of any sequences, operation by operation.
 
-The tokens of all sequences stand in one list; how they attend to what their sequences have read is the
-caller's business. `Transformer.forward` is the slow twin; tests hold the two together. With five million
-parameters a step of one token takes 2.3 ms where the twin takes 4.2 (one thread, float32, 420 tokens read).
+The tokens of all sequences are concatenated; how they attend is the caller's choice. `Transformer.forward` is
+the reference implementation, and tests compare the two. With five million parameters, a step of one token
+takes 2.3 ms and the reference 4.2 ms (one thread, float32, 420 tokens of context).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,88 +14,107 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from incoder.inference.backends.attention import StepAttention
+from incoder.inference.backends.backend import Chunk, logits_indices, positions_of, to_device, tokens_of
+from incoder.inference.backends.layers import Layer, Linear, ModelLayers, Norm
+from incoder.inference.cache.kv_cache import KVCache
 from incoder.model.gemm import gemm
 from incoder.model.gemv import MAX_ROWS, MAX_ROWS_QUANTIZED, Gemv, has_kernels, make_gemv
-from incoder.model.quantization import QuantizedLinear
 from incoder.model.transformer import Transformer, gelu_approximation
 
-# Layer, q_NHd, k_NKd, v_NKd to mixed_NHd. It stores the keys and values of the new tokens, too.
+# Layer index, q_NHd, k_NKd, v_NKd → mixed_NHd. Also writes the new keys and values to the cache.
 AttendAt = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
-def lay_out_for_steps(transformer: Transformer) -> None:
-    """Turn each matrix in memory, one at a time, so that a step reads it in the order in which it is stored.
+def store_column_major(transformer: Transformer) -> None:
+    """Store each matrix in the order in which `torch.mm` reads it for one row, one matrix at a time.
 
     On a CPU in float32 PyTorch's product with a single row then runs at 16 to 21 GB/s on one thread instead
-    of 9; with more rows, as in bfloat16, it makes no difference. The kernels read matrices as they are.
+    of 9. With more rows or in bfloat16 it makes no difference. numba's kernels read matrices as they are.
     """
     if transformer.device.type != "cpu" or has_kernels():
         return
     for module in transformer.modules():
         if isinstance(module, nn.Linear | nn.Embedding) and module.weight.dtype == torch.float32:
-            turned = module.weight.detach().t().contiguous().t()
-            module.weight = nn.Parameter(turned, requires_grad=False)
+            column_major = module.weight.detach().t().contiguous().t()
+            module.weight = nn.Parameter(column_major, requires_grad=False)
 
 
-class TokenStep:
-    """Reads tokens, each behind what its own sequence has read."""
+class EagerBackend:
+    """Runs every chunk, on every device."""
 
-    def __init__(self, transformer: Transformer) -> None:
-        config = transformer.config
-        self._config = config
-        self._embedding = transformer.embedding
-        self._output = _matrix(transformer.lm_head or transformer.embedding)
-        self._final_norm = _norm(transformer.final_norm, config.norm_eps)
-        self._layers = [_Layer.of(block, config.norm_eps) for block in transformer.blocks]
-        table = transformer.position_table.to(transformer.dtype)
-        self._approximate = gelu_approximation(config)
-        # [P, d]: with the first half of the sines negative, a rotation is two products and a roll.
-        self.cosines = self.sines = torch.empty(0, config.head_dim)
-        if config.is_rotary:
-            cosines, sines = table
-            self.cosines = torch.cat((cosines, cosines), dim=-1)
-            self.sines = torch.cat((-sines, sines), dim=-1)
-        else:
-            self._positions = table
+    def __init__(self, layers: ModelLayers, cache: KVCache) -> None:
+        self._step, self._cache, self._device = EagerStep(layers), cache, layers.device
+
+    @staticmethod
+    def is_available(_layers: ModelLayers) -> bool:
+        return True
+
+    def can_run(self, chunks: Sequence[Chunk]) -> Sequence[int]:
+        return range(len(chunks))
+
+    def __call__(self, chunks: Sequence[Chunk]) -> Tensor:
+        attend = StepAttention(self._cache, chunks)
+        positions: slice | Tensor = slice(chunks[0].start, len(chunks[0].sequence))
+        if len(chunks) > 1:
+            positions = to_device(positions_of(chunks), self._device)
+        token_ids_N = to_device(tokens_of(chunks), self._device)
+        return self._step(token_ids_N, positions, attend, logits_indices(chunks, self._device))
+
+
+class EagerStep:
+    """The network on a list of tokens, without a cache of its own."""
+
+    def __init__(self, layers: ModelLayers) -> None:
+        self._config = layers.config
+        self._embedding = layers.embedding
+        self._lm_head = _matrix(layers.lm_head)
+        self._final_norm = _norm(layers.final_norm)
+        self._layers = [_EagerLayer.of(layer) for layer in layers.layers]
+        self._activation = layers.activation
+        self._approximate = gelu_approximation(layers.config)
+        self._rotation = layers.rotation()
+        self._sinusoids = None if self._rotation else layers.position_table.to(layers.dtype)
 
     def __call__(
         self,
         token_ids_N: Tensor,
         positions: int | slice | Tensor,
         attend: AttendAt,
-        wanted: int | slice | Tensor = slice(None),
+        logits_indices: int | slice | Tensor = slice(None),
     ) -> Tensor:
-        """The logits (num_wanted × V) after those of the tokens that are `wanted`."""
-        config = self._config
-        hidden_ND = self.embedded(token_ids_N, positions)
+        """The logits after the tokens at `logits_indices` (num_indices × V)."""
+        hidden_ND = self.embed(token_ids_N, positions)
         rotation = None
-        if config.is_rotary:
-            rotation = (self.cosines[positions].unsqueeze(-2), self.sines[positions].unsqueeze(-2))
+        if self._rotation is not None:
+            cosines, sines = self._rotation
+            rotation = cosines[positions].unsqueeze(-2), sines[positions].unsqueeze(-2)
         for index, layer in enumerate(self._layers):
-            qkv_NHd = layer.qkv(layer.attention_norm(hidden_ND)).view(len(hidden_ND), -1, config.head_dim)
-            mixed_NHd = self._mixed(index, qkv_NHd, rotation, attend)
-            hidden_ND = layer.out.added_to(hidden_ND, mixed_NHd.reshape(len(hidden_ND), -1))
+            qkv_NE = layer.qkv(layer.attention_norm(hidden_ND))
+            qkv_NHd = qkv_NE.view(len(hidden_ND), -1, self._config.head_dim)
+            mixed_NHd = self._attend(index, qkv_NHd, rotation, attend)
+            hidden_ND = layer.output.add_to(hidden_ND, mixed_NHd.reshape(len(hidden_ND), -1))
             inner_NI = layer.up(layer.feed_forward_norm(hidden_ND))
-            if config.shape == "llama":
+            if self._activation == "swiglu":
                 gate_NI, up_NI = inner_NI.chunk(2, dim=-1)
                 inner_NI = F.silu(gate_NI).mul_(up_NI)
             else:
                 inner_NI = F.gelu(inner_NI, approximate=self._approximate)
-            hidden_ND = layer.down.added_to(hidden_ND, inner_NI)
-        return self.logits(hidden_ND[wanted])
+            hidden_ND = layer.down.add_to(hidden_ND, inner_NI)
+        return self.logits(hidden_ND[logits_indices])
 
-    def embedded(self, token_ids_N: Tensor, positions: int | slice | Tensor) -> Tensor:
-        """What the first block reads, [N, D]."""
+    def embed(self, token_ids_N: Tensor, positions: int | slice | Tensor) -> Tensor:
+        """The input of the first block, [N, D]."""
         hidden_ND: Tensor = self._embedding(token_ids_N)
-        if self._config.is_rotary:
+        if self._sinusoids is None:
             return hidden_ND
-        return hidden_ND * math.sqrt(self._config.hidden_size) + self._positions[positions]
+        return hidden_ND * math.sqrt(self._config.hidden_size) + self._sinusoids[positions]
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
-        """What the last block leaves to logits (N × V)."""
-        return self._output(self._final_norm(hidden_ND))
+        """The logits (N × V) from the output of the last block."""
+        return self._lm_head(self._final_norm(hidden_ND))
 
-    def _mixed(
+    def _attend(
         self, layer: int, qkv_NHd: Tensor, rotation: tuple[Tensor, Tensor] | None, attend: AttendAt
     ) -> Tensor:
         num_heads, num_keys = self._config.num_heads, self._config.num_heads + self._config.num_kv_heads
@@ -107,16 +126,16 @@ class TokenStep:
 
 
 class _Matrix(Protocol):
-    """A linear layer, alone or with what its output is added to."""
+    """A linear layer, alone or added to the residual stream."""
 
     def __call__(self, input_BI: Tensor) -> Tensor: ...
 
-    def added_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor: ...
+    def add_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _PyTorchMatrix:
-    """By PyTorch's products, turned as `torch.mm` wants it."""
+    """Multiplies by `torch.mm`, which takes the weight transposed and adds a bias for free."""
 
     weight_IO: Tensor
     bias_O: Tensor | None
@@ -126,83 +145,75 @@ class _PyTorchMatrix:
             return torch.mm(input_BI, self.weight_IO)
         return torch.addmm(self.bias_O, input_BI, self.weight_IO)
 
-    def added_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor:
+    def add_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor:
         if self.bias_O is not None:
             residual_BO = residual_BO + self.bias_O
         return torch.addmm(residual_BO, input_BI, self.weight_IO)
 
 
 @dataclass(frozen=True, slots=True)
-class _RowProductMatrix:
-    """By a product made for few rows, and by another one where there are many."""
+class _GemvMatrix:
+    """Multiplies by numba's GEMV up to `max_rows` rows, by a GEMM above."""
 
-    product: Gemv
+    gemv: Gemv
     max_rows: int
-    many_rows: Callable[[Tensor], Tensor]
+    gemm: Callable[[Tensor], Tensor]
 
     def __call__(self, input_BI: Tensor) -> Tensor:
-        return self.many_rows(input_BI) if len(input_BI) > self.max_rows else self.product(input_BI)
+        return self.gemm(input_BI) if len(input_BI) > self.max_rows else self.gemv(input_BI)
 
-    def added_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor:
+    def add_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor:
         return self(input_BI).add_(residual_BO)
 
 
 @dataclass(frozen=True, slots=True)
 class _ModuleMatrix:
-    """As the module itself computes it."""
+    """Multiplies as the module itself does."""
 
     module: Callable[[Tensor], Tensor]
 
     def __call__(self, input_BI: Tensor) -> Tensor:
         return self.module(input_BI)
 
-    def added_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor:
+    def add_to(self, residual_BO: Tensor, input_BI: Tensor) -> Tensor:
         return residual_BO + self.module(input_BI)
 
 
-def _matrix(module: nn.Module) -> _Matrix:
-    """The fastest way to multiply with a layer's weight, an embedding's as the output layer's included."""
-    if isinstance(module, QuantizedLinear):
-        product = make_gemv(module.weight_OI, module.scale, module.bias_O)
-        return _RowProductMatrix(product, MAX_ROWS_QUANTIZED, module) if product else _ModuleMatrix(module)
-    assert isinstance(module, nn.Linear | nn.Embedding)
-    weight_OI, bias_O = module.weight.detach(), getattr(module, "bias", None)
-    bias_O = None if bias_O is None else bias_O.detach()
-    if (product := make_gemv(weight_OI, None, bias_O)) is None:
-        return _PyTorchMatrix(weight_OI.t(), bias_O)
-    return _RowProductMatrix(product, MAX_ROWS, lambda input_BI: gemm(input_BI, weight_OI, bias_O))
+def _matrix(linear: Linear) -> _Matrix:
+    """The fastest way to multiply by this layer's weight on its device."""
+    gemv = make_gemv(linear.weight_OI, linear.scale, linear.bias_O)
+    if linear.is_quantized:
+        return _GemvMatrix(gemv, MAX_ROWS_QUANTIZED, linear.module) if gemv else _ModuleMatrix(linear.module)
+    if gemv is None:
+        return _PyTorchMatrix(linear.weight_OI.t(), linear.bias_O)
+    return _GemvMatrix(gemv, MAX_ROWS, lambda input_BI: gemm(input_BI, linear.weight_OI, linear.bias_O))
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class _EagerLayer:
     attention_norm: Callable[[Tensor], Tensor]
     qkv: _Matrix
-    out: _Matrix
+    output: _Matrix
     feed_forward_norm: Callable[[Tensor], Tensor]
-    up: _Matrix  # in the llama shape gate and up, side by side
+    up: _Matrix
     down: _Matrix
 
     @classmethod
-    def of(cls, block: nn.Module, eps: float) -> "_Layer":
-        weights = dict(block.named_modules())
-        feed_forward = "feed_forward."
-        up = feed_forward + ("gate_up" if feed_forward + "gate_up" in weights else "up")
+    def of(cls, layer: Layer) -> "_EagerLayer":
         return cls(
-            attention_norm=_norm(weights["attention_norm"], eps),
-            qkv=_matrix(weights["attention.qkv"]),
-            out=_matrix(weights["attention.out"]),
-            feed_forward_norm=_norm(weights["feed_forward_norm"], eps),
-            up=_matrix(weights[up]),
-            down=_matrix(weights[feed_forward + "down"]),
+            attention_norm=_norm(layer.attention_norm),
+            qkv=_matrix(layer.qkv),
+            output=_matrix(layer.output),
+            feed_forward_norm=_norm(layer.feed_forward_norm),
+            up=_matrix(layer.up),
+            down=_matrix(layer.down),
         )
 
 
-def _norm(module: nn.Module, eps: float) -> Callable[[Tensor], Tensor]:
-    """The module's computation, without the module's call."""
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    weight, shape = weight.detach(), weight.shape
-    if isinstance(module, nn.LayerNorm):
-        bias = module.bias.detach()
+def _norm(norm: Norm) -> Callable[[Tensor], Tensor]:
+    """The norm as a plain function: calling a module takes longer than a small norm itself."""
+    weight, bias, eps = norm.weight_D, norm.bias_D, norm.eps
+    shape = weight.shape
+    if bias is not None:
         return lambda hidden: F.layer_norm(hidden, shape, weight, bias, eps)
     return lambda hidden: F.rms_norm(hidden, shape, weight, eps)

@@ -1,7 +1,7 @@
-"""Steps with few new tokens on a CPU: a block of the network is one call of a kernel (model/kernels.py).
+"""Steps with few tokens on a CPU: each block of the network is one call of a numba kernel (model/kernels.py).
 
-Beside the products a step with one token has so little to compute that calling PyTorch for it takes longer.
-How the network computes is TokenStep's business, which is the slow twin; here is only where its numbers are.
+Between the matrix products, a step with one token has so little to compute that calling PyTorch takes longer
+than computing. The eager step is the reference implementation.
 """
 
 from collections.abc import Sequence
@@ -9,12 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from incoder.inference.backends.attention import Queries
-from incoder.inference.backends.eager_step import TokenStep
+from incoder.inference.backends.backend import Chunk, logits_indices, new_slots_of, positions_of, tokens_of
+from incoder.inference.backends.eager_step import EagerStep
+from incoder.inference.backends.layers import Layer, ModelLayers, Norm
 from incoder.inference.cache.kv_cache import KVCache
-from incoder.inference.cache.sequence import Run
+from incoder.inference.cache.sequence import Extent
 from incoder.model.gemv import (
     MAX_ROWS,
     Matrix,
@@ -24,88 +25,83 @@ from incoder.model.gemv import (
     storage_of,
     threads_of_torch,
 )
-from incoder.model.quantization import QuantizedLinear
-from incoder.model.transformer import Transformer
 
-_DTYPES = (torch.float32, torch.bfloat16)  # of the network; between its matrices it is float32 either way
-_Norm = tuple[NDArray[np.float32], NDArray[np.float32]]  # weight and bias, empty where there is none
+_DTYPES = (torch.float32, torch.bfloat16)  # of the hidden states; the kernels compute in float32 either way
+_NormArrays = tuple[NDArray[np.float32], NDArray[np.float32]]  # weight and bias; empty for RMSNorm
 
 
-class CompiledSteps:
-    """Reads up to `MAX_ROWS` tokens at once, each behind what its own sequence has read."""
+class NumbaBackend:
+    """Runs steps of up to `MAX_ROWS` tokens in all."""
 
-    def __init__(self, transformer: Transformer, step: TokenStep, store: KVCache) -> None:
+    def __init__(self, layers: ModelLayers, cache: KVCache) -> None:
         from incoder.model import kernels
 
-        self._step, self._run_block = step, kernels.run_block
-        config = transformer.config
-        self._eps = config.norm_eps
-        activations = {"llama": kernels.SWIGLU, "xglm": kernels.GELU, "starcoder2": kernels.TANH_GELU}
-        self._activation = activations[config.shape]
-        self._rotation = (as_floats(step.cosines), as_floats(step.sines))
-        self._blocks = [(_norms(block), _matrices(block)) for block in transformer.blocks]
+        self._step, self._compute_block = EagerStep(layers), kernels.compute_block
+        self._device, self._eps = layers.device, layers.config.norm_eps
+        self._activation = kernels.ACTIVATIONS[layers.activation]
+        cosines, sines = layers.rotation() or (torch.empty(0, layers.config.head_dim),) * 2
+        self._rotation = (as_floats(cosines), as_floats(sines))
+        self._blocks = [
+            ((_arrays(layer.attention_norm), _arrays(layer.feed_forward_norm)), _matrices(layer))
+            for layer in layers.layers
+        ]
         self._cache = [
             (storage_of(keys_KSd), storage_of(values_KSd))
-            for keys_KSd, values_KSd in zip(store.keys, store.values, strict=True)
+            for keys_KSd, values_KSd in zip(cache.keys, cache.values, strict=True)
         ]
 
     @staticmethod
-    def can_run(transformer: Transformer) -> bool:
-        """Whether there are kernels, for this network's precision and for that of each matrix."""
-        if transformer.device.type != "cpu" or transformer.dtype not in _DTYPES or not has_kernels():
+    def is_available(layers: ModelLayers) -> bool:
+        """Whether numba is installed and its kernels read the dtypes of the network and of each matrix."""
+        if layers.device.type != "cpu" or layers.dtype not in _DTYPES or not has_kernels():
             return False
-        return all(_matrices(block) is not None for block in transformer.blocks)
+        return all(_matrices(layer) is not None for layer in layers.layers)
 
-    def __call__(
-        self,
-        token_ids: Sequence[int],
-        queries: Sequence[Queries],
-        new_slots: Sequence[int],
-        wanted: slice | Tensor,
-    ) -> Tensor:
-        """The logits (num_wanted × V) after those of the tokens that are `wanted`."""
-        assert len(token_ids) <= MAX_ROWS
-        runs: list[Run] = []
-        runs_of_rows: list[tuple[int, int]] = []
-        positions: list[int] = []
-        for query in queries:
-            num_tokens = sum(end - start for start, end in query.runs)
-            positions += range(num_tokens - query.num_new, num_tokens)
-            runs_of_rows += [(len(runs), len(runs) + len(query.runs))] * query.num_new
-            runs += query.runs
+    def can_run(self, chunks: Sequence[Chunk]) -> Sequence[int]:
+        """All chunks or none: a second pass for the others would read all weights again."""
+        return range(len(chunks)) if sum(len(chunk.token_ids) for chunk in chunks) <= MAX_ROWS else ()
+
+    def __call__(self, chunks: Sequence[Chunk]) -> Tensor:
+        extents: list[Extent] = []
+        extents_of_rows: list[tuple[int, int]] = []
+        for chunk in chunks:
+            own = chunk.sequence.extents()
+            extents_of_rows += [(len(extents), len(extents) + len(own))] * len(chunk.token_ids)
+            extents += own
+        positions = positions_of(chunks)
         positions_N = np.array(positions)
-        embedded_ND = self._step.embedded(torch.tensor(token_ids), torch.tensor(positions))
+        embedded_ND = self._step.embed(torch.tensor(tokens_of(chunks)), torch.tensor(positions))
         hidden_ND = embedded_ND.float()
-        hidden = hidden_ND.numpy()  # the same memory
-        places = (positions_N, np.array(new_slots), np.array(runs), np.array(runs_of_rows), positions_N + 1)
+        hidden = hidden_ND.numpy()  # shares its memory: the kernels change it in place
+        slots = (
+            positions_N,
+            np.array(new_slots_of(chunks)),
+            np.array(extents),
+            np.array(extents_of_rows),
+            positions_N + 1,
+        )
         with threads_of_torch():
             for (norms, matrices), cache in zip(self._blocks, self._cache, strict=True):
-                self._run_block(
-                    hidden, norms, self._eps, matrices, self._activation, self._rotation, cache, places
+                self._compute_block(
+                    hidden, norms, self._eps, matrices, self._activation, self._rotation, cache, slots
                 )
-        return self._step.logits(hidden_ND[wanted].to(embedded_ND.dtype))
+        hidden_nD = hidden_ND[logits_indices(chunks, self._device)]
+        return self._step.logits(hidden_nD.to(embedded_ND.dtype))
 
 
-def _norms(block: nn.Module) -> tuple[_Norm, _Norm]:
-    """The one before attention, and the one before the feed-forward layer."""
-
-    def norm(name: str) -> _Norm:
-        module = block.get_submodule(name)
-        weight, bias = module.weight, getattr(module, "bias", None)
-        assert isinstance(weight, Tensor)
-        return as_floats(weight), as_floats(bias)
-
-    return norm("attention_norm"), norm("feed_forward_norm")
+def _arrays(norm: Norm) -> _NormArrays:
+    return as_floats(norm.weight_D), as_floats(norm.bias_D)
 
 
-def _matrices(block: nn.Module) -> tuple[Matrix, ...] | None:
-    """Those that are multiplied with, in that order; None where the kernels cannot read one."""
-    linear = [module for module in block.modules() if isinstance(module, nn.Linear | QuantizedLinear)]
-    found = [
-        as_matrix(module.weight_OI, module.scale, module.bias_O)
-        if isinstance(module, QuantizedLinear)
-        else as_matrix(module.weight, None, module.bias)
-        for module in linear
+def _matrices(layer: Layer) -> tuple[tuple[NDArray[np.generic], ...], ...] | None:
+    """The matrices in the order that the kernel takes; None if it cannot read one of them.
+
+    Plain tuples: numba stores the types of arguments beside what it compiled, and a class of ours that was
+    renamed since could not be loaded again.
+    """
+    found: list[Matrix | None] = [
+        as_matrix(linear.weight_OI, linear.scale, linear.bias_O)
+        for linear in (layer.qkv, layer.output, layer.up, layer.down)
     ]
-    matrices = tuple(matrix for matrix in found if matrix is not None)
+    matrices = tuple(tuple(matrix) for matrix in found if matrix is not None)
     return matrices if len(matrices) == len(found) else None

@@ -1,8 +1,8 @@
-"""What a step of a fixed size reads: the token of each row, its position, and where its sequence lies.
+"""The inputs of a step with a fixed size: each row's token, position and slots.
 
-A sequence that reads several tokens has a row for each, one after the other. The tensors stay where they are,
-so that a recorded graph finds them. Missing rows repeat the first; missing slots are the first one of their
-row, which was written: what never was may be NaN. Knows neither network nor cache.
+A sequence that takes several tokens has a row for each, one after the other. The tensors keep their addresses
+so that a captured CUDA graph finds them. Padding rows repeat row 0. Padding slots point at the row's first
+slot: unwritten slots may hold NaN, and 0 · NaN is NaN. Knows neither network nor cache.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from incoder.inference.cache.sequence import Run
+from incoder.inference.cache.sequence import Extent
 
 
 class StepInputs:
-    """`num_rows` tokens of sequences of at most `num_slots`; all numbers are copied at once."""
+    """`num_rows` tokens of sequences with at most `num_slots` tokens each.
+
+    All numbers are views of one tensor, which one copy fills.
+    """
 
     def __init__(self, num_rows: int, num_slots: int, device: torch.device) -> None:
         self.num_rows, self.num_slots = num_rows, num_slots
@@ -25,57 +28,58 @@ class StepInputs:
         self.slots_BL, self.positions_B, self.num_before_B, self.token_ids_B = self._views(self._numbers)
         self._staged = torch.zeros(size, dtype=torch.int32, pin_memory=is_cuda)
         self._staged_BL = self._views(self._staged)[0].numpy()
-        self._staged_3B = self._staged[num_rows * num_slots :].numpy()  # the other views, side by side
+        self._staged_3B = self._staged[num_rows * num_slots :].numpy()  # the other three views
         self._copied = torch.cuda.Event() if is_cuda else None  # type: ignore[no-untyped-call]
-        self._runs: list[list[Run]] = [[] for _ in range(num_rows)]
+        self._extents: list[list[Extent]] = [[] for _ in range(num_rows)]
 
-    def set(self, new_ids: Sequence[Sequence[int]], runs: Sequence[Sequence[Run]]) -> None:
-        """The tokens that each sequence reads, and where all of its tokens are, these included."""
+    def set(self, new_ids: Sequence[Sequence[int]], extents: Sequence[Sequence[Extent]]) -> None:
+        """The new tokens of each sequence, and the extents of all its tokens, the new ones included."""
         if self._copied is not None:
-            self._copied.synchronize()  # what was staged last has left
-        runs_of_rows: list[Sequence[Run]] = []
+            self._copied.synchronize()  # the staged numbers of the last step have left the host
+        extents_of_rows: list[Sequence[Extent]] = []
         positions: list[int] = []
         num_before: list[int] = []
-        for ids, sequence_runs in zip(new_ids, runs, strict=True):
-            num_tokens = sum(end - start for start, end in sequence_runs)
-            runs_of_rows += [sequence_runs] * len(ids)
+        for ids, sequence_extents in zip(new_ids, extents, strict=True):
+            num_tokens = sum(end - start for start, end in sequence_extents)
+            extents_of_rows += [sequence_extents] * len(ids)
             positions += range(num_tokens - len(ids), num_tokens)
             num_before += range(len(ids))
         token_ids = [token_id for ids in new_ids for token_id in ids]
-        num_missing = self.num_rows - len(token_ids)
+        num_padding = self.num_rows - len(token_ids)
         self._staged_3B[:] = [
             number
             for numbers in (positions, num_before, token_ids)
-            for number in [*numbers, *numbers[:1] * num_missing]
+            for number in [*numbers, *numbers[:1] * num_padding]
         ]
-        for row, row_runs in enumerate([*runs_of_rows, *runs_of_rows[:1] * num_missing]):
-            self._set_slots(row, row_runs)
+        for row, row_extents in enumerate([*extents_of_rows, *extents_of_rows[:1] * num_padding]):
+            self._set_slots(row, row_extents)
         self._numbers.copy_(self._staged, non_blocking=True)
         if self._copied is not None:
             self._copied.record()
 
-    def _set_slots(self, row: int, runs: Sequence[Run]) -> None:
-        slots_L, last_runs = self._staged_BL[row], self._runs[row]
-        *others, (start, end) = runs
-        if last_runs and last_runs[-1].start == start and last_runs[:-1] == others:
-            # The sequence of last time: it has grown, or what was guessed did not come.
-            last_end = last_runs[-1].end
-            behind = sum(run.end - run.start for run in others) - start
+    def _set_slots(self, row: int, extents: Sequence[Extent]) -> None:
+        """Write a row's slots; only those that changed if it is the same sequence as in the last step."""
+        slots_L, last_extents = self._staged_BL[row], self._extents[row]
+        *others, (start, end) = extents
+        if last_extents and last_extents[-1].start == start and last_extents[:-1] == others:
+            # The same sequence, longer by new tokens or shorter by rejected drafts.
+            last_end = last_extents[-1].end
+            offset = sum(extent.end - extent.start for extent in others) - start
             if end > last_end:
-                slots_L[behind + last_end : behind + end] = range(last_end, end)
+                slots_L[offset + last_end : offset + end] = range(last_end, end)
             else:
-                slots_L[behind + end : behind + last_end] = runs[0].start
+                slots_L[offset + end : offset + last_end] = extents[0].start
         else:
             num_tokens = 0
-            slots_L[:] = runs[0].start
-            for run in runs:
-                slots_L[num_tokens : num_tokens + run.end - run.start] = np.arange(*run)
-                num_tokens += run.end - run.start
-        self._runs[row] = list(runs)
+            slots_L[:] = extents[0].start
+            for extent in extents:
+                slots_L[num_tokens : num_tokens + extent.end - extent.start] = np.arange(*extent)
+                num_tokens += extent.end - extent.start
+        self._extents[row] = list(extents)
 
     def _views(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The slots of each row's sequence, [B, L]; its position, how many of the rows right before it have
-        tokens of the same sequence, and its token, [B].
+        """The slots of each row's sequence [B, L]; and, [B] each, the row's position, the number of rows
+        directly before it that have tokens of the same sequence, and its token.
         """
         sizes = [self.num_rows * self.num_slots, *[self.num_rows] * 3]
         slots, positions_B, num_before_B, token_ids_B = torch.split(numbers, sizes)

@@ -1,35 +1,37 @@
-"""A step of a fixed size on a GPU, as a few kernels for each block of the network (gpu_kernels.py).
+"""A step of a fixed size on a GPU, as a few Triton kernels for each block of the network (triton_kernels.py).
 
-PyTorch's step has some 25 kernels for a block; most of them take longer to start than to run, and none reads
-weights while another ends. Here a block is five for one row, seven for several. How the network computes is
-TokenStep's business, which is the slow twin; here is only which kernel reads which numbers. What flows along
-the network is kept in float32, what the matrices read in the model's own dtype.
+PyTorch's step has some 25 kernels per block. Most of them take longer to launch than to run, and none reads
+weights while another ends. This step has five kernels per block for one row, and seven for several. The eager
+step is the reference implementation. Hidden states are kept in float32, the inputs of matrix products in the
+model's own dtype.
 """
 
 import importlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from incoder.inference.backends.backend import Chunk
+from incoder.inference.backends.cuda_graphs import GraphPool, chunks_for_graph, power_of_two
+from incoder.inference.backends.layers import Linear, ModelLayers, Norm
 from incoder.inference.backends.step_inputs import StepInputs
 from incoder.inference.cache.kv_cache import KVCache
-from incoder.model.quantization import QuantizedEmbedding, QuantizedLinear
-from incoder.model.transformer import Transformer, TransformerConfig
+from incoder.model.transformer import TransformerConfig
 
-MAX_ROWS = 64  # a program holds them all
+MAX_ROWS = 64  # one program keeps the sums of all rows in registers
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-_NUM_PROGRAMS = 512  # that attention is divided among: some for each processor of the GPU
-_LONGEST_ROW = 4096  # of a weight that is read at once
-_FEWEST_SLOTS = 64  # that one of them reads
-_ACTIVATIONS = {"llama": "swiglu", "xglm": "gelu", "starcoder2": "tanh_gelu"}
+_NUM_PROGRAMS = 512  # attention is divided among this many: a few for each processor of the GPU
+_LONGEST_ROW = 4096  # elements of a weight's row that are read at once
+_MIN_SLOTS = 64  # slots that one program of attention reads at least
 
 
 class Tiling(NamedTuple):
-    """What a program multiplies at once, and in how many threads (warps of 32)."""
+    """The tile of the weight that a program multiplies at once, and its warps (of 32 threads) and stages."""
 
     block_n: int
     block_k: int
@@ -38,10 +40,10 @@ class Tiling(NamedTuple):
 
 
 def tiling(num_rows: int, num_outputs: int, weight: Tensor, dtype: torch.dtype, *, is_gated: bool) -> Tiling:
-    """So that a processor of the GPU has some 64 KB of weights under way, and all have programs to run.
+    """A tiling with some 64 KB of weights in flight on each processor, and programs for all processors.
 
-    With one row whole rows of the weight are read at once where they are short: so all that a program reads
-    is under way while the kernel before it ends.
+    With one input row, short rows of the weight are loaded whole: all that a program reads is then in flight
+    while the kernel before it ends.
     """
     width = power_of_two(weight.shape[1])
     if num_rows == 1:
@@ -52,8 +54,8 @@ def tiling(num_rows: int, num_outputs: int, weight: Tensor, dtype: torch.dtype, 
     block_n = 16 if num_outputs <= 4096 or is_gated else 32
     num_stages = 4
     height = max(16, power_of_two(num_rows)) + (2 * block_n if is_gated else block_n)
-    # No more shared memory than every GPU has on which this runs; and float32, for which there are no tensor
-    # cores, needs registers instead.
+    # At most the shared memory of the smallest GPU that is supported. Float32 has no tensor cores and needs
+    # registers instead.
     block_k = power_of_two(1 + 65536 // (height * dtype.itemsize * num_stages)) // 2
     block_k = min(block_k, 64 if dtype == torch.float32 else 256, width)
     return Tiling(block_n, max(16, block_k), num_warps=4, num_stages=num_stages)
@@ -61,7 +63,7 @@ def tiling(num_rows: int, num_outputs: int, weight: Tensor, dtype: torch.dtype, 
 
 @cache
 def has_triton() -> bool:
-    """Whether Triton is there, as it is with PyTorch for CUDA."""
+    """Whether Triton is installed, as it is with PyTorch for CUDA."""
     try:
         importlib.import_module("incoder.inference.backends.triton_kernels")
     except ImportError:
@@ -69,55 +71,66 @@ def has_triton() -> bool:
     return True
 
 
-class FusedStep:
-    """The tokens in the rows of `inputs`."""
+class TritonGraphs:
+    """CUDA graphs of the Triton step."""
 
-    def __init__(
-        self, transformer: Transformer, store: KVCache, inputs: StepInputs, *, is_overlapped: bool = False
-    ) -> None:
-        assert inputs.num_rows <= MAX_ROWS
-        from incoder.inference.backends import triton_kernels as gpu_kernels
-
-        self._kernels = gpu_kernels
-        self._config, self._store, self._inputs = transformer.config, store, inputs
-        self._dtype = transformer.dtype
-        self._launch_options = {"launch_pdl": True} if is_overlapped else {}
-        self._is_overlapped = is_overlapped
-        self._embedding = _Matrix.of(transformer.embedding)
-        self._output = _Matrix.of(transformer.lm_head or transformer.embedding)
-        self._position_table = transformer.position_table
-        self._final_norm = _Norm.of(transformer.final_norm)
-        self._layers = [_Layer.of(block) for block in transformer.blocks]
-        self._buffers = _Buffers.of(transformer, inputs)
-
-    @staticmethod
-    def can_run(transformer: Transformer) -> bool:
-        """Whether there are kernels, and for this device and what the matrices are kept in."""
-        if transformer.device.type != "cuda" or not has_triton():
-            return False
-        if torch.version.cuda is None or torch.cuda.get_device_capability(transformer.device) < (8, 0):
-            return False
-        return transformer.dtype in _DTYPES and all(
-            weight.is_contiguous() and weight.dtype in (*_DTYPES, torch.int8)
-            for weight in transformer.state_dict().values()
+    def __init__(self, layers: ModelLayers, cache: KVCache) -> None:
+        is_overlapped = TritonStep.can_overlap(layers.device)
+        self.graphs = GraphPool(
+            layers.device, lambda inputs: TritonStep(layers, cache, inputs, is_overlapped=is_overlapped)
         )
 
     @staticmethod
+    def is_available(layers: ModelLayers) -> bool:
+        """Whether Triton is installed and the kernels support this GPU and the dtypes of all weights."""
+        if layers.device.type != "cuda" or not has_triton():
+            return False
+        if torch.version.cuda is None or torch.cuda.get_device_capability(layers.device) < (8, 0):
+            return False
+        return layers.dtype in _DTYPES and all(
+            weight.is_contiguous() and weight.dtype in (*_DTYPES, torch.int8) for weight in layers.weights()
+        )
+
+    def can_run(self, chunks: Sequence[Chunk]) -> Sequence[int]:
+        """All chunks that are worth a graph, or none if they have too many rows for the kernels."""
+        indices = chunks_for_graph(chunks)
+        return indices if sum(len(chunks[index].token_ids) for index in indices) <= MAX_ROWS else ()
+
+    def __call__(self, chunks: Sequence[Chunk]) -> Tensor:
+        return self.graphs(chunks)
+
+
+class TritonStep:
+    """The network on the rows of `inputs`."""
+
+    def __init__(
+        self, layers: ModelLayers, cache: KVCache, inputs: StepInputs, *, is_overlapped: bool = False
+    ) -> None:
+        assert inputs.num_rows <= MAX_ROWS
+        from incoder.inference.backends import triton_kernels
+
+        self._kernels = triton_kernels
+        self._layers, self._config, self._cache, self._inputs = layers, layers.config, cache, inputs
+        self._launch_options = {"launch_pdl": True} if is_overlapped else {}
+        self._is_overlapped = is_overlapped
+        self._buffers = _Buffers.of(layers, inputs)
+
+    @staticmethod
     def can_overlap(device: torch.device) -> bool:
-        """Whether a kernel may start while the one before it ends."""
+        """Whether a kernel may start while the one before it ends (programmatic dependent launch)."""
         return torch.cuda.get_device_capability(device) >= (9, 0)
 
     def __call__(self) -> Tensor:
-        """The logits (num_rows × V, float32); the keys and values of the new tokens are stored."""
-        buffers, activation = self._buffers, _ACTIVATIONS[self._config.shape]
+        """The logits (num_rows × V, float32). Writes the keys and values of the new tokens to the cache."""
+        buffers, activation = self._buffers, self._layers.activation
         self._embed()
-        for index, layer in enumerate(self._layers):
+        for index, layer in enumerate(self._layers.layers):
             self._multiply(layer.qkv, buffers.hidden_BD, buffers.qkv_BE, layer.attention_norm)
             self._attend(index)
-            self._multiply(layer.out, buffers.mixed_BE, buffers.hidden_BD, is_added=True)
+            self._multiply(layer.output, buffers.mixed_BE, buffers.hidden_BD, is_added=True)
             self._multiply(layer.up, buffers.hidden_BD, buffers.inner_BI, layer.feed_forward_norm, activation)
             self._multiply(layer.down, buffers.inner_BI, buffers.hidden_BD, is_added=True)
-        self._multiply(self._output, buffers.hidden_BD, buffers.logits_BV, self._final_norm)
+        self._multiply(self._layers.lm_head, buffers.hidden_BD, buffers.logits_BV, self._layers.final_norm)
         return buffers.logits_BV
 
     def _embed(self) -> None:
@@ -126,9 +139,9 @@ class FusedStep:
         self._kernels.embed[(self._inputs.num_rows,)](
             self._inputs.token_ids_B,
             self._inputs.positions_B,
-            self._embedding.weight_NK,
-            self._embedding.scale_N,
-            None if is_rotary else self._position_table,
+            self._layers.embedding_weight.weight_OI,
+            self._layers.embedding_weight.scale,
+            None if is_rotary else self._layers.position_table,
             self._buffers.hidden_BD,
             1.0 if is_rotary else math.sqrt(size),
             D=size,
@@ -138,19 +151,21 @@ class FusedStep:
 
     def _multiply(
         self,
-        matrix: "_Matrix",
+        linear: Linear,
         input_BK: Tensor,
         output_BN: Tensor,
-        norm: "_Norm | None" = None,
+        norm: Norm | None = None,
         activation: str = "none",
         *,
         is_added: bool = False,
     ) -> None:
         num_rows, num_outputs = output_BN.shape
         width = input_BK.shape[1]
-        tiles = tiling(num_rows, num_outputs, matrix.weight_NK, self._dtype, is_gated=activation == "swiglu")
+        tiles = tiling(
+            num_rows, num_outputs, linear.weight_OI, self._layers.dtype, is_gated=activation == "swiglu"
+        )
         num_programs = -(-num_outputs // tiles.block_n)
-        what: dict[str, Any] = {
+        options: dict[str, Any] = {
             "N": num_outputs,
             "K": width,
             "ACTIVATION": activation,
@@ -167,30 +182,30 @@ class FusedStep:
                 input_BK,
                 None if norm is None else norm.weight_D,
                 None if norm is None else norm.bias_D,
-                matrix.weight_NK,
-                matrix.scale_N,
-                matrix.bias_N,
+                linear.weight_OI,
+                linear.scale,
+                linear.bias_O,
                 output_BN,
                 self._config.norm_eps,
                 PADDED_K=power_of_two(width),
-                CENTERED=norm is not None and norm.is_centered,
-                **what,
+                CENTERED=norm is not None and norm.subtracts_mean,
+                **options,
             )
             return
         if norm is not None:
             input_BK = self._normalized(input_BK, norm)
         self._kernels.multiply_rows[(num_programs,)](
             input_BK,
-            matrix.weight_NK,
-            matrix.scale_N,
-            matrix.bias_N,
+            linear.weight_OI,
+            linear.scale,
+            linear.bias_O,
             output_BN,
             B=num_rows,
             PADDED_B=max(16, power_of_two(num_rows)),
-            **what,
+            **options,
         )
 
-    def _normalized(self, hidden_BD: Tensor, norm: "_Norm") -> Tensor:
+    def _normalized(self, hidden_BD: Tensor, norm: Norm) -> Tensor:
         num_rows, size = hidden_BD.shape
         self._kernels.normalize[(num_rows,)](
             hidden_BD,
@@ -200,7 +215,7 @@ class FusedStep:
             self._config.norm_eps,
             D=size,
             PADDED_D=power_of_two(size),
-            CENTERED=norm.is_centered,
+            CENTERED=norm.subtracts_mean,
             OVERLAPPED=self._is_overlapped,
             **self._launch_options,
         )
@@ -208,7 +223,7 @@ class FusedStep:
 
     def _attend(self, layer: int) -> None:
         config, buffers, inputs = self._config, self._buffers, self._inputs
-        keys_KSd, values_KSd = self._store.keys[layer], self._store.values[layer]
+        keys_KSd, values_KSd = self._cache.keys[layer], self._cache.values[layer]
         num_parts = buffers.tops_BHP.shape[2]
         padded_size = power_of_two(config.head_dim)
         self._kernels.attend[(inputs.num_rows, config.num_heads, num_parts)](
@@ -216,7 +231,7 @@ class FusedStep:
             inputs.positions_B,
             inputs.num_before_B,
             inputs.slots_BL,
-            self._position_table if config.is_rotary else None,
+            self._layers.position_table if config.is_rotary else None,
             keys_KSd,
             values_KSd,
             buffers.parts_BHPd,
@@ -225,7 +240,7 @@ class FusedStep:
             buffers.num_done_BH,
             buffers.mixed_BE,
             keys_KSd.stride(0),
-            self._position_table.stride(0),
+            self._layers.position_table.stride(0),
             1 / math.sqrt(config.head_dim),
             H=config.num_heads,
             KV=config.num_kv_heads,
@@ -234,7 +249,7 @@ class FusedStep:
             L=inputs.num_slots,
             PART=-(-inputs.num_slots // num_parts),
             NUM_PARTS=num_parts,
-            BLOCK_L=min(_FEWEST_SLOTS, max(16, 4096 // padded_size)),
+            BLOCK_L=min(_MIN_SLOTS, max(16, 4096 // padded_size)),
             OVERLAPPED=self._is_overlapped,
             num_stages=1,
             **self._launch_options,
@@ -242,89 +257,36 @@ class FusedStep:
 
 
 @dataclass(frozen=True, slots=True)
-class _Matrix:
-    """A linear layer, or an embedding, which is one without a bias."""
-
-    weight_NK: Tensor
-    scale_N: Tensor | None
-    bias_N: Tensor | None
-
-    @classmethod
-    def of(cls, module: nn.Module) -> "_Matrix":
-        if isinstance(module, QuantizedLinear):
-            return cls(module.weight_OI, module.scale, _detached(module.bias_O))
-        if isinstance(module, QuantizedEmbedding):
-            return cls(module.weight_VD, module.scale_V, None)
-        assert isinstance(module, nn.Linear | nn.Embedding)
-        return cls(module.weight.detach(), None, _detached(getattr(module, "bias", None)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Norm:
-    weight_D: Tensor
-    bias_D: Tensor | None
-    is_centered: bool
-
-    @classmethod
-    def of(cls, module: nn.Module) -> "_Norm":
-        weight_D, bias_D = module.weight, getattr(module, "bias", None)
-        assert isinstance(weight_D, Tensor)
-        return cls(weight_D.detach(), _detached(bias_D), isinstance(module, nn.LayerNorm))
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    attention_norm: _Norm
-    qkv: _Matrix
-    out: _Matrix
-    feed_forward_norm: _Norm
-    up: _Matrix  # in the llama shape gate and up, one above the other
-    down: _Matrix
-
-    @classmethod
-    def of(cls, block: nn.Module) -> "_Layer":
-        modules = dict(block.named_modules())
-        up = modules.get("feed_forward.gate_up") or modules["feed_forward.up"]
-        return cls(
-            attention_norm=_Norm.of(modules["attention_norm"]),
-            qkv=_Matrix.of(modules["attention.qkv"]),
-            out=_Matrix.of(modules["attention.out"]),
-            feed_forward_norm=_Norm.of(modules["feed_forward_norm"]),
-            up=_Matrix.of(up),
-            down=_Matrix.of(modules["feed_forward.down"]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Buffers:
-    """What one kernel leaves for the next."""
+    """The outputs of kernels that later kernels read."""
 
     hidden_BD: Tensor
     normalized_BD: Tensor
-    qkv_BE: Tensor  # E: the heads side by side
+    qkv_BE: Tensor  # E: all heads, concatenated
     mixed_BE: Tensor
     inner_BI: Tensor
     logits_BV: Tensor
-    parts_BHPd: Tensor  # attention to some of the slots each, not yet divided by the sum
-    tops_BHP: Tensor  # the greatest score of each part
-    sums_BHP: Tensor  # of the exponentials of the others beside that
-    num_done_BH: Tensor  # parts so far; zero between the steps
+    # Partial attention states, each over some of the slots:
+    parts_BHPd: Tensor  # the weighted values, not yet divided by the sum of weights
+    tops_BHP: Tensor  # the greatest score
+    sums_BHP: Tensor  # the sum of weights exp(score - top)
+    num_done_BH: Tensor  # how many parts are finished; zero between the steps
 
     @classmethod
-    def of(cls, transformer: Transformer, inputs: StepInputs) -> "_Buffers":
-        config, num_rows = transformer.config, inputs.num_rows
+    def of(cls, layers: ModelLayers, inputs: StepInputs) -> "_Buffers":
+        config, num_rows = layers.config, inputs.num_rows
         num_heads, head_dim = config.num_heads, config.head_dim
         num_parts = _num_parts(config, inputs)
 
         def floats(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-            return torch.zeros(num_rows, *shape, dtype=dtype, device=transformer.device)
+            return torch.zeros(num_rows, *shape, dtype=dtype, device=layers.device)
 
         return cls(
             hidden_BD=floats(config.hidden_size),
-            normalized_BD=floats(config.hidden_size, dtype=transformer.dtype),
-            qkv_BE=floats((num_heads + 2 * config.num_kv_heads) * head_dim, dtype=transformer.dtype),
-            mixed_BE=floats(num_heads * head_dim, dtype=transformer.dtype),
-            inner_BI=floats(config.inner_size, dtype=transformer.dtype),
+            normalized_BD=floats(config.hidden_size, dtype=layers.dtype),
+            qkv_BE=floats((num_heads + 2 * config.num_kv_heads) * head_dim, dtype=layers.dtype),
+            mixed_BE=floats(num_heads * head_dim, dtype=layers.dtype),
+            inner_BI=floats(config.inner_size, dtype=layers.dtype),
             logits_BV=floats(config.vocab_size),
             parts_BHPd=floats(num_heads, num_parts, head_dim),
             tops_BHP=floats(num_heads, num_parts),
@@ -334,18 +296,9 @@ class _Buffers:
 
 
 def _num_parts(config: TransformerConfig, inputs: StepInputs) -> int:
-    """Into how many parts the slots of a row are divided: a power of two."""
+    """The number of parts that the slots of a row are divided into, a power of two."""
     most = min(
         max(1, _NUM_PROGRAMS // (inputs.num_rows * config.num_heads)),
-        max(1, inputs.num_slots // _FEWEST_SLOTS),
+        max(1, inputs.num_slots // _MIN_SLOTS),
     )
     return 1 << (most.bit_length() - 1)
-
-
-def _detached(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.detach()
-
-
-def power_of_two(number: int) -> int:
-    """The smallest one that is not less."""
-    return 1 << (number - 1).bit_length()

@@ -1,9 +1,9 @@
-"""The blocks of the key/value cache, as numbers: which are free, how many share each, what is in them.
+"""The block pool of the key/value cache: reference counts, prefix cache and LRU eviction, in plain ints.
 
-A block holds what `block_size` tokens left behind. Blocks in use are counted; those that nobody uses any more
-keep their contents, under a hash of all tokens up to their end, until their place is needed: the longest
-unused goes first. Places are given out in runs, because attention reads a run where it lies. Plain ints and
-bytes; knows no tensors and no sequences.
+A block holds the keys and values of `block_size` tokens. Each block in use has a reference count. A freed
+block keeps its contents in the prefix cache, under a chained hash of all tokens up to its end, until the
+block is allocated again; the least recently used go first. Blocks are allocated in extents (contiguous
+blocks) where possible, because attention reads an extent in place. Knows neither tensors nor sequences.
 """
 
 from array import array
@@ -11,147 +11,172 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
-Key = bytes
+BlockHash = bytes
 
-_EMPTY = -1  # when a block was last used that holds nothing
-
-
-class OutOfBlocks(Exception):  # noqa: N818 - an event, which whoever owns the memory answers by growing
-    """Fewer blocks are unused than were asked for."""
+_EMPTY = -1  # the time of last use of a block without cached contents: allocated before all others
 
 
-def chained_hash(key: Key, token_ids: Sequence[int]) -> Key:
-    """The key of a block that holds these tokens, behind those that `key` stands for (b"" for none)."""
-    return blake2b(key + array("q", token_ids).tobytes(), digest_size=16).digest()
+class OutOfBlocks(Exception):  # noqa: N818 - an event: the owner of the memory grows it or lets others finish
+    """Fewer blocks are free than were asked for."""
+
+
+def chained_hash(parent: BlockHash, token_ids: Sequence[int]) -> BlockHash:
+    """The hash of a block with these tokens that follows the block with hash `parent` (b"" for the first).
+
+    >>> first = chained_hash(b"", [1, 2])
+    >>> chained_hash(first, [3, 4]) == chained_hash(b"", [3, 4])
+    False
+    """
+    return blake2b(parent + array("q", token_ids).tobytes(), digest_size=16).digest()
 
 
 class BlockPool:
-    """Gives out blocks 0 … num_blocks - 1 and takes them back."""
+    """Allocates the blocks 0 … num_blocks - 1.
+
+    >>> pool = BlockPool(num_blocks=4)
+    >>> pool.allocate(3)
+    [0, 1, 2]
+    >>> pool.free([0, 1, 2])
+    >>> pool.num_free
+    4
+    """
 
     def __init__(self, num_blocks: int) -> None:
-        self._num_users: list[int] = []
+        self._ref_counts: list[int] = []
         self._last_used: list[int] = []
-        self._keys: list[Key | None] = []
-        self._parents: list[Key | None] = []
-        self._block_with: dict[Key, int] = {}
+        self._hashes: list[BlockHash | None] = []
+        self._parents: list[BlockHash | None] = []
+        self._block_with: dict[BlockHash, int] = {}
         self._clock = 0
-        self._num_unused = 0
+        self._num_free = 0
         self.resize(num_blocks)
 
     @property
     def num_blocks(self) -> int:
-        return len(self._num_users)
+        return len(self._ref_counts)
 
     @property
-    def num_unused(self) -> int:
-        """Blocks that can be taken, those with contents that someone may still want among them."""
-        return self._num_unused
+    def num_free(self) -> int:
+        """The number of blocks that can be allocated. Some of them may hold cached contents."""
+        return self._num_free
 
-    def num_users(self, block: int) -> int:
-        return self._num_users[block]
+    def ref_count(self, block: int) -> int:
+        """How many sequences use this block."""
+        return self._ref_counts[block]
 
-    def take(self, num_blocks: int, after: int | None = None) -> list[int]:
-        """Blocks for new contents, used once each; as far as possible in one run, right behind `after`.
+    def allocate(self, num_blocks: int, after: int | None = None) -> list[int]:
+        """Blocks with a reference count of one; as far as possible one extent that continues `after`.
 
-        Behind `after`, a block with contents is overwritten where they continued those of `after`: that is
-        what was there before someone typed on. Elsewhere the run is taken whose contents were not used for
-        longest, and only where no run is long enough single blocks are.
+        The blocks right after `after` are reused if their cached contents continued those of `after`: they
+        hold what followed before the user typed on. Otherwise the extent whose contents are the least
+        recently used is allocated, or single blocks if no extent is long enough.
 
         Raises:
-            OutOfBlocks: too few are unused; nothing was taken.
+            OutOfBlocks: too few blocks are free; nothing was allocated.
         """
-        if num_blocks > self._num_unused:
+        if num_blocks > self._num_free:
             raise OutOfBlocks
-        blocks = self._use(self._behind(after, num_blocks) if after is not None else [])
+        blocks = self._use(self._continuing(after, num_blocks) if after is not None else [])
         num_left = num_blocks - len(blocks)
         if num_left:
-            blocks += self._use(self._oldest_run(num_left) or self._oldest(num_left))
+            blocks += self._use(self._lru_extent(num_left) or self._lru_blocks(num_left))
         return blocks
 
-    def share(self, blocks: Iterable[int]) -> None:
-        """One more user for each of these blocks, whether or not they have one."""
+    def incref(self, blocks: Iterable[int]) -> None:
+        """Add a reference to each of these blocks, which may be free."""
         for block in blocks:
-            self._num_unused -= self._num_users[block] == 0
-            self._num_users[block] += 1
+            self._num_free -= self._ref_counts[block] == 0
+            self._ref_counts[block] += 1
 
-    def release(self, blocks: Sequence[int]) -> None:
-        """One user less. The blocks are in the order of the text: its end is forgotten before its start."""
+    def free(self, blocks: Sequence[int]) -> None:
+        """Remove a reference from each of these blocks, which are in the order of the text.
+
+        The end of a text is evicted before its start, because more texts share the start.
+        """
         for block in reversed(blocks):
-            assert self._num_users[block] > 0
-            self._num_users[block] -= 1
-            if self._num_users[block] == 0:
-                self._num_unused += 1
+            assert self._ref_counts[block] > 0
+            self._ref_counts[block] -= 1
+            if self._ref_counts[block] == 0:
+                self._num_free += 1
                 self._clock += 1
-                self._last_used[block] = _EMPTY if self._keys[block] is None else self._clock
+                self._last_used[block] = _EMPTY if self._hashes[block] is None else self._clock
 
-    def remember(self, block: int, key: Key, parent: Key) -> None:
-        """A block in use holds what `key` stands for; where another block does, that one stays known."""
-        assert self._num_users[block] > 0
-        if key not in self._block_with:
-            self._block_with[key] = block
-            self._keys[block], self._parents[block] = key, parent
+    def cache(self, block: int, block_hash: BlockHash, parent: BlockHash) -> None:
+        """Enter a block in use into the prefix cache, unless another block has the same contents."""
+        assert self._ref_counts[block] > 0
+        if block_hash not in self._block_with:
+            self._block_with[block_hash] = block
+            self._hashes[block], self._parents[block] = block_hash, parent
 
-    def forget(self, block: int) -> None:
-        """The contents of this block are no longer what they were."""
-        key = self._keys[block]
-        if key is not None:
-            del self._block_with[key]
-            self._keys[block] = self._parents[block] = None
+    def evict(self, block: int) -> None:
+        """Remove this block from the prefix cache: its contents are about to change."""
+        block_hash = self._hashes[block]
+        if block_hash is not None:
+            del self._block_with[block_hash]
+            self._hashes[block] = self._parents[block] = None
 
-    def find(self, keys: Iterable[Key]) -> list[int]:
-        """The blocks with these contents, up to the first that is nowhere. `share` them before taking any."""
+    def lookup(self, hashes: Iterable[BlockHash]) -> list[int]:
+        """The cached blocks with these hashes, up to the first miss.
+
+        Call `incref` on them before the next `allocate`, which may overwrite them.
+        """
         found = []
-        for key in keys:
-            block = self._block_with.get(key)
+        for block_hash in hashes:
+            block = self._block_with.get(block_hash)
             if block is None:
                 break
             found.append(block)
         return found
 
     def resize(self, num_blocks: int) -> None:
-        """Have more blocks, or fewer where those at the end are unused."""
+        """Add blocks at the end, or remove blocks from the end, which must be free."""
         for block in range(num_blocks, self.num_blocks):
-            assert self._num_users[block] == 0
-            self.forget(block)
-        self._num_unused += num_blocks - self.num_blocks
+            assert self._ref_counts[block] == 0
+            self.evict(block)
+        self._num_free += num_blocks - self.num_blocks
         num_new = max(0, num_blocks - self.num_blocks)
-        nothing: list[Key | None] = [None] * num_new
-        self._num_users = self._num_users[:num_blocks] + [0] * num_new
+        nothing: list[BlockHash | None] = [None] * num_new
+        self._ref_counts = self._ref_counts[:num_blocks] + [0] * num_new
         self._last_used = self._last_used[:num_blocks] + [_EMPTY] * num_new
-        self._keys = self._keys[:num_blocks] + nothing
+        self._hashes = self._hashes[:num_blocks] + nothing
         self._parents = self._parents[:num_blocks] + nothing
 
-    def num_needed(self) -> int:
-        """The number of blocks without the unused ones at the end."""
-        return next((block + 1 for block in reversed(range(self.num_blocks)) if self._num_users[block]), 0)
+    def smallest_size(self) -> int:
+        """The fewest blocks that `resize` accepts: up to the last block in use."""
+        return next((block + 1 for block in reversed(range(self.num_blocks)) if self._ref_counts[block]), 0)
 
     def _use(self, blocks: list[int]) -> list[int]:
         for block in blocks:
-            assert self._num_users[block] == 0
-            self.forget(block)
-            self._num_users[block] = 1
-        self._num_unused -= len(blocks)
+            assert self._ref_counts[block] == 0
+            self.evict(block)
+            self._ref_counts[block] = 1
+        self._num_free -= len(blocks)
         return blocks
 
-    def _behind(self, after: int, num_blocks: int) -> list[int]:
-        """The unused blocks right behind this one that are empty or hold what once continued it."""
+    def _continuing(self, after: int, num_blocks: int) -> list[int]:
+        """The free blocks right after this one that are empty or hold contents that continued it."""
         blocks: list[int] = []
-        key = self._keys[after]
+        block_hash = self._hashes[after]
         for block in range(after + 1, min(after + 1 + num_blocks, self.num_blocks)):
-            is_empty = self._keys[block] is None
-            if self._num_users[block] or not (is_empty or (key is not None and self._parents[block] == key)):
+            is_empty = self._hashes[block] is None
+            continues = block_hash is not None and self._parents[block] == block_hash
+            if self._ref_counts[block] or not (is_empty or continues):
                 break
-            key = self._keys[block]
+            block_hash = self._hashes[block]
             blocks.append(block)
         return blocks
 
-    def _oldest_run(self, num_blocks: int) -> list[int]:
-        """The run of unused blocks of which the one used last was used first; none where there is no run."""
+    def _lru_extent(self, num_blocks: int) -> list[int]:
+        """The free extent whose most recent use is oldest (LRU); empty if none is long enough.
+
+        One pass over the blocks. `newest` holds the free blocks of the last `num_blocks` that may be the most
+        recently used of an extent, in falling order of use (a sliding-window maximum).
+        """
         best_start, best_age = -1, self._clock + 1
-        newest: deque[int] = deque()  # of the run that ends here: candidates for its newest, falling in age
+        newest: deque[int] = deque()
         start = 0
         for block in range(self.num_blocks):
-            if self._num_users[block]:
+            if self._ref_counts[block]:
                 newest.clear()
                 start = block + 1
                 continue
@@ -168,6 +193,7 @@ class BlockPool:
                 best_start, best_age = first, age
         return list(range(best_start, best_start + num_blocks)) if best_start >= 0 else []
 
-    def _oldest(self, num_blocks: int) -> list[int]:
-        unused = [block for block in range(self.num_blocks) if self._num_users[block] == 0]
-        return sorted(sorted(unused, key=self._last_used.__getitem__)[:num_blocks])
+    def _lru_blocks(self, num_blocks: int) -> list[int]:
+        """The least recently used free blocks, in ascending order."""
+        free = [block for block in range(self.num_blocks) if self._ref_counts[block] == 0]
+        return sorted(sorted(free, key=self._last_used.__getitem__)[:num_blocks])

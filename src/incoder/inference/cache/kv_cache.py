@@ -1,6 +1,7 @@
-"""The key/value cache itself: for every layer one tensor of keys and one of values, [K, slots, d].
+"""The memory of the key/value cache: for every layer one tensor of keys and one of values, [K, slots, d].
 
-A run of slots is a view of them, read where it lies. On a CPU, memory that was never written to takes none.
+An extent of slots is a view of these tensors and is read in place. On a CPU, memory that was never written to
+takes no space.
 """
 
 import torch
@@ -10,7 +11,7 @@ from incoder.model.transformer import TransformerConfig
 
 
 class KVCache:
-    """Slots for the keys and values of tokens, `block_size` side by side."""
+    """Slots for the keys and values of `num_blocks` · `block_size` tokens."""
 
     def __init__(
         self,
@@ -21,33 +22,26 @@ class KVCache:
         device: torch.device,
     ) -> None:
         self.block_size = block_size
-        self._dtype, self._device = dtype, device
-        self._num_heads, self._head_dim = config.num_kv_heads, config.head_dim
-        self.keys = [self._empty(num_blocks) for _ in range(config.num_layers)]
-        self.values = [self._empty(num_blocks) for _ in range(config.num_layers)]
+        shape = (config.num_kv_heads, num_blocks * block_size, config.head_dim)
+        self.keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
+        self.values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
 
-    def resize(self, num_blocks: int) -> None:
-        """Keep the first blocks, and have so many."""
-        for tensors in (self.keys, self.values):
-            for layer, tensor in enumerate(tensors):
-                resized = self._empty(num_blocks)
-                num_kept = min(resized.shape[1], tensor.shape[1])
-                resized[:, :num_kept] = tensor[:, :num_kept]
-                tensors[layer] = resized
+    def copy_from(self, other: "KVCache") -> None:
+        """Copy the slots that both caches have."""
+        for target, source in self._pairs(other):
+            num_slots = min(target.shape[1], source.shape[1])
+            target[:, :num_slots] = source[:, :num_slots]
 
     def copy_block(self, source: int, target: int) -> None:
+        """Copy the keys and values of one block to another (copy on write)."""
         size = self.block_size
-        for tensors in (self.keys, self.values):
-            for tensor in tensors:
-                tensor[:, target * size : (target + 1) * size] = tensor[
-                    :, source * size : (source + 1) * size
-                ]
+        for tensor, _ in self._pairs(self):
+            tensor[:, target * size : (target + 1) * size] = tensor[:, source * size : (source + 1) * size]
 
-    def _empty(self, num_blocks: int) -> Tensor:
-        num_slots = num_blocks * self.block_size
-        return torch.empty(self._num_heads, num_slots, self._head_dim, dtype=self._dtype, device=self._device)
+    def _pairs(self, other: "KVCache") -> list[tuple[Tensor, Tensor]]:
+        return list(zip(self.keys + self.values, other.keys + other.values, strict=True))
 
 
 def bytes_per_token(config: TransformerConfig, dtype: torch.dtype) -> int:
-    """What the keys and values of one token take."""
+    """The size of one token's keys and values in all layers."""
     return 2 * config.num_layers * config.num_kv_heads * config.head_dim * dtype.itemsize

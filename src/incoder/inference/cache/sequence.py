@@ -1,155 +1,182 @@
-"""One sequence: the tokens that it has read, and the blocks of the cache in which they are.
+"""One sequence: its token ids and the cache blocks that hold their keys and values.
 
-Blocks are reserved for all that the sequence will ever read, in one run where there is one; full ones are
-shared, by copies of the sequence and by later sequences that begin alike. Who writes into a shared block
-copies it first. Plain ints; knows no tensors.
+The first append reserves blocks for all tokens that the sequence is expected to have, in one extent if one is
+free. Full blocks are shared with forks of the sequence and with later sequences that have the same prefix; a
+shared block is copied before it is written to (copy on write). Plain ints; knows no tensors.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from incoder.inference.cache.blocks import BlockPool, Key, chained_hash
+from incoder.inference.cache.blocks import BlockHash, BlockPool, chained_hash
 
 
-class Run(NamedTuple):
-    """Slots of the cache that lie side by side: from `start` to before `end`."""
+class Extent(NamedTuple):
+    """Contiguous slots of the cache: from `start` up to, not including, `end`."""
 
     start: int
     end: int
 
 
 class BlockSequence:
-    """Takes room for `num_slots` tokens when it first reads, in blocks of `block_size`; later more."""
+    """A sequence that is expected to have `num_slots` tokens, in blocks of `block_size`. It may have more.
+
+    >>> pool = BlockPool(num_blocks=8)
+    >>> sequence = BlockSequence(pool, block_size=4, num_slots=6)
+    >>> sequence.append([11, 12, 13, 14, 15])
+    >>> sequence.extents()
+    [Extent(start=0, end=5)]
+    >>> sequence.cache_full_blocks()
+    >>> BlockSequence(pool, block_size=4, num_slots=6).match_prefix([11, 12, 13, 14, 99])
+    4
+    """
 
     def __init__(self, pool: BlockPool, block_size: int, num_slots: int) -> None:
         self._pool = pool
         self._block_size = block_size
         self._num_slots = num_slots
         self._blocks: list[int] = []
-        self._keys: list[Key] = [b""]  # [i] stands for the tokens of the first i blocks, all of them full
-        self._seams: set[int] = set()  # the blocks, counted in here, from which on copies went their own way
-        self._block_runs: list[tuple[int, int]] | None = []
+        self._hashes: list[BlockHash] = [b""]  # [i] is the chained hash of the first i blocks, which are full
+        self._fork_points: set[int] = set()  # indices of the first blocks that forks do not share
+        self._block_extents: list[tuple[int, int]] | None = []
         self.token_ids: list[int] = []
 
     def __len__(self) -> int:
         return len(self.token_ids)
 
-    def adopt(self, token_ids: Sequence[int]) -> int:
-        """Begin with what an earlier sequence has read of these tokens; how many that are.
+    def match_prefix(self, token_ids: Sequence[int], num_to_compute: int = 1) -> int:
+        """Start with the cached blocks that hold a prefix of these tokens; return the prefix's length.
 
-        At least one token is left to read, since only reading gives logits.
+        The last `num_to_compute` tokens are never matched, since logits come only from computing a token.
         """
         assert not self.token_ids
-        keys, size = [b""], self._block_size
-        for start in range(0, len(token_ids) - size, size):
-            keys.append(chained_hash(keys[-1], token_ids[start : start + size]))
-        found = self._pool.find(keys[1:])
-        self._pool.share(found)
+        assert not self._blocks
+        hashes, size = [b""], self._block_size
+        for start in range(0, len(token_ids) - num_to_compute - size + 1, size):
+            hashes.append(chained_hash(hashes[-1], token_ids[start : start + size]))
+        found = self._pool.lookup(hashes[1:])
+        self._pool.incref(found)
         self._blocks = found
-        self._keys = keys[: len(found) + 1]
+        self._hashes = hashes[: len(found) + 1]
         self.token_ids = list(token_ids[: len(found) * size])
-        self._block_runs = None
+        self._block_extents = None
         return len(self.token_ids)
 
-    def num_to_take(self, num_tokens: int) -> int:
-        """How many blocks `append` would take from the pool for so many tokens; for the first ones, all."""
+    def num_blocks_needed(self, num_tokens: int) -> int:
+        """The number of blocks that appending this many tokens allocates: at first, all that are expected."""
         first = len(self.token_ids) // self._block_size
-        num_copied = first < len(self._blocks) and self._pool.num_users(self._blocks[first]) > 1
+        num_copied = first < len(self._blocks) and self._pool.ref_count(self._blocks[first]) > 1
         return max(0, self._num_blocks_for(num_tokens) - len(self._blocks)) + num_copied
 
     def append(self, token_ids: Sequence[int]) -> tuple[int, int] | None:
-        """Have room for these tokens and count them as read; the blocks (from, to) to copy before that.
+        """Append tokens and make sure that each has a slot.
+
+        If the result is a pair of blocks, copy the contents of the first to the second before the tokens'
+        keys and values are written (copy on write).
 
         Raises:
-            OutOfBlocks: the pool has too few; nothing has changed.
+            OutOfBlocks: too few blocks are free; nothing has changed.
         """
         start, size = len(self.token_ids), self._block_size
         first, copy = start // size, None
         missing = max(0, self._num_blocks_for(len(token_ids)) - len(self._blocks))
-        if first < len(self._blocks) and self._pool.num_users(self._blocks[first]) > 1:
-            # What was reserved behind a block that is shared stays behind its other user.
-            new = self._pool.take(1 + missing, self._blocks[first - 1] if first else None)
+        if first < len(self._blocks) and self._pool.ref_count(self._blocks[first]) > 1:
+            # The reserved blocks after a shared block stay with the sequence that shares it.
+            new = self._pool.allocate(1 + missing, self._blocks[first - 1] if first else None)
             old = self._blocks[first]
-            self._pool.release([old])
+            self._pool.free([old])
             self._blocks[first] = new.pop(0)
             copy = (old, self._blocks[first]) if start % size else None
             self._blocks += new
-            self._block_runs = None
+            self._block_extents = None
         elif missing:
-            self._blocks += self._pool.take(missing, self._blocks[-1] if self._blocks else None)
-            self._block_runs = None
+            self._blocks += self._pool.allocate(missing, self._blocks[-1] if self._blocks else None)
+            self._block_extents = None
         for block in self._blocks[first : -(-(start + len(token_ids)) // size)]:
-            self._pool.forget(block)
+            self._pool.evict(block)
         self.token_ids += token_ids
         return copy
 
-    def remember(self) -> None:
-        """What was appended is in the cache now: let others find the blocks that are full."""
+    def cache_full_blocks(self) -> None:
+        """Enter the full blocks into the prefix cache; their keys and values have been computed."""
         size = self._block_size
-        for index in range(len(self._keys) - 1, len(self.token_ids) // size):
-            parent = self._keys[-1]
-            key = chained_hash(parent, self.token_ids[index * size : (index + 1) * size])
-            self._keys.append(key)
-            self._pool.remember(self._blocks[index], key, parent)
+        for index in range(len(self._hashes) - 1, len(self.token_ids) // size):
+            parent = self._hashes[-1]
+            block_hash = chained_hash(parent, self.token_ids[index * size : (index + 1) * size])
+            self._hashes.append(block_hash)
+            self._pool.cache(self._blocks[index], block_hash, parent)
 
-    def truncate(self, num_tokens: int) -> None:
-        """Forget all but the first tokens."""
-        assert 0 <= num_tokens <= len(self.token_ids)
-        del self.token_ids[num_tokens:]
-        del self._keys[num_tokens // self._block_size + 1 :]
-        behind = self._blocks[-(-num_tokens // self._block_size) :]
-        if any(self._pool.num_users(block) > 1 for block in behind):  # not ours to write into
-            self._pool.release(behind)
-            self._blocks = self._blocks[: len(self._blocks) - len(behind)]
-            self._block_runs = None
-        else:  # ours to write into: nobody may find what is in them and share it
-            for block in behind:
-                self._pool.forget(block)
+    def rollback(self, num_tokens: int) -> None:
+        """Remove this many tokens from the end."""
+        num_left = len(self.token_ids) - num_tokens
+        assert 0 <= num_left <= len(self.token_ids)
+        del self.token_ids[num_left:]
+        del self._hashes[num_left // self._block_size + 1 :]
+        unused = self._blocks[-(-num_left // self._block_size) :]
+        if any(self._pool.ref_count(block) > 1 for block in unused):  # others use them: leave them alone
+            self._pool.free(unused)
+            self._blocks = self._blocks[: len(self._blocks) - len(unused)]
+            self._block_extents = None
+        else:  # they stay reserved and will be overwritten, so the prefix cache must not find them
+            for block in unused:
+                self._pool.evict(block)
 
     def fork(self) -> "BlockSequence":
-        """A copy that shares all blocks that hold something."""
-        twin = BlockSequence(self._pool, self._block_size, self._num_slots)
-        twin.token_ids = list(self.token_ids)
-        twin._blocks = self._blocks[: -(-len(self.token_ids) // self._block_size)]
-        twin._keys = list(self._keys)
-        self._pool.share(twin._blocks)
-        self._seams.add(len(self.token_ids) // self._block_size)
-        twin._seams = set(self._seams)
-        self._block_runs = twin._block_runs = None
-        return twin
+        """A copy that shares all blocks that hold tokens."""
+        copy = BlockSequence(self._pool, self._block_size, self._num_slots)
+        copy.token_ids = list(self.token_ids)
+        copy._blocks = self._blocks[: -(-len(self.token_ids) // self._block_size)]
+        copy._hashes = list(self._hashes)
+        self._pool.incref(copy._blocks)
+        self._fork_points.add(len(self.token_ids) // self._block_size)
+        copy._fork_points = set(self._fork_points)
+        self._block_extents = copy._block_extents = None
+        return copy
+
+    def preempt(self) -> list[int]:
+        """Free all blocks and become empty; return the tokens, which must be computed again.
+
+        Full blocks stay in the prefix cache until they are allocated to another sequence, so `match_prefix`
+        may find many of them again.
+        """
+        token_ids, self.token_ids = self.token_ids, []
+        self.close()
+        self._hashes = [b""]
+        self._fork_points = set()
+        return token_ids
 
     def close(self) -> None:
-        """Give all blocks back. Others may find what was in them."""
-        self._pool.release(self._blocks)
+        """Free all blocks. Full blocks stay in the prefix cache."""
+        self._pool.free(self._blocks)
         self._blocks = []
-        self._block_runs = []
+        self._block_extents = []
 
     def slots(self, start: int) -> list[int]:
-        """Where the tokens from `start` on are."""
+        """The slots of the tokens from index `start` on."""
         size, blocks = self._block_size, self._blocks
         return [blocks[i // size] * size + i % size for i in range(start, len(self.token_ids))]
 
-    def runs(self) -> list[Run]:
-        """Where all tokens are, in order. Copies have the runs of what they share in common."""
-        if self._block_runs is None:
-            self._block_runs = self._in_runs()
-        runs, num_left, size = [], len(self.token_ids), self._block_size
-        for block, num_blocks in self._block_runs:
+    def extents(self) -> list[Extent]:
+        """The slots of all tokens, in order. Forks have identical extents for what they share."""
+        if self._block_extents is None:
+            self._block_extents = self._find_extents()
+        extents, num_left, size = [], len(self.token_ids), self._block_size
+        for block, num_blocks in self._block_extents:
             if num_left <= 0:
                 break
-            runs.append(Run(block * size, block * size + min(num_left, num_blocks * size)))
+            extents.append(Extent(block * size, block * size + min(num_left, num_blocks * size)))
             num_left -= num_blocks * size
-        return runs
+        return extents
 
-    def _in_runs(self) -> list[tuple[int, int]]:
-        """First block and number of blocks of every run."""
-        runs: list[tuple[int, int]] = []
+    def _find_extents(self) -> list[tuple[int, int]]:
+        """The first block and the number of blocks of each extent; an extent ends at a fork point."""
+        extents: list[tuple[int, int]] = []
         for index, block in enumerate(self._blocks):
-            if runs and block == sum(runs[-1]) and index not in self._seams:
-                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+            if extents and block == sum(extents[-1]) and index not in self._fork_points:
+                extents[-1] = (extents[-1][0], extents[-1][1] + 1)
             else:
-                runs.append((block, 1))
-        return runs
+                extents.append((block, 1))
+        return extents
 
     def _num_blocks_for(self, num_tokens: int) -> int:
         return -(-max(self._num_slots, len(self.token_ids) + num_tokens) // self._block_size)

@@ -1,9 +1,8 @@
-"""A Transformer as generation sees one: what any sequence has read stays in one cache of blocks.
+"""A Transformer as a `LanguageModel`: all sequences of all requests share one key/value cache of blocks.
 
-This is the engine (engine/) behind the interface that generation already had, rather than beside it: holes,
-candidates, windows and keystrokes are all sequences that begin alike, so each finds what the others left
-behind, and nothing above knows. A sequence alone lies in one run of blocks and is read as a view, as fast
-as a cache of its own would be.
+Holes, candidates, windows of a long file and keystrokes are all sequences with a common prefix. Each takes
+the prefix from the cache, and the code above does not have to know. A single sequence is one extent, which is
+read as a view: as fast as a cache of its own.
 """
 
 from collections.abc import Sequence
@@ -11,17 +10,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from incoder.inference.backends.eager_step import lay_out_for_steps
+from incoder.inference.backends.eager_step import store_column_major
 from incoder.inference.engine.forking import check_process
-from incoder.inference.engine.reading import Reading, step
 from incoder.inference.engine.runner import Runner
+from incoder.inference.engine.scheduled_sequence import ScheduledSequence, step
 from incoder.model.transformer import Transformer
 
 _CHUNK = 512  # positions whose logits are held at once when scoring: 100 MB in float32 with 50,000 tokens
 
 
 class CachedSequences:
-    """`Sequences` that read nothing twice; starts with one empty row."""
+    """`Sequences` over the shared cache, with one empty row at first.
+
+    Different `CachedSequences` of one model may be used from different threads.
+    """
 
     def __init__(self, runner: Runner, num_slots: int) -> None:
         self.runner = runner
@@ -31,58 +33,63 @@ class CachedSequences:
     def lengths(self) -> list[int]:
         return [len(row) for row in self._rows]
 
-    def start(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> list[Reading | None]:
-        """What there is to read in each row; the caller sees to it that it is read."""
+    def schedule(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> list[ScheduledSequence]:
+        """The rows with the tokens that each gets. The caller starts and computes them."""
         assert any(rows)
         return [
-            Reading(sequence, row, all_logits=all_logits) if row else None
+            ScheduledSequence(sequence, row, all_logits=all_logits)
             for sequence, row in zip(self._rows, rows, strict=True)
         ]
 
     def forward(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> Tensor:
-        readings = self.start(rows, all_logits=all_logits)
-        active = [reading for reading in readings if reading is not None]
-        while any(reading.num_left for reading in active):
-            step(self.runner, active)
-        return logits_of(readings)
+        scheduled = self.schedule(rows, all_logits=all_logits)
+        with self.runner.lock:
+            for sequence in scheduled:
+                sequence.start()
+        while any(sequence.num_left for sequence in scheduled):
+            step(self.runner, [scheduled])
+        return logits_of(scheduled, all_logits=all_logits)
 
     def rollback(self, row: int, num_tokens: int) -> None:
-        sequence = self._rows[row]
-        sequence.truncate(len(sequence) - num_tokens)
+        with self.runner.lock:
+            self._rows[row].rollback(num_tokens)
 
     def select(self, rows: Sequence[int]) -> None:
         old, self._rows = self._rows, []
         used = set()
-        for row in rows:
-            self._rows.append(old[row].fork() if row in used else old[row])
-            used.add(row)
-        self.runner.close([sequence for row, sequence in enumerate(old) if row not in used])
+        with self.runner.lock:
+            for row in rows:
+                self._rows.append(old[row].fork() if row in used else old[row])
+                used.add(row)
+            self.runner.close([sequence for row, sequence in enumerate(old) if row not in used])
 
     def close(self) -> None:
-        self.runner.close(self._rows)
+        with self.runner.lock:
+            self.runner.close(self._rows)
         self._rows = []
 
 
-def logits_of(readings: Sequence[Reading | None]) -> Tensor:
-    """What was read, one row after the other.
+def logits_of(scheduled: Sequence[ScheduledSequence], *, all_logits: bool) -> Tensor:
+    """The logits of all rows, one row after the other.
 
-    Rows without a reading have logits that mean nothing, or none where each token's were wanted.
+    A row that got no tokens has meaningless logits, or none with `all_logits`.
     """
-    some = next(reading for reading in readings if reading is not None)
-    if len(readings) == 1:
-        return some.logits()
-    nothing = torch.zeros_like(some.logits()[: 0 if some.all_logits else 1])
-    return torch.cat([nothing if reading is None else reading.logits() for reading in readings])
+    first = next(sequence for sequence in scheduled if sequence.has_logits)
+    if len(scheduled) == 1:
+        return first.logits()
+    nothing = torch.zeros_like(first.logits()[: 0 if all_logits else 1])
+    return torch.cat([sequence.logits() if sequence.has_logits else nothing for sequence in scheduled])
 
 
 class TransformerModel:
-    """A Transformer as a `LanguageModel`, which takes it over: its weights can no longer be trained.
+    """A `LanguageModel` that owns its Transformer, whose weights can no longer be trained.
 
-    It keeps the cache of `num_blocks` blocks, by default of 1 GiB or one context, whichever is more.
+    The cache keeps `num_blocks` blocks between requests: by default as many as fit into 1 GiB, but at least
+    one context and at most 16.
     """
 
     def __init__(self, transformer: Transformer, num_blocks: int | None = None) -> None:
-        lay_out_for_steps(transformer)
+        store_column_major(transformer)
         self.transformer = transformer
         self.runner = Runner(transformer, num_blocks)
 

@@ -1,20 +1,21 @@
 """Many generation coroutines over one model, in the same steps: continuous batching.
 
-Whoever is done makes room for the next at once, long prompts are read in pieces between the others' tokens,
-and what a coroutine gets does not depend on who else is there. Not for several threads: one of them steps.
+A request is admitted when the key/value cache has free blocks for it, first come first served. Long prompts
+are prefilled in chunks between the others' tokens. The result of a request does not depend on the others.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 import torch
 
 from incoder.errors import IncoderError
 from incoder.inference.engine.cached_sequences import CachedSequences, TransformerModel, logits_of
-from incoder.inference.engine.reading import Reading, step
-from incoder.inference.engine.runner import Runner
-from incoder.inference.language_model import Forward, Generation
+from incoder.inference.engine.runner import BLOCK_SIZE, Runner
+from incoder.inference.engine.scheduled_sequence import ScheduledSequence, step
+from incoder.inference.language_model import Forward, Generation, LanguageModel
 
 T = TypeVar("T")
 
@@ -23,130 +24,237 @@ _OTHER_MODEL = (
 )
 
 
-class Cancelled(Exception):  # noqa: N818 - what became of a task, asked for by its owner
-    """The task was cancelled, so that there is no result."""
-
-
-class Task(Generic[T]):
-    """A submitted generation coroutine. `is_done` is True once it has a result or has failed."""
-
-    def __init__(self, generation: Generation[T], runner: Runner) -> None:
-        self._generation = generation
-        self._runner = runner
-        self._readings: Sequence[Reading | None] = ()
-        self._result: list[T] = []
-        self._error: BaseException | None = None
-        self._is_running = False
-
-    @property
-    def is_done(self) -> bool:
-        return bool(self._result) or self._error is not None
-
-    def result(self) -> T:
-        """What the coroutine returned.
-
-        Raises:
-            Cancelled: the task was cancelled.
-            IncoderError: the coroutine is for another model than the engine's. All errors of the coroutine
-                itself are raised unchanged.
-        """
-        assert self.is_done, "the task is not done; step the engine until it is"
-        if self._error is not None:
-            raise self._error
-        return self._result[0]
-
-    def cancel(self) -> None:
-        """End the coroutine; what it held of the cache is given back. Harmless when done.
-
-        From inside the coroutine (`on_text`), it ends when it next waits for the model.
-        """
-        if not self.is_done:
-            self._fail(Cancelled())
-
-    def _readings_left(self) -> list[Reading]:
-        return [reading for reading in self._readings if reading is not None]
-
-    def _fail(self, error: BaseException) -> None:
-        self._error, self._readings = error, ()
-        if not self._is_running:
-            self._generation.close()
-
-    def _begin(self) -> None:
-        self._take(lambda: next(self._generation))
-
-    def _go_on(self) -> None:
-        """Let the coroutine have what was read, if that is all it waits for."""
-        if not self.is_done and not any(reading.num_left for reading in self._readings_left()):
-            logits = logits_of(self._readings)
-            self._take(lambda: self._generation.send(logits))
-
-    def _take(self, next_request: Any) -> None:
-        try:
-            self._is_running = True
-            try:
-                request: Forward = next_request()
-            finally:
-                self._is_running = False
-            if self._error is not None:  # cancelled from inside
-                self._generation.close()
-                return
-            sequences = request.sequences
-            if not (isinstance(sequences, CachedSequences) and sequences.runner is self._runner):
-                raise IncoderError(_OTHER_MODEL)  # noqa: TRY301 - fails this task like its own errors
-            self._readings = sequences.start(request.rows, all_logits=request.all_logits)
-        except StopIteration as end:
-            if self._error is None:
-                self._result.append(end.value)
-        except BaseException as error:
-            self._fail(self._error or error)
-            if not isinstance(error, Exception):  # another error is the owner's, and must not end the others
-                raise
-
-
 class Engine:
-    """Runs up to `max_active` coroutines of one model at a time; the others wait for their turn."""
+    """Runs the requests of one model side by side: as many as fit into its cache, at most `max_active`.
 
-    def __init__(self, model: TransformerModel, max_active: int = 16) -> None:
-        assert max_active > 0
+    A request waits while the cache has too few free blocks for it, and the others go on. If none can go on,
+    because their candidates need more blocks than are free, the youngest is preempted: it frees its blocks
+    and is computed again later. A request that does not fit into the cache alone fails.
+
+    Thread safety: `submit`, and `cancel` of the futures that it returns, may be called from any thread, also
+    from callbacks. `step` and `run` belong to one thread, in which the coroutines and their callbacks run:
+    that of an `EngineWorker`, or yours if there is none. `result()` of a future waits for that thread.
+
+    Raises:
+        IncoderError: a model without a key/value cache for several requests.
+    """
+
+    def __init__(self, model: LanguageModel, max_active: int | None = None) -> None:
+        if not isinstance(model, TransformerModel):
+            raise IncoderError(
+                f"an Engine runs the language models of incoder.load, got a {type(model).__name__}; "
+                "give it model.language_model of such a model"
+            )
+        if max_active is not None and max_active < 1:
+            raise IncoderError(f"max_active must be at least 1, got {max_active}")
         self._runner = model.runner
         self._max_active = max_active
-        self._waiting: deque[Task[Any]] = deque()
-        self._active: list[Task[Any]] = []
+        self._submitted: deque[_Request[Any]] = deque()  # by any thread
+        self._cancelled: deque[_Request[Any]] = deque()  # by any thread
+        self._waiting: deque[_Request[Any]] = deque()
+        self._active: list[_Request[Any]] = []  # the oldest first
+        self._is_full = False  # a running request waits for blocks, so that none may be admitted
 
-    def submit(self, generation: Generation[T]) -> Task[T]:
-        """Put a coroutine at the end of the queue; `step` begins it."""
-        task = Task(generation, self._runner)
-        self._waiting.append(task)
-        return task
+    @property
+    def has_work(self) -> bool:
+        """Whether `step` would do something."""
+        return bool(self._submitted or self._waiting or self._active)
+
+    def submit(self, generation: Generation[T]) -> Future[T]:
+        """Put a generation coroutine at the end of the queue; `step` begins it.
+
+        The future has the coroutine's result or error. Cancelling it ends the coroutine between two steps,
+        also during prefill, and frees its part of the cache.
+        """
+        request = _Request(generation, self._runner)
+
+        def note_cancelled(future: Future[T]) -> None:
+            if future.cancelled():
+                self._cancelled.append(request)
+
+        request.future.add_done_callback(note_cancelled)
+        self._submitted.append(request)
+        return request.future
 
     @torch.inference_mode()
     def step(self) -> bool:
-        """Read once for all active tasks; whether any task is left. Where reading fails, they all fail."""
+        """Compute one step of the active requests; return whether any request is left.
+
+        If computing fails, as it does without memory, all requests fail that were in the step. An error that
+        is no `Exception`, such as KeyboardInterrupt in a callback, ends its request and is raised.
+        """
+        while self._submitted:
+            self._waiting.append(self._submitted.popleft())
+        while self._cancelled:
+            self._cancelled.popleft().end()
+        self._active = [request for request in self._active if not request.is_done]
         self._admit()
-        readings = [reading for task in self._active for reading in task._readings_left() if reading.num_left]
-        try:
-            if readings:
-                step(self._runner, readings)
-        except BaseException as error:  # nobody knows what of it was read
-            for task in self._active:
-                task._fail(error)
-            if not isinstance(error, Exception):
-                raise
-        for task in self._active:
-            task._go_on()
-        self._active = [task for task in self._active if not task.is_done]
-        return bool(self._active or self._waiting)
+        self._compute()
+        for request in self._active:
+            if not request.is_done and not request.num_left:
+                request.resume()
+        self._active = [request for request in self._active if not request.is_done]
+        return self.has_work
 
     def run(self) -> None:
-        """Step until no task is left."""
+        """Step until no request is left."""
         while self.step():
             pass
 
+    def cancel_all(self) -> None:
+        """Cancel all requests."""
+        for request in self._take_all():
+            request.future.cancel()
+            request.end()
+
+    def fail_all(self, error: BaseException) -> None:
+        """End all requests with this error."""
+        for request in self._take_all():
+            request.fail(error)
+
+    def _take_all(self) -> list["_Request[Any]"]:
+        requests = [*self._active, *self._waiting]
+        self._active, self._waiting = [], deque()
+        while self._submitted:  # others may be submitting
+            requests.append(self._submitted.popleft())
+        return [request for request in requests if not request.is_done]
+
     def _admit(self) -> None:
-        self._active = [task for task in self._active if not task.is_done]
-        while self._waiting and len(self._active) < self._max_active:
-            task = self._waiting.popleft()
-            if not task.is_done:
-                task._begin()
-            if not task.is_done:
-                self._active.append(task)
+        """Start requests from the queue while there are free blocks for the first in line."""
+        while self._waiting and not self._is_full and len(self._active) != self._max_active:
+            request = self._waiting[0]
+            if not request.is_begun and not request.is_done:
+                request.begin()
+            if not request.is_done and not self._has_room(request):
+                break
+            self._waiting.popleft()
+            if not request.is_done:
+                request.start()
+                self._active.append(request)
+
+    def _has_room(self, request: "_Request[Any]") -> bool:
+        """Whether the blocks that the request needs first are free, and promised to no active request.
+
+        Alone, a request is always admitted: what it needs is known exactly only when it is computed.
+        """
+        promised = sum(active.num_blocks_needed for active in self._active)
+        return not self._active or request.num_blocks_needed <= self._runner.pool.num_free - promised
+
+    def _compute(self) -> None:
+        """One step of the active requests, the youngest of which are preempted if none has free blocks."""
+        self._is_full = False
+        try:
+            while self._active:
+                requests = [request.scheduled for request in self._active]
+                result = step(self._runner, requests, may_grow=False)
+                self._is_full = result.num_waiting > 0
+                if result.num_computed or not result.num_waiting:
+                    return
+                if len(self._active) == 1:
+                    self._active.pop().fail(self._too_large())
+                    self._is_full = False
+                else:
+                    youngest = self._active.pop()
+                    youngest.preempt()
+                    self._waiting.appendleft(youngest)
+        except BaseException as error:  # which tokens were computed is unknown
+            for request in self._active:
+                request.fail(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _too_large(self) -> IncoderError:
+        num_tokens = self._runner.pool.num_blocks * BLOCK_SIZE
+        return IncoderError(
+            f"the request does not fit into the key/value cache, which has room for {num_tokens} tokens of "
+            "all its candidates; ask for fewer candidates or beams, give a shorter text, or make the cache "
+            "larger (num_blocks of TransformerModel)"
+        )
+
+
+class _Request(Generic[T]):
+    """A submitted generation coroutine: what it waits for, and the future for its result."""
+
+    def __init__(self, generation: Generation[T], runner: Runner) -> None:
+        self.future: Future[T] = Future()
+        self.is_begun = False
+        self.is_done = False
+        self._generation = generation
+        self._runner = runner
+        self._rows: Sequence[ScheduledSequence] = ()
+        self._all_logits = False
+        self._is_active = False
+
+    @property
+    def scheduled(self) -> list[ScheduledSequence]:
+        """The sequences with tokens left to compute."""
+        return [row for row in self._rows if row.num_left]
+
+    @property
+    def num_left(self) -> int:
+        return sum(sequence.num_left for sequence in self.scheduled)
+
+    @property
+    def num_blocks_needed(self) -> int:
+        return sum(sequence.num_blocks_needed for sequence in self.scheduled)
+
+    def begin(self) -> None:
+        """Run the coroutine up to its first forward request. It holds no blocks yet."""
+        self.is_begun = True
+        self._run_coroutine(lambda: next(self._generation))
+
+    def start(self) -> None:
+        """Take cached prefixes; from now on the request holds blocks."""
+        self._is_active = True
+        with self._runner.lock:
+            for sequence in self._rows:
+                sequence.start()
+
+    def preempt(self) -> None:
+        """Free the blocks of all rows that the coroutine waits for, until the next `start`."""
+        self._is_active = False
+        with self._runner.lock:
+            for sequence in self._rows:
+                sequence.preempt()
+
+    def resume(self) -> None:
+        """Send the coroutine the logits that it waits for."""
+        logits = logits_of(self._rows, all_logits=self._all_logits)
+        self._run_coroutine(lambda: self._generation.send(logits))
+
+    def fail(self, error: BaseException) -> None:
+        """End the coroutine; the future raises this error. Harmless when done."""
+        if not self.is_done:
+            self._finish(lambda future: future.set_exception(error))
+
+    def end(self) -> None:
+        """End the coroutine of a cancelled future. Harmless when done."""
+        if not self.is_done:
+            self._finish(lambda _: None)
+
+    def _run_coroutine(self, next_request: Callable[[], Forward]) -> None:
+        try:
+            request = next_request()
+            sequences = request.sequences
+            if not (isinstance(sequences, CachedSequences) and sequences.runner is self._runner):
+                raise IncoderError(_OTHER_MODEL)  # noqa: TRY301 - fails this request like its own errors
+            self._rows = sequences.schedule(request.rows, all_logits=request.all_logits)
+            self._all_logits = request.all_logits
+            if self._is_active:
+                self.start()
+        except StopIteration as end:
+            value: T = end.value
+            self._finish(lambda future: future.set_result(value))
+        except BaseException as error:
+            self.fail(error)
+            if not isinstance(error, Exception):  # the owner's, and must not end the other requests
+                raise
+
+    def _finish(self, settle: Callable[[Future[T]], None]) -> None:
+        """Close the coroutine, which frees its blocks; then settle the future unless it was cancelled."""
+        self.is_done, self._rows = True, ()
+        try:
+            self._generation.close()
+        finally:
+            if self.future.set_running_or_notify_cancel():
+                settle(self.future)

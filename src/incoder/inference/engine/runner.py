@@ -1,172 +1,136 @@
-"""Runs one step: tokens of several sequences through the network in one pass.
+"""Runs one step: the chunks of several sequences in one pass through the network, by the fastest backends.
 
-Owns the memory of the cache: grows it where sequences that are under way need more than its bound, and goes
-back to the bound afterwards. Decides nothing about who reads when.
+Owns the memory of the cache. The cache has a fixed size for what is kept between requests. A request outside
+of an engine that needs more gets a larger copy until it ends; the memory of the fixed size stays where it is,
+and so the CUDA graphs that were captured on it stay valid. Does not decide which sequence computes when.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from incoder.inference.backends.attention import Queries, StepAttention
-from incoder.inference.backends.cuda_graphs import GraphedSteps
-from incoder.inference.backends.eager_step import TokenStep
-from incoder.inference.backends.numba_step import CompiledSteps
+from incoder.inference.backends.backend import Backend, Chunk
+from incoder.inference.backends.layers import read_layers
+from incoder.inference.backends.preference import BACKENDS
 from incoder.inference.cache.blocks import BlockPool, OutOfBlocks
 from incoder.inference.cache.kv_cache import KVCache, bytes_per_token
 from incoder.inference.cache.sequence import BlockSequence
-from incoder.model.gemv import MAX_ROWS
 from incoder.model.transformer import Transformer
 
-BLOCK_SIZE = 16  # tokens that a changed text reads again in vain: half of that on average
-_MAX_BYTES = 2**30  # of what is kept for later, unless one context takes more
-_MAX_ROWS_OF_SEVERAL = 16  # in a recorded step: of sequences that read more than one token
-_MAX_CONTEXTS = 16  # so that small models, whose steps are short, look through short lists
+BLOCK_SIZE = 16  # tokens; after an edit, half a block on average is computed again
+_MAX_BYTES = 2**30  # of the cache by default, unless one context takes more
+_MAX_CONTEXTS = 16  # of the cache by default: a small model's steps are so short that a long pool delays them
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Tokens that a sequence reads in a step; the logits wanted are those after the last `num_logits`."""
+class _Memory:
+    """A cache and the backends that read and write it."""
 
-    sequence: BlockSequence
-    token_ids: Sequence[int]
-    num_logits: int
+    cache: KVCache
+    backends: Sequence[Backend]
 
 
 class Runner:
-    """A Transformer and its cache for at least `num_blocks` blocks."""
+    """A Transformer and its cache of `num_blocks` blocks; `backends` in order of preference.
 
-    def __init__(self, transformer: Transformer, num_blocks: int | None = None) -> None:
-        self._transformer, self._step = transformer, TokenStep(transformer)
-        self._device = transformer.device
+    All calls that change sequences or compute are made with `lock` held, so that several threads can use one
+    model: they take turns by steps.
+    """
+
+    def __init__(
+        self,
+        transformer: Transformer,
+        num_blocks: int | None = None,
+        backends: Sequence[type[Backend]] = BACKENDS,
+    ) -> None:
         config = transformer.config
         if num_blocks is None:
             num_tokens = _MAX_BYTES // bytes_per_token(config, transformer.dtype)
             num_tokens = min(max(num_tokens, config.max_positions), _MAX_CONTEXTS * config.max_positions)
             num_blocks = -(-num_tokens // BLOCK_SIZE)
-        self._num_blocks = num_blocks
+        self.lock = threading.RLock()
         self.pool = BlockPool(num_blocks)
-        with torch.inference_mode():
-            self._store = KVCache(config, num_blocks, BLOCK_SIZE, transformer.dtype, self._device)
-        self._set_up_quick_steps()
+        self._layers = read_layers(transformer)
+        self._backends = [backend for backend in backends if backend.is_available(self._layers)]
+        self._num_blocks = num_blocks
+        self._fixed = self._memory = self._new_memory(num_blocks)
+
+    @property
+    def cache(self) -> KVCache:
+        """The cache that steps read and write now."""
+        return self._memory.cache
+
+    @property
+    def backends(self) -> Sequence[Backend]:
+        """The backends of that cache that are available on this machine."""
+        return self._memory.backends
 
     def open(self, num_slots: int) -> BlockSequence:
-        """An empty sequence that will have at most so many tokens."""
+        """An empty sequence that is expected to have at most `num_slots` tokens."""
         return BlockSequence(self.pool, BLOCK_SIZE, num_slots)
 
     def close(self, sequences: Sequence[BlockSequence]) -> None:
-        """Give back the blocks of these sequences, and the memory that was needed beyond the bound."""
+        """Free the blocks of these sequences, and the memory beyond the fixed size if nobody needs it now."""
         for sequence in sequences:
             sequence.close()
-        if self.pool.num_blocks > self._num_blocks and self.pool.num_needed() <= self._num_blocks:
+        if self.pool.num_blocks > self._num_blocks and self.pool.smallest_size() <= self._num_blocks:
             self._resize(self._num_blocks)
 
-    @torch.inference_mode()
     def run(self, chunks: Sequence[Chunk]) -> list[Tensor]:
-        """Read all chunks, each of another sequence; the logits wanted of each (num_logits × V, float32)."""
-        # Backwards, so that of a sequence and its copies the first, which has room behind it, writes last
-        # into what they share, and stays where it is.
+        """Allocate and compute chunks of different sequences; the cache grows if it has to.
+
+        Returns the logits of each chunk (num_logits × V, float32).
+        """
         for chunk in reversed(chunks):
-            self._append(chunk)
-        recorded = _recordable(chunks) if self._graphed is not None else []
-        launched = [place for place in range(len(chunks)) if place not in recorded]
-        logits: dict[int, Tensor] = {}
-        for places, read in ((recorded, self._replay), (launched, self._launch)):
-            if places:
-                some = [chunks[place] for place in places]
-                split = torch.split(read(some).float(), [chunk.num_logits for chunk in some])
-                logits |= zip(places, split, strict=True)
-        for chunk in chunks:
-            chunk.sequence.remember()
-        return [logits[place] for place in range(len(chunks))]
-
-    def _replay(self, chunks: Sequence[Chunk]) -> Tensor:
-        """The logits wanted (W × V), by a recorded step; it computes those after each token."""
-        assert self._graphed is not None
-        runs = [chunk.sequence.runs() for chunk in chunks]
-        logits_NV = self._graphed([chunk.token_ids for chunk in chunks], runs)
-        return logits_NV[self._wanted(chunks)]
-
-    def _launch(self, chunks: Sequence[Chunk]) -> Tensor:
-        """The logits wanted (W × V), operation by operation."""
-        starts = [len(chunk.sequence) - len(chunk.token_ids) for chunk in chunks]
-        slots: list[int] = []
-        for chunk, start in zip(chunks, starts, strict=True):
-            slots += chunk.sequence.slots(start)
-        token_ids = [token_id for chunk in chunks for token_id in chunk.token_ids]
-        queries = [Queries(chunk.sequence.runs(), len(chunk.token_ids)) for chunk in chunks]
-        wanted = self._wanted(chunks)
-        if self._compiled is not None and len(token_ids) <= MAX_ROWS:
-            return self._compiled(token_ids, queries, slots, wanted)
-        attend = StepAttention(self._store, queries, slots)
-        return self._step(self._tensor(token_ids), self._positions(chunks, starts), attend, wanted)
-
-    def _append(self, chunk: Chunk) -> None:
-        try:
-            copy = chunk.sequence.append(chunk.token_ids)
-        except OutOfBlocks:
-            missing = chunk.sequence.num_to_take(len(chunk.token_ids)) - self.pool.num_unused
-            self._resize(self.pool.num_blocks + max(missing, self.pool.num_blocks // 4))
-            copy = chunk.sequence.append(chunk.token_ids)
-        if copy is not None:
-            self._store.copy_block(*copy)
-
-    def _positions(self, chunks: Sequence[Chunk], starts: Sequence[int]) -> slice | Tensor:
-        ends = [start + len(chunk.token_ids) for chunk, start in zip(chunks, starts, strict=True)]
-        if len(chunks) == 1:
-            return slice(starts[0], ends[0])
-        return self._tensor(
-            [position for start, end in zip(starts, ends, strict=True) for position in range(start, end)]
-        )
-
-    def _wanted(self, chunks: Sequence[Chunk]) -> slice | Tensor:
-        """The places of the tokens after which logits are wanted."""
-        if len(chunks) == 1:
-            num_tokens = len(chunks[0].token_ids)
-            return slice(num_tokens - chunks[0].num_logits, num_tokens)
-        wanted: list[int] = []
-        end = 0
-        for chunk in chunks:
-            end += len(chunk.token_ids)
-            wanted += range(end - chunk.num_logits, end)
-        return slice(None) if len(wanted) == end else self._tensor(wanted)
+            self.allocate(chunk)
+        return self.compute(chunks)
 
     @torch.inference_mode()
+    def allocate(self, chunk: Chunk, *, may_grow: bool = True) -> bool:
+        """Append the chunk's tokens to its sequence; False if the cache is full and may not grow."""
+        sequence, token_ids = chunk.sequence, chunk.token_ids
+        try:
+            copy = sequence.append(token_ids)
+        except OutOfBlocks:
+            if not may_grow:
+                return False
+            missing = sequence.num_blocks_needed(len(token_ids)) - self.pool.num_free
+            self._resize(self.pool.num_blocks + max(missing, self.pool.num_blocks // 4))
+            copy = sequence.append(token_ids)
+        if copy is not None:
+            self.cache.copy_block(*copy)
+        return True
+
+    @torch.inference_mode()
+    def compute(self, chunks: Sequence[Chunk]) -> list[Tensor]:
+        """The logits of each chunk (num_logits × V, float32); their keys and values are in the cache then."""
+        logits: dict[int, Tensor] = {}
+        left = list(range(len(chunks)))
+        for backend in self.backends:
+            taken = [left[index] for index in backend.can_run([chunks[index] for index in left])]
+            if taken:
+                some = [chunks[index] for index in taken]
+                split = torch.split(backend(some).float(), [chunk.num_logits for chunk in some])
+                logits |= zip(taken, split, strict=True)
+                left = [index for index in left if index not in logits]
+            if not left:
+                break
+        for chunk in chunks:
+            chunk.sequence.cache_full_blocks()
+        return [logits[index] for index in range(len(chunks))]
+
     def _resize(self, num_blocks: int) -> None:
+        memory = self._fixed if num_blocks == self._num_blocks else self._new_memory(num_blocks)
+        with torch.inference_mode():
+            memory.cache.copy_from(self.cache)
         self.pool.resize(num_blocks)
-        self._store.resize(num_blocks)
-        self._set_up_quick_steps()
+        self._memory = memory
 
-    def _set_up_quick_steps(self) -> None:
-        """For short steps, where there is something quicker than PyTorch; they know where the store is."""
-        self._graphed = (
-            GraphedSteps(self._transformer, self._step, self._store) if self._device.type == "cuda" else None
-        )
-        self._compiled = (
-            CompiledSteps(self._transformer, self._step, self._store)
-            if CompiledSteps.can_run(self._transformer)
-            else None
-        )
-
-    def _tensor(self, values: list[int]) -> Tensor:
-        """On the device, without waiting until it is done with the step before."""
-        tensor = torch.tensor(values, dtype=torch.long, pin_memory=self._device.type == "cuda")
-        return tensor.to(self._device, non_blocking=True)
-
-
-def _recordable(chunks: Sequence[Chunk]) -> list[int]:
-    """The places of those that are worth a recorded step, in which each token is a row of its own.
-
-    All that are one token, and those of several as long as they are few together.
-    """
-    places, num_rows = [], 0
-    for place, chunk in enumerate(chunks):
-        num_tokens = len(chunk.token_ids)
-        if num_tokens == 1:
-            places.append(place)
-        elif num_rows + num_tokens <= _MAX_ROWS_OF_SEVERAL:
-            places.append(place)
-            num_rows += num_tokens
-    return places
+    @torch.inference_mode()
+    def _new_memory(self, num_blocks: int) -> _Memory:
+        layers = self._layers
+        cache = KVCache(layers.config, num_blocks, BLOCK_SIZE, layers.dtype, layers.device)
+        return _Memory(cache, [backend(layers, cache) for backend in self._backends])

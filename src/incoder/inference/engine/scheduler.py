@@ -1,32 +1,35 @@
-"""Who reads how much in the next step: numbers in, numbers out.
+"""The token budget of a step: how many tokens each sequence computes. Numbers in, numbers out.
 
-Those with few tokens left are asked first: they are writing, one token after the other, and someone watches.
-What remains of the step goes to the long readings, first come first served, so that a long prompt neither
-holds up the others nor waits for them to end.
+Sequences with few tokens left come first: they are decoding, and a user is watching. The rest of the budget
+goes to prefills in order of arrival (chunked prefill), so that a long prompt neither delays the others nor
+waits for them to end.
 """
 
 from collections.abc import Sequence
 
-FEW_TOKENS = 8  # a token and what was guessed after it
+FEW_TOKENS = 8  # a decoded token and its drafts
 
 
-def share_out(num_left: Sequence[int], num_tokens: int) -> list[int]:
-    """How many tokens each reading gets of a step with room for `num_tokens`, the oldest reading first.
+def schedule(num_left: Sequence[int], num_tokens: int) -> list[int]:
+    """Divide a budget of `num_tokens` among sequences with `num_left` tokens to compute, the oldest first.
 
-    Whatever the numbers: the step is used as far as there is something to read, and the oldest long reading
-    gets at least half of what it could have, even if very many are writing.
+    The budget is used up as long as there are tokens to compute. The oldest prefill gets at least half of
+    what it could use, however many sequences decode.
+
+    >>> schedule([1000, 1, 1, 5], num_tokens=100)
+    [93, 1, 1, 5]
     """
     assert num_tokens > 0
     shares = [0] * len(num_left)
-    long = [index for index, left in enumerate(num_left) if left > FEW_TOKENS]
-    kept = min(num_left[long[0]], -(-num_tokens // 2)) if long else 0
-    room = num_tokens - kept
+    prefills = [index for index, left in enumerate(num_left) if left > FEW_TOKENS]
+    reserved = min(num_left[prefills[0]], -(-num_tokens // 2)) if prefills else 0
+    budget = num_tokens - reserved
     for index, left in enumerate(num_left):
         if left <= FEW_TOKENS:
-            shares[index] = min(left, room)
-            room -= shares[index]
-    room += kept
-    for index in long:
-        shares[index] = min(num_left[index], room)
-        room -= shares[index]
+            shares[index] = min(left, budget)
+            budget -= shares[index]
+    budget += reserved
+    for index in prefills:
+        shares[index] = min(num_left[index], budget)
+        budget -= shares[index]
     return shares

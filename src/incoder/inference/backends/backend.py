@@ -1,0 +1,84 @@
+"""The interface of a backend: a way to compute one step of the network, on the chunks that it can run.
+
+A step has a chunk for each sequence that takes part: a single new token while it decodes, a piece of the
+prompt during prefill. The engine offers the chunks of a step to the backends in order of preference
+(preference.py); each runs those that it can, and the eager step runs the rest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from incoder.inference.backends.layers import ModelLayers
+from incoder.inference.cache.kv_cache import KVCache
+from incoder.inference.cache.sequence import BlockSequence
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The last tokens of a sequence: they have slots, and this step computes their keys and values.
+
+    The step returns the logits after the last `num_logits` of them.
+    """
+
+    sequence: BlockSequence
+    token_ids: Sequence[int]
+    num_logits: int
+
+    @property
+    def start(self) -> int:
+        """The position of the first of these tokens in its sequence."""
+        return len(self.sequence) - len(self.token_ids)
+
+
+class Backend(Protocol):
+    """Computes chunks of one step: writes their keys and values to the cache, returns logits."""
+
+    def __init__(self, layers: ModelLayers, cache: KVCache) -> None: ...
+
+    @staticmethod
+    def is_available(layers: ModelLayers) -> bool:
+        """Whether this machine can run the backend on these weights at all."""
+
+    def can_run(self, chunks: Sequence[Chunk]) -> Sequence[int]:
+        """The indices of the chunks that it can run, in one call; empty for none."""
+
+    def __call__(self, chunks: Sequence[Chunk]) -> Tensor:
+        """The logits of these chunks, one after the other (sum of `num_logits` × V)."""
+
+
+def tokens_of(chunks: Sequence[Chunk]) -> list[int]:
+    """The tokens of all chunks, one chunk after the other."""
+    return [token_id for chunk in chunks for token_id in chunk.token_ids]
+
+
+def positions_of(chunks: Sequence[Chunk]) -> list[int]:
+    """Each token's position in its sequence."""
+    return [position for chunk in chunks for position in range(chunk.start, len(chunk.sequence))]
+
+
+def new_slots_of(chunks: Sequence[Chunk]) -> list[int]:
+    """The slot of each token."""
+    return [slot for chunk in chunks for slot in chunk.sequence.slots(chunk.start)]
+
+
+def logits_indices(chunks: Sequence[Chunk], device: torch.device) -> slice | Tensor:
+    """Which of the tokens logits are returned for; a slice if possible, which copies nothing."""
+    if len(chunks) == 1:
+        num_tokens = len(chunks[0].token_ids)
+        return slice(num_tokens - chunks[0].num_logits, num_tokens)
+    indices: list[int] = []
+    end = 0
+    for chunk in chunks:
+        end += len(chunk.token_ids)
+        indices += range(end - chunk.num_logits, end)
+    return slice(None) if len(indices) == end else to_device(indices, device)
+
+
+def to_device(numbers: list[int], device: torch.device) -> Tensor:
+    """The numbers (int64) on the device. The CPU does not wait until a GPU has finished the step before."""
+    tensor = torch.tensor(numbers, dtype=torch.long, pin_memory=device.type == "cuda")
+    return tensor.to(device, non_blocking=True)

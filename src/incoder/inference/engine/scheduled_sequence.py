@@ -1,0 +1,121 @@
+"""A sequence with tokens to compute, over as many steps as that takes (chunked prefill)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from incoder.inference.backends.backend import Chunk
+from incoder.inference.cache.sequence import BlockSequence
+from incoder.inference.engine.runner import Runner
+from incoder.inference.engine.scheduler import schedule
+
+STEP_TOKENS = 512  # a larger step is no faster per token, and the other sequences wait longer for theirs
+
+
+class ScheduledSequence:
+    """Computes `token_ids` after those of the sequence; collects the logits of the last one or of all."""
+
+    def __init__(
+        self, sequence: BlockSequence, token_ids: Sequence[int], *, all_logits: bool = False
+    ) -> None:
+        self.sequence = sequence
+        self._token_ids = token_ids
+        self._num_logits = len(token_ids) if all_logits else min(1, len(token_ids))
+        self._num_computed = 0
+        self._logits: list[Tensor] = []
+
+    @property
+    def num_left(self) -> int:
+        """The number of tokens that are not computed yet."""
+        return len(self._token_ids) - self._num_computed
+
+    @property
+    def num_blocks_needed(self) -> int:
+        """The number of blocks that computing the tokens left allocates, if no prefix is cached."""
+        return self.sequence.num_blocks_needed(self.num_left)
+
+    def start(self) -> None:
+        """If the sequence is empty, take its prefix from the prefix cache as far as no logits are needed."""
+        if not len(self.sequence):
+            self._num_computed = self.sequence.match_prefix(self._token_ids, self._num_logits)
+
+    def preempt(self) -> None:
+        """Free the sequence's blocks. After the next `start`, all its tokens are computed again."""
+        self._token_ids = [*self.sequence.preempt(), *self._token_ids[self._num_computed :]]
+        self._num_computed = 0
+        self._logits = []
+
+    def next_chunk(self, num_tokens: int) -> Chunk:
+        """The next tokens to compute. `take` their logits before asking for more."""
+        start, end = self._num_computed, self._num_computed + num_tokens
+        first_with_logits = len(self._token_ids) - self._num_logits
+        num_logits = max(0, end - max(start, first_with_logits))
+        return Chunk(self.sequence, self._token_ids[start:end], num_logits)
+
+    def take(self, chunk: Chunk, logits_WV: Tensor) -> None:
+        """Count the chunk's tokens as computed and keep their logits."""
+        self._num_computed += len(chunk.token_ids)
+        if chunk.num_logits:
+            self._logits.append(logits_WV)
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether any logits are asked for: not for a row of a batch that gets no tokens."""
+        return self._num_logits > 0
+
+    def logits(self) -> Tensor:
+        """The logits (num_logits × V), once no token is left."""
+        return self._logits[0] if len(self._logits) == 1 else torch.cat(self._logits)
+
+
+class StepResult(NamedTuple):
+    """How many sequences a step has extended, and how many had to wait for free blocks."""
+
+    num_computed: int
+    num_waiting: int
+
+
+def step(
+    runner: Runner,
+    requests: Sequence[Sequence[ScheduledSequence]],
+    num_tokens: int = STEP_TOKENS,
+    *,
+    may_grow: bool = True,
+) -> StepResult:
+    """Compute one step of these requests' sequences, the oldest request first.
+
+    If the cache has too few free blocks for a sequence, the cache grows, or the sequence waits unless the
+    cache `may_grow`.
+    """
+    scheduled = [sequence for request in requests for sequence in request]
+    shares = schedule([sequence.num_left for sequence in scheduled], num_tokens)
+    chunks: dict[int, Chunk] = {}
+    num_waiting = 0
+    with runner.lock:
+        for index in _allocation_order(requests):
+            if shares[index]:
+                chunk = scheduled[index].next_chunk(shares[index])
+                if runner.allocate(chunk, may_grow=may_grow):
+                    chunks[index] = chunk
+                else:
+                    num_waiting += 1
+        indices = sorted(chunks)
+        if indices:
+            logits = runner.compute([chunks[index] for index in indices])
+            for index, logits_WV in zip(indices, logits, strict=True):
+                scheduled[index].take(chunks[index], logits_WV)
+    return StepResult(len(indices), num_waiting)
+
+
+def _allocation_order(requests: Sequence[Sequence[ScheduledSequence]]) -> list[int]:
+    """Indices into all sequences: older requests first, the sequences of one request in reverse.
+
+    In reverse: among forks that share their last block, the original appends last. By then it is the only
+    user, so it is not copied and keeps its reserved extent.
+    """
+    order: list[int] = []
+    for request in requests:
+        order += reversed(range(len(order), len(order) + len(request)))
+    return order
