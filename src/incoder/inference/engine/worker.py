@@ -1,0 +1,135 @@
+"""A thread that owns an engine, so that requests may come from any thread and from asyncio."""
+
+import asyncio
+import threading
+import weakref
+from concurrent.futures import Future
+from types import TracebackType
+from typing import TypeVar
+
+from incoder.errors import IncoderError
+from incoder.inference.engine.engine import Engine
+from incoder.inference.engine.forking import check_process
+from incoder.inference.language_model import Generation, LanguageModel, run_alone
+
+T = TypeVar("T")
+
+
+class EngineWorker:
+    """Runs the requests of one model in a thread of its own; `max_active` is that of `Engine`.
+
+    Thread safety: every method may be called from every thread. Coroutines and their callbacks (streamed
+    text) run in the worker's thread, one at a time and between two steps, so a slow callback delays all
+    requests. An error of one request, or of its callbacks, is raised by its own future only.
+
+    Close the worker, or use it in a `with` block. A worker that is garbage collected, or still open at the end
+    of the process, cancels the requests that are left.
+
+    Raises:
+        IncoderError: a model that an Engine cannot run, or a process that was forked from one that computes.
+    """
+
+    def __init__(self, model: LanguageModel, max_active: int | None = None) -> None:
+        check_process()
+        self._control = _Control(Engine(model, max_active))
+        self._thread = threading.Thread(
+            target=_serve, args=(self._control,), name="incoder-engine", daemon=True
+        )
+        self._thread.start()
+        self._finalizer = weakref.finalize(self, _shut_down, self._control, self._thread)
+
+    def submit(self, generation: Generation[T]) -> Future[T]:
+        """Queue a generation coroutine; the future has its result or its error.
+
+        `cancel()` of the future ends the coroutine between two steps, also during prefill.
+
+        Raises:
+            IncoderError: the worker is closed, or this process was forked from the one that has its thread.
+        """
+        check_process()
+        return self._control.submit(generation)
+
+    def run(self, generation: Generation[T]) -> T:
+        """Run a coroutine to its end beside the others, and return its result or raise its error.
+
+        If waiting is interrupted (Ctrl-C), the request is cancelled. Called in a callback, which runs in the
+        worker's own thread, it runs the coroutine at once and alone.
+        """
+        if threading.current_thread() is self._thread:
+            return run_alone(generation)
+        future = self.submit(generation)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def generate(self, generation: Generation[T]) -> T:
+        """`run` for asyncio: does not block the event loop. Cancelling the task cancels the request."""
+        return await asyncio.wrap_future(self.submit(generation))
+
+    def close(self, *, cancel: bool = False) -> None:
+        """Accept no more requests, finish the submitted ones (or cancel them), and end the thread.
+
+        May be called twice. Called from a callback, it returns before the thread has ended.
+        """
+        self._control.close(cancel=cancel)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def __enter__(self) -> "EngineWorker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close(cancel=kind is not None)
+
+
+class _Control:
+    """What the worker and its thread share. The thread must not keep the worker itself alive."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._cancels = False
+
+    def submit(self, generation: Generation[T]) -> Future[T]:
+        with self._changed:
+            if self._is_closed:
+                raise IncoderError("the EngineWorker is closed; make a new one to run more requests")
+            future = self.engine.submit(generation)
+            self._changed.notify()
+        return future
+
+    def close(self, *, cancel: bool) -> None:
+        with self._changed:
+            self._is_closed = True
+            self._cancels |= cancel
+            self._changed.notify()
+
+    def wait_for_work(self) -> bool:
+        """Sleep until there is something to step; False if the thread is to end."""
+        with self._changed:
+            while not self.engine.has_work and not self._is_closed:
+                self._changed.wait()
+            return self.engine.has_work and not self._cancels
+
+
+def _serve(control: _Control) -> None:
+    """The worker's thread."""
+    while control.wait_for_work():
+        try:
+            control.engine.step()
+        except Exception as error:  # noqa: BLE001 - an error of the engine itself: no request can go on
+            control.engine.fail_all(error)
+        except BaseException:  # noqa: BLE001 - raised in a callback; its request has failed with it
+            pass
+    control.engine.cancel_all()
+
+
+def _shut_down(control: _Control, thread: threading.Thread) -> None:
+    control.close(cancel=True)
+    if threading.current_thread() is not thread:
+        thread.join()
