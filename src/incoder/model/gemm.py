@@ -1,8 +1,8 @@
-"""Many rows times a large matrix, by the quicker of the two libraries that PyTorch has for it on a CPU.
+"""GEMM on a CPU, many rows times a large matrix, by the faster of the two libraries that PyTorch has for it.
 
-PyTorch itself multiplies float32 by MKL. oneDNN, which comes along with it, needs half to nine tenths of the
-time on a processor that is not Intel's (benchmarks/gemm.py). Its product is the operator that PyTorch's
-compiler uses; it reads the weight as it is. Knows no network.
+By default PyTorch multiplies float32 matrices by MKL. oneDNN, which PyTorch includes, takes 0.5 to 0.9 of
+that time on processors not made by Intel (benchmarks/gemm.py). Its product is the operator that PyTorch's
+compiler uses, and it reads the weight without a copy. Knows no network.
 """
 
 from functools import cache
@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_MIN_BYTES = 1_000_000  # of a matrix; with smaller ones preparing a product costs more than it saves
+_MIN_BYTES = 1_000_000  # of a matrix; for smaller ones oneDNN's setup costs more than it saves
 
 
 def gemm(input_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
-    """`F.linear`, without gradients where oneDNN takes it: input @ weight.T + bias.
+    """input @ weight.T + bias, as `F.linear`; without gradients if oneDNN multiplies.
 
-    The input may have more dimensions than two; all but the last count as rows.
+    All dimensions of the input but the last are rows.
+
+    >>> gemm(torch.ones(2, 3), torch.ones(4, 3)).tolist()
+    [[3.0, 3.0, 3.0, 3.0], [3.0, 3.0, 3.0, 3.0]]
     """
     if not is_for_onednn(weight_OI) or input_NI.dtype != torch.float32 or torch.is_grad_enabled():
         return F.linear(input_NI, weight_OI, bias_O)
@@ -31,17 +34,17 @@ def gemm(input_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> T
 
 
 def _rounded_up(num_rows: int) -> int:
-    """At most an eighth more rows, from 64 on, so that few numbers of rows occur.
+    """The number of rows rounded up, by at most an eighth from 64 on, so that few sizes occur.
 
-    oneDNN compiles a product for each number of rows and keeps it: without this a process grew by 1 to 2 MB
-    with every prompt of another length.
+    oneDNN compiles a product for each number of rows and keeps it: without rounding, a process grew by 1 to
+    2 MB with every prompt of another length (benchmarks/growth.py).
     """
     step = max(8, 1 << max(0, num_rows.bit_length() - 4))
     return -(-num_rows // step) * step
 
 
 def is_for_onednn(weight_OI: Tensor) -> bool:
-    """Whether oneDNN multiplies with this matrix, and gains by it."""
+    """Whether oneDNN can multiply by this matrix, and is expected to be faster."""
     return (
         weight_OI.device.type == "cpu"
         and weight_OI.dtype == torch.float32

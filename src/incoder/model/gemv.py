@@ -1,9 +1,9 @@
-"""A few rows times a large matrix, at the speed at which a CPU reads the matrix.
+"""GEMV on a CPU: one row or a few times a large matrix, at the speed at which it is read from memory.
 
-Generating is reading all weights once for each token. PyTorch's products are made for many rows; with one
-they reach half of the read bandwidth or less. The product is compiled by numba (kernels.py); without it
-(the extra `fast`) there is nothing here to use and PyTorch's products remain, which also are the slow twin in
-the tests. Knows no network.
+Decoding reads all weights once per token. PyTorch's products are made for many rows; with one row they reach
+half of the memory's bandwidth or less (benchmarks/gemv.py). This product is compiled by numba (kernels.py,
+the extra `fast`). Without numba PyTorch multiplies, which also is the reference implementation in the tests.
+Knows no network.
 """
 
 import importlib
@@ -20,26 +20,26 @@ from torch import Tensor
 
 from incoder.model import packing
 
-MAX_ROWS = 8  # from about here on PyTorch's products are faster
-MAX_ROWS_QUANTIZED = 32  # the same, where a matrix would have to be widened for PyTorch first
+MAX_ROWS = 8  # above, PyTorch's products are faster
+MAX_ROWS_QUANTIZED = 32  # above, dequantizing the matrix and PyTorch's product are faster
 _MIN_BYTES = 1_000_000  # of a matrix; smaller ones stay in the processor's cache
 _SCALED = (torch.int8, packing.DTYPE)
 _DTYPES = (torch.float32, torch.bfloat16, *_SCALED)
 
-Gemv = Callable[[Tensor], Tensor]  # input_BI to output_BO
+Gemv = Callable[[Tensor], Tensor]  # input_BI → output_BO
 
 
 class Matrix(NamedTuple):
-    """Memory of a linear layer as the kernels read it; scale and bias are empty where there is none."""
+    """The memory of a linear layer as the kernels read it; a missing scale or bias is an empty array."""
 
     weight_OI: NDArray[Any]
-    scale: NDArray[np.float32]  # of the rows [O], or of groups in them [O, G]
+    scale: NDArray[np.float32]  # of each row [O], or of each group [O, G]
     bias_O: NDArray[np.float32]
 
 
 @cache
 def has_kernels() -> bool:
-    """Whether numba is there, goes with this numpy, and finds a folder to keep what it compiles."""
+    """Whether numba is installed, supports this numpy, and finds a folder to cache compiled kernels in."""
     try:
         importlib.import_module("incoder.model.kernels")
     except (ImportError, RuntimeError):
@@ -48,10 +48,10 @@ def has_kernels() -> bool:
 
 
 def as_matrix(weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | None = None) -> Matrix | None:
-    """The weight's own memory, which the kernels read in place; None where they cannot.
+    """The weight's own memory for the kernels, which read it in place; None if they cannot.
 
-    A weight in int8 needs the scales of its rows (float32), a packed one [O, I / 2] those of its groups
-    (packing.py); others have none.
+    An int8 weight needs a scale for each row (float32), a packed int4 weight [O, I / 2] one for each group
+    (packing.py). Other weights have none.
     """
     assert (scale is not None) == (weight_OI.dtype in _SCALED)
     if weight_OI.device.type != "cpu" or weight_OI.dtype not in _DTYPES or not weight_OI.is_contiguous():
@@ -60,19 +60,19 @@ def as_matrix(weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | N
 
 
 def storage_of(tensor: Tensor) -> NDArray[Any]:
-    """A tensor's own memory as the kernels read it: bfloat16, which numpy does not know, as uint16."""
+    """A tensor's own memory in its storage dtype. Numpy has no bfloat16: it becomes uint16."""
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(np.uint16)
     return tensor.numpy()
 
 
 def as_floats(tensor: Tensor | None) -> NDArray[np.float32]:
-    """Numbers as the kernels read them: float32, an empty vector for none."""
+    """A tensor in float32 for the kernels; an empty array for None."""
     return np.empty(0, np.float32) if tensor is None else tensor.detach().float().numpy()
 
 
-# numba ends a process in which two threads run parallel kernels at once, unless it was installed with TBB or
-# OpenMP. Kernels use all of PyTorch's threads anyway, so nothing is lost by turns.
+# Without TBB or OpenMP, numba aborts a process in which two threads run parallel kernels at once. Taking
+# turns costs nothing, since kernels use all of PyTorch's threads.
 _KERNELS_LOCK = threading.RLock()
 
 
@@ -102,10 +102,10 @@ def threads_of_torch() -> Iterator[None]:
 
 
 def make_gemv(weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | None = None) -> Gemv | None:
-    """The function input @ (weight * scale).T + bias for few rows; None if that gains nothing.
+    """The function input @ (weight * scale).T + bias for few rows; None if PyTorch is as fast.
 
-    The sums are taken in float32, in an order that the number of rows may change. The function reads the
-    weight's own memory.
+    Sums are in float32; their order may depend on the number of rows. The function reads the weight's own
+    memory.
     """
     matrix = as_matrix(weight_OI, scale, bias_O)
     if matrix is None or weight_OI.nbytes < _MIN_BYTES or not has_kernels():

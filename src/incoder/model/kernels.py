@@ -1,12 +1,13 @@
-"""The computations of a step with few tokens, compiled by numba (the extra `fast`), on a CPU in float32.
+"""A decoding step with few tokens on a CPU, compiled by numba (the extra `fast`), in float32.
 
-Between the products, which read the weights at the speed of the memory, a step with one token has so little
-to compute that PyTorch's calls take longer than what they call. So all of a block is one call here. A
-matrix is in float32, bfloat16 seen as uint16, int8 with a scale for each row, or four bits (packing.py); the
-cache is float32 or bfloat16; sums are float32.
+Matrix products read the weights at the speed of memory. Between them a step of one token has so little to
+compute that calling PyTorch takes longer than computing, so one call here computes a whole block. A matrix is
+float32, bfloat16 (seen as uint16), int8 with a scale for each row, or int4 (packing.py); the cache is float32
+or bfloat16; sums are float32.
 
-Import this module only where numba is installed. The slow twin in the tests is PyTorch's forward pass. All of
-it is in one file since numba keeps what it compiled until that very file changes.
+Import this module only if numba is installed. The reference implementation is PyTorch's forward pass. All
+kernels are in one file, because numba's cache of compiled code is valid until the file of the called function
+changes.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -24,24 +25,23 @@ from numba.extending import intrinsic, overload
 
 from incoder.model.packing import GROUP_SIZE, PACKED_LANES, PACKED_STEP
 
-# Without leave to reorder the sums nothing is vectorised; the rest of "fast math" would change NaNs.
+# Sums are vectorised only if they may be reordered; the other flags of "fast math" would break NaN.
 _FAST_MATH = {"reassoc", "contract"}
 _serial = numba.njit(fastmath=_FAST_MATH, boundscheck=False)
 _parallel = numba.njit(parallel=True, fastmath=_FAST_MATH, boundscheck=False, cache=True)
 _entry = numba.njit(boundscheck=False, cache=True)
 
-# From so many products of two numbers on, all threads take part: one takes 50 to 150 µs for them. For less,
-# threads that wait for each other on busy processors can cost many times what they gain.
-_LEAST_WORK = 1_000_000
+# The number of multiplications from which all threads take part: one thread takes 50 to 150 µs for them. With
+# fewer, threads that wait for each other on a busy machine can cost many times what they gain.
+_MIN_PARALLEL_WORK = 1_000_000
 
-# Products of rows are taken in vectors, several in a step: as many numbers as a register of AVX-512 holds, or
-# one of AVX2, or two of NEON.
+# The number of floats in a vector: a register of AVX-512; otherwise one of AVX2, or two of NEON.
 _WIDTH = 16 if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2] else 8
-_STEP = 64  # numbers; in int8 a line of the cache
+_STEP = 64  # numbers multiplied per loop iteration; in int8 a cache line
 _CACHE_LINE = 64  # bytes
-_AHEAD, _PACKED_AHEAD = 2048, 8192  # bytes from what is multiplied to what is fetched
-# From so many numbers on, of two bytes or one, rows are read one after the other: side by side they would be
-# two streams, of which the processor cannot tell what comes next. Shorter ones gain by sharing the input.
+_AHEAD, _PACKED_AHEAD = 2048, 8192  # prefetch distance in bytes
+# Rows of at least this many numbers of two bytes or one are read one after the other: two rows at once are
+# two streams, which the hardware prefetcher does not follow. Shorter rows gain by sharing the input's loads.
 _LONG_ROW = 2048
 _INDEX, _NUM_BYTES = ir.IntType(64), {ir.IntType(8): 1, ir.IntType(16): 2, ir.FloatType(): 4}
 _FLOATS, _BITS = ir.VectorType(ir.FloatType(), _WIDTH), ir.VectorType(ir.IntType(32), _WIDTH)
@@ -62,12 +62,12 @@ def _(weight):
     return lambda weight: np.float32(weight)
 
 
-def _keep(floats_d, places_d):
-    """Write numbers to where they are kept, in bfloat16 rounded to nearest."""
+def _store(floats_d, places_d):
+    """Write floats to the cache; bfloat16 is rounded to nearest."""
     raise NotImplementedError("only where it is compiled")
 
 
-@overload(_keep)
+@overload(_store)
 def _(floats_d, places_d):
     def copy(floats_d, places_d):
         places_d[:] = floats_d
@@ -82,12 +82,12 @@ def _(floats_d, places_d):
 
 
 def _tile(num_inputs, num_rows):
-    """The function for so many inputs, from `b` on, times so many rows of a matrix, from `o` on.
+    """A function that multiplies `num_inputs` inputs from `b` on by `num_rows` rows of a matrix from `o` on.
 
-    It leaves out the last numbers, those that fill no step. Its vectors are written out, as LLVM has them for
-    every processor: a compiler left to itself made them half as wide, and had nothing fetched ahead.
+    It leaves out the numbers at the end that do not fill a step. It emits LLVM's vector instructions, which
+    exist for every processor, because the automatic vectorisation used half the width and no prefetching.
     """
-    # Of each product there are several sums, taken in turns, so that no addition waits for the one before.
+    # Each product has several sums, used in turn, so that no addition waits for the one before.
     num_sums = max(1, 4 // (num_inputs * num_rows))
 
     @intrinsic
@@ -129,7 +129,7 @@ def _tile(num_inputs, num_rows):
 
 @contextlib.contextmanager
 def _steps(builder, length, step):
-    """A loop over the beginnings of the whole steps."""
+    """A loop over the start indices of the whole steps."""
     whole = builder.and_(length, _INDEX(-step))
     with cgutils.for_range_slice(builder, _INDEX(0), whole, _INDEX(step), _INDEX) as (start, _):
         yield start
@@ -138,7 +138,7 @@ def _steps(builder, length, step):
 def _emit_step(builder, inputs, weights, sums, start):
     """Add the products of `_STEP` numbers to the sums."""
     for weight in weights:
-        # Of float32 the processor reads ahead by itself: a step is soon done, so it has begun with many more.
+        # Float32 is left to the hardware prefetcher, which is far enough ahead by itself.
         if weight.type.pointee != ir.FloatType():
             num_bytes = _STEP * _NUM_BYTES[weight.type.pointee]
             _fetch_ahead(builder, builder.gep(weight, [start]), num_bytes, _AHEAD)
@@ -154,7 +154,7 @@ def _emit_step(builder, inputs, weights, sums, start):
 
 
 def _emit_packed_step(builder, inputs, weights, scales, sums, start):
-    """The same for `PACKED_STEP` numbers of four bits, in groups that have a scale each."""
+    """The same for `PACKED_STEP` int4 numbers, in groups with a scale each."""
     first_bytes = _packed_bytes(builder, weights, start)
     for first_byte in first_bytes:
         _fetch_ahead(builder, first_byte, PACKED_STEP // 2, _PACKED_AHEAD)
@@ -175,12 +175,12 @@ def _emit_packed_step(builder, inputs, weights, scales, sums, start):
 
 
 def _packed_bytes(builder, weights, start):
-    """Where a step begins in each row; two numbers are in a byte."""
+    """Pointers to the start of a step in each row; a byte holds two numbers."""
     return [builder.gep(weight, [builder.lshr(start, _INDEX(1))]) for weight in weights]
 
 
 def _packed_groups(builder, first_bytes, start):
-    """For each group in a step its vectors: of each the first number's index, and the numbers in each row."""
+    """The vectors of each group in a step: the index of the first number, and the floats of each row."""
     words = []
     for first_byte in first_bytes:
         pointer = builder.bitcast(first_byte, ir.IntType(32).as_pointer())
@@ -198,7 +198,7 @@ def _packed_groups(builder, first_bytes, start):
 
 
 def _group_scale(builder, scale, start, group):
-    """The scale of a group in a step, in all places of a vector."""
+    """A vector with the scale of a group in all lanes."""
     index = builder.add(builder.udiv(start, _INDEX(GROUP_SIZE)), _INDEX(group))
     undefined = ir.Constant(_FLOATS, ir.Undefined)
     first = builder.insert_element(undefined, builder.load(builder.gep(scale, [index])), ir.IntType(32)(0))
@@ -230,7 +230,7 @@ def _arrays(context, builder, kinds, values):
 
 
 def _rows(builder, array, first, num_rows):
-    """Pointers to the beginnings of rows."""
+    """Pointers to the starts of rows."""
     stride = cgutils.unpack_tuple(builder, array.strides)[0]  # in bytes
     return [
         cgutils.pointer_add(builder, array.data, builder.mul(stride, builder.add(first, _INDEX(row))))
@@ -239,7 +239,7 @@ def _rows(builder, array, first, num_rows):
 
 
 def _fetch_ahead(builder, place, num_bytes, distance):
-    """Ask for so many bytes so far behind a place. Past the end of the memory nothing happens."""
+    """Prefetch `num_bytes` at `distance` bytes after `place`. Past the end of the memory nothing happens."""
     pointer, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
     fetch = builder.module.declare_intrinsic(
         "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag])
@@ -251,7 +251,7 @@ def _fetch_ahead(builder, place, num_bytes, distance):
 
 
 def _load(builder, row, i):
-    """A vector of the numbers from `i` on."""
+    """A vector of a row's numbers from index `i` on."""
     kind = row.type.pointee
     place = builder.bitcast(builder.gep(row, [i]), ir.VectorType(kind, _WIDTH).as_pointer())
     return builder.load(place, align=1)
@@ -270,7 +270,7 @@ def _load_floats(builder, row, i):
 def _unpack_floats(builder, words, nibble):
     """(number - 8) / 16 for one of the eight numbers in each word.
 
-    As the upper four bits behind the point of a float that begins with 1 they make it 1 + number / 16.
+    The number becomes the upper four bits of the mantissa of a float with exponent 0: 1 + number / 16.
     """
     shift = 19 - 4 * nibble
     move = builder.shl if shift > 0 else builder.lshr
@@ -304,7 +304,7 @@ def _multiply_two_rows(input_BI, weight_OI, scale, output_BO, o):
     """The outputs of two rows of the matrix, `o` and the next one if there is one."""
     b, num_inputs = 0, len(input_BI)
     if o + 1 < len(weight_OI):
-        while _WIDTH == 16 and b + 8 <= num_inputs:  # elsewhere the registers do not hold so many sums
+        while _WIDTH == 16 and b + 8 <= num_inputs:  # AVX2 and NEON have too few registers for the sums
             _eight_by_two(input_BI, weight_OI, scale, output_BO, b, o)
             b += 8
         while b + 4 <= num_inputs:
@@ -331,14 +331,14 @@ def _multiply_on_all_threads(input_BI, weight_OI, scale, output_BO):
 
 @_entry
 def multiply(input_BI, weight_OI, scale, bias_O, output_BO):
-    """input @ (weight * scale).T + bias; without scales or biases these are empty.
+    """input @ (weight * scale).T + bias; `scale` and `bias_O` are empty if there are none.
 
-    A scale is that of a row [O]; where weights are of four bits (packing.py), that of a group [O, G]. Each
-    row of the matrix is read from memory once for all input rows, and two rows meet up to eight inputs at a
-    time, so that a number is used more often than loaded.
+    `scale` is that of each row [O], or of each group [O, G] for int4 (packing.py). Each row of the matrix is
+    read from memory once for all inputs. Tiles of two rows and up to eight inputs use each loaded number
+    several times.
     """
     num_outputs, length = len(weight_OI), input_BI.shape[1]
-    if num_outputs * length >= _LEAST_WORK:
+    if num_outputs * length >= _MIN_PARALLEL_WORK:
         _multiply_on_all_threads(input_BI, weight_OI, scale, output_BO)
     else:
         for o in range(0, num_outputs, 2):
@@ -357,16 +357,16 @@ def multiply(input_BI, weight_OI, scale, bias_O, output_BO):
 
 @_parallel
 def unpack(weight_OP, scale_OG, output_OI):
-    """A matrix in four bits as float32. Its slow twin is that of packing.py."""
+    """An int4 matrix as float32. The reference implementation is `packing.unpack`."""
     for o in numba.prange(len(weight_OP)):
         _unpack_row(weight_OP, scale_OG, output_OI, np.int64(o))  # type: ignore[call-arg] # numba's first
 
 
 @_serial
 def exp(x):
-    """e^x to the last bits, without a call, so that loops over it are vectorised.
+    """e^x to almost float32's precision, without a call, so that loops over it are vectorised.
 
-    2^n · e^r with |r| ≤ ln 2 / 2: the power of two put together from its bits, the rest by its series.
+    2^n · e^r with |r| ≤ ln 2 / 2: the power of two from its bits, the rest by its Taylor series.
     """
     x = min(max(x, np.float32(-87.0)), np.float32(88.0))
     n = np.floor(x * np.float32(1.4426950408889634) + np.float32(0.5))
@@ -448,7 +448,7 @@ def _normalise(hidden_BD, norm, eps, output_BD):
 
 @_serial
 def _rotate(heads_Nd, cosines_d, sines_d):
-    """Rotate the pairs (i, i + d / 2) in place; the first half of the sines is negative (TokenStep)."""
+    """Rotate the pairs (i, i + d / 2) in place; the first half of the sines is negative (layers.py)."""
     num_heads, size = heads_Nd.shape
     half = size // 2
     for n in range(num_heads):
@@ -460,13 +460,13 @@ def _rotate(heads_Nd, cosines_d, sines_d):
 
 
 @_serial
-def _attend_alone(query_d, keys_Sd, values_Sd, runs_R2, num_keys, mixed_d):
-    """One query of one head to the first `num_keys` slots of these runs."""
+def _attend_with_head(query_d, keys_Sd, values_Sd, extents_R2, num_keys, mixed_d):
+    """Attention of one query of one head to the first `num_keys` slots of these extents."""
     size = len(query_d)
     scale = np.float32(1.0 / math.sqrt(size))
     scores = np.empty(num_keys, np.float32)
     place = 0
-    for start, end in runs_R2:
+    for start, end in extents_R2:
         for slot in range(start, min(end, start + num_keys - place)):
             key = keys_Sd[slot]
             score = np.float32(0.0)
@@ -481,7 +481,7 @@ def _attend_alone(query_d, keys_Sd, values_Sd, runs_R2, num_keys, mixed_d):
         total += scores[j]
     mixed_d[:] = np.float32(0.0)
     place = 0
-    for start, end in runs_R2:
+    for start, end in extents_R2:
         for slot in range(start, min(end, start + num_keys - place)):
             value, weight = values_Sd[slot], scores[place] / total
             for i in range(size):
@@ -490,48 +490,55 @@ def _attend_alone(query_d, keys_Sd, values_Sd, runs_R2, num_keys, mixed_d):
 
 
 @_serial
-def _attend_group(qkv_BHd, keys_KSd, values_KSd, runs_R2, row_runs_B2, num_keys_B, mixed_BHd, part):
-    """The heads of one row that share keys. Parts count through the rows first, which may share them too."""
+def _attend_group(qkv_BHd, keys_KSd, values_KSd, extents_R2, row_extents_B2, num_keys_B, mixed_BHd, part):
+    """Attention of one row's heads that share a key/value head.
+
+    `part` counts the rows of the first key/value head, then those of the next: rows may share keys too.
+    """
     num_sharing = mixed_BHd.shape[1] // len(keys_KSd)
     k, b = divmod(part, len(mixed_BHd))
-    runs = runs_R2[row_runs_B2[b, 0] : row_runs_B2[b, 1]]
+    extents = extents_R2[row_extents_B2[b, 0] : row_extents_B2[b, 1]]
     for h in range(k * num_sharing, (k + 1) * num_sharing):
-        _attend_alone(qkv_BHd[b, h], keys_KSd[k], values_KSd[k], runs, num_keys_B[b], mixed_BHd[b, h])
+        _attend_with_head(qkv_BHd[b, h], keys_KSd[k], values_KSd[k], extents, num_keys_B[b], mixed_BHd[b, h])
 
 
 @_parallel
-def _attend_on_all_threads(qkv_BHd, keys_KSd, values_KSd, runs_R2, row_runs_B2, num_keys_B, mixed_BHd):
+def _attend_on_all_threads(qkv_BHd, keys_KSd, values_KSd, extents_R2, row_extents_B2, num_keys_B, mixed_BHd):
     for part in numba.prange(len(keys_KSd) * len(mixed_BHd)):
         _attend_group(
-            qkv_BHd, keys_KSd, values_KSd, runs_R2, row_runs_B2, num_keys_B, mixed_BHd, np.int64(part)
+            qkv_BHd, keys_KSd, values_KSd, extents_R2, row_extents_B2, num_keys_B, mixed_BHd, np.int64(part)
         )
 
 
 @_serial
-def _attend(qkv_BHd, keys_KSd, values_KSd, runs_R2, row_runs_B2, num_keys_B, mixed_BHd):
+def _attend(qkv_BHd, keys_KSd, values_KSd, extents_R2, row_extents_B2, num_keys_B, mixed_BHd):
     num_rows, num_heads, size = mixed_BHd.shape
-    if num_keys_B.sum() * num_heads * size >= _LEAST_WORK:
-        _attend_on_all_threads(qkv_BHd, keys_KSd, values_KSd, runs_R2, row_runs_B2, num_keys_B, mixed_BHd)
+    if num_keys_B.sum() * num_heads * size >= _MIN_PARALLEL_WORK:
+        _attend_on_all_threads(
+            qkv_BHd, keys_KSd, values_KSd, extents_R2, row_extents_B2, num_keys_B, mixed_BHd
+        )
     else:
         for part in range(len(keys_KSd) * num_rows):
-            _attend_group(qkv_BHd, keys_KSd, values_KSd, runs_R2, row_runs_B2, num_keys_B, mixed_BHd, part)
+            _attend_group(
+                qkv_BHd, keys_KSd, values_KSd, extents_R2, row_extents_B2, num_keys_B, mixed_BHd, part
+            )
 
 
 @_entry
-def compute_block(hidden_BD, norms, eps, matrices, activation, rotation, cache, places):
-    """One block of the network, for one new token a row; `hidden_BD` is changed in place.
+def compute_block(hidden_BD, norms, eps, matrices, activation, rotation, cache, slots):
+    """One block of the network for one token per row; changes `hidden_BD` in place.
 
-    `norms`: a weight and a bias each, before attention and before the feed-forward layer. `matrices`: weight,
-    scale and bias each of q/k/v, out, up (gate and up side by side in SwiGLU) and down. `rotation`: cosines
-    and sines [P, d], empty for a network without. `cache`: this block's keys and values [K, S, d], into which
-    those of the new tokens are written. `places`: position and new slot of each row, the runs of slots
-    [R, 2], which of these each row reads [B, 2], and how many keys.
+    `norms`: weight and bias of the norm before attention, and of that before the feed-forward layer.
+    `matrices`: weight, scale and bias of q/k/v, output, up (SwiGLU: gate, then up) and down. `rotation`:
+    cosines and sines [P, d], empty without rotary positions. `cache`: this block's keys and values [K, S, d],
+    to which those of the new tokens are written. `slots`: position and new slot of each row, the extents
+    [R, 2], the range of extents of each row [B, 2], and the number of keys of each row.
     """
     (qkv_weight, qkv_scale, qkv_bias), (out_weight, out_scale, out_bias) = matrices[0], matrices[1]
     (up_weight, up_scale, up_bias), (down_weight, down_scale, down_bias) = matrices[2], matrices[3]
     keys_KSd, values_KSd = cache
     cosines_Pd, sines_Pd = rotation
-    positions_B, new_slots_B, runs_R2, row_runs_B2, num_keys_B = places
+    positions_B, new_slots_B, extents_R2, row_extents_B2, num_keys_B = slots
     num_rows, num_kv_heads, size = len(hidden_BD), len(keys_KSd), keys_KSd.shape[2]
     num_heads = len(qkv_weight) // size - 2 * num_kv_heads
 
@@ -546,10 +553,10 @@ def compute_block(hidden_BD, norms, eps, matrices, activation, rotation, cache, 
                 qkv_BHd[b, : num_heads + num_kv_heads], cosines_Pd[positions_B[b]], sines_Pd[positions_B[b]]
             )
         for k in range(num_kv_heads):
-            _keep(qkv_BHd[b, num_heads + k], keys_KSd[k, new_slots_B[b]])
-            _keep(qkv_BHd[b, num_heads + num_kv_heads + k], values_KSd[k, new_slots_B[b]])
+            _store(qkv_BHd[b, num_heads + k], keys_KSd[k, new_slots_B[b]])
+            _store(qkv_BHd[b, num_heads + num_kv_heads + k], values_KSd[k, new_slots_B[b]])
     mixed_BHd = np.empty((num_rows, num_heads, size), np.float32)
-    _attend(qkv_BHd, keys_KSd, values_KSd, runs_R2, row_runs_B2, num_keys_B, mixed_BHd)
+    _attend(qkv_BHd, keys_KSd, values_KSd, extents_R2, row_extents_B2, num_keys_B, mixed_BHd)
     multiply(mixed_BHd.reshape(num_rows, -1), out_weight, out_scale, out_bias, normed_BD)
     hidden_BD += normed_BD
 

@@ -1,8 +1,8 @@
-"""Memory that is given back early: of weights' files, as soon as a weight was copied, and what was freed.
+"""Memory returned to the operating system early: pages of mapped weight files, and freed heap memory.
 
-The kernel would take the pages of mapped files when it needs them; until then a process looks as large as its
-model and the file together. What is read again after all comes from the file. On Linux; elsewhere nothing is
-given back.
+Linux would reclaim the pages of mapped files when it needs them; until then a process looks as large as its
+model and the file together. Pages that are needed again are read from the file. On other systems these
+functions do nothing.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ _MAPS = Path("/proc/self/maps")
 
 
 class MappedMemory:
-    """The files that this process has mapped by now."""
+    """The files that this process has mapped when this object is made."""
 
     def __init__(self) -> None:
         lines = _MAPS.read_text(encoding="utf-8", errors="replace").splitlines() if _MAPS.exists() else []
@@ -25,7 +25,7 @@ class MappedMemory:
         self._ranges = [(int(start, 16), int(end, 16)) for start, end in ranges]
 
     def give_back(self, tensor: Tensor) -> None:
-        """Of a tensor in a mapped file: the pages that lie wholly in it. Of any other: nothing."""
+        """Release the pages that lie wholly within a tensor of a mapped file; do nothing for others."""
         first, last = tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes
         if tensor.device.type != "cpu" or not any(
             start <= first < last <= end for start, end in self._ranges
@@ -39,7 +39,7 @@ class MappedMemory:
 
 
 def give_back_freed_memory() -> None:
-    """Let go of what was freed between things that are still in use, which glibc keeps for later."""
+    """Release freed heap memory between blocks in use, which glibc keeps for later allocations."""
     if _MAPS.exists() and hasattr(_c_library(), "malloc_trim"):
         _c_library().malloc_trim(ctypes.c_size_t(0))
 

@@ -1,9 +1,9 @@
-"""Matrices kept in fewer bits than the network computes in: int4 or int8 with scales, or half precision.
+"""Weights stored in fewer bits than the network computes in: int4 or int8 with scales, or half precision.
 
-Generating reads all weights for every token, so a quarter of float32's bytes is up to four times the speed,
-where the product itself keeps up (gemv.py). Int8 is rounded to nearest, symmetric, one scale for each
-output row; int4 has one for each group in a row (packing.py). Neither needs calibration data. Half precision
-is kept apart from what is computed where a processor cannot multiply in it.
+Decoding reads all weights for every token, so a quarter of float32's bytes gives up to four times the speed,
+if the product is not bound by computing (gemv.py). Int8 is symmetric and rounded to nearest, with one scale
+per output row; int4 has one scale per group in a row (packing.py). Neither needs calibration data. Half
+precision is a storage dtype too on processors that cannot multiply in it.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,17 +18,17 @@ from incoder.model.mapped_memory import MappedMemory, give_back_freed_memory
 from incoder.model.transformer import Transformer
 
 _LARGEST = 127
-# Numbers that are widened at once: a CPU's memory is short; a GPU loses time by each thing it is told to do.
+# Elements dequantized per chunk: few on a CPU to bound memory, many on a GPU to amortize kernel launches.
 _CHUNK, _GPU_CHUNK = 1_000_000, 4_000_000
 
-Stored = tuple[Tensor, Tensor | None]  # a matrix [O, I] in few bits, and its scales if it has any
+Stored = tuple[Tensor, Tensor | None]  # a matrix [O, I] in its storage dtype, and its scales if it has any
 
 
 class QuantizedLinear(nn.Module):
-    """A linear layer in its input's dtype, the weight kept in another: input @ (weight * scale).T + bias.
+    """A linear layer whose weight has a storage dtype of its own: input @ (weight * scale).T + bias.
 
-    A weight in int8 has a scale for each row [O], a packed one [O, I / 2] has one for each group [O, I / 64],
-    one in half precision has none.
+    An int8 weight has a scale for each row [O], a packed int4 weight [O, I / 2] one for each group
+    [O, I / 64], a weight in half precision has none. The output has the input's dtype.
     """
 
     def __init__(self, weight_OI: Tensor, scale: Tensor | None, bias_O: Tensor | None = None) -> None:
@@ -40,9 +40,9 @@ class QuantizedLinear(nn.Module):
         self.bias_O = None if bias_O is None else nn.Parameter(bias_O, requires_grad=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Hidden states […, I] to […, O]; a part of the weight at a time is widened."""
+        """Hidden states […, I] → […, O]; the weight is dequantized chunk by chunk."""
         output = hidden.new_empty(*hidden.shape[:-1], len(self.weight_OI))
-        for rows in _parts(self.weight_OI, hidden.shape[-1]):
+        for rows in _chunks(self.weight_OI, hidden.shape[-1]):
             output[..., rows] = gemm(hidden, self._dequantized(rows, hidden.dtype))
         if self.scale is not None and not self._is_packed:
             output *= self.scale.to(output.dtype)
@@ -55,15 +55,15 @@ class QuantizedLinear(nn.Module):
         return self.weight_OI.dtype == packing.DTYPE
 
     def _dequantized(self, rows: slice, dtype: torch.dtype) -> Tensor:
-        """Rows of the weight; the scale of a row is left to their products."""
+        """Rows of the weight in `dtype`. Scales of rows are not applied: the caller scales the products."""
         if self._is_packed:
             assert self.scale is not None
-            return _unpacked(self.weight_OI[rows], self.scale[rows], dtype)
+            return _unpack(self.weight_OI[rows], self.scale[rows], dtype)
         return self.weight_OI[rows].to(dtype)
 
 
 class QuantizedEmbedding(nn.Module):
-    """An embedding whose weight is kept in few bits; its rows come out in `dtype`."""
+    """An embedding whose weight has a storage dtype of its own; its output has `dtype`."""
 
     def __init__(self, weight_VD: Tensor, scale_V: Tensor | None, dtype: torch.dtype) -> None:
         super().__init__()
@@ -79,10 +79,10 @@ class QuantizedEmbedding(nn.Module):
 
 
 def quantize(transformer: Transformer, dtype: torch.dtype = torch.float32, *, num_bits: int = 8) -> None:
-    """Turn all matrices into int8, one at a time, and the rest into `dtype`. Training ends here.
+    """Quantize all matrices in place, one at a time, and convert the rest to `dtype`.
 
-    With four bits those of the blocks are packed, as far as their rows can be; the embedding and the output
-    weight stay in int8.
+    With four bits, the matrices of the blocks are packed if their rows consist of whole steps; the embedding
+    and the output layer are int8. The network can no longer be trained.
     """
     assert num_bits in (4, 8)
     mapped = MappedMemory()
@@ -98,14 +98,14 @@ def quantize(transformer: Transformer, dtype: torch.dtype = torch.float32, *, nu
 
 
 def set_compute_dtype(transformer: Transformer, dtype: torch.dtype = torch.float32) -> None:
-    """Leave all matrices as they are, and compute in `dtype`. Training ends here."""
+    """Keep the storage dtype of all matrices, but compute in `dtype`. Training is no longer possible."""
     _store_matrices(transformer, lambda weight_OI, _: (weight_OI.detach(), None), dtype)
 
 
 def _store_matrices(
     transformer: Transformer, store: Callable[[Tensor, bool], Stored], dtype: torch.dtype
 ) -> None:
-    """`store` is told a weight, and whether it is one of a block."""
+    """Replace every matrix; `store` gets its weight and whether it belongs to a block."""
 
     def stored(linear: nn.Module, is_in_block: bool) -> QuantizedLinear:
         assert isinstance(linear, nn.Linear)
@@ -122,16 +122,21 @@ def _store_matrices(
             for name, child in parent.named_children():
                 if isinstance(child, nn.Linear):
                     setattr(parent, name, stored(child, True))
-    for parameter in transformer.parameters():  # norms and biases; the scales stay in float32
+    for parameter in transformer.parameters():  # norms and biases; scales stay in float32
         parameter.data = parameter.detach().to(dtype)
 
 
 def quantized_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
-    """A matrix as int8 and the scale (float32) of each row; a row of zeros gets the scale 1."""
+    """The matrix in int8 and the scale (float32) of each row; a row of zeros gets the scale 1.
+
+    >>> int8_OI, scale_O = quantized_rows(torch.tensor([[1.0, -0.5], [0.0, 0.0]]))
+    >>> int8_OI.tolist(), scale_O[1].item()
+    ([[127, -64], [0, 0]], 1.0)
+    """
     weight_OI = weight_OI.detach()
     int8_OI = torch.empty_like(weight_OI, dtype=torch.int8, memory_format=torch.contiguous_format)
     scale_O = torch.empty(len(weight_OI), dtype=torch.float32, device=weight_OI.device)
-    for rows in _parts(weight_OI, weight_OI.shape[1]):
+    for rows in _chunks(weight_OI, weight_OI.shape[1]):
         floats = weight_OI[rows].float()
         scale = floats.abs().amax(dim=1) / _LARGEST
         scale_O[rows] = torch.where(scale > 0, scale, 1.0)
@@ -140,14 +145,14 @@ def quantized_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def packed_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
-    """A matrix in four bits and the scales of its groups (packing.py)."""
-    parts = [packing.pack(weight_OI.detach()[rows]) for rows in _parts(weight_OI, weight_OI.shape[1])]
+    """The matrix packed in four bits and the scales of its groups (packing.py)."""
+    parts = [packing.pack(weight_OI.detach()[rows]) for rows in _chunks(weight_OI, weight_OI.shape[1])]
     packed, scales = zip(*parts, strict=True)
     return torch.cat(packed), torch.cat(scales)
 
 
-def _unpacked(packed_OP: Tensor, scale_OG: Tensor, dtype: torch.dtype) -> Tensor:
-    """By a kernel where there is one, in a seventh of the time."""
+def _unpack(packed_OP: Tensor, scale_OG: Tensor, dtype: torch.dtype) -> Tensor:
+    """`packing.unpack`, in a seventh of the time if there is a kernel."""
     if packed_OP.device.type != "cpu" or dtype != torch.float32 or not has_kernels():
         return packing.unpack(packed_OP, scale_OG, dtype)
     from incoder.model import kernels
@@ -158,9 +163,9 @@ def _unpacked(packed_OP: Tensor, scale_OG: Tensor, dtype: torch.dtype) -> Tensor
     return output_OI
 
 
-def _parts(weight: Tensor, row_length: int) -> Iterator[slice]:
-    """Rows of a matrix that are widened together: whole, it would be held beside what it is turned into."""
-    chunk = _CHUNK if weight.device.type == "cpu" else _GPU_CHUNK
-    num_together = max(1, chunk // row_length)
+def _chunks(weight: Tensor, row_length: int) -> Iterator[slice]:
+    """Slices of rows that are converted at once: a whole matrix would be in memory twice."""
+    chunk_size = _CHUNK if weight.device.type == "cpu" else _GPU_CHUNK
+    num_together = max(1, chunk_size // row_length)
     for start in range(0, len(weight), num_together):
         yield slice(start, start + num_together)

@@ -22,8 +22,8 @@ class EngineWorker:
     text) run in the worker's thread, one at a time and between two steps, so a slow callback delays all
     requests. An error of one request, or of its callbacks, is raised by its own future only.
 
-    Close the worker, or use it in a `with` block. A worker that is garbage collected, or still open at the end
-    of the process, cancels the requests that are left.
+    Close the worker, or use it in a `with` block. If it is garbage collected, or still open at the end of the
+    process, it cancels the requests that are left.
 
     Raises:
         IncoderError: a model that an Engine cannot run, or a process that was forked from one that computes.
