@@ -1,4 +1,4 @@
-"""Many rows times a large matrix in float32, which reading a prompt is: oneDNN beside PyTorch's own product.
+"""GEMM in float32, many rows times a large matrix as in prefill: oneDNN beside PyTorch's default product.
 
 The matrices of one layer of a size, in turns within one run, medians.
 

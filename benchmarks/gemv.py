@@ -1,7 +1,7 @@
-"""One row times a large matrix: the share of the read bandwidth, ours beside `torch.mm`.
+"""GEMV, one row times a large matrix: the share of the read bandwidth, ours beside `torch.mm`.
 
-As many matrices as one layer of the 1.3b model has in all layers would not fit into a processor's cache, so
-each is another one. The limit is what a sum over the same memory reads, all in turns within one run.
+Each product reads another matrix, because a model's matrices do not fit into a processor's cache. The limit
+is the bandwidth of a sum over the same memory. All take turns within one run.
 
     python benchmarks/gemv.py --outputs 8192 --inputs 2048
 """

@@ -23,7 +23,7 @@ from incoder.model.transformer import Shape, Transformer, TransformerConfig
 
 
 class Contestants:
-    """Makes either in any precision, from weights that are kept in `dtype`, on a CPU in `folder`."""
+    """Makes either model in any precision from weights in `dtype`; on a CPU they are saved in `folder`."""
 
     def __init__(
         self, folder: Path, size: str, shape: Shape, dtype: torch.dtype, device: torch.device

@@ -1,4 +1,4 @@
-"""What matrices are kept in, and how many bytes they take."""
+"""Storage dtypes of matrices, and their sizes in bytes."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ Precision = torch.dtype | Literal["int8", "int4"]
 
 
 def num_matrix_bytes(config: TransformerConfig, precision: Precision) -> int:
-    """Of the matrices that a token is multiplied with, among them the embedding, being the output weight."""
+    """The size of all matrices that a token is multiplied by, including the embedding as the output layer."""
     with torch.device("meta"):
         model = Transformer(config)
     sizes: dict[str, int] = {

@@ -1,6 +1,6 @@
-"""A model that computes as its weights demand and writes what it is told.
+"""A model that does all of a network's work, but writes a given script.
 
-What speculation saves depends on what is written, and random weights write nothing that resembles an edit.
+The gain of speculation depends on the text, and random weights write nothing that resembles an edit.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from incoder.inference.language_model import LanguageModel, Sequences
 
 
 class ScriptedModel:
-    """After the first text that it reads, `model` writes the tokens of `script`."""
+    """`model`, with logits that make it write the tokens of `script` after its first prompt."""
 
     def __init__(self, model: LanguageModel, script: Sequence[int]) -> None:
         self._model, self._script = model, script

@@ -1,4 +1,4 @@
-"""Two ways to do the same work, timed in turns within one run, so that both meet the machine's same noise."""
+"""Two ways to do the same work, timed in turns within one run, so that both meet the same noise."""
 
 import statistics
 import time
@@ -19,7 +19,7 @@ def median_seconds(ours: Work, peer: Work, rounds: int) -> tuple[float, float]:
 
 
 def seconds_for(work: Callable[..., object], *arguments: int) -> float:
-    """How long a call takes, with all that it leaves a GPU to do."""
+    """The seconds that a call takes, including the work that it queues on a GPU."""
     _wait_for_gpu()
     started = time.perf_counter()
     work(*arguments)

@@ -1,12 +1,12 @@
-"""What generation and scoring know of a network, and how they wait for it.
+"""The interface between generation and a network: two Protocols, the generation coroutine, its requests.
 
 `Sequences` and `LanguageModel` are Protocols. cached_sequences.py implements them with a key/value cache;
-tests have one that reads everything again at every step, and one that follows a script instead of weights.
+tests have an implementation that recomputes everything at every step.
 
 Everything that generates or scores is a generation coroutine: a generator that yields a `Forward` request and
-is sent its logits. `run_alone` runs one by itself. The engine (engine/engine.py) runs many and answers all of
-their requests in the same steps, so several holes, a beam search and a score are batched without knowing it.
-Closing a coroutine ends it between two steps.
+is sent its logits. `run_alone` runs one by itself. The engine (engine/engine.py) runs many and computes all
+of their requests in the same steps, so several holes, a beam search and a score are batched although none of
+them knows of the others. Closing a coroutine ends it between two steps.
 """
 
 from collections.abc import Generator, Sequence
@@ -43,7 +43,7 @@ class Sequences(Protocol):
 
 
 class LanguageModel(Protocol):
-    """A network and its limits."""
+    """A network, its cache and its limits."""
 
     @property
     def max_positions(self) -> int:
@@ -69,7 +69,16 @@ Generation = Generator[Forward, Tensor, T]
 
 
 def run_alone(generation: Generation[T]) -> T:
-    """Run one generation coroutine to its end; return its result."""
+    """Run one generation coroutine to its end; return its result.
+
+    May be called from several threads: coroutines of one model take turns by steps.
+
+    >>> def generation():
+    ...     return "done"
+    ...     yield
+    >>> run_alone(generation())
+    'done'
+    """
     try:
         request = next(generation)
         while True:

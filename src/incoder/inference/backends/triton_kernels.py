@@ -1,13 +1,13 @@
-"""The computations of a step with one token in each row, as Triton compiles them for a GPU.
+"""The kernels of a step with one token in each row, compiled by Triton for a GPU.
 
-Reading the weights takes nearly all of such a step, so each kernel reads its own from the first moment on.
-A kernel may start while the one before it ends (`OVERLAPPED`, on Hopper and later): what that one writes is
-read behind `_wait` only, what no step changes, the weights and the keys of earlier tokens, also before it.
-What others change is added to past the processor's own cache (".cg"), where the next kernel, which may have
-started, must not find it as it was.
-Numbers of a matrix are floats, or int8 with a scale for each row; sums are float32.
+Reading the weights takes nearly all of such a step, so each kernel starts to load its weights at once. A
+kernel may start while the one before it ends (`OVERLAPPED`: programmatic dependent launch, on Hopper and
+later). Before `_wait` it then loads only what no step changes: the weights and the keys of earlier tokens.
+After `_wait` it loads what the kernel before has written. Values that other processors of the GPU change are
+loaded past the L1 cache (".cg"), which may hold older ones. Matrices are floats, or int8 with a scale for
+each row; sums are float32.
 
-Import this module only where Triton is installed, as it is with PyTorch for CUDA. Knows no network.
+Import this module only if Triton is installed, as it is with PyTorch for CUDA. Knows no network.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -18,7 +18,7 @@ import triton.language as tl
 
 @triton.jit
 def _wait(OVERLAPPED: tl.constexpr):
-    """Until the kernel before this one has written everything; from then on the next one may start."""
+    """Wait until the kernel before has written everything, then allow the next kernel to start."""
     if OVERLAPPED:
         tl.extra.cuda.gdc_wait()
         tl.extra.cuda.gdc_launch_dependents()
@@ -26,7 +26,7 @@ def _wait(OVERLAPPED: tl.constexpr):
 
 @triton.jit
 def _moments(input_ptr, eps, SIZE: tl.constexpr, PADDED_SIZE: tl.constexpr, CENTERED: tl.constexpr):
-    """The mean, zero where the norm does not take it off, and one over the deviation from it."""
+    """The mean (zero for RMSNorm) and the reciprocal of the standard deviation."""
     i = tl.arange(0, PADDED_SIZE)
     values = tl.load(input_ptr + i, mask=i < SIZE, other=0.0).to(tl.float32)
     mean = 0.0
@@ -59,7 +59,7 @@ def embed(
     PADDED_D: tl.constexpr,
     OVERLAPPED: tl.constexpr,
 ):
-    """For each row its token's row of the weight times `factor`, plus its position's of the table."""
+    """Each row is its token's row of the weight times `factor`, plus its position's row of the table."""
     if OVERLAPPED:
         tl.extra.cuda.gdc_launch_dependents()
     row = tl.program_id(0)
@@ -87,7 +87,7 @@ def normalize(
     CENTERED: tl.constexpr,
     OVERLAPPED: tl.constexpr,
 ):
-    """A program for each row of the input."""
+    """RMSNorm or LayerNorm; one program per row."""
     row = tl.program_id(0)
     d = tl.arange(0, PADDED_D)
     weight = tl.load(weight_ptr + d, mask=d < D, other=0.0).to(tl.float32)
@@ -120,9 +120,9 @@ def multiply_row(
     BLOCK_K: tl.constexpr,
     OVERLAPPED: tl.constexpr,
 ):
-    """One row, normalised if there is a norm, times a matrix of N rows; added to the output if it is ADDED.
+    """GEMV: one row, normalised if a norm is given, times a matrix of N rows; `ADDED` adds to the output.
 
-    With "swiglu" the matrix has 2 · N rows: the gates of all outputs, then what they are multiplied with.
+    With "swiglu" the matrix has 2 · N rows: the gates of all outputs, then their factors.
     """
     GATED: tl.constexpr = ACTIVATION == "swiglu"
     n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
@@ -152,7 +152,7 @@ def multiply_row(
         last_block_NK = block_NK
         if GATED:
             last_up_block_NK = up_block_NK
-        if BLOCK_K < K:  # the next numbers are under way while these are multiplied
+        if BLOCK_K < K:  # the next block is loaded while this one is multiplied
             next_start = start + BLOCK_K
             is_next_1K = k_1K < K - next_start
             is_in_NK = (n_N1 < N) & is_next_1K
@@ -205,7 +205,7 @@ def multiply_rows(
     BLOCK_K: tl.constexpr,
     OVERLAPPED: tl.constexpr,
 ):
-    """The same for several rows, without a norm: the matrix is read once for all of them."""
+    """The same for several rows and without a norm; the matrix is read once for all rows."""
     GATED: tl.constexpr = ACTIVATION == "swiglu"
     b = tl.arange(0, PADDED_B)
     n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
@@ -247,7 +247,7 @@ def multiply_rows(
 
 @triton.jit
 def _head(head_ptr, d, cosines, sines, D: tl.constexpr):
-    """A query or a key, turned by its position's angles where there are some."""
+    """A query or a key, rotated by its position's angles if there are any."""
     values = tl.load(head_ptr + d, mask=d < D, other=0.0).to(tl.float32)
     if cosines is not None:
         partner = tl.where(d < D // 2, d + D // 2, d - D // 2)
@@ -283,12 +283,12 @@ def attend(
     BLOCK_L: tl.constexpr,
     OVERLAPPED: tl.constexpr,
 ):
-    """A program for each row, head and part of the slots: store the new key and value, attend to its part.
+    """Write the new key and value, then attend to one part of the slots; one program per row, head and part.
 
-    The rows before this one with tokens of the same sequence, `num_before`, are being stored meanwhile: their
-    keys and values are computed here as well, all in the part of the row's own. Who of a head's programs is
-    done last puts the parts together. What lies behind the tokens that the sequence had was perhaps never
-    written and may be NaN: it is not read.
+    The `num_before` rows before this one have tokens of the same sequence, which other programs are writing
+    at the same time: their keys and values are computed here again, in the part that has the row's own token.
+    The last program of a head to finish merges the parts. Slots after the tokens of earlier steps may never
+    have been written and may hold NaN, so they are not read.
     """
     row, head, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     position = tl.load(positions_ptr + row)
@@ -378,12 +378,12 @@ def attend(
         tl.store(parts_ptr + (place + part) * D + d, mixed, mask=d < D)
         tl.store(tops_ptr + place + part, top)
         tl.store(sums_ptr + place + part, total)
-        tl.debug_barrier()  # all threads have written what the addition says is there
+        tl.debug_barrier()  # all threads have written their part before the counter says so
         num_parts = position // PART + 1
         num_done_ptr += row * H + head
         if tl.atomic_add(num_done_ptr, 1, sem="acq_rel", scope="gpu") == num_parts - 1:
             s = tl.arange(0, NUM_PARTS)
-            # Written by other processors of the GPU: past this one's own cache.
+            # Other processors of the GPU wrote these: read them past this one's L1 cache.
             tops = tl.load(tops_ptr + place + s, mask=s < num_parts, other=-1e30, cache_modifier=".cg")
             sums = tl.load(sums_ptr + place + s, mask=s < num_parts, other=0.0, cache_modifier=".cg")
             parts_Sd = tl.load(

@@ -1,8 +1,8 @@
 """A check that this process was not forked from one that computes, because threads do not survive a fork.
 
 Loading a model starts the thread pools of PyTorch and Numba. A forked child has their locks without their
-threads: it hangs, or Numba ends it, even if both are set to one thread. A fork copies the whole process, so
-the state is kept here, not in a model.
+threads: it hangs, or Numba ends it, even if both are set to one thread. The state belongs to the process, not
+to a model, because a fork copies all models.
 """
 
 import os
