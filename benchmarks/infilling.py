@@ -26,8 +26,8 @@ from peers import transformers_models
 from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.engine.engine import Engine
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.request import InfillRequest
 from incoder.inference.sampling_params import SamplingParams
+from incoder.request import InfillRequest
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CONTEXT = 1500  # tokens around the holes

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.results import Candidate, InfillResult
+from incoder.results import Candidate, InfillResult
 
 RunCli = Callable[..., Any]
 

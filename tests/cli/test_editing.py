@@ -12,7 +12,7 @@ import pytest
 from incoder.cli import editing
 from incoder.errors import IncoderError
 from incoder.inference.decoding.decode_loop import FinishReason
-from incoder.inference.results import Candidate, InfillResult, Score
+from incoder.results import Candidate, InfillResult, Score
 
 RunCli = Callable[..., Any]
 Use = Callable[[Any], None]

@@ -14,9 +14,9 @@ from incoder.inference.decoding.decode_loop import decoding
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.infilling import text_of
 from incoder.inference.language_model import run_alone
-from incoder.inference.request import InfillRequest
-from incoder.inference.results import InfillResult
 from incoder.inference.sampling_params import SamplingParams
+from incoder.request import InfillRequest
+from incoder.results import InfillResult
 from incoder.tokenizer.tokenizer import Tokenizer
 
 DOCUMENT = """import numpy as np

@@ -22,7 +22,7 @@ from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
 
 if TYPE_CHECKING:
     from incoder.inference.infill_model import InfillModel
-    from incoder.inference.results import InfillResult
+    from incoder.results import InfillResult
 
 
 def fill(
@@ -207,7 +207,7 @@ class _Filler:
         Raises:
             IncoderError: the file cannot be read, or has no hole.
         """
-        from incoder.inference.request import InfillRequest
+        from incoder.request import InfillRequest
 
         parts = Parts.split(read_source(file), self.hole)
         self._check_has_hole(file, parts)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Filled(Protocol):
-    """One way to fill all holes of a text (`incoder.inference.results.Candidate`)."""
+    """One way to fill all holes of a text (`incoder.results.Candidate`)."""
 
     @property
     def text(self) -> str: ...

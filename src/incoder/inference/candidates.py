@@ -11,8 +11,8 @@ from incoder.inference.decoding.text_stream import OnText, TextStream
 from incoder.inference.infilling import Chain, Infiller, Watch
 from incoder.inference.language_model import Generation
 from incoder.inference.prompts.line_endings import as_model_sees, line_end, with_line_end
-from incoder.inference.request import InfillRequest
-from incoder.inference.results import Candidate, InfillResult
+from incoder.request import InfillRequest
+from incoder.results import Candidate, InfillResult
 
 OnFill = Callable[[int, int], None]
 

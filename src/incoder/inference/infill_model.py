@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import torch
 
 import incoder
+from incoder import arguments
 from incoder.document import Parts
 from incoder.errors import IncoderError
-from incoder.inference import arguments
 from incoder.inference.candidates import OnFill, candidates
 from incoder.inference.decoding.decode_loop import Vocabulary
 from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, EdgeRule
@@ -26,11 +26,11 @@ from incoder.inference.language_model import Generation, LanguageModel, run_alon
 from incoder.inference.prompts.line_endings import as_model_sees, to_unix
 from incoder.inference.prompts.other_files import as_comments, fitting
 from incoder.inference.prompts.prompter import Prompter, fill_room
-from incoder.inference.request import InfillRequest, RankBy
-from incoder.inference.results import InfillResult, Score, ShownPrompt
 from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, SamplingParams
 from incoder.inference.scoring import scoring
 from incoder.inference.syntax.languages import syntax_of
+from incoder.request import InfillRequest, RankBy
+from incoder.results import InfillResult, Score, ShownPrompt
 from incoder.tags import opening_tag
 from incoder.tokenizer.formats import InfillingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.results import Candidate, InfillResult
+from incoder.results import Candidate, InfillResult
 
 
 def infill_by_reranking(

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from incoder import arguments
 from incoder.errors import IncoderError
-from incoder.inference import arguments
 
 # Nearly greedy: a single infill is close to the most probable one, and several still differ. Chen et al.
 # (2021, arXiv 2107.03374) found 0.2 best for Codex's pass@1 on HumanEval.

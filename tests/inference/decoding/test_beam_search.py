@@ -13,10 +13,10 @@ from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.infilling import first_of_each, text_of
 from incoder.inference.language_model import run_alone
-from incoder.inference.request import InfillRequest
 from incoder.inference.sampling_params import SamplingParams
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.transformer import Transformer
+from incoder.request import InfillRequest
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.results import InfillResult
 from incoder.model.transformer import Transformer
+from incoder.results import InfillResult
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 

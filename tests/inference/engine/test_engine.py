@@ -16,9 +16,9 @@ from incoder.inference.engine.engine import Engine, _Request
 from incoder.inference.engine.runner import BLOCK_SIZE
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.language_model import run_alone
-from incoder.inference.request import InfillRequest
-from incoder.inference.results import InfillResult
 from incoder.inference.sampling_params import SamplingParams
+from incoder.request import InfillRequest
+from incoder.results import InfillResult
 
 REQUESTS = [
     InfillRequest(("def main():\n    ret", "\n"), SamplingParams(0.0, max_new_tokens=12)),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
+from incoder import arguments
 from incoder.errors import IncoderError
-from incoder.inference import arguments
 from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.engine.forking import check_process
 from incoder.inference.infill_model import InfillModel

@@ -13,10 +13,10 @@ import incoder
 from incoder.errors import IncoderError
 from incoder.inference.engine import forking
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.request import InfillRequest
 from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, MAX_CANDIDATES, SamplingParams
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.transformer import Transformer, TransformerConfig
+from incoder.request import InfillRequest
 from incoder.tokenizer.tokenizer import Tokenizer
 
 Call = Callable[[Any], Any]  # of a model, with arguments that its types forbid

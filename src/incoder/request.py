@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal, get_args
 
+from incoder import arguments
 from incoder.errors import IncoderError
-from incoder.inference import arguments
 from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, EdgeRule
 from incoder.inference.sampling_params import MAX_CANDIDATES, SamplingParams
 
