@@ -20,12 +20,13 @@ from measuring.turns import median_seconds
 from peers import transformers_models
 from torch import Tensor
 
-from incoder.inference.decoding.decode_loop import Vocabulary, decoding
-from incoder.inference.decoding.sampling import random_stream
+from incoder.inference.decoding.decode_loop import decoding
+from incoder.inference.decoding.sampling import candidate_rng
 from incoder.inference.language_model import Forward, Generation, LanguageModel, run_alone
 from incoder.inference.models.catalogue import find_model
-from incoder.inference.sampling_params import SamplingParams
+from incoder.inference.vocabulary import Vocabulary
 from incoder.model.transformer import Shape
+from incoder.sampling_params import SamplingParams
 from incoder.tokenizer.tokenizer import Tokenizer
 
 Writer = Callable[[Tensor], None]  # writes on after a prompt
@@ -85,9 +86,9 @@ def _our_writer(language_model: LanguageModel, tokenizer: Tokenizer, num_tokens:
         (decoded,) = yield from decoding(
             sequences,
             logits_BV,
-            forced=b"",
+            required_prefix=b"",
             params=params,
-            streams=[random_stream(0, 0)],
+            rngs=[candidate_rng(0, 0)],
             vocabulary=vocabulary,
             max_positions=language_model.max_positions,
         )

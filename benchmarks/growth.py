@@ -25,7 +25,7 @@ def main() -> None:
     assert isinstance(model.language_model, TransformerModel)
     if arguments.blocks:
         language_model = TransformerModel(model.language_model.transformer, arguments.blocks)
-        model = InfillModel(language_model, model.tokenizer, model.infilling_format, model.num_lead_lines)
+        model = InfillModel(language_model, model.tokenizer, model.infilling_format, model.num_tail_lines)
     lines, rng = Path(os.__file__).read_text(encoding="utf-8").split("\n"), random.Random(0)
     for number in range(1, arguments.requests + 1):
         num_lines = rng.randrange(20, 100)

@@ -26,7 +26,6 @@ from peers import transformers_models
 from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.engine.engine import Engine
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.sampling_params import SamplingParams
 from incoder.request import InfillRequest
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -101,8 +100,8 @@ class Bench:
             parts,
             max_new_tokens=num_tokens,
             logit_bias=self.never_end,
-            heal_tokens=False,
-            edge_rules=(),
+            token_healing=False,
+            stopping_rules=(),
             speculate=False,
             **{"temperature": 0, **how},
         )
@@ -174,11 +173,11 @@ def keystroke(bench: Bench) -> tuple[Work, Work]:
     typed = "\n    result = collect_all_of_them(first, second"
 
     def ours(number: int) -> None:
-        bench.infill([prefix + typed[: 16 + number], suffix], 1, num_lead_lines=1)
+        bench.infill([prefix + typed[: 16 + number], suffix], 1, num_tail_lines=1)
 
     def without_reuse(number: int) -> None:
         prefix, suffix = texts[number]
-        bench.infill([prefix + typed[: 16 + number], suffix], 1, num_lead_lines=1)
+        bench.infill([prefix + typed[: 16 + number], suffix], 1, num_tail_lines=1)
 
     return ours, without_reuse
 
@@ -193,9 +192,15 @@ def concurrent(bench: Bench) -> tuple[Work, Work]:
         assert isinstance(bench.model.language_model, TransformerModel)
         engine = Engine(bench.model.language_model, max_active=16)
         for token_ids, num_tokens in zip(texts[number], wanted, strict=True):
-            params = SamplingParams(0, max_new_tokens=num_tokens, logit_bias=bench.never_end, speculate=False)
-            prompt = bench.tokenizer.decode(token_ids)
-            engine.submit(bench.model.generation(InfillRequest((prompt,), params, heal_tokens=False)))
+            request = InfillRequest.from_settings(
+                [bench.tokenizer.decode(token_ids)],
+                temperature=0,
+                max_new_tokens=num_tokens,
+                logit_bias=bench.never_end,
+                speculate=False,
+                token_healing=False,
+            )
+            engine.submit(bench.model.generation(request))
         engine.run()
 
     def peer(number: int) -> None:
@@ -218,7 +223,7 @@ def beams(bench: Bench) -> tuple[Work, Work]:
             max_new_tokens=32,
             num_beams=5,
             logit_bias=bench.never_end,
-            heal_tokens=False,
+            token_healing=False,
         )
         assert result.candidates[0].finish_reasons == ("length",), "a beam ended early"
 
@@ -238,8 +243,8 @@ def speculation(kind: str) -> Callable[[Bench], tuple[Work, Work]]:
                     parts,
                     temperature=0,
                     max_new_tokens=128,
-                    heal_tokens=False,
-                    edge_rules=(),
+                    token_healing=False,
+                    stopping_rules=(),
                     speculate=speculate,
                 )
 

@@ -78,7 +78,7 @@ def _nothing() -> None:
 
 def _fill(folder: str, dtype: str) -> None:
     model = incoder.load(folder, device=CPU, dtype=dtype)
-    model.infill([CONTEXT, CONTEXT[:27]], temperature=0, max_new_tokens=WRITTEN, edge_rules=())
+    model.infill([CONTEXT, CONTEXT[:27]], temperature=0, max_new_tokens=WRITTEN, stopping_rules=())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import incoder
 from incoder.evaluation import benchmark_files
 from incoder.evaluation.benchmark import GOLD, INFILL, Task
 from incoder.evaluation.catalogue import BENCHMARKS
-from incoder.evaluation.methods import Decoding, answer
+from incoder.evaluation.methods import answer, benchmark_request
 from incoder.inference.infill_model import InfillModel
 
 SINGLE_LINE = BENCHMARKS["humaneval-single-line"]
@@ -53,8 +53,8 @@ def main() -> None:
 
 
 def _fills(model: InfillModel, tasks: list[Task]) -> list[str]:
-    decoding = Decoding(SINGLE_LINE.max_new_tokens)
-    return [answer(task, INFILL, model, decoding) for task in tasks]
+    request = benchmark_request(max_new_tokens=SINGLE_LINE.max_new_tokens)
+    return [answer(task, INFILL, model, request) for task in tasks]
 
 
 def _bits_per_byte(model: InfillModel, texts: list[str]) -> float:

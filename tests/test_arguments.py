@@ -13,10 +13,10 @@ import incoder
 from incoder.errors import IncoderError
 from incoder.inference.engine import forking
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, MAX_CANDIDATES, SamplingParams
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.transformer import Transformer, TransformerConfig
-from incoder.request import InfillRequest
+from incoder.request import MAX_CANDIDATES, InfillRequest
+from incoder.sampling_params import DEFAULT_TEMPERATURE, SamplingParams
 from incoder.tokenizer.tokenizer import Tokenizer
 
 Call = Callable[[Any], Any]  # of a model, with arguments that its types forbid
@@ -79,18 +79,21 @@ WRONG: dict[str, tuple[Call, str]] = {
         r"attributes\['dstars'\] must be a string, got 5",
     ),
     "healing as text": (
-        lambda m: m.complete("x", heal_tokens="no"),
-        "heal_tokens must be True or False, got 'no'",
+        lambda m: m.complete("x", token_healing="no"),
+        "token_healing must be True or False, got 'no'",
     ),
     "lead lines as text": (
-        lambda m: m.infill("<FILL>", num_lead_lines="2"),
-        "num_lead_lines must be a whole number, got '2'",
+        lambda m: m.infill("<FILL>", num_tail_lines="2"),
+        "num_tail_lines must be a whole number, got '2'",
     ),
     "rules that are one": (
-        lambda m: m.infill("<FILL>", edge_rules="loops"),
-        "edge_rules must be a sequence of rules, got 'loops'",
+        lambda m: m.infill("<FILL>", stopping_rules="loops"),
+        "stopping_rules must be a sequence of rules, got 'loops'",
     ),
-    "no rules": (lambda m: m.infill("<FILL>", edge_rules=None), "edge_rules must be a sequence of rules"),
+    "no rules": (
+        lambda m: m.infill("<FILL>", stopping_rules=None),
+        "stopping_rules must be a sequence of rules",
+    ),
     "a rank by nothing": (lambda m: m.infill("<FILL>", rank_by=[]), r"rank_by must be one of .*, got \[\]"),
     "a biased token that is none": (
         lambda m: m.complete("x", logit_bias={np.int64(640): 1.0}),
@@ -108,8 +111,8 @@ WRONG: dict[str, tuple[Call, str]] = {
         "infills must be a sequence of strings, got 5",
     ),
     "settings that are none": (
-        lambda _: InfillRequest(("x",), {"temperature": 1}),  # type: ignore[arg-type]
-        "params must be SamplingParams, got dict",
+        lambda _: InfillRequest(parts=("x",), sampling={"temperature": 1}),  # type: ignore[arg-type]
+        "sampling must be SamplingParams, got dict",
     ),
     "a model without a name": (
         lambda _: incoder.load(None),  # type: ignore[arg-type]
@@ -157,7 +160,7 @@ def test_numpys_numbers_do_what_pythons_do(model: InfillModel) -> None:
         temperature=np.float64(2.0),
         max_new_tokens=np.uint16(4),  # type: ignore[arg-type]
         logit_bias={np.int32(token_id): np.float32(9.0)},  # type: ignore[dict-item]
-        num_lead_lines=np.int64(0),  # type: ignore[arg-type]
+        num_tail_lines=np.int64(0),  # type: ignore[arg-type]
     )
     assert numpys == pythons
 
@@ -188,9 +191,11 @@ def test_the_default_temperature_is_the_same_everywhere(model: InfillModel) -> N
     from incoder.cli.complete import complete
     from incoder.cli.fill import fill
 
-    calls: tuple[Callable[..., Any], ...] = (model.infill, model.complete, fill, complete)
-    found = {inspect.signature(call).parameters["temperature"].default for call in calls}
-    assert found == {DEFAULT_TEMPERATURE, SamplingParams().temperature} == {0.2}
+    options = {inspect.signature(call).parameters["temperature"].default.default for call in (fill, complete)}
+    assert options == {DEFAULT_TEMPERATURE, SamplingParams().temperature} == {0.2}
+    for call in (model.infill, model.complete):
+        by_default = call("x<FILL>", seed=1, max_new_tokens=9)
+        assert by_default == call("x<FILL>", seed=1, max_new_tokens=9, temperature=0.2)
 
 
 def test_a_process_that_was_forked_from_one_with_a_model_is_told_so(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from incoder.errors import IncoderError
-from incoder.inference.sampling_params import SamplingParams
+from incoder.sampling_params import SamplingParams
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ class ScriptedModel:
     def max_positions(self) -> int:
         return self._model.max_positions
 
-    def open(self, num_slots: int) -> Sequences:
-        return ScriptedSequences(self._model.open(num_slots), self._script)
+    def open(self, num_slots: int, cache_salt: str = "") -> Sequences:
+        return ScriptedSequences(self._model.open(num_slots, cache_salt), self._script)
 
     def logprobs(self, token_ids: Sequence[int]) -> Tensor:
         return self._model.logprobs(token_ids)
@@ -34,6 +34,10 @@ class ScriptedSequences:
     def __init__(self, sequences: Sequences, script: Sequence[int]) -> None:
         self._sequences, self._script = sequences, script
         self._prompt_length: int | None = None
+
+    @property
+    def num_cached_tokens(self) -> int:
+        return self._sequences.num_cached_tokens
 
     @property
     def lengths(self) -> Sequence[int]:

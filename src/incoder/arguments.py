@@ -76,6 +76,25 @@ def texts_by_name(name: str, value: Any) -> dict[str, str]:
     return {text(f"a key of {name}", key): text(f"{name}[{key!r}]", one) for key, one in value.items()}
 
 
+def token_ids(name: str, value: Any) -> tuple[int, ...]:
+    """A sequence of token ids, none of them negative."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise IncoderError(f"{name} must be a sequence of token ids, got {_shown(value)}")
+    ids = tuple(whole_number(f"{name}[{index}]", one) for index, one in enumerate(value))
+    for index, one in enumerate(ids):
+        if one < 0:
+            raise IncoderError(f"{name}[{index}] must be a token id, which is at least 0, got {one}")
+    return ids
+
+
+def numbers_by_id(name: str, value: Any) -> dict[int, float]:
+    """A mapping of token ids to numbers."""
+    if not isinstance(value, Mapping):
+        raise IncoderError(f"{name} must map token ids to numbers, got {value!r}")
+    ids = [whole_number(f"a token id of {name}", one) for one in value]
+    return dict(zip(ids, [number(f"a {name}", one) for one in value.values()], strict=True))
+
+
 def path(name: str, value: Any) -> PurePath | None:
     """A path that need not exist, or None."""
     if value is None:

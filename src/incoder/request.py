@@ -1,84 +1,273 @@
-"""A request to a model: a text with holes to fill, or one to complete, and the settings."""
+"""A request to a model: a text with holes to fill, or one to complete, and all settings with their ranges.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+Every setting is a field of one of three dataclasses; whatever has `help` is an option on the command line.
+`RequestSettings` (request_settings.py) lists the same names for calls such as `InfillModel.infill(parts,
+temperature=0)`, and a test holds the two together. Imports no torch, so that a command can check its options
+before it loads a model.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePath
-from typing import Literal, get_args
+from typing import Any, Unpack, get_args
 
 from incoder import arguments
+from incoder.document import Parts
 from incoder.errors import IncoderError
-from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, EdgeRule
-from incoder.inference.sampling_params import MAX_CANDIDATES, SamplingParams
+from incoder.request_settings import (
+    ALL_STOPPING_RULES,
+    LinesWanted,
+    PromptSettings,
+    RankBy,
+    RequestSettings,
+    StoppingRule,
+    current_names,
+    refuse_unknown,
+    warn_renamed,
+)
+from incoder.sampling_params import SamplingParams as SamplingParams
+from incoder.sampling_params import help_text
 
-# A candidate's mean or total log-probability; or the total, and that of the whole text read left to right.
-RankBy = Literal["mean", "total", "whole"]
+# Written side by side, each with keys and values of its own in memory.
+MAX_CANDIDATES = 1024
+MAX_ALTERNATIVES = 100  # per token; each is kept with its bytes until the request ends
 
 
-@dataclass(frozen=True, slots=True)
-class InfillRequest:
-    """Fill the holes between `texts`, or complete the only one; `InfillModel.infill` explains the settings.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptOptions:
+    """What a model is shown with a text, and how the text is cut into the prompt and the infill's beginning.
 
-    `path` gives the model and the edge rules the language. Only if a request `allows_tags` may its answer
-    contain the tags of training documents (tags.py).
+    The `path` of a file gives its language. `other_files` by path, the most important last, are shown before
+    the text as far as they fit, with the name of the `repository`: in the model's own format if it was
+    trained on whole repositories, otherwise as comments. `attributes` such as `filename` or `dstars` are for
+    models that were trained with them (paper, appendix A.4). `num_tail_lines` of the prefix, the start of the
+    hole's own line counted as one, are given as the start of the infill (prompts/prefix_tail.py); None means
+    as many as the model was trained with. With `token_healing`, an infill begins in the middle of a word as
+    if the prefix had not been cut there.
 
     Raises:
         IncoderError: a value of the wrong kind or outside of its range.
     """
 
-    texts: tuple[str, ...]
-    params: SamplingParams = field(default_factory=SamplingParams)
-    num_candidates: int = 1
-    rank_by: RankBy = "mean"
-    path: str | PurePath | None = None
+    path: PurePath | None = None
     other_files: Mapping[str, str] = field(default_factory=dict)
     repository: str = "project"
-    num_lead_lines: int | None = None
-    heal_tokens: bool = True
-    edge_rules: tuple[EdgeRule, ...] = ALL_EDGE_RULES
     attributes: Mapping[str, str] = field(default_factory=dict)
+    num_tail_lines: int | None = field(
+        default=None,
+        metadata=help_text(
+            "Begin each infill with this many lines before its hole; the hole's own is the first."
+        ),
+    )
+    token_healing: bool = field(
+        default=True,
+        metadata=help_text(
+            "Let an infill begin inside a word as if the text had not been cut there (import nu<FILL>)."
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        arguments.normalise(self, arguments.path, "path")
+        arguments.normalise(self, arguments.texts_by_name, "other_files", "attributes")
+        arguments.normalise(self, arguments.text, "repository")
+        arguments.normalise(self, arguments.optional(arguments.whole_number), "num_tail_lines")
+        arguments.normalise(self, arguments.switch, "token_healing")
+        if self.num_tail_lines is not None and self.num_tail_lines < 0:
+            raise IncoderError(f"num_tail_lines must be at least 0, got {self.num_tail_lines}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfillRequest:
+    """Fill the holes between `parts`, or complete the only one, or go on after the tokens `prompt_ids`.
+
+    A request with neither is a template: `for_parts` makes requests with its settings. `prompt_ids` are read
+    as they are, special tokens included, and may not be longer than the model's context.
+
+    Candidates are ranked by their mean or total log-probability, or by the total plus, if the time limit
+    allows, that of the full text read left to right (`rank_by`). The `stopping_rules` end an infill where the
+    text around the hole shows that it should have ended (decoding/stopping_rules/). `lines` ends it earlier:
+    "one" at the end of its line, "block" where the block that begins here ends, "auto" at the end of the line
+    unless a block begins at the hole.
+
+    Each token of the result comes with its `num_alternatives` most probable tokens, and with `echo` the
+    prompt's tokens with their log-probabilities. Requests with different `cache_salt`s never share what is
+    cached, so that none can learn from its speed what another one has read. At the `deadline`, an instant of
+    `time.monotonic()`, or after the time limit, whichever is earlier, what was written until then is the
+    result. Only if a request `allows_tags` may its answer contain the tags of training documents (tags.py).
+
+    Raises:
+        IncoderError: a value of the wrong kind or outside of its range.
+
+    >>> InfillRequest(parts=("def f(", "):\\n    return ", "\\n")).num_infills
+    2
+    """
+
+    parts: tuple[str, ...] = ()
+    prompt_ids: tuple[int, ...] | None = None
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    prompt: PromptOptions = field(default_factory=PromptOptions)
+    num_candidates: int = field(
+        default=1,
+        metadata=help_text(
+            "Ways to generate; the most probable one is the result, the others are shown on stderr. "
+            "Equal ones count once."
+        ),
+    )
+    rank_by: RankBy = field(
+        default="mean",
+        metadata=help_text(
+            "How candidates are ranked: mean is the log-probability per token, and total that of all tokens; "
+            "full-text adds that of the filled text, read left to right, and so prefers infills that fit the "
+            "text after the hole."
+        ),
+    )
+    stopping_rules: tuple[StoppingRule, ...] = field(
+        default=ALL_STOPPING_RULES,
+        metadata=help_text(
+            "End an infill with the string, line or block that its hole is in, or where it repeats what is "
+            "there."
+        ),
+    )
+    lines: LinesWanted | None = field(
+        default=None,
+        metadata=help_text(
+            "End each infill at the end of its line (one), where the block that begins at the hole ends "
+            "(block), or with the block only where one begins (auto)."
+        ),
+    )
+    num_alternatives: int = 0
+    echo: bool = False
+    cache_salt: str = ""
+    deadline: float | None = None
     allows_tags: bool = False
 
     def __post_init__(self) -> None:
         self._normalise_kinds()
+        if self.prompt_ids is not None and self.parts:
+            raise IncoderError("a request has either parts or prompt_ids, got both; leave one of them out")
+        if self.prompt_ids == ():
+            raise IncoderError(
+                "prompt_ids must have a token, got none; give the token that begins a document"
+            )
         if not 1 <= self.num_candidates <= MAX_CANDIDATES:
             raise IncoderError(
                 f"num_candidates must be in [1, {MAX_CANDIDATES}], since all are kept in memory, got "
                 f"{self.num_candidates}"
             )
-        if 1 < self.params.num_beams < self.num_candidates:
+        if 1 < self.sampling.num_beams < self.num_candidates:
             raise IncoderError(
-                f"num_beams must be at least num_candidates, got {self.params.num_beams} for "
+                f"num_beams must be at least num_candidates, got {self.sampling.num_beams} for "
                 f"{self.num_candidates}"
             )
-        unknown = [rule for rule in self.edge_rules if rule not in ALL_EDGE_RULES]
+        unknown = [rule for rule in self.stopping_rules if rule not in ALL_STOPPING_RULES]
         if unknown:
-            raise IncoderError(f"edge_rules are {', '.join(ALL_EDGE_RULES)}, got {unknown[0]!r}")
-        if self.num_lead_lines is not None and self.num_lead_lines < 0:
-            raise IncoderError(f"num_lead_lines must be at least 0, got {self.num_lead_lines}")
+            raise IncoderError(f"stopping_rules are {', '.join(ALL_STOPPING_RULES)}, got {unknown[0]!r}")
         if self.rank_by not in get_args(RankBy):
             raise IncoderError(f"rank_by must be one of {', '.join(get_args(RankBy))}, got {self.rank_by!r}")
+        if self.lines is not None and self.lines not in get_args(LinesWanted):
+            raise IncoderError(
+                f"lines must be one of {', '.join(get_args(LinesWanted))}, got {self.lines!r}; leave it out "
+                "for as many as the model writes"
+            )
+        if not 0 <= self.num_alternatives <= MAX_ALTERNATIVES:
+            raise IncoderError(
+                f"num_alternatives must be in [0, {MAX_ALTERNATIVES}], got {self.num_alternatives}"
+            )
+        if self.deadline is not None and math.isnan(self.deadline):
+            raise IncoderError("deadline must be an instant of time.monotonic(), got nan")
 
     def _normalise_kinds(self) -> None:
         """Refuse values of the wrong kind, and turn NumPy's numbers into Python's."""
-        if not isinstance(self.params, SamplingParams):
-            raise IncoderError(f"params must be SamplingParams, got {type(self.params).__name__}")
-        if isinstance(self.edge_rules, str) or not isinstance(self.edge_rules, Iterable):
-            raise IncoderError(f"edge_rules must be a sequence of rules, got {self.edge_rules!r}")
-        arguments.normalise(self, arguments.texts, "texts")
-        arguments.normalise(self, arguments.whole_number, "num_candidates")
-        arguments.normalise(self, arguments.optional(arguments.whole_number), "num_lead_lines")
-        arguments.normalise(self, arguments.path, "path")
-        arguments.normalise(self, arguments.texts_by_name, "other_files", "attributes")
-        arguments.normalise(self, arguments.text, "repository")
-        arguments.normalise(self, arguments.switch, "heal_tokens")
-        arguments.normalise(self, lambda _, rules: tuple(rules), "edge_rules")
+        for name, kind in (("sampling", SamplingParams), ("prompt", PromptOptions)):
+            if not isinstance(getattr(self, name), kind):
+                given = type(getattr(self, name)).__name__
+                raise IncoderError(f"{name} must be {kind.__name__}, got {given}")
+        if isinstance(self.stopping_rules, str) or not isinstance(self.stopping_rules, Iterable):
+            raise IncoderError(f"stopping_rules must be a sequence of rules, got {self.stopping_rules!r}")
+        if self.rank_by == "whole":  # type: ignore[comparison-overlap] # the name of before
+            warn_renamed('rank_by="whole"', 'rank_by="full-text"')
+            object.__setattr__(self, "rank_by", "full-text")
+        arguments.normalise(self, arguments.texts, "parts")
+        arguments.normalise(self, arguments.optional(arguments.token_ids), "prompt_ids")
+        arguments.normalise(self, arguments.whole_number, "num_candidates", "num_alternatives")
+        arguments.normalise(self, arguments.switch, "echo", "allows_tags")
+        arguments.normalise(self, arguments.text, "cache_salt")
+        arguments.normalise(self, arguments.optional(arguments.number), "deadline")
+        arguments.normalise(self, lambda _, rules: tuple(rules), "stopping_rules")
+
+    @classmethod
+    def from_settings(
+        cls, parts: str | Parts | Sequence[str] = (), **settings: Unpack[RequestSettings]
+    ) -> "InfillRequest":
+        """A request from the fields of all three dataclasses, by their names; a string is cut at `<FILL>`.
+
+        `stop` may be a single string, a path may be one, and None is no stop string, bias, file or attribute.
+
+        Raises:
+            IncoderError: a value of the wrong kind or outside of its range.
+            TypeError: no setting has this name.
+
+        >>> InfillRequest.from_settings("x = <FILL>", temperature=0, path="a.py").sampling.temperature
+        0.0
+        """
+        given = current_names(settings)
+        return cls(
+            parts=parts_of(parts),
+            sampling=SamplingParams(**_taken(given, SamplingParams)),
+            prompt=PromptOptions(**_taken(given, PromptOptions)),
+            **_taken(given, InfillRequest),
+        )
+
+    def for_parts(
+        self, parts: Sequence[str], *, stop: Sequence[str] = (), path: str | PurePath | None = None
+    ) -> "InfillRequest":
+        """This request with other parts, more stop strings, and the path of another file."""
+        sampling = replace(self.sampling, stop=(*self.sampling.stop, *stop))
+        prompt = self.prompt if path is None else replace(self.prompt, path=PurePath(path))
+        return replace(self, parts=tuple(parts), sampling=sampling, prompt=prompt)
 
     @property
-    def num_chains(self) -> int:
+    def num_sequences(self) -> int:
         """Candidates that are written side by side: greedy decoding has one outcome, beams are one search."""
-        is_drawn = self.params.temperature > 0 and self.params.num_beams == 1
+        is_drawn = self.sampling.temperature > 0 and self.sampling.num_beams == 1
         return self.num_candidates if is_drawn else 1
 
     @property
-    def num_fills(self) -> int:
-        return max(1, len(self.texts) - 1)
+    def num_infills(self) -> int:
+        return max(1, len(self.parts) - 1)
+
+
+def prompt_options(**settings: Unpack[PromptSettings]) -> PromptOptions:
+    """Prompt options from keywords, as `InfillRequest.from_settings` makes them.
+
+    Raises:
+        IncoderError: a value of the wrong kind or outside of its range.
+        TypeError: no setting has this name.
+    """
+    given = current_names(settings)
+    options = PromptOptions(**_taken(given, PromptOptions))
+    refuse_unknown(given)
+    return options
+
+
+def parts_of(parts: str | Parts | Sequence[str]) -> tuple[str, ...]:
+    """The parts of a text with holes; a string is cut at every `<FILL>`.
+
+    Raises:
+        IncoderError: these are no strings.
+
+    >>> parts_of("def f(<FILL>): ...")
+    ('def f(', '): ...')
+    """
+    if isinstance(parts, str):
+        parts = Parts.split(parts)
+    return arguments.texts("parts", parts.texts if isinstance(parts, Parts) else parts)
+
+
+def _taken(given: dict[str, Any], kind: type[Any]) -> dict[str, Any]:
+    """Remove the fields of this dataclass from the settings and return them."""
+    taken = {one.name: given.pop(one.name) for one in fields(kind) if one.name in given}
+    if kind is InfillRequest:
+        refuse_unknown(given)
+    return taken

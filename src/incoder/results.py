@@ -1,8 +1,49 @@
-"""What generation and scoring give back."""
+"""What a model returns: infills and completions with their log-probabilities, and scores of given texts.
 
-from dataclasses import dataclass
+Knows no torch, so that editing, evaluation and servers can read results of any model.
+"""
 
-from incoder.inference.decoding.decode_loop import FinishReason
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from incoder.request import InfillRequest
+
+FinishReason = Literal["end", "stop", "length", "time"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that the model could have chosen, and its log-probability."""
+
+    token_id: int
+    data: bytes
+    logprob: float
+
+    @property
+    def text(self) -> str:
+        """The token as text; bytes that are no whole character appear as U+FFFD."""
+        return self.data.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token that the model chose or read.
+
+    `logprob` is natural, under the model's own distribution: temperature 1, nothing left out. It is None for
+    the first token of a prompt, which nothing precedes. `data` is empty for special tokens. `alternatives`
+    are the request's `num_alternatives` most probable tokens in this place, the best first.
+    """
+
+    token_id: int
+    data: bytes
+    logprob: float | None
+    alternatives: tuple[Alternative, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The token as text; bytes that are no whole character appear as U+FFFD."""
+        return self.data.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,9 +51,10 @@ class Candidate:
     """One way to fill all holes, or to go on.
 
     `logprob` is the mean log-probability (natural) of the tokens that the model chose, `total_logprob` their
-    sum; see `Decoded` in decode_loop.py for which these are. `finish_reasons[i]` says why
-    infill i ends: "end" (the model ended it), "stop" (a stop string, or the edge of the hole), "length"
-    (`max_new_tokens`, or the context is full), "time" (the time limit; a hole not begun is left empty).
+    sum. `finish_reasons[i]` says why infill i ends: "end" (the model ended it), "stop" (a stop string or a
+    stopping rule), "length" (`max_new_tokens`, or the context is full), "time" (the time limit; a hole not
+    begun is left empty). `tokens[i]` are the tokens chosen for infill i: also those of the required prefix
+    (token healing), the end token, and tokens that a stop string or a stopping rule cut off.
     """
 
     text: str
@@ -20,17 +62,56 @@ class Candidate:
     logprob: float
     total_logprob: float
     finish_reasons: tuple[FinishReason, ...]
+    tokens: tuple[tuple[Token, ...], ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of a request: of its prompts, how many of them the cache held, and of all completions.
+
+    Windows and candidates that read a prompt of their own count with it. Chosen tokens count for every
+    candidate, also for those that were equal to another one.
+    """
+
+    num_prompt_tokens: int = 0
+    num_cached_tokens: int = 0
+    num_completion_tokens: int = 0
+
+    @property
+    def num_tokens(self) -> int:
+        return self.num_prompt_tokens + self.num_completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPrompt:
+    """What a model reads before the first infill: its tokens, and as text with special tokens by name.
+
+    The infill must begin with `required_prefix`, which token healing removed from the end of the prefix.
+    `tokens` have the log-probabilities of the prompt's tokens if the request asks for an `echo`.
+    """
+
+    text: str
+    required_prefix: str
+    token_ids: tuple[int, ...]
+    tokens: tuple[Token, ...] = ()
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.token_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class InfillResult:
-    """The candidates, all different, best first: by mean or total log-probability, or by a beam's score.
+    """The candidates, all different, best first: by the request's `rank_by`, or by a beam's score.
 
-    There may be fewer than were asked for: where several came out the same, one is kept. `text` is the whole
-    text and `infills` what was written into it; a completion is one infill at the end.
+    There may be fewer than the request asked for: of equal ones only one is kept. `text` is the whole text
+    and `infills` what was written into it; a completion is one infill at the end. Results are equal if their
+    candidates are: `usage` and `prompt` say how they came about.
     """
 
     candidates: tuple[Candidate, ...]
+    usage: Usage = field(default=Usage(), compare=False)
+    prompt: ShownPrompt | None = field(default=None, compare=False, repr=False)
 
     @property
     def text(self) -> str:
@@ -43,18 +124,6 @@ class InfillResult:
     @property
     def logprob(self) -> float:
         return self.candidates[0].logprob
-
-
-@dataclass(frozen=True, slots=True)
-class ShownPrompt:
-    """The text that a model reads before the first infill; special tokens are written as their names.
-
-    The infill must begin with `required_prefix`, which token healing removed from the end of the prefix.
-    """
-
-    text: str
-    required_prefix: str
-    num_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +144,21 @@ class Score:
     def mean_logprob(self) -> float:
         """The mean over the tokens; 0 for the empty text."""
         return self.total_logprob / max(1, self.num_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """More text of an infill while it is written; `candidate` and `hole` count from 0.
+
+    The pieces of a hole, joined, are its infill, with the line ends that the model writes (`\\n`). No piece
+    is ever taken back.
+    """
+
+    request: InfillRequest
+    candidate: int
+    hole: int
+    text: str
+
+
+OnText = Callable[[TextPiece], None]
+OnInfill = Callable[[int, int], None]  # after every infill: how many are written, and how many there will be

@@ -57,5 +57,5 @@ def test_a_last_line_that_has_an_end_gets_no_second_one(
     run_cli: RunCli, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = InfillResult((Candidate("x = 1\n", ("1\n",), -1.0, -1.0, ("end",)),))
-    monkeypatch.setattr(InfillModel, "complete", lambda *_, **__: done)
+    monkeypatch.setattr(InfillModel, "run", lambda *_, **__: done)
     assert run_cli("complete", "-", "--model", tiny_checkpoint, stdin=b"x = ").stdout == b"x = 1\n"

@@ -11,8 +11,8 @@ import pytest
 
 from incoder.cli import editing
 from incoder.errors import IncoderError
-from incoder.inference.decoding.decode_loop import FinishReason
-from incoder.results import Candidate, InfillResult, Score
+from incoder.request import InfillRequest
+from incoder.results import Candidate, FinishReason, InfillResult, Score
 
 RunCli = Callable[..., Any]
 Use = Callable[[Any], None]
@@ -46,17 +46,15 @@ class Writes:
         self.written = written
         self.logprob = logprob  # of a text whose infills are scored, where the first of them has -3
 
-    def infill(self, parts: Sequence[str], *, stop: Sequence[str] = (), **_: Any) -> InfillResult:
+    def run(self, request: InfillRequest) -> InfillResult:
         written = self.written
-        for text in stop:
+        for text in request.sampling.stop:
             written = written.partition(text)[0]
+        parts = request.parts if len(request.parts) > 1 else (*request.parts, "")
         infills = (written,) * (len(parts) - 1)
         whole = parts[0] + "".join(written + part for part in parts[1:])
         reasons: list[FinishReason] = ["end" for _ in infills]
         return InfillResult((Candidate(whole, infills, -0.5, -2.0, tuple(reasons)),))
-
-    def complete(self, prompt: str, **settings: Any) -> InfillResult:
-        return self.infill([prompt, ""], **settings)
 
     def score_texts(self, texts: Sequence[str]) -> list[Any]:
         return [Candidate("", (), -1.0, -1.0, ())] * len(texts)

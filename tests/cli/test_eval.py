@@ -1,8 +1,7 @@
 """`incoder eval` judges by one command per benchmark and says what is missing before it loads a model."""
 
-import inspect
 import json
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +14,10 @@ from incoder.cli import commands
 from incoder.errors import IncoderError
 from incoder.evaluation import execution
 from incoder.evaluation.catalogue import BENCHMARKS
+from incoder.evaluation.methods import described
 from incoder.evaluation.run import Environment
-from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES
-from incoder.inference.infill_model import InfillModel
+from incoder.request import InfillRequest, PromptOptions
+from incoder.request_settings import ALL_STOPPING_RULES
 
 BENCHMARK = "humaneval-single-line"
 TASK_ID = "SingleLineInfilling/HumanEval/0/L0"
@@ -69,15 +69,16 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
 ) -> None:
     asked: dict[str, Any] = {}
 
-    def infill(parts: list[str], path: str, **decoding: Any) -> SimpleNamespace:
-        assert path.endswith(".py")
-        asked.update(decoding, num_parts=len(parts))
+    def run(request: InfillRequest) -> SimpleNamespace:
+        assert request.prompt.path is not None
+        assert request.prompt.path.suffix == ".py"
+        asked.update(described(request), num_parts=len(request.parts), stop=request.sampling.stop)
         return SimpleNamespace(infills=["    return 2 * x\n"])
 
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "config.json").write_text("{}")
-    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(infill=infill), ENVIRONMENT))
+    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(run=run), ENVIRONMENT))
     options = ["--temperature", "0.5", "--seed", "3", "--model", str(checkpoint), "--json"]
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", *options)
     assert result.exit_code == 0
@@ -87,9 +88,9 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
         "top_p": 0.95,
         "seed": 3,
         "max_new_tokens": 64,
-        "heal_tokens": True,
-        "edge_rules": (),
-        "num_lead_lines": None,
+        "token_healing": True,
+        "stopping_rules": (),
+        "num_tail_lines": None,
         "num_candidates": 1,
         "rank_by": "mean",
         "stop": (),
@@ -106,11 +107,12 @@ def test_reranking_draws_ten_candidates_at_the_papers_temperature(
 ) -> None:
     asked: dict[str, Any] = {}
 
-    def complete(_: str, **decoding: Any) -> SimpleNamespace:
-        asked.update(decoding)
+    def run(request: InfillRequest) -> SimpleNamespace:
+        assert len(request.parts) == 1
+        asked.update(described(request))
         return SimpleNamespace(candidates=[SimpleNamespace(infills=[GOLD])])
 
-    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(complete=complete), ENVIRONMENT))
+    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(run=run), ENVIRONMENT))
     monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
     monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", "--method", "rerank")
@@ -166,7 +168,7 @@ def test_a_value_outside_of_its_range_is_bad_usage_before_a_model_is_loaded(
 
 
 def test_equal_samples_are_told_of(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = SimpleNamespace(infill=lambda *_, **__: SimpleNamespace(infills=[GOLD]))
+    model = SimpleNamespace(run=lambda _: SimpleNamespace(infills=[GOLD]))
     monkeypatch.setattr(eval_command, "_load", lambda *_: (model, ENVIRONMENT))
     monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
     monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
@@ -201,15 +203,15 @@ class Recorder:
     """A model that remembers how it was asked."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, Any] = {}
+        self.request = InfillRequest()
 
-    def infill(self, _parts: Any, **settings: Any) -> SimpleNamespace:
-        self.asked = settings
-        return SimpleNamespace(infills=[GOLD])
+    @property
+    def asked(self) -> dict[str, Any]:
+        return described(self.request)
 
-    def complete(self, _prompt: str, **settings: Any) -> SimpleNamespace:
-        self.asked = settings
-        return SimpleNamespace(candidates=[SimpleNamespace(infills=[GOLD])])
+    def run(self, request: InfillRequest) -> SimpleNamespace:
+        self.request = request
+        return SimpleNamespace(infills=[GOLD], candidates=[SimpleNamespace(infills=[GOLD])])
 
 
 @pytest.fixture
@@ -224,25 +226,24 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 def test_defaults_are_what_fill_does_without_options(
     recorder: Recorder, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Compared with the call that `incoder fill` really makes, over all settings that infilling has."""
-    settings = inspect.signature(InfillModel.infill).parameters
-    filled: dict[str, Any] = {}
+    """Compared with the request that `incoder fill` really makes, over all settings that infilling has."""
+    filled: list[InfillRequest] = []
 
-    def infill(_parts: Any, **asked: Any) -> None:
-        filled.update(asked)
+    def run(request: InfillRequest, **_: Any) -> None:
+        filled.append(request)
         raise IncoderError("asked enough")
 
-    monkeypatch.setattr("incoder.load", lambda *_, **__: SimpleNamespace(infill=infill))
+    monkeypatch.setattr("incoder.load", lambda *_, **__: SimpleNamespace(run=run))
     holes = tmp_path / "holes.py"
     holes.write_text("x = <FILL>\n")
     CliRunner().invoke(commands.app, ["fill", str(holes)])
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", "--defaults")
     assert result.exit_code == 0
-    apart = ("path", "other_files", "on_fill")
-    asked = {name: one.default for name, one in settings.items()} | {"stop": (), "logit_bias": {}}
-    for name in settings:
-        if name not in (*apart, "self", "parts"):
-            assert (asked | recorder.asked)[name] == (asked | filled)[name], name
+    (fills,), evaluates = filled, recorder.request
+    assert replace(fills, parts=(), prompt=PromptOptions()) == replace(
+        evaluates, parts=(), prompt=PromptOptions()
+    )
+    assert replace(fills.prompt, path=None) == replace(evaluates.prompt, path=None)
     assert "incoder fill without options uses the same settings" in result.stderr
 
 
@@ -253,36 +254,44 @@ def test_both_ways_of_writing_are_told_with_a_result(recorder: Recorder, tmp_pat
     assert recorder.asked["temperature"] == 0
 
 
-@pytest.mark.parametrize("rule", ALL_EDGE_RULES)
+@pytest.mark.parametrize("rule", ALL_STOPPING_RULES)
 def test_each_stopping_rule_can_be_switched_on_alone(
     rule: str, recorder: Recorder, tmp_path: Path, data: Path
 ) -> None:
-    result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", "--edge-rule", rule)
-    assert recorder.asked["edge_rules"] == (rule,)
+    result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", "--stopping-rule", rule)
+    assert recorder.asked["stopping_rules"] == (rule,)
     assert f"stopping rules {rule}" in result.stderr
 
 
 def test_healing_and_ranking_can_be_switched(recorder: Recorder, tmp_path: Path, data: Path) -> None:
     run = (BENCHMARK, "--data", data, "--output")
-    options = ("--no-heal", "--edges", "--num-candidates", "4", "--rank-by", "whole", "--temperature", "0.8")
+    options: tuple[str, ...] = (
+        "--no-token-healing",
+        "--stopping-rules",
+        "--num-candidates",
+        "4",
+        "--rank-by",
+        "full-text",
+    )
+    options = (*options, "--temperature", "0.8")
     assert invoke(*run, tmp_path / "one", *options).exit_code == 0
-    assert recorder.asked["heal_tokens"] is False
-    assert recorder.asked["edge_rules"] == ALL_EDGE_RULES
-    assert (recorder.asked["num_candidates"], recorder.asked["rank_by"]) == (4, "whole")
+    assert recorder.asked["token_healing"] is False
+    assert recorder.asked["stopping_rules"] == ALL_STOPPING_RULES
+    assert (recorder.asked["num_candidates"], recorder.asked["rank_by"]) == (4, "full-text")
     assert invoke(*run, tmp_path / "two", "--method", "infill-rerank").exit_code == 0
-    assert (recorder.asked["num_candidates"], recorder.asked["rank_by"]) == (10, "whole")
+    assert (recorder.asked["num_candidates"], recorder.asked["rank_by"]) == (10, "full-text")
 
 
 @pytest.mark.parametrize(
     "options",
     [
         ("--defaults", "--temperature", "0.5"),
-        ("--defaults", "--edge-rule", ALL_EDGE_RULES[0]),
-        ("--defaults", "--no-heal"),
+        ("--defaults", "--stopping-rule", ALL_STOPPING_RULES[0]),
+        ("--defaults", "--no-token-healing"),
         ("--defaults", "--method", "left-to-right"),
-        ("--edge-rule", "magic"),
-        ("--edges", "--edge-rule", ALL_EDGE_RULES[0]),
-        ("--method", "rerank", "--rank-by", "whole"),
+        ("--stopping-rule", "magic"),
+        ("--stopping-rules", "--stopping-rule", ALL_STOPPING_RULES[0]),
+        ("--method", "rerank", "--rank-by", "full-text"),
     ],
 )
 def test_settings_that_do_not_go_together_are_bad_usage(
@@ -346,7 +355,7 @@ def test_left_to_right_leaves_out_holes_that_end_inside_a_line(
         "1 of 3 tasks are left out: their holes end inside a line"
         in invoke(*run, "--language", "python").stderr
     )
-    assert recorder.asked["max_lines"] == 1
+    assert recorder.request.sampling.max_lines == 1
     safim.write_text(json.dumps(inside) + "\n")
     assert "all holes of these tasks end inside a line" in str(invoke(*run).exception)
 

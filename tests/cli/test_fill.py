@@ -230,13 +230,13 @@ def test_a_file_that_was_changed_meanwhile_stays(
 
     file = tmp_path / "holes.py"
     file.write_bytes(FILES["one hole"])
-    infill = InfillModel.infill
+    run = InfillModel.run
 
     def edit_then_fill(model: InfillModel, *arguments: Any, **settings: Any) -> Any:
         file.write_bytes(b"edited meanwhile <FILL>\n")
-        return infill(model, *arguments, **settings)
+        return run(model, *arguments, **settings)
 
-    monkeypatch.setattr(InfillModel, "infill", edit_then_fill)
+    monkeypatch.setattr(InfillModel, "run", edit_then_fill)
     outcome = fill(file, "--in-place")
     assert outcome.status == 1
     assert "was changed meanwhile" in outcome.stderr
@@ -280,7 +280,7 @@ def test_only_one_kind_of_output_at_a_time(run_cli: RunCli, tmp_path: Path) -> N
         ("--top-p", "1.4", "top_p must be in (0, 1], got 1.4"),
         ("--temperature", "-1", "temperature must be at least 0"),
         ("--max-new-tokens", "0", "max_new_tokens must be at least 1"),
-        ("-n", "0", "Invalid value for '--num-candidates'"),
+        ("-n", "0", "num_candidates must be in [1, "),
         ("--hole", "", "--hole must not be empty"),
     ],
 )

@@ -92,7 +92,7 @@ def test_a_mistake_in_a_file_is_named_with_the_file(home: Path, text: str, messa
     ("variable", "value", "message"),
     [
         ("INCODER_TOP_P", "much", "valid number"),
-        ("INCODER_MAX_NEW_TOKENS", "-1", "greater than 0"),
+        ("INCODER_MAX_NEW_TOKENS", "-1", "max_new_tokens must be at least 1, got -1"),
         ("INCODER_LEAVE_OUT", "Shell, Brainfuck", "'Brainfuck' is not one of C, C"),
     ],
 )

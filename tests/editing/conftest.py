@@ -3,29 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 
-
-@dataclass(frozen=True)
-class Written:
-    text: str
-    infills: tuple[str, ...]
-    logprob: float
-    total_logprob: float
-    finish_reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Result:
-    candidates: tuple[Written, ...]
-
-
-@dataclass(frozen=True)
-class Scored:
-    total_logprob: float
-    mean_logprob: float
+from incoder.request import InfillRequest
+from incoder.request_settings import PromptSettings
+from incoder.results import Candidate, FinishReason, InfillResult, Score
 
 
 @dataclass
@@ -42,39 +26,52 @@ class ScriptedModel:
     asked: list[list[str]] = field(default_factory=list)
     settings: list[dict[str, Any]] = field(default_factory=list)
 
-    def infill(self, parts: Sequence[str], *, stop: Sequence[str] = (), **settings: Any) -> Result:
+    def run(self, request: InfillRequest) -> InfillResult:
+        parts, stop = request.parts, request.sampling.stop
         self.asked.append(list(parts))
-        self.settings.append({"stop": tuple(stop), **settings})
+        self.settings.append(
+            {"stop": stop, "num_candidates": request.num_candidates, "seed": request.sampling.seed}
+        )
+        if len(parts) == 1:
+            return self._next(1, lambda infills: parts[0] + infills[0], stop)
         return self._next(len(parts) - 1, lambda infills: _joined(parts, infills), stop)
 
-    def complete(self, prompt: str, *, stop: Sequence[str] = (), **settings: Any) -> Result:
-        self.asked.append([prompt])
-        self.settings.append({"stop": tuple(stop), **settings})
-        return self._next(1, lambda infills: prompt + infills[0], stop)
-
-    def score(self, text: str, *, path: PurePath | None = None) -> Scored:
+    def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
         del path
-        return Scored(-float(len(text)), -1.0)
+        return Score((-1.0,) * len(text))
+
+    def score_texts(self, texts: Sequence[str], *, path: str | PurePath | None = None) -> list[Score]:
+        return [self.score(text, path=path) for text in texts]
+
+    def line_logprobs(self, text: str, *, path: str | PurePath | None = None) -> list[float]:
+        del path
+        return [-1.0] * (text.count("\n") + 1)
 
     def score_infills(
-        self, parts: Sequence[str], infills: Sequence[Sequence[str]], *, path: PurePath | None = None
-    ) -> list[Scored]:
-        del path
+        self,
+        parts: Sequence[str],
+        infills: Sequence[str | Sequence[str]],
+        **options: Unpack[PromptSettings],
+    ) -> list[Score]:
+        del options
         assert all(len(fills) == len(parts) - 1 for fills in infills)
         ranks = [-90.0, *(-float(index) for index in range(1, len(infills)))]
         ranks = [
             rank - 100 * (fills[0] in self.least_probable) for rank, fills in zip(ranks, infills, strict=True)
         ]
-        return [Scored(rank, rank / len(parts)) for rank in ranks]
+        return [Score((rank / len(parts),) * len(parts)) for rank in ranks]
 
-    def _next(self, num_holes: int, join: Callable[[Sequence[str]], str], stop: Sequence[str]) -> Result:
+    def _next(
+        self, num_holes: int, join: Callable[[Sequence[str]], str], stop: Sequence[str]
+    ) -> InfillResult:
         written = []
         for rank, way in enumerate(self.answers.pop(0), start=1):
             infills = (way,) * num_holes if isinstance(way, str) else tuple(way)
             assert len(infills) == num_holes
             ended = tuple(_ended(infill, stop) for infill in infills)
-            written.append(Written(join(ended), ended, -float(rank), -10.0 * rank, ("end",) * num_holes))
-        return Result(tuple(written))
+            reasons: tuple[FinishReason, ...] = tuple("end" for _ in ended)
+            written.append(Candidate(join(ended), ended, -float(rank), -10.0 * rank, reasons))
+        return InfillResult(tuple(written))
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,13 @@
 
 from pathlib import PurePath
 
-from incoder.editing.candidates import Candidate, Change, ranked
+from incoder.editing.candidates import Change, EditCandidate, ranked
 from incoder.editing.edits import Edit
 from incoder.editing.languages import parse_problem
 
 
-def candidate(text: str, logprob: float, problem: str | None = None) -> Candidate:
-    return Candidate((Edit(0, 0, text),), logprob, logprob, problem)
+def candidate(text: str, logprob: float, problem: str | None = None) -> EditCandidate:
+    return EditCandidate((Edit(0, 0, text),), logprob, logprob, problem)
 
 
 def test_the_most_probable_comes_first_and_what_does_not_parse_behind_what_does() -> None:

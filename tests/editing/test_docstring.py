@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from incoder.editing.docstring import incomplete, lacking, write_docstrings
 from incoder.editing.docstrings.style import Style, sections, style_of
 from incoder.editing.edits import apply
-from incoder.editing.model import Decoding
 from incoder.editing.python_source import PythonSource
 from incoder.editing.selection import Selection
 from incoder.errors import IncoderError
+from incoder.request import InfillRequest
 
 Scripted = Callable[..., Any]
 
@@ -26,7 +26,7 @@ def written(
     """The text with the docstring of one definition, made of the first of the answers."""
     source = PythonSource(text)
     targets = Selection(function=name).definitions(source)
-    changes = list(write_docstrings(scripted(*answers), source, targets, Decoding(), style=style))
+    changes = list(write_docstrings(scripted(*answers), source, targets, InfillRequest(), style=style))
     return apply(text, [edit for change in changes for edit in change.edits])
 
 
@@ -40,7 +40,11 @@ def test_a_docstring_is_written_below_the_header_in_the_indentation_of_the_body(
 def test_the_model_sees_the_opening_quotes_before_and_the_body_behind_its_hole(scripted: Scripted) -> None:
     model = scripted(["Return one."])
     source = PythonSource("def f():\n    return 1\n")
-    list(write_docstrings(model, source, source.definitions, Decoding(num_candidates=2, seed=7)))
+    list(
+        write_docstrings(
+            model, source, source.definitions, InfillRequest.from_settings(num_candidates=2, seed=7)
+        )
+    )
     assert model.asked == [['def f():\n    """', '"""\n    return 1\n']]
     assert model.settings[0]["stop"] == ('"""',)
     assert (model.settings[0]["num_candidates"], model.settings[0]["seed"]) == (2, 7)
@@ -87,7 +91,7 @@ def test_a_module_docstring_stands_behind_the_first_comments(
     scripted: Scripted, text: str, expected: str
 ) -> None:
     source = PythonSource(text)
-    (change,) = write_docstrings(scripted(["Doc."]), source, [None], Decoding())
+    (change,) = write_docstrings(scripted(["Doc."]), source, [None], InfillRequest())
     assert apply(text, change.edits) == expected
 
 
@@ -106,7 +110,7 @@ def test_comments_that_count_only_before_a_module_docstring_stay_before_it(
     scripted: Scripted, text: str, place: str
 ) -> None:
     source = PythonSource(text)
-    (change,) = write_docstrings(scripted(["Doc."]), source, [None], Decoding())
+    (change,) = write_docstrings(scripted(["Doc."]), source, [None], InfillRequest())
     before, after = text.split(place)
     end = "\r\n" if "\r\n" in text else "\n"
     gap = "" if after.startswith(end) else end
@@ -295,7 +299,7 @@ def test_a_finished_docstring_gets_the_sections_that_it_lacks(scripted: Scripted
 def test_a_raw_docstring_takes_only_what_can_stand_in_it(scripted: Scripted) -> None:
     text = "def f():\n    r'''Match \\d and'''\n    return 1\n"
     source = PythonSource(text)
-    (change,) = write_docstrings(scripted([" it'", " not \\w."]), source, source.definitions, Decoding())
+    (change,) = write_docstrings(scripted([" it'", " not \\w."]), source, source.definitions, InfillRequest())
     assert [candidate.problem for candidate in change.candidates] == [
         None,
         "cannot be written in a raw string",
@@ -332,7 +336,7 @@ def test_a_docstring_in_brackets_is_one_literal(scripted: Scripted, docstring: s
 def test_a_docstring_that_lacks_only_its_full_stop_is_complete(docstring: str) -> None:
     source = PythonSource(f'def f(a):\n    """{docstring}"""\n    return 1\n')
     assert incomplete(source, source.definitions) == []
-    assert list(write_docstrings(None, source, source.definitions, Decoding())) == []  # type: ignore[arg-type]
+    assert list(write_docstrings(None, source, source.definitions, InfillRequest())) == []  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -377,7 +381,7 @@ def test_stray_quotes_and_empty_sections_of_the_model_are_left_out(
 @pytest.mark.parametrize("infill", ["Find the value and", "Find it.\n\nThe a", "Return one,"])
 def test_a_docstring_that_the_model_breaks_off_is_not_used(scripted: Scripted, infill: str) -> None:
     source = PythonSource("def f():\n    return 1\n")
-    (change,) = write_docstrings(scripted([infill, "One"]), source, source.definitions, Decoding())
+    (change,) = write_docstrings(scripted([infill, "One"]), source, source.definitions, InfillRequest())
     assert [one.problem for one in change.candidates] == [None, "breaks off within a sentence"]
 
 
@@ -386,20 +390,20 @@ def test_a_docstring_that_the_model_breaks_off_is_not_used(scripted: Scripted, i
 )
 def test_a_docstring_whose_first_line_has_no_word_is_not_used(scripted: Scripted, infill: str) -> None:
     source = PythonSource("def f():\n    return 1\n")
-    (change,) = write_docstrings(scripted([infill]), source, source.definitions, Decoding())
+    (change,) = write_docstrings(scripted([infill]), source, source.definitions, InfillRequest())
     assert change.used is None
 
 
 def test_candidates_that_say_nothing_are_used_last_and_never(scripted: Scripted) -> None:
     source = PythonSource("def f():\n    return 1\n")
-    (change,) = write_docstrings(scripted(["", "...", "Fine."]), source, source.definitions, Decoding())
+    (change,) = write_docstrings(scripted(["", "...", "Fine."]), source, source.definitions, InfillRequest())
     assert [candidate.problem is None for candidate in change.candidates] == [True, False, False]
 
 
 def test_later_docstrings_see_the_earlier_ones(scripted: Scripted) -> None:
     model = scripted(["One."], ["Two."])
     source = PythonSource("def f():\n    return 1\n\n\ndef g():\n    return 2\n")
-    changes = list(write_docstrings(model, source, source.definitions, Decoding()))
+    changes = list(write_docstrings(model, source, source.definitions, InfillRequest()))
     assert [change.place for change in changes] == ["docstring of function f", "docstring of function g"]
     assert '"""One."""' in model.asked[1][0]
 
@@ -429,7 +433,7 @@ def test_the_code_stays_the_same_whatever_the_model_writes(
     source = PythonSource(text)
     num_holes = {"plain": 1, "google": 3, "numpy": 4}[style.name]
     model = scripted([[f"Do {first}"]], [[f"Do {first}", *[f"it {others}"] * (num_holes - 1)]])
-    changes = list(write_docstrings(model, source, source.definitions, Decoding(), style=style))
+    changes = list(write_docstrings(model, source, source.definitions, InfillRequest(), style=style))
     new = apply(text, [edit for change in changes for edit in change.edits])
     assert [change.used is None for change in changes] == [False, False]
     assert new.replace("\r\n", "").count("\n") in (0, new.count("\n"))

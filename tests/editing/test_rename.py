@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incoder.editing.edits import Edit, apply
-from incoder.editing.model import Decoding
 from incoder.editing.python_source import PythonSource
 from incoder.editing.rename import find_variable, propose_names, rename_to
 from incoder.editing.renaming.renaming import Renaming
@@ -23,6 +22,7 @@ from incoder.editing.renaming.symbol_table_check import difference
 from incoder.editing.renaming.variables import Occurrence, Variable, Variables
 from incoder.editing.selection import Selection
 from incoder.errors import IncoderError
+from incoder.request import InfillRequest
 
 Scripted = Callable[..., Any]
 
@@ -255,7 +255,7 @@ def test_names_are_the_majority_of_the_fills_and_ranked(scripted: Scripted) -> N
     text = "def f(x):\n    y = x\n    return x, y\n"
     answer = [["y", "total", "y"], ["total", "total(", " sum"], ["", "-", ""], ["x", "x", "x"], ["z"] * 3]
     model = scripted(answer, least_probable=("z",))
-    change = propose_names(model, PythonSource(text), renaming(text, "x"), Decoding())
+    change = propose_names(model, PythonSource(text), renaming(text, "x"), InfillRequest())
     assert change is not None
     assert model.asked == [["def f(", "):\n    y = ", "\n    return ", ", y\n"]]
     assert [candidate.problem for candidate in change.candidates] == [
@@ -271,9 +271,9 @@ def test_names_are_the_majority_of_the_fills_and_ranked(scripted: Scripted) -> N
 def test_no_name_is_proposed_where_the_present_one_is_more_probable(scripted: Scripted) -> None:
     text = "def f(x):\n    return x\n"
     model = scripted([["x", "x"], ["y", "y"]], least_probable=("x", "y"))
-    assert propose_names(model, PythonSource(text), renaming(text, "x"), Decoding()) is not None
+    assert propose_names(model, PythonSource(text), renaming(text, "x"), InfillRequest()) is not None
     model = scripted([["y", "y"], ["z", "z"]], least_probable=("y", "z"))
-    assert propose_names(model, PythonSource(text), renaming(text, "x"), Decoding()) is None
+    assert propose_names(model, PythonSource(text), renaming(text, "x"), InfillRequest()) is None
 
 
 def test_the_compiler_notices_an_occurrence_that_was_left_out() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from incoder.editing.edits import apply
-from incoder.editing.model import Decoding
 from incoder.editing.required_definitions import required_definitions
 from incoder.editing.rewrite import UNCHANGED, rewrite_lines
+from incoder.request import InfillRequest
 
 TEXT = "def loss(a, b):\n    d = a - b\n    return d * d\n"
 SPAN = (TEXT.index("    d = "), len(TEXT))
@@ -18,7 +18,7 @@ Script = Callable[..., Any]
 def test_the_model_sees_both_sides_and_the_comment_in_the_language_of_the_file(scripted: Script) -> None:
     for path, mark in (("a.py", "#"), ("a.js", "//"), ("a.sql", "--")):
         model = scripted(["return abs(a - b)"])
-        rewrite_lines(model, TEXT, SPAN, Decoding(), comment="a Huber loss", path=PurePath(path))
+        rewrite_lines(model, TEXT, SPAN, InfillRequest(), comment="a Huber loss", path=PurePath(path))
         assert model.asked == [[f"def loss(a, b):\n    {mark} a Huber loss\n    ", "\n"]]
 
 
@@ -27,7 +27,7 @@ def test_the_comment_goes_unless_it_is_kept(scripted: Script) -> None:
     for keep in (False, True):
         model = scripted(["return abs(a - b)"])
         (candidate,) = rewrite_lines(
-            model, TEXT, SPAN, Decoding(), comment="absolute", keep_comment=keep, path=PATH
+            model, TEXT, SPAN, InfillRequest(), comment="absolute", keep_comment=keep, path=PATH
         )
         new[keep] = apply(TEXT, candidate.edits)
     assert new[False] == "def loss(a, b):\n    return abs(a - b)\n"
@@ -36,13 +36,13 @@ def test_the_comment_goes_unless_it_is_kept(scripted: Script) -> None:
 
 def test_a_comment_of_several_lines_is_commented_line_by_line(scripted: Script) -> None:
     model = scripted(["pass"])
-    rewrite_lines(model, TEXT, SPAN, Decoding(), comment="one\ntwo", path=PATH)
+    rewrite_lines(model, TEXT, SPAN, InfillRequest(), comment="one\ntwo", path=PATH)
     assert model.asked[0][0] == "def loss(a, b):\n    # one\n    # two\n    "
 
 
 def test_candidates_that_do_not_parse_come_last_and_the_old_lines_are_no_change(scripted: Script) -> None:
     model = scripted(["return (", "d = a - b\n    return d * d", "return a", ""])
-    found = rewrite_lines(model, TEXT, SPAN, Decoding(), path=PATH)
+    found = rewrite_lines(model, TEXT, SPAN, InfillRequest(), path=PATH)
     assert [apply(TEXT, one.edits) for one in found[:1]] == ["def loss(a, b):\n    return a\n"]
     problems = [one.problem or "" for one in found]
     assert problems[0] == ""
@@ -52,13 +52,13 @@ def test_candidates_that_do_not_parse_come_last_and_the_old_lines_are_no_change(
 
 def test_an_empty_fill_takes_the_lines_away(scripted: Script) -> None:
     span = (SPAN[0], TEXT.index("    return"))
-    (candidate,) = rewrite_lines(scripted([""]), TEXT, span, Decoding(), path=PATH)
+    (candidate,) = rewrite_lines(scripted([""]), TEXT, span, InfillRequest(), path=PATH)
     assert apply(TEXT, candidate.edits) == "def loss(a, b):\n    return d * d\n"
 
 
 def test_an_empty_fill_is_no_answer_to_a_comment(scripted: Script) -> None:
     span = (SPAN[0], TEXT.index("    return"))
-    (candidate,) = rewrite_lines(scripted([""]), TEXT, span, Decoding(), comment="absolute", path=PATH)
+    (candidate,) = rewrite_lines(scripted([""]), TEXT, span, InfillRequest(), comment="absolute", path=PATH)
     assert candidate.problem == "writes nothing"
 
 
@@ -66,7 +66,7 @@ def test_line_ends_of_the_file_stay(scripted: Script) -> None:
     text = TEXT.replace("\n", "\r\n")
     span = (text.index("    d = "), len(text))
     (candidate,) = rewrite_lines(
-        scripted(["return a"]), text, span, Decoding(), comment="x", keep_comment=True, path=PATH
+        scripted(["return a"]), text, span, InfillRequest(), comment="x", keep_comment=True, path=PATH
     )
     assert apply(text, candidate.edits) == "def loss(a, b):\r\n    # x\r\n    return a\r\n"
 
@@ -74,14 +74,14 @@ def test_line_ends_of_the_file_stay(scripted: Script) -> None:
 def test_one_line_ends_where_the_line_does(scripted: Script) -> None:
     span = (SPAN[0], TEXT.index("    return"))
     (candidate,) = rewrite_lines(
-        scripted(["d = b - a\n    more = 1"]), TEXT, span, Decoding(), is_one_line=True, path=PATH
+        scripted(["d = b - a\n    more = 1"]), TEXT, span, InfillRequest(), is_one_line=True, path=PATH
     )
     assert candidate.edits[0].text == "    d = b - a\n"
 
 
 def test_a_fill_that_begins_with_the_indentation_of_its_line_is_not_indented_twice(scripted: Script) -> None:
     for fill in ("return a", "    return a"):
-        (candidate,) = rewrite_lines(scripted([fill]), TEXT, SPAN, Decoding(), path=PATH)
+        (candidate,) = rewrite_lines(scripted([fill]), TEXT, SPAN, InfillRequest(), path=PATH)
         assert candidate.edits[0].text == "    return a\n"
 
 
@@ -101,7 +101,7 @@ FUNCTION = (TABLE.index("def "), TABLE.index("\n\n\nWIDTHS") + 1)
 def problems(written: list[str], request: str, scripted: Script, *, named: str | None) -> list[str | None]:
     required = required_definitions(TABLE, FUNCTION, named=named, request=request)
     found = rewrite_lines(
-        scripted(written), TABLE, FUNCTION, Decoding(), comment=request, required=required, path=PATH
+        scripted(written), TABLE, FUNCTION, InfillRequest(), comment=request, required=required, path=PATH
     )
     return [one.problem for one in found]
 
@@ -154,14 +154,14 @@ UTILS = "export function pick(items) {\n  return items.map((item) => {\n    retu
 def test_lines_of_javascript_are_not_replaced_by_what_does_not_parse(scripted: Script) -> None:
     path, span = PurePath("utils.js"), (UTILS.index("  return items"), UTILS.index("}\n", UTILS.index("});")))
     written = ["  }", "return items.map((item) => item.id);"]
-    found = rewrite_lines(scripted(written), UTILS, span, Decoding(), comment="shorter", path=path)
+    found = rewrite_lines(scripted(written), UTILS, span, InfillRequest(), comment="shorter", path=path)
     assert [one.problem for one in found] == [None, "does not parse: } in line 3 closes nothing"]
 
 
 def test_a_text_that_did_not_parse_need_not_parse_afterwards(scripted: Script) -> None:
     text = TEXT + "def ("
     (found,) = rewrite_lines(
-        scripted(["return a"]), text, SPAN, Decoding(), comment="x", must_parse=False, path=PATH
+        scripted(["return a"]), text, SPAN, InfillRequest(), comment="x", must_parse=False, path=PATH
     )
     assert found.problem is None
 
@@ -172,12 +172,12 @@ def test_a_text_that_did_not_parse_need_not_parse_afterwards(scripted: Script) -
 def test_code_is_not_replaced_by_a_comment_alone(name: str, comment: str, scripted: Script) -> None:
     text = "  a: b;\n"
     (found,) = rewrite_lines(
-        scripted([comment]), text, (0, len(text)), Decoding(), must_parse=False, path=PurePath(name)
+        scripted([comment]), text, (0, len(text)), InfillRequest(), must_parse=False, path=PurePath(name)
     )
     assert found.problem == "writes only a comment"
 
 
 def test_a_comment_may_be_replaced_by_a_comment(scripted: Script) -> None:
     text = "# old\nx = 1\n"
-    (found,) = rewrite_lines(scripted(["# new"]), text, (0, 6), Decoding(), comment="shorter", path=PATH)
+    (found,) = rewrite_lines(scripted(["# new"]), text, (0, 6), InfillRequest(), comment="shorter", path=PATH)
     assert found.problem is None

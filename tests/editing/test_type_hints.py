@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from incoder.editing.candidates import Change
 from incoder.editing.edits import apply
-from incoder.editing.model import Decoding
 from incoder.editing.python_source import PythonSource
 from incoder.editing.type_hints import write_annotations
 from incoder.editing.types.annotations import annotation_in
@@ -22,6 +21,7 @@ from incoder.editing.types.missing_annotations import missing_annotations
 from incoder.editing.types.type_checker import Mypy, TypeChecker
 from incoder.editing.types.type_names import TypeNames
 from incoder.errors import IncoderError
+from incoder.request import InfillRequest
 
 Scripted = Callable[..., Any]
 
@@ -32,7 +32,7 @@ def annotate(
     """The text with what lacks an annotation (of one kind, or all) annotated, one answer for each."""
     source = PythonSource(text)
     chosen = [missing for missing in missing_annotations(source) if kind in ("", missing.kind)]
-    changes = list(write_annotations(scripted(*answers), source, chosen, Decoding(), checker=checker))
+    changes = list(write_annotations(scripted(*answers), source, chosen, InfillRequest(), checker=checker))
     return apply(text, [edit for change in changes for edit in change.edits]), changes
 
 
@@ -47,7 +47,7 @@ def test_returns_parameters_and_variables_are_annotated_in_the_order_of_the_text
 def test_the_model_sees_the_earlier_annotations(scripted: Scripted) -> None:
     source = PythonSource("def f(a, b=1):\n    return a\n")
     model = scripted(["str"], ["int"], ["str"])
-    list(write_annotations(model, source, missing_annotations(source), Decoding()))
+    list(write_annotations(model, source, missing_annotations(source), InfillRequest()))
     assert model.asked[1] == ["def f(a: str, b: ", " = 1):\n    return a\n"]
     assert model.asked[2] == ["def f(a: str, b: int = 1) -> ", ":\n    return a\n"]
 
@@ -128,7 +128,7 @@ def test_a_generator_of_nothing_is_not_asked_for(result: str, scripted: Scripted
 def test_the_model_writes_within_the_brackets_of_the_iterator(scripted: Scripted) -> None:
     source = PythonSource("def f():\n    yield 1\n")
     model = scripted(["int"])
-    list(write_annotations(model, source, missing_annotations(source), Decoding()))
+    list(write_annotations(model, source, missing_annotations(source), InfillRequest()))
     assert model.asked == [["def f() -> Iterator[", "]:\n    yield 1\n"]]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from incoder.request import InfillRequest
 from incoder.tokenizer.tokenizer import Tokenizer
 
 
@@ -39,22 +40,37 @@ class ScriptedModel:
     favourite: str = "favourite"
     asked: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
 
-    def infill(self, parts: Sequence[str], **settings: Any) -> Answer:
-        self.asked.append((tuple(parts), settings))
+    def run(self, request: InfillRequest) -> Answer:
+        sampling, prompt = request.sampling, request.prompt
+        settings = {
+            "max_new_tokens": sampling.max_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed,
+            "stop": sampling.stop,
+            "token_healing": prompt.token_healing,
+            "path": str(prompt.path),
+            "num_candidates": request.num_candidates,
+        }
+        if len(request.parts) == 1:
+            self.asked.append((request.parts[0], settings | {"max_lines": sampling.max_lines}))
+            return Answer([Written([text]) for text in self.completions[: request.num_candidates]])
+        settings |= {
+            "stopping_rules": request.stopping_rules,
+            "num_tail_lines": prompt.num_tail_lines,
+            "rank_by": request.rank_by,
+        }
+        self.asked.append((request.parts, settings))
         return Answer([Written(self.infills)])
-
-    def complete(self, prompt: str, **settings: Any) -> Answer:
-        self.asked.append((prompt, settings))
-        return Answer([Written([text]) for text in self.completions[: settings["num_candidates"]]])
 
     def score_texts(self, texts: Sequence[str], *, path: str) -> list[Score]:
         self.asked += [(text, {"path": path}) for text in texts]
         return [Score(text.count(self.favourite), -len(text)) for text in texts]
 
     def score_infills(
-        self, parts: Sequence[str], infills: Sequence[str], *, path: str, heal_tokens: bool
+        self, parts: Sequence[str], infills: Sequence[str], *, path: str, token_healing: bool
     ) -> list[Score]:
-        settings = {"path": path, "heal_tokens": heal_tokens}
+        settings = {"path": path, "token_healing": token_healing}
         self.asked += [((parts[0], infill, parts[1]), settings) for infill in infills]
         return [Score(infill.count(self.favourite), -len(infill)) for infill in infills]
 

@@ -2,20 +2,24 @@
 
 import math
 from pathlib import PurePath
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from incoder.errors import IncoderError
 from incoder.evaluation.held_out_loss import HeldOut, measure_loss
+from incoder.results import Score
 
 
 class Even:
     """Finds each character half as probable as certain: one bit for each, two tokens for each "#"."""
 
-    def score(self, text: str, *, path: str | PurePath | None = None) -> SimpleNamespace:
+    def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
         assert path is not None
-        return SimpleNamespace(token_logprobs=[-math.log(2)] * (len(text) + text.count("#")))
+        return Score((-math.log(2),) * (len(text) + text.count("#")))
+
+
+EVEN: Any = Even()  # scores only
 
 
 def texts(*contents: str, language: str = "python") -> list[HeldOut]:
@@ -23,7 +27,7 @@ def texts(*contents: str, language: str = "python") -> list[HeldOut]:
 
 
 def test_the_loss_is_over_all_tokens_and_all_bytes() -> None:
-    found = measure_loss(Even(), texts("abcd", "ab##", ""))
+    found = measure_loss(EVEN, texts("abcd", "ab##", ""))
     assert (found["num_texts"], found["num_tokens"], found["num_bytes"]) == (2, 10, 8)
     assert found["loss"] == pytest.approx(math.log(2))
     assert found["perplexity"] == pytest.approx(2)
@@ -33,7 +37,7 @@ def test_the_loss_is_over_all_tokens_and_all_bytes() -> None:
 
 
 def test_languages_are_apart_and_bytes_are_those_of_utf_8() -> None:
-    found = measure_loss(Even(), [*texts("abcd"), *texts("é", language="go")])
+    found = measure_loss(EVEN, [*texts("abcd"), *texts("é", language="go")])
     assert found["languages"]["go"]["bits_per_byte"] == pytest.approx(1 / 2)
     assert found["languages"]["python"]["bits_per_byte"] == pytest.approx(1)
     assert found["bits_per_byte"] == pytest.approx(5 / 6)
@@ -41,7 +45,7 @@ def test_languages_are_apart_and_bytes_are_those_of_utf_8() -> None:
 
 def test_the_interval_is_of_whole_groups() -> None:
     contents = ["ab", "##", "ab", "##", "ab", "##"]
-    found = measure_loss(Even(), texts(*contents))
+    found = measure_loss(EVEN, texts(*contents))
     low, high = found["bits_per_byte_interval"]
     assert found["bits_per_byte"] == pytest.approx(1.5)
     assert 1 <= low < 1.5 < high <= 2
@@ -49,4 +53,4 @@ def test_the_interval_is_of_whole_groups() -> None:
 
 def test_no_text_is_an_error() -> None:
     with pytest.raises(IncoderError, match="no text to measure the loss on"):
-        measure_loss(Even(), texts("", ""))
+        measure_loss(EVEN, texts("", ""))

@@ -32,7 +32,7 @@ def write(folder: Path, method: str, model: str | None, rate: float, **more: Any
         "benchmark": "humaneval-single-line",
         "method": method,
         "model": model and {"name": model, "fingerprint": "abcdef0123456789"},
-        "decoding": model and {"temperature": 0.8, "edge_rules": []},
+        "decoding": model and {"temperature": 0.8, "stopping_rules": []},
         "data_sha256": "0123456789abcdef",
         "headline": "pass_rate",
         "others": ["exact_match"],

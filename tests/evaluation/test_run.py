@@ -11,7 +11,7 @@ from incoder.evaluation.benchmark import Task
 from incoder.evaluation.benchmark_files import load_tasks
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.evaluation.execution import Limits
-from incoder.evaluation.methods import Decoding
+from incoder.evaluation.methods import benchmark_request
 from incoder.evaluation.run import (
     PROTOCOL_VERSION,
     Environment,
@@ -47,7 +47,9 @@ def data(tmp_path: Path) -> Path:
 def run(data: Path, output: Path, *answers: str, name: str = "scripted", **more: Any) -> dict[str, Any]:
     """A run in which sample i of every task is answer i."""
     tasks = load_tasks(data, BENCHMARK, more.pop("limit", None))
-    settings = settings_of(BENCHMARK, data, method="infill", model={"name": name}, decoding=Decoding(64))
+    settings = settings_of(
+        BENCHMARK, data, method="infill", model={"name": name}, decoding=benchmark_request(max_new_tokens=64)
+    )
     completions = collect(
         tasks, output, settings, lambda _, sample: answers[sample], num_samples=len(answers), **more
     )
@@ -70,7 +72,7 @@ def test_results_carry_their_protocol(data: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run/results.json").read_text()) == results
     assert results["benchmark"] == "humaneval-single-line"
     assert results["model"] == {"name": "scripted"}
-    assert results["decoding"]["edge_rules"] == []
+    assert results["decoding"]["stopping_rules"] == []
     assert len(results["data_sha256"]) == 64
     assert results["execution"]["seconds"] == 2
     assert results["ceiling"] == 1
@@ -111,7 +113,11 @@ def test_a_stopped_run_goes_on_with_what_is_missing(data: Path, tmp_path: Path) 
 
     tasks = load_tasks(data, BENCHMARK)
     settings = settings_of(
-        BENCHMARK, data, method="infill", model={"name": "scripted"}, decoding=Decoding(64)
+        BENCHMARK,
+        data,
+        method="infill",
+        model={"name": "scripted"},
+        decoding=benchmark_request(max_new_tokens=64),
     )
     completions = collect(
         tasks,

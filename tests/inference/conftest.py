@@ -22,6 +22,7 @@ class ReadingAgain:
         self._logits_after = logits_after
         self.rows: list[list[int]] = [[]]
         self.num_reads = 0
+        self.num_cached_tokens = 0
 
     @property
     def lengths(self) -> list[int]:
@@ -59,8 +60,9 @@ class FakeModel:
         self.max_positions = max_positions
         self.opened: list[ReadingAgain] = []
 
-    def open(self, num_slots: int) -> ReadingAgain:
+    def open(self, num_slots: int, cache_salt: str = "") -> ReadingAgain:
         assert num_slots > 0
+        del cache_salt
         self.opened.append(ReadingAgain(self.logits_after))
         return self.opened[-1]
 

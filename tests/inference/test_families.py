@@ -18,6 +18,7 @@ from incoder.errors import IncoderError
 from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.prompts.prompter import Prompter
+from incoder.request import prompt_options
 from incoder.tokenizer.tokenizer import Tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -187,12 +188,12 @@ def test_a_later_hole_sees_the_earlier_fills_and_later_ones_nothing(
 ) -> None:
     """The prompt for the second of three holes is that for one hole in the text as it is by then."""
     model = incoder.load(make_folder(family_name)[0], device="cpu")
-    prompter = Prompter(model._vocabulary, model.language_model.max_positions, 5, heal_tokens=False)
+    prompter = Prompter(model._vocabulary, model.language_model.max_positions, 5, token_healing=False)
     several = prompter.prompt(["a = ", "\nb = ", "\nc = ", "\n"], ["1"])
     tokenizer, layout = model.tokenizer, model.infilling_format
     expected = layout.prompt([tokenizer.encode_start("a = 1\nb = "), tokenizer.encode("\nc = \n")])
     assert several.token_ids == expected
-    assert several.forced == (b"",)
+    assert several.required_prefixes == (b"",)
 
 
 def test_special_tokens_in_the_text_stay_text(make_folder: MakeFolder, family_name: str) -> None:
@@ -210,9 +211,9 @@ def test_a_hole_inside_a_word_is_healed(make_folder: MakeFolder, family_name: st
     model = incoder.load(make_folder(family_name)[0], device="cpu")
     prompter = Prompter(model._vocabulary, model.language_model.max_positions, 5)
     prompt = prompter.prompt(["import os\nimport nump", "\n"], [])
-    (forced,) = prompt.forced
-    assert forced
-    assert b"import os\nimport nump".endswith(forced)
+    (required,) = prompt.required_prefixes
+    assert required
+    assert b"import os\nimport nump".endswith(required)
     assert not model.tokenizer.decode_bytes(prompt.token_ids).count(b"nump")
 
 
@@ -228,9 +229,10 @@ def test_other_files_are_shown_as_far_as_half_of_what_a_fill_leaves_goes(
     assert [*shown] == ["huge.py", "a.py", "b.py"]
     assert {**shown, "huge.py": ""} == {"huge.py": "", **small}
     assert 0 < shown["huge.py"].count("x = 1\n") == len(shown["huge.py"]) // 6 < 500
-    prompter = model._prompter(
-        "c.py", max_new_tokens, num_lead_lines=0, heal_tokens=False, other_files=files, repository="zoo"
+    options = prompt_options(
+        path="c.py", num_tail_lines=0, token_healing=False, other_files=files, repository="zoo"
     )
+    prompter = model._prompter(options, max_new_tokens)
     prompt = model.tokenizer.decode_bytes(prompter.prompt(["first\n" * 9, "z\n" * 9], []).token_ids)
     assert b"first" in prompt
     assert b"z" in prompt

@@ -9,14 +9,14 @@ import pytest
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
-from incoder.inference import candidates, infilling
+from incoder.inference import infilling
+from incoder.inference.candidates import text_of
 from incoder.inference.decoding.decode_loop import decoding
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.infilling import text_of
 from incoder.inference.language_model import run_alone
-from incoder.inference.sampling_params import SamplingParams
 from incoder.request import InfillRequest
 from incoder.results import InfillResult
+from incoder.sampling_params import SamplingParams
 from incoder.tokenizer.tokenizer import Tokenizer
 
 DOCUMENT = """import numpy as np
@@ -84,7 +84,7 @@ def test_a_hole_that_begins_inside_a_token_is_filled_as_if_it_did_not(author: Ma
 def test_without_healing_such_a_hole_is_not_filled(author: MakeAuthor) -> None:
     parts = ["".join(DOCUMENT.partition("    ret")[:2]), DOCUMENT.partition("    return sum(xs)")[2]]
     assert author(DOCUMENT).infill(parts, temperature=0).text == DOCUMENT
-    assert author(DOCUMENT).infill(parts, temperature=0, heal_tokens=False).infills[0].startswith("?")
+    assert author(DOCUMENT).infill(parts, temperature=0, token_healing=False).infills[0].startswith("?")
 
 
 def test_every_hole_is_healed(author: MakeAuthor) -> None:
@@ -154,8 +154,10 @@ def test_a_stop_string_may_have_windows_line_ends(author: MakeAuthor) -> None:
     result = author(DOCUMENT).infill(["import numpy as np", ""], temperature=0, stop="def", max_new_tokens=9)
     model, stop = author(DOCUMENT), "\r\n\r\n\r\ndef"
     same = model.infill(["import numpy as np", ""], temperature=0, stop=stop)
-    params = SamplingParams(0.0, stop=(stop,))
-    assert run_alone(model.generation(InfillRequest(("import numpy as np", ""), params))) == same
+    params = SamplingParams(temperature=0.0, stop=(stop,))
+    assert (
+        run_alone(model.generation(InfillRequest(parts=("import numpy as np", ""), sampling=params))) == same
+    )
     assert result.infills == ("\n\n\n",)
     assert same.infills == ("",)
 
@@ -169,7 +171,7 @@ def test_the_next_hole_sees_a_fill_as_it_was_cut(author: MakeAuthor, transcript:
 def test_a_fill_without_an_end_gets_one_before_the_next(author: MakeAuthor, transcript: Transcript) -> None:
     model = author(DOCUMENT)
     parts = with_holes("sum(xs) / len(xs)", "range")
-    result = model.infill(parts, temperature=0, max_new_tokens=2, heal_tokens=False)
+    result = model.infill(parts, temperature=0, max_new_tokens=2, token_healing=False)
     assert result.candidates[0].finish_reasons == ("length", "length")
     written = transcript(model).split("<2>")[1]
     assert written.startswith(f"<0>{result.infills[0]}<EOM><1>{result.infills[1][:1]}")
@@ -178,7 +180,7 @@ def test_a_fill_without_an_end_gets_one_before_the_next(author: MakeAuthor, tran
 def test_the_prompt_is_the_papers(author: MakeAuthor, transcript: Transcript) -> None:
     model = author(DOCUMENT)
     a, b, c = with_holes(" numpy as np", "range")
-    model.infill([a, b, c], temperature=0, heal_tokens=False, path="src/mean.py")
+    model.infill([a, b, c], temperature=0, token_healing=False, path="src/mean.py")
     expected = f"<START><| file ext=.py |>\n{a}<0>{b}<1>{c}<2><0> numpy as np<EOM><1>range"
     assert transcript(model) == expected
 
@@ -237,7 +239,7 @@ def test_the_seed_decides(dice: InfillModel) -> None:
 
 def test_logprobs_are_the_models_own(dice: InfillModel, tiny_tokenizer: Tokenizer) -> None:
     """Temperature and forbidden tokens change what is chosen, not how probable the model finds it."""
-    candidate = dice.infill(["a", "b"], temperature=0.7, max_new_tokens=5, heal_tokens=False).candidates[0]
+    candidate = dice.infill(["a", "b"], temperature=0.7, max_new_tokens=5, token_healing=False).candidates[0]
     fake = dice.language_model
     row = fake.opened[0].rows[0]  # type: ignore[attr-defined]
     num_tokens = len(row) - len(tiny_tokenizer.encode("a")) - len(tiny_tokenizer.encode("b")) - 4
@@ -254,7 +256,7 @@ def test_every_fill_is_reported(author: MakeAuthor) -> None:
         with_holes("numpy", "sum"),
         temperature=0.1,
         num_candidates=2,
-        on_fill=lambda *report: reports.append(report),
+        on_infill=lambda *report: reports.append(report),
     )
     assert reports == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
@@ -274,7 +276,7 @@ def test_a_bias_for_an_id_that_no_token_has_is_refused_before_anything_is_read(d
 def test_an_edge_is_told_by_all_that_stands_before_it_on_its_line(author: MakeAuthor) -> None:
     """Though only a space stands between the holes, the second fill does not repeat the line behind it."""
     document = "a = - total / n\ntotal / n\n"
-    result = author(document).infill(["a = ", " ", "\ntotal / n\n"], temperature=0, heal_tokens=False)
+    result = author(document).infill(["a = ", " ", "\ntotal / n\n"], temperature=0, token_healing=False)
     assert result.text == document
 
 
@@ -283,13 +285,13 @@ def test_a_fill_that_ends_in_the_rest_of_its_line_is_cut_before_it_and_so_read(
 ) -> None:
     model, parts = author("with open(a) as f::\n    x\n"), ("with open(a) as ", ":\n    x\n", "")
     pieces: list[tuple[int, str]] = []
-    request = InfillRequest(parts, SamplingParams(0.0, max_new_tokens=9))
-    result = run_alone(model.generation(request, on_text=lambda _, hole, text: pieces.append((hole, text))))
+    request = InfillRequest.from_settings(parts, temperature=0.0, max_new_tokens=9)
+    result = run_alone(model.generation(request, on_text=lambda one: pieces.append((one.hole, one.text))))
     assert result.infills[0] == "f"
     assert result.candidates[0].finish_reasons[0] == "stop"
     assert "".join(text for hole, text in pieces if hole == 0) == "f"
     assert " f<EOM><1>" in transcript(model)
-    assert model.infill(parts, temperature=0, max_new_tokens=9, edge_rules=()).infills[0] == "f:"
+    assert model.infill(parts, temperature=0, max_new_tokens=9, stopping_rules=()).infills[0] == "f:"
     longer = author("with open(a) as f:\n    y\n:\n    x\n")
     assert longer.infill(parts[:2], temperature=0, stop="\n").infills == ("f",)
 
@@ -315,7 +317,7 @@ def test_a_later_hole_is_written_in_view_of_all_that_was_read(
 
     monkeypatch.setattr(infilling, "decoding", noting)
     author(DOCUMENT).infill(
-        with_holes("sum(xs) / len(xs)", "range"), temperature=0, stop="s) / le", num_lead_lines=2
+        with_holes("sum(xs) / len(xs)", "range"), temperature=0, stop="s) / le", num_tail_lines=2
     )
     assert len(seen) == 2
     assert all(context == read for context, read in seen)
@@ -376,7 +378,7 @@ def test_far_holes_are_filled_in_windows_of_their_own(dice: InfillModel) -> None
 def test_a_later_window_sees_the_earlier_fills_as_text(dice: InfillModel, transcript: Transcript) -> None:
     middle = "x = 1\n" * 20
     parts = ["a = ", middle, middle, ""]
-    result = dice.infill(parts, temperature=1.0, top_p=1.0, max_new_tokens=20, heal_tokens=False)
+    result = dice.infill(parts, temperature=1.0, top_p=1.0, max_new_tokens=20, token_healing=False)
     assert f"{result.infills[1]}{middle}<0><1><0>" in transcript(dice, opened=-1)
 
 
@@ -407,15 +409,15 @@ def test_a_fill_stops_where_the_context_ends(dice: InfillModel) -> None:
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every look at the clock takes a second."""
     seconds = count()
-    monkeypatch.setattr(candidates, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(infilling, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
 
 
 @pytest.mark.usefixtures("ticking")
 def test_what_was_held_back_is_streamed_when_the_time_is_up(author: MakeAuthor) -> None:
     pieces: list[str] = []
-    params = SamplingParams(0.0, stop=("sum(xs) / len(ys)",), time_limit=4)
-    request = InfillRequest(tuple(with_holes("sum(xs) / len(xs)")), params)
-    result = run_alone(author(DOCUMENT).generation(request, on_text=lambda *piece: pieces.append(piece[2])))
+    params = SamplingParams(temperature=0.0, stop=("sum(xs) / len(ys)",), time_limit=4)
+    request = InfillRequest(parts=tuple(with_holes("sum(xs) / len(xs)")), sampling=params)
+    result = run_alone(author(DOCUMENT).generation(request, on_text=lambda piece: pieces.append(piece.text)))
     assert result.candidates[0].finish_reasons == ("time",)
     assert "".join(pieces) == result.infills[0] != ""
 
@@ -434,7 +436,7 @@ def test_nothing_is_read_for_holes_that_the_time_does_not_suffice_for(
         top_p=1.0,
         time_limit=2,
         num_beams=num_beams,
-        on_fill=lambda *report: reports.append(report),
+        on_infill=lambda *report: reports.append(report),
     )
     assert result.candidates[0].finish_reasons == ("time",) * 3
     assert result.infills[1:] == ("", "")
@@ -449,7 +451,7 @@ TAGS = "<| file ext=.py |>\nx = 1\n<|/ file filename=a.py |>"
 @pytest.mark.parametrize("settings", [{}, {"speculate": False}, {"num_beams": 2}])
 def test_no_file_gets_the_tags_of_training_documents(author: MakeAuthor, settings: dict[str, Any]) -> None:
     model = author(TAGS)
-    empty = model.complete("", temperature=0, max_new_tokens=4, heal_tokens=False, **settings)
+    empty = model.complete("", temperature=0, max_new_tokens=4, token_healing=False, **settings)
     assert empty.infills[0]
     assert "<|" not in empty.text
     model = author("x = 1\n<|/ file filename=a.py |>")
@@ -474,7 +476,7 @@ def test_a_block_begins_with_its_indentation_whatever_the_model_wants(author: Ma
     parts = ["class A:\n    def f(self):\n", "\n"]
     (infill,) = author(document).infill(parts, temperature=0, max_new_tokens=8).infills
     assert infill.startswith("        ")
-    (infill,) = author(document).infill(parts, temperature=0, max_new_tokens=8, edge_rules=()).infills
+    (infill,) = author(document).infill(parts, temperature=0, max_new_tokens=8, stopping_rules=()).infills
     assert infill.startswith("    pass")
 
 

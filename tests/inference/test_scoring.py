@@ -59,7 +59,7 @@ def test_fills_scored_together_score_as_each_alone(
     fast: InfillModel, slow: InfillModel, path: str | None
 ) -> None:
     parts = ["def add(a, b):\n    return ", "\n\nprint(add(1, 2))\n"]
-    scores = fast.score_infills(parts, INFILLS, path=path, heal_tokens=False)
+    scores = fast.score_infills(parts, INFILLS, path=path, token_healing=False)
     for infill, score in zip(INFILLS, scores, strict=True):
         expected = fill_alone(slow, parts, [infill], header_of(path))
         assert score.token_logprobs == pytest.approx(expected, abs=1e-4)
@@ -70,7 +70,7 @@ def test_fills_of_several_holes_are_scored_with_the_earlier_ones_in_view(
 ) -> None:
     parts = ["a = ", "\nb = ", "\nc = ", "\n"]
     infills = [["1", "a", "a + b"], ["1", "2", "3"], ["2", "", "long_name(a)"]]
-    for fills, score in zip(infills, fast.score_infills(parts, infills, heal_tokens=False), strict=True):
+    for fills, score in zip(infills, fast.score_infills(parts, infills, token_healing=False), strict=True):
         assert score.token_logprobs == pytest.approx(fill_alone(slow, parts, fills), abs=1e-4)
 
 
@@ -86,7 +86,7 @@ def test_a_fill_that_starts_inside_a_word_has_the_score_that_it_was_written_with
 
 def test_lead_lines_are_given_and_not_scored(fast: InfillModel, slow: InfillModel) -> None:
     (score,) = fast.score_infills(
-        ["a = 1\nb = 2\n", "d = 4\n"], ["c = 3\n"], num_lead_lines=2, heal_tokens=False
+        ["a = 1\nb = 2\n", "d = 4\n"], ["c = 3\n"], num_tail_lines=2, token_healing=False
     )
     expected = fill_alone(slow, ["a = 1\n", "d = 4\n"], ["c = 3\n"], lead="b = 2\n")
     assert score.token_logprobs == pytest.approx(expected, abs=1e-4)
@@ -94,8 +94,8 @@ def test_lead_lines_are_given_and_not_scored(fast: InfillModel, slow: InfillMode
 
 def test_fills_in_windows_of_their_own_are_all_scored(fast: InfillModel) -> None:
     parts = ["a = ", "\n" + "# far\n" * 60 + "b = ", "\n"]
-    (both,) = fast.score_infills(parts, [("1", "22")], heal_tokens=False)
-    (later,) = fast.score_infills(["a = 1" + parts[1], "\n"], ["22"], heal_tokens=False)
+    (both,) = fast.score_infills(parts, [("1", "22")], token_healing=False)
+    (later,) = fast.score_infills(["a = 1" + parts[1], "\n"], ["22"], token_healing=False)
     assert both.num_tokens == later.num_tokens + len(fast.tokenizer.encode("1")) + 1
     assert both.token_logprobs[-later.num_tokens :] == pytest.approx(later.token_logprobs, abs=1e-4)
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incoder.inference.prompts.prefix_tail import split_lead
+from incoder.inference.prompts.prefix_tail import split_tail
 from incoder.objective.lines import line_spans
 
 TEXT = b"import os\n\n\ndef main():\r\n    print(1)\n\n    \n    return 2"
@@ -106,5 +106,5 @@ def test_training_cuts_the_prefix_tail_that_a_prompt_gives(text: str, num_tail_l
     rng = np.random.default_rng(seed)
     data = text.encode()
     for start, tail_end, _ in line_spans(3, data, rng, mean_lines=1.5, num_tail_lines=num_tail_lines):
-        _, tail = split_lead(data[:tail_end].decode("utf-8", "surrogateescape"), num_tail_lines)
+        _, tail = split_tail(data[:tail_end].decode("utf-8", "surrogateescape"), num_tail_lines)
         assert tail.encode("utf-8", "surrogateescape") == data[start:tail_end]

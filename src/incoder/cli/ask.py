@@ -9,16 +9,21 @@ import typer
 
 from incoder.cli import editing, options
 from incoder.cli.console import print_note, progress, write_result
+from incoder.cli.request_options import DRAWING, with_request
 from incoder.cli.source import STANDARD_INPUT, read_source
-from incoder.editing.model import Decoding, Filled
+from incoder.editing.defaults import ASK
 from incoder.errors import IncoderError
+from incoder.request import InfillRequest
+from incoder.results import Candidate
 
 if TYPE_CHECKING:
     from incoder.editing.qa_threads import Turn
     from incoder.inference.infill_model import InfillModel
 
 
+@with_request(DRAWING, ASK)
 def ask(
+    request: InfillRequest,
     question: Annotated[
         str, typer.Argument(help="The question, or - to read it from standard input.", show_default=False)
     ],
@@ -38,11 +43,6 @@ def ask(
     ] = False,
     model: options.Model = "mini",
     revision: options.Revision = None,
-    num_candidates: options.NumCandidates = 1,
-    temperature: options.Temperature = 0.4,
-    top_p: options.TopP = 0.95,
-    max_new_tokens: options.MaxNewTokens = 256,
-    seed: options.Seed = 0,
     json: options.Json = False,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -55,7 +55,6 @@ def ask(
 
     Example: incoder ask "How do I read a CSV file?" --tags python,pandas --model facebook/incoder-1B
     """
-    settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
     if headline and (comments or tags):
         raise typer.BadParameter("--headline proposes tags; --tags and --comment belong to answers")
     text = read_source(question) if question == STANDARD_INPUT else question
@@ -70,12 +69,12 @@ def ask(
     notes: list[str] = []
     if headline:
         with progress("writing …"):
-            found = headlines(loaded, text, settings)
+            found = headlines(loaded, text, request)
         shown = "".join(f"{one.title}\n{', '.join(one.tags)}\n" for one in found[:1])
         described["candidates"] = [asdict(one) for one in found]
     else:
         turns, candidates = _conversation(
-            loaded, text, settings, [*filter(None, tags.split(","))], [*filter(None, comments or [])]
+            loaded, text, request, [*filter(None, tags.split(","))], [*filter(None, comments or [])]
         )
         texts = [one.infills[0].strip() for one in candidates]
         shown = texts[0] + "\n"
@@ -103,16 +102,16 @@ def ask(
 
 
 def _conversation(
-    model: "InfillModel", question: str, settings: Decoding, tags: Sequence[str], comments: Sequence[str]
-) -> "tuple[list[Turn], Sequence[Filled]]":
+    model: "InfillModel", question: str, request: InfillRequest, tags: Sequence[str], comments: Sequence[str]
+) -> "tuple[list[Turn], Sequence[Candidate]]":
     """The earlier answers with their comments, and the candidates for the answer after them."""
     from incoder.editing.qa_threads import Turn, answers
 
     turns: list[Turn] = []
     for comment in comments:
         with progress("writing …"):
-            candidates = answers(model, question, settings, tags=tags, turns=turns)
+            candidates = answers(model, question, request, tags=tags, turns=turns)
         turns.append(Turn(candidates[0].infills[0].strip(), comment))
         print_note(f"{turns[-1].answer}\n> {comment}")
     with progress("writing …"):
-        return turns, answers(model, question, settings, tags=tags, turns=turns)
+        return turns, answers(model, question, request, tags=tags, turns=turns)

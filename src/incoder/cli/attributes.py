@@ -9,15 +9,19 @@ import typer
 
 from incoder.cli import editing, options
 from incoder.cli.console import print_note, progress, write_result
+from incoder.cli.request_options import with_request
 from incoder.cli.source import read_source
 from incoder.editing.attributes import MEANINGS, Prediction, predict, seen_in_training
-from incoder.editing.model import Decoding
+from incoder.editing.defaults import ATTRIBUTES
+from incoder.request import InfillRequest
 
 _NAMES = tuple(MEANINGS)
 _NUM_SHOWN = 3
 
 
+@with_request(("seed",), ATTRIBUTES)
 def attributes(
+    request: InfillRequest,
     file: Annotated[str, typer.Argument(help="A file, or - for standard input.", show_default=False)],
     only: Annotated[
         list[str] | None,
@@ -29,7 +33,6 @@ def attributes(
     ] = None,
     model: options.Model = "mini",
     revision: options.Revision = None,
-    seed: options.Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object with all values.")] = False,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -50,9 +53,8 @@ def attributes(
     text = read_source(file)
     loaded = editing.load_model(model, revision, device, dtype)
     loaded.check_attributes()
-    decoding = Decoding(num_candidates=5, temperature=0.6, max_new_tokens=16, seed=seed)
     with progress("predicting …"):
-        found = {name: predict(loaded, text, name, decoding) for name in only or _NAMES}
+        found = {name: predict(loaded, text, name, request) for name in only or _NAMES}
         seen = {name: seen_in_training(loaded, name) for name in found}
     if json:
         described = {name: [asdict(one) for one in predictions] for name, predictions in found.items()}

@@ -8,11 +8,16 @@ import typer
 from incoder.cli import editing, options
 from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.file_list import find_files
+from incoder.cli.request_options import DRAWING, with_request
+from incoder.editing.defaults import DOCSTRING
 from incoder.editing.docstrings.style import STYLE_NAMES
 from incoder.editing.languages import is_python
+from incoder.request import InfillRequest
 
 
+@with_request(DRAWING, DOCSTRING)
 def docstring(
+    request: InfillRequest,
     files: editing.PythonFiles,
     lines: options.Lines = None,
     function: options.Function = None,
@@ -26,11 +31,6 @@ def docstring(
     ] = None,
     model: options.Model = "mini",
     revision: options.Revision = None,
-    num_candidates: options.NumCandidates = 3,
-    temperature: options.Temperature = 0.4,
-    top_p: options.TopP = 0.95,
-    max_new_tokens: options.MaxNewTokens = 96,
-    seed: options.Seed = 0,
     in_place: options.InPlace = False,
     diff: options.Diff = False,
     json: options.Json = False,
@@ -50,7 +50,6 @@ def docstring(
     check_output(found, output, one_file_only=one_file_only)
     if style is not None and style not in STYLE_NAMES:
         raise typer.BadParameter(f"--style must be one of {', '.join(STYLE_NAMES)}, got {style}")
-    settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
     selection = editing.selection(lines, function, is_all, others=module, names=("--module",))
     loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
@@ -70,7 +69,7 @@ def docstring(
             return editing.edited(
                 file, model, text, [], nothing_to_do="no docstring is lacking or incomplete"
             )
-        written = write_docstrings(loaded(), source, targets, settings, style=wanted, path=path)
+        written = write_docstrings(loaded(), source, targets, request, style=wanted, path=path)
         changes = editing.collect("docstrings", len(targets), written)
         return editing.edited(file, model, text, changes)
 

@@ -6,10 +6,15 @@ import typer
 
 from incoder.cli import editing, options
 from incoder.cli.console import progress
+from incoder.cli.request_options import DRAWING, with_request
 from incoder.cli.source import read_source
+from incoder.editing.defaults import EDIT
+from incoder.request import InfillRequest
 
 
+@with_request(DRAWING, EDIT)
 def edit(
+    request: InfillRequest,
     file: Annotated[str, typer.Argument(help="A file, or - for standard input.", show_default=False)],
     comment: Annotated[
         str, typer.Argument(help="The purpose of the lines, as a comment says it.", show_default=False)
@@ -21,11 +26,6 @@ def edit(
     ] = False,
     model: options.Model = "mini",
     revision: options.Revision = None,
-    num_candidates: options.NumCandidates = 5,
-    temperature: options.Temperature = 0.4,
-    top_p: options.TopP = 0.95,
-    max_new_tokens: options.MaxNewTokens = 128,
-    seed: options.Seed = 0,
     in_place: options.InPlace = False,
     diff: options.Diff = False,
     json: options.Json = False,
@@ -44,7 +44,6 @@ def edit(
     options.check_output(file, in_place=in_place, diff=diff, json=json)
     if not comment.strip():
         raise typer.BadParameter("the comment must say something")
-    settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
     selection = editing.selection(lines, function)
 
     from incoder.editing.candidates import Change
@@ -63,7 +62,7 @@ def edit(
             loaded,
             text,
             span,
-            settings,
+            request,
             comment=comment,
             keep_comment=keep_comment,
             must_parse=parse_problem(text, path) is None,

@@ -14,7 +14,6 @@ from incoder.cli.source import STANDARD_INPUT, read_source
 from incoder.editing.candidates import Change
 from incoder.editing.edits import apply
 from incoder.editing.languages import UNNAMED_PYTHON, require_python
-from incoder.editing.model import Decoding
 from incoder.editing.python_source import PythonSource
 from incoder.editing.selection import Selection
 from incoder.errors import IncoderError
@@ -31,20 +30,6 @@ PythonFiles = Annotated[
     ),
 ]
 _MAX_SHOWN = 200  # characters of another candidate's edit
-
-
-def decoding(
-    num_candidates: int, temperature: float, top_p: float, max_new_tokens: int, seed: int
-) -> Decoding:
-    """Make settings of the options, and check them before a model is loaded.
-
-    Raises:
-        typer.BadParameter: one is outside of its range.
-    """
-    options.sampling_params(
-        None, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed
-    )
-    return Decoding(num_candidates, temperature, top_p, None, max_new_tokens, seed)
 
 
 def selection(

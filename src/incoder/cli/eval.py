@@ -4,14 +4,14 @@ import json as json_module
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from incoder.cli import options
 from incoder.cli.console import notes, print_note, write_result
 from incoder.cli.eval_build import build
-from incoder.cli.eval_decoding import RULES, DecodingOptions
+from incoder.cli.eval_decoding import OPTIONS, RULES, decoding_of, shown_defaults
 from incoder.cli.eval_loss import loss
 from incoder.cli.eval_report import report
 from incoder.cli.eval_results import (
@@ -23,15 +23,17 @@ from incoder.cli.eval_results import (
     tell_other_files,
 )
 from incoder.cli.log_lines import LoggedProgress
+from incoder.cli.request_options import note_renamed, with_settings
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import LEFT_TO_RIGHT, RERANK, Benchmark
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.files import sha256_of
+from incoder.request_settings import RequestSettings
 
 if TYPE_CHECKING:
     from incoder.evaluation.execution import Limits
-    from incoder.evaluation.methods import Model
     from incoder.evaluation.run import Environment
+    from incoder.inference.infill_model import InfillModel
 
 app = typer.Typer(help="Judge a model on a benchmark, and report on results.", no_args_is_help=True)
 
@@ -59,7 +61,9 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
     methods = (*benchmark.methods, *benchmark.baselines)
     about_methods = "; ".join(_METHODS[method] for method in methods)
 
+    @with_settings(OPTIONS, shown_defaults(benchmark), {"num_candidates": ("--num-candidates",)})
     def command(
+        settings: RequestSettings,
         output: Annotated[
             Path, typer.Option("--output", "-o", help="For samples.jsonl, settings.json and results.json.")
         ],
@@ -82,75 +86,21 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         num_samples: Annotated[
             int, typer.Option("--num-samples", "-n", min=1, help="Samples of each task, for pass@k.")
         ] = 1,
-        num_candidates: Annotated[
-            int | None,
-            typer.Option(
-                min=1,
-                help="Candidates to write; the best of them is judged.",
-                show_default=f"1; {benchmark.num_candidates} for reranking",
-            ),
-        ] = None,
-        rank_by: Annotated[
-            Literal["mean", "total", "whole"] | None,
-            typer.Option(
-                help="Rank candidates by the log-probability per token, of all tokens, or of the whole text.",
-                show_default=f"mean; whole for infill-rerank, {benchmark.rank_by} for rerank",
-            ),
-        ] = None,
         language: Annotated[
             str | None,
             typer.Option(help="Only tasks in this language, such as python or c++.", show_default="all"),
         ] = None,
         limit: Annotated[int | None, typer.Option(min=1, help="Only that many tasks, evenly spaced.")] = None,
-        max_new_tokens: Annotated[
-            int | None,
-            typer.Option(
-                min=1, help="The longest completion, in tokens.", show_default=str(benchmark.max_new_tokens)
-            ),
-        ] = None,
-        temperature: Annotated[
-            float | None, typer.Option(help="0 is greedy.", show_default="0; 0.8 for reranking")
-        ] = None,
-        top_p: Annotated[
-            float | None,
-            typer.Option(
-                help="Draw from the most probable tokens that together reach this share.", show_default="0.95"
-            ),
-        ] = None,
-        seed: options.Seed = 0,
         defaults: Annotated[
             bool, typer.Option("--defaults", help="Infill as incoder fill does without options.")
         ] = False,
-        heal: Annotated[
-            bool | None,
-            typer.Option(
-                "--heal/--no-heal",
-                help="Let a completion begin inside a word as if the text had not been cut there.",
-                show_default="heal",
-            ),
-        ] = None,
-        lead_lines: Annotated[
-            int | None,
-            typer.Option(
-                min=0,
-                help="Begin each infill with this many of the lines before the hole.",
-                show_default="as it was trained",
-            ),
-        ] = None,
-        edges: Annotated[
-            bool | None,
-            typer.Option(
-                "--edges", help="End infills by all stopping rules of incoder fill.", show_default=False
-            ),
-        ] = None,
-        edge_rule: Annotated[
+        stopping_rule: Annotated[
             list[str] | None,
             typer.Option(
-                help="End infills by this rule of incoder fill. Repeatable.",
-                metavar=RULES,
-                show_default="none",
+                help="End infills by this stopping rule. Repeatable.", metavar=RULES, show_default="none"
             ),
         ] = None,
+        edge_rule: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
         timeout: Annotated[float, typer.Option(help="Seconds for one program.")] = benchmark.seconds,
         num_workers: Annotated[int, typer.Option(min=1, help="Programs that run at the same time.")] = 2,
         no_sandbox: Annotated[
@@ -172,19 +122,11 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         execution = ExecutionSettings(_limits(timeout), num_workers, ceiling)
         decoding = None
         if samples is None and method not in benchmark.baselines:
-            decoding = DecodingOptions(
-                max_new_tokens,
-                temperature,
-                top_p,
-                seed,
-                heal,
-                edges,
-                tuple(edge_rule or ()),
-                lead_lines,
-                num_candidates,
-                rank_by,
-            ).decoding(benchmark, method, defaults=defaults)
-        # Report errors in the data before a model is loaded.
+            rules = (*(stopping_rule or ()), *(edge_rule or ()))
+            if edge_rule:
+                note_renamed("--edge-rule", "--stopping-rule")
+            decoding = decoding_of(settings, rules, benchmark, method, defaults=defaults)
+        # Complain about the data before a model is loaded.
         path = (
             benchmark_files.fetch(benchmark)
             if fetch and data is None
@@ -203,29 +145,29 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             if samples is not None:
                 known = [task.key for task in benchmark_files.load_tasks(path, benchmark)]
                 completions = read_samples(samples, [task.key for task in tasks], known)
-                settings = settings_for(method=_SAMPLES) | {"samples_sha256": sha256_of(samples)}
+                run_settings = settings_for(method=_SAMPLES) | {"samples_sha256": sha256_of(samples)}
             elif decoding is None:
-                settings = settings_for(method=method)
-                completions = collect(tasks, output, settings, lambda task, _: task.baselines[method])
+                run_settings = settings_for(method=method)
+                completions = collect(tasks, output, run_settings, lambda task, _: task.baselines[method])
             else:
                 chosen = decoding
-                if num_samples > 1 and chosen.temperature == 0:
+                if num_samples > 1 and chosen.sampling.temperature == 0:
                     print_note("at temperature 0 all samples of a task are alike; give --temperature")
                 options.fetch(model, revision)
                 identity = _identity(model, revision)
                 loaded, environment = _load(model, revision, infilling_format)
-                settings = settings_for(
+                run_settings = settings_for(
                     method=method, model=identity, environment=environment, decoding=chosen
                 )
                 completions = collect(
                     tasks,
                     output,
-                    settings,
+                    run_settings,
                     lambda task, number: answer(task, method, loaded, chosen, number),
                     num_samples=num_samples,
                     on_progress=bars.show,
                 )
-            results = write_results(benchmark, tasks, completions, output, settings, execution, bars.show)
+            results = write_results(benchmark, tasks, completions, output, run_settings, execution, bars.show)
         if decoding is not None:
             tell_decoding(decoding)
         if json:
@@ -257,7 +199,9 @@ def _identity(name: str, revision: str | None) -> dict[str, str]:
     return {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
 
 
-def _load(name: str, revision: str | None, infilling_format: str | None) -> tuple["Model", "Environment"]:
+def _load(
+    name: str, revision: str | None, infilling_format: str | None
+) -> tuple["InfillModel", "Environment"]:
     import incoder
     from incoder.evaluation.run import Environment
     from incoder.inference.engine.cached_sequences import TransformerModel

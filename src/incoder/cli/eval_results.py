@@ -2,17 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from incoder.cli.console import print_note
-from incoder.cli.eval_decoding import described, fill_defaults
+from incoder.cli.eval_decoding import in_words, with_seed
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import GOLD, Benchmark, Task
-
-if TYPE_CHECKING:
-    from incoder.evaluation.methods import Decoding
+from incoder.request import InfillRequest
 
 
 def results_as_text(results: dict[str, Any], output: Path) -> str:
@@ -41,12 +38,12 @@ def results_as_text(results: dict[str, Any], output: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def tell_decoding(decoding: "Decoding") -> None:
+def tell_decoding(decoding: InfillRequest) -> None:
     """Print the decoding settings of this run, and those of `incoder fill` if they differ."""
-    as_fill = replace(fill_defaults(), seed=decoding.seed)
-    print_note(f"decoding: {described(decoding)}")
+    as_fill = with_seed(InfillRequest(), decoding.sampling.seed)
+    print_note(f"decoding: {in_words(decoding)}")
     if decoding != as_fill:
-        print_note(f"incoder fill without options (--defaults): {described(as_fill)}")
+        print_note(f"incoder fill without options (--defaults): {in_words(as_fill)}")
     else:
         print_note("incoder fill without options uses the same settings")
 

@@ -2,9 +2,9 @@
 
 import mmap
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,19 +13,23 @@ from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.editing import load_model
 from incoder.cli.file_list import FileList, find_files
+from incoder.cli.request_options import FILLING, with_request
 from incoder.cli.results import candidate_notes, context_notes, described, unfinished_notes
 from incoder.cli.source import read_source
+from incoder.cli.streamed_text import StreamedText
 from incoder.corpus.languages import LANGUAGES, language_named
 from incoder.document import DEFAULT_HOLE, Parts
 from incoder.errors import IncoderError
-from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, SamplingParams
+from incoder.request import InfillRequest
+from incoder.results import InfillResult
 
 if TYPE_CHECKING:
     from incoder.inference.infill_model import InfillModel
-    from incoder.results import InfillResult
 
 
+@with_request(FILLING)
 def fill(
+    request: InfillRequest,
     files: Annotated[
         list[str],
         typer.Argument(
@@ -36,15 +40,6 @@ def fill(
     ],
     model: options.Model = "mini",
     revision: options.Revision = None,
-    num_candidates: options.NumCandidates = 1,
-    rank_by: Annotated[
-        Literal["mean", "total", "whole"],
-        typer.Option(
-            help="How candidates are ranked: mean is the log-probability per token, and total that of all "
-            "tokens; whole adds that of the filled text, read left to right, and so prefers infills that fit "
-            "the text after the hole."
-        ),
-    ] = "mean",
     hole: Annotated[str, typer.Option(help="The text that marks a hole.")] = DEFAULT_HOLE,
     leave_out: Annotated[
         list[str] | None,
@@ -54,14 +49,6 @@ def fill(
             show_default="none",
         ),
     ] = None,
-    temperature: options.Temperature = DEFAULT_TEMPERATURE,
-    top_p: options.TopP = DEFAULT_TOP_P,
-    top_k: options.TopK = None,
-    max_new_tokens: options.MaxNewTokens = 128,
-    seed: options.Seed = 0,
-    stop: options.Stop = None,
-    beams: options.Beams = 1,
-    time_limit: options.TimeLimit = None,
     context: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,6 +60,9 @@ def fill(
     in_place: options.InPlace = False,
     diff: options.Diff = False,
     json: options.Json = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Show the text of a single file while it is written.")
+    ] = False,
     show_prompt: Annotated[
         bool,
         typer.Option(
@@ -80,23 +70,6 @@ def fill(
         ),
     ] = False,
     extension: options.Extension = None,
-    lead_lines: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Begin each infill with this many lines before its hole; the hole's own is the first.",
-            show_default="as it was trained",
-        ),
-    ] = None,
-    heal: options.Heal = True,
-    edges: Annotated[
-        bool,
-        typer.Option(
-            "--edges/--no-edges",
-            help="End an infill with the string, line or block that its hole is in, or where it repeats "
-            "what is there.",
-        ),
-    ] = True,
     infilling_format: options.Format = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -118,35 +91,25 @@ def fill(
             "--show-prompt needs a single file, and excludes --in-place, --diff and --json"
         )
     check_output(found, output)
-    if num_candidates > beams > 1:
-        raise typer.BadParameter(f"--beams must be at least -n, got {beams} for {num_candidates}")
-    params = options.sampling_params(
-        stop,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        max_new_tokens=max_new_tokens,
-        seed=seed,
-        time_limit=time_limit,
-        num_beams=beams,
-    )
+    if stream and (in_place or diff or json or show_prompt or not found.is_one or request.num_candidates > 1):
+        raise typer.BadParameter(
+            "--stream needs a single file and one candidate (-n 1), and excludes --in-place, --diff, --json "
+            "and --show-prompt"
+        )
 
     filler = _Filler(
         model,
         once(lambda: load_model(model, revision, device, dtype, infilling_format)),
         once(lambda: {path: read_source(path) for path in context or []}),
         hole,
-        params,
-        num_candidates,
-        rank_by,
+        request,
         extension,
-        lead_lines,
-        heal,
-        edges,
         may_lack_holes=not found.is_one,
     )
     if show_prompt:
         filler.show_prompt(found.paths[0])
+    elif stream:
+        filler.stream(found.paths[0])
     else:
         edit_files(found, filler.edit, output)
 
@@ -159,13 +122,8 @@ class _Filler:
     load: "Callable[[], InfillModel]"
     read_other_files: Callable[[], dict[str, str]]
     hole: str
-    params: SamplingParams
-    num_candidates: int
-    rank_by: Literal["mean", "total", "whole"]
+    template: InfillRequest
     extension: str | None
-    num_lead_lines: int | None
-    heal_tokens: bool
-    uses_edge_rules: bool
     may_lack_holes: bool
 
     def edit(self, file: str) -> Edited:
@@ -180,12 +138,57 @@ class _Filler:
             reason = f"there is no {self.hole} in it"
             unchanged = {"file": file, "model": self.model, "text": text, "nothing_to_do": reason}
             return Edited(file, text, text, unchanged, nothing_to_do=reason)
+        request, model = self._request(file, parts), self.load()
+        total = request.num_candidates * parts.num_holes
+        with progress(f"0 of {total} infills written …") as update:
+            result = model.run(
+                request, on_infill=lambda done, total: update(f"{done} of {total} infills written …")
+            )
+        return self._edited(file, text, parts, request, result)
+
+    def stream(self, file: str) -> None:
+        """Write the filled text to standard output as it comes, then the notes.
+
+        Raises:
+            IncoderError: the file cannot be read, or has no hole.
+        """
+        text = read_source(file)
+        parts = Parts.split(text, self.hole)
+        request, model = self._request(file, parts), self.load()
+        shown = StreamedText(parts.texts)
+        result = model.run(request, on_text=shown.add)
+        edited = self._edited(file, text, parts, request, result)
+        shown.finish(edited.new)
+        for note in edited.notes:
+            print_note(note)
+
+    def show_prompt(self, file: str) -> None:
+        """Print what the model would read before the first infill.
+
+        Raises:
+            IncoderError: the file cannot be read, or has no hole.
+        """
+        parts = Parts.split(read_source(file), self.hole)
+        prompt = self.load().shown_prompt(self._request(file, parts))
+        write_result(prompt.text if prompt.text.endswith("\n") else prompt.text + "\n")
+        print_note(f"the model reads these {prompt.num_tokens} tokens, then writes the first infill")
+        if prompt.required_prefix:
+            print_note(f"token healing has the infill begin with {prompt.required_prefix!r}")
+
+    def _request(self, file: str, parts: Parts) -> InfillRequest:
         self._check_has_hole(file, parts)
-        other_files, path = self.read_other_files(), options.path_to_tell(file, self.extension)
-        model, max_new_tokens = self.load(), self.params.max_new_tokens
-        shown = model.shown_files(other_files, path, max_new_tokens=max_new_tokens) if other_files else {}
-        result = self._infill(model, parts, path, other_files)
+        request = self.template.for_parts(parts.texts, path=options.path_to_tell(file, self.extension))
+        return replace(request, prompt=replace(request.prompt, other_files=self.read_other_files()))
+
+    def _edited(
+        self, file: str, text: str, parts: Parts, request: InfillRequest, result: InfillResult
+    ) -> Edited:
         new, left = _joined(parts, result, self.hole)
+        other_files, path = request.prompt.other_files, request.prompt.path
+        max_new_tokens = request.sampling.max_new_tokens
+        shown = {}
+        if other_files:
+            shown = self.load().shown_files(other_files, path, max_new_tokens=max_new_tokens)
         remedy = "allow more with --max-new-tokens, or end it with --stop"
         return Edited(
             file,
@@ -196,53 +199,10 @@ class _Filler:
             left=left,
             notes=[
                 *context_notes(other_files, shown),
-                *candidate_notes(result, self.num_candidates),
+                *candidate_notes(result, request.num_candidates),
                 *unfinished_notes(result, max_new_tokens, remedy),
             ],
         )
-
-    def show_prompt(self, file: str) -> None:
-        """Print what the model would read before the first infill.
-
-        Raises:
-            IncoderError: the file cannot be read, or has no hole.
-        """
-        from incoder.request import InfillRequest
-
-        parts = Parts.split(read_source(file), self.hole)
-        self._check_has_hole(file, parts)
-        request = InfillRequest(
-            parts.texts,
-            self.params,
-            path=options.path_to_tell(file, self.extension),
-            other_files=self.read_other_files(),
-            num_lead_lines=self.num_lead_lines,
-            heal_tokens=self.heal_tokens,
-        )
-        prompt = self.load().shown_prompt(request)
-        write_result(prompt.text if prompt.text.endswith("\n") else prompt.text + "\n")
-        print_note(f"the model reads these {prompt.num_tokens} tokens, then writes the first infill")
-        if prompt.required_prefix:
-            print_note(f"token healing has the infill begin with {prompt.required_prefix!r}")
-
-    def _infill(
-        self, model: "InfillModel", parts: Parts, path: PurePath | None, other_files: dict[str, str]
-    ) -> "InfillResult":
-        from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES
-
-        with progress(f"0 of {self.num_candidates * parts.num_holes} infills written …") as update:
-            return model.infill(
-                parts,
-                num_candidates=self.num_candidates,
-                **asdict(self.params),
-                rank_by=self.rank_by,
-                path=path,
-                other_files=other_files,
-                num_lead_lines=self.num_lead_lines,
-                heal_tokens=self.heal_tokens,
-                edge_rules=ALL_EDGE_RULES if self.uses_edge_rules else (),
-                on_fill=lambda done, total: update(f"{done} of {total} infills written …"),
-            )
 
     def _check_has_hole(self, file: str, parts: Parts) -> None:
         if not parts.num_holes:
@@ -278,7 +238,7 @@ def _has(file: str, hole: str) -> bool:
         return True
 
 
-def _joined(parts: Parts, result: "InfillResult", hole: str) -> tuple[str, list[str]]:
+def _joined(parts: Parts, result: InfillResult, hole: str) -> tuple[str, list[str]]:
     """The text with the best infills, and a reason for each hole that was left with its marker."""
     best = result.candidates[0]
     is_left = [

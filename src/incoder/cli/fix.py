@@ -10,8 +10,11 @@ import typer
 
 from incoder.cli import editing, options
 from incoder.cli.console import print_note, progress
+from incoder.cli.request_options import DRAWING, with_request
 from incoder.cli.source import STANDARD_INPUT, read_source
+from incoder.editing.defaults import FIX
 from incoder.errors import IncoderError
+from incoder.request import InfillRequest
 
 if TYPE_CHECKING:
     from incoder.editing.candidates import Change
@@ -23,7 +26,9 @@ _MAX_SHOWN = 80  # characters of a candidate
 _COPIED_AT_ONCE = 100  # files between two reports of progress
 
 
+@with_request(DRAWING, FIX)
 def fix(
+    request: InfillRequest,
     file: Annotated[str, typer.Argument(help="A file, or - for standard input.", show_default=False)],
     lines: options.Lines = None,
     function: options.Function = None,
@@ -49,11 +54,6 @@ def fix(
     ] = 3,
     model: options.Model = "mini",
     revision: options.Revision = None,
-    num_candidates: options.NumCandidates = 8,
-    temperature: options.Temperature = 0.6,
-    top_p: options.TopP = 0.95,
-    max_new_tokens: options.MaxNewTokens = 64,
-    seed: options.Seed = 0,
     in_place: options.InPlace = False,
     diff: options.Diff = False,
     json: options.Json = False,
@@ -74,7 +74,6 @@ def fix(
     options.check_output(file, in_place=in_place, diff=diff, json=json)
     if test is not None and file == STANDARD_INPUT:
         raise typer.BadParameter("--test needs a file; the command reads it by its path")
-    settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
     is_named = lines is not None or function is not None
     selection = editing.selection(lines, function) if is_named else None
 
@@ -100,7 +99,7 @@ def fix(
                 loaded,
                 text,
                 spans,
-                settings,
+                request,
                 run=runner.run if runner else None,
                 max_tries=tries,
                 function=function,

@@ -1,13 +1,12 @@
 """Options that several commands share, with one wording each."""
 
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from incoder.cli.source import STANDARD_INPUT, check_replaceable
 from incoder.errors import IncoderError
-from incoder.inference.sampling_params import MAX_BEAMS, MAX_CANDIDATES, SamplingParams
 
 if TYPE_CHECKING:
     from incoder.tokenizer.tokenizer import Tokenizer
@@ -35,34 +34,6 @@ Format = Annotated[
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA when there is one.")]
-NumCandidates = Annotated[
-    int,
-    typer.Option(
-        "--num-candidates",
-        "-n",
-        min=1,
-        max=MAX_CANDIDATES,
-        help="Ways to generate; the most probable one is the result, the others are shown on stderr. "
-        "Equal ones count once.",
-    ),
-]
-Temperature = Annotated[
-    float, typer.Option(help="0 always takes the most probable token; higher values dare more.")
-]
-TopP = Annotated[
-    float, typer.Option(help="Draw from the most probable tokens that together reach this share.")
-]
-TopK = Annotated[int | None, typer.Option(help="Draw from this many tokens at most.", show_default="all")]
-MaxNewTokens = Annotated[int, typer.Option(help="The longest infill, in tokens.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
-Stop = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="End an infill before this text; \\n is a line end. Repeatable.",
-        metavar="TEXT",
-        show_default=False,
-    ),
-]
 Extension = Annotated[
     str | None,
     typer.Option(
@@ -71,14 +42,6 @@ Extension = Annotated[
         show_default="that of FILE",
     ),
 ]
-Heal = Annotated[
-    bool,
-    typer.Option(
-        "--heal/--no-heal",
-        help="Let an infill begin inside a word as if the text had not been cut there (import nu<FILL>).",
-    ),
-]
-
 Dtype = Annotated[
     str | None,
     typer.Option(
@@ -86,20 +49,6 @@ Dtype = Annotated[
         show_default="float32 on a CPU, bfloat16 on CUDA",
     ),
 ]
-Beams = Annotated[
-    int,
-    typer.Option(
-        "--beams",
-        min=1,
-        max=MAX_BEAMS,
-        help="Search for the most probable infills with this many beams; draw none.",
-    ),
-]
-TimeLimit = Annotated[
-    float | None,
-    typer.Option(help="Seconds for each file; the infills written by then are kept.", show_default="none"),
-]
-
 InPlace = Annotated[
     bool,
     typer.Option("--in-place", help="Write the result into FILE; all that is not edited stays as it is."),
@@ -134,19 +83,6 @@ def check_output(file: str, *, in_place: bool, diff: bool, json: bool) -> None:
         raise typer.BadParameter("--in-place needs a file; standard input cannot be written to")
     if in_place and file:
         check_replaceable(file)
-
-
-def sampling_params(stop: list[str] | None, **settings: Any) -> SamplingParams:
-    """The settings of these options, checked before a model is loaded.
-
-    Raises:
-        typer.BadParameter: one is outside of its range.
-    """
-    stops = tuple(text.replace("\\n", "\n") for text in stop or [])
-    try:
-        return SamplingParams(stop=stops, **settings)
-    except IncoderError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def fetch(model: str, revision: str | None) -> None:

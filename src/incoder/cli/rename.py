@@ -8,12 +8,17 @@ import typer
 from incoder.cli import editing, options
 from incoder.cli.console import print_note, progress
 from incoder.cli.project_files import MAX_FILES, other_files
+from incoder.cli.request_options import DRAWING, with_request
 from incoder.cli.source import STANDARD_INPUT
+from incoder.editing.defaults import RENAME
 from incoder.editing.selection import Selection
 from incoder.extras import missing_extra
+from incoder.request import InfillRequest
 
 
+@with_request(DRAWING, RENAME)
 def rename(
+    request: InfillRequest,
     file: Annotated[str, typer.Argument(help="A Python file, or - for standard input.", show_default=False)],
     name: Annotated[str, typer.Argument(help="The variable to rename.", show_default=False)],
     to: Annotated[
@@ -32,11 +37,6 @@ def rename(
     function: options.Function = None,
     model: options.Model = "mini",
     revision: options.Revision = None,
-    num_candidates: options.NumCandidates = 5,
-    temperature: options.Temperature = 0.6,
-    top_p: options.TopP = 0.95,
-    max_new_tokens: options.MaxNewTokens = 8,
-    seed: options.Seed = 0,
     in_place: options.InPlace = False,
     diff: options.Diff = False,
     json: options.Json = False,
@@ -54,7 +54,6 @@ def rename(
     Example: incoder rename shapes.py r --function Circle.area --to radius --diff
     """
     options.check_output(file, in_place=in_place, diff=diff, json=json)
-    settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
     if lines is None and function is None:
         selection = Selection(is_all=True)
     else:
@@ -83,7 +82,7 @@ def rename(
     else:
         loaded = editing.load_model(model, revision, device, dtype)
         with progress(f"asking for a name in {len(variable.occurrences)} places …"):
-            change = propose_names(loaded, source, renaming, settings, path=path)
+            change = propose_names(loaded, source, renaming, request, path=path)
         changes = [change] if change is not None else []
     editing.deliver(
         file,

@@ -4,7 +4,6 @@ import difflib
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -27,7 +26,16 @@ def described(file: str, model: str, result: "InfillResult", text: str | None = 
         "model": model,
         "text": result.text if text is None else text,
         "infills": result.infills,
-        "candidates": [asdict(candidate) for candidate in result.candidates],
+        "candidates": [
+            {
+                "text": one.text,
+                "infills": one.infills,
+                "logprob": one.logprob,
+                "total_logprob": one.total_logprob,
+                "finish_reasons": one.finish_reasons,
+            }
+            for one in result.candidates
+        ],
     }
 
 

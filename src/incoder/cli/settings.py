@@ -9,13 +9,15 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, Field, PositiveInt, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from incoder.config import Recipe, load_recipe
 from incoder.corpus.languages import language_named
 from incoder.errors import IncoderError
+from incoder.request import InfillRequest
+from incoder.request_settings import RequestSettings
 
 PROJECT_FILE = ".incoder.toml"
 _PREFIX = "INCODER_"
@@ -34,9 +36,19 @@ class UserSettings(ProjectSettings):
     model: Annotated[str, Field(min_length=1)] | None = None
     device: Annotated[str, Field(min_length=1)] | None = None
     dtype: Literal["float32", "bfloat16", "float16", "int8", "int4"] | None = None
-    temperature: Annotated[float, Field(ge=0.0)] | None = None
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    max_new_tokens: PositiveInt | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_new_tokens: int | None = None
+
+    @field_validator("temperature", "top_p", "max_new_tokens")
+    @classmethod
+    def _in_the_range_of_requests(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None:
+            try:
+                InfillRequest.from_settings(**cast(RequestSettings, {info.field_name: value}))
+            except IncoderError as error:
+                raise ValueError(str(error)) from error
+        return value
 
 
 NAMES = tuple(UserSettings.model_fields)

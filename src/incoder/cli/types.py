@@ -10,12 +10,17 @@ import typer
 from incoder.cli import editing, options
 from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.file_list import find_files
+from incoder.cli.request_options import DRAWING, with_request
 from incoder.cli.source import STANDARD_INPUT
+from incoder.editing.defaults import TYPES
 from incoder.editing.languages import is_python
 from incoder.editing.types.missing_annotations import KINDS
+from incoder.request import InfillRequest
 
 
+@with_request(DRAWING, TYPES)
 def types(
+    request: InfillRequest,
     files: editing.PythonFiles,
     lines: options.Lines = None,
     function: options.Function = None,
@@ -36,11 +41,6 @@ def types(
     ] = 120.0,
     model: options.Model = "mini",
     revision: options.Revision = None,
-    num_candidates: options.NumCandidates = 5,
-    temperature: options.Temperature = 0.4,
-    top_p: options.TopP = 0.95,
-    max_new_tokens: options.MaxNewTokens = 24,
-    seed: options.Seed = 0,
     in_place: options.InPlace = False,
     diff: options.Diff = False,
     json: options.Json = False,
@@ -62,7 +62,6 @@ def types(
         raise typer.BadParameter(f"--only must be one of {', '.join(KINDS)}, got {unknown[0]}")
     if check and STANDARD_INPUT in found.paths:
         raise typer.BadParameter("--check needs a file; mypy finds its imports by the file's path")
-    settings = editing.decoding(num_candidates, temperature, top_p, max_new_tokens, seed)
     selection = editing.selection(lines, function, is_all)
     loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
@@ -85,7 +84,7 @@ def types(
             reason = f"no annotation of a {' or '.join(kinds)} is lacking"
             return editing.edited(file, model, text, [], nothing_to_do=reason)
         with Mypy(Path(file), text, check_timeout, Path(cache)) if check else nullcontext() as checker:
-            written = write_annotations(loaded(), source, chosen, settings, checker=checker, path=path)
+            written = write_annotations(loaded(), source, chosen, request, checker=checker, path=path)
             changes = editing.collect("annotations", len(chosen), written)
         return editing.edited(file, model, text, changes, num_places=len(chosen))
 

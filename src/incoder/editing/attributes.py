@@ -6,10 +6,12 @@ an attribute has few values, the model scores each of them; otherwise it writes 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+from incoder.editing.defaults import ATTRIBUTES
 from incoder.editing.known_formats import knows_format
-from incoder.editing.model import Decoding, Model
+from incoder.model_protocol import Model
+from incoder.request import InfillRequest
 from incoder.tags import closing_tag, opening_tag
 
 VALUES: Mapping[str, tuple[str, ...]] = {
@@ -47,11 +49,14 @@ def seen_in_training(model: Model, name: str) -> bool:
     return knows_format(model, f"{opening_tag('file')}\nx = 1\n\n<|/ file", f" {name}=")
 
 
-def predict(model: Model, text: str, name: str, decoding: Decoding) -> tuple[Prediction, ...]:
+def predict(
+    model: Model, text: str, name: str, template: InfillRequest = ATTRIBUTES
+) -> tuple[Prediction, ...]:
     """Predict the value of one attribute of a text; returns values, the most probable first."""
     shown = f"{opening_tag('file')}\n{text[-_SHOWN_CHARACTERS:]}\n"
     if name not in VALUES:
-        written = model.complete(f"{shown}<|/ file {name}=", **asdict(decoding), stop=(" |>", "\n"))
+        request = template.for_parts([f"{shown}<|/ file {name}="], stop=(" |>", "\n"))
+        written = model.run(request)
         values = [one.infills[0].strip().strip('"') for one in written.candidates]
         return tuple(Prediction(value, None) for value in dict.fromkeys(values) if value)
     scores = model.score_texts([shown + closing_tag("file", {name: value}) for value in VALUES[name]])

@@ -10,7 +10,7 @@ from incoder.editing.edits import Edit
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class EditCandidate:
     """Edits that belong together, and how probable the model finds them.
 
     `logprob` is the mean log-probability of the tokens, `total_logprob` their sum. `problem` says why this
@@ -22,7 +22,7 @@ class Candidate:
     total_logprob: float
     problem: str | None = None
 
-    def rejected(self, problem: str) -> "Candidate":
+    def rejected(self, problem: str) -> "EditCandidate":
         """The same candidate with a problem."""
         return replace(self, problem=problem)
 
@@ -37,10 +37,10 @@ class Change:
 
     place: str
     line: int
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[EditCandidate, ...]
 
     @property
-    def used(self) -> Candidate | None:
+    def used(self) -> EditCandidate | None:
         """The best candidate without a problem, None if every candidate has one."""
         return next((candidate for candidate in self.candidates if candidate.problem is None), None)
 
@@ -50,9 +50,9 @@ class Change:
         return self.used.edits if self.used else ()
 
 
-def ranked(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+def ranked(candidates: Iterable[EditCandidate]) -> tuple[EditCandidate, ...]:
     """Sort candidates: first those without a problem, then by log-probability; drop repeated edits."""
-    distinct: dict[tuple[Edit, ...], Candidate] = {}
+    distinct: dict[tuple[Edit, ...], EditCandidate] = {}
     for candidate in sorted(candidates, key=lambda one: (one.problem is not None, -one.logprob)):
         distinct.setdefault(candidate.edits, candidate)
     return tuple(distinct.values())

@@ -9,15 +9,18 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
-from incoder.editing.candidates import Candidate, Change, ranked
+from incoder.editing.candidates import Change, EditCandidate, ranked
+from incoder.editing.defaults import DOCSTRING
 from incoder.editing.docstrings.draft import Draft, Target, draft, parameter_names
 from incoder.editing.docstrings.prose import breaks_off, says_something, tidied
 from incoder.editing.docstrings.style import Style, style_of
 from incoder.editing.edits import Edit, apply, cut
 from incoder.editing.languages import UNNAMED_PYTHON, parse_problem
-from incoder.editing.model import Decoding, Filled, Model, fill
 from incoder.editing.python_source import Definition, Function, PythonSource
 from incoder.errors import IncoderError
+from incoder.model_protocol import Model
+from incoder.request import InfillRequest
+from incoder.results import Candidate
 
 
 def lacking(source: PythonSource) -> list[Target]:
@@ -53,7 +56,7 @@ def write_docstrings(
     model: Model,
     source: PythonSource,
     targets: Iterable[Target],
-    decoding: Decoding,
+    template: InfillRequest = DOCSTRING,
     *,
     style: Style | None = None,
     path: PurePath = UNNAMED_PYTHON,
@@ -72,7 +75,7 @@ def write_docstrings(
         if planned is None:
             continue
         parts = planned.parts(*cut(source.text, [(planned.start, planned.end)], edits))
-        fills = fill(model, parts, decoding, stop=planned.stop, path=path)
+        fills = model.run(template.for_parts(parts, stop=planned.stop, path=path)).candidates
         names = parameter_names(target)
         candidates = ranked(_candidate(source, planned, names, filled, edits, path) for filled in fills)
         name, line = (str(target), target.node.lineno) if target else ("module", 1)
@@ -85,10 +88,10 @@ def _candidate(
     source: PythonSource,
     planned: Draft,
     names: Sequence[str],
-    filled: Filled,
+    filled: Candidate,
     edits: Sequence[Edit],
     path: PurePath,
-) -> Candidate:
+) -> EditCandidate:
     infills = [_finished(*fill) for fill in zip(filled.infills, filled.finish_reasons, strict=True)]
     words = [tidied(infill) for infill in infills]
     problem = None
@@ -102,7 +105,7 @@ def _candidate(
         text, problem = "", str(error)
     edit = Edit(planned.start, planned.end, text)
     problem = problem or parse_problem(apply(source.text, [*edits, edit]), path)
-    return Candidate((edit,), filled.logprob, filled.total_logprob, problem)
+    return EditCandidate((edit,), filled.logprob, filled.total_logprob, problem)
 
 
 def _finished(infill: str, finish_reason: str) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path, PurePath
 
 from incoder.editing.languages import PYTHON, language_of
 from incoder.editing.lines import Lines
-from incoder.editing.model import Model
 from incoder.editing.python_source import syntax_error_line
 from incoder.editing.test_run.runner import Outcome
+from incoder.model_protocol import Model
 
 
 def suspicious_lines(

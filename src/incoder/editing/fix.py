@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from incoder.editing.candidates import Candidate, Change
+from incoder.editing.candidates import Change, EditCandidate
+from incoder.editing.defaults import FIX
 from incoder.editing.edits import apply
 from incoder.editing.languages import is_python, parse_problem
 from incoder.editing.lines import Lines
-from incoder.editing.model import Decoding, Model
 from incoder.editing.required_definitions import RequiredDefinition, required_definitions
 from incoder.editing.rewrite import rewrite_lines
 from incoder.editing.test_run.runner import Outcome
+from incoder.model_protocol import Model
+from incoder.request import InfillRequest
 
 RunCommand = Callable[[str], Outcome]
 NO_TRIES_LEFT = "was not tried: no tries are left"
@@ -33,7 +35,7 @@ def fix(
     model: Model,
     text: str,
     spans: Iterable[tuple[int, int]],
-    decoding: Decoding,
+    template: InfillRequest = FIX,
     *,
     run: RunCommand | None = None,
     max_tries: int = 20,
@@ -63,7 +65,7 @@ def fix(
             model,
             text,
             (start, end),
-            decoding,
+            template,
             is_one_line=first == last,
             must_parse=must_parse,
             required=required,
@@ -80,10 +82,10 @@ def fix(
 
 
 def _tested(
-    candidates: Iterable[Candidate], text: str, run: RunCommand, budget: Budget
-) -> tuple[Candidate, ...]:
+    candidates: Iterable[EditCandidate], text: str, run: RunCommand, budget: Budget
+) -> tuple[EditCandidate, ...]:
     """Reject the candidates with which the command fails, up to the first one with which it passes."""
-    tested, passed = list[Candidate](), False
+    tested, passed = list[EditCandidate](), False
     for candidate in candidates:
         if candidate.problem is None and not passed:
             if not budget.take():

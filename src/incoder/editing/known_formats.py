@@ -3,7 +3,7 @@
 Checkpoints do not say what they were trained on, so the model's own probabilities decide.
 """
 
-from incoder.editing.model import Model
+from incoder.model_protocol import Model
 
 # In natural logarithms. mini finds the attributes that it was trained with more probable than -1, those that
 # it never saw less probable than -11, and the start of a question less probable than -12.

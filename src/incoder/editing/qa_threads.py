@@ -5,10 +5,13 @@ title and the tags of a question, the model fills two holes before its text.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
+from incoder.editing.defaults import ASK
 from incoder.editing.known_formats import knows_format
-from incoder.editing.model import Decoding, Filled, Model
+from incoder.model_protocol import Model
+from incoder.request import InfillRequest
+from incoder.results import Candidate
 from incoder.tags import closing_tag, opening_tag
 
 _GOOD = {"dscore": "5"}  # the score bin of the best answers
@@ -44,8 +47,13 @@ def seen_in_training(model: Model) -> bool:
 
 
 def answers(
-    model: Model, question: str, decoding: Decoding, *, tags: Sequence[str] = (), turns: Sequence[Turn] = ()
-) -> Sequence[Filled]:
+    model: Model,
+    question: str,
+    template: InfillRequest = ASK,
+    *,
+    tags: Sequence[str] = (),
+    turns: Sequence[Turn] = (),
+) -> Sequence[Candidate]:
     """Answer a question after the answers and comments in `turns`; the most probable answer comes first."""
     attributes = {"tags": ",".join(tags)} if tags else {}
     prompt = f"{opening_tag('q', attributes)}\n{question.strip()}\n{closing_tag('q')}\n"
@@ -53,13 +61,14 @@ def answers(
         prompt += f"{opening_tag('a', _GOOD)}\n{turn.answer.strip()}\n{closing_tag('a')}\n"
         prompt += f"{opening_tag('c')}\n{turn.comment.strip()}\n{closing_tag('c')}\n"
     prompt += f"{opening_tag('a', _GOOD)}\n"
-    return model.complete(prompt, **asdict(decoding), stop=(_END_OF_ANSWER,), allows_tags=True).candidates
+    request = replace(template.for_parts([prompt], stop=(_END_OF_ANSWER,)), allows_tags=True)
+    return model.run(request).candidates
 
 
-def headlines(model: Model, question: str, decoding: Decoding) -> tuple[Headline, ...]:
+def headlines(model: Model, question: str, template: InfillRequest = ASK) -> tuple[Headline, ...]:
     """Predict titles and tags for the text of a question, the most probable first."""
     parts = [_BEFORE_TAGS, f"{_AFTER_TAGS}\n", f"\n\n{question.strip()}\n{closing_tag('q')}\n"]
-    found = model.infill(parts, **asdict(decoding), stop=(_AFTER_TAGS, "\n")).candidates
+    found = model.run(template.for_parts(parts, stop=(_AFTER_TAGS, "\n"))).candidates
     return tuple(
         Headline(one.infills[1].strip(), tuple(filter(None, one.infills[0].strip().split(","))), one.logprob)
         for one in found

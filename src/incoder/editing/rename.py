@@ -8,16 +8,18 @@ more probable than the present name.
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from incoder.editing.candidates import Candidate, Change, ranked
+from incoder.editing.candidates import Change, EditCandidate, ranked
+from incoder.editing.defaults import RENAME
 from incoder.editing.edits import cut
 from incoder.editing.languages import UNNAMED_PYTHON
-from incoder.editing.model import Decoding, Model, fill
 from incoder.editing.python_source import PythonSource
 from incoder.editing.renaming.majority_vote import majority_vote
 from incoder.editing.renaming.renaming import Renaming
 from incoder.editing.renaming.variables import Variable, Variables
 from incoder.editing.selection import Selection
 from incoder.errors import IncoderError
+from incoder.model_protocol import Model
+from incoder.request import InfillRequest
 
 _MAX_MASKS = 256  # the sentinels of the paper's vocabulary
 # Characters that end a name; an infill stops at them, because later infills see it.
@@ -71,14 +73,14 @@ def rename_to(renaming: Renaming, new: str) -> Change:
     variable = renaming.variable
     if problem:
         raise IncoderError(f"{variable.name} of {variable.where} cannot be called {new}: {problem}")
-    return _change(variable, [Candidate(renaming.edits(new), 0.0, 0.0)])
+    return _change(variable, [EditCandidate(renaming.edits(new), 0.0, 0.0)])
 
 
 def propose_names(
     model: Model,
     source: PythonSource,
     renaming: Renaming,
-    decoding: Decoding,
+    template: InfillRequest = RENAME,
     *,
     path: PurePath = UNNAMED_PYTHON,
 ) -> Change | None:
@@ -98,13 +100,13 @@ def propose_names(
             "masked; give the name yourself with --to"
         )
     parts = cut(source.text, holes)
-    candidates: list[Candidate] = []
+    candidates: list[EditCandidate] = []
     names: list[str] = []
-    for filled in fill(model, parts, decoding, stop=_STOPS, path=path):
+    for filled in model.run(template.for_parts(parts, stop=_STOPS, path=path)).candidates:
         name = majority_vote(filled.infills)
         if name is None:
             problem = "proposes no name"
-            candidates.append(Candidate((), filled.logprob, filled.total_logprob, problem))
+            candidates.append(EditCandidate((), filled.logprob, filled.total_logprob, problem))
         elif name not in names:
             names.append(name)
     if not names:
@@ -115,11 +117,13 @@ def propose_names(
         refusal = renaming.problem(name)
         if refusal is None and score.total_logprob <= present.total_logprob:
             refusal = f"{name} is less probable than {variable.name}"
-        candidates.append(Candidate(renaming.edits(name), score.mean_logprob, score.total_logprob, refusal))
+        candidates.append(
+            EditCandidate(renaming.edits(name), score.mean_logprob, score.total_logprob, refusal)
+        )
     is_present_best = all(score.total_logprob <= present.total_logprob for score in scores)
     return None if is_present_best else _change(variable, candidates)
 
 
-def _change(variable: Variable, candidates: Sequence[Candidate]) -> Change:
+def _change(variable: Variable, candidates: Sequence[EditCandidate]) -> Change:
     place = f"variable {variable.name} of {variable.owner or 'the module'}"
     return Change(place, variable.binding_lines[0], ranked(candidates))

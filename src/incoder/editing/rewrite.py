@@ -9,12 +9,15 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from incoder.comments import commented
-from incoder.editing.candidates import Candidate, ranked
+from incoder.editing.candidates import EditCandidate, ranked
+from incoder.editing.defaults import EDIT
 from incoder.editing.edits import Edit, apply
 from incoder.editing.languages import parse_problem
 from incoder.editing.lines import indentation, line_end
-from incoder.editing.model import Decoding, Filled, Model, fill
 from incoder.editing.required_definitions import RequiredDefinition, lost_definition
+from incoder.model_protocol import Model
+from incoder.request import InfillRequest
+from incoder.results import Candidate
 
 UNCHANGED = "is what was there"
 
@@ -23,7 +26,7 @@ def rewrite_lines(
     model: Model,
     text: str,
     span: tuple[int, int],
-    decoding: Decoding,
+    template: InfillRequest = EDIT,
     *,
     comment: str = "",
     keep_comment: bool = False,
@@ -31,7 +34,7 @@ def rewrite_lines(
     must_parse: bool = True,
     required: Iterable[RequiredDefinition] = (),
     path: PurePath | None = None,
-) -> tuple[Candidate, ...]:
+) -> tuple[EditCandidate, ...]:
     """Return ranked candidates for the lines in `span`; each begins with the indentation of the first line.
 
     With `is_one_line`, a candidate is a single line. A candidate has a problem if it has no end, changes
@@ -46,14 +49,14 @@ def rewrite_lines(
     parts = [text[:start] + note + indent, tail + text[end:]]
     required = tuple(required)
 
-    def candidate(filled: Filled) -> Candidate:
+    def candidate(filled: Candidate) -> EditCandidate:
         written = filled.infills[0].rstrip().removeprefix(indent)  # it is before the hole already
         lines = indent + written + tail if written.strip() else ""
         edit = Edit(start, end, (note if keep_comment else "") + lines)
         new = apply(text, [edit])
         problem = None
         if filled.finish_reasons[0] in ("length", "time"):
-            problem = f"has no end within {decoding.max_new_tokens} tokens"
+            problem = f"has no end within {template.sampling.max_new_tokens} tokens"
         elif lines == region:
             problem = UNCHANGED
         elif comment and not lines:
@@ -63,10 +66,10 @@ def rewrite_lines(
         problem = (
             problem or (parse_problem(new, path) if must_parse else None) or lost_definition(new, required)
         )
-        return Candidate((edit,), filled.logprob, filled.total_logprob, problem)
+        return EditCandidate((edit,), filled.logprob, filled.total_logprob, problem)
 
     stop = ("\n",) if is_one_line else ()
-    return ranked(map(candidate, fill(model, parts, decoding, stop=stop, path=path)))
+    return ranked(map(candidate, model.run(template.for_parts(parts, stop=stop, path=path)).candidates))
 
 
 def _is_comment(lines: str, path: PurePath | None) -> bool:

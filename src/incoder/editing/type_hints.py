@@ -9,10 +9,10 @@ import ast
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
-from incoder.editing.candidates import Candidate, Change, ranked
+from incoder.editing.candidates import Change, EditCandidate, ranked
+from incoder.editing.defaults import TYPES
 from incoder.editing.edits import Edit, apply, cut
 from incoder.editing.languages import UNNAMED_PYTHON, parse_problem
-from incoder.editing.model import Decoding, Model, fill
 from incoder.editing.python_source import PythonSource
 from incoder.editing.types.annotations import (
     TypeReference,
@@ -27,6 +27,8 @@ from incoder.editing.types.annotations import (
 from incoder.editing.types.missing_annotations import MissingAnnotation
 from incoder.editing.types.type_checker import TypeChecker
 from incoder.editing.types.type_names import TypeNames
+from incoder.model_protocol import Model
+from incoder.request import InfillRequest
 
 _STOPS = ("\n", ":", "=")
 # Names of `typing` that qualify a type or make types, and are not types themselves.
@@ -45,7 +47,7 @@ def write_annotations(
     model: Model,
     source: PythonSource,
     places: Iterable[MissingAnnotation],
-    decoding: Decoding,
+    template: InfillRequest = TYPES,
     *,
     checker: TypeChecker | None = None,
     path: PurePath = UNNAMED_PYTHON,
@@ -58,13 +60,13 @@ def write_annotations(
     Raises:
         IncoderError: the checker fails.
     """
-    writer = _Writer(model, source, decoding, checker, path)
+    writer = _Writer(model, source, template, checker, path)
     for missing in places:
         yield writer.annotated(missing)
     imports = writer.imports(())
     if imports:
         line = source.lines.number(imports[0].start)
-        yield Change("imports", line, (Candidate(tuple(imports), 0.0, 0.0),))
+        yield Change("imports", line, (EditCandidate(tuple(imports), 0.0, 0.0),))
 
 
 class _Writer:
@@ -74,13 +76,13 @@ class _Writer:
         self,
         model: Model,
         source: PythonSource,
-        decoding: Decoding,
+        template: InfillRequest,
         checker: TypeChecker | None,
         path: PurePath,
     ) -> None:
         self._model = model
         self._source = source
-        self._decoding = decoding
+        self._template = template
         self._checker = checker
         self._path = path
         self._names = TypeNames(source)
@@ -102,16 +104,18 @@ class _Writer:
         """The imports that the annotations so far and these names need."""
         return self._names.import_edits({*self._used, *more})
 
-    def _candidates(self, missing: MissingAnnotation) -> Iterator[Candidate]:
+    def _candidates(self, missing: MissingAnnotation) -> Iterator[EditCandidate]:
         can_name = bool(missing.generics) and self._names.is_standard(missing.generics[0], missing.owner)
         if missing.certain and (can_name or not missing.generics):
-            yield Candidate((missing.edit(self._fitted(missing, missing.certain)),), 0.0, 0.0)
+            yield EditCandidate((missing.edit(self._fitted(missing, missing.certain)),), 0.0, 0.0)
             return
         generic = missing.generics[0] if missing.is_iterator and can_name else ""
         opened, closed = (f"{generic}[", "]") if generic else ("", "")
         before, after = cut(self._source.text, [(missing.start, missing.end)], self._edits)
         parts = [before + missing.before + opened, closed + missing.after + after]
-        for filled in fill(self._model, parts, self._decoding, stop=_STOPS, path=self._path):
+        for filled in self._model.run(
+            self._template.for_parts(parts, stop=_STOPS, path=self._path)
+        ).candidates:
             annotation = annotation_in(filled.infills[0])
             problem = "is no type"
             if annotation is not None:
@@ -123,7 +127,7 @@ class _Writer:
             problem = (
                 problem or parse_problem(apply(self._source.text, [*self._edits, edit]), self._path) or ""
             )
-            yield Candidate((edit,), filled.logprob, filled.total_logprob, problem or None)
+            yield EditCandidate((edit,), filled.logprob, filled.total_logprob, problem or None)
 
     def _problem(self, missing: MissingAnnotation, annotation: str) -> str | None:
         known, importable = self._names.is_known, self._names.module_of
@@ -166,8 +170,8 @@ class _Writer:
         return annotation
 
     def _checked(
-        self, candidates: Iterable[Candidate], missing: MissingAnnotation, checker: TypeChecker
-    ) -> Iterator[Candidate]:
+        self, candidates: Iterable[EditCandidate], missing: MissingAnnotation, checker: TypeChecker
+    ) -> Iterator[EditCandidate]:
         """Reject the candidates that cause new type errors, up to the first one that causes none."""
         is_found = False
         for candidate in candidates:

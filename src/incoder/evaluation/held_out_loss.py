@@ -7,24 +7,11 @@ models with different tokenizers.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
-from typing import Any, Protocol
+from typing import Any
 
 from incoder.errors import IncoderError
 from incoder.evaluation.statistics import ratio_interval, why_no_interval
-
-
-class TextScore(Protocol):
-    """The log-probabilities of a text's tokens, in nats."""
-
-    @property
-    def token_logprobs(self) -> Sequence[float]: ...
-
-
-class Model(Protocol):
-    """The part of a loaded model that measuring the loss uses."""
-
-    def score(self, text: str, *, path: str | PurePath | None = None) -> TextScore: ...
+from incoder.model_protocol import Model
 
 
 @dataclass(frozen=True, slots=True)

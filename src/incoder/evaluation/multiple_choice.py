@@ -11,35 +11,20 @@ from typing import Protocol
 
 from incoder.evaluation.benchmark import INFILL, LEFT_TO_RIGHT, RERANK, Task
 from incoder.evaluation.benchmarks.cloze import INFILL_REGION
+from incoder.model_protocol import Model
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 _REGION_TOKENS = 10  # the tokens after the word in the hole of infill-region (paper, appendix A.2)
 
 
-class TextScore(Protocol):
-    """The log-probability of a text, as a total and as the mean by token."""
-
-    @property
-    def total_logprob(self) -> float: ...
-
-    @property
-    def mean_logprob(self) -> float: ...
-
-
-class Scorer(Protocol):
-    """The part of a loaded model that multiple choice uses."""
+class TokenizedModel(Model, Protocol):
+    """A model whose tokenizer is known."""
 
     @property
     def tokenizer(self) -> TextTokenizer: ...
 
-    def score_texts(self, texts: Sequence[str], *, path: str) -> Sequence[TextScore]: ...
 
-    def score_infills(
-        self, parts: Sequence[str], infills: Sequence[str], *, path: str, heal_tokens: bool
-    ) -> Sequence[TextScore]: ...
-
-
-def most_probable(task: Task, method: str, model: Scorer) -> str:
+def most_probable(task: Task, method: str, model: TokenizedModel) -> str:
     """Return the word with the highest total log-probability.
 
     `left-to-right` scores the text up to the word, `rerank` the full text, and `infill` the content of the
@@ -59,7 +44,7 @@ def most_probable(task: Task, method: str, model: Scorer) -> str:
             _text(_bytes(prefix)[len(left) :] + _bytes(word) + _bytes(suffix)[:right])
             for word in task.choices
         ]
-        scores = model.score_infills(parts, fills, path=prompt.path, heal_tokens=False)
+        scores = model.score_infills(parts, fills, path=prompt.path, token_healing=False)
     totals = [score.total_logprob for score in scores]
     return task.choices[totals.index(max(totals))]
 

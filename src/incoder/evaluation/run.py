@@ -15,10 +15,11 @@ from incoder import __version__
 from incoder.evaluation.benchmark import Benchmark, Task
 from incoder.evaluation.execution import Limits, describe_sandbox
 from incoder.evaluation.judging import Completions, gold, judge, summarise
-from incoder.evaluation.methods import Decoding
+from incoder.evaluation.methods import described
 from incoder.evaluation.samples import Samples
 from incoder.files import make_folder, sha256_of, write_text
 from incoder.output_folder import refuse_foreign, written_with
+from incoder.request import InfillRequest
 
 # Incremented whenever the same completions could get another score, or the same model write others.
 PROTOCOL_VERSION = 6
@@ -94,7 +95,7 @@ def settings_of(
     method: str,
     model: Mapping[str, Any] | None = None,
     environment: Environment | None = None,
-    decoding: Decoding | None = None,
+    decoding: InfillRequest | None = None,
 ) -> dict[str, Any]:
     """The settings that distinguish the completions of one run from those of another."""
     return {
@@ -107,7 +108,7 @@ def settings_of(
             if environment is None
             else asdict(environment)
         ),
-        "decoding": None if decoding is None else asdict(decoding),
+        "decoding": None if decoding is None else described(decoding),
         "data_sha256": sha256_of(data),
     }
 

@@ -16,6 +16,7 @@ from typing import IO, Any
 from incoder.errors import IncoderError
 from incoder.files import make_folder, write_bytes, write_text
 from incoder.output_folder import refuse_foreign, written_with
+from incoder.request_settings import RENAMED_SETTINGS
 
 
 class Samples:
@@ -93,6 +94,8 @@ def _keep_settings(path: Path, settings: Mapping[str, Any], *, is_begun: bool) -
         earlier = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise IncoderError(f"cannot read {path}: {error}; remove it or give another --output") from error
+    if isinstance(earlier, dict) and "decoding" in earlier:
+        earlier["decoding"] = _current_names(earlier["decoding"])
     for name, value in json.loads(json.dumps(settings)).items():
         if name not in earlier:
             raise IncoderError(
@@ -105,6 +108,14 @@ def _keep_settings(path: Path, settings: Mapping[str, Any], *, is_begun: bool) -
                 f"{path.parent} holds completions made with {name} = {theirs}, this run has {ours}; "
                 "give another --output, or remove the folder"
             )
+
+
+def _current_names(decoding: Any) -> Any:
+    """The settings of an earlier release's run under the names of today; read for one more release."""
+    if not isinstance(decoding, dict):
+        return decoding
+    renamed = {RENAMED_SETTINGS.get(name, name): value for name, value in decoding.items()}
+    return renamed | ({"rank_by": "full-text"} if renamed.get("rank_by") == "whole" else {})
 
 
 def _read_own(path: Path) -> dict[str, list[str]]:

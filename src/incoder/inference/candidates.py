@@ -1,73 +1,88 @@
-"""From a request to its ranked candidates: the generation coroutine of `infill` and `complete`."""
+"""Candidates of a request: each while it is written, hole by hole, then as a result, and all of them ranked.
 
-import math
-import time
-from collections.abc import Callable, Sequence
-from itertools import count
+Knows no model: only bytes, tokens and their log-probabilities.
+"""
+
+import codecs
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
 
 from incoder.document import Parts
-from incoder.inference.decoding.sampling import random_stream
-from incoder.inference.decoding.text_stream import OnText, TextStream
-from incoder.inference.infilling import Chain, Infiller, Watch
-from incoder.inference.language_model import Generation
-from incoder.inference.prompts.line_endings import as_model_sees, line_end, with_line_end
-from incoder.request import InfillRequest
-from incoder.results import Candidate, InfillResult
-
-OnFill = Callable[[int, int], None]
+from incoder.inference.decoding.sequence_state import Decoded
+from incoder.inference.prompts.line_endings import line_end, with_line_end
+from incoder.inference.syntax.scanner import START, Place
+from incoder.results import Alternative, Candidate, Token
+from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 
-def candidates(
-    infiller: Infiller, request: InfillRequest, on_fill: OnFill | None, on_text: OnText | None
-) -> Generation[InfillResult]:
-    """Fill the request's holes in every candidate; `on_fill` and `on_text` as `InfillModel.generation` says.
+@dataclass(slots=True)
+class CandidateState:
+    """Candidate number `index` while its holes are filled; `rng` gives its random numbers."""
 
-    The time limit counts from the first step.
-    """
-    chains = [Chain(index, random_stream(request.params.seed, index)) for index in range(request.num_chains)]
-    limit = request.params.time_limit
-    deadline = math.inf if limit is None else time.monotonic() + limit
-    num_done = count(1)
+    index: int
+    rng: torch.Generator = field(default_factory=torch.Generator)
+    infills: list[str] = field(default_factory=list)
+    decoded: list[Decoded] = field(default_factory=list)
+    place: Place = START  # up to here the text so far has been scanned
 
-    def report() -> None:
-        if on_fill is not None:
-            on_fill(next(num_done), len(chains) * request.num_fills)
+    def add(self, decoded: Decoded) -> None:
+        """Take the next hole's infill."""
+        self.infills.append(text_of(decoded.spelling))
+        self.decoded.append(decoded)
 
-    watch = Watch(report, _passing_on(on_text), lambda: time.monotonic() > deadline)
-    seen = as_model_sees(request.texts)
-    if request.params.num_beams > 1:
-        chains = yield from infiller.searching(seen, request.num_candidates, watch)
-        return InfillResult(tuple(_candidate(request.texts, chain) for chain in chains))
-    yield from infiller.filling(seen, chains, watch)
-    written = [_candidate(request.texts, chain) for chain in chains]
-    values = [one.logprob if request.rank_by == "mean" else one.total_logprob for one in written]
-    if request.rank_by == "whole" and len(chains) > 1 and not watch.is_time_up():
-        wholes = yield from infiller.judging(seen, chains)
-        values = [value + whole for value, whole in zip(values, wholes, strict=True)]
-    return InfillResult(tuple(_ranked(written, values)))
+    def result(self, parts: Sequence[str], tokenizer: TextTokenizer) -> Candidate:
+        """The finished candidate, with the line ends of the text around its infills."""
+        end = line_end(parts)
+        infills = tuple(with_line_end(infill, end) for infill in self.infills)
+        text = Parts(tuple(parts)).join(infills) if len(parts) > 1 else parts[0] + infills[0]
+        logprobs = [logprob for one in self.decoded for logprob in one.logprobs]
+        total = sum(logprobs)
+        mean = total / max(1, len(logprobs))  # without a token if the time was up before the first
+        tokens = tuple(tuple(_tokens(one, tokenizer)) for one in self.decoded)
+        reasons = tuple(one.finish_reason for one in self.decoded)
+        return Candidate(text, infills, mean, total, reasons, tokens)
 
 
-def _passing_on(on_text: OnText | None) -> Callable[[Chain, bytes], None] | None:
-    """Nothing where nobody looks on: to know which bytes are certain takes time at every token."""
-    if on_text is None:
-        return None
-    texts = TextStream(on_text)
-    return lambda chain, data: texts.add(chain.index, len(chain.infills), data)
-
-
-def _candidate(texts: Sequence[str], chain: Chain) -> Candidate:
-    end = line_end(texts)
-    infills = tuple(with_line_end(infill, end) for infill in chain.infills)
-    joined = Parts(tuple(texts)).join(infills) if len(texts) > 1 else texts[0] + infills[0]
-    total = sum(chain.logprobs)
-    mean = total / max(1, len(chain.logprobs))  # without a token where the time was up before the first
-    return Candidate(joined, infills, mean, total, tuple(chain.finish_reasons))
-
-
-def _ranked(written: Sequence[Candidate], values: Sequence[float]) -> list[Candidate]:
-    """Those with the highest values first, and of those with the same text only that one."""
-    order = sorted(range(len(written)), key=values.__getitem__, reverse=True)
+def ranked(candidates: Sequence[Candidate], values: Sequence[float]) -> tuple[Candidate, ...]:
+    """The candidates in falling order of their values; of those with the same infills only the first."""
+    order = sorted(range(len(candidates)), key=values.__getitem__, reverse=True)
     distinct: dict[tuple[str, ...], Candidate] = {}
     for index in order:
-        distinct.setdefault(written[index].infills, written[index])
-    return list(distinct.values())
+        distinct.setdefault(candidates[index].infills, candidates[index])
+    return tuple(distinct.values())
+
+
+def with_equal_infills(states: Iterable[CandidateState]) -> list[list[CandidateState]]:
+    """Groups of candidates that are equal so far."""
+    groups: dict[tuple[str, ...], list[CandidateState]] = defaultdict(list)
+    for state in states:
+        groups[tuple(state.infills)].append(state)
+    return list(groups.values())
+
+
+def first_of_each(found: Sequence[Decoded]) -> list[Decoded]:
+    """Of infills with the same bytes only the first, in their order."""
+    different: dict[bytes, Decoded] = {}
+    for decoded in found:
+        different.setdefault(decoded.spelling, decoded)
+    return list(different.values())
+
+
+def text_of(spelling: bytes) -> str:
+    """The text of an infill's bytes: a character cut off at the end is left out, bad bytes are replaced."""
+    return codecs.getincrementaldecoder("utf-8")("replace").decode(spelling)
+
+
+def _tokens(decoded: Decoded, tokenizer: TextTokenizer) -> Iterable[Token]:
+    for token_id, logprob, ranking in zip(decoded.token_ids, decoded.logprobs, decoded.rankings, strict=True):
+        yield Token(token_id, tokenizer.token_bytes(token_id), logprob, alternatives(ranking, tokenizer))
+
+
+def alternatives(ranking: Iterable[tuple[int, float]], tokenizer: TextTokenizer) -> tuple[Alternative, ...]:
+    """The most probable tokens of one place, with their bytes."""
+    return tuple(
+        Alternative(token_id, tokenizer.token_bytes(token_id), logprob) for token_id, logprob in ranking
+    )

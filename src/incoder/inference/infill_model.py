@@ -1,14 +1,13 @@
-"""A loaded model, as its users see it: text with holes in, filled text out.
+"""A loaded model, as its users see it: a request in, a result out; and how probable given texts are.
 
-Joins the rooms' parts: what the model sees of a text, the candidates and their ranking, long scores. Knows no
-files and no networks.
+Joins what the model is shown of a text, the infilling itself and the scores. Knows no files and no networks.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, Unpack
 
 import torch
 
@@ -16,21 +15,16 @@ import incoder
 from incoder import arguments
 from incoder.document import Parts
 from incoder.errors import IncoderError
-from incoder.inference.candidates import OnFill, candidates
-from incoder.inference.decoding.decode_loop import Vocabulary
-from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, EdgeRule
-from incoder.inference.decoding.text_stream import OnText
-from incoder.inference.fill_scoring import fill_scoring
-from incoder.inference.infilling import Infiller
+from incoder.inference.infilling import Infilling
 from incoder.inference.language_model import Generation, LanguageModel, run_alone
-from incoder.inference.prompts.line_endings import as_model_sees, to_unix
+from incoder.inference.prompts.line_endings import as_model_sees
 from incoder.inference.prompts.other_files import as_comments, fitting
-from incoder.inference.prompts.prompter import Prompter, fill_room
-from incoder.inference.sampling_params import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, SamplingParams
-from incoder.inference.scoring import scoring
-from incoder.inference.syntax.languages import syntax_of
-from incoder.request import InfillRequest, RankBy
-from incoder.results import InfillResult, Score, ShownPrompt
+from incoder.inference.prompts.prompter import Prompter, infill_room
+from incoder.inference.scoring import score_infills, score_long_text, score_rows
+from incoder.inference.vocabulary import Vocabulary
+from incoder.request import InfillRequest, PromptOptions, parts_of, prompt_options
+from incoder.request_settings import PromptSettings, RequestSettings, warn_renamed
+from incoder.results import InfillResult, OnInfill, OnText, Score, ShownPrompt
 from incoder.tags import opening_tag
 from incoder.tokenizer.formats import InfillingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer
@@ -38,11 +32,31 @@ from incoder.tokenizer.text_tokenizer import TextTokenizer
 T = TypeVar("T")
 
 
+class Run(Protocol):
+    """How generation coroutines are run: alone, or by an engine beside others."""
+
+    def __call__(self, generation: Generation[T]) -> T:
+        """Run the coroutine to its end; return its result."""
+
+
+class InTurn:
+    """Runs coroutines alone, one after the other: calls from several threads wait for each other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a callback may call the model that called it
+
+    def __call__(self, generation: Generation[T]) -> T:
+        with self._lock, torch.inference_mode():
+            return run_alone(generation)
+
+
 class InfillModel:
     """Fills holes, completes and scores. Made by `incoder.load`.
 
-    It is pickled as the arguments of that call (`source`), so a process that unpickles it loads the model
-    anew.
+    Calls from several threads are safe: they queue, and run one after the other. `run` replaces how
+    generation coroutines are run, for example by an engine's worker, which runs many at once in a thread of
+    its own. A model is pickled as the arguments of `incoder.load` (`source`), so a process that unpickles it
+    loads the model anew.
     """
 
     def __init__(
@@ -50,13 +64,15 @@ class InfillModel:
         language_model: LanguageModel,
         tokenizer: TextTokenizer,
         infilling_format: InfillingFormat | None = None,
-        num_lead_lines: int = 0,
+        num_tail_lines: int = 0,
         source: Mapping[str, Any] | None = None,
+        run: Run | None = None,
     ) -> None:
         self.language_model = language_model
         self.tokenizer = tokenizer
-        self.num_lead_lines = num_lead_lines
+        self.num_tail_lines = num_tail_lines
         self._source = source
+        self._run: Run = InTurn() if run is None else run
         self._vocabulary = Vocabulary(tokenizer, infilling_format)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -76,187 +92,103 @@ class InfillModel:
         self,
         parts: str | Parts | Sequence[str],
         *,
-        num_candidates: int = 1,
-        temperature: float = DEFAULT_TEMPERATURE,
-        top_p: float = DEFAULT_TOP_P,
-        top_k: int | None = None,
-        min_p: float = 0.0,
-        repetition_penalty: float = 1.0,
-        logit_bias: Mapping[int, float] | None = None,
-        max_new_tokens: int = 128,
-        seed: int = 0,
-        stop: str | Sequence[str] | None = None,
-        time_limit: float | None = None,
-        rank_by: RankBy = "mean",
-        path: str | PurePath | None = None,
-        other_files: Mapping[str, str] | None = None,
-        repository: str = "project",
-        num_lead_lines: int | None = None,
-        heal_tokens: bool = True,
-        edge_rules: Sequence[EdgeRule] = ALL_EDGE_RULES,
-        speculate: bool = True,
-        num_beams: int = 1,
-        length_penalty: float = 1.0,
-        early_stopping: bool = False,
-        max_lines: int | None = None,
-        on_fill: OnFill | None = None,
+        on_infill: OnInfill | None = None,
+        on_text: OnText | None = None,
+        on_fill: OnInfill | None = None,
+        **settings: Unpack[RequestSettings],
     ) -> InfillResult:
         """Fill every hole: those between the parts, or at each `<FILL>` of a string.
 
         Holes are filled in order, and later ones see the earlier infills. Long texts are cut around the holes
-        to what the model can read; the result contains the whole text. Infills get the text's line ends.
-        `SamplingParams` explains how tokens are chosen. Candidates are sorted, the best first, by their mean
-        or total log-probability, or by the total plus, if the time limit allows, that of the `whole` text
-        read left to right (`rank_by`); beams are sorted by the score of the search. The `path` of a file
-        gives its language. `other_files` by path, the most important last, are shown before it as far as they
-        fit (`shown_files`), with the name of the `repository`: in the model's own format if it was trained on
-        whole repositories, otherwise as comments.
-
-        `num_lead_lines` of the text before a hole, including the start of the hole's line, are given to the
-        model as the start of the infill (lead.py), by default as many as it was trained with. With
-        `heal_tokens`, an infill begins in the middle of a word as if the prefix had not been cut there. The
-        `edge_rules` end it where the text around the hole shows that it should have ended (edges.py).
-        `on_fill(done, total)` is called after every infill of every candidate.
+        to what the model can read; the result has the whole text. Infills get the text's line ends. The
+        settings are the fields of `SamplingParams`, `PromptOptions` and `InfillRequest`, which explain them.
+        `on_infill(done, total)` is called after every infill of every candidate, and `on_text(piece)` with
+        the text as it is written.
 
         The keys and values stay in memory: for a text that begins alike, the next call computes only new
         ones.
 
         Raises:
             IncoderError: no hole, a model that only completes, or a setting outside of its range.
+            TypeError: no setting has this name.
+
+        >>> result = model.infill("def mean(xs):\\n    return <FILL>\\n", temperature=0, max_new_tokens=16)
+        >>> result.text == "def mean(xs):\\n    return " + result.infills[0] + "\\n"
+        True
         """
-        params = SamplingParams(
-            temperature=temperature,
-            top_p=top_p,
-            top_k=top_k,
-            max_new_tokens=max_new_tokens,
-            seed=seed,
-            stop=_stops(stop),
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
-            logit_bias=logit_bias or {},
-            time_limit=time_limit,
-            speculate=speculate,
-            num_beams=num_beams,
-            length_penalty=length_penalty,
-            early_stopping=early_stopping,
-            max_lines=max_lines,
-        )
-        request = InfillRequest(
-            tuple(_texts(parts)),
-            params,
-            num_candidates,
-            rank_by,
-            path,
-            other_files or {},
-            repository,
-            num_lead_lines,
-            heal_tokens,
-            edge_rules,  # type: ignore[arg-type] # the request makes a tuple of it
-        )
-        if len(request.texts) < 2:
+        if on_fill is not None:
+            warn_renamed("on_fill", "on_infill")
+            on_infill = on_fill
+        request = InfillRequest.from_settings(parts, **settings)
+        if len(request.parts) < 2:
             raise IncoderError(
                 "nothing to fill: the text has no hole; mark one with <FILL>, or give two parts or more"
             )
-        return self._run(self.generation(request, on_fill=on_fill))
+        return self.run(request, on_infill=on_infill, on_text=on_text)
 
     def complete(
-        self,
-        prompt: str,
-        *,
-        num_candidates: int = 1,
-        temperature: float = DEFAULT_TEMPERATURE,
-        top_p: float = DEFAULT_TOP_P,
-        top_k: int | None = None,
-        min_p: float = 0.0,
-        repetition_penalty: float = 1.0,
-        logit_bias: Mapping[int, float] | None = None,
-        max_new_tokens: int = 128,
-        seed: int = 0,
-        stop: str | Sequence[str] | None = None,
-        time_limit: float | None = None,
-        rank_by: RankBy = "mean",
-        path: str | PurePath | None = None,
-        attributes: Mapping[str, str] | None = None,
-        heal_tokens: bool = True,
-        speculate: bool = True,
-        num_beams: int = 1,
-        length_penalty: float = 1.0,
-        early_stopping: bool = False,
-        allows_tags: bool = False,
-        max_lines: int | None = None,
+        self, prompt: str, *, on_text: OnText | None = None, **settings: Unpack[RequestSettings]
     ) -> InfillResult:
         """Write on after `prompt`, left to right; the same settings as `infill`.
 
-        `attributes` such as `filename` or `dstars` come before the text, beside the extension of `path`, for
-        a model that was trained with them (paper, appendix A.4). The completion ends after `max_lines` lines,
-        not counting newlines that it begins with. It is the only infill of the result, whose `text` is the
-        prompt with it. Unless the call `allows_tags`, a completion ends before the tags of training documents
-        (tags.py) and never begins with one.
+        The completion is the only infill of the result, whose `text` is the prompt with it. Unless the call
+        `allows_tags`, it ends before the tags of training documents (tags.py) and never begins with one.
 
         Raises:
             IncoderError: a setting outside of its range, or attributes for a model that knows none.
+            TypeError: no setting has this name.
+
+        >>> model.complete("def hello(", max_new_tokens=4).text.startswith("def hello(")
+        True
         """
-        params = SamplingParams(
-            temperature=temperature,
-            top_p=top_p,
-            top_k=top_k,
-            max_new_tokens=max_new_tokens,
-            seed=seed,
-            stop=_stops(stop),
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
-            logit_bias=logit_bias or {},
-            time_limit=time_limit,
-            speculate=speculate,
-            num_beams=num_beams,
-            length_penalty=length_penalty,
-            early_stopping=early_stopping,
-            max_lines=max_lines,
-        )
-        request = InfillRequest(
-            (arguments.text("prompt", prompt),),
-            params,
-            num_candidates,
-            rank_by,
-            path,
-            heal_tokens=heal_tokens,
-            attributes=attributes or {},
-            allows_tags=allows_tags,
-        )
-        return self._run(self.generation(request))
+        request = InfillRequest.from_settings([arguments.text("prompt", prompt)], **settings)
+        return self.run(request, on_text=on_text)
 
-    def generation(
-        self, request: InfillRequest, *, on_fill: OnFill | None = None, on_text: OnText | None = None
-    ) -> Generation[InfillResult]:
-        """What `infill` and `complete` run, for an `Engine` to run beside others.
-
-        `on_text(candidate, hole, text)` gets what is written as it comes, both counted from 0, with the
-        line ends that the model writes. The time limit counts from the first step.
+    def run(
+        self,
+        request: InfillRequest,
+        *,
+        on_infill: OnInfill | None = None,
+        on_text: OnText | None = None,
+    ) -> InfillResult:
+        """Answer a request. `infill` and `complete` make requests of their arguments.
 
         Raises:
-            IncoderError: holes, and a model that only completes; other files without a path; attributes, and
-                a model that knows none; or a bias for an id that no token has.
+            IncoderError: as `generation` says.
+
+        >>> request = InfillRequest(parts=("x = ", "\\n"), sampling=SamplingParams(max_new_tokens=4))
+        >>> len(model.run(request).candidates)
+        1
         """
-        if len(request.texts) > 1:
-            self._check_infills()
-        for token_id in request.params.logit_bias:
-            if not 0 <= token_id < self.tokenizer.vocab_size:
-                raise IncoderError(
-                    f"logit_bias is for token ids in [0, {self.tokenizer.vocab_size}), got one for {token_id}"
-                )
-        if request.attributes:
-            self.check_attributes()
-        prompter = self._prompter_for(request)
-        params = replace(request.params, stop=tuple(map(to_unix, request.params.stop)))
-        infiller = Infiller(
+        return self._run(self.generation(request, on_infill=on_infill, on_text=on_text))
+
+    def generation(
+        self,
+        request: InfillRequest,
+        *,
+        on_infill: OnInfill | None = None,
+        on_text: OnText | None = None,
+    ) -> Generation[InfillResult]:
+        """The generation coroutine of a request, for an `Engine` to run beside others.
+
+        `on_infill(done, total)` is called after every infill of every candidate. `on_text(piece)` gets what
+        is written as it comes, with the line ends that the model writes. The time limit counts from the first
+        step.
+
+        Raises:
+            IncoderError: a request without a text; holes, and a model that only completes; other files
+                without a path; attributes, and a model that knows none; or an id that no token has.
+        """
+        self._check(request)
+        infilling = Infilling(
             self.language_model,
-            prompter,
-            params,
-            request.edge_rules,
-            syntax_of(request.path, request.texts[0]),
+            self._prompter(request.prompt, request.sampling.max_new_tokens),
+            request,
             allows_tags=request.allows_tags or not self.infilling_format.reads_attributes,
+            on_infill=on_infill,
+            on_text=on_text,
         )
-        return candidates(infiller, request, on_fill, on_text)
+        return infilling.run()
 
     def shown_prompt(self, request: InfillRequest) -> ShownPrompt:
         """The text that the model reads before the first infill of this request.
@@ -264,39 +196,22 @@ class InfillModel:
         Raises:
             IncoderError: as `generation` says.
         """
-        if len(request.texts) > 1:
-            self._check_infills()
-        prompt = self._prompter_for(request).prompt(as_model_sees(request.texts), ())
-        names = {token_id: name.encode() for name, token_id in self.tokenizer.special_ids.items()}
-        read = b"".join(names.get(one) or self.tokenizer.token_bytes(one) for one in prompt.token_ids)
-        text, required = (data.decode("utf-8", "surrogateescape") for data in (read, prompt.forced[0]))
-        return ShownPrompt(text, required, len(prompt.token_ids))
-
-    def _prompter_for(self, request: InfillRequest) -> Prompter:
-        lead = self.num_lead_lines if request.num_lead_lines is None else request.num_lead_lines
-        return self._prompter(
-            request.path,
-            request.params.max_new_tokens,
-            attributes=request.attributes,
-            other_files=request.other_files,
-            repository=request.repository,
-            num_lead_lines=lead,
-            heal_tokens=request.heal_tokens,
-        )
+        self._check(request)
+        prompter = self._prompter(request.prompt, request.sampling.max_new_tokens)
+        return prompter.shown(prompter.prompt(as_model_sees(request.parts), ()))
 
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
         """How probable the model finds `text` as a document of its own.
 
         A text longer than the context is read in windows that overlap by half: every token but those of the
         first half window has at least half a window before it.
+
+        >>> model.score("x = 1\\n").num_tokens > 0
+        True
         """
         before = self._before_document(path)
         token_ids = [*before, *self._encode_document(arguments.text("text", text))]
-        logprobs: list[float] = []
-        for start, end in _overlapping(len(token_ids), self.language_model.max_positions):
-            with torch.inference_mode():
-                window_T = self.language_model.logprobs(token_ids[start:end])
-            logprobs += window_T[len(logprobs) - start :].tolist()
+        logprobs = self._run(score_long_text(self.language_model, token_ids))
         return Score(tuple(logprobs[max(0, len(before) - 1) :]))
 
     def line_logprobs(self, text: str, *, path: str | PurePath | None = None) -> tuple[float, ...]:
@@ -308,7 +223,7 @@ class InfillModel:
         token_ids = self._encode_document(text)
         lines: list[list[float]] = [[] for _ in range(text.count("\n") + 1)]
         line = 0
-        # The first token has no log-probability where nothing stands before it.
+        # The first token has no log-probability if nothing precedes it.
         for token_id, logprob in zip(token_ids[len(token_ids) - len(logprobs) :], logprobs, strict=True):
             lines[line].append(logprob)
             line += self.tokenizer.token_bytes(token_id).count(b"\n")
@@ -322,45 +237,46 @@ class InfillModel:
         lengths = [len(row) for row in rows]
         if not rows or min(lengths) <= num_given or max(lengths) > self.language_model.max_positions:
             return tuple(self.score(text, path=path) for text in texts)
-        found = self._run(scoring(self.language_model, rows, num_given))
+        found = self._run(score_rows(self.language_model, rows, num_given))
         return tuple(Score(tuple(logprobs)) for logprobs in found)
 
     def score_infills(
         self,
         parts: str | Parts | Sequence[str],
         infills: Sequence[str | Sequence[str]],
-        *,
-        path: str | PurePath | None = None,
-        num_lead_lines: int | None = None,
-        heal_tokens: bool = True,
+        **options: Unpack[PromptSettings],
     ) -> tuple[Score, ...]:
-        """How probable the model finds each of `infills`, and that they end there; see `infill` for the rest.
+        """How probable the model finds each of `infills`, and that they end there.
 
-        Each is the text of the only hole, or a text for every hole. What they share is read once. The tokens
-        that count are those of a candidate's log-probability: also those that were healed, and the ends.
+        Each is the text of the only hole, or a text for every hole; the options are the fields of
+        `PromptOptions`. What they share is read once. The tokens that count are those of a candidate's
+        log-probability: also those of the required prefix (token healing), and the ends.
 
         Raises:
             IncoderError: no hole, a number of texts that is not that of the holes, a model that only
                 completes, or a text that is too long.
+
+        >>> one, other = model.score_infills("def f(x):\\n    return <FILL>\\n", ["x", "quux"])
+        >>> one.mean_logprob > other.mean_logprob
+        True
         """
-        texts = _texts(parts)
+        texts = parts_of(parts)
         if isinstance(infills, str):
             raise IncoderError("infills must be a sequence with the infills of each candidate, got a string")
-        fills = [arguments.texts("infills", [one] if isinstance(one, str) else one) for one in infills]
+        given = [arguments.texts("infills", [one] if isinstance(one, str) else one) for one in infills]
         if len(texts) < 2:
             raise IncoderError("nothing to score: the text has no hole; mark one with <FILL>")
-        for fill in fills:
-            if len(fill) != len(texts) - 1:
-                raise IncoderError(f"there are {len(texts) - 1} holes, got {len(fill)} infills for them")
+        for one in given:
+            if len(one) != len(texts) - 1:
+                raise IncoderError(f"there are {len(texts) - 1} holes, got {len(one)} infills for them")
         self._check_infills()
-        if not fills:
+        if not given:
             return ()
         seen = as_model_sees(texts)
-        seen_fills = [list(as_model_sees(fill)) for fill in fills]
-        longest = max(len(self.tokenizer.encode(text)) for fill in seen_fills for text in fill)
-        lead = self.num_lead_lines if num_lead_lines is None else num_lead_lines
-        prompter = self._prompter(path, longest, num_lead_lines=lead, heal_tokens=heal_tokens)
-        found = self._run(fill_scoring(self.language_model, prompter, seen, seen_fills))
+        seen_infills = [list(as_model_sees(one)) for one in given]
+        longest = max(len(self.tokenizer.encode(text)) for one in seen_infills for text in one)
+        prompter = self._prompter(prompt_options(**options), longest)
+        found = self._run(score_infills(self.language_model, prompter, seen, seen_infills))
         return tuple(Score(tuple(logprobs)) for logprobs in found)
 
     def shown_files(
@@ -373,7 +289,7 @@ class InfillModel:
     ) -> dict[str, str]:
         """What `infill` shows of other files before the text at `path`: whole ones, and the start of one.
 
-        They get half of what a fill leaves of the context.
+        They get half of what an infill leaves of the context.
 
         Raises:
             IncoderError: no path.
@@ -386,7 +302,7 @@ class InfillModel:
             return len(context) + len(self.tokenizer.encode(header))
 
         max_positions = self.language_model.max_positions
-        room = (max_positions - fill_room(max_new_tokens, max_positions)) // 2
+        room = (max_positions - infill_room(max_new_tokens, max_positions)) // 2
         return fitting({name: as_model_sees([text])[0] for name, text in other_files.items()}, room, cost)
 
     def check_attributes(self) -> None:
@@ -404,31 +320,46 @@ class InfillModel:
                 "the vocabulary of this model has no fill-in-the-middle tokens; it can complete, not infill"
             )
 
-    def _prompter(
-        self,
-        path: str | PurePath | None,
-        max_new_tokens: int,
-        *,
-        num_lead_lines: int,
-        heal_tokens: bool,
-        attributes: Mapping[str, str] | None = None,
-        other_files: Mapping[str, str] | None = None,
-        repository: str = "project",
-    ) -> Prompter:
-        header, context = self._header(path, attributes), list[int]()
-        if other_files:
-            shown = self.shown_files(other_files, path, max_new_tokens=max_new_tokens, repository=repository)
-            assert path is not None
-            context, header = self._context(shown, path, repository)
+    def _check(self, request: InfillRequest) -> None:
+        """Refuse a request that does not go with this model."""
+        if not request.parts and request.prompt_ids is None:
+            raise IncoderError("the request has no text: give it parts or prompt_ids")
+        if len(request.parts) > 1:
+            self._check_infills()
+        self._check_token_ids("logit_bias", request.sampling.logit_bias)
+        self._check_token_ids("allowed_first_ids", request.sampling.allowed_first_ids or ())
+        self._check_token_ids("prompt_ids", request.prompt_ids or ())
+        if request.prompt.attributes:
+            self.check_attributes()
+
+    def _check_token_ids(self, name: str, token_ids: Iterable[int]) -> None:
+        for token_id in token_ids:
+            if not 0 <= token_id < self.tokenizer.vocab_size:
+                raise IncoderError(
+                    f"{name} is for token ids in [0, {self.tokenizer.vocab_size}), got one for {token_id}"
+                )
+
+    def _prompter(self, options: PromptOptions, max_new_tokens: int) -> Prompter:
+        header, context = self._header(options.path, options.attributes), list[int]()
+        if options.other_files:
+            shown = self.shown_files(
+                options.other_files,
+                options.path,
+                max_new_tokens=max_new_tokens,
+                repository=options.repository,
+            )
+            assert options.path is not None
+            context, header = self._context(shown, options.path, options.repository)
+        chosen = options.num_tail_lines
         return Prompter(
             self._vocabulary,
             self.language_model.max_positions,
             max_new_tokens,
             header=header,
             context=context,
-            num_lead_lines=num_lead_lines,
-            marks_leads=self.num_lead_lines > 0,
-            heal_tokens=heal_tokens,
+            num_tail_lines=self.num_tail_lines if chosen is None else chosen,
+            marks_tails=self.num_tail_lines > 0,
+            token_healing=options.token_healing,
         )
 
     def _before_document(self, path: str | PurePath | None) -> list[int]:
@@ -444,15 +375,11 @@ class InfillModel:
     def _context(
         self, files: Mapping[str, str], path: str | PurePath, repository: str
     ) -> tuple[list[int], str]:
-        """Other files before the text at `path`: tokens, and text behind them."""
+        """Other files before the text at `path`: tokens, and text after them."""
         path, header = PurePath(path), self._header(path)
         if self.infilling_format.reads_repositories:
             return self.infilling_format.context(files, path.as_posix(), repository, self.tokenizer.encode)
         return [], header + as_comments(files, path)
-
-    def _run(self, generation: Generation[T]) -> T:
-        with torch.inference_mode():
-            return run_alone(generation)
 
 
 def attribute_header(path: str | PurePath | None, attributes: Mapping[str, str] | None = None) -> str:
@@ -461,25 +388,3 @@ def attribute_header(path: str | PurePath | None, attributes: Mapping[str, str] 
     extension = path.suffix if path is not None else ""
     all_attributes = {**({"ext": extension} if extension else {}), **(attributes or {})}
     return opening_tag("file", all_attributes) + "\n" if all_attributes else ""
-
-
-def _overlapping(num_tokens: int, window: int) -> Iterator[tuple[int, int]]:
-    start, end = 0, min(num_tokens, window)
-    yield start, end
-    while end < num_tokens:
-        start = end - window // 2
-        end = min(num_tokens, start + window)
-        yield start, end
-
-
-def _texts(parts: str | Parts | Sequence[str]) -> list[str]:
-    if isinstance(parts, str):
-        parts = Parts.split(parts)
-    return list(arguments.texts("parts", parts.texts if isinstance(parts, Parts) else parts))
-
-
-def _stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The stop strings: none for None or an empty string, else one or several."""
-    if stop is None or stop == "":
-        return ()
-    return arguments.texts("stop", [stop] if isinstance(stop, str) else stop)

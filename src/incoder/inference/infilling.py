@@ -1,237 +1,303 @@
-"""Filling all the holes of a text: windows over long texts, holes in order, candidates side by side.
+"""From a request to its result: windows over long texts, holes in order, candidates side by side.
 
 The prompt is read once for all candidates; after the first hole each candidate goes its own way, and its
-later fills see its earlier ones: in the model's memory where the holes share a window, as text where they do
-not. Texts are as the model knows them (see line_endings.py). Knows no files and does no ranking.
+later infills see its earlier ones: in the model's cache if the holes share a window, else as text. Texts are
+as the model knows them (line_endings.py). Knows no files.
 """
 
-import codecs
-from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
+from incoder.inference.candidates import (
+    CandidateState,
+    alternatives,
+    first_of_each,
+    ranked,
+    with_equal_infills,
+)
 from incoder.inference.decoding.beam_search import beam_search
-from incoder.inference.decoding.decode_loop import Decoded, FinishReason, decoding
-from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, Edge, EdgeRule
+from incoder.inference.decoding.decode_loop import decoding
+from incoder.inference.decoding.sampling import candidate_rng, most_probable
+from incoder.inference.decoding.sequence_state import Decoded
+from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
+from incoder.inference.decoding.text_stream import TextStream
 from incoder.inference.language_model import Forward, Generation, LanguageModel, Sequences
+from incoder.inference.prompts.line_endings import as_model_sees, to_unix
 from incoder.inference.prompts.prompter import SPARE, Prompt, Prompter
-from incoder.inference.sampling_params import SamplingParams
-from incoder.inference.syntax.languages import UNKNOWN
-from incoder.inference.syntax.scanner import START, Place
-from incoder.inference.syntax.syntax import Syntax
-from incoder.inference.whole_scoring import whole_scoring
+from incoder.inference.scoring import score_full_texts
+from incoder.inference.syntax.languages import syntax_of
+from incoder.request import InfillRequest
+from incoder.results import Candidate, InfillResult, OnInfill, OnText, ShownPrompt, Token, Usage
+
+_ECHO_CHUNK = 512  # tokens whose logits are held at once: 100 MB in float32 with a vocabulary of 50,000
 
 
-@dataclass(slots=True)
-class Chain:
-    """One candidate, number `index`, on its way through the holes."""
+class Infilling:
+    """One request with one model; the `prompter` knows what is before the text.
 
-    index: int
-    stream: torch.Generator = field(default_factory=torch.Generator)
-    infills: list[str] = field(default_factory=list)
-    place: Place = START  # up to here the text so far has been scanned
-    logprobs: list[float] = field(default_factory=list)
-    finish_reasons: list[FinishReason] = field(default_factory=list)
-
-    def add(self, decoded: Decoded) -> None:
-        self.infills.append(text_of(decoded.spelling))
-        self.logprobs += decoded.logprobs
-        self.finish_reasons.append(decoded.finish_reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Who looks on: `on_fill` after each fill of each chain, `on_bytes` when more of a chain's is certain,
-    which is found out only where there is one.
-
-    `is_time_up` is asked before every token, and before every hole but the first is read; what was written
-    until then is kept.
+    `on_infill` and `on_text` are called as `InfillModel.generation` says. Unless it `allows_tags`, no answer
+    contains the tags of training documents.
     """
-
-    on_fill: Callable[[], None] = lambda: None
-    on_bytes: Callable[[Chain, bytes], None] | None = None
-    is_time_up: Callable[[], bool] = lambda: False
-
-
-class Infiller:
-    """Fills the holes of one text with one model; the `prompter` knows what stands before the text."""
 
     def __init__(
         self,
         model: LanguageModel,
         prompter: Prompter,
-        params: SamplingParams,
-        edge_rules: Collection[EdgeRule] = ALL_EDGE_RULES,
-        syntax: Syntax = UNKNOWN,
+        request: InfillRequest,
         *,
         allows_tags: bool = True,
+        on_infill: OnInfill | None = None,
+        on_text: OnText | None = None,
     ) -> None:
         self._model = model
         self._prompter = prompter
         self._vocabulary = prompter.vocabulary
-        self._params = params
-        self._edge_rules = edge_rules
-        self._syntax = syntax
+        self._request = request
         self._allows_tags = allows_tags
+        self._on_infill = on_infill
+        self._stream = None if on_text is None else TextStream(request, on_text)
+        self._sampling = replace(request.sampling, stop=tuple(map(to_unix, request.sampling.stop)))
+        self._parts = request.parts
+        self._texts: Sequence[str] = as_model_sees(request.parts) if request.parts else ()
+        if request.prompt_ids is not None:
+            text = self._vocabulary.tokenizer.decode(request.prompt_ids, "surrogateescape")
+            self._parts = self._texts = (text,)
+        self._syntax = syntax_of(request.prompt.path, self._parts[0])
+        self._deadline = math.inf
+        self._num_written = 0
+        self._usage = Usage()
+        self._shown: ShownPrompt | None = None
 
-    def filling(self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch) -> Generation[None]:
-        """Fill the holes between `texts` in every chain, or write on where there is only one text."""
-        num_fills = max(1, len(texts) - 1)
-        waiting = [list(chains)]
+    def run(self) -> Generation[InfillResult]:
+        """Fill the holes in every candidate. The time limit counts from the first step."""
+        request, sampling = self._request, self._sampling
+        limit = math.inf if sampling.time_limit is None else time.monotonic() + sampling.time_limit
+        self._deadline = min(limit, math.inf if request.deadline is None else request.deadline)
+        tokenizer = self._vocabulary.tokenizer
+        if sampling.num_beams > 1:
+            states = yield from self._search()
+            return self._result(states, tuple(one.result(self._parts, tokenizer) for one in states))
+        states = [CandidateState(i, candidate_rng(sampling.seed, i)) for i in range(request.num_sequences)]
+        yield from self._fill(states)
+        candidates = [state.result(self._parts, tokenizer) for state in states]
+        is_mean = request.rank_by == "mean"
+        values = [one.logprob if is_mean else one.total_logprob for one in candidates]
+        if request.rank_by == "full-text" and len(states) > 1 and not self._is_time_up():
+            full_texts = yield from score_full_texts(
+                self._model,
+                self._prompter,
+                self._texts,
+                [state.infills for state in states],
+                cache_salt=request.cache_salt,
+            )
+            values = [value + full for value, full in zip(values, full_texts, strict=True)]
+        return self._result(states, ranked(candidates, values))
+
+    def _fill(self, states: Sequence[CandidateState]) -> Generation[None]:
+        """Fill all holes in every candidate; candidates that are equal so far share their prompts."""
+        waiting = [list(states)]
         while waiting:
             group = waiting.pop()
-            if group[0].infills and watch.is_time_up():
-                _leave_empty(group, num_fills, watch)
+            if group[0].infills and self._is_time_up():
+                self._leave_empty(group)
                 continue
-            yield from self._filling_window(texts, group, watch)
-            if len(group[0].infills) < num_fills:
-                waiting += _with_the_same_infills(group)
+            yield from self._fill_window(group)
+            if len(group[0].infills) < self._request.num_infills:
+                waiting += with_equal_infills(group)
 
-    def searching(self, texts: Sequence[str], num_results: int, watch: Watch) -> Generation[list[Chain]]:
-        """Fill each hole by beam search, the best fill going on; of a single one, so many results."""
-        best = Chain(0)
-        while True:
-            if best.infills and watch.is_time_up():
-                _leave_empty([best], len(texts) - 1, watch)
-                return [best]
-            prompt = self._prompter.prompt(texts, best.infills)
-            sequences = self._open(prompt)
-            try:
-                logits_1V = yield Forward(sequences, [prompt.token_ids])
-                found = yield from beam_search(
-                    sequences,
-                    logits_1V,
-                    forced=prompt.forced[0],
-                    params=self._params,
-                    vocabulary=self._vocabulary,
-                    max_positions=self._model.max_positions,
-                    context=prompt.token_ids,
-                    edge=self._edge(texts, best),
-                    is_time_up=watch.is_time_up,
-                )
-            finally:
-                sequences.close()
-            if len(texts) <= 2:
-                different = first_of_each(found)
-                chains = [Chain(index) for index in range(min(num_results, len(different)))]
-                for chain, decoded in zip(chains, different, strict=False):
-                    if watch.on_bytes is not None:
-                        watch.on_bytes(chain, decoded.spelling)
-                    chain.add(decoded)
-                watch.on_fill()
-                return chains
-            if watch.on_bytes is not None:
-                watch.on_bytes(best, found[0].spelling)
-            best.add(found[0])
-            watch.on_fill()
-            if len(best.infills) == len(texts) - 1:
-                return [best]
-
-    def judging(self, texts: Sequence[str], chains: Sequence[Chain]) -> Generation[list[float]]:
-        """How probable the text is with each chain's fills, read left to right: see whole_scoring.py."""
-        fills = [chain.infills for chain in chains]
-        return whole_scoring(self._model, self._prompter, texts, fills)
-
-    def _filling_window(
-        self, texts: Sequence[str], chains: Sequence[Chain], watch: Watch
-    ) -> Generation[None]:
-        """Fill as many holes as one window shows and has room for; the chains are equal so far."""
+    def _fill_window(self, states: Sequence[CandidateState]) -> Generation[None]:
+        """Fill as many holes as one window shows and has room for; the candidates are equal so far."""
 
         def on_bytes(row: int, data: bytes) -> None:
-            assert watch.on_bytes is not None
-            watch.on_bytes(chains[row], data)
+            self._pass_on(states[row], data)
 
-        prompt = self._prompter.prompt(texts, chains[0].infills)
+        prompt = self._prompt(states[0])
         sequences = self._open(prompt)
         try:
-            logits_BV = yield Forward(sequences, [prompt.token_ids])
-            if len(chains) > 1:
-                sequences.select([0] * len(chains))
-                logits_BV = logits_BV.expand(len(chains), -1)
-            contexts = [list(prompt.token_ids) for _ in chains]
+            logits_BV = yield from self._read_prompt(sequences, prompt)
+            if len(states) > 1:
+                sequences.select([0] * len(states))
+                logits_BV = logits_BV.expand(len(states), -1)
+            contexts = [list(prompt.token_ids) for _ in states]
             decoded: list[Decoded] = []
-            for hole, forced in enumerate(prompt.forced):
+            for hole, required_prefix in enumerate(prompt.required_prefixes):
                 if hole:
-                    if watch.is_time_up():
+                    if self._is_time_up():
                         return
                     marks = [self._prompter.end_id, *self._prompter.marks_before(prompt, hole)]
-                    unread = [[*row.unread, *marks] for row in decoded]
-                    for context, row, tokens in zip(contexts, decoded, unread, strict=True):
-                        context += [*row.read, *tokens]
+                    unread = [[*one.unread, *marks] for one in decoded]
+                    for context, one, tokens in zip(contexts, decoded, unread, strict=True):
+                        context += [*one.read, *tokens]
                     num_read = map(len, unread)
                     longest = max(map(sum, zip(sequences.lengths, num_read, strict=True)))
-                    if longest + self._prompter.fill_room > self._model.max_positions:
+                    if longest + self._prompter.infill_room > self._model.max_positions:
                         return
                     logits_BV = yield Forward(sequences, unread)
                 decoded = yield from decoding(
                     sequences,
                     logits_BV,
-                    forced=forced,
-                    params=self._params,
-                    streams=[chain.stream for chain in chains],
+                    required_prefix=required_prefix,
+                    params=self._sampling,
+                    rngs=[state.rng for state in states],
                     vocabulary=self._vocabulary,
                     max_positions=self._model.max_positions,
                     contexts=contexts,
-                    edges=[self._edge(texts, chain) for chain in chains],
-                    is_time_up=watch.is_time_up,
-                    on_bytes=on_bytes if watch.on_bytes is not None else None,
+                    stopping=[self._stopping(state) for state in states],
+                    num_alternatives=self._request.num_alternatives,
+                    is_time_up=self._is_time_up,
+                    on_bytes=on_bytes if self._stream is not None else None,
                 )
-                for chain, row in zip(chains, decoded, strict=True):
-                    chain.add(row)
-                    watch.on_fill()
+                for state, one in zip(states, decoded, strict=True):
+                    self._add(state, one)
         finally:
             sequences.close()
 
+    def _search(self) -> Generation[list[CandidateState]]:
+        """Beam-search the holes in order, continuing with the best infill.
+
+        For a single hole, return the `num_candidates` best.
+        """
+        best = CandidateState(0)
+        while True:
+            if best.infills and self._is_time_up():
+                self._leave_empty([best])
+                return [best]
+            prompt = self._prompt(best)
+            sequences = self._open(prompt)
+            try:
+                logits_1V = yield from self._read_prompt(sequences, prompt)
+                found = yield from beam_search(
+                    sequences,
+                    logits_1V,
+                    required_prefix=prompt.required_prefixes[0],
+                    params=self._sampling,
+                    vocabulary=self._vocabulary,
+                    max_positions=self._model.max_positions,
+                    context=prompt.token_ids,
+                    stopping=self._stopping(best),
+                    num_alternatives=self._request.num_alternatives,
+                    is_time_up=self._is_time_up,
+                )
+            finally:
+                sequences.close()
+            if self._request.num_infills == 1:
+                different = first_of_each(found)[: self._request.num_candidates]
+                states = [CandidateState(index) for index in range(len(different))]
+                for state, decoded in zip(states, different, strict=True):
+                    self._pass_on(state, decoded.spelling)
+                    state.add(decoded)
+                self._report()
+                return states
+            self._pass_on(best, found[0].spelling)
+            self._add(best, found[0])
+            if len(best.infills) == self._request.num_infills:
+                return [best]
+
+    def _prompt(self, state: CandidateState) -> Prompt:
+        """The prompt for a candidate's next holes."""
+        if self._request.prompt_ids is not None:
+            return Prompt(list(self._request.prompt_ids), ([],), (b"",))
+        return self._prompter.prompt(self._texts, state.infills)
+
     def _open(self, prompt: Prompt) -> Sequences:
-        """Room for the prompt and its fills."""
+        """A sequence with room for the prompt and its infills."""
         num_tokens, max_positions = len(prompt.token_ids), self._model.max_positions
         if num_tokens >= max_positions:
+            if self._request.prompt_ids is not None:
+                raise IncoderError(
+                    f"prompt_ids has {num_tokens} tokens, and the model reads {max_positions}, of which one "
+                    "must be left to write; give fewer"
+                )
             raise IncoderError(
                 f"what stands before the text leaves no room for it: {num_tokens} tokens, of which the model "
                 f"can read {max_positions}; give a shorter path, fewer attributes, or another model"
             )
-        num_slots = num_tokens + len(prompt.forced) * (self._prompter.fill_room + SPARE)
-        return self._model.open(min(num_slots, max_positions))
+        num_slots = num_tokens + len(prompt.required_prefixes) * (self._prompter.infill_room + SPARE)
+        return self._model.open(min(num_slots, max_positions), self._request.cache_salt)
 
-    def _edge(self, texts: Sequence[str], chain: Chain) -> Edge:
-        """The stopping rules of a chain's next hole, after the infills that it has so far."""
-        hole = len(chain.infills)
-        before = Parts(tuple(texts[: hole + 1])).join(chain.infills)
+    def _read_prompt(self, sequences: Sequences, prompt: Prompt) -> Generation[Tensor]:
+        """Read a prompt and account for it; returns the logits after it."""
+        is_first = self._shown is None
+        if is_first:
+            self._shown = self._prompter.shown(prompt)
+        if is_first and self._request.echo:
+            logits_1V = yield from self._read_with_echo(sequences, prompt)
+        else:
+            logits_1V = yield Forward(sequences, [prompt.token_ids])
+        usage = self._usage
+        self._usage = Usage(
+            usage.num_prompt_tokens + len(prompt.token_ids),
+            usage.num_cached_tokens + sequences.num_cached_tokens,
+        )
+        return logits_1V
+
+    def _read_with_echo(self, sequences: Sequences, prompt: Prompt) -> Generation[Tensor]:
+        """Read the first prompt in chunks, and keep the log-probabilities of its tokens."""
+        tokenizer, token_ids = self._vocabulary.tokenizer, prompt.token_ids
+        tokens = [Token(token_ids[0], tokenizer.token_bytes(token_ids[0]), None)]
+        for start in range(0, len(token_ids), _ECHO_CHUNK):
+            logits_TV = yield Forward(sequences, [token_ids[start : start + _ECHO_CHUNK]], all_logits=True)
+            next_ids = token_ids[start + 1 : start + 1 + _ECHO_CHUNK]
+            logprobs_TV = logits_TV[: len(next_ids)].log_softmax(dim=-1)
+            next_T1 = torch.tensor(next_ids, dtype=torch.long, device=logits_TV.device)[:, None]
+            logprobs = logprobs_TV.gather(1, next_T1)[:, 0].tolist()
+            rankings = most_probable(logits_TV[: len(next_ids)], self._request.num_alternatives)
+            for token_id, logprob, ranking in zip(next_ids, logprobs, rankings, strict=True):
+                data = tokenizer.token_bytes(token_id)
+                tokens.append(Token(token_id, data, logprob, alternatives(ranking, tokenizer)))
+        assert self._shown is not None
+        self._shown = replace(self._shown, tokens=tuple(tokens))
+        return logits_TV[-1:]
+
+    def _stopping(self, state: CandidateState) -> StoppingRules:
+        """The stopping rules of a candidate's next hole, after the infills that it has so far."""
+        hole, texts = len(state.infills), self._texts
+        before = Parts(tuple(texts[: hole + 1])).join(state.infills)
         after = texts[hole + 1] if len(texts) > 1 else ""
         prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in (before, after))
-        rules = self._edge_rules if len(texts) > 1 else ()
-        edge = Edge(prefix, suffix, rules, self._syntax, chain.place, allows_tags=self._allows_tags)
-        chain.place = edge.place
-        return edge
+        stopping = StoppingRules(
+            prefix,
+            suffix,
+            self._request.stopping_rules if len(texts) > 1 else (),
+            self._syntax,
+            state.place,
+            lines=self._request.lines,
+            allows_tags=self._allows_tags,
+        )
+        state.place = stopping.place
+        return stopping
 
+    def _add(self, state: CandidateState, decoded: Decoded) -> None:
+        state.add(decoded)
+        self._report()
 
-def text_of(spelling: bytes) -> str:
-    """The text of a fill's bytes: a character cut off at the end is left out, bad bytes are replaced."""
-    return codecs.getincrementaldecoder("utf-8")("replace").decode(spelling)
+    def _leave_empty(self, states: Sequence[CandidateState]) -> None:
+        """Give the candidates nothing for the holes that the time did not suffice for."""
+        for state in states:
+            while len(state.infills) < self._request.num_infills:
+                self._add(state, Decoded(b"", (), "time"))
 
+    def _report(self) -> None:
+        self._num_written += 1
+        if self._on_infill is not None:
+            self._on_infill(self._num_written, self._request.num_sequences * self._request.num_infills)
 
-def first_of_each(found: Sequence[Decoded]) -> list[Decoded]:
-    """Of the fills with the same bytes only the first, in their order."""
-    different: dict[bytes, Decoded] = {}
-    for decoded in found:
-        different.setdefault(decoded.spelling, decoded)
-    return list(different.values())
+    def _pass_on(self, state: CandidateState, data: bytes) -> None:
+        """Give text that can no longer be retracted to the callback, if there is one."""
+        if self._stream is not None:
+            self._stream.add(state.index, len(state.infills), data)
 
+    def _is_time_up(self) -> bool:
+        return time.monotonic() > self._deadline
 
-def _leave_empty(chains: Sequence[Chain], num_fills: int, watch: Watch) -> None:
-    """Give the chains nothing for the holes that the time did not suffice for."""
-    for chain in chains:
-        while len(chain.infills) < num_fills:
-            chain.add(Decoded(b"", (), "time"))
-            watch.on_fill()
-
-
-def _with_the_same_infills(chains: Sequence[Chain]) -> list[list[Chain]]:
-    groups: dict[tuple[str, ...], list[Chain]] = defaultdict(list)
-    for chain in chains:
-        groups[tuple(chain.infills)].append(chain)
-    return list(groups.values())
+    def _result(self, states: Sequence[CandidateState], candidates: Sequence[Candidate]) -> InfillResult:
+        num_chosen = sum(len(one.token_ids) for state in states for one in state.decoded)
+        usage = replace(self._usage, num_completion_tokens=num_chosen)
+        return InfillResult(tuple(candidates), usage, self._shown)

@@ -25,6 +25,10 @@ class Sequences(Protocol):
     def lengths(self) -> Sequence[int]:
         """The number of tokens in each row."""
 
+    @property
+    def num_cached_tokens(self) -> int:
+        """How many of the tokens were in the cache already, computed for earlier sequences."""
+
     def forward(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> Tensor:
         """Append tokens to every row; return the logits (float32, B × V) after each row's last token.
 
@@ -49,8 +53,11 @@ class LanguageModel(Protocol):
     def max_positions(self) -> int:
         """The maximum context length, in tokens."""
 
-    def open(self, num_slots: int) -> Sequences:
-        """One empty row. The cache reserves room for this many tokens in each row."""
+    def open(self, num_slots: int, cache_salt: str = "") -> Sequences:
+        """One empty row. The cache reserves room for this many tokens in each row.
+
+        The row shares cached tokens with sequences of the same salt only.
+        """
 
     def logprobs(self, token_ids: Sequence[int]) -> Tensor:
         """The log-probability (float32, T - 1) of every token but the first, given those before it."""

@@ -5,52 +5,43 @@ it judges.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from operator import attrgetter
-from pathlib import PurePath
-from typing import Literal
+from typing import Unpack
 
-from incoder.inference.infill_model import InfillModel
+from incoder.model_protocol import Model
+from incoder.request import InfillRequest
+from incoder.request_settings import RequestSettings
 from incoder.results import Candidate, InfillResult
 
 
 def infill_by_reranking(
-    model: InfillModel,
+    model: Model,
     prefix: str,
     suffix: str,
     *,
     truncate: Callable[[str], str] = lambda completion: completion,
-    num_candidates: int = 10,
-    temperature: float = 0.8,
-    top_p: float = 0.95,
-    max_new_tokens: int = 128,
-    seed: int = 0,
-    stop: str | tuple[str, ...] = (),
-    rank_by: Literal["mean", "total"] = "total",
-    path: str | PurePath | None = None,
+    **settings: Unpack[RequestSettings],
 ) -> InfillResult:
     """Complete `prefix`, `truncate` each completion, and rank them by the whole text with the suffix.
 
-    Candidates have the log-probability of the whole text, mean and total; of equal ones there is one.
+    By default ten candidates are drawn at the paper's temperature, 0.8. They have the log-probability of the
+    whole text, mean and total, and are ranked by the total unless `rank_by` is "mean"; of equal ones there is
+    one.
 
     Raises:
         IncoderError: a setting outside of its range.
     """
-    written = model.complete(
-        prefix,
-        num_candidates=num_candidates,
-        temperature=temperature,
-        top_p=top_p,
-        max_new_tokens=max_new_tokens,
-        seed=seed,
-        stop=stop,
-        path=path,
-    )
+    drawn: RequestSettings = {"num_candidates": 10, "temperature": 0.8, "rank_by": "total"}
+    drawn.update(settings)
+    request = InfillRequest.from_settings([prefix], **drawn)
+    written = model.run(replace(request, rank_by="mean"))
     reasons = {truncate(one.infills[0]): one.finish_reasons for one in reversed(written.candidates)}
     texts = [prefix + infill + suffix for infill in reasons]
-    scores = model.score_texts(texts, path=path)
+    scores = model.score_texts(texts, path=request.prompt.path)
     candidates = [
         Candidate(text, (infill,), score.mean_logprob, score.total_logprob, reasons[infill])
         for text, infill, score in zip(texts, reasons, scores, strict=True)
     ]
-    key = attrgetter("logprob" if rank_by == "mean" else "total_logprob")
+    key = attrgetter("logprob" if request.rank_by == "mean" else "total_logprob")
     return InfillResult(tuple(sorted(candidates, key=key, reverse=True)))

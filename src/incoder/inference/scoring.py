@@ -1,21 +1,29 @@
-"""How probable a model finds the tokens of many rows that begin alike: what they share is read once.
+"""How probable a model finds given tokens, texts and infills: generation coroutines that choose nothing.
 
-A generation coroutine (language_model.py) on token ids. Knows no texts.
+`score_rows` reads the shared beginning of many rows once. `score_long_text` reads a text in windows,
+`score_infills` reads infills as if the model had written them, and `score_full_texts` reads filled texts left
+to right. Texts are as the model knows them (line_endings.py).
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
 import torch
 from torch import Tensor
 
+from incoder.errors import IncoderError
 from incoder.inference.language_model import Forward, Generation, LanguageModel
+from incoder.inference.prompts.prompter import Prompt, Prompter
 
 _CHUNK = 512  # positions whose logits are held at once: 100 MB in float32 with 50,000 tokens
 
 
-def scoring(
-    model: LanguageModel, rows: Sequence[Sequence[int]], num_given: int
+_Pieces = list[tuple[list[int], bool]]  # tokens, and whether they are an infill's
+
+
+def score_rows(
+    model: LanguageModel, rows: Sequence[Sequence[int]], num_given: int, *, cache_salt: str = ""
 ) -> Generation[list[list[float]]]:
     """The log-probability of every token of each row but the first `num_given`, which are the same in all.
 
@@ -23,7 +31,7 @@ def scoring(
     """
     assert 1 <= num_given < min(map(len, rows))
     num_shared = shared_length(rows)
-    sequences = model.open(max(map(len, rows)))
+    sequences = model.open(max(map(len, rows)), cache_salt)
     try:
         shared: list[float] = []
         logits_BV = yield Forward(sequences, [rows[0][:num_given]])
@@ -49,6 +57,81 @@ def scoring(
     return logprobs
 
 
+def score_long_text(model: LanguageModel, token_ids: Sequence[int]) -> Generation[list[float]]:
+    """The log-probability of every token but the first; a text longer than the context is read in windows.
+
+    The windows overlap by half: every token but those of the first half window has at least half a window
+    before it. Each window is one pass without the cache, so this coroutine yields nothing: it only runs where
+    and when generation does.
+    """
+    logprobs: list[float] = []
+    for start, end in _overlapping(len(token_ids), model.max_positions):
+        window_T = model.logprobs(token_ids[start:end])
+        logprobs += window_T[len(logprobs) - start :].tolist()
+    yield from ()
+    return logprobs
+
+
+def score_infills(
+    model: LanguageModel, prompter: Prompter, texts: Sequence[str], infills: Sequence[Sequence[str]]
+) -> Generation[list[list[float]]]:
+    """The log-probabilities of the tokens of each of these infills of all holes, each infill with its end.
+
+    A required prefix counts with its infill, as it does when an infill is written.
+
+    Raises:
+        IncoderError: an infill that the model cannot read together with the text around its hole.
+    """
+    logprobs: list[list[float]] = [[] for _ in infills]
+    waiting = [(0, list(range(len(infills))))]
+    while waiting:
+        num_filled, group = waiting.pop()
+        prompt = prompter.prompt(texts, infills[group[0]][:num_filled])
+        room = model.max_positions - len(prompt.token_ids)
+        spelled = [_spelled(prompter, prompt, infills[index][num_filled:]) for index in group]
+        num_holes = min(_num_that_fit(row, room) for row in spelled)
+        if not num_holes:
+            raise IncoderError(
+                f"an infill is too long to be scored: the model reads {model.max_positions} tokens, of which "
+                f"the text around the hole leaves {room}; give a shorter infill"
+            )
+        kept = [row[: 2 * num_holes - 1] for row in spelled]
+        rows = [[*prompt.token_ids, *(i for token_ids, _ in row for i in token_ids)] for row in kept]
+        found = yield from score_rows(model, rows, len(prompt.token_ids))
+        for index, row, values in zip(group, kept, found, strict=True):
+            is_infill = [mark for token_ids, mark in row for _ in token_ids]
+            logprobs[index] += [value for value, mark in zip(values, is_infill, strict=True) if mark]
+        num_filled += num_holes
+        if num_filled < len(texts) - 1:
+            alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
+            for index in group:
+                alike[tuple(infills[index][:num_filled])].append(index)
+            waiting += [(num_filled, same) for same in alike.values()]
+    return logprobs
+
+
+def score_full_texts(
+    model: LanguageModel,
+    prompter: Prompter,
+    texts: Sequence[str],
+    infills: Sequence[Sequence[str]],
+    *,
+    cache_salt: str = "",
+) -> Generation[list[float]]:
+    """The log-probability of the text with each of these infills of all holes, without what all share.
+
+    So the text after a hole counts as text that the model would have written after the infill. Of a long text
+    the part around the first hole counts that the model can read, infills of later holes among it.
+    """
+    rows = prompter.full_texts(texts, infills)
+    different = list(dict.fromkeys(map(tuple, rows)))
+    if len(different) == 1 or min(map(len, different)) < 2:  # nothing to compare, or a text without a token
+        return [0.0] * len(rows)
+    found = yield from score_rows(model, different, max(1, shared_length(different)), cache_salt=cache_salt)
+    totals = dict(zip(different, map(sum, found), strict=True))
+    return [totals[tuple(row)] for row in rows]
+
+
 def shared_length(rows: Sequence[Sequence[int]]) -> int:
     """How many tokens all rows begin with, one less where that is all of a row."""
     columns = zip(*rows, strict=False)
@@ -56,7 +139,38 @@ def shared_length(rows: Sequence[Sequence[int]]) -> int:
     return min(same, min(map(len, rows)) - 1)
 
 
+def _spelled(prompter: Prompter, prompt: Prompt, infills: Sequence[str]) -> _Pieces:
+    """The first infill and its end, what is between, the second infill, and so on."""
+    row: _Pieces = []
+    for hole, (required, infill) in enumerate(zip(prompt.required_prefixes, infills, strict=False)):
+        if hole:
+            row.append((prompter.marks_before(prompt, hole), False))
+        data = required + infill.encode("utf-8", "surrogateescape")
+        token_ids = prompter.vocabulary.tokenizer.encode_bytes(data)
+        row.append(([*token_ids, prompter.end_id], True))
+    return row
+
+
+def _num_that_fit(row: _Pieces, room: int) -> int:
+    """How many infills of a row, from the first on, take no more tokens than there is room for."""
+    num_tokens = 0
+    for index, (token_ids, _) in enumerate(row):
+        num_tokens += len(token_ids)
+        if num_tokens > room:
+            return (index + 1) // 2
+    return (len(row) + 1) // 2
+
+
 def _logprobs(logits_TV: Tensor, token_ids: Sequence[int]) -> list[float]:
     wanted_T = torch.tensor(token_ids, device=logits_TV.device)
     logprobs_T = logits_TV.gather(1, wanted_T[:, None])[:, 0] - logits_TV.logsumexp(dim=1)
     return list(logprobs_T.tolist())
+
+
+def _overlapping(num_tokens: int, window: int) -> Iterator[tuple[int, int]]:
+    start, end = 0, min(num_tokens, window)
+    yield start, end
+    while end < num_tokens:
+        start = end - window // 2
+        end = min(num_tokens, start + window)
+        yield start, end

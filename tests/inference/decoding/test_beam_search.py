@@ -8,15 +8,15 @@ import torch
 import transformers
 
 from incoder.errors import IncoderError
-from incoder.inference.decoding.decode_loop import Decoded
+from incoder.inference.candidates import first_of_each, text_of
+from incoder.inference.decoding.sequence_state import Decoded
 from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.infilling import first_of_each, text_of
 from incoder.inference.language_model import run_alone
-from incoder.inference.sampling_params import SamplingParams
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.transformer import Transformer
 from incoder.request import InfillRequest
+from incoder.sampling_params import SamplingParams
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -64,7 +64,7 @@ def test_beams_are_those_of_transformers(
         logit_bias=bias,
         repetition_penalty=penalty,
         max_new_tokens=12,
-        heal_tokens=False,
+        token_healing=False,
     )
     output = peer.generate(
         prompt,
@@ -118,8 +118,12 @@ def test_several_holes_are_filled_one_after_the_other(fast: InfillModel) -> None
 @pytest.mark.parametrize("parts", [("a = ", "\n"), ("a = ", "\nb = ", "\n")])
 def test_fills_are_passed_on_when_they_are_chosen(fast: InfillModel, parts: tuple[str, ...]) -> None:
     pieces: list[tuple[int, int, str]] = []
-    request = InfillRequest(parts, SamplingParams(num_beams=3, max_new_tokens=5), num_candidates=2)
-    result = run_alone(fast.generation(request, on_text=lambda *piece: pieces.append(piece)))
+    request = InfillRequest(
+        parts=parts, sampling=SamplingParams(num_beams=3, max_new_tokens=5), num_candidates=2
+    )
+    result = run_alone(
+        fast.generation(request, on_text=lambda one: pieces.append((one.candidate, one.hole, one.text)))
+    )
     assert pieces == [
         (index, hole, infill)
         for index, candidate in enumerate(result.candidates)

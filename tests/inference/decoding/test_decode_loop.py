@@ -7,14 +7,16 @@ import torch
 from torch import Tensor
 
 from incoder.errors import IncoderError
-from incoder.inference.decoding.decode_loop import Row, Vocabulary, decoding
+from incoder.inference.decoding.decode_loop import decoding
+from incoder.inference.decoding.sequence_state import SequenceState
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.language_model import run_alone
-from incoder.inference.sampling_params import SamplingParams
+from incoder.inference.vocabulary import Vocabulary
+from incoder.sampling_params import SamplingParams
 from incoder.tokenizer.tokenizer import Tokenizer
 
 
-def test_guesses_are_forgotten_when_the_time_is_up(
+def test_drafts_are_rolled_back_when_the_time_is_up(
     reading_again: Callable[..., InfillModel], tiny_tokenizer: Tokenizer
 ) -> None:
     alphabet = sorted(set(tiny_tokenizer.encode("abcdefgh")))
@@ -30,9 +32,9 @@ def test_guesses_are_forgotten_when_the_time_is_up(
         decoding(
             sequences,
             sequences.forward([2 * alphabet]),
-            forced=b"",
-            params=SamplingParams(0.0),
-            streams=[torch.Generator()],
+            required_prefix=b"",
+            params=SamplingParams(temperature=0.0),
+            rngs=[torch.Generator()],
             vocabulary=Vocabulary(tiny_tokenizer),
             max_positions=64,
             contexts=[2 * alphabet],
@@ -63,7 +65,7 @@ def test_logits_that_are_no_numbers_are_refused(
 def test_the_end_of_an_earlier_fill_is_not_penalised(tiny_tokenizer: Tokenizer) -> None:
     vocabulary = Vocabulary(tiny_tokenizer)
     (end_id,) = vocabulary.end_ids
-    row = Row(b"", SamplingParams(repetition_penalty=2.0), 9, vocabulary, [300, end_id])
+    row = SequenceState(b"", SamplingParams(repetition_penalty=2.0), 9, vocabulary, [300, end_id])
     assert row.seen == {300}
 
 
@@ -85,7 +87,7 @@ def test_greedy_decoding_with_a_bias_for_nothing_is_greedy_decoding(
         assert plain == other
 
 
-def test_logits_that_are_no_numbers_behind_a_wrong_guess_are_not_refused(
+def test_logits_that_are_no_numbers_after_a_wrong_draft_are_not_refused(
     reading_again: Callable[..., InfillModel], tiny_tokenizer: Tokenizer
 ) -> None:
     alphabet = sorted(set(tiny_tokenizer.encode("abcdefgh")))
@@ -104,9 +106,9 @@ def test_logits_that_are_no_numbers_behind_a_wrong_guess_are_not_refused(
         decoding(
             sequences,
             sequences.forward([[*alphabet, *alphabet[:1]]]),
-            forced=b"",
-            params=SamplingParams(0.0, max_new_tokens=3),
-            streams=[torch.Generator()],
+            required_prefix=b"",
+            params=SamplingParams(temperature=0.0, max_new_tokens=3),
+            rngs=[torch.Generator()],
             vocabulary=Vocabulary(tiny_tokenizer),
             max_positions=64,
             contexts=[[*alphabet, *alphabet[:1]]],
@@ -129,7 +131,7 @@ def test_logits_that_are_no_numbers_behind_a_wrong_guess_are_not_refused(
 def test_a_text_ends_with_the_last_line_that_it_may_have(
     tiny_tokenizer: Tokenizer, text: str, max_lines: int, expected: str
 ) -> None:
-    row = Row(b"", SamplingParams(max_lines=max_lines), 99, Vocabulary(tiny_tokenizer))
+    row = SequenceState(b"", SamplingParams(max_lines=max_lines), 99, Vocabulary(tiny_tokenizer))
     for token_id in tiny_tokenizer.encode(text):
         if row.finish_reason is None:
             row.take(token_id, 0.0)

@@ -5,86 +5,86 @@ import pytest
 import torch
 from hypothesis import given
 
-from incoder.inference.decoding.prompt_lookup import Guesser
+from incoder.inference.decoding.prompt_lookup import PromptLookup
 from incoder.inference.engine.cached_sequences import CachedSequences
 from incoder.inference.infill_model import InfillModel
 
 
-def test_what_stood_after_the_same_tokens_is_guessed() -> None:
-    assert Guesser([1, 2, 3, 4, 5, 6, 9, 1, 2, 3]).guess(2) == [4, 5]
+def test_what_stood_after_the_same_tokens_is_drafted() -> None:
+    assert PromptLookup([1, 2, 3, 4, 5, 6, 9, 1, 2, 3]).draft(2) == [4, 5]
 
 
 def test_the_latest_place_and_the_longer_match_count() -> None:
-    assert Guesser([1, 2, 3, 7, 0, 1, 2, 3, 8, 0, 5, 2, 3, 9, 1, 2, 3]).guess(1) == [8]
+    assert PromptLookup([1, 2, 3, 7, 0, 1, 2, 3, 8, 0, 5, 2, 3, 9, 1, 2, 3]).draft(1) == [8]
 
 
-def test_what_was_never_seen_is_not_guessed() -> None:
-    assert Guesser([1, 2, 3, 4, 5]).guess(5) == []
-    assert Guesser([]).guess(5) == []
+def test_what_was_never_seen_is_not_drafted() -> None:
+    assert PromptLookup([1, 2, 3, 4, 5]).draft(5) == []
+    assert PromptLookup([]).draft(5) == []
 
 
-def test_a_guess_stops_before_a_token_that_cannot_come() -> None:
-    assert Guesser([1, 2, 3, 4, 5, 1, 2, 3], never={5}).guess(3) == [4]
+def test_a_draft_stops_before_a_token_that_cannot_come() -> None:
+    assert PromptLookup([1, 2, 3, 4, 5, 1, 2, 3], never={5}).draft(3) == [4]
 
 
 def test_a_copy_with_a_word_changed_is_expected_to_go_on_behind_it() -> None:
-    guesser = Guesser([1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3])
-    guesser.learn(len(guesser.guess(1)), 1)
+    lookup = PromptLookup([1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3])
+    lookup.observe(len(lookup.draft(1)), 1)
     for token_id in (4, 50, 51, 6):
-        guesser.add(token_id)
-    assert guesser.guess(2) == [7, 8]
+        lookup.add(token_id)
+    assert lookup.draft(2) == [7, 8]
 
 
-def test_guesses_grow_while_they_are_right_and_pause_while_they_are_wrong() -> None:
-    guesser = Guesser([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3])
+def test_drafts_grow_while_they_are_right_and_pause_while_they_are_wrong() -> None:
+    lookup = PromptLookup([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3])
     lengths = []
     for _ in range(3):
-        lengths.append(len(guesser.guess(100)))
-        guesser.learn(lengths[-1], lengths[-1])
+        lengths.append(len(lookup.draft(100)))
+        lookup.observe(lengths[-1], lengths[-1])
     assert lengths == sorted(lengths)
     assert lengths[0] < lengths[-1]
     pauses = []
     for _ in range(8):
-        guesser.learn(3, 0)
+        lookup.observe(3, 0)
         pause = 0
-        while not guesser.guess(100) and pause < 200:
+        while not lookup.draft(100) and pause < 200:
             for token_id in (1, 2, 3):
-                guesser.add(token_id)
+                lookup.add(token_id)
             pause += 1
         pauses.append(pause)
     assert pauses[0] < pauses[-1]
 
 
 @given(st.lists(st.integers(0, 3), max_size=40), st.integers(0, 9))
-def test_a_guess_is_a_piece_of_what_was_seen_and_not_too_long(token_ids: list[int], room: int) -> None:
-    guess = Guesser(token_ids).guess(room)
-    assert len(guess) <= room
+def test_a_draft_is_a_piece_of_what_was_seen_and_not_too_long(token_ids: list[int], room: int) -> None:
+    draft = PromptLookup(token_ids).draft(room)
+    assert len(draft) <= room
     spelled = "".join(map(str, token_ids))
-    assert "".join(map(str, guess)) in spelled
+    assert "".join(map(str, draft)) in spelled
 
 
 REPETITIVE = "def add(first, second):\n    return first + second\n\n\n" * 3
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.3, 1.0])
-def test_guesses_change_no_result(fast: InfillModel, temperature: float) -> None:
+def test_drafts_change_no_result(fast: InfillModel, temperature: float) -> None:
     for parts in ([REPETITIVE + "def add(", "\n" + REPETITIVE], ["x", "\n", "z"], ["", ""]):
-        with_guesses, without = (
+        with_drafts, without = (
             fast.infill(parts, temperature=temperature, max_new_tokens=40, seed=2, speculate=speculate)
             for speculate in (True, False)
         )
-        assert with_guesses.infills == without.infills
-        assert with_guesses.candidates[0].finish_reasons == without.candidates[0].finish_reasons
-        assert with_guesses.logprob == pytest.approx(without.logprob, rel=1e-3)
+        assert with_drafts.infills == without.infills
+        assert with_drafts.candidates[0].finish_reasons == without.candidates[0].finish_reasons
+        assert with_drafts.logprob == pytest.approx(without.logprob, rel=1e-3)
 
 
-def test_guesses_save_steps_where_the_text_repeats(author: Callable[..., InfillModel]) -> None:
+def test_drafts_save_steps_where_the_text_repeats(author: Callable[..., InfillModel]) -> None:
     document = REPETITIVE * 2
     parts = [REPETITIVE + "def", document[len(REPETITIVE) + 3 + 120 :]]
     num_reads = []
     for speculate in (True, False):
         model = author(document)
-        result = model.infill(parts, temperature=0, speculate=speculate, path="x.py", edge_rules=())
+        result = model.infill(parts, temperature=0, speculate=speculate, path="x.py", stopping_rules=())
         assert result.text == document
         num_reads.append(model.language_model.opened[0].num_reads)  # type: ignore[attr-defined]
     assert num_reads[0] < num_reads[1] / 2

@@ -1,14 +1,17 @@
+from dataclasses import dataclass, field
+
 import pytest
 import torch
 
-from incoder.inference.decoding.sampling import adjusted, choose, next_token_probabilities, random_stream
-from incoder.inference.sampling_params import SamplingParams
+from incoder.inference.decoding.sampling import adjusted, candidate_rng, choose, next_token_probabilities
+from incoder.sampling_params import SamplingParams
 
 LOGITS_1V = torch.log(torch.tensor([[0.1, 0.4, 0.2, 0.3]], dtype=torch.float64))
 
 
 def probabilities(temperature: float = 1.0, top_p: float = 1.0, top_k: int | None = None) -> list[float]:
-    probabilities_1V = next_token_probabilities(LOGITS_1V, SamplingParams(temperature, top_p, top_k))
+    params = SamplingParams(temperature=temperature, top_p=top_p, top_k=top_k)
+    probabilities_1V = next_token_probabilities(LOGITS_1V, params)
     return [round(value, 6) for value in probabilities_1V[0].tolist()]
 
 
@@ -70,14 +73,14 @@ def test_a_row_is_kept_as_if_it_were_alone(dtype: torch.dtype) -> None:
     together_BV = next_token_probabilities(logits_BV, params)
     assert torch.equal(together_BV[1:], next_token_probabilities(logits_BV[1:], params))
     for seed in range(200):
-        streams = [random_stream(seed, row) for row in range(2)]
-        alone = choose(logits_BV[1:], params, [random_stream(seed, 1)])
+        streams = [candidate_rng(seed, row) for row in range(2)]
+        alone = choose(logits_BV[1:], params, [candidate_rng(seed, 1)])
         assert int(choose(logits_BV, params, streams)[1]) == int(alone[0])
 
 
 def test_choices_follow_the_probabilities() -> None:
     params = SamplingParams(temperature=1.0, top_p=1.0)
-    stream = random_stream(0, 0)
+    stream = candidate_rng(0, 0)
     counts = torch.bincount(torch.cat([choose(LOGITS_1V, params, [stream]) for _ in range(4000)]))
     assert counts / 4000 == pytest.approx([0.1, 0.4, 0.2, 0.3], abs=0.03)
 
@@ -85,7 +88,7 @@ def test_choices_follow_the_probabilities() -> None:
 def test_a_forbidden_token_is_never_chosen() -> None:
     logits_1V = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]])
     params = SamplingParams(temperature=5.0, top_p=1.0)
-    stream = random_stream(0, 0)
+    stream = candidate_rng(0, 0)
     assert {int(choose(logits_1V, params, [stream])) for _ in range(200)} == {1, 3}
 
 
@@ -93,15 +96,15 @@ def test_a_forbidden_token_is_never_chosen() -> None:
 def test_a_row_draws_from_its_own_stream(device: torch.device, top_p: float) -> None:
     params = SamplingParams(temperature=1.0, top_p=top_p)
     for seed in range(20):
-        alone = choose(LOGITS_1V, params, [random_stream(seed, 2)])
-        streams = [random_stream(seed, row) for row in range(3)]
+        alone = choose(LOGITS_1V, params, [candidate_rng(seed, 2)])
+        streams = [candidate_rng(seed, row) for row in range(3)]
         together = choose(LOGITS_1V.expand(3, -1).to(device), params, streams)
         assert int(together[2]) == int(alone[0])
 
 
 def test_candidates_have_different_streams() -> None:
     draws = {
-        torch.rand(1, generator=random_stream(seed, row)).item() for seed in range(5) for row in range(5)
+        torch.rand(1, generator=candidate_rng(seed, row)).item() for seed in range(5) for row in range(5)
     }
     assert len(draws) == 25
 
@@ -110,14 +113,22 @@ def test_candidates_have_different_streams() -> None:
     ("min_p", "kept"), [(0.2, [0, 1, 2, 3]), (0.26, [1, 2, 3]), (0.6, [1, 3]), (1.0, [1])]
 )
 def test_min_p_keeps_what_is_not_much_less_probable_than_the_best(min_p: float, kept: list[int]) -> None:
-    params = SamplingParams(1.0, 1.0, min_p=min_p)
+    params = SamplingParams(temperature=1.0, top_p=1.0, min_p=min_p)
     probabilities_V = next_token_probabilities(LOGITS_1V, params)[0].tolist()
     assert [i for i, value in enumerate(probabilities_V) if value > 0] == kept
 
 
+@dataclass(frozen=True)
+class Written:
+    """A sequence that has read or written the tokens `seen`, and written some of them so often."""
+
+    seen: set[int] = field(default_factory=set)
+    counts: dict[int, int] = field(default_factory=dict)
+
+
 def test_a_bias_is_added_to_logits() -> None:
     logits_1V = torch.tensor([[1.0, 2.0, 3.0]])
-    assert adjusted(logits_1V, SamplingParams(logit_bias={1: 5.0}), [()]).tolist() == [[1.0, 7.0, 3.0]]
+    assert adjusted(logits_1V, SamplingParams(logit_bias={1: 5.0}), [Written()]).tolist() == [[1.0, 7.0, 3.0]]
     assert logits_1V.tolist() == [[1.0, 2.0, 3.0]]
 
 
@@ -128,5 +139,5 @@ def test_the_repetition_penalty_is_that_of_transformers(device: torch.device) ->
     seen = [[1, 4, 4, 7], [0, 2, 2, 2]]
     token_ids_BT = torch.tensor(seen, device=device)
     expected_BV = RepetitionPenaltyLogitsProcessor(1.7)(token_ids_BT, logits_BV.clone())
-    ours_BV = adjusted(logits_BV, SamplingParams(repetition_penalty=1.7), [set(row) for row in seen])
+    ours_BV = adjusted(logits_BV, SamplingParams(repetition_penalty=1.7), [Written(set(row)) for row in seen])
     torch.testing.assert_close(ours_BV, expected_BV)

@@ -2,20 +2,21 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, Edge, EdgeRule
+from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.syntax.languages import syntax_of
+from incoder.request_settings import ALL_STOPPING_RULES, StoppingRule
 
 BLOCK = b"def f(xs):\n    total = 0\n"
 
 
-ONLY_LINES: tuple[EdgeRule, ...] = ("lines",)
+ONLY_LINES: tuple[StoppingRule, ...] = ("lines",)
 
 
-def kept(prefix: bytes, fill: bytes, suffix: bytes, *rules: EdgeRule) -> bytes:
+def kept(prefix: bytes, fill: bytes, suffix: bytes, *rules: StoppingRule) -> bytes:
     """What is left of a fill that comes byte by byte, as from a model, and stops where it is cut."""
-    edge = Edge(prefix, suffix, rules or ALL_EDGE_RULES)
+    stopping = StoppingRules(prefix, suffix, rules or ALL_STOPPING_RULES)
     for end in range(1, len(fill) + 1):
-        place = edge.cut(fill[:end])
+        place = stopping.cut(fill[:end])
         if place is not None:
             return fill[:place]
     return fill
@@ -62,7 +63,9 @@ def test_what_follows_the_hole_is_not_written_again(
 def test_the_end_of_a_fill_is_the_end_of_a_line_where_one_follows(
     prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
 ) -> None:
-    assert fill[: Edge(prefix, suffix, ALL_EDGE_RULES).cut_at_end(fill)] == (fill if left is None else left)
+    assert fill[: StoppingRules(prefix, suffix, ALL_STOPPING_RULES).cut_at_end(fill)] == (
+        fill if left is None else left
+    )
 
 
 LINE = b"    total = total\n"
@@ -168,14 +171,14 @@ def test_brackets_in_long_strings_are_text(quotes: bytes) -> None:
 
 def test_each_rule_is_off_unless_it_is_named() -> None:
     fill = b"    return total / n\nx)\n"
-    edge = Edge(BLOCK, b"    return total / n)\n", ())
-    assert edge.cut(fill) is None
-    assert edge.num_settled(fill) == len(fill)
+    rules = StoppingRules(BLOCK, b"    return total / n)\n", ())
+    assert rules.cut(fill) is None
+    assert rules.num_committed(fill) == len(fill)
 
 
 def test_the_first_line_of_a_block_begins_with_its_indentation() -> None:
     def start(prefix: bytes, suffix: bytes = b"\n", path: str = "a.py") -> bytes:
-        return Edge(prefix, suffix, ALL_EDGE_RULES, syntax_of(path)).start
+        return StoppingRules(prefix, suffix, ALL_STOPPING_RULES, syntax_of(path)).start
 
     method = b"class A:\n    def f(self):  # does nothing\n"
     assert start(method) == b"        "
@@ -188,7 +191,7 @@ def test_the_first_line_of_a_block_begins_with_its_indentation() -> None:
     assert start(b'def f():\n    """Args:\n') == b""
     assert start(b"x = f(a[1:\n") == b""
     assert start(b"case 1:\n", path="a.c") == b""
-    assert Edge(method, b"\n", ONLY_LINES).start == b""
+    assert StoppingRules(method, b"\n", ONLY_LINES).start == b""
 
 
 @pytest.mark.parametrize(
@@ -201,26 +204,28 @@ def test_the_first_line_of_a_block_begins_with_its_indentation() -> None:
     ],
 )
 def test_tags_of_training_documents_end_an_infill(prefix: bytes, written: bytes, left: bytes) -> None:
-    edge = Edge(prefix, b"", (), allows_tags=False)
-    places = [edge.cut(written[:end]) for end in range(len(written) + 1)]
+    rules = StoppingRules(prefix, b"", (), allows_tags=False)
+    places = [rules.cut(written[:end]) for end in range(len(written) + 1)]
     assert written[: next((place for place in places if place is not None), None)] == left
-    assert Edge(prefix, b"", ()).cut(written) is None
+    assert StoppingRules(prefix, b"", ()).cut(written) is None
 
 
 def test_an_infill_cannot_begin_with_a_tag() -> None:
-    edge = Edge(b"", b"", (), allows_tags=False)
-    assert [edge.forbidden_next(text) for text in (b"", b"<", b"\n", b"\n<", b"  ")] == [
+    rules = StoppingRules(b"", b"", (), allows_tags=False)
+    assert [rules.forbidden_next(text) for text in (b"", b"<", b"\n", b"\n<", b"  ")] == [
         *(b"<|", b"|", b"<|", b"|", b"")
     ]
-    assert [edge.forbidden_next(text) for text in (b"<b", b"x", b"x\n", b" <")] == [None, None, None, None]
-    assert Edge(b"x = ", b"", (), allows_tags=False).forbidden_next(b"") is None
-    assert Edge(b"", b"", ()).forbidden_next(b"") is None
+    assert [rules.forbidden_next(text) for text in (b"<b", b"x", b"x\n", b" <")] == [None, None, None, None]
+    assert StoppingRules(b"x = ", b"", (), allows_tags=False).forbidden_next(b"") is None
+    assert StoppingRules(b"", b"", ()).forbidden_next(b"") is None
 
 
 def test_the_syntax_before_a_later_hole_is_read_once() -> None:
     before, between = b'x = """\n' + b"a\n" * 9, b"b\n"
-    first = Edge(before, b"", ALL_EDGE_RULES, syntax_of("a.py"))
-    second = Edge(before + b"c" + between, b'"""\n', ALL_EDGE_RULES, syntax_of("a.py"), first.place)
+    first = StoppingRules(before, b"", ALL_STOPPING_RULES, syntax_of("a.py"))
+    second = StoppingRules(
+        before + b"c" + between, b'"""\n', ALL_STOPPING_RULES, syntax_of("a.py"), first.place
+    )
     assert first.place.offset == len(b'x = """')
     assert second.cut(b'd"""') == 1
 
@@ -228,15 +233,19 @@ def test_the_syntax_before_a_later_hole_is_read_once() -> None:
 def test_a_long_text_without_marks_is_not_read_again() -> None:
     data = b'x = "' + b"a" * 100_000
     for text in (data, data + b"\\"):
-        edge = Edge(text, b'"\n', ALL_EDGE_RULES, syntax_of("a.py"), Edge(data[:9], b"", ()).place)
-        assert edge.place.offset > 99_000
-        assert edge.cut(b'\\"b"') == (3 if text == data else 1)
+        rules = StoppingRules(
+            text, b'"\n', ALL_STOPPING_RULES, syntax_of("a.py"), StoppingRules(data[:9], b"", ()).place
+        )
+        assert rules.place.offset > 99_000
+        assert rules.cut(b'\\"b"') == (3 if text == data else 1)
 
 
 def test_a_docstring_of_a_long_file_ends_with_its_line() -> None:
     functions = b'def f():\n    """Doc.\n\n    More.\n    """\n' * 2000
-    edge = Edge(functions + b'def g():\n    """', b'"""\n\n\n' + functions, ALL_EDGE_RULES, syntax_of("a.py"))
-    assert edge.cut(b'Do it."""') == len(b"Do it.")
+    rules = StoppingRules(
+        functions + b'def g():\n    """', b'"""\n\n\n' + functions, ALL_STOPPING_RULES, syntax_of("a.py")
+    )
+    assert rules.cut(b'Do it."""') == len(b"Do it.")
 
 
 LINES = st.lists(
@@ -275,22 +284,25 @@ PATHS = st.sampled_from(["a.py", "a.js", "a.c", "a.rb", "a.sh", "a.html", "a.sql
 
 
 @given(path=PATHS, prefix=TEXTS, pieces=st.lists(TEXTS, max_size=4), suffix=TEXTS, data=st.data())
-def test_what_is_settled_is_never_cut_and_tokens_do_not_matter(
+def test_what_is_committed_is_never_cut_and_tokens_do_not_matter(
     path: str, prefix: bytes, pieces: list[bytes], suffix: bytes, data: st.DataObject
 ) -> None:
-    edge, written = Edge(prefix, suffix, ALL_EDGE_RULES, syntax_of(path), allows_tags=False), b"".join(pieces)
+    rules, written = (
+        StoppingRules(prefix, suffix, ALL_STOPPING_RULES, syntax_of(path), allows_tags=False),
+        b"".join(pieces),
+    )
 
     def left(ends: list[int]) -> bytes:
-        settled = 0
+        committed = 0
         for end in ends:
             infill = written[:end]
-            place = edge.cut(infill)
+            place = rules.cut(infill)
             if place is not None:
-                assert settled <= place
+                assert committed <= place
                 return infill[:place]
-            settled = max(settled, edge.num_settled(infill))
-            assert settled <= len(infill[: edge.cut_at_end(infill)])
-        return written[: edge.cut_at_end(written)]
+            committed = max(committed, rules.num_committed(infill))
+            assert committed <= len(infill[: rules.cut_at_end(infill)])
+        return written[: rules.cut_at_end(written)]
 
     every = list(range(1, len(written) + 1))
     some = data.draw(st.lists(st.sampled_from(every), unique=True).map(sorted)) if every else []

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
-from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, Edge
+from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.syntax.languages import syntax_of
+from incoder.request_settings import ALL_STOPPING_RULES
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = ("string", "end of statement", "block end", "comment", "mid-line", "label")
@@ -34,9 +35,9 @@ class Case(NamedTuple):
     def written(self) -> bytes:
         return self.stays + self.is_cut
 
-    def edge(self) -> Edge:
+    def rules(self) -> StoppingRules:
         syntax = syntax_of(self.path, self.prefix.decode())
-        return Edge(self.prefix, self.suffix, ALL_EDGE_RULES, syntax)
+        return StoppingRules(self.prefix, self.suffix, ALL_STOPPING_RULES, syntax)
 
 
 def read_cases() -> Iterator[Case]:
@@ -52,16 +53,16 @@ each_case = pytest.mark.parametrize("case", CASES, ids=[f"{case.path}-{case.kind
 
 
 def left_of(case: Case, ends: Iterable[int]) -> bytes:
-    """What stays of an infill that comes up to each of these places in turn; checks what is settled."""
-    edge, settled = case.edge(), 0
+    """What stays of an infill that comes up to each of these places in turn; checks what is committed."""
+    rules, committed = case.rules(), 0
     for end in ends:
-        place = edge.cut(case.written[:end])
+        place = rules.cut(case.written[:end])
         if place is not None:
-            assert settled <= place, "what was settled is cut"
+            assert committed <= place, "what was committed is cut"
             return case.written[:place]
-        settled = max(settled, edge.num_settled(case.written[:end]))
-    place = edge.cut_at_end(case.written)
-    assert settled <= len(case.written[:place]), "what was settled is cut at the end"
+        committed = max(committed, rules.num_committed(case.written[:end]))
+    place = rules.cut_at_end(case.written)
+    assert committed <= len(case.written[:place]), "what was committed is cut at the end"
     return case.written[:place]
 
 

@@ -66,7 +66,7 @@ def test_what_follows_a_stop_string_is_forgotten(
 def test_several_holes_in_one_call_are_those_prompted_by_hand(
     fast: InfillModel, transformer: Transformer, tiny_tokenizer: Tokenizer
 ) -> None:
-    result = fast.infill(TEXTS, temperature=0, max_new_tokens=12, heal_tokens=False)
+    result = fast.infill(TEXTS, temperature=0, max_new_tokens=12, token_healing=False)
     layout = CausalMaskingFormat(tiny_tokenizer)
     token_ids = layout.prompt([tiny_tokenizer.encode(text) for text in TEXTS])
     never = list(layout.never_generated_ids)

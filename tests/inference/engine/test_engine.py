@@ -16,21 +16,36 @@ from incoder.inference.engine.engine import Engine, _Request
 from incoder.inference.engine.runner import BLOCK_SIZE
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.language_model import run_alone
-from incoder.inference.sampling_params import SamplingParams
 from incoder.request import InfillRequest
 from incoder.results import InfillResult
+from incoder.sampling_params import SamplingParams
 
 REQUESTS = [
-    InfillRequest(("def main():\n    ret", "\n"), SamplingParams(0.0, max_new_tokens=12)),
     InfillRequest(
+        parts=("def main():\n    ret", "\n"), sampling=SamplingParams(temperature=0.0, max_new_tokens=12)
+    ),
+    InfillRequest.from_settings(
         ("import os\n\n\ndef main():\n    ret", "\n\n\nif x is None:\n    pri", "(x)\n"),
-        SamplingParams(1.0, max_new_tokens=8, seed=3),
+        temperature=1.0,
+        max_new_tokens=8,
+        seed=3,
         num_candidates=3,
     ),
-    InfillRequest(("class Counter:\n",), SamplingParams(0.7, top_k=20, max_new_tokens=20)),
-    InfillRequest(("for item in items:\n    " * 6, "\n"), SamplingParams(1.0, min_p=0.01, max_new_tokens=3)),
-    InfillRequest(("def main():\n    ret", "\nx"), SamplingParams(0.0, max_new_tokens=5)),
-    InfillRequest(("",), SamplingParams(1.0, repetition_penalty=1.5, max_new_tokens=16), num_candidates=2),
+    InfillRequest(
+        parts=("class Counter:\n",), sampling=SamplingParams(temperature=0.7, top_k=20, max_new_tokens=20)
+    ),
+    InfillRequest(
+        parts=("for item in items:\n    " * 6, "\n"),
+        sampling=SamplingParams(temperature=1.0, min_p=0.01, max_new_tokens=3),
+    ),
+    InfillRequest(
+        parts=("def main():\n    ret", "\nx"), sampling=SamplingParams(temperature=0.0, max_new_tokens=5)
+    ),
+    InfillRequest(
+        parts=("",),
+        sampling=SamplingParams(temperature=1.0, repetition_penalty=1.5, max_new_tokens=16),
+        num_candidates=2,
+    ),
 ]
 
 
@@ -62,20 +77,7 @@ def test_a_result_does_not_depend_on_who_else_is_there(
     tasks = [engine.submit(fast.generation(REQUESTS[index])) for index in chosen]
     engine.run()
     for index, task in zip(chosen, tasks, strict=True):
-        request = REQUESTS[index]
-        ask = fast.infill if len(request.texts) > 1 else fast.complete
-        params = request.params
-        alone = ask(
-            request.texts if len(request.texts) > 1 else request.texts[0],  # type: ignore[arg-type]
-            num_candidates=request.num_candidates,
-            temperature=params.temperature,
-            top_p=params.top_p,
-            top_k=params.top_k,
-            min_p=params.min_p,
-            repetition_penalty=params.repetition_penalty,
-            max_new_tokens=params.max_new_tokens,
-            seed=params.seed,
-        )
+        alone = fast.run(REQUESTS[index])
         assert outcome(task.result()) == outcome(alone)
 
 
@@ -83,9 +85,15 @@ def test_short_tasks_end_before_long_ones_that_came_earlier(
     fast: InfillModel, make_engine: Callable[[int | None], Engine]
 ) -> None:
     engine = make_engine(2)
-    long = engine.submit(fast.generation(InfillRequest(("x",), SamplingParams(1.0, max_new_tokens=60))))
-    short = engine.submit(fast.generation(InfillRequest(("y",), SamplingParams(1.0, max_new_tokens=2))))
-    last = engine.submit(fast.generation(InfillRequest(("z",), SamplingParams(1.0, max_new_tokens=2))))
+    long = engine.submit(
+        fast.generation(InfillRequest.from_settings(("x",), temperature=1.0, max_new_tokens=60))
+    )
+    short = engine.submit(
+        fast.generation(InfillRequest.from_settings(("y",), temperature=1.0, max_new_tokens=2))
+    )
+    last = engine.submit(
+        fast.generation(InfillRequest.from_settings(("z",), temperature=1.0, max_new_tokens=2))
+    )
     while not last.done():
         assert engine.step()
     assert short.done()
@@ -198,8 +206,8 @@ def test_a_task_may_be_cancelled_by_what_it_writes(
     fast: InfillModel, make_engine: Callable[[int | None], Engine], max_new_tokens: int, other: int
 ) -> None:
     engine = make_engine(2)
-    request = InfillRequest(
-        ("def main():\n    ret", "\n"), SamplingParams(0.0, max_new_tokens=max_new_tokens)
+    request = InfillRequest.from_settings(
+        ("def main():\n    ret", "\n"), temperature=0.0, max_new_tokens=max_new_tokens
     )
     tasks: list[Future[InfillResult]] = []
 
@@ -220,7 +228,7 @@ def test_text_is_streamed_as_it_is_written(
     pieces: dict[int, dict[int, list[str]]] = {index: {0: [], 1: []} for index in range(3)}
     engine = make_engine(2)
     task = engine.submit(
-        fast.generation(REQUESTS[1], on_text=lambda index, hole, text: pieces[index][hole].append(text))
+        fast.generation(REQUESTS[1], on_text=lambda one: pieces[one.candidate][one.hole].append(one.text))
     )
     engine.run()
     streamed = {tuple(map(whole, map("".join, holes.values()))) for holes in pieces.values()}
@@ -237,8 +245,11 @@ def test_stop_strings_are_never_streamed(fast: InfillModel) -> None:
     whole = fast.complete("def main():\n", temperature=1.0, max_new_tokens=30, seed=5).infills[0]
     stop = whole[9:13]
     pieces: list[str] = []
-    request = InfillRequest(("def main():\n",), SamplingParams(1.0, max_new_tokens=30, seed=5, stop=(stop,)))
-    generation = fast.generation(request, on_text=lambda _candidate, _hole, text: pieces.append(text))
+    request = InfillRequest(
+        parts=("def main():\n",),
+        sampling=SamplingParams(temperature=1.0, max_new_tokens=30, seed=5, stop=(stop,)),
+    )
+    generation = fast.generation(request, on_text=lambda piece: pieces.append(piece.text))
     assert isinstance(fast.language_model, TransformerModel)
     engine = Engine(fast.language_model)
     task = engine.submit(generation)
@@ -252,7 +263,9 @@ def test_a_time_limit_keeps_what_was_written(fast: InfillModel) -> None:
 
 
 BLOCKS_OF_ONE_CONTEXT = 160 // BLOCK_SIZE
-LONG = InfillRequest(("for item in items:\n    " * 4,), SamplingParams(1.0, max_new_tokens=30, seed=2))
+LONG = InfillRequest.from_settings(
+    ("for item in items:\n    " * 4,), temperature=1.0, max_new_tokens=30, seed=2
+)
 
 
 @pytest.fixture
@@ -271,7 +284,8 @@ def pool_of(model: InfillModel) -> BlockPool:
 def test_a_request_that_does_not_fit_waits_and_the_others_go_on(small: InfillModel) -> None:
     engine, pool = Engine(small.language_model), pool_of(small)
     futures = [engine.submit(small.generation(LONG)) for _ in range(3)]
-    short = engine.submit(small.generation(InfillRequest(("x",), SamplingParams(1.0, max_new_tokens=2))))
+    two_tokens = InfillRequest.from_settings(("x",), temperature=1.0, max_new_tokens=2)
+    short = engine.submit(small.generation(two_tokens))
     num_done = []
     while engine.step():
         num_done.append(sum(future.done() for future in futures))
@@ -296,8 +310,8 @@ def test_requests_are_admitted_in_the_order_in_which_they_came(
 
     monkeypatch.setattr(_Request, "start", noting)
     engine = Engine(small.language_model)
-    large = replace(LONG, params=replace(LONG.params, max_new_tokens=60))
-    little = InfillRequest(("x",), SamplingParams(1.0, max_new_tokens=2))
+    large = replace(LONG, sampling=replace(LONG.sampling, max_new_tokens=60))
+    little = InfillRequest.from_settings(("x",), temperature=1.0, max_new_tokens=2)
     futures = [engine.submit(small.generation(request)) for request in (large, large, little)]
     engine.run()
     assert list(dict.fromkeys(admitted)) == futures
@@ -337,7 +351,7 @@ def test_requests_that_run_out_of_blocks_are_preempted_and_give_the_same_results
     monkeypatch.setattr(_Request, "preempt", noting)
     texts = ("def main():\n    ret", "\n"), ("import os\n\n\nclass A:\n", "\n    pass\n")
     requests = [
-        InfillRequest(text, SamplingParams(1.0, max_new_tokens=30, seed=4), num_candidates=2)
+        InfillRequest.from_settings(text, temperature=1.0, max_new_tokens=30, seed=4, num_candidates=2)
         for text in texts
     ]
     alone = [outcome(run_alone(small.generation(request))) for request in requests]
@@ -354,7 +368,7 @@ def test_a_request_is_cancelled_during_prefill(fast: InfillModel, monkeypatch: p
     monkeypatch.setattr(scheduled_sequence.step, "__defaults__", (8,))  # tokens of a step
     written = list[str]()
     engine, pool = Engine(fast.language_model), pool_of(fast)
-    prefilling = engine.submit(fast.generation(LONG, on_text=lambda _i, _hole, text: written.append(text)))
+    prefilling = engine.submit(fast.generation(LONG, on_text=lambda piece: written.append(piece.text)))
     assert engine.step()
     assert pool.num_free < pool.num_blocks
     assert prefilling.cancel()

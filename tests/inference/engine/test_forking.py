@@ -13,18 +13,18 @@ def test_a_forked_process_is_told_so_and_a_process_with_an_open_worker_ends() ->
 import os, incoder
 from incoder.errors import IncoderError
 from incoder.inference.engine.worker import EngineWorker
-from incoder.inference.request import InfillRequest
+from incoder.request import InfillRequest
 model = incoder.load("mini")
 worker = EngineWorker(model.language_model)
 child = os.fork()
 if not child:
     try:
-        worker.submit(model.generation(InfillRequest(("x",))))
+        worker.submit(model.generation(InfillRequest(parts=("x",))))
     except IncoderError as error:
         print("forked" in str(error), flush=True)
     os._exit(0)
 os.waitpid(child, 0)
-worker.submit(model.generation(InfillRequest(("x",))))
+worker.submit(model.generation(InfillRequest(parts=("x",))))
 """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],

@@ -14,18 +14,19 @@ from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.engine.worker import EngineWorker
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.language_model import run_alone
-from incoder.inference.request import InfillRequest
-from incoder.inference.results import InfillResult
-from incoder.inference.sampling_params import SamplingParams
-from incoder.inference.scoring import scoring
+from incoder.inference.scoring import score_rows
+from incoder.request import InfillRequest
+from incoder.results import InfillResult, TextPiece
 
-SHORT = InfillRequest(("def main():\n    ret", "\n"), SamplingParams(1.0, max_new_tokens=6, seed=1))
-SEVERAL = InfillRequest(
+SHORT = InfillRequest.from_settings(("def main():\n    ret", "\n"), temperature=1.0, max_new_tokens=6, seed=1)
+SEVERAL = InfillRequest.from_settings(
     ("import os\n\n\ndef main():\n    ret", "\n\n\nif x is None:\n    pri", "(x)\n"),
-    SamplingParams(1.0, max_new_tokens=5, seed=3),
+    temperature=1.0,
+    max_new_tokens=5,
+    seed=3,
     num_candidates=3,
 )
-LONG = InfillRequest(("x",), SamplingParams(1.0, max_new_tokens=120, seed=2))
+LONG = InfillRequest.from_settings(("x",), temperature=1.0, max_new_tokens=120, seed=2)
 ROWS = [[5, 6, 7, 8], [5, 6, 9]]
 
 # The engine's tests have all shapes of the network; here one is enough.
@@ -54,10 +55,10 @@ def infills(result: InfillResult) -> list[tuple[str, ...]]:
     return [candidate.infills for candidate in result.candidates]
 
 
-def stuck(entered: threading.Event, release: threading.Event) -> Callable[[int, int, str], None]:
+def stuck(entered: threading.Event, release: threading.Event) -> Callable[[TextPiece], None]:
     """A callback that holds the worker's thread until it is released."""
 
-    def on_text(_candidate: int, _hole: int, _text: str) -> None:
+    def on_text(_piece: TextPiece) -> None:
         entered.set()
         assert release.wait(60)
 
@@ -68,7 +69,7 @@ def test_many_threads_submit_cancel_and_score_at_once(
     fast: InfillModel, worker: EngineWorker, pool: BlockPool
 ) -> None:
     expected = [infills(run_alone(fast.generation(request))) for request in (SHORT, SEVERAL)]
-    scores = run_alone(scoring(fast.language_model, ROWS, 1))
+    scores = run_alone(score_rows(fast.language_model, ROWS, 1))
 
     def use(number: int) -> bool:
         kind = number % 4
@@ -77,7 +78,7 @@ def test_many_threads_submit_cancel_and_score_at_once(
             future.cancel()
             return future.cancelled()
         if kind == 2:
-            found = worker.run(scoring(fast.language_model, ROWS, 1))
+            found = worker.run(score_rows(fast.language_model, ROWS, 1))
             return found == [pytest.approx(row, abs=1e-3) for row in scores]
         return infills(worker.run(fast.generation((SHORT, SEVERAL)[kind]))) == expected[kind]
 
@@ -117,8 +118,8 @@ def test_an_error_of_one_request_stays_its_own(fast: InfillModel, worker: Engine
 def test_text_is_streamed_by_callbacks_in_the_workers_thread(fast: InfillModel, worker: EngineWorker) -> None:
     pieces, threads = list[str](), set[str]()
 
-    def on_text(_candidate: int, _hole: int, text: str) -> None:
-        pieces.append(text)
+    def on_text(piece: TextPiece) -> None:
+        pieces.append(piece.text)
         threads.add(threading.current_thread().name)
 
     result = worker.run(fast.generation(LONG, on_text=on_text))

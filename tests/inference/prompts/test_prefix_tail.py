@@ -14,7 +14,7 @@ from incoder.inference.backends.backend import Chunk
 from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.engine.runner import BLOCK_SIZE
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.prompts.prefix_tail import split_lead
+from incoder.inference.prompts.prefix_tail import split_tail
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.transformer import Transformer
 from incoder.tokenizer.tokenizer import Tokenizer
@@ -49,30 +49,30 @@ def test_the_lead_is_the_holes_own_line_and_lines_before_it_that_are_not_blank(
     num_lines: int, lead: str
 ) -> None:
     text = "\n\ta\rb\n\n \n  c()\r\n    ret"
-    assert split_lead(text, num_lines) == (text.removesuffix(lead), lead)
+    assert split_tail(text, num_lines) == (text.removesuffix(lead), lead)
 
 
 def test_at_the_start_of_a_line_its_beginning_is_empty() -> None:
-    assert split_lead("a\nb\n", 1) == ("a\nb\n", "")
-    assert split_lead("a\nb\n", 2) == ("a\n", "b\n")
+    assert split_tail("a\nb\n", 1) == ("a\nb\n", "")
+    assert split_tail("a\nb\n", 2) == ("a\n", "b\n")
 
 
 def test_between_two_holes_the_first_lines_stay_where_they_are() -> None:
     text = " = 1\nb = 2\n\nc = 3\nd = "
-    assert split_lead(text, 9, num_kept=1) == (" = 1\n", "b = 2\n\nc = 3\nd = ")
-    assert split_lead(text, 2, num_kept=1) == (" = 1\nb = 2\n\n", "c = 3\nd = ")
-    assert split_lead(text, 2, num_kept=4) == (" = 1\nb = 2\n\nc = 3\n", "d = ")
-    assert split_lead("a\n", 1, num_kept=1) == ("a\n", "")
+    assert split_tail(text, 9, num_kept=1) == (" = 1\n", "b = 2\n\nc = 3\nd = ")
+    assert split_tail(text, 2, num_kept=1) == (" = 1\nb = 2\n\n", "c = 3\nd = ")
+    assert split_tail(text, 2, num_kept=4) == (" = 1\nb = 2\n\nc = 3\n", "d = ")
+    assert split_tail("a\n", 1, num_kept=1) == ("a\n", "")
 
 
 def test_a_hole_keeps_the_beginning_of_its_own_line_unless_another_hole_is_on_it() -> None:
-    assert split_lead(" = 1\nb = 2\nc = ", 2, num_kept=5) == (" = 1\nb = 2\n", "c = ")
-    assert split_lead(" + ", 2, num_kept=5) == (" + ", "")
+    assert split_tail(" = 1\nb = 2\nc = ", 2, num_kept=5) == (" = 1\nb = 2\n", "c = ")
+    assert split_tail(" + ", 2, num_kept=5) == (" + ", "")
 
 
 @given(st.text(st.sampled_from("ab \t\r\n"), max_size=40), st.integers(0, 6))
 def test_nothing_is_lost_between_text_and_lead(text: str, num_lines: int) -> None:
-    kept, lead = split_lead(text, num_lines)
+    kept, lead = split_tail(text, num_lines)
     assert kept + lead == text
     own_line = text[1 + max(text.rfind("\n"), text.rfind("\r")) :]
     assert not num_lines or lead.endswith(own_line)
@@ -90,7 +90,7 @@ def test_fills_are_the_same_with_a_lead(gone: list[str], num_lines: int, author:
     for piece in gone:
         before, _, rest = rest.partition(piece) if piece else ("", "", rest)
         parts.append(before)
-    result = author(DOCUMENT).infill([*parts, rest], temperature=0, num_lead_lines=num_lines)
+    result = author(DOCUMENT).infill([*parts, rest], temperature=0, num_tail_lines=num_lines)
     assert result.infills == tuple(gone)
     assert result.text == DOCUMENT
 
@@ -99,7 +99,7 @@ def test_the_lead_stands_behind_the_mark_of_its_hole(author: MakeAuthor, transcr
     model = author(DOCUMENT)
     first, _, rest = DOCUMENT.partition("listdir")
     second, _, last = rest.partition("print")
-    model.infill([first, second, last], temperature=0, num_lead_lines=2, heal_tokens=False)
+    model.infill([first, second, last], temperature=0, num_tail_lines=2, token_healing=False)
     assert transcript(model) == (
         "<START>import os\n\n\n"
         "<0>(path)\n\n"
@@ -113,10 +113,10 @@ def test_a_model_that_was_trained_with_leads_sees_where_they_end(
     dice: InfillModel, transcript: Transcript
 ) -> None:
     model = dice
-    model.num_lead_lines = 2
+    model.num_tail_lines = 2
     first, _, rest = DOCUMENT.partition("listdir")
     second, _, last = rest.partition("print")
-    model.infill([first, second, last], max_new_tokens=1, temperature=0, heal_tokens=False)
+    model.infill([first, second, last], max_new_tokens=1, temperature=0, token_healing=False)
     read = transcript(model)
     assert "<0>def main(path):\n    files = os.<0>" in read
     assert "<1>    for file in files:\n        <1>" in read
@@ -128,7 +128,7 @@ def test_what_is_typed_on_the_holes_line_leaves_the_rest_as_it_was_read(fast: In
     for typed in ("    m", "    mean ="):
         read.clear()
         fast.infill(
-            [before + typed, after], max_new_tokens=1, temperature=0, num_lead_lines=1, heal_tokens=False
+            [before + typed, after], max_new_tokens=1, temperature=0, num_tail_lines=1, token_healing=False
         )
     num_behind = len(fast.tokenizer.encode(after))
     assert num_behind > 2 * BLOCK_SIZE
@@ -138,7 +138,7 @@ def test_what_is_typed_on_the_holes_line_leaves_the_rest_as_it_was_read(fast: In
 def test_with_the_cache_fills_are_those_without(fast: InfillModel, slow: InfillModel) -> None:
     parts = ["a = [\n    1,\n    2", ",\n    3]\nb = ", "\nprint(a, b)\n"]
     with_cache, without = (
-        model.infill(parts, num_candidates=2, max_new_tokens=6, temperature=0.7, num_lead_lines=2)
+        model.infill(parts, num_candidates=2, max_new_tokens=6, temperature=0.7, num_tail_lines=2)
         for model in (fast, slow)
     )
     assert [candidate.infills for candidate in with_cache.candidates] == [
@@ -151,16 +151,16 @@ def test_a_model_says_how_many_lines_its_fills_begin_with(
 ) -> None:
     save_checkpoint(transformer, tmp_path, tokenizer=tiny_tokenizer, dtype=torch.float32, num_tail_lines=3)
     loaded = incoder.load(tmp_path, device="cpu")
-    assert loaded.num_lead_lines == 3
+    assert loaded.num_tail_lines == 3
     parts = ["a\nb\nc = ", "\nd\n"]
-    assert loaded.infill(parts, temperature=0) == loaded.infill(parts, temperature=0, num_lead_lines=3)
+    assert loaded.infill(parts, temperature=0) == loaded.infill(parts, temperature=0, num_tail_lines=3)
 
 
 def test_a_number_of_lines_that_makes_no_sense_is_refused(
     tmp_path: Path, transformer: Transformer, tiny_tokenizer: Tokenizer, author: MakeAuthor
 ) -> None:
-    with pytest.raises(IncoderError, match="num_lead_lines must be at least 0, got -1"):
-        author(DOCUMENT).infill("a<FILL>", num_lead_lines=-1)
+    with pytest.raises(IncoderError, match="num_tail_lines must be at least 0, got -1"):
+        author(DOCUMENT).infill("a<FILL>", num_tail_lines=-1)
     save_checkpoint(transformer, tmp_path, tokenizer=tiny_tokenizer)
     (tmp_path / "generation_config.json").write_text('{"num_lead_lines": "many"}')
     with pytest.raises(IncoderError, match=r"generation_config\.json: num_lead_lines must be .* got 'many'"):

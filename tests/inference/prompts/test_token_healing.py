@@ -2,7 +2,7 @@ from itertools import accumulate
 
 import pytest
 
-from incoder.inference.prompts.token_healing import TokenTable
+from incoder.inference.vocabulary import TokenTable
 from incoder.tokenizer.tokenizer import Tokenizer
 
 
@@ -45,7 +45,7 @@ def test_allowed_tokens_are_those_that_agree_with_the_forced_bytes(
 def test_what_is_held_back_and_kept_is_the_prefix(table: TokenTable, tiny_tokenizer: Tokenizer) -> None:
     text = "import numpy as np\n\n\ndef mean(xs):\n    retu"
     token_ids = tiny_tokenizer.encode(text)
-    kept, held = table.hold_back(token_ids, len(text))
+    kept, held = table.split_required_prefix(token_ids, len(text))
     assert token_ids[: len(kept)] == kept
     assert tiny_tokenizer.decode_bytes(kept) + held == text.encode()
     assert held == b"    retu"
@@ -60,16 +60,19 @@ def test_every_token_across_the_edge_can_still_come(table: TokenTable, tiny_toke
         *accumulate(len(tiny_tokenizer.token_bytes(token_id)) for token_id in tiny_tokenizer.encode(text)),
     }
     for cut in range(len(data) + 1):
-        kept, held = table.hold_back(tiny_tokenizer.encode_bytes(data[:cut]), cut)
+        kept, held = table.split_required_prefix(tiny_tokenizer.encode_bytes(data[:cut]), cut)
         assert cut - len(held) <= max(end for end in ends if end <= cut)
         assert tiny_tokenizer.decode_bytes(kept) + held == data[:cut]
 
 
 def test_no_more_is_held_back_than_allowed(table: TokenTable, tiny_tokenizer: Tokenizer) -> None:
     token_ids = tiny_tokenizer.encode("x\n\n")
-    assert table.hold_back(token_ids, 0) == (token_ids, b"")
-    assert table.hold_back(token_ids, 1) == (token_ids, b"")  # the token is two line ends: all or nothing
+    assert table.split_required_prefix(token_ids, 0) == (token_ids, b"")
+    assert table.split_required_prefix(token_ids, 1) == (
+        token_ids,
+        b"",
+    )  # the token is two line ends: all or nothing
 
 
 def test_nothing_is_held_back_from_nothing(table: TokenTable) -> None:
-    assert table.hold_back([], 0) == ([], b"")
+    assert table.split_required_prefix([], 0) == ([], b"")

@@ -20,6 +20,11 @@ class OutOfBlocks(Exception):  # noqa: N818 - an event: the owner of the memory 
     """Fewer blocks are free than were asked for."""
 
 
+def root_hash(salt: str) -> BlockHash:
+    """The hash before a sequence's first block: sequences with different salts share no block."""
+    return blake2b(salt.encode("utf-8", "surrogateescape"), digest_size=16).digest() if salt else b""
+
+
 def chained_hash(parent: BlockHash, token_ids: Sequence[int]) -> BlockHash:
     """The hash of a block with these tokens that follows the block with hash `parent` (b"" for the first).
 

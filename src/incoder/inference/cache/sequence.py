@@ -31,12 +31,14 @@ class BlockSequence:
     4
     """
 
-    def __init__(self, pool: BlockPool, block_size: int, num_slots: int) -> None:
+    def __init__(self, pool: BlockPool, block_size: int, num_slots: int, root: BlockHash = b"") -> None:
         self._pool = pool
         self._block_size = block_size
         self._num_slots = num_slots
         self._blocks: list[int] = []
-        self._hashes: list[BlockHash] = [b""]  # [i] is the chained hash of the first i blocks, which are full
+        self._hashes: list[BlockHash] = [
+            root
+        ]  # [i] is the chained hash of the first i blocks, which are full
         self._fork_points: set[int] = set()  # indices of the first blocks that forks do not share
         self._block_extents: list[tuple[int, int]] | None = []
         self.token_ids: list[int] = []
@@ -51,7 +53,7 @@ class BlockSequence:
         """
         assert not self.token_ids
         assert not self._blocks
-        hashes, size = [b""], self._block_size
+        hashes, size = self._hashes[:1], self._block_size
         for start in range(0, len(token_ids) - num_to_compute - size + 1, size):
             hashes.append(chained_hash(hashes[-1], token_ids[start : start + size]))
         found = self._pool.lookup(hashes[1:])

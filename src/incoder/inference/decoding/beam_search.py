@@ -1,7 +1,7 @@
-"""Beam search for one hole or completion: the most probable fills instead of drawn ones.
+"""Beam search for one hole or completion: the most probable infills instead of drawn ones.
 
 The rules are those of transformers' `generate(num_beams=…)`, so that the results are the same on the same
-weights. Beams are rows of one `Sequences`, where what they have in common is kept once.
+weights. Beams are rows of one `Sequences`, which keeps what they have in common once.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,20 +10,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from incoder.inference.decoding.decode_loop import Decoded, Row, Vocabulary
-from incoder.inference.decoding.sampling import adjusted, check_log_sums
-from incoder.inference.decoding.stopping_rules.stopping import Edge
+from incoder.inference.decoding.sampling import adjusted, check_log_sums, most_probable
+from incoder.inference.decoding.sequence_state import Decoded, SequenceState
+from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.language_model import Forward, Generation, Sequences
-from incoder.inference.sampling_params import SamplingParams
+from incoder.inference.vocabulary import Vocabulary
+from incoder.sampling_params import SamplingParams
 
 
 @dataclass(frozen=True, slots=True)
 class _Beam:
-    """A fill so far, and the sum of its tokens' log-probabilities, adjusted."""
+    """An infill so far, and the sum of its tokens' log-probabilities, adjusted."""
 
-    row: Row
+    state: SequenceState
     total: float
-    parent: int  # its row among those of the last step
+    parent: int  # the beam of the last step that it continues
 
     def score(self, num_tokens: int, length_penalty: float) -> float:
         return self.total / float(num_tokens**length_penalty)
@@ -33,77 +34,85 @@ def beam_search(
     sequences: Sequences,
     logits_1V: Tensor,
     *,
-    forced: bytes,
+    required_prefix: bytes,
     params: SamplingParams,
     vocabulary: Vocabulary,
     max_positions: int,
     context: Sequence[int] = (),
-    edge: Edge | None = None,
+    stopping: StoppingRules | None = None,
+    num_alternatives: int = 0,
     is_time_up: Callable[[], bool] = lambda: False,
 ) -> Generation[list[Decoded]]:
-    """The `params.num_beams` best fills that were found, or fewer, the best first.
+    """The `params.num_beams` best infills that were found, or fewer, the best first.
 
-    A fill's score is the sum of its tokens' log-probabilities, divided by their number (the end's included)
-    to the power of `length_penalty`; bias and repetition penalty (of the tokens in `context` as well) change
-    them before they are added up. The search ends when no beam can still become better than the worst of
-    `num_beams` finished ones, or with `early_stopping` as soon as there are so many. What the sequences hold
-    afterwards means nothing.
+    An infill's score is the sum of its tokens' log-probabilities, divided by their number (the end's
+    included) to the power of `length_penalty`; bias and penalties (the repetition penalty also that of tokens
+    in `context`) change them before they are added up. The search ends when no beam can still become better
+    than the worst of `num_beams` finished ones, or with `early_stopping` as soon as there are that many.
+    Afterwards the contents of the sequences mean nothing.
     """
     num_beams = params.num_beams
     num_kept = max(2, 1 + len(vocabulary.end_ids)) * num_beams  # so that enough are left if many end
-    finished: list[tuple[float, Row]] = []
+    finished: list[tuple[float, SequenceState]] = []
     room = max_positions - sequences.lengths[0]
-    beams = [_Beam(Row(forced, params, room, vocabulary, context, edge), 0.0, 0)]
+    beams = [_Beam(SequenceState(required_prefix, params, room, vocabulary, context, stopping), 0.0, 0)]
     logits_BV, num_tokens = logits_1V, 0
     while True:
         num_tokens += 1
-        continued = _continued(beams, logits_BV, params, vocabulary, num_kept)
+        continued = _continued(beams, logits_BV, params, vocabulary, num_kept, num_alternatives)
         finished += [
-            (beam.score(num_tokens, params.length_penalty), beam.row)
+            (beam.score(num_tokens, params.length_penalty), beam.state)
             for beam in continued[:num_beams]
-            if beam.row.finish_reason is not None
+            if beam.state.finish_reason is not None
         ]
         finished = sorted(finished, key=lambda scored: -scored[0])[:num_beams]
-        beams = [beam for beam in continued if beam.row.finish_reason is None][:num_beams]
+        beams = [beam for beam in continued if beam.state.finish_reason is None][:num_beams]
         if not beams or _is_over(beams, finished, num_tokens, params):
             break
         if is_time_up():
             for beam in beams:
-                beam.row.end("time")
-            finished += [(beam.score(num_tokens, params.length_penalty), beam.row) for beam in beams]
+                beam.state.end("time")
+            finished += [(beam.score(num_tokens, params.length_penalty), beam.state) for beam in beams]
             finished = sorted(finished, key=lambda scored: -scored[0])[:num_beams]
             break
         sequences.select([beam.parent for beam in beams])
-        logits_BV = yield Forward(sequences, [beam.row.next_to_read for beam in beams])
-    return [row.decoded() for _, row in finished]
+        logits_BV = yield Forward(sequences, [beam.state.next_to_read for beam in beams])
+    return [state.decoded() for _, state in finished]
 
 
 def _continued(
-    beams: list[_Beam], logits_BV: Tensor, params: SamplingParams, vocabulary: Vocabulary, num_kept: int
+    beams: list[_Beam],
+    logits_BV: Tensor,
+    params: SamplingParams,
+    vocabulary: Vocabulary,
+    num_kept: int,
+    num_alternatives: int,
 ) -> list[_Beam]:
     """The beams with one more token, the most probable first."""
+    states = [beam.state for beam in beams]
     log_sums_B = logits_BV.logsumexp(dim=-1)
     logprobs_BV = logits_BV - log_sums_B[:, None]
-    scores_BV = adjusted(logprobs_BV, params, [beam.row.seen for beam in beams])
-    permitted_BV = vocabulary.permitted(scores_BV, [beam.row for beam in beams])
+    scores_BV = adjusted(logprobs_BV, params, states)
+    permitted_BV = vocabulary.permitted(scores_BV, states)
     totals_B = torch.tensor([beam.total for beam in beams], device=logits_BV.device)
     totals_BV = totals_B[:, None] + permitted_BV
     totals_K, places_K = totals_BV.flatten().topk(min(num_kept, totals_BV.numel()))
     logprobs_K = logprobs_BV.flatten()[places_K]
     check_log_sums(log_sums_B.tolist())
+    rankings = most_probable(logits_BV, num_alternatives)
     continued = []
     for total, place, logprob in zip(totals_K.tolist(), places_K.tolist(), logprobs_K.tolist(), strict=True):
         if total == -torch.inf:
             break
         parent, token_id = divmod(place, logits_BV.shape[-1])
-        row = beams[parent].row.copy()
-        row.take(token_id, logprob)
-        continued.append(_Beam(row, total, parent))
+        state = states[parent].copy()
+        state.take(token_id, logprob, rankings[parent])
+        continued.append(_Beam(state, total, parent))
     return continued
 
 
 def _is_over(
-    beams: list[_Beam], finished: list[tuple[float, Row]], num_tokens: int, params: SamplingParams
+    beams: list[_Beam], finished: list[tuple[float, SequenceState]], num_tokens: int, params: SamplingParams
 ) -> bool:
     if len(finished) < params.num_beams:
         return False

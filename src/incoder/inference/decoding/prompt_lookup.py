@@ -1,33 +1,34 @@
-"""Guesses at the next tokens: what stood after the same ones before, on either side of the hole or in a fill.
+"""Drafts of the next tokens by prompt lookup: what came after the same tokens before, in the prompt or an
+infill.
 
-A guess costs little to check, since a model reads a few tokens in nearly the time of one, and saves a step
-for each token that is right (prompt lookup decoding, as in Hugging Face's `prompt_lookup_num_tokens`). An
-edit is mostly a copy with a name changed here and there: where the text has left what it was copied from, it
-is expected back a little further on. Where guesses are mostly wrong there are fewer of them, and then none
-for longer and longer. Knows no model.
+A draft costs little to verify, since a model reads a few tokens in nearly the time of one, and saves a step
+for each token that is accepted (as Hugging Face's `prompt_lookup_num_tokens`). An edit is mostly a copy with
+a name changed here and there: where the text has left what it was copied from, it is expected back a little
+further on. Where drafts are mostly wrong they become shorter, and pause for longer and longer. Knows no
+model.
 """
 
 from collections.abc import Collection, Iterable
 
 _NGRAMS = (3, 2)  # tokens that must be the same; the longer first
-_MAX_GUESS = 7  # with the token before them 8: so many rows a product for few rows takes (gemv.py)
-_FIRST_GUESS = 3
+_MAX_DRAFT = 7  # with the token before them 8, the most rows of a product for few rows (gemv.py)
+_FIRST_DRAFT = 3
 _FIRST_PAUSE = 1  # tokens
 _MAX_PAUSE = 128
-_MAX_APART = 8  # tokens that a copy may leave out, put in or change before it is one no more
+_MAX_APART = 8  # tokens that a copy may leave out, put in or change and still be a copy
 
 
-class Guesser:
-    """Remembers the tokens of one sequence, its prompt first; never guesses one of `never`."""
+class PromptLookup:
+    """Remembers the tokens of one sequence, its prompt first; never drafts one of `never`."""
 
     def __init__(self, token_ids: Iterable[int], never: Collection[int] = ()) -> None:
         self._token_ids: list[int] = []
         self._place_after: dict[tuple[int, ...], int] = {}
         self._never = never
-        self._length = _FIRST_GUESS
-        self._pause = 0  # tokens until the next guess
+        self._length = _FIRST_DRAFT
+        self._pause = 0  # tokens until the next draft
         self._next_pause = _FIRST_PAUSE
-        self._source: int | None = None  # the place whose token comes next, if what was guessed is a copy
+        self._source: int | None = None  # the place whose token comes next, if what was drafted is a copy
         self._num_apart = 0  # tokens since the copy and its source were last the same
         for token_id in token_ids:
             self._add(token_id)
@@ -38,8 +39,8 @@ class Guesser:
         self._add(token_id)
         self._pause = max(0, self._pause - 1)
 
-    def guess(self, max_num_tokens: int) -> list[int]:
-        """The tokens that may come next; none where there is nothing to go by, or it has not paid."""
+    def draft(self, max_num_tokens: int) -> list[int]:
+        """The tokens that may come next; empty if nothing suggests any, or drafts have not paid."""
         length = min(self._length, max_num_tokens)
         if self._pause or length < 1:
             return []
@@ -47,17 +48,17 @@ class Guesser:
         if place is None:
             return []
         self._source, self._num_apart = place, 0
-        guess = self._token_ids[place : place + length]
-        stop = next((i for i, token_id in enumerate(guess) if token_id in self._never), len(guess))
-        return guess[:stop]
+        draft = self._token_ids[place : place + length]
+        stop = next((i for i, token_id in enumerate(draft) if token_id in self._never), len(draft))
+        return draft[:stop]
 
-    def learn(self, num_guessed: int, num_right: int) -> None:
-        """How many of the tokens guessed last were right, up to the first wrong one."""
-        if num_right == num_guessed:
-            self._length = min(2 * self._length, _MAX_GUESS)
+    def observe(self, num_drafted: int, num_accepted: int) -> None:
+        """How many tokens of the last draft were accepted: those before the first wrong one."""
+        if num_accepted == num_drafted:
+            self._length = min(2 * self._length, _MAX_DRAFT)
         else:
-            self._length = max(1, min(self._length, num_right + 1))
-        if num_right:
+            self._length = max(1, min(self._length, num_accepted + 1))
+        if num_accepted:
             self._next_pause = _FIRST_PAUSE
         else:
             self._pause = self._next_pause

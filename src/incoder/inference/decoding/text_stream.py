@@ -1,24 +1,25 @@
 """Text as it is written: bytes in, whole characters out."""
 
 import codecs
-from collections.abc import Callable
 
-OnText = Callable[[int, int, str], None]
+from incoder.request import InfillRequest
+from incoder.results import OnText, TextPiece
 
 
 class TextStream:
-    """Passes on the text of each candidate's fills; a character that is not complete yet waits."""
+    """Passes on the text of each candidate's infills; a character that is not complete yet waits."""
 
-    def __init__(self, on_text: OnText) -> None:
+    def __init__(self, request: InfillRequest, on_text: OnText) -> None:
+        self._request = request
         self._on_text = on_text
         self._decoders: dict[tuple[int, int], codecs.IncrementalDecoder] = {}
 
     def add(self, candidate: int, hole: int, data: bytes) -> None:
-        """More bytes of a fill."""
+        """More bytes of an infill."""
         decoder = self._decoders.get((candidate, hole))
         if decoder is None:
             decoder = codecs.getincrementaldecoder("utf-8")("replace")
             self._decoders[candidate, hole] = decoder
         text = decoder.decode(data)
         if text:
-            self._on_text(candidate, hole, text)
+            self._on_text(TextPiece(self._request, candidate, hole, text))

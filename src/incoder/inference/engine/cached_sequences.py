@@ -25,21 +25,29 @@ class CachedSequences:
     Different `CachedSequences` of one model may be used from different threads.
     """
 
-    def __init__(self, runner: Runner, num_slots: int) -> None:
+    def __init__(self, runner: Runner, num_slots: int, cache_salt: str = "") -> None:
         self.runner = runner
-        self._rows = [runner.open(num_slots)]
+        self._prefills: list[ScheduledSequence] = []
+        self._rows = [runner.open(num_slots, cache_salt)]
 
     @property
     def lengths(self) -> list[int]:
         return [len(row) for row in self._rows]
 
+    @property
+    def num_cached_tokens(self) -> int:
+        return sum(sequence.num_cached or 0 for sequence in self._prefills)
+
     def schedule(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> list[ScheduledSequence]:
         """The rows with the tokens that each gets. The caller starts and computes them."""
         assert any(rows)
-        return [
+        scheduled = [
             ScheduledSequence(sequence, row, all_logits=all_logits)
             for sequence, row in zip(self._rows, rows, strict=True)
         ]
+        if not any(self.lengths):
+            self._prefills = scheduled
+        return scheduled
 
     def forward(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> Tensor:
         scheduled = self.schedule(rows, all_logits=all_logits)
@@ -97,9 +105,9 @@ class TransformerModel:
     def max_positions(self) -> int:
         return self.transformer.config.max_positions
 
-    def open(self, num_slots: int) -> CachedSequences:
+    def open(self, num_slots: int, cache_salt: str = "") -> CachedSequences:
         check_process()
-        return CachedSequences(self.runner, num_slots)
+        return CachedSequences(self.runner, num_slots, cache_salt)
 
     def logprobs(self, token_ids: Sequence[int]) -> Tensor:
         check_process()

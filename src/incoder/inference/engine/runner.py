@@ -15,7 +15,7 @@ from torch import Tensor
 from incoder.inference.backends.backend import Backend, Chunk
 from incoder.inference.backends.layers import read_layers
 from incoder.inference.backends.preference import BACKENDS
-from incoder.inference.cache.blocks import BlockPool, OutOfBlocks
+from incoder.inference.cache.blocks import BlockPool, OutOfBlocks, root_hash
 from incoder.inference.cache.kv_cache import KVCache, bytes_per_token
 from incoder.inference.cache.sequence import BlockSequence
 from incoder.model.transformer import Transformer
@@ -68,9 +68,12 @@ class Runner:
         """The backends of that cache that are available on this machine."""
         return self._memory.backends
 
-    def open(self, num_slots: int) -> BlockSequence:
-        """An empty sequence that is expected to have at most `num_slots` tokens."""
-        return BlockSequence(self.pool, BLOCK_SIZE, num_slots)
+    def open(self, num_slots: int, cache_salt: str = "") -> BlockSequence:
+        """An empty sequence that is expected to have at most `num_slots` tokens.
+
+        It shares blocks with sequences of the same salt only.
+        """
+        return BlockSequence(self.pool, BLOCK_SIZE, num_slots, root_hash(cache_salt))
 
     def close(self, sequences: Sequence[BlockSequence]) -> None:
         """Free the blocks of these sequences, and the memory beyond the fixed size if nobody needs it now."""

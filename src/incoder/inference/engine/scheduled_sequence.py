@@ -25,6 +25,7 @@ class ScheduledSequence:
         self._num_logits = len(token_ids) if all_logits else min(1, len(token_ids))
         self._num_computed = 0
         self._logits: list[Tensor] = []
+        self.num_cached: int | None = None  # tokens that earlier sequences had computed; None before `start`
 
     @property
     def num_left(self) -> int:
@@ -40,6 +41,8 @@ class ScheduledSequence:
         """If the sequence is empty, take its prefix from the prefix cache as far as no logits are needed."""
         if not len(self.sequence):
             self._num_computed = self.sequence.match_prefix(self._token_ids, self._num_logits)
+        if self.num_cached is None:  # after a preemption, the match is with blocks of its own
+            self.num_cached = self._num_computed
 
     def preempt(self) -> None:
         """Free the sequence's blocks. After the next `start`, all its tokens are computed again."""

@@ -1,1 +1,1 @@
-"""The stopping rules of an infill, one class each; edges.py combines them."""
+"""The stopping rules of an infill, one class each; stopping.py combines them."""

@@ -49,7 +49,7 @@ class Brackets:
                 return mark.start
         return None
 
-    def num_settled(self, infill: Infill) -> int:
+    def num_committed(self, infill: Infill) -> int:
         return len(infill.text)
 
     def _is_brace(self, closer: bytes) -> bool:

@@ -15,7 +15,7 @@ class Enclosure:
             return None
         return next((mark.start for mark in infill.marks if len(mark.stack) <= self._depth), None)
 
-    def num_settled(self, infill: Infill) -> int:
+    def num_committed(self, infill: Infill) -> int:
         return len(infill.text) - num_begun(infill.text, self._closing)
 
 

@@ -27,7 +27,9 @@ class Indentation:
         self.start = _start_of_block(hole)
         following = next(iter(hole.lines_after), b"")
         self._right = width(following)
-        self._is_closed_after = _word(following.strip()) in hole.syntax.block_ends | hole.syntax.block_middles
+        self._is_closed_after = (
+            first_word(following.strip()) in hole.syntax.block_ends | hole.syntax.block_middles
+        )
 
     def cut(self, infill: Infill) -> int | None:
         if self._is_off:
@@ -47,7 +49,7 @@ class Indentation:
             start += len(line) + 1
         return None
 
-    def num_settled(self, infill: Infill) -> int:
+    def num_committed(self, infill: Infill) -> int:
         text = infill.text
         start = text.rfind(b"\n") + 1
         if self._is_off or not start or infill.is_text(start):
@@ -67,7 +69,9 @@ class Indentation:
         words = syntax.block_middles
         if own > self._right or (own == self._right and not self._is_closed_after):
             words = words | syntax.block_ends
-        if _word(text) in words or (is_growing and any(word.startswith(line.lstrip()) for word in words)):
+        if first_word(text) in words or (
+            is_growing and any(word.startswith(line.lstrip()) for word in words)
+        ):
             return True
         label = syntax.label
         return label is not None and any(
@@ -102,7 +106,7 @@ def _indentation(line: bytes) -> bytes:
     return line[: len(line) - len(line.lstrip(b" \t"))]
 
 
-def _word(text: bytes) -> bytes:
+def first_word(text: bytes) -> bytes:
     """The first word of a line without its indentation, or its first run of marks (`;;`)."""
     match = re.match(rb"[\w\x80-\xff]+[;.]?(?!\S)|[\w\x80-\xff]+|\S*", text)
     return match[0] if match is not None else b""

@@ -39,7 +39,7 @@ class OneLine:
                 return newline.start()
         return None
 
-    def num_settled(self, infill: Infill) -> int:
+    def num_committed(self, infill: Infill) -> int:
         return len(infill.text)
 
     def _goes_on(self, line: bytes, stack: Stack) -> bool:
@@ -92,7 +92,7 @@ class RestOfLine:
             place = infill.text.find(self._beginning, place + 1)
         return None
 
-    def num_settled(self, infill: Infill) -> int:
+    def num_committed(self, infill: Infill) -> int:
         return self.num_kept(infill.text)
 
     def trimmed(self, text: bytes) -> int:

@@ -29,7 +29,7 @@ class Repetition:
                 return lines[last - size][0]
         return None
 
-    def num_settled(self, infill: Infill) -> int:
+    def num_committed(self, infill: Infill) -> int:
         lines = self._lines(infill.text)
         for number in range(min(len(self._wanted), len(lines)), 0, -1):
             last = lines[len(lines) - number :]
@@ -81,16 +81,16 @@ class Loops:
                     return ends[num_lines - 2 * size - 1]
         return None
 
-    def num_settled(self, infill: Infill) -> int:
+    def num_committed(self, infill: Infill) -> int:
         lines, ends, last = self._lines(infill.text)
-        settled = len(infill.text)
+        committed = len(infill.text)
         for size in range(1, min(_MAX_LOOP_LINES, len(lines)) + 1):
             second = len(lines)  # where the second time begins, if the line being written is in the third
             if lines[second - size].startswith(last.rstrip()):
                 while second > max(size, self._first_own) and lines[second - 1] == lines[second - 1 - size]:
                     second -= 1
-                settled = min(settled, ends[second - 1])
-        return settled
+                committed = min(committed, ends[second - 1])
+        return committed
 
     def _lines(self, text: bytes) -> tuple[list[bytes], list[int], bytes]:
         """The finished lines that are not blank, some of them from before the hole; the place in the infill

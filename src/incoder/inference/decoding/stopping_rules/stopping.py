@@ -1,28 +1,27 @@
 """Stopping rules: the place where an infill should have ended, judged by the text around its hole.
 
 A model that runs past its hole closes the string that contains the hole, repeats the code after it, repeats
-the same lines over and over, leaves the block, or closes a bracket twice. Each rule (edge_rules/) takes the
-bytes of an infill and returns the place from which they are cut off. The rules know which strings, comments
-and brackets are open at the hole (syntax/) but need no grammar, so they work in broken files and in most
-languages.
+the same lines over and over, leaves the block, or closes a bracket twice. Each rule takes
+the bytes of an infill and returns the place from which they are cut off. The rules know which strings,
+comments and brackets are open at the hole (syntax/) but need no grammar, so they work in broken files and in
+most languages.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 from incoder.inference.decoding.stopping_rules.brackets import Brackets
 from incoder.inference.decoding.stopping_rules.enclosure import Enclosure
 from incoder.inference.decoding.stopping_rules.hole import Hole, Infill
 from incoder.inference.decoding.stopping_rules.indentation import Indentation
+from incoder.inference.decoding.stopping_rules.line_limits import line_limit
 from incoder.inference.decoding.stopping_rules.own_line import LineEnd, OneLine, RestOfLine
 from incoder.inference.decoding.stopping_rules.repetition import Loops, Repetition
 from incoder.inference.decoding.stopping_rules.training_tags import TrainingTags
 from incoder.inference.syntax.languages import UNKNOWN
 from incoder.inference.syntax.scanner import START, Place
 from incoder.inference.syntax.syntax import Syntax
-
-EdgeRule = Literal["strings", "lines", "repetition", "loops", "indentation", "brackets"]
-ALL_EDGE_RULES: tuple[EdgeRule, ...] = get_args(EdgeRule)
+from incoder.request_settings import LinesWanted, StoppingRule
 
 
 class Rule(Protocol):
@@ -31,7 +30,7 @@ class Rule(Protocol):
     def cut(self, infill: Infill) -> int | None:
         """The place where the infill so far must be cut; None if it need not be."""
 
-    def num_settled(self, infill: Infill) -> int:
+    def num_committed(self, infill: Infill) -> int:
         """The number of bytes that stay however the infill continues; only called if `cut` returned None."""
 
 
@@ -45,27 +44,29 @@ class Trim(Protocol):
         """The number of bytes that stay whether the infill ends here or later."""
 
 
-class Edge:
+class StoppingRules:
     """The named rules together, for a hole between `prefix` and `suffix` in a file of this syntax.
 
     `place` may be a place in the prefix up to which the marks are known from the hole before. Unless it
-    `allows_tags`, no infill contains the tags of training documents, whatever the rules. An infill must begin
-    with `start`, the missing indentation if a block begins at the hole.
+    `allows_tags`, no infill contains the tags of training documents, whatever the rules; `lines` limits it in
+    the same way (line_limits.py). An infill must begin with `start`, the missing indentation if a block
+    begins at the hole.
     """
 
     def __init__(
         self,
         prefix: bytes,
         suffix: bytes,
-        rules: Collection[EdgeRule],
+        rules: Collection[StoppingRule],
         syntax: Syntax = UNKNOWN,
         place: Place = START,
         *,
+        lines: LinesWanted | None = None,
         allows_tags: bool = True,
     ) -> None:
         self._hole = hole = Hole(prefix, suffix, syntax, place)
         line_end, rest, indentation = LineEnd(hole), RestOfLine(hole), Indentation(hole)
-        by_name: dict[EdgeRule, tuple[Sequence[Rule], Sequence[Trim]]] = {
+        by_name: dict[StoppingRule, tuple[Sequence[Rule], Sequence[Trim]]] = {
             "strings": ([Enclosure(hole)], []),
             "lines": ([OneLine(hole)], [line_end]),
             "repetition": ([Repetition(hole), rest], [rest]),
@@ -78,6 +79,8 @@ class Edge:
         self.start = indentation.start if "indentation" in rules else b""
         self._tags = None if allows_tags else TrainingTags(self._hole)
         self._rules += [] if self._tags is None else [self._tags]
+        limit = line_limit(hole, lines)
+        self._rules += [] if limit is None else [limit]
         self._last = Infill(self._hole, b"")
         self._fine = b""
 
@@ -104,11 +107,11 @@ class Edge:
         place = self._trimmed(text) if place is None else min(place, len(text))
         return place if place < len(text) else None
 
-    def num_settled(self, text: bytes) -> int:
+    def num_committed(self, text: bytes) -> int:
         """The number of bytes that stay however the infill continues; only called if `cut` returned None."""
         infill = self._infill(text)
-        settled = min((rule.num_settled(infill) for rule in self._rules), default=len(text))
-        return min((trim.num_kept(text[:settled]) for trim in self._trims), default=settled)
+        committed = min((rule.num_committed(infill) for rule in self._rules), default=len(text))
+        return min((trim.num_kept(text[:committed]) for trim in self._trims), default=committed)
 
     def forbidden_next(self, text: bytes) -> bytes | None:
         """The bytes that the next token must not begin with; None if none will be from here on."""
@@ -119,7 +122,7 @@ class Edge:
         return min((place for rule in self._rules if (place := rule.cut(infill)) is not None), default=None)
 
     def _infill(self, text: bytes) -> Infill:
-        if self._last.text != text:  # `cut` and `num_settled` are called with the same text
+        if self._last.text != text:  # `cut` and `num_committed` are called with the same text
             self._last = Infill(self._hole, text)
         return self._last
 

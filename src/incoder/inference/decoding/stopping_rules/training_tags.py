@@ -23,7 +23,7 @@ class TrainingTags:
         tag = _TAG.search(self._own_line + infill.text, size)
         return None if tag is None else tag.start() - size
 
-    def num_settled(self, infill: Infill) -> int:
+    def num_committed(self, infill: Infill) -> int:
         line = (self._own_line + infill.text).rpartition(b"\n")[2]
         return len(infill.text) - (infill.text.endswith(line) and line == _OPENING[:1])
 

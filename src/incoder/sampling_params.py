@@ -1,9 +1,8 @@
-"""The settings of generation and their ranges. Imports no torch, so that a command can check them at once."""
+"""The settings by which tokens are chosen, and their ranges. Imports no torch."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from incoder import arguments
 from incoder.errors import IncoderError
@@ -11,42 +10,66 @@ from incoder.errors import IncoderError
 # Nearly greedy: a single infill is close to the most probable one, and several still differ. Chen et al.
 # (2021, arXiv 2107.03374) found 0.2 best for Codex's pass@1 on HumanEval.
 DEFAULT_TEMPERATURE = 0.2
-DEFAULT_TOP_P = 0.95
 
-# Candidates and beams are written side by side, each with keys and values of its own in memory.
-MAX_CANDIDATES = 1024
-MAX_BEAMS = 1024
+MAX_BEAMS = 1024  # written side by side, each with keys and values of its own in memory
+_MAX_PENALTY = 2.0  # OpenAI's range, which clients' sliders have
 
 
-@dataclass(frozen=True, slots=True)
+def help_text(text: str) -> Mapping[str, str]:
+    """Mark a field as an option of the command line, with this explanation."""
+    return {"help": text}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
-    """How an infill or a completion is generated.
+    """How the tokens of an infill or a completion are chosen, and when it ends.
 
     `temperature` 0 is greedy decoding. `top_k` None and `top_p` 1 keep every token. Candidate i draws its
     random numbers from (`seed`, i) alone, so it does not depend on the number of candidates. A `stop` string
     ends an infill where it first appears and is not part of it. `min_p` removes tokens that are less probable
     than this share of the most probable one. `repetition_penalty` divides positive logits of tokens that were
-    read or written before, and multiplies negative ones; `logit_bias` is added to the logits of these ids.
+    read or written before, and multiplies negative ones. `presence_penalty` is subtracted from the logits of
+    tokens that the infill has already, and `frequency_penalty` once for each time; `logit_bias` is added to
+    the logits of these ids. The first token of every infill is one of `allowed_first_ids`, if given.
     `time_limit` is in seconds, for all holes; `speculate` saves time and changes nothing else. More than one
     beam (`num_beams`) means beam search instead of sampling; beam_search.py explains `length_penalty` and
     `early_stopping`. A text ends after `max_lines` finished lines, not counting newlines that it begins with.
 
     Raises:
         IncoderError: a value of the wrong kind or outside of its range.
+
+    >>> SamplingParams(temperature=0).takes_the_greatest
+    True
     """
 
-    temperature: float = DEFAULT_TEMPERATURE
-    top_p: float = DEFAULT_TOP_P
-    top_k: int | None = None
-    max_new_tokens: int = 128
-    seed: int = 0
-    stop: tuple[str, ...] = ()
+    temperature: float = field(
+        default=DEFAULT_TEMPERATURE,
+        metadata=help_text("0 always takes the most probable token; higher values dare more."),
+    )
+    top_p: float = field(
+        default=0.95,
+        metadata=help_text("Draw from the most probable tokens that together reach this share."),
+    )
+    top_k: int | None = field(default=None, metadata=help_text("Draw from this many tokens at most."))
+    max_new_tokens: int = field(default=128, metadata=help_text("The longest infill, in tokens."))
+    seed: int = field(default=0, metadata=help_text("The same seed gives the same result."))
+    stop: tuple[str, ...] = field(
+        default=(), metadata=help_text("End an infill before this text; \\n is a line end. Repeatable.")
+    )
+    num_beams: int = field(
+        default=1,
+        metadata=help_text("Search for the most probable infills with this many beams; draw none."),
+    )
+    time_limit: float | None = field(
+        default=None, metadata=help_text("Seconds for each file; the infills written by then are kept.")
+    )
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
-    time_limit: float | None = None
+    allowed_first_ids: tuple[int, ...] | None = None
     speculate: bool = True
-    num_beams: int = 1
     length_penalty: float = 1.0
     early_stopping: bool = False
     max_lines: int | None = None
@@ -75,8 +98,14 @@ class SamplingParams:
             raise IncoderError(
                 f"repetition_penalty must be greater than 0 (1 for none), got {self.repetition_penalty:g}"
             )
+        _check_penalty("presence_penalty", self.presence_penalty)
+        _check_penalty("frequency_penalty", self.frequency_penalty)
         if not all(map(math.isfinite, self.logit_bias.values())):
             raise IncoderError(f"a logit_bias must be a finite number, got {dict(self.logit_bias)}")
+        if self.allowed_first_ids == ():
+            raise IncoderError(
+                "allowed_first_ids must name a token, got none; leave it out to allow every token"
+            )
         if not 1 <= self.num_beams <= MAX_BEAMS:
             raise IncoderError(
                 f"num_beams must be in [1, {MAX_BEAMS}], since all are kept in memory, got {self.num_beams}"
@@ -89,23 +118,33 @@ class SamplingParams:
     @property
     def takes_the_greatest(self) -> bool:
         """Whether the token with the greatest unchanged logit is chosen."""
-        return self.temperature == 0 and not self.logit_bias and self.repetition_penalty == 1
+        return self.temperature == 0 and not self.changes_logits
+
+    @property
+    def changes_logits(self) -> bool:
+        """Whether a bias or a penalty changes logits."""
+        return bool(self.logit_bias) or self.repetition_penalty != 1 or self.counts_tokens
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether a penalty depends on how often a token was written."""
+        return self.presence_penalty != 0 or self.frequency_penalty != 0
 
     def _normalise_kinds(self) -> None:
         """Refuse values of the wrong kind, and turn NumPy's numbers into Python's."""
         arguments.normalise(self, arguments.whole_number, "max_new_tokens", "seed", "num_beams")
         arguments.normalise(self, arguments.optional(arguments.whole_number), "top_k", "max_lines")
-        arguments.normalise(
-            self, arguments.number, "temperature", "top_p", "min_p", "repetition_penalty", "length_penalty"
-        )
+        arguments.normalise(self, arguments.number, "temperature", "top_p", "min_p", "repetition_penalty")
+        arguments.normalise(self, arguments.number, "presence_penalty", "frequency_penalty", "length_penalty")
         arguments.normalise(self, arguments.optional(arguments.number), "time_limit")
         arguments.normalise(self, arguments.switch, "speculate", "early_stopping")
         arguments.normalise(self, arguments.texts, "stop")
-        arguments.normalise(self, _logit_bias, "logit_bias")
+        arguments.normalise(self, arguments.numbers_by_id, "logit_bias")
+        arguments.normalise(self, arguments.optional(arguments.token_ids), "allowed_first_ids")
 
 
-def _logit_bias(name: str, value: Any) -> dict[int, float]:
-    if not isinstance(value, Mapping):
-        raise IncoderError(f"{name} must map token ids to numbers, got {value!r}")
-    token_ids = [arguments.whole_number(f"a token id of {name}", one) for one in value]
-    return dict(zip(token_ids, [arguments.number(f"a {name}", one) for one in value.values()], strict=True))
+def _check_penalty(name: str, value: float) -> None:
+    if not -_MAX_PENALTY <= value <= _MAX_PENALTY:
+        raise IncoderError(
+            f"{name} must be in [-{_MAX_PENALTY:g}, {_MAX_PENALTY:g}] (0 for none), got {value:g}"
+        )

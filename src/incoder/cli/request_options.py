@@ -1,0 +1,215 @@
+"""The options of generation, made from the fields of a request: one wording, one default, one range check.
+
+A command takes a `request` (a template without a text) or its `settings` and is decorated with the names of
+the fields that it offers; each becomes an option after the command's `revision`. Options of an earlier
+release are read for one more, with a note.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, Final, cast, get_args, get_type_hints
+
+import typer
+
+from incoder.cli.console import print_note
+from incoder.errors import IncoderError
+from incoder.request import InfillRequest, PromptOptions
+from incoder.request_settings import ALL_STOPPING_RULES, RankBy, RequestSettings
+from incoder.sampling_params import SamplingParams
+
+Command = Callable[..., None]
+
+# What every command offers that generates, and what those offer besides whose result is the text itself.
+DRAWING: Final = ("num_candidates", "temperature", "top_p", "max_new_tokens", "seed")
+COMPLETING: Final = (*DRAWING, "top_k", "stop", "num_beams", "time_limit", "lines", "token_healing")
+FILLING: Final = (*COMPLETING, "rank_by", "num_tail_lines", "stopping_rules")
+
+_FLAGS: Mapping[str, tuple[str, ...]] = {
+    "num_candidates": ("--num-candidates", "-n"),
+    "num_beams": ("--beams",),
+    "num_tail_lines": ("--tail-lines",),
+    "token_healing": ("--token-healing/--no-token-healing",),
+    "stopping_rules": ("--stopping-rules/--no-stopping-rules",),
+}
+_OLD_FLAGS: Mapping[str, str] = {
+    "num_tail_lines": "--lead-lines",
+    "token_healing": "--heal/--no-heal",
+    "stopping_rules": "--edges/--no-edges",
+}
+_OLD_VALUES: Mapping[str, Mapping[str, str]] = {"rank_by": {"whole": "full-text"}}
+_NONE_SHOWN: Mapping[str, str | bool] = {  # how help shows a default of None
+    "top_k": "all",
+    "time_limit": "none",
+    "num_tail_lines": "as it was trained",
+    "lines": "as many as it writes",
+    "stop": False,
+}
+_METAVARS: Mapping[str, str] = {"stop": "TEXT", "rank_by": "|".join(get_args(RankBy))}
+
+
+def with_request(names: Sequence[str], template: InfillRequest | None = None) -> Callable[[Command], Command]:
+    """Decorate a command that takes a `request`: the template with the values of its options.
+
+    The command raises typer.BadParameter for a value outside of its range, before it begins.
+    """
+    settings = _settings_of(template or InfillRequest())
+    defaults = settings | {
+        "stop": list(settings["stop"]) or None,
+        "stopping_rules": bool(settings["stopping_rules"]),
+    }
+
+    def convert(given: dict[str, Any]) -> InfillRequest:
+        if given.get("stop", ()) is None:
+            del given["stop"]
+        return request_of(cast(RequestSettings, settings | given))
+
+    return _decorator("request", _options(names, defaults, {}), convert)
+
+
+def with_settings(
+    names: Sequence[str], shown_defaults: Mapping[str, str], flags: Mapping[str, tuple[str, ...]]
+) -> Callable[[Command], Command]:
+    """Decorate a command that takes the `settings` that were given on the command line, and no others.
+
+    `shown_defaults` is what help shows, and `flags` are other ones than usual.
+    """
+
+    def convert(given: dict[str, Any]) -> RequestSettings:
+        return cast(RequestSettings, {name: value for name, value in given.items() if value is not None})
+
+    options = _options(names, dict.fromkeys(names), shown_defaults, flags)
+    return _decorator("settings", options, convert)
+
+
+def request_of(settings: RequestSettings) -> InfillRequest:
+    """The template with these settings.
+
+    Raises:
+        typer.BadParameter: one is outside of its range.
+    """
+    try:
+        return InfillRequest.from_settings(**settings)
+    except IncoderError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _decorator(
+    name: str, options: Sequence[inspect.Parameter], convert: Callable[[dict[str, Any]], Any]
+) -> Callable[[Command], Command]:
+    """Give a command these options; its parameter `name` gets what `convert` makes of their values."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def call(**values: Any) -> None:
+            given = _current({one.name: values.pop(one.name) for one in options})
+            command(**values, **{name: convert(given)})
+
+        own = [one for one in inspect.signature(command).parameters.values() if one.name != name]
+        place = 1 + [one.name for one in own].index("revision")
+        parameters = [*own[:place], *options, *own[place:]]
+        signature = inspect.Signature(parameters)
+        call.__dict__["__signature__"] = signature
+        call.__annotations__ = {one.name: one.annotation for one in parameters}
+        return call
+
+    return decorate
+
+
+def _options(
+    names: Sequence[str],
+    defaults: Mapping[str, Any],
+    shown_defaults: Mapping[str, str],
+    flags: Mapping[str, tuple[str, ...]] | None = None,
+) -> list[inspect.Parameter]:
+    """An option for each field, in the order of the dataclasses, and a hidden one for each older flag."""
+    options = []
+    for name, (kind, described) in _FIELDS.items():
+        if name not in names:
+            continue
+        default = defaults[name]
+        shown = True if default is not None else _NONE_SHOWN.get(name, True)
+        option = typer.Option(
+            default,
+            *{**_FLAGS, **(flags or {})}.get(name, ("--" + name.replace("_", "-"),)),
+            help=described,
+            metavar=_METAVARS.get(name),
+            show_default=shown_defaults.get(name, shown),
+            parser=functools.partial(_choice, name) if name in _OLD_VALUES else None,
+        )
+        options.append(_parameter(name, str if name in _OLD_VALUES else kind, option))
+        if name in _OLD_FLAGS:
+            hidden = typer.Option(None, _OLD_FLAGS[name], hidden=True)
+            options.append(_parameter(f"old_{name}", kind, hidden))
+    return options
+
+
+def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
+    place = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Parameter(name, place, default=option, annotation=kind | None)
+
+
+def _current(given: dict[str, Any]) -> dict[str, Any]:
+    """The options by the names of their fields and with their kinds; a note for each that has a new name."""
+    for name, flag in _OLD_FLAGS.items():
+        value = given.pop(f"old_{name}", None)
+        if value is not None:
+            given[name] = value
+            old, new = flag.split("/"), _FLAGS[name][0].split("/")
+            index = 1 if value is False else 0
+            note_renamed(old[index], new[index])
+    for name, values in _OLD_VALUES.items():
+        if given.get(name) in values:
+            old_value, new_value = given[name], values[given[name]]
+            given[name] = new_value
+            flag = "--" + name.replace("_", "-")
+            note_renamed(f"{flag} {old_value}", f"{flag} {new_value}")
+    if given.get("stop") is not None:
+        given["stop"] = tuple(text.replace("\\n", "\n") for text in given["stop"])
+    if isinstance(given.get("stopping_rules"), bool):
+        given["stopping_rules"] = ALL_STOPPING_RULES if given["stopping_rules"] else ()
+    return given
+
+
+def note_renamed(old: str, new: str) -> None:
+    """Say that an option's old name is read for one more release only."""
+    print_note(f"note: {old} is now called {new}; the old name will be refused in the next release")
+
+
+def _choice(name: str, value: str) -> str:
+    """One of the values of a field, by a name of today or of before."""
+    known = get_args(_FIELD_TYPES[name])
+    if value not in (*known, *_OLD_VALUES[name]):
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.")
+    return value
+
+
+def _settings_of(template: InfillRequest) -> dict[str, Any]:
+    """All settings of a template, by the names of their fields."""
+    owners = (template.sampling, template.prompt, template)
+    values = {one.name: getattr(owner, one.name) for owner in owners for one in fields(owner)}
+    return {name: values[name] for name in RequestSettings.__annotations__ if name in values}
+
+
+_FIELD_TYPES: Final[Mapping[str, Any]] = {
+    name: kind
+    for owner in (SamplingParams, PromptOptions, InfillRequest)
+    for name, kind in get_type_hints(owner).items()
+}
+
+
+_KINDS: Mapping[str, Any] = {"stop": list[str], "stopping_rules": bool}  # on the command line
+
+
+def _option_kinds() -> dict[str, tuple[Any, str]]:
+    """For each field that is an option its kind on the command line and its explanation."""
+    return {
+        one.name: (_KINDS.get(one.name, _FIELD_TYPES[one.name]), one.metadata["help"])
+        for owner in (SamplingParams, PromptOptions, InfillRequest)
+        for one in fields(owner)
+        if "help" in one.metadata
+    }
+
+
+_FIELDS: Final = _option_kinds()

@@ -1,0 +1,237 @@
+"""One infill while it is written, token by token: its bytes, where it ends, and why.
+
+Works on token ids and bytes. Knows no model and nothing of what is before or after in the prompt.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Literal
+
+from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
+from incoder.inference.vocabulary import Vocabulary
+from incoder.results import FinishReason
+from incoder.sampling_params import SamplingParams
+
+Ranking = Sequence[tuple[int, float]]  # token ids with their log-probabilities, the most probable first
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What one sequence generated.
+
+    `spelling` are the bytes of the infill, without its required prefix. `token_ids`, `logprobs` and
+    `rankings` have every token that was chosen (the required prefix's, the end of the infill, those of the
+    stop string, too), under the model's own distribution: temperature 1, nothing left out. `read` are the
+    tokens of the required prefix and the infill that the model has read, `unread` those of the infill that it
+    has not read yet.
+    """
+
+    spelling: bytes
+    logprobs: tuple[float, ...]
+    finish_reason: FinishReason
+    read: tuple[int, ...] = ()
+    unread: tuple[int, ...] = ()
+    token_ids: tuple[int, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
+
+
+class SequenceState:
+    """One infill while it is written; `room` is how many more tokens its sequence can have."""
+
+    def __init__(
+        self,
+        required_prefix: bytes,
+        params: SamplingParams,
+        room: int,
+        vocabulary: Vocabulary,
+        context: Sequence[int] = (),
+        stopping: StoppingRules | None = None,
+    ) -> None:
+        self.finish_reason: FinishReason | None = None
+        self.num_read_in_vain = 0
+        self._vocabulary = vocabulary
+        self._num_healed = len(required_prefix)  # bytes before the infill
+        self._required = required_prefix + (stopping.start if stopping is not None else b"")
+        self._params = params
+        self._room = room
+        self._stopping = stopping
+        self._stops = [stop.encode("utf-8", "surrogateescape") for stop in params.stop]
+        self._spelling = b""  # of all tokens, the required prefix included
+        self._token_ids: list[int] = []
+        self._ends: list[int] = []  # where in the spelling each token ends
+        self._logprobs: list[float] = []
+        self._rankings: list[Ranking] = []
+        self._num_new_tokens = 0
+        self._cut: int | None = None  # where in the spelling the infill ends, by a stop string or a rule
+        self._end_id: int | None = None
+        self._num_committed = self._num_healed  # bytes that were handed out as they came
+        # Not the ends of other infills: an infill must not become less likely to end.
+        self._seen = set(context) - vocabulary.end_ids if params.repetition_penalty != 1 else set()
+        self._counts: Counter[int] = Counter()
+
+    def copy(self) -> "SequenceState":
+        """The same infill, to be continued otherwise."""
+        fork = copy(self)
+        fork._token_ids, fork._ends = [*self._token_ids], [*self._ends]
+        fork._logprobs, fork._rankings = [*self._logprobs], [*self._rankings]
+        fork._seen, fork._counts = set(self._seen), self._counts.copy()
+        return fork
+
+    @property
+    def required_left(self) -> bytes:
+        """The bytes that the next tokens must spell before they are free."""
+        return self._required[len(self._spelling) :]
+
+    @property
+    def forbidden(self) -> bytes | None:
+        """The bytes that the next token must not begin with; None if none will be from here on."""
+        return None if self._stopping is None else self._stopping.forbidden_next(self._infill)
+
+    @property
+    def allowed_ids(self) -> Sequence[int] | None:
+        """The only ids that the next token may have; None if it may have any."""
+        return None if self._logprobs else self._params.allowed_first_ids
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether some tokens must not come next, or may be forbidden later."""
+        return bool(self.required_left) or self.forbidden is not None or self.allowed_ids is not None
+
+    @property
+    def seen(self) -> Collection[int]:
+        """The tokens that the repetition penalty is for."""
+        return self._seen
+
+    @property
+    def counts(self) -> Mapping[int, int]:
+        """How often each token was written, for the presence and frequency penalties; else empty."""
+        return self._counts
+
+    @property
+    def last_token_id(self) -> int:
+        return self._token_ids[-1] if self._end_id is None else self._end_id
+
+    @property
+    def max_draft_tokens(self) -> int:
+        """How many more tokens can be read and still leave one to choose; none while a prefix is required."""
+        num_new = self._params.max_new_tokens - self._num_new_tokens
+        return 0 if self.required_left else min(num_new, self._room - len(self._token_ids)) - 1
+
+    @property
+    def next_to_read(self) -> list[int]:
+        return self._token_ids[-1:] if self.finish_reason is None else []
+
+    @property
+    def _infill(self) -> bytes:
+        return self._spelling[self._num_healed :]
+
+    def take(self, token_id: int, logprob: float, ranking: Ranking = ()) -> None:
+        """Go on with this token; `ranking` are the most probable ones in its place."""
+        self._logprobs.append(logprob)
+        self._rankings.append(ranking)
+        if token_id in self._vocabulary.end_ids:
+            self._end_id = token_id
+            self._cut = self._place_of_rules(len(self._spelling))
+            self.finish_reason = "end" if self._cut is None else "stop"
+            self._count_read_in_vain(len(self._token_ids))
+            return
+        self._seen.add(token_id)
+        if self._params.counts_tokens:
+            self._counts[token_id] += 1
+        num_bytes_before = len(self._spelling)
+        self._token_ids.append(token_id)
+        self._spelling += self._vocabulary.tokenizer.token_bytes(token_id)
+        self._ends.append(len(self._spelling))
+        self._num_new_tokens += len(self._spelling) > len(self._required)
+        self._cut = self._stop_after(num_bytes_before)
+        if self._cut is not None:
+            self.finish_reason = "stop"
+            self._count_read_in_vain(len(self._token_ids) - 1)
+        elif self._num_new_tokens >= self._params.max_new_tokens or len(self._token_ids) >= self._room:
+            self.end("length")
+
+    def end(self, reason: Literal["length", "time"]) -> None:
+        """End the infill at its last token, for a reason other than its text."""
+        self.finish_reason = reason
+        self._cut = self._place_of_rules(len(self._spelling))
+        self._count_read_in_vain(len(self._token_ids) - (reason == "length"))
+
+    def decoded(self) -> Decoded:
+        assert self.finish_reason is not None
+        num_read = len(self._token_ids) - (self.finish_reason == "length")
+        unread = self._token_ids[num_read:]
+        if self._cut is not None:  # the cut may be inside a token; the last token was not read
+            num_chosen = len(self._token_ids) - (self._end_id is None)
+            num_read = min(bisect_right(self._ends, self._cut), num_chosen)
+            start = self._ends[num_read - 1] if num_read else 0
+            unread = self._vocabulary.tokenizer.encode_bytes(self._spelling[start : self._cut])
+        end_ids = [] if self._end_id is None else [self._end_id]
+        return Decoded(
+            self._spelling[self._num_healed : self._cut],
+            tuple(self._logprobs),
+            self.finish_reason,
+            tuple(self._token_ids[:num_read]),
+            tuple(unread),
+            (*self._token_ids, *end_ids),
+            tuple(self._rankings),
+        )
+
+    def newly_committed(self) -> bytes:
+        """The bytes of the infill that can no longer be retracted and were not handed out yet."""
+        end = self._cut
+        if end is None:
+            end = len(self._spelling)
+            if self.finish_reason is None:
+                end -= max((_overlap(self._spelling, stop) for stop in self._stops), default=0)
+                if self._stopping is not None:
+                    end = min(end, self._num_healed + self._stopping.num_committed(self._infill))
+        start, self._num_committed = self._num_committed, max(self._num_committed, end)
+        return self._spelling[start:end]
+
+    def _stop_after(self, num_bytes_before: int) -> int | None:
+        """Where a stop string begins that ends in the bytes after `num_bytes_before`, or a rule cuts."""
+        places = []
+        for stop in self._stops:
+            start = max(self._num_healed, num_bytes_before - len(stop) + 1)
+            places.append(self._spelling.find(stop, start))
+        stop_place = min((place for place in places if place >= 0), default=None)
+        found = [
+            stop_place,
+            self._last_line_place(),
+            self._place_of_rules(),
+            None if stop_place is None else self._place_of_rules(stop_place),
+        ]
+        return min((place for place in found if place is not None), default=None)
+
+    def _last_line_place(self) -> int | None:
+        """Where the last of `max_lines` lines ends; None if it is not finished, or without a limit."""
+        if self._params.max_lines is None:
+            return None
+        text = self._spelling[len(self._required) :]
+        place = len(text) - len(text.lstrip(b"\n"))
+        for _ in range(self._params.max_lines):
+            place = text.find(b"\n", place) + 1
+            if not place:
+                return None
+        return len(self._required) + place
+
+    def _place_of_rules(self, end: int | None = None) -> int | None:
+        """Where in the spelling the stopping rules cut the infill so far, or the one that ends at `end`."""
+        if self._stopping is None or self.required_left:
+            return None
+        infill = self._spelling[self._num_healed : end]
+        place = self._stopping.cut(infill) if end is None else self._stopping.cut_at_end(infill)
+        return None if place is None else self._num_healed + place
+
+    def _count_read_in_vain(self, num_read: int) -> None:
+        if self._cut is not None:
+            self.num_read_in_vain = max(0, num_read - bisect_right(self._ends, self._cut))
+
+
+def _overlap(spelling: bytes, stop: bytes) -> int:
+    """How many bytes at the end of the spelling may be the beginning of a stop string."""
+    longest = min(len(stop) - 1, len(spelling))
+    return next((length for length in range(longest, 0, -1) if spelling.endswith(stop[:length])), 0)
