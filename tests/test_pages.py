@@ -111,3 +111,27 @@ def test_commands_for_which_mini_is_enough_run_as_written(
     script = f'incoder() {{ {python} "$@"; }}\n{line.text}'
     done = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def python_examples(page: Path) -> str:
+    """The Python blocks of a page as one module; `model` is a loaded one even before the page loads it."""
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return "\n".join(['import incoder\n\nmodel = incoder.load("mini")', *blocks]) if blocks else ""
+
+
+def test_every_python_example_is_typed_as_mypy_strict_wants_it(tmp_path: Path) -> None:
+    """All pages in one run; what `make lint` has checked is in mypy's cache already."""
+    files = []
+    for page in sorted({*PAGES, *ROOT.glob("integrations/*/*.md"), *ROOT.glob("*.md")}):
+        if example := python_examples(page):
+            files.append(tmp_path / f"{page.parent.name.replace('-', '_')}_{page.stem.lower()}.py")
+            files[-1].write_text(example, encoding="utf-8")
+    assert len(files) >= 4
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", *map(str, files)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout

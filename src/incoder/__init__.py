@@ -1,4 +1,9 @@
-"""InCoder: write code left to right, and fill any number of holes in it with both sides in view."""
+"""InCoder: write code left to right, and fill any number of holes in it with both sides in view.
+
+>>> import incoder
+>>> incoder.InfillRequest(parts=("x = ", "\\n")).num_infills
+1
+"""
 
 TYPE_CHECKING = False  # type checkers read it as typing's, whose import would delay the start of the command
 if TYPE_CHECKING:
@@ -6,9 +11,80 @@ if TYPE_CHECKING:
 
     import torch
 
-    from incoder.inference.infill_model import InfillModel
+    from incoder.document import Parts as Parts
+    from incoder.editing.attributes import predict as predict
+    from incoder.editing.docstring import lacking as lacking
+    from incoder.editing.docstring import write_docstrings as write_docstrings
+    from incoder.editing.edits import apply as apply
+    from incoder.editing.fix import fix as fix
+    from incoder.editing.python_source import PythonSource as PythonSource
+    from incoder.editing.regeneration import regenerate as regenerate
+    from incoder.editing.rename import find_variable as find_variable
+    from incoder.editing.rename import propose_names as propose_names
+    from incoder.editing.rename import rename_to as rename_to
+    from incoder.editing.renaming import Renaming as Renaming
+    from incoder.editing.selection import Selection as Selection
+    from incoder.editing.slots import slots as slots
+    from incoder.editing.threads import answers as answers
+    from incoder.editing.threads import headlines as headlines
+    from incoder.editing.type_hints import write_annotations as write_annotations
+    from incoder.editing.variables import Variables as Variables
+    from incoder.errors import IncoderError as IncoderError
+    from incoder.inference.engine.engine import Engine as Engine
+    from incoder.inference.infill_model import InfillModel as InfillModel
+    from incoder.inference.reranking import infill_by_reranking as infill_by_reranking
+    from incoder.model_protocol import Model as Model
+    from incoder.request import InfillRequest as InfillRequest
+    from incoder.request import PromptOptions as PromptOptions
+    from incoder.results import Candidate as Candidate
+    from incoder.results import InfillResult as InfillResult
+    from incoder.results import Score as Score
+    from incoder.results import TextPiece as TextPiece
+    from incoder.results import Usage as Usage
+    from incoder.sampling_params import SamplingParams as SamplingParams
 
 __version__ = "0.1.0"
+
+# What users need without a deep path, imported at first use, so that `import incoder` loads no torch.
+_PUBLIC = {
+    "incoder.document": ("Parts",),
+    "incoder.editing.attributes": ("predict",),
+    "incoder.editing.docstring": ("lacking", "write_docstrings"),
+    "incoder.editing.edits": ("apply",),
+    "incoder.editing.fix": ("fix",),
+    "incoder.editing.python_source": ("PythonSource",),
+    "incoder.editing.regeneration": ("regenerate",),
+    "incoder.editing.rename": ("find_variable", "propose_names", "rename_to"),
+    "incoder.editing.renaming": ("Renaming",),
+    "incoder.editing.selection": ("Selection",),
+    "incoder.editing.slots": ("slots",),
+    "incoder.editing.threads": ("answers", "headlines"),
+    "incoder.editing.type_hints": ("write_annotations",),
+    "incoder.editing.variables": ("Variables",),
+    "incoder.errors": ("IncoderError",),
+    "incoder.inference.engine.engine": ("Engine",),
+    "incoder.inference.infill_model": ("InfillModel",),
+    "incoder.inference.reranking": ("infill_by_reranking",),
+    "incoder.model_protocol": ("Model",),
+    "incoder.request": ("InfillRequest", "PromptOptions"),
+    "incoder.results": ("Candidate", "InfillResult", "Score", "TextPiece", "Usage"),
+    "incoder.sampling_params": ("SamplingParams",),
+}
+
+if not TYPE_CHECKING:  # for type checkers the imports above count, and an unknown name is an error
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        for module, names in _PUBLIC.items():
+            if name in names:
+                value = globals()[name] = getattr(import_module(module), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *(name for names in _PUBLIC.values() for name in names)})
 
 
 def load(
@@ -23,7 +99,7 @@ def load(
 
     One on the hub (`facebook/incoder-1B`, in a `revision` if you like) is fetched the first time, then read
     from the cache. By default on CUDA where there is a GPU, in bfloat16; on a CPU in float32. Other names for
-    a `dtype` are float16, int8 and int4. How the model is shown holes is told by its vocabulary, unless
+    a `dtype` are float16, int8 and int4. The vocabulary says how the model is shown holes, unless
     `infilling_format` names another format.
 
     Raises:

@@ -156,7 +156,7 @@ class InfillModel:
         Raises:
             IncoderError: as `generation` says.
 
-        >>> request = InfillRequest(parts=("x = ", "\\n"), sampling=SamplingParams(max_new_tokens=4))
+        >>> request = InfillRequest.from_settings("x = <FILL>\\n", max_new_tokens=4)
         >>> len(model.run(request).candidates)
         1
         """
