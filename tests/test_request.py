@@ -1,11 +1,15 @@
 """Settings of generation are in their ranges and of Python's own kinds."""
 
-from typing import Any
+from dataclasses import fields
+from pathlib import PurePath
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from incoder.errors import IncoderError
+from incoder.request import InfillRequest, PromptOptions
+from incoder.request_settings import RENAMED_SETTINGS, PromptSettings, RequestSettings
 from incoder.sampling_params import SamplingParams
 
 
@@ -42,6 +46,11 @@ from incoder.sampling_params import SamplingParams
         ({"speculate": "no"}, "speculate must be True or False, got 'no'"),
         ({"early_stopping": None}, "early_stopping must be True or False, got None"),
         ({"time_limit": 0}, "time_limit must be greater than 0 seconds, got 0"),
+        ({"presence_penalty": 2.5}, r"presence_penalty must be in \[-2, 2\] \(0 for none\), got 2.5"),
+        ({"frequency_penalty": float("nan")}, r"frequency_penalty must be in \[-2, 2\] .* got nan"),
+        ({"allowed_first_ids": ()}, "allowed_first_ids must name a token, got none; leave it out"),
+        ({"allowed_first_ids": (5, -1)}, r"allowed_first_ids\[1\] must be a token id, .* got -1"),
+        ({"allowed_first_ids": "ab"}, "allowed_first_ids must be a sequence of token ids, got str"),
     ],
 )
 def test_settings_of_the_wrong_kind_or_out_of_range_are_refused(
@@ -49,6 +58,91 @@ def test_settings_of_the_wrong_kind_or_out_of_range_are_refused(
 ) -> None:
     with pytest.raises(IncoderError, match=message):
         SamplingParams(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_alternatives": 101}, r"num_alternatives must be in \[0, 100\], got 101"),
+        ({"num_alternatives": -1}, "num_alternatives must be in"),
+        ({"lines": "two"}, "lines must be one of one, block, auto, got 'two'; leave it out"),
+        ({"deadline": float("nan")}, "deadline must be an instant of time.monotonic"),
+        ({"deadline": "soon"}, "deadline must be a number, got 'soon'"),
+        ({"cache_salt": b"x"}, "cache_salt must be a string, got bytes"),
+        ({"echo": 1}, "echo must be True or False, got 1"),
+        ({"prompt_ids": ()}, "prompt_ids must have a token, got none"),
+        ({"prompt_ids": (1.5,)}, r"prompt_ids\[0\] must be a whole number, got 1.5"),
+        ({"prompt_ids": (1,), "parts": ("x",)}, "a request has either parts or prompt_ids, got both"),
+        ({"prompt": {}}, "prompt must be PromptOptions, got dict"),
+    ],
+)
+def test_fields_of_a_request_are_in_their_ranges(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(IncoderError, match=message):
+        InfillRequest(**settings)
+
+
+def test_keywords_are_the_fields_of_the_dataclasses_and_the_names_of_before() -> None:
+    prompt = {one.name for one in fields(PromptOptions)}
+    apart = {"parts", "prompt_ids", "sampling", "prompt"}
+    request = {one.name for owner in (SamplingParams, InfillRequest) for one in fields(owner)} - apart
+    old = set(RENAMED_SETTINGS)
+    assert set(PromptSettings.__annotations__) == prompt | (old - {"edge_rules"})
+    assert set(RequestSettings.__annotations__) == prompt | request | old
+    assert set(RENAMED_SETTINGS.values()) <= prompt | request
+
+
+def test_keywords_make_the_request_of_the_same_fields() -> None:
+    by_keywords = InfillRequest.from_settings(
+        "a<FILL>b", temperature=0, stop="x", path="a.py", num_candidates=2, lines="one", logit_bias=None
+    )
+    assert by_keywords == InfillRequest(
+        parts=("a", "b"),
+        sampling=SamplingParams(temperature=0, stop=("x",)),
+        prompt=PromptOptions(path=PurePath("a.py")),
+        num_candidates=2,
+        lines="one",
+    )
+
+
+def test_requests_are_made_of_keywords_only() -> None:
+    for kind in (InfillRequest, SamplingParams, PromptOptions):
+        with pytest.raises(TypeError):
+            kind(("x",))  # type: ignore[call-arg, misc]
+
+
+def test_an_unknown_setting_names_the_nearest() -> None:
+    with pytest.raises(TypeError, match=r"there is no setting 'temprature'; did you mean temperature\?"):
+        InfillRequest.from_settings("x", temprature=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("num_lead_lines", "num_tail_lines", 3),
+        ("edge_rules", "stopping_rules", ("loops",)),
+        ("heal_tokens", "token_healing", False),
+    ],
+)
+def test_names_of_before_are_read_with_a_note_that_points_at_the_call(old: str, new: str, value: Any) -> None:
+    settings: Any = {old: value}
+    with pytest.warns(FutureWarning, match=f"{old} is now called {new}; .* next release") as noted:
+        request = InfillRequest.from_settings("x", **settings)
+    assert request == InfillRequest.from_settings("x", **cast(Any, {new: value}))
+    assert noted[0].filename == __file__
+
+
+def test_ranking_by_the_whole_is_now_called_by_the_full_text() -> None:
+    old: Any = "whole"
+    with pytest.warns(FutureWarning, match='rank_by="whole" is now called rank_by="full-text"'):
+        assert InfillRequest(rank_by=old).rank_by == "full-text"
+
+
+def test_a_template_gives_its_settings_to_other_texts() -> None:
+    template = InfillRequest.from_settings(stop="a", temperature=0, path="x.py", num_candidates=3)
+    request = template.for_parts(["1", "2"], stop=["b"])
+    assert (request.parts, request.sampling.stop, request.num_candidates) == (("1", "2"), ("a", "b"), 3)
+    assert request.prompt.path == PurePath("x.py")
+    assert template.for_parts(["1"], path="y.py").prompt.path == PurePath("y.py")
 
 
 def test_numbers_may_be_numpys_and_become_pythons() -> None:

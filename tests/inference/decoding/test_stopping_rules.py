@@ -287,10 +287,10 @@ PATHS = st.sampled_from(["a.py", "a.js", "a.c", "a.rb", "a.sh", "a.html", "a.sql
 def test_what_is_committed_is_never_cut_and_tokens_do_not_matter(
     path: str, prefix: bytes, pieces: list[bytes], suffix: bytes, data: st.DataObject
 ) -> None:
-    rules, written = (
-        StoppingRules(prefix, suffix, ALL_STOPPING_RULES, syntax_of(path), allows_tags=False),
-        b"".join(pieces),
-    )
+    lines = data.draw(st.sampled_from([None, "one", "block", "auto"]))
+    names = data.draw(st.sampled_from([ALL_STOPPING_RULES, ()]))
+    rules = StoppingRules(prefix, suffix, names, syntax_of(path), lines=lines, allows_tags=False)
+    written = b"".join(pieces)
 
     def left(ends: list[int]) -> bytes:
         committed = 0
