@@ -38,9 +38,8 @@ def main() -> None:
         shown = max(0, start - BEFORE)
         shown = text.rfind("\n", 0, shown) + 1 if shown else 0
         parts = [text[shown:start], text[end : end + AFTER]]
-        raw = model.infill(
-            parts, temperature=0, max_new_tokens=48, path=file.name, stopping_rules=()
-        ).infills[0]
+        found = model.infill(parts, temperature=0, max_new_tokens=48, path=file.name, stopping_rules=())
+        raw = found.infills[0]
         for name, infill in (("no rules", raw), ("rules", left_by_rules(raw, text[:start], text[end:]))):
             exact[name] += infill == text[start:end]
             parsing[name] += parses(text[:start] + infill + text[end:])

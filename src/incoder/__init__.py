@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from incoder.editing.edits import apply as apply
     from incoder.editing.fix import fix as fix
     from incoder.editing.python_source import PythonSource as PythonSource
-    from incoder.editing.regeneration import regenerate as regenerate
+    from incoder.editing.qa_threads import answers as answers
+    from incoder.editing.qa_threads import headlines as headlines
     from incoder.editing.rename import find_variable as find_variable
     from incoder.editing.rename import propose_names as propose_names
     from incoder.editing.rename import rename_to as rename_to
-    from incoder.editing.renaming import Renaming as Renaming
+    from incoder.editing.renaming.renaming import Renaming as Renaming
+    from incoder.editing.renaming.variables import Variables as Variables
+    from incoder.editing.rewrite import rewrite_lines as rewrite_lines
     from incoder.editing.selection import Selection as Selection
-    from incoder.editing.slots import slots as slots
-    from incoder.editing.threads import answers as answers
-    from incoder.editing.threads import headlines as headlines
     from incoder.editing.type_hints import write_annotations as write_annotations
-    from incoder.editing.variables import Variables as Variables
+    from incoder.editing.types.missing_annotations import missing_annotations as missing_annotations
     from incoder.errors import IncoderError as IncoderError
     from incoder.inference.engine.engine import Engine as Engine
     from incoder.inference.infill_model import InfillModel as InfillModel
@@ -53,14 +53,14 @@ _PUBLIC = {
     "incoder.editing.edits": ("apply",),
     "incoder.editing.fix": ("fix",),
     "incoder.editing.python_source": ("PythonSource",),
-    "incoder.editing.regeneration": ("regenerate",),
+    "incoder.editing.rewrite": ("rewrite_lines",),
     "incoder.editing.rename": ("find_variable", "propose_names", "rename_to"),
-    "incoder.editing.renaming": ("Renaming",),
+    "incoder.editing.renaming.renaming": ("Renaming",),
     "incoder.editing.selection": ("Selection",),
-    "incoder.editing.slots": ("slots",),
-    "incoder.editing.threads": ("answers", "headlines"),
+    "incoder.editing.types.missing_annotations": ("missing_annotations",),
+    "incoder.editing.qa_threads": ("answers", "headlines"),
     "incoder.editing.type_hints": ("write_annotations",),
-    "incoder.editing.variables": ("Variables",),
+    "incoder.editing.renaming.variables": ("Variables",),
     "incoder.errors": ("IncoderError",),
     "incoder.inference.engine.engine": ("Engine",),
     "incoder.inference.infill_model": ("InfillModel",),

@@ -109,10 +109,7 @@ class InfillRequest:
     prompt: PromptOptions = field(default_factory=PromptOptions)
     num_candidates: int = field(
         default=1,
-        metadata=help_text(
-            "Ways to generate; the most probable one is the result, the others are shown on stderr. "
-            "Equal ones count once."
-        ),
+        metadata=help_text("Candidates to generate; the best one is the result. Equal ones count once."),
     )
     rank_by: RankBy = field(
         default="mean",

@@ -59,3 +59,13 @@ def test_a_last_line_that_has_an_end_gets_no_second_one(
     done = InfillResult((Candidate("x = 1\n", ("1\n",), -1.0, -1.0, ("end",)),))
     monkeypatch.setattr(InfillModel, "run", lambda *_, **__: done)
     assert run_cli("complete", "-", "--model", tiny_checkpoint, stdin=b"x = ").stdout == b"x = 1\n"
+
+
+def test_a_streamed_completion_is_the_same_to_the_byte(run_cli: RunCli, tiny_checkpoint: Path) -> None:
+    arguments = ("complete", "-", "--model", tiny_checkpoint, "--max-new-tokens", "9", "--ext", "py")
+    plain = run_cli(*arguments, stdin=b"# caf\xe9\r\ndef f(")
+    streamed = run_cli(*arguments, "--stream", stdin=b"# caf\xe9\r\ndef f(")
+    assert (streamed.status, streamed.stdout) == (0, plain.stdout)
+    refused = run_cli(*arguments, "--stream", "--json", stdin=b"x")
+    assert refused.status == 2
+    assert "--stream needs one candidate (-n 1), and excludes --json" in refused.stderr

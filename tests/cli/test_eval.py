@@ -364,3 +364,13 @@ def test_left_to_right_is_not_offered_on_random_spans() -> None:
     methods = BENCHMARKS["humaneval-random-span"].methods
     assert methods == ("infill", "infill-rerank")
     assert BENCHMARKS["mid-line"].methods == methods
+
+
+def test_options_of_before_are_read_with_a_note(recorder: Recorder, tmp_path: Path, data: Path) -> None:
+    options = ("--no-heal", "--edge-rule", "loops", "--lead-lines", "2", "--rank-by", "whole")
+    result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", *options)
+    assert result.exit_code == 0
+    assert (recorder.asked["token_healing"], recorder.asked["stopping_rules"]) == (False, ("loops",))
+    assert (recorder.asked["num_tail_lines"], recorder.asked["rank_by"]) == (2, "full-text")
+    for old, new in (("--no-heal", "--no-token-healing"), ("--edge-rule", "--stopping-rule")):
+        assert f"note: {old} is now called {new}" in result.stderr

@@ -379,3 +379,69 @@ def test_the_first_command_on_the_page_is_the_demo() -> None:
     command = "incoder fill examples/demo.py"
     assert f"\n{command}  " in (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"@$(BIN)/{command}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_a_streamed_text_is_the_same_to_the_byte(fill: Fill, tmp_path: Path) -> None:
+    for text in (FILES["one hole"], b"def f(x):\r\n    <FILL>\r\ny = <FILL>\r\n"):
+        file = tmp_path / "holes.py"
+        file.write_bytes(text)
+        plain, streamed = fill(file, "--seed", "3"), fill(file, "--seed", "3", "--stream")
+        assert streamed.status == plain.status == 0
+        assert streamed.stdout == plain.stdout
+        assert streamed.stderr == plain.stderr
+
+
+def test_a_stream_comes_in_pieces_and_each_part_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    from incoder.cli import streamed_text
+    from incoder.request import InfillRequest
+    from incoder.results import TextPiece
+
+    written: list[str] = []
+    monkeypatch.setattr(streamed_text, "write_result", written.append)
+    request = InfillRequest(parts=("a\r\n", "b\r\n", "c", "d"))
+    shown = streamed_text.StreamedText(request.parts)
+    for hole, text in ((0, "x\n"), (0, "y\r"), (0, "\nz"), (2, "w")):
+        shown.add(TextPiece(request, 0, hole, text))
+    assert "".join(written) == "a\r\nx\r\ny\r\nzb\r\ncw"
+    shown.finish("a\r\nx\r\ny\r\nzb\r\ncwd")
+    assert "".join(written) == "a\r\nx\r\ny\r\nzb\r\ncwd"
+    assert len(written) >= 5
+
+
+@pytest.mark.parametrize("options", [("--json",), ("--diff",), ("-n", "2"), ("--show-prompt",)])
+def test_a_stream_shows_one_candidate_of_one_file(options: tuple[str, ...], fill: Fill) -> None:
+    outcome = fill("-", "--stream", *options, stdin=b"<FILL>")
+    assert outcome.status == 2
+    assert "--stream needs a single file and one candidate (-n 1)" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (("--no-heal",), ("--no-token-healing",)),
+        (("--heal",), ("--token-healing",)),
+        (("--no-edges",), ("--no-stopping-rules",)),
+        (("--edges",), ("--stopping-rules",)),
+        (("--lead-lines", "2"), ("--tail-lines", "2")),
+        (("--rank-by", "whole"), ("--rank-by", "full-text")),
+    ],
+)
+def test_options_of_before_are_read_with_a_note(
+    old: tuple[str, ...], new: tuple[str, ...], fill: Fill
+) -> None:
+    text = b"def f(x):\n    ret<FILL>\n    y = 1\n"
+    settings = ("--temperature", "1", "-n", "2", "--seed", "5")
+    before, now = fill("-", *settings, *old, stdin=text), fill("-", *settings, *new, stdin=text)
+    note = f"note: {' '.join(old[:2] if old[0] == '--rank-by' else old[:1])} is now called "
+    assert before.status == now.status == 0
+    assert before.stdout == now.stdout
+    assert note + " ".join(new if old[0] == "--rank-by" else new[:1]) in before.stderr
+    assert "is now called" not in now.stderr
+
+
+def test_lines_of_an_infill_can_be_limited(fill: Fill) -> None:
+    outcome = fill("-", "--lines", "one", "--temperature", "2", "--no-stopping-rules", stdin=b"x = <FILL>\n")
+    assert outcome.status == 0
+    assert len(outcome.stdout.strip().splitlines()) <= 2
+    assert fill("-", "--lines", "two", stdin=b"<FILL>").status == 2
+    assert "full-text" in fill("-", "--rank-by", "best", stdin=b"<FILL>").stderr

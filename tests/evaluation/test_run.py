@@ -158,3 +158,18 @@ def test_a_checkpoints_fingerprint_follows_its_weights_and_not_its_folder(tmp_pa
         (folder / "README.md").write_text(name)
         fingerprints.append(checkpoint_fingerprint(folder))
     assert fingerprints[0] == fingerprints[1] != fingerprints[2]
+
+
+def test_a_run_of_the_release_before_goes_on_under_the_names_of_today(data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    first = run(data, output, RIGHT)
+    settings = json.loads((output / "settings.json").read_text())
+    decoding = settings["decoding"]
+    for new, old in (
+        ("token_healing", "heal_tokens"),
+        ("stopping_rules", "edge_rules"),
+        ("num_tail_lines", "num_lead_lines"),
+    ):
+        decoding[old] = decoding.pop(new)
+    (output / "settings.json").write_text(json.dumps(settings))
+    assert run(data, output, RIGHT)["metrics"] == first["metrics"]

@@ -78,8 +78,8 @@ def fill(
 
     Mark the places where code is missing with <FILL>, as many as you like. They are filled in order, and
     later ones see the earlier infills. The filled text goes to standard output, unless you ask for something
-    else; several files need --in-place, --diff or --json. Of a long file the model reads a window around the
-    holes.
+    else; several files need --in-place, --diff or --json. Of several candidates (-n) the others are shown on
+    stderr. Of a long file the model reads a window around the holes.
 
     Example: printf 'def mean(xs):\\n    return <FILL>\\n' | incoder fill -
     """
