@@ -4,7 +4,9 @@ import ast
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +71,8 @@ def test_public_calls_have_few_parameters_beside_the_settings() -> None:
         for _, call in inspect.getmembers(InfillModel, inspect.isfunction)
         if not call.__name__.startswith("_")
     ]
-    for call in (*calls, InfillModel.__init__, infill_by_reranking):
+    public: list[Callable[..., Any]] = [*calls, InfillModel.__init__, infill_by_reranking]
+    for call in public:
         explicit = [
             one
             for one in inspect.signature(call).parameters.values()

@@ -105,9 +105,10 @@ def test_keywords_make_the_request_of_the_same_fields() -> None:
 
 
 def test_requests_are_made_of_keywords_only() -> None:
-    for kind in (InfillRequest, SamplingParams, PromptOptions):
+    kinds: tuple[Any, ...] = (InfillRequest, SamplingParams, PromptOptions)
+    for kind in kinds:
         with pytest.raises(TypeError):
-            kind(("x",))  # type: ignore[call-arg, misc]
+            kind(("x",))
 
 
 def test_an_unknown_setting_names_the_nearest() -> None:

@@ -135,8 +135,10 @@ def test_the_first_token_is_one_of_the_allowed(
 ) -> None:
     model = reading_again(likes(tiny_tokenizer, a=5.0, b=4.0), 64)
     ids = [tiny_tokenizer.encode(one)[0] for one in "bc"]
-    for settings in ({"num_beams": 1}, {"num_beams": 2}):
-        written = model.complete("(\n", temperature=0, max_new_tokens=3, allowed_first_ids=ids, **settings)
+    for num_beams in (1, 2):
+        written = model.complete(
+            "(\n", temperature=0, max_new_tokens=3, allowed_first_ids=ids, num_beams=num_beams
+        )
         assert written.infills == ("baa",)
     with pytest.raises(
         IncoderError, match=r"allowed_first_ids \[\d+\] has no token .* must begin with b'impor'"

@@ -1,10 +1,12 @@
+from typing import get_args
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
 from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.syntax.languages import syntax_of
-from incoder.request_settings import ALL_STOPPING_RULES, StoppingRule
+from incoder.request_settings import ALL_STOPPING_RULES, LinesWanted, StoppingRule
 
 BLOCK = b"def f(xs):\n    total = 0\n"
 
@@ -287,7 +289,7 @@ PATHS = st.sampled_from(["a.py", "a.js", "a.c", "a.rb", "a.sh", "a.html", "a.sql
 def test_what_is_committed_is_never_cut_and_tokens_do_not_matter(
     path: str, prefix: bytes, pieces: list[bytes], suffix: bytes, data: st.DataObject
 ) -> None:
-    lines = data.draw(st.sampled_from([None, "one", "block", "auto"]))
+    lines: LinesWanted | None = data.draw(st.sampled_from([None, *get_args(LinesWanted)]))
     names = data.draw(st.sampled_from([ALL_STOPPING_RULES, ()]))
     rules = StoppingRules(prefix, suffix, names, syntax_of(path), lines=lines, allows_tags=False)
     written = b"".join(pieces)
