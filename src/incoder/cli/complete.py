@@ -29,11 +29,13 @@ def complete(
     stream: Annotated[bool, typer.Option("--stream", help="Show the text while it is written.")] = False,
     extension: options.Extension = None,
     filename: Annotated[
-        str | None, typer.Option(help="The file name that the model is told.", show_default="none")
+        str | None, typer.Option(help="The file name that the model is given.", show_default="none")
     ] = None,
     stars: Annotated[
         int | None,
-        typer.Option(min=0, max=5, help="The bin of stars that it is told, 5 the best.", show_default="none"),
+        typer.Option(
+            min=0, max=5, help="The bin of stars that it is given, 5 the best.", show_default="none"
+        ),
     ] = None,
     origin: Annotated[
         str | None,
@@ -52,10 +54,10 @@ def complete(
     Example: printf 'def hello(' | incoder complete - --ext .py --max-new-tokens 32
     """
     text = read_source(file)
-    told = {"filename": filename, "dstars": stars, "source": origin}
+    given = {"filename": filename, "dstars": stars, "source": origin}
     if stream and (json or request.num_candidates > 1):
         raise typer.BadParameter("--stream needs one candidate (-n 1), and excludes --json")
-    attributes = {name: str(value) for name, value in told.items() if value is not None}
+    attributes = {name: str(value) for name, value in given.items() if value is not None}
     request = request.for_parts([text], path=options.path_to_tell(file, extension))
     request = replace(request, prompt=replace(request.prompt, attributes=attributes))
 

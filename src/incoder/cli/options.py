@@ -30,7 +30,7 @@ Format = Annotated[
     typer.Option(
         "--format",
         help="How the model is shown holes (see docs/models.md), such as codellama-spm.",
-        show_default="told by its vocabulary",
+        show_default="by its vocabulary",
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA when there is one.")]
@@ -38,7 +38,7 @@ Extension = Annotated[
     str | None,
     typer.Option(
         "--ext",
-        help="The file extension that the model is told, such as .py; empty tells it none.",
+        help="The file extension that the model is given, such as .py; empty for none.",
         show_default="that of FILE",
     ),
 ]
@@ -118,7 +118,7 @@ def load_tokenizer(path: Path | None) -> "Tokenizer":
 
 
 def path_to_tell(file: str, extension: str | None) -> PurePath | None:
-    """A path with the extension that the model is told, or None to tell it none."""
+    """A path with the extension that the model is given, or None to give it none."""
     if extension is None:
         return None if file == STANDARD_INPUT else PurePath(file)
     return PurePath(f"file.{extension.lstrip('.')}") if extension else None

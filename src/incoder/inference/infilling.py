@@ -216,8 +216,8 @@ class Infilling:
                     "must be left to write; give fewer"
                 )
             raise IncoderError(
-                f"what stands before the text leaves no room for it: {num_tokens} tokens, of which the model "
-                f"can read {max_positions}; give a shorter path, fewer attributes, or another model"
+                f"the {num_tokens} tokens before the text leave no room for it: the model can read "
+                f"{max_positions}; give a shorter path, fewer attributes, or another model"
             )
         num_slots = num_tokens + len(prompt.required_prefixes) * (self._prompter.infill_room + SPARE)
         return self._model.open(min(num_slots, max_positions), self._request.cache_salt)

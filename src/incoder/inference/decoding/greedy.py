@@ -1,7 +1,8 @@
-"""The next token of each row where nothing is drawn: the one with the greatest logit.
+"""The next token of each row in greedy decoding: the one with the greatest logit.
 
-On a GPU two kernels (greedy_kernels.py) do what takes PyTorch a dozen, each of which starts when the one
-before has ended, while the next step cannot start yet. PyTorch's way is the slow twin. Knows no settings.
+On a GPU two kernels (greedy_kernels.py) replace a dozen of PyTorch's, each of which starts when the one
+before has ended, while the next step cannot start yet. PyTorch's way is the reference implementation. Knows
+no settings.
 """
 
 import importlib
@@ -18,7 +19,7 @@ def choose_greedy(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
     """Each row's token, its log-probability, and the logarithm of the sum of exponentials (float32, 3 × B).
 
     `bias_V` is zero, or minus infinity for a token that must not come next. The token is the one with the
-    greatest logit of those that may, of equals the first. Its log-probability is under the model's own
+    greatest logit of those that may; of equal ones the first. Its log-probability is under the model's own
     distribution, over all tokens. A row with a NaN or plus infinity has a sum that is no finite number, and
     a token that means nothing. All in one tensor, since reading it waits for the GPU; up to 2^24 an id is a
     float32.
@@ -29,13 +30,13 @@ def choose_greedy(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
 
 
 def greedy_by_torch(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
-    """The slow twin."""
+    """The reference implementation."""
     token_ids_B = (logits_BV + bias_V).argmax(dim=-1)
     return with_logprobs(logits_BV, token_ids_B)
 
 
 def greedy_by_triton(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
-    """The fast one."""
+    """Two Triton kernels; the results are those of the reference implementation."""
     kernels: Any = importlib.import_module("incoder.inference.decoding.greedy_kernels")
     logits_BV = logits_BV.contiguous()
     num_rows, vocab_size = logits_BV.shape
@@ -59,7 +60,7 @@ def greedy_by_triton(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
 
 
 def with_logprobs(logits_BV: Tensor, token_ids_B: Tensor) -> Tensor:
-    """What `choose_greedy` gives, for tokens that were chosen in whatever way."""
+    """The result of `choose_greedy` for tokens that were chosen in another way."""
     log_sums_B = logits_BV.logsumexp(dim=-1)
     logprobs_B = logits_BV.gather(1, token_ids_B[:, None])[:, 0] - log_sums_B
     return torch.stack((token_ids_B.float(), logprobs_B, log_sums_B))

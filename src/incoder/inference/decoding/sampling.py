@@ -24,10 +24,10 @@ def candidate_rng(seed: int, candidate: int) -> torch.Generator:
 
 
 def check_log_sums(log_sums: Iterable[float]) -> None:
-    """Refuse logits whose sum of exponentials, of which this is the logarithm, is none.
+    """Refuse logits that are no numbers, by the logarithms of their sums of exponentials.
 
     Raises:
-        IncoderError: a row with no such number.
+        IncoderError: one of the logarithms is not finite.
     """
     if not all(map(math.isfinite, log_sums)):
         raise IncoderError(
@@ -81,9 +81,9 @@ def most_probable(logits_BV: Tensor, num_tokens: int) -> list[list[tuple[int, fl
 
 
 def next_token_probabilities(logits_BV: Tensor, params: SamplingParams) -> Tensor:
-    """What is sampled from: `logits_BV` after temperature, top-k and top-p, as probabilities.
+    """The distribution that is sampled from: `logits_BV` after temperature, top-k and top-p.
 
-    Tokens that must not be generated come in with a logit of minus infinity. Greedy decoding puts all
+    Tokens that must not be generated have a logit of minus infinity. Greedy decoding puts all
     probability on one of the largest logits.
     """
     if params.temperature == 0:
@@ -111,7 +111,7 @@ def choose(logits_BV: Tensor, params: SamplingParams, rngs: Sequence[torch.Gener
 
 
 def _kept(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
-    """The probabilities that are left, not normalised, and whose they are."""
+    """The probabilities of the tokens that are kept, not normalised, and their ids."""
     kept_BK, token_ids_BK = _kept_by_rank(logits_BV, params)
     if params.min_p:
         kept_BK = kept_BK.masked_fill(kept_BK < params.min_p * kept_BK.amax(dim=-1, keepdim=True), 0.0)
@@ -119,7 +119,7 @@ def _kept(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
 
 
 def _kept_by_rank(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
-    """What top-k and top-p leave."""
+    """The tokens that top-k and top-p keep."""
     logits_BV = logits_BV - logits_BV.amax(dim=-1, keepdim=True)  # a tiny temperature must not overflow
     probabilities_BV = torch.softmax(logits_BV / params.temperature, dim=-1)
     vocab_size = logits_BV.shape[-1]
@@ -133,13 +133,13 @@ def _kept_by_rank(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Te
 
 
 def _ranked(probabilities_BV: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """The most probable tokens, as many as the nucleus needs at least, equal ones by their ids; and whose.
+    """The most probable tokens, at least those of the nucleus, equal ones by their ids; and the ids.
 
-    Where finding a few suffices for all rows they are found, else all are sorted: no row can tell.
+    If the first few suffice for all rows only they are found, else all are sorted. Both give the same result.
     """
     if probabilities_BV.shape[-1] > _FIRST_SORTED:
         largest_BK, token_ids_BK = probabilities_BV.topk(_FIRST_SORTED, dim=-1)
-        # Of those as probable as the last one, others that come first by their ids may be missing.
+        # Tokens as probable as the last one may be missing although their ids are smaller.
         may_be_missing_BK = largest_BK == largest_BK[:, -1:]
         if not bool((_nucleus(largest_BK, top_p) * may_be_missing_BK).any()):
             token_ids_BK = token_ids_BK.sort(dim=-1).values

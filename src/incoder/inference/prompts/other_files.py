@@ -1,4 +1,4 @@
-"""Other files of a repository before a text: what fits of them, and as comments where models know no layout.
+"""Other files of a repository before a text: the part that fits, and as comments if the model has no format.
 
 Texts in, texts out; knows no tokens. What fits does not depend on the text, so that what is shown stays put
 between two keystrokes.
@@ -12,7 +12,7 @@ from incoder.comments import commented
 
 
 def fitting(files: Mapping[str, str], room: int, cost: Callable[[Mapping[str, str]], int]) -> dict[str, str]:
-    """As many files, from the last on, as cost no more than the room, and the first lines of the next one."""
+    """The last files that together cost at most `room`, and the first lines of the one before them."""
     shown: dict[str, str] = {}
     for name, text in reversed([*files.items()]):
         if cost({name: text, **shown}) <= room:

@@ -1,9 +1,9 @@
-"""The context window: what of a long text the model is shown around the holes it fills.
+"""The context window: the part of a long text around its holes that the model is shown.
 
 Texts and a way to count their tokens go in, shorter texts come out; no token ids, no sentinels. The cuts are
 at line starts that stay put while someone types: every 16th line, counted from the text's start before the
-holes and from its end after them. Only where that leaves half of the room unused are cuts made at any line,
-and where lines are too long even for that at every 64th character. When the beginning is cut off, the first
+holes and from its end after them. If that leaves half of the room unused, cuts are made at any line, and if
+lines are too long even for that, at every 64th character. When the beginning is cut off, the first
 lines (imports) are kept.
 """
 
@@ -16,7 +16,7 @@ from itertools import accumulate, pairwise
 Count = Callable[[str], int]
 _Piece = tuple[int, int]  # where it starts and ends
 
-_LINES = 16  # about 150 tokens of code: so many are typed before a cut moves, so much room may stay unused
+_LINES = 16  # about 150 tokens of code: typed before a cut moves, and the most room that stays unused
 _CHARACTERS = 64
 _LONG_PIECE = 4096  # characters; a minified file is one long line, of which only a part fits
 _SUFFIX_SHARE = 3  # one third; the rest is for the prefix, and what one side leaves unused goes to the other
@@ -38,7 +38,7 @@ class Window:
 def cut_window(parts: Sequence[str], room: int, max_num_holes: int, count: Count) -> Window:
     """Cut the text around its first hole so that it takes at most `room` tokens.
 
-    `parts[0]` is all that stands before that hole. Later holes are shown where they are near enough.
+    `parts[0]` is all the text before that hole. Later holes are shown if they are near enough.
     """
     prefix, suffix = _Text(parts[:1], count), _Text(parts[1 : max_num_holes + 1], count)
     prefix_cost, suffix_cost = prefix.cost(room), suffix.cost(room)
@@ -68,7 +68,7 @@ def _keep_end(prefix: "_Text", room: int) -> tuple[str, bool]:
 
 
 class _Text:
-    """A text with the offsets of its holes, and how much of it fits in so many tokens."""
+    """A text with the offsets of its holes; says how much of it fits into a number of tokens."""
 
     def __init__(self, parts: Sequence[str], count: Count) -> None:
         self.text = "".join(parts)
@@ -101,11 +101,11 @@ class _Text:
         reached = bisect_right(self._holes, num_characters)
         if num_characters < len(self.text):
             reached = bisect_left(self._holes, num_characters)  # a hole with nothing after it is not shown
-        edges = [0, *self._holes[:reached], num_characters]
-        return [self.text[start:end] for start, end in pairwise(edges)]
+        cuts = [0, *self._holes[:reached], num_characters]
+        return [self.text[start:end] for start, end in pairwise(cuts)]
 
     def _first_to_fill(self, levels: Iterable[Sequence[_Piece]], room: int) -> int:
-        """What fits at the first of these levels that uses half of the room."""
+        """How many characters fit, cut at the first of these levels that uses half of the room."""
         num_characters = 0
         for pieces in levels:
             num_characters, cost = self._take(pieces, room)
