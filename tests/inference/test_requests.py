@@ -76,9 +76,12 @@ def test_a_prompt_of_token_ids_is_gone_on_with_as_its_text(fast: InfillModel) ->
     assert start is not None
     ids = (start, *fast.tokenizer.encode("def main():\n    return"))
     settings: dict[str, Any] = {"temperature": 0, "max_new_tokens": 8}
-    by_ids = fast.run(InfillRequest.from_settings(prompt_ids=ids, **settings))  # type: ignore[call-arg]
+    by_ids = fast.run(InfillRequest.from_settings(**{**settings, "prompt_ids": ids}))
     by_text = fast.complete("def main():\n    return", token_healing=False, **settings)
     assert by_ids == by_text
+    assert by_ids.prompt == fast.shown_prompt(InfillRequest(prompt_ids=ids))
+    assert by_ids.prompt is not None
+    assert by_ids.prompt.token_ids == ids
 
 
 def test_token_ids_that_the_model_cannot_read_are_refused(dice: InfillModel) -> None:
@@ -265,3 +268,38 @@ def test_two_threads_never_run_a_coroutine_at_once_and_a_callback_may_call_again
         return "done"
 
     assert run(nested()) == "done"
+
+
+@pytest.mark.parametrize(
+    "request_of", [{"num_beams": 3}, {"num_candidates": 3, "rank_by": "full-text"}, {"lines": "block"}]
+)
+def test_everything_can_be_asked_at_once(fast: InfillModel, more: dict[str, Any]) -> None:
+    start = fast.infilling_format.document_start_id
+    assert start is not None
+    settings: dict[str, Any] = {
+        "echo": True,
+        "num_alternatives": 5,
+        "cache_salt": "s",
+        "presence_penalty": 1.0,
+        "frequency_penalty": 1.0,
+        "repetition_penalty": 1.1,
+        "temperature": 1.0,
+        "max_new_tokens": 6,
+        "allowed_first_ids": range(10, 300),
+        "token_healing": False,
+        **more,
+    }
+    pieces: list[TextPiece] = []
+    requests = [
+        InfillRequest.from_settings(parts, **settings) for parts in (PARTS, ["x = "], [LONG * 9, "\n"])
+    ]
+    ids = (start, *fast.tokenizer.encode("x = "))
+    requests.append(InfillRequest.from_settings(**{**settings, "prompt_ids": ids}))
+    for request in requests:
+        result = fast.run(request, on_text=pieces.append)
+        assert result.prompt is not None
+        assert len(result.prompt.tokens) == result.prompt.num_tokens
+        for candidate in result.candidates:
+            assert len(candidate.tokens) == len(candidate.infills)
+            assert all(len(token.alternatives) == 5 for tokens in candidate.tokens for token in tokens)
+            assert all(tokens[0].token_id in range(10, 300) for tokens in candidate.tokens)

@@ -179,16 +179,7 @@ class InfillModel:
             IncoderError: a request without a text; holes, and a model that only completes; other files
                 without a path; attributes, and a model that knows none; or an id that no token has.
         """
-        self._check(request)
-        infilling = Infilling(
-            self.language_model,
-            self._prompter(request.prompt, request.sampling.max_new_tokens),
-            request,
-            allows_tags=request.allows_tags or not self.infilling_format.reads_attributes,
-            on_infill=on_infill,
-            on_text=on_text,
-        )
-        return infilling.run()
+        return self._infilling(request, on_infill, on_text).run()
 
     def shown_prompt(self, request: InfillRequest) -> ShownPrompt:
         """The text that the model reads before the first infill of this request.
@@ -196,9 +187,7 @@ class InfillModel:
         Raises:
             IncoderError: as `generation` says.
         """
-        self._check(request)
-        prompter = self._prompter(request.prompt, request.sampling.max_new_tokens)
-        return prompter.shown(prompter.prompt(as_model_sees(request.parts), ()))
+        return self._infilling(request).shown_prompt()
 
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
         """How probable the model finds `text` as a document of its own.
@@ -319,6 +308,19 @@ class InfillModel:
             raise IncoderError(
                 "the vocabulary of this model has no fill-in-the-middle tokens; it can complete, not infill"
             )
+
+    def _infilling(
+        self, request: InfillRequest, on_infill: OnInfill | None = None, on_text: OnText | None = None
+    ) -> Infilling:
+        self._check(request)
+        return Infilling(
+            self.language_model,
+            self._prompter(request.prompt, request.sampling.max_new_tokens),
+            request,
+            allows_tags=request.allows_tags or not self.infilling_format.reads_attributes,
+            on_infill=on_infill,
+            on_text=on_text,
+        )
 
     def _check(self, request: InfillRequest) -> None:
         """Refuse a request that does not go with this model."""

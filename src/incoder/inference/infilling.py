@@ -75,6 +75,10 @@ class Infilling:
         self._usage = Usage()
         self._shown: ShownPrompt | None = None
 
+    def shown_prompt(self) -> ShownPrompt:
+        """The prompt before the first infill."""
+        return self._prompter.shown(self._prompt(CandidateState(0)))
+
     def run(self) -> Generation[InfillResult]:
         """Fill the holes in every candidate. The time limit counts from the first step."""
         request, sampling = self._request, self._sampling
