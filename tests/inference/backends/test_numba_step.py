@@ -152,6 +152,16 @@ def test_steps_find_a_cache_that_has_grown() -> None:
     assert_near(torch.cat(found), logits_at_once(model, TOKEN_IDS[:70]))
 
 
+def test_compiled_code_refers_to_no_class_that_may_be_renamed() -> None:
+    """numba caches them with the types of arguments, and a later version must be able to load the cache."""
+    from incoder.model import kernels
+
+    runner = Runner(random_model(LLAMA))
+    read(runner, runner.open(4), [1])
+    assert kernels.compute_block.signatures
+    assert "Matrix" not in str(kernels.compute_block.signatures)
+
+
 def test_networks_that_the_kernels_cannot_read_are_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert NumbaBackend.is_available(read_layers(random_model(LLAMA)))
     assert not NumbaBackend.is_available(read_layers(random_model(LLAMA).half()))

@@ -142,6 +142,24 @@ def test_what_is_read_at_the_same_time_is_shared(pool: BlockPool) -> None:
     assert second.slots(0)[6] != first.slots(0)[6]
 
 
+def test_blocks_of_others_are_shared_and_cached_ones_that_nobody_uses_are_taken(pool: BlockPool) -> None:
+    first, _ = read(pool, [1, 2, 3, 4, 5, 6, 7])
+    second = BlockSequence(pool, SIZE, 8 * SIZE)
+    assert second.num_blocks_shared([1, 2, 3, 4, 5, 6, 8]) == 2
+    assert second.num_blocks_shared([1, 2, 3, 4, 5, 6]) == 1  # the last token is computed
+    first.close()
+    assert second.num_blocks_shared([1, 2, 3, 4, 5, 6, 8]) == 0
+
+
+def test_a_preempted_sequence_finds_what_is_left_of_it(pool: BlockPool) -> None:
+    first, _ = read(pool, [1, 2, 3, 4, 5, 6, 7])
+    token_ids = first.preempt()
+    assert (token_ids, len(first), pool.num_free) == ([1, 2, 3, 4, 5, 6, 7], 0, pool.num_blocks)
+    assert first.match_prefix([*token_ids, 8]) == 6
+    assert first.append([7, 8]) is None
+    assert first.extents() == [Extent(0, 8)]
+
+
 def test_copies_have_what_they_share_as_runs_in_common(pool: BlockPool) -> None:
     first, _ = read(pool, [1, 2, 3, 4, 5, 6, 7], num_slots=9)
     rows = [first, first.fork(), first.fork()]

@@ -297,6 +297,18 @@ def test_a_request_that_does_not_fit_waits_and_the_others_go_on(small: InfillMod
     assert pool.num_free == pool.num_blocks
 
 
+def test_blocks_that_a_running_request_shares_need_not_be_free(small: InfillModel) -> None:
+    """Two with one prompt run side by side in a cache that could not hold it twice."""
+    engine = Engine(small.language_model)
+    futures = [engine.submit(small.generation(replace(LONG, params=params))) for params in (LONG.params,) * 2]
+    engine.step()
+    assert len(engine._active) == 1
+    engine.step()
+    assert len(engine._active) == 2
+    engine.run()
+    assert outcome(futures[0].result()) == outcome(futures[1].result())
+
+
 def test_requests_are_admitted_in_the_order_in_which_they_came(
     small: InfillModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,16 +53,19 @@ class BlockSequence:
         """
         assert not self.token_ids
         assert not self._blocks
-        hashes, size = self._hashes[:1], self._block_size
-        for start in range(0, len(token_ids) - num_to_compute - size + 1, size):
-            hashes.append(chained_hash(hashes[-1], token_ids[start : start + size]))
+        hashes = self._prefix_hashes(token_ids, num_to_compute)
         found = self._pool.lookup(hashes[1:])
         self._pool.incref(found)
         self._blocks = found
         self._hashes = hashes[: len(found) + 1]
-        self.token_ids = list(token_ids[: len(found) * size])
+        self.token_ids = list(token_ids[: len(found) * self._block_size])
         self._block_extents = None
         return len(self.token_ids)
+
+    def num_blocks_shared(self, token_ids: Sequence[int], num_to_compute: int = 1) -> int:
+        """The number of blocks in use that `match_prefix` would share instead of taking free ones."""
+        found = self._pool.lookup(self._prefix_hashes(token_ids, num_to_compute)[1:])
+        return sum(self._pool.ref_count(block) > 0 for block in found)
 
     def num_blocks_needed(self, num_tokens: int) -> int:
         """The number of blocks that appending this many tokens allocates: at first, all that are expected."""
@@ -169,6 +172,13 @@ class BlockSequence:
             extents.append(Extent(block * size, block * size + min(num_left, num_blocks * size)))
             num_left -= num_blocks * size
         return extents
+
+    def _prefix_hashes(self, token_ids: Sequence[int], num_to_compute: int) -> list[BlockHash]:
+        """The chained hashes of the full blocks without the last tokens, after the sequence's root hash."""
+        hashes, size = self._hashes[:1], self._block_size
+        for start in range(0, len(token_ids) - num_to_compute - size + 1, size):
+            hashes.append(chained_hash(hashes[-1], token_ids[start : start + size]))
+        return hashes
 
     def _find_extents(self) -> list[tuple[int, int]]:
         """The first block and the number of blocks of each extent; an extent ends at a fork point."""

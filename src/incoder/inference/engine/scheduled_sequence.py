@@ -34,8 +34,11 @@ class ScheduledSequence:
 
     @property
     def num_blocks_needed(self) -> int:
-        """The number of blocks that computing the tokens left allocates, if no prefix is cached."""
-        return self.sequence.num_blocks_needed(self.num_left)
+        """The number of free blocks that computing the tokens left takes."""
+        num_blocks = self.sequence.num_blocks_needed(self.num_left)
+        if len(self.sequence):
+            return num_blocks
+        return num_blocks - self.sequence.num_blocks_shared(self._token_ids, self._num_logits)
 
     def start(self) -> None:
         """If the sequence is empty, take its prefix from the prefix cache as far as no logits are needed."""
