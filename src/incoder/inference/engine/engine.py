@@ -133,12 +133,14 @@ class Engine:
                 self._active.append(request)
 
     def _has_room(self, request: "_Request[Any]") -> bool:
-        """Whether the blocks that the request needs first are free, and promised to no active request.
+        """Whether the blocks that the request needs first are free, beside those that active requests need.
 
-        Alone, a request is always admitted: what it needs is known exactly only when it is computed.
+        If there are no others, a request is always admitted: only computing shows whether it fits.
         """
-        promised = sum(active.num_blocks_needed for active in self._active)
-        return not self._active or request.num_blocks_needed <= self._runner.pool.num_free - promised
+        if not self._active:
+            return True
+        num_needed = sum(one.num_blocks_needed for one in (*self._active, request))
+        return num_needed <= self._runner.pool.num_free
 
     def _compute(self) -> None:
         """One step of the active requests, the youngest of which are preempted if none has free blocks."""
@@ -219,8 +221,7 @@ class _Request(Generic[T]):
 
     def resume(self) -> None:
         """Send the coroutine the logits that it waits for."""
-        logits = logits_of(self._rows, all_logits=self._all_logits)
-        self._run_coroutine(lambda: self._generation.send(logits))
+        self._run_coroutine(lambda: self._generation.send(logits_of(self._rows, all_logits=self._all_logits)))
 
     def fail(self, error: BaseException) -> None:
         """End the coroutine; the future raises this error. Harmless when done."""
