@@ -20,7 +20,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from incoder.model.device import choose_device, is_fast_in
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Transformer, TransformerConfig
-from incoder.objective.loss import chunked_cross_entropy
+from incoder.training.data import DeviceBatch
+from incoder.training.module import TrainingModule
 from incoder.training.optimizer import Optimizers
 from incoder.training.recipe import OptimizerSection
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=4096, help="tokens a step")
     parser.add_argument("--window", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--compile", action="store_true", help="torch.compile ours")
+    parser.add_argument("--compile", action="store_true", help="compile our blocks")
     arguments = parser.parse_args()
 
     device = choose_device()
@@ -69,15 +70,13 @@ def _our_step(
     model.init_weights(torch.Generator().manual_seed(0))
     model.to(token_ids_BT.device)
     optimizers = Optimizers(model, OptimizerSection(), precision)
-    forward = torch.compile(model) if compiled else model
-    targets_N = _shifted(token_ids_BT).flatten()
-    autocast = partial(_autocast, token_ids_BT.device, precision)
+    module = TrainingModule(model, precision=precision, compile_blocks=compiled)
+    positions_BT = torch.arange(token_ids_BT.shape[1], device=token_ids_BT.device).expand_as(token_ids_BT)
+    batch = DeviceBatch(token_ids_BT, _shifted(token_ids_BT), positions_BT, mask=None)
 
     def step() -> None:
-        with autocast():
-            hidden_ND = forward(token_ids_BT).flatten(0, 1)
-            loss_sum, count = chunked_cross_entropy(hidden_ND, model.output_weight, targets_N)
-        torch.autograd.backward(loss_sum / count)
+        loss_sum, num_targets = module(batch)
+        torch.autograd.backward(loss_sum / num_targets)
         optimizers.step(0, 100)
 
     return step

@@ -91,7 +91,7 @@ class DeviceBatch:
     token_ids_BT: torch.Tensor
     targets_BT: torch.Tensor
     positions_BT: torch.Tensor
-    mask: torch.Tensor | Segments  # a tensor is [B, 1, T, T]
+    mask: torch.Tensor | Segments | None  # a tensor is [B, 1, T, T]; without a mask a row is one segment
 
 
 def to_device(rows: PackedRows, device: torch.device, *, is_compiled: bool = False) -> DeviceBatch:

@@ -81,9 +81,8 @@ def train(
     `on_note` is called with sentences for the user, for example that a damaged checkpoint was skipped.
 
     Raises:
-        IncoderError: the output is in use, cannot be written, or holds another run or foreign files that
-        would
-            be replaced; the data do not fit the tokenizer; there is no such device; or the loss is no longer
+        IncoderError: the output is in use, cannot be written, or holds another run or files of somebody else;
+            the shards do not fit the tokenizer or the run; there is no such device; or the loss is no longer
             a number.
     """
     chosen_device = choose_device(device)
@@ -164,6 +163,11 @@ class _Run:
         }
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from a state.
+
+        Raises:
+            IncoderError: it was reached with other token shards, or belongs to another network.
+        """
         if tensor_text(state["run.data_fingerprint"]) != self.training_shard.fingerprint:
             raise IncoderError(
                 f"the token shards in {self.recipe.tokens} are not those that this run was started with; "
@@ -187,6 +191,7 @@ class _Run:
         self.optimizers.load_state(state)
 
     def train(self, on_step: Callable[[StepReport], None], should_stop: Callable[[], bool]) -> TrainingResult:
+        """Do the steps that are left, until the last one or until `should_stop()`."""
         settings = self.recipe.training
         finished = True
         before_start: dict[str, float] = {}
