@@ -129,6 +129,15 @@ def unmask(token_ids: Sequence[int], infilling_format: CausalMaskingFormat) -> l
     With boundaries between tokens the result is the ids that were masked; with boundaries inside tokens it is
     other ids with the same bytes.
 
+    >>> import incoder, pathlib
+    >>> tokenizer = Tokenizer.from_file(pathlib.Path(incoder.__file__).parent / "embedded" / "mini")
+    >>> infilling_format = CausalMaskingFormat(tokenizer)
+    >>> masker = Masker(MaskingConfig(), infilling_format, tokenizer)
+    >>> token_ids = tokenizer.encode("def add(a, b):")
+    >>> masked = masker.mask(np.array(token_ids), 1, np.random.default_rng(0))
+    >>> unmask(masked, infilling_format) == token_ids
+    True
+
     Raises:
         IncoderError: the ids are not a masked block.
     """

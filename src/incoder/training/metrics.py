@@ -67,6 +67,9 @@ class MetricsLog:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a `metrics.jsonl`, without damaged lines and a last line cut short by a crash.
 
+    >>> read_metrics(Path("no/such/run/metrics.jsonl"))
+    []
+
     Raises:
         IncoderError: the file cannot be read.
     """

@@ -62,7 +62,13 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrices_NRC: Tensor, precision: torch.dtype) -> Tensor:
-    """Return matrices with the same singular vectors and singular values near 1 (by Newton-Schulz)."""
+    """Return matrices with the same singular vectors and singular values near 1 (by Newton-Schulz).
+
+    >>> matrices_NRC = torch.diag(torch.tensor([3.0, 0.5]))[None]
+    >>> values = torch.linalg.svdvals(orthogonalized(matrices_NRC, torch.float32))
+    >>> bool(((values > 0.5) & (values < 1.5)).all())
+    True
+    """
     is_tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x_NRC = matrices_NRC.to(precision)
     if is_tall:  # so that the product with its transpose is the smaller of the two

@@ -106,7 +106,12 @@ class TrainingSection(Recipe):
         return self
 
     def window_at(self, step: int) -> int:
-        """Return the window of step number `step`, which counts from 0."""
+        """Return the window of step number `step`, which counts from 0.
+
+        >>> phases = (Phase(window=256, until=0.5), Phase(window=512))
+        >>> TrainingSection(steps=10, phases=phases).window_at(5)
+        512
+        """
         return next(phase.window for phase in self.phases if step < phase.until * self.steps)
 
 
