@@ -50,7 +50,7 @@ def test_no_token_spells_a_special_token() -> None:
 def test_tokens_are_no_longer_than_allowed() -> None:
     tokenizer = train_tokenizer(["abc\nabcd\n"] * 9, vocab_size=519, max_token_length=3)
     assert [tokenizer.token_bytes(i) for i in (260, 261)] == [b"ab", b"abc"]
-    with pytest.raises(IncoderError, match="gives only 519 tokens"):
+    with pytest.raises(IncoderError, match="yields only 519 tokens"):
         train_tokenizer(["abc\nabcd\n"] * 9, vocab_size=520, max_token_length=3)
 
 

@@ -23,9 +23,10 @@ class CorpusEncoder:
         self.vocab_size = tokenizer.vocab_size
         self.fingerprint = tokenizer.fingerprint
         self.document_start_id = tokenizer.document_start_id
-        # tiktoken merges any two neighbours that make a token, lowest id first; BPE only those pairs that it
-        # learnt, in the order of learning, which is the order of the ids. These agree if every token is what
-        # its own bytes encode to. One that is not can never come out of BPE, and tiktoken must not know it.
+        # tiktoken merges any two neighbours that form a token, lowest id first. BPE merges only the pairs
+        # that it has learned, in the order of learning, which is the order of the ids. The two agree on
+        # tokens whose bytes encode to the token itself. BPE never produces any other token, so tiktoken must
+        # not know them.
         bpe_ids = range(tokenizer.unknown_id + 1, tokenizer.sentinel_ids.start)
         ranks = {tokenizer.token_bytes(i): i for i in bpe_ids}
         self._encoding = tiktoken.Encoding(
@@ -36,13 +37,13 @@ class CorpusEncoder:
         )
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, special tokens in it being ordinary text.
+        """Return the ids of a text; special tokens in it are ordinary text.
 
         Raises:
-            IncoderError: a lone surrogate that stands for no byte.
+            IncoderError: a lone surrogate that represents no byte.
         """
         try:
             text.encode("utf-8")
-        except UnicodeEncodeError:  # tiktoken would put U+FFFD in the place of a lone surrogate
+        except UnicodeEncodeError:  # tiktoken would replace a lone surrogate by U+FFFD
             return self._tokenizer.encode(text)
         return self._encoding.encode_ordinary(text)

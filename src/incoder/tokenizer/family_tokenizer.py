@@ -1,9 +1,9 @@
 """Published tokenizers of other families, from their `tokenizer.json`: byte-level BPE and SentencePiece's.
 
-Text or bytes in, token ids out, and back without losing a byte, as in tokenizer.py. The ids are those of the
-family's own tokenizer, with two exceptions, both so that no byte of a text changes: text is not normalised
-(Qwen's tokenizer composes characters), and added tokens are never read out of a text (DeepSeek-Coder's finds
-bytes in ö and a dozen other letters). Knows no model, and not what the special tokens are for.
+Text or bytes in, token ids out, and back to the same bytes, as in tokenizer.py. The ids are the family
+tokenizer's, with two exceptions, both so that no byte of a text changes: text is not normalised (Qwen's
+tokenizer composes characters), and added tokens are never recognised in a text (DeepSeek-Coder's tokenizer
+finds bytes in ö and a dozen other letters). Knows no model, and not what the special tokens are for.
 """
 
 import json
@@ -25,10 +25,10 @@ _NEVER_IN_UTF_8 = {0xC0, 0xC1, *range(0xF5, 0x100)}
 class FamilyTokenizer:
     """A vocabulary with its merges, as a `tokenizer.json` holds them, immutable.
 
-    `special_tokens` are names that are special where the vocabulary has them; its added tokens are so, too.
+    The tokens in `special_tokens` that the vocabulary has are special, and so are its added tokens.
 
     Raises:
-        IncoderError: it is of a kind that is not known, or cannot spell every text.
+        IncoderError: the tokenizer is of an unknown kind, or cannot spell every text.
     """
 
     def __init__(self, content: Any, special_tokens: Collection[str] = ()) -> None:
@@ -43,7 +43,7 @@ class FamilyTokenizer:
             raise IncoderError(f"its model is {str(model['type'])[:80]}; only BPE is supported")
         self._is_byte_level = "ByteLevel" in _types(content.get("pre_tokenizer"))
         if not (self._is_byte_level or model.get("byte_fallback")):
-            raise IncoderError("it is neither byte-level nor falls back to bytes; it cannot spell every text")
+            raise IncoderError("it is neither byte-level nor falls back to bytes: it cannot spell every text")
         added = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
         ids = {**model["vocab"], **added}
         for token, token_id in ids.items():
@@ -52,7 +52,7 @@ class FamilyTokenizer:
                     f"its token {shown(token)} has the id {shown(token_id)}; ids are whole numbers from 0 to "
                     f"{_MAX_VOCAB_SIZE - 1:,}"
                 )
-        # DeepSeek-Coder adds the bytes that its vocabulary lacks, those that no UTF-8 has, as tokens.
+        # DeepSeek-Coder adds the bytes that never occur in UTF-8 as tokens: its vocabulary lacks them.
         is_byte = (
             set(vocabulary_layout.BYTE_CHARACTERS) - model["vocab"].keys()
             if self._is_byte_level
@@ -71,16 +71,16 @@ class FamilyTokenizer:
         if lacking:
             raise IncoderError(f"it has no token for the byte {min(lacking):#04x}")
         self._begins_with_a_space = not self._is_byte_level and _prepends_space(content)
-        # Escaped bytes, and the character that would come back as a space.
+        # Escaped bytes, and the character that would be decoded as a space.
         also = "" if self._is_byte_level else _SPACE
         self._unspelled = re.compile(f"([\udc80-\udcff{also}]+)")
         self._backend = _text_backend(content, special, self._is_byte_level)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a piece of a text, special tokens in it being ordinary text.
+        """Return the ids of a piece of a text; special tokens in it are ordinary text.
 
         Raises:
-            IncoderError: a lone surrogate that stands for no byte, or a byte that the vocabulary lacks.
+            IncoderError: a lone surrogate that represents no byte, or a byte that the vocabulary lacks.
         """
         token_ids: list[int] = []
         for index, piece in enumerate(self._unspelled.split(text)):
@@ -91,15 +91,15 @@ class FamilyTokenizer:
         return token_ids
 
     def encode_start(self, text: str) -> list[int]:
-        """The ids of what a document begins with: SentencePiece puts a space before it."""
+        """Return the ids of the first piece of a document: SentencePiece puts a space before it."""
         return self.encode(" " + text if text and self._begins_with_a_space else text)
 
     def encode_bytes(self, data: bytes) -> list[int]:
-        """The ids of any bytes; of valid UTF-8, those of its text."""
+        """Return the ids of any bytes; for valid UTF-8, the ids of the text."""
         return self.encode(data.decode("utf-8", "surrogateescape"))
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes of one id in the middle of a text, none for a special token or an id that is not used.
+        """Return the bytes of one id in the middle of a text; a special token and an unused id have none.
 
         Raises:
             IncoderError: an id outside of the vocabulary.
@@ -109,23 +109,23 @@ class FamilyTokenizer:
         return self._bytes_by_id.get(token_id, b"")
 
     def decode_bytes(self, token_ids: Iterable[int]) -> bytes:
-        """The bytes of these ids, special tokens left out."""
+        """Return the bytes of these ids, without special tokens."""
         return b"".join(map(self.token_bytes, token_ids))
 
     def decode(self, token_ids: Iterable[int], errors: str = "replace") -> str:
-        """The text of these ids, special tokens left out; `errors` as in `bytes.decode`."""
+        """Return the text of these ids, without special tokens; `errors` as in `bytes.decode`."""
         return self.decode_bytes(token_ids).decode("utf-8", errors)
 
     def _encode_plain(self, text: str) -> list[int]:
         spelled = text if self._is_byte_level else text.replace(" ", _SPACE)
         try:
             return self._backend.encode(spelled, add_special_tokens=False).ids
-        except TypeError as error:  # what the backend says of a lone surrogate
-            raise IncoderError("cannot encode half of a surrogate pair: it is no character") from error
+        except TypeError as error:  # the backend's error for a lone surrogate
+            raise IncoderError("cannot encode half of a surrogate pair: it is not a character") from error
 
     def _byte_id(self, byte: int) -> int:
         if byte not in self._byte_ids:
-            raise IncoderError(f"this vocabulary has no token for the byte {byte:#04x}, which is no UTF-8")
+            raise IncoderError(f"the vocabulary has no token for the byte {byte:#04x}, which UTF-8 lacks")
         return self._byte_ids[byte]
 
     def _byte_token(self, byte: int) -> str:
@@ -142,11 +142,11 @@ class FamilyTokenizer:
 def _text_backend(
     content: Mapping[str, Any], special: Collection[str], is_byte_level: bool
 ) -> tokenizers.Tokenizer:
-    """The tokenizer of plain text: special tokens cannot come out of it, not even by merging."""
+    """Return the tokenizer of plain text: it never produces a special token, not even by merging."""
     model = dict(content["model"])
     vocab = {token: token_id for token, token_id in model["vocab"].items() if token not in special}
     merges = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
-    # Code Llama's vocabulary has merges that lead from text to its special tokens.
+    # Code Llama's vocabulary has merges that produce its special tokens from text.
     model["merges"] = [(a, b) for a, b in merges if a in vocab and b in vocab and a + b in vocab]
     model |= {"vocab": vocab, "unk_token": None}
     plain: dict[str, Any] = {
@@ -167,7 +167,7 @@ def _text_backend(
 
 
 def _prepends_space(content: Mapping[str, Any]) -> bool:
-    """Whether a text gets a space before it, in the forms that versions of `tokenizers` write that."""
+    """Whether the tokenizer puts a space before a text, in the forms that versions of `tokenizers` write."""
     pre_tokenizer = content.get("pre_tokenizer") or {}
     if pre_tokenizer.get("type") == "Metaspace":
         return bool(pre_tokenizer.get("prepend_scheme", "always") != "never")
@@ -175,7 +175,7 @@ def _prepends_space(content: Mapping[str, Any]) -> bool:
 
 
 def _types(step: Mapping[str, Any] | None) -> Iterator[str]:
-    """The types of a normaliser or pre-tokenizer, and of those it is made of."""
+    """Yield the types of a normaliser or pre-tokenizer and of its parts."""
     if step:
         yield step["type"]
         for part in (*step.get("normalizers", ()), *step.get("pretokenizers", ())):

@@ -1,12 +1,12 @@
-"""Fill-in-the-middle, the infilling format of other families: one hole, its fill written after both sides.
+"""Fill-in-the-middle, the infilling format of other families: one hole, its infill written after both sides.
 
-Token ids in, token ids out. A family is one line of `FAMILIES`: the names of its tokens, and the order (the
-letters are prefix, suffix and middle):
+Token ids in, token ids out. A family is one entry of `FAMILIES`: the names of its tokens, and their order (P
+is the prefix, S the suffix, M the middle):
 
-    PSM    begin PREFIX prefix SUFFIX suffix MIDDLE → fill END
-    SPM    begin PREFIX SUFFIX suffix MIDDLE prefix → fill END        (Code Llama's and StarCoder's variant)
+    PSM    begin PREFIX prefix SUFFIX suffix MIDDLE → infill END
+    SPM    begin PREFIX SUFFIX suffix MIDDLE prefix → infill END        (Code Llama's and StarCoder's variant)
 
-Several holes are filled one after the other: whoever asks joins the earlier fills to the prefix. Knows no
+Several holes are filled one after the other: the caller appends each infill to the next prefix. Knows no
 model, and no text but file names.
 """
 
@@ -21,9 +21,9 @@ from incoder.tokenizer.text_tokenizer import TextTokenizer
 class Family:
     """The tokens of one family's format, by name.
 
-    `ends` end a fill and a completion; those that a vocabulary lacks do not count, and the first that it has
-    ends a document. `repository` and `file` stand before a repository's name and before each of its files;
-    `path_in_prefix` says that the path of the file with the hole comes behind the prefix's token.
+    `ends` end an infill and a completion; tokens that the vocabulary lacks are ignored, and the first one
+    that it has ends a document. `repository` precedes the name of a repository, `file` each of its files. If
+    `path_in_prefix`, the path of the file with the hole follows the prefix's token.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Family:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """Those without which there is no such format."""
+        """The tokens that a vocabulary needs for this format."""
         return (self.prefix, self.suffix, self.middle, *([self.begin] if self.begin else []))
 
 
@@ -120,19 +120,19 @@ class FillInTheMiddleFormat:
         self.end_of_infill_ids, self.never_generated_ids = ends_and_unspelled(tokenizer, family.ends)
         ends = [ids[token] for token in family.ends if token in ids]
         if not ends:
-            raise IncoderError(f"the vocabulary has no {family.ends[0]}, so that no fill would ever end")
+            raise IncoderError(f"the vocabulary has no {family.ends[0]}, so no infill would ever end")
         self.end_of_infill_id = ends[0]
         self.document_start_id = ids[family.begin] if family.begin else ends[0]
 
     @property
     def reads_repositories(self) -> bool:
-        """Whether the family has a layout for whole repositories, and the vocabulary its tokens."""
+        """Whether the family has a format for whole repositories, and the vocabulary has its tokens."""
         return self._repository is not None and self._file is not None
 
     def prompt(self, parts: Sequence[Sequence[int]], *, is_start: bool = True) -> list[int]:
-        """What is read before the fill of the hole between two parts; one part alone is only begun.
+        """Return the prompt for the hole between two parts, or for completing a single part.
 
-        These models were not told whether a text is a document's start, so `is_start` changes nothing.
+        These models were trained without a sign of a document's start, so `is_start` changes nothing.
 
         Raises:
             IncoderError: more than one hole.
@@ -148,16 +148,16 @@ class FillInTheMiddleFormat:
         return [*self._begin, self._prefix, *prefix, self._suffix, *suffix, self._middle]
 
     def hole_start(self, hole: int) -> list[int]:
-        """Nothing: the prompt ends where its only fill begins."""
+        """Return nothing: the prompt ends where its only infill begins."""
         assert hole == 0
         return []
 
     def context(
         self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
     ) -> tuple[list[int], str]:
-        """Other files of the repository by path, laid out to stand before the prompt for a hole in `path`.
+        """Format other files of the repository, by path, as the context before the prompt for `path`.
 
-        Returns their ids, and what the prefix must begin with.
+        Returns their ids, and the text that the prefix must begin with.
         """
         assert self._repository is not None
         assert self._file is not None
@@ -175,7 +175,7 @@ class FillInTheMiddleFormat:
 def ends_and_unspelled(
     tokenizer: TextTokenizer, end_names: Sequence[str]
 ) -> tuple[frozenset[int], frozenset[int]]:
-    """The ids with these names, and all others that stand for no bytes."""
+    """Return the ids of the tokens with these names, and all other ids that have no bytes."""
     ends = frozenset(tokenizer.special_ids[name] for name in end_names if name in tokenizer.special_ids)
     unspelled = {i for i in range(tokenizer.vocab_size) if not tokenizer.token_bytes(i)}
     return ends, frozenset(unspelled - ends)

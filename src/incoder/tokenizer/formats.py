@@ -1,6 +1,6 @@
-"""Which infilling format a tokenizer's model was trained with, and what inference sees of any (a Protocol).
+"""The infilling format of a tokenizer's model, and the interface of all formats (a Protocol).
 
-A vocabulary has the tokens of one format, and so tells it; a name overrides that. Reads tokenizer files;
+A vocabulary has the tokens of one format, which is the default; a name overrides it. Reads tokenizer files;
 knows no model.
 """
 
@@ -19,27 +19,27 @@ from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.tokenizer.vocabulary_layout import END_OF_MASK
 
 _SPECIAL_TOKENS = frozenset(token for family in FAMILIES for token in (*family.tokens, *family.ends))
-# Models that only complete: how they begin and end a document, in the families that load here.
+# Models that only complete: the tokens that begin and end a document, in the families that load here.
 _BEGINS = ("<s>", "<|begin_of_text|>")
 _ENDS = ("</s>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|im_end|>")
 
 
 class InfillingFormat(Protocol):
-    """How a prompt for holes is laid out, and which tokens are not text."""
+    """How to write a prompt for holes, and which tokens are not text."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def max_num_holes(self) -> int:
-        """Holes that one prompt can hold; with none, the model can only complete.
+        """The most holes in one prompt; if 0, the model can only complete.
 
-        Where it is 1, several holes are filled one after the other, each in a prompt of its own.
+        If 1, several holes are filled one after the other, each with its own prompt.
         """
 
     @property
     def document_start_id(self) -> int | None:
-        """What stands before a whole document."""
+        """The token before a whole document."""
 
     @property
     def reads_attributes(self) -> bool:
@@ -47,36 +47,36 @@ class InfillingFormat(Protocol):
 
     @property
     def reads_repositories(self) -> bool:
-        """Whether there is a layout for other files of the repository: `context`."""
+        """Whether the format has a place for other files of the repository: `context`."""
 
     @property
     def end_of_infill_id(self) -> int | None:
-        """What stands behind a fill, where more holes follow in the same prompt."""
+        """The token after an infill if more holes follow in the same prompt."""
 
     @property
     def end_of_infill_ids(self) -> frozenset[int]:
-        """What ends a fill or a completion when the model writes it."""
+        """The tokens that end an infill or a completion when the model writes them."""
 
     @property
     def never_generated_ids(self) -> frozenset[int]: ...
 
     def prompt(self, parts: Sequence[Sequence[int]], *, is_start: bool = True) -> list[int]:
-        """The parts with a hole between each two, up to what stands before the first fill."""
+        """Return the parts with a hole between each two, up to the place of the first infill."""
 
     def hole_start(self, hole: int) -> list[int]:
-        """What stands right before the fill of this hole (counted from 0)."""
+        """Return the tokens right before the infill of this hole (counted from 0)."""
 
     def context(
         self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
     ) -> tuple[list[int], str]:
-        """Other files by path, as they stand before the prompt for `path`, and what its prefix begins with.
+        """Return other files as context before the prompt for `path`, and the beginning of its prefix.
 
-        Only formats that `reads_repositories` have this.
+        Only for formats with `reads_repositories`.
         """
 
 
 class NoInfillingFormat:
-    """Of models without tokens for holes: they complete."""
+    """The format of models without tokens for holes: they only complete."""
 
     name = "none"
     max_num_holes = 0
@@ -91,7 +91,7 @@ class NoInfillingFormat:
         self.end_of_infill_ids, self.never_generated_ids = ends_and_unspelled(tokenizer, _ENDS)
 
     def prompt(self, parts: Sequence[Sequence[int]], *, is_start: bool = True) -> list[int]:
-        """The begin of a document and the only part."""
+        """Return the token that begins a document, and the only part."""
         del is_start
         assert len(parts) == 1
         return [*self._begin, *parts[0]]
@@ -102,19 +102,26 @@ class NoInfillingFormat:
     def context(
         self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
     ) -> tuple[list[int], str]:
-        raise AssertionError(f"no layout for {path} in {repository} beside {files}, whatever {encode} says")
+        raise AssertionError(f"no context for {path} in {repository} of {files}, by {encode}")
 
 
 def format_names() -> list[str]:
-    """The names that `choose_format` takes."""
+    """Return the names that `choose_format` accepts.
+
+    >>> format_names()[:3]
+    ['causal-masking', 'codellama', 'deepseek-coder']
+    """
     return [CausalMaskingFormat.name, *_families_by_name()]
 
 
 def choose_format(tokenizer: TextTokenizer, name: str | None = None) -> InfillingFormat:
-    """The format of this name, by default the one whose tokens the vocabulary has.
+    """Return the format of this name, by default the one whose tokens the vocabulary has.
 
     Raises:
         IncoderError: there is no such format, or the vocabulary lacks its tokens.
+
+    >>> choose_format(model.tokenizer).name
+    'causal-masking'
     """
     if isinstance(tokenizer, Tokenizer) and name in (None, CausalMaskingFormat.name):
         return CausalMaskingFormat(tokenizer)
@@ -136,10 +143,10 @@ def choose_format(tokenizer: TextTokenizer, name: str | None = None) -> Infillin
 
 
 def read_tokenizer(folder: Path) -> TextTokenizer:
-    """The tokenizer in a model's folder: InCoder's, or that of another family.
+    """Read the tokenizer in a model's folder: InCoder's, or another family's.
 
     Raises:
-        IncoderError: there is none, or it is of a kind that is not known.
+        IncoderError: there is no tokenizer, or its kind is unknown.
     """
     file = folder / "tokenizer.json"
     if not file.exists() and (folder / "tokenizer.model").exists():
@@ -154,6 +161,6 @@ def read_tokenizer(folder: Path) -> TextTokenizer:
 
 
 def _families_by_name() -> dict[str, tuple[Family, bool]]:
-    """Families by the names of their formats, and whether that is the one with the suffix first."""
+    """Families by the names of their formats, each with whether the format has the suffix first."""
     by_name = {family.name: (family, False) for family in FAMILIES}
     return by_name | {f"{family.name}-spm": (family, True) for family in FAMILIES if family.has_spm}

@@ -1,13 +1,14 @@
-"""THE sentinel layout of causal masking: written here, parsed here, and nowhere else.
+"""THE infilling format of causal masking: written here, parsed here, and nowhere else.
 
 Token ids in, token ids out (paper, section 2). m0, m1, … are the sentinels, EOM is the end-of-mask:
 
-    training    K0 m0 K1 m1 … Kn [mn]  m0 S0 EOM  m1 S1 EOM …     Ki kept text, Si the span that stood at mi
+    training    K0 m0 K1 m1 … Kn [mn]  m0 S0 EOM  m1 S1 EOM …     Ki kept text, Si the span that was at mi
     prompt      start A m0 C m1 E m2   m0 → B EOM   m1 → D EOM    n holes; the last sentinel is the extra one
 
-The extra sentinel, which has no span, says that the text goes on after the last kept part. A span may begin
-with its lead, lines before the hole; then its sentinel stands a third time, where the lead ends and the fill
-begins: m0 L0 m0 F0 EOM. That is ours, not the paper's. Knows no text, no model and not how spans are chosen.
+The extra sentinel, which has no span, says that the text continues after the last kept part. A span may begin
+with the prefix tail, the last lines before the hole. Then its sentinel occurs a third time, between the tail
+and the infill: m0 T0 m0 F0 EOM. The prefix tail is ours, not the paper's. Knows no text, no model and not how
+spans are chosen.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,10 +21,14 @@ from incoder.tokenizer.tokenizer import Tokenizer
 
 
 class CausalMaskingFormat:
-    """The layout with the ids of one tokenizer.
+    """The format with the ids of one tokenizer.
 
-    The parts and spans that come in hold no end-of-mask and no sentinels but those behind leads:
-    `Tokenizer.encode` never makes any.
+    Parts and spans that are given contain no end-of-mask and no sentinels but those after prefix tails:
+    `Tokenizer.encode` never produces any.
+
+    >>> mask = CausalMaskingFormat(model.tokenizer)
+    >>> [model.tokenizer.special_token(i) or i for i in mask.prompt([[10, 11], [12]])]
+    ['<|endoftext|>', 10, 11, '<|mask:0|>', 12, '<|mask:1|>']
     """
 
     name = "causal-masking"
@@ -47,13 +52,13 @@ class CausalMaskingFormat:
 
     @property
     def max_num_holes(self) -> int:
-        """Holes that one prompt can hold; the extra sentinel takes the last one."""
+        """The most holes in one prompt: one less than there are sentinels, for the extra sentinel."""
         return len(self._sentinels) - 1
 
     def prompt(self, parts: Sequence[Sequence[int]], *, is_start: bool = True) -> list[int]:
-        """The document start and the parts, a sentinel after each; one part alone, without a hole, gets none.
+        """Return the document start and the parts, a sentinel after each; a single part has no sentinel.
 
-        Where the parts are not the start of a document but cut out of a long one, `is_start` is False and
+        If the parts are not the start of a document but cut out of a long one, pass `is_start=False`: then
         there is no document start, as in the later blocks of a long document in training.
 
         Raises:
@@ -71,22 +76,22 @@ class CausalMaskingFormat:
         return token_ids
 
     def hole_start(self, hole: int) -> list[int]:
-        """What stands right before the fill of this hole (counted from 0), or before and behind its lead."""
+        """Return the tokens before the infill of this hole (from 0), or before and after its prefix tail."""
         return [self._sentinels[hole]]
 
     def context(
         self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
     ) -> tuple[list[int], str]:
-        raise AssertionError(f"no layout for {path} in {repository} beside {files}, whatever {encode} says")
+        raise AssertionError(f"no context for {path} in {repository} of {files}, by {encode}")
 
     def write(
         self, kept: Sequence[Sequence[int]], spans: Sequence[Sequence[int]], *, continues: bool
     ) -> list[int]:
-        """Lay out a document, or a block of one, from what was kept and the spans that were cut out.
+        """Write a document, or a block of one, from the kept parts and the spans that were cut out.
 
-        `kept[i]` stands before `spans[i]`, so there is one more of them; `continues` says that the document
-        goes on after this block, and leaves no trace when there are no spans. A document start is not added:
-        where there is one, it is the first of the kept ids.
+        `kept[i]` precedes `spans[i]`, so there is one kept part more. If `continues`, the document continues
+        after this block, and the extra sentinel is written if there are spans. A document start is not added:
+        if there is one, it is the first of the kept ids.
 
         Raises:
             IncoderError: more spans than there are sentinels.
@@ -111,16 +116,18 @@ class CausalMaskingFormat:
         return token_ids
 
     def parse(self, token_ids: Sequence[int]) -> tuple[list[list[int]], list[list[int]], bool]:
-        """Take a laid-out document apart again: kept, spans, continues, as `write` was given them.
+        """Invert `write`: return its arguments kept, spans and continues.
 
         Raises:
-            IncoderError: the ids are not of this layout (an end cut off, a sentinel missing or out of order).
+            IncoderError: the ids are not in this format (cut off, or a sentinel is missing or out of order).
+
+        >>> mask = CausalMaskingFormat(model.tokenizer)
+        >>> mask.parse(mask.write([[10], [12]], [[11]], continues=True))
+        ([[10], [12]], [[11]], True)
         """
         ids = np.asarray(token_ids, dtype=np.int64)
         is_end_of_mask = ids == self.end_of_infill_id
-        positions = self._without_ends_of_leads(
-            ids, np.flatnonzero(self.ignored_in_loss(ids) | is_end_of_mask)
-        )
+        positions = self._without_tail_ends(ids, np.flatnonzero(self.ignored_in_loss(ids) | is_end_of_mask))
         num_spans = int(is_end_of_mask.sum())
         continues = len(positions) > 3 * num_spans
         if not np.array_equal(ids[positions], self._marks(num_spans, continues)):
@@ -138,25 +145,25 @@ class CausalMaskingFormat:
         return kept, rest[::2], continues
 
     def ignored_in_loss(self, token_ids: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """True at every sentinel: the model is never taught to write one. The end-of-mask is trained."""
+        """True at every sentinel: the model never learns to write one. It does learn the end-of-mask."""
         return (token_ids >= self._sentinels.start) & (token_ids < self._sentinels.stop)
 
-    def _without_ends_of_leads(
+    def _without_tail_ends(
         self, ids: NDArray[np.int64], positions: NDArray[np.integer]
     ) -> NDArray[np.integer]:
-        """The positions of sentinels and end-of-masks but for sentinels behind leads."""
+        """Return the positions of sentinels and end-of-masks, without the sentinels after prefix tails."""
         marks = ids[positions]
         ends = np.flatnonzero(marks == self.end_of_infill_id)
         is_repeated = np.zeros(len(marks), np.bool_)
         if len(ends):
-            # Before an end-of-mask stands its span's sentinel; before the first one, all the others as well.
+            # An end-of-mask follows its span's sentinel; the first one follows all other sentinels, too.
             is_repeated[ends - 1] = np.diff(ends, prepend=-1) > 2
             first = marks[: ends[0]]
             is_repeated[ends[0] - 1] = np.count_nonzero(first == self._sentinels.start) > 2
         return positions[~is_repeated]
 
     def _marks(self, num_spans: int, continues: bool) -> list[int]:
-        """The sentinels and end-of-masks of a document with so many spans, in order."""
+        """Return the sentinels and end-of-masks of a document with `num_spans` spans, in order."""
         marks = list(self._sentinels[: num_spans + continues]) if num_spans else []
         for sentinel in self._sentinels[:num_spans]:
             marks += [sentinel, self.end_of_infill_id]

@@ -1,4 +1,4 @@
-"""Tokens for human eyes: spaces and line ends made visible, special tokens by name."""
+"""Tokens as people read them: spaces and line ends are visible, special tokens have their names."""
 
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -6,9 +6,12 @@ _VISIBLE = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥"}
 
 
 def readable_piece(tokenizer: Tokenizer, token_id: int) -> str:
-    r"""What the token says, on one line: `·` space, `⏎` line feed, `␍` carriage return, `⇥` tab.
+    r"""Return a token on one line: `·` is a space, `⏎` a line feed, `␍` a carriage return, `⇥` a tab.
 
-    Bytes that are no whole character read `\xe2`, as do other characters that would not show.
+    Bytes that are not a whole character are written `\xe2`, and so are characters that do not print.
+
+    >>> [readable_piece(model.tokenizer, i) for i in model.tokenizer.encode("if x:\n")]
+    ['if·', 'x', ':', '⏎']
     """
     name = tokenizer.special_token(token_id)
     if name is not None:

@@ -1,7 +1,7 @@
-"""An even sample of a stream of documents within a bound on bytes, in one pass.
+"""A uniform sample of a stream of documents, bounded in bytes, in one pass.
 
-Training byte-level BPE on whole lines takes about 65 MB of memory for each MB of text (nearly every line is
-distinct), so that the size of the sample is what decides. Knows nothing of tokens.
+Training byte-level BPE on whole lines takes about 65 MB of memory per MB of text, because nearly every line
+is distinct; so the sample's size decides how much memory training takes. Knows nothing of tokens.
 """
 
 import heapq
@@ -9,10 +9,10 @@ import random
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-MAX_CHUNK_CHARACTERS = 1 << 16  # of a long document, so that no document takes the sample for itself
+MAX_CHUNK_CHARACTERS = 1 << 16  # of a long document, so that no single document fills the sample
 MAX_LINE_CHARACTERS = 3000  # longer lines are data; the trainer needs hours for them
 
-_LINE = re.compile(r"[^\r\n]*[\r\n]+|[^\r\n]+")  # with the whole run of line ends behind it
+_LINE = re.compile(r"[^\r\n]*[\r\n]+|[^\r\n]+")  # a line and all line ends after it
 
 
 def sample_text(
@@ -21,11 +21,14 @@ def sample_text(
     seed: int,
     on_read: Callable[[int], None] | None = None,
 ) -> list[str]:
-    """At most `max_bytes` (of UTF-8) of the documents, every part as likely as any other, in their order.
+    """Return at most `max_bytes` (of UTF-8) of the documents, each chunk with equal probability, in order.
 
-    Each chunk of a document draws a rank, and the chunks of the lowest ranks that fit are the sample:
-    deterministic from the seed and the order, and never more than the bound (and one chunk) in memory.
-    `on_read` is told the number of characters of each document as it goes by.
+    Each chunk of a document draws a rank; the sample is the chunks with the lowest ranks that fit. The same
+    seed and documents give the same sample. Memory holds the sample and one chunk. `on_read` is called with
+    the number of characters of each document that was read.
+
+    >>> sample_text(["import os\\n", "x = 1\\n"], max_bytes=100, seed=1)
+    ['import os\\n', 'x = 1\\n']
     """
     draw = random.Random(seed).random
     heap: list[tuple[float, int, bytes]] = []  # (−rank, arrival, text): the highest rank on top
@@ -33,7 +36,7 @@ def sample_text(
     for document in documents:
         for chunk in _chunks(document):
             rank, arrival = draw(), arrival + 1
-            if rank >= ceiling:  # a chunk with a lower rank had no room already
+            if rank >= ceiling:  # a chunk with a lower rank did not fit already
                 continue
             text = _without_long_lines(chunk).encode("utf-8", "ignore")
             heapq.heappush(heap, (-rank, arrival, text))

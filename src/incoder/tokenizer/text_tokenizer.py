@@ -1,11 +1,11 @@
-"""What generation needs of any tokenizer, InCoder's or another family's (a Protocol)."""
+"""The tokenizer that generation uses, InCoder's or another family's (a Protocol)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 
 class TextTokenizer(Protocol):
-    """Text or bytes to ids, and back without losing a byte. Special tokens in a text are text."""
+    """Text or bytes to ids, and back to the same bytes. Special tokens in a text are text."""
 
     @property
     def vocab_size(self) -> int:
@@ -16,23 +16,23 @@ class TextTokenizer(Protocol):
         """The special tokens by name."""
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a piece of a text; lone surrogates (`surrogateescape`) stand for bytes.
+        """Return the ids of a piece of a text; lone surrogates (`surrogateescape`) encode as their bytes.
 
         Raises:
-            IncoderError: a lone surrogate that stands for no byte.
+            IncoderError: a lone surrogate that represents no byte.
         """
 
     def encode_start(self, text: str) -> list[int]:
-        """The same where the piece is what a document begins with, which some families spell differently."""
+        """Return the ids of the first piece of a document, which some families spell differently."""
 
     def encode_bytes(self, data: bytes) -> list[int]:
-        """The ids of any bytes; of valid UTF-8, those of its text."""
+        """Return the ids of any bytes; for valid UTF-8, the ids of the text."""
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes of one id in the middle of a text, none for a special token."""
+        """Return the bytes of one id in the middle of a text; a special token has none."""
 
     def decode_bytes(self, token_ids: Iterable[int]) -> bytes:
-        """The bytes of these ids."""
+        """Return the bytes of these ids."""
 
     def decode(self, token_ids: Iterable[int], errors: str = "replace") -> str:
-        """The text of these ids; `errors` as in `bytes.decode`."""
+        """Return the text of these ids; `errors` as in `bytes.decode`."""

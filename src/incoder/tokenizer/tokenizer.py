@@ -1,8 +1,8 @@
 """Text or bytes in, token ids out, and back without losing a byte.
 
 A byte-level BPE whose tokens may cross spaces but never a line end (paper, section 3.4). Special tokens in a
-text are text; whoever wants them recognised says so. Knows no model, and not what the sentinels are for (see
-infilling_format.py).
+text are text, unless the caller asks to recognise them. Knows no model, and not what the sentinels are for
+(see infilling_format.py).
 """
 
 import hashlib
@@ -23,10 +23,14 @@ FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 class Tokenizer:
-    """A vocabulary in the layout of vocabulary_layout.py, immutable.
+    """A vocabulary with the layout of vocabulary_layout.py, immutable.
 
     Raises:
-        IncoderError: the special tokens are missing or not where the layout has them.
+        IncoderError: a special token is missing, or its id is not the one of the layout.
+
+    >>> tokenizer = model.tokenizer
+    >>> tokenizer.decode(tokenizer.encode("x = 1\\n"))
+    'x = 1\\n'
     """
 
     begin_of_sequence_id = vocabulary_layout.FRONT.index(vocabulary_layout.BEGIN_OF_SEQUENCE)
@@ -51,10 +55,11 @@ class Tokenizer:
     def from_file(cls, path: Path) -> "Tokenizer":
         """Read a `tokenizer.json`, or a folder with one, or a folder with `vocab.json` and `merges.txt`.
 
-        The last is how the published vocabulary comes; its ids count the BPE alone and move up by four.
+        The published vocabulary has the last form; its ids count the BPE tokens alone and are moved up by
+        four.
 
         Raises:
-            IncoderError: nothing there, not a tokenizer, or one without InCoder's special tokens.
+            IncoderError: there is no tokenizer, or it lacks InCoder's special tokens.
         """
         try:
             file = path / "tokenizer.json" if path.is_dir() else path
@@ -71,11 +76,11 @@ class Tokenizer:
             raise IncoderError(f"{file}: {error}") from error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # For worker processes. The backend alone would come back recognising special tokens in text.
+        # For worker processes. The backend alone would recognise special tokens in text after unpickling.
         return _from_json, (self._backend.to_str(),)
 
     def save(self, folder: Path) -> None:
-        """Write `tokenizer.json` and what `transformers.AutoTokenizer` wants beside it.
+        """Write `tokenizer.json` and the files that `transformers.AutoTokenizer` reads with it.
 
         Raises:
             IncoderError: the folder cannot be written.
@@ -89,7 +94,7 @@ class Tokenizer:
         config = {
             **special_tokens_map,
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "clean_up_tokenization_spaces": False,  # decoding must give back what was encoded
+            "clean_up_tokenization_spaces": False,  # decoding must return the encoded text
             "padding_side": "left",
         }
         make_folder(folder)
@@ -99,31 +104,37 @@ class Tokenizer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the vocabulary, the merges and the rules: the same for the same ids."""
+        """SHA-256 (hex) of the vocabulary, the merges and the rules: equal if the ids of every text are."""
         canonical = json.dumps(json.loads(self._backend.to_str()), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, special tokens in it being ordinary text.
+        """Return the ids of a text; special tokens in it are ordinary text.
 
-        Bytes that a lone surrogate stands for (Python's `surrogateescape`) encode as those bytes.
+        A lone surrogate (Python's `surrogateescape`) encodes as the byte that it represents.
 
         Raises:
-            IncoderError: a lone surrogate that stands for no byte.
+            IncoderError: a lone surrogate that represents no byte.
+
+        >>> tokenizer = model.tokenizer
+        >>> [tokenizer.token_bytes(i) for i in tokenizer.encode("import numpy as np\\n")]
+        [b'import numpy as np', b'\\n']
         """
         try:
             return self._backend.encode(text, add_special_tokens=False).ids
-        except (
-            TypeError
-        ):  # what the backend says of a lone surrogate; asking first would cost every other text
+        except TypeError:  # a lone surrogate; to look for one first would slow down every other text
             return self.encode_bytes(_escaped_bytes(text))
 
     def encode_start(self, text: str) -> list[int]:
-        """The same ids: a document's start is spelled like the rest of it."""
+        """Return the same ids as `encode`: the first piece of a document is spelled like any other."""
         return self.encode(text)
 
     def encode_bytes(self, data: bytes) -> list[int]:
-        """The ids of any bytes; of valid UTF-8, the same as those of its text."""
+        r"""Return the ids of any bytes; for valid UTF-8, the ids of the text.
+
+        >>> model.tokenizer.decode_bytes(model.tokenizer.encode_bytes(b"\xff\n"))
+        b'\xff\n'
+        """
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
@@ -133,10 +144,13 @@ class Tokenizer:
         return self._backend.encode(text, add_special_tokens=False).ids
 
     def encode_with_special_tokens(self, text: str) -> list[int]:
-        """The ids of a text in which `<|mask:0|>`, `<|endoftext|>` and the like are the special tokens.
+        """Return the ids of a text in which `<|mask:0|>`, `<|endoftext|>` and the like are special tokens.
 
         Raises:
             IncoderError: a lone surrogate.
+
+        >>> model.tokenizer.encode_with_special_tokens("<|endoftext|>")
+        [2]
         """
         try:
             return self._recognising_backend.encode(text, add_special_tokens=False).ids
@@ -144,7 +158,7 @@ class Tokenizer:
             raise IncoderError("a text with special tokens must not hold lone surrogates") from error
 
     def decode_bytes(self, token_ids: Iterable[int]) -> bytes:
-        """The bytes of these ids, special tokens left out.
+        """Return the bytes of these ids, without special tokens.
 
         Raises:
             IncoderError: an id outside of the vocabulary.
@@ -156,7 +170,7 @@ class Tokenizer:
             raise IncoderError(f"token ids must be in [0, {self.vocab_size}), got {error}") from error
 
     def decode(self, token_ids: Iterable[int], errors: str = "replace") -> str:
-        """The text of these ids, special tokens left out; `errors` as in `bytes.decode`.
+        """Return the text of these ids, without special tokens; `errors` as in `bytes.decode`.
 
         Raises:
             IncoderError: an id outside of the vocabulary.
@@ -164,7 +178,7 @@ class Tokenizer:
         return self.decode_bytes(token_ids).decode("utf-8", errors)
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes of one id, none for a special token.
+        """Return the bytes of one id; a special token has none.
 
         Raises:
             IncoderError: an id outside of the vocabulary.
@@ -173,12 +187,12 @@ class Tokenizer:
 
     @cached_property
     def special_ids(self) -> Mapping[str, int]:
-        """The special tokens by name."""
+        """The ids of the special tokens, by name."""
         vocab = self._backend.get_vocab(with_added_tokens=True)
         return {name: vocab[name] for name in vocabulary_layout.SPECIAL_TOKENS}
 
     def special_token(self, token_id: int) -> str | None:
-        """The name of a special token (`<|mask:0|>`), or None for an id that stands for bytes."""
+        """Return the name of a special token (`<|mask:0|>`), or None for an id that has bytes."""
         token = self._backend.id_to_token(token_id)
         return token if token in vocabulary_layout.SPECIAL_TOKENS else None
 
@@ -191,14 +205,15 @@ class Tokenizer:
 
     @cached_property
     def _byte_backend(self) -> tokenizers.Tokenizer:
-        """The same merges over the characters that stand for bytes: for what is no UTF-8."""
+        """The same merges over the characters that represent bytes, to encode what is not UTF-8."""
         backend = tokenizers.Tokenizer(self._backend.model)
         backend.pre_tokenizer = vocabulary_layout.character_pre_tokenizer()
         return backend
 
     @cached_property
     def _recognising_backend(self) -> tokenizers.Tokenizer:
-        return tokenizers.Tokenizer.from_str(self._backend.to_str())  # the flag is not part of the text
+        # A new one recognises special tokens: encode_special_tokens is not serialised.
+        return tokenizers.Tokenizer.from_str(self._backend.to_str())
 
 
 def _from_json(text: str) -> Tokenizer:
@@ -211,7 +226,7 @@ def _escaped_bytes(text: str) -> bytes:
     except UnicodeEncodeError as error:
         raise IncoderError(
             f"cannot encode {text[error.start]!r} at position {error.start}: "
-            "half of a surrogate pair is no character"
+            "half of a surrogate pair is not a character"
         ) from error
 
 

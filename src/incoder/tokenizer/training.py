@@ -23,10 +23,10 @@ MIN_FREQUENCY = 2
 
 
 class TokenizerRecipe(Recipe):
-    """What `incoder tokenizer train` reads.
+    """The recipe of `incoder tokenizer train`.
 
-    `corpus` is a folder that `incoder corpus build` made, and a relative one starts at the working directory;
-    `seed` draws the sample and the places of the documents' attributes.
+    `corpus` is a folder that `incoder corpus build` made; a relative path starts at the working directory.
+    `seed` draws the sample, and where attributes are written into the documents.
     """
 
     corpus: UserPath
@@ -47,12 +47,16 @@ def train_tokenizer(
 ) -> Tokenizer:
     """Learn a vocabulary of exactly `vocab_size` ids, the 261 special ones included.
 
-    The documents are read once; at most `max_sample_bytes` of them are learnt from (see sample.py, which also
-    says what `on_read` is told). Same documents in the same order and same settings: same tokenizer.
+    The documents are read once, and the vocabulary is learned from a sample of at most `max_sample_bytes` of
+    them. `on_read` is called with the number of characters of each document. The same documents in the same
+    order with the same settings give the same tokenizer.
 
     Raises:
-        IncoderError: `vocab_size` has no room for the special tokens and every byte, or the sample does not
-            repeat itself enough to give that many tokens.
+        IncoderError: `vocab_size` is too small for the special tokens and every byte, or the sample has too
+            few repetitions for so large a vocabulary.
+
+    >>> train_tokenizer(["def f(x):\\n    return x\\n"] * 9, vocab_size=520).vocab_size
+    520
     """
     if vocab_size < vocabulary_layout.MIN_VOCAB_SIZE:
         raise IncoderError(
@@ -61,21 +65,21 @@ def train_tokenizer(
         )
     sample = sample_text(documents, max_sample_bytes, seed, on_read)
     # A merge that spells a special token ("<s>" is common in text about HTML) would take its id and make text
-    # special, so such merges are left out afterwards, and as many more are learnt at first.
+    # special. Such merges are removed, so more are learned at first.
     num_bpe_tokens = vocab_size - vocabulary_layout.NUM_SPECIAL_TOKENS
-    learnt = _learn(sample, num_bpe_tokens + vocabulary_layout.NUM_SPECIAL_TOKENS, max_token_length)
-    bpe_tokens, merges = _first_tokens(learnt, num_bpe_tokens)
+    learned = _learn(sample, num_bpe_tokens + vocabulary_layout.NUM_SPECIAL_TOKENS, max_token_length)
+    bpe_tokens, merges = _first_tokens(learned, num_bpe_tokens)
     if len(bpe_tokens) < num_bpe_tokens:
         raise IncoderError(
-            f"the sample of {sum(map(len, sample)):,} characters gives only "
-            f"{len(bpe_tokens) + vocabulary_layout.NUM_SPECIAL_TOKENS} tokens, {vocab_size} were asked for; "
-            "give more text, or a smaller vocab_size"
+            f"the sample of {sum(map(len, sample)):,} characters yields only "
+            f"{len(bpe_tokens) + vocabulary_layout.NUM_SPECIAL_TOKENS} tokens, not {vocab_size}; "
+            "use more text, or a smaller vocab_size"
         )
     return Tokenizer(vocabulary_layout.assemble(bpe_tokens, merges))
 
 
 def _learn(sample: list[str], num_bpe_tokens: int, max_token_length: int) -> dict[str, Any]:
-    """The trained BPE model, as in a `tokenizer.json`: without special tokens, ids from 0."""
+    """Train a BPE model and return it as `tokenizer.json` has it, without special tokens, ids from 0."""
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = vocabulary_layout.text_pre_tokenizer()
     trainer = trainers.BpeTrainer(
@@ -91,7 +95,7 @@ def _learn(sample: list[str], num_bpe_tokens: int, max_token_length: int) -> dic
 
 
 def _first_tokens(model: dict[str, Any], num_tokens: int) -> tuple[list[str], list[tuple[str, str]]]:
-    """The first tokens of a trained model and the merges that make them, none that spells a special token."""
+    """Return a trained model's first tokens and their merges, without the special tokens' spellings."""
     tokens = dict.fromkeys(sorted(vocabulary_layout.BYTE_CHARACTERS))
     merges: list[tuple[str, str]] = []
     for left, right in model["merges"]:

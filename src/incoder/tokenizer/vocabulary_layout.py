@@ -1,8 +1,8 @@
-"""Which ids there are: four special tokens, the BPE vocabulary, 256 sentinels and the end-of-mask.
+"""The order of ids in a vocabulary: four special tokens, the BPE tokens, 256 sentinels and the end-of-mask.
 
-The layout of the published InCoder vocabulary (paper, section 3.4, and the authors' code), used for every
-tokenizer that this package trains as well. Also the pre-tokenizer, and the table between bytes and the
-characters that stand for them inside a byte-level vocabulary. Knows no files and encodes nothing.
+It is the order of the published InCoder vocabulary (paper, section 3.4, and the authors' code); tokenizers
+that this package trains have it, too. Also the pre-tokenizer, and the table between bytes and the characters
+that represent them in a byte-level vocabulary. Knows no files and encodes nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ MIN_VOCAB_SIZE = NUM_SPECIAL_TOKENS + 256  # a byte-level vocabulary holds every
 
 
 def _byte_characters() -> tuple[str, ...]:
-    """GPT-2's table: printable Latin-1 bytes stand for themselves, the other 68 for U+0100 onwards."""
+    """GPT-2's table: a printable Latin-1 byte is its own character, the other 68 bytes are U+0100 onwards."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = (chr(code) for code in range(0x100, 0x200))
     return tuple(chr(byte) if byte in printable else next(others) for byte in range(256))
@@ -40,17 +40,29 @@ _TO_LATIN_1 = str.maketrans({character: latin for latin, character in _CHARACTER
 
 
 def characters_of(data: bytes) -> str:
-    """The characters that stand for these bytes in the vocabulary."""
+    """Return the characters that represent these bytes in the vocabulary.
+
+    >>> characters_of(b" def\\n")
+    'ĠdefĊ'
+    """
     return data.decode("latin-1").translate(_TO_CHARACTERS)
 
 
 def bytes_of(characters: str) -> bytes:
-    """The bytes that a vocabulary entry stands for."""
+    """Return the bytes that a vocabulary entry represents.
+
+    >>> bytes_of("ĠdefĊ")
+    b' def\\n'
+    """
     return characters.translate(_TO_LATIN_1).encode("latin-1")
 
 
 def text_pre_tokenizer() -> PreTokenizer:
-    """A run of line ends is one piece, and so is all that stands between two runs."""
+    """Split a text into runs of line ends and the runs of all else between them.
+
+    >>> [piece for piece, _ in text_pre_tokenizer().pre_tokenize_str("import os\\n\\nx = 1")]
+    ['importĠos', 'ĊĊ', 'xĠ=Ġ1']
+    """
     return pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex("[\r\n]+"), "isolated"),
@@ -60,22 +72,22 @@ def text_pre_tokenizer() -> PreTokenizer:
 
 
 def character_pre_tokenizer() -> PreTokenizer:
-    """The same pieces, on text that went through `characters_of` already."""
+    """Split in the same places a text that `characters_of` has already converted."""
     line_ends = characters_of(b"\r\n")
     return pre_tokenizers.Split(Regex(f"[{line_ends}]+"), "isolated")
 
 
 def assemble(bpe_tokens: Sequence[str], merges: Iterable[tuple[str, str]]) -> Tokenizer:
-    """The tokenizer whose id for `bpe_tokens[i]` is i + 4, with the special tokens around.
+    """Return the tokenizer in which `bpe_tokens[i]` has the id i + 4, between the special tokens.
 
-    `bpe_tokens` must hold none of the special tokens, or they would share an id.
+    `bpe_tokens` must contain no special token, or two tokens would share an id.
     """
     vocab = {token: token_id for token_id, token in enumerate((*FRONT, *bpe_tokens))}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=list(merges)))
     tokenizer.pre_tokenizer = text_pre_tokenizer()
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in (*FRONT, *BACK)])
-    # For `transformers` and its friends, as the published tokenizer does: a text is a document.
+    # For `transformers`, as in the published tokenizer: every text is a document and begins with its start.
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{DOCUMENT_START} $A",
         pair=f"{DOCUMENT_START} $A {DOCUMENT_START} $B",
@@ -85,7 +97,11 @@ def assemble(bpe_tokens: Sequence[str], merges: Iterable[tuple[str, str]]) -> To
 
 
 def problem_with(vocab: Mapping[str, int]) -> str | None:
-    """What keeps a vocabulary (token → id) from having this layout, or None if nothing does."""
+    """Return the first way in which a vocabulary (token → id) breaks this layout, or None.
+
+    >>> problem_with({"<s>": 0, "<pad>": 1})
+    'it has no <|endoftext|> (and 514 more)'
+    """
     missing = [token for token in (*FRONT, *BACK, *BYTE_CHARACTERS) if token not in vocab]
     if missing:
         return f"it has no {missing[0]}" + (f" (and {len(missing) - 1} more)" if len(missing) > 1 else "")
