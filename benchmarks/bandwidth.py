@@ -40,7 +40,7 @@ DTYPES: dict[str, Precision] = {
 DEFAULT_DTYPES = {"cpu": ["fp32", "bf16", "int8", "int4"], "cuda": ["bf16"]}
 PROMPT = "def mean(xs):\n    return sum(xs) / len(xs)\n\n\ndef variance(xs):\n    center = mean(xs)\n"
 
-Writer = Callable[[int], object]  # writes so many tokens after the prompt
+Writer = Callable[[int], object]  # writes this many tokens after the prompt
 
 
 def main() -> None:
@@ -134,8 +134,8 @@ def _ours(model: InfillModel) -> Writer:
 
 def _peer(contestants: Contestants, folder: Path, dtype: str, device: torch.device) -> dict[str, Writer]:
     prompt = Tokenizer.from_file(find_model("mini")).encode(PROMPT)
-    if isinstance(kept := DTYPES[dtype], torch.dtype):
-        return {"transformers": _transformers(contestants.transformers(kept), prompt)}
+    if isinstance(storage := DTYPES[dtype], torch.dtype):
+        return {"transformers": _transformers(contestants.transformers(storage), prompt)}
     if contestants.config.shape != "xglm" or device.type != "cpu":
         return {}
     from peers import ctranslate2_decoder  # where there are only GPUs to measure, it need not be installed

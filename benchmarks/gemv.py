@@ -16,7 +16,7 @@ import torch
 from incoder.model.gemv import Gemv, make_gemv
 from incoder.model.quantization import Stored, packed_rows, quantized_rows
 
-KEPT: dict[str, Callable[[torch.Tensor], Stored]] = {
+STORAGE: dict[str, Callable[[torch.Tensor], Stored]] = {
     "float32": lambda weight: (weight, None),
     "bfloat16": lambda weight: (weight.bfloat16(), None),
     "int8": quantized_rows,
@@ -39,12 +39,12 @@ def main() -> None:
     float_weights = [torch.randn(arguments.outputs, arguments.inputs) for _ in range(arguments.matrices)]
     limit = _bandwidths({"sum": [_sum(weight) for weight in float_weights]}, float_weights, arguments.rounds)
     print(f"{'reading':>20}: {limit['sum']:5.1f} GB/s")
-    for name, keep in KEPT.items():
-        kept = [keep(weight) for weight in float_weights]
-        products = {"ours": [_bound(make_gemv(weight, scale), input_BI) for weight, scale in kept]}
-        if kept[0][1] is None:
-            products["torch"] = [_torch_product(weight, input_BI) for weight, _ in kept]
-        tensors = [tensor for pair in kept for tensor in pair if tensor is not None]
+    for name, store in STORAGE.items():
+        stored = [store(weight) for weight in float_weights]
+        products = {"ours": [_bound(make_gemv(weight, scale), input_BI) for weight, scale in stored]}
+        if stored[0][1] is None:
+            products["torch"] = [_torch_product(weight, input_BI) for weight, _ in stored]
+        tensors = [tensor for pair in stored for tensor in pair if tensor is not None]
         for who, speed in _bandwidths(products, tensors, arguments.rounds).items():
             print(f"{name + ', ' + who:>20}: {speed:5.1f} GB/s, {speed / limit['sum']:.0%} of reading")
 

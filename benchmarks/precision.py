@@ -1,6 +1,6 @@
 """What smaller weights cost in quality, on HumanEval: bits per byte and single lines, each beside fp32.
 
-Bits per byte are those of the 164 solved problems, left to right. Fills are greedy; *same* is the share of
+Bits per byte are those of the 164 solved problems, left to right. Infills are greedy; *same* is the share of
 completions that equal those in fp32, *exact* the share that equal the line that was cut out.
 
     python benchmarks/precision.py --data human-eval-infilling/data
@@ -30,7 +30,7 @@ def main() -> None:
         "--data", type=Path, required=True, help="OpenAI's file of single lines, or its folder"
     )
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--limit", type=int, default=1033, help="so many lines, evenly spaced")
+    parser.add_argument("--limit", type=int, default=1033, help="number of lines, evenly spaced")
     arguments = parser.parse_args()
 
     path = benchmark_files.find(SINGLE_LINE, arguments.data)
@@ -41,18 +41,18 @@ def main() -> None:
     chosen = benchmark_files.load_tasks(path, SINGLE_LINE, arguments.limit)
     gold = [task.baselines[GOLD] for task in chosen]
     print(f"{'':10} {'bits/byte':>10} {'against fp32':>13} {'same':>7} {'exact':>7}   of {len(chosen)} lines")
-    reference_bits, reference_fills = 0.0, list[str]()
+    reference_bits, reference_infills = 0.0, list[str]()
     for precision in PRECISIONS:
         model = incoder.load(arguments.model, dtype=precision)
-        bits, fills = _bits_per_byte(model, list(programs.values())), _fills(model, chosen)
-        reference_bits, reference_fills = reference_bits or bits, reference_fills or fills
-        same, exact = _share(fills, reference_fills), _share(fills, gold)
+        bits, infills = _bits_per_byte(model, list(programs.values())), _infills(model, chosen)
+        reference_bits, reference_infills = reference_bits or bits, reference_infills or infills
+        same, exact = _share(infills, reference_infills), _share(infills, gold)
         print(
             f"{precision:10} {bits:10.4f} {bits - reference_bits:+13.4f} {same:7.1%} {exact:7.1%}", flush=True
         )
 
 
-def _fills(model: InfillModel, tasks: list[Task]) -> list[str]:
+def _infills(model: InfillModel, tasks: list[Task]) -> list[str]:
     request = benchmark_request(max_new_tokens=SINGLE_LINE.max_new_tokens)
     return [answer(task, INFILL, model, request) for task in tasks]
 
@@ -63,8 +63,8 @@ def _bits_per_byte(model: InfillModel, texts: list[str]) -> float:
     return -sum(score.total_logprob for score in scores) / num_bytes / math.log(2)
 
 
-def _share(fills: list[str], others: list[str]) -> float:
-    return sum(fill == other for fill, other in zip(fills, others, strict=True)) / len(fills)
+def _share(infills: list[str], others: list[str]) -> float:
+    return sum(infill == other for infill, other in zip(infills, others, strict=True)) / len(infills)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ class Contestants:
     def ours(self, dtype: Precision) -> InfillModel:
         if not self._weights:
             return incoder.load(self._folder, device=self._device, dtype=dtype)
-        kept = dtype if isinstance(dtype, torch.dtype) else torch.bfloat16
-        model = _with_weights(self.config, self._cast(kept))
+        storage = dtype if isinstance(dtype, torch.dtype) else torch.bfloat16
+        model = _with_weights(self.config, self._cast(storage))
         if not isinstance(dtype, torch.dtype):
             quantize(model, torch.bfloat16, num_bits=8 if dtype == "int8" else 4)
         return InfillModel(TransformerModel(model), mini_tokenizer())

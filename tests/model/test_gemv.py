@@ -2,12 +2,13 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 
-from incoder.model.gemv import MAX_ROWS, make_gemv
+from incoder.model.gemv import MAX_ROWS, make_gemv, threads_of_torch
 
 pytest.importorskip("numba")
 
@@ -78,6 +79,19 @@ def test_pytorch_keeps_as_many_threads_as_it_was_given(num_threads: int) -> None
         assert torch.get_num_threads() == num_threads
     finally:
         torch.set_num_threads(before)
+
+
+def test_threads_take_turns_to_run_kernels() -> None:
+    """Without OpenMP and TBB, numba aborts a process in which two threads run kernels at once."""
+    product = make_gemv(torch.ones(SIZE))
+    assert product is not None
+    other = threading.Thread(target=product, args=(torch.ones(1, SIZE[1]),))
+    with threads_of_torch():
+        other.start()
+        other.join(0.2)
+        assert other.is_alive()
+    other.join(60)
+    assert not other.is_alive()
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads as Linux lists them")
