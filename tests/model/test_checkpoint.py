@@ -450,10 +450,22 @@ def test_a_configuration_that_is_none_is_refused(folder: Path, content: str) -> 
 
 
 @pytest.mark.parametrize("num_lines", [-1, True, 1.5, "2", [2], 10**9])
-def test_a_number_of_lead_lines_that_is_none_is_refused(folder: Path, num_lines: object) -> None:
-    (folder / "generation_config.json").write_text(json.dumps({"num_lead_lines": num_lines}))
-    with pytest.raises(IncoderError, match="num_lead_lines must be a number of lines from 0 to"):
+def test_a_number_of_tail_lines_that_is_none_is_refused(folder: Path, num_lines: object) -> None:
+    (folder / "generation_config.json").write_text(json.dumps({"num_tail_lines": num_lines}))
+    with pytest.raises(IncoderError, match="num_tail_lines must be a number of lines from 0 to"):
         load_num_tail_lines(folder)
+
+
+def test_the_number_of_tail_lines_is_saved_and_read_by_its_old_name_too(
+    tmp_path: Path, model: Transformer
+) -> None:
+    save_checkpoint(model, tmp_path, num_tail_lines=3)
+    assert load_num_tail_lines(tmp_path) == 3
+    (tmp_path / "generation_config.json").write_text('{"num_lead_lines": 4}')
+    with pytest.warns(FutureWarning, match="num_lead_lines is called num_tail_lines now"):
+        assert load_num_tail_lines(tmp_path) == 4
+    (tmp_path / "generation_config.json").write_text("{}")
+    assert load_num_tail_lines(tmp_path) == 0
 
 
 def test_an_unknown_architecture_names_the_known_ones(folder: Path) -> None:

@@ -1,11 +1,13 @@
-"""Checkpoints in Hugging Face's layout, in and out: a folder that transformers loads as it is.
+"""Checkpoints in Hugging Face's format: saved to and loaded from a folder that transformers loads as it is.
 
-`config.json`, `model.safetensors`, `generation_config.json` and the tokenizer's files; other people's weights
-may be in several files, or pickled. hugging_face.py knows what each family calls things.
+The folder has `config.json`, `model.safetensors`, `generation_config.json` and the tokenizer's files;
+published weights may also be in several files, or pickled. hugging_face.py knows the names that each family
+uses.
 """
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
@@ -35,13 +37,15 @@ GENERATION_CONFIG = "generation_config.json"
 _EMBEDDING = "model.embed_tokens.weight"
 _HEAD = "lm_head.weight"
 _MAX_CONFIG_BYTES = 10_000_000  # published ones have up to 0.2 MB
+_TAIL_LINES = "num_tail_lines"
+_OLD_TAIL_LINES = "num_lead_lines"
 _MAX_TAIL_LINES = 1000
 _QUANTIZED_SUFFIXES = (".qweight", ".qzeros", ".g_idx", ".weight_scale", ".weight_scale_inv", ".absmax")
-_IGNORED_SUFFIXES = ("embed_positions.weights", "rotary_emb.inv_freq")  # computed, not learnt
+_IGNORED_SUFFIXES = ("embed_positions.weights", "rotary_emb.inv_freq")  # computed, not learned
 
 
 class SavesItself(Protocol):
-    """What a tokenizer needs to be for `save_checkpoint`."""
+    """A tokenizer that `save_checkpoint` can write."""
 
     def save(self, folder: Path) -> None: ...
 
@@ -54,9 +58,10 @@ def save_checkpoint(
     dtype: torch.dtype = torch.bfloat16,
     num_tail_lines: int = 0,
 ) -> None:
-    """Write the model in `dtype`; each file replaces its predecessor whole.
+    """Write the model in `dtype`; each file is replaced atomically.
 
-    `num_tail_lines`, with which its fills are to begin, is a setting of generation, of ours.
+    `num_tail_lines` is how many of the last lines of a prefix this model's infills are to begin with. It is a
+    setting of generation that only InCoder reads.
 
     Raises:
         IncoderError: the folder cannot be written, or the disk is full.
@@ -75,7 +80,7 @@ def save_checkpoint(
             raise IncoderError(f"cannot write {path}: {error}; nothing was changed") from error
     generation = {"bos_token_id": config.bos_id, "eos_token_id": config.eos_id, "pad_token_id": config.pad_id}
     if num_tail_lines:
-        generation["num_tail_lines"] = num_tail_lines
+        generation[_TAIL_LINES] = num_tail_lines
     write_text(folder / GENERATION_CONFIG, _json(generation))
     write_text(folder / "config.json", _json(to_hugging_face(config, dtype)))
     if tokenizer is not None:
@@ -85,13 +90,13 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, *, dtype: torch.dtype | None = None, device: torch.device | None = None
 ) -> Transformer:
-    """Read a model; the weights keep the dtype they are stored in unless `dtype` is given.
+    """Load a model; the weights keep the dtype of the file unless `dtype` is given.
 
-    The files are mapped into memory, and weights are turned into their form one at a time, each let go of on
-    disk before the next: at no time is more held than the model and its largest layer.
+    The files are mapped into memory and the weights converted one at a time, each unmapped before the next,
+    so that memory never holds more than the model and its largest layer.
 
     Raises:
-        IncoderError: no checkpoint there, an architecture that is not known, or weights that do not fit it.
+        IncoderError: there is no checkpoint, its architecture is unknown, or its weights do not match it.
     """
     config = load_config(folder)
     stored = _read_weights(folder)
@@ -116,10 +121,10 @@ def load_checkpoint(
 
 
 def load_config(folder: Path) -> TransformerConfig:
-    """Read the configuration alone.
+    """Load the configuration alone.
 
     Raises:
-        IncoderError: no checkpoint there, or an architecture that is not known.
+        IncoderError: there is no checkpoint, or its architecture is unknown.
     """
     path = folder / "config.json"
     if not path.exists():
@@ -129,7 +134,10 @@ def load_config(folder: Path) -> TransformerConfig:
 
 
 def load_num_tail_lines(folder: Path) -> int:
-    """With how many lines of the text before a hole the fills of a model are to begin; 0 if it does not say.
+    """Return how many of the last lines of a prefix the model's infills are to begin with, 0 by default.
+
+    Warns:
+        FutureWarning: the setting has its old name, num_lead_lines.
 
     Raises:
         IncoderError: the settings of generation cannot be read.
@@ -138,12 +146,18 @@ def load_num_tail_lines(folder: Path) -> int:
     if not path.exists():
         return 0
     settings = read_json_object(path, max_bytes=_MAX_CONFIG_BYTES)
-    # Models published before the key was renamed, `mini` among them, say num_lead_lines.
-    key = "num_tail_lines" if "num_tail_lines" in settings else "num_lead_lines"
-    num_lines = settings.get(key, 0)
+    name = _TAIL_LINES
+    if name not in settings and _OLD_TAIL_LINES in settings:
+        name = _OLD_TAIL_LINES
+        warnings.warn(
+            f"{path}: num_lead_lines is called num_tail_lines now; the next release reads only that name",
+            FutureWarning,
+            stacklevel=2,
+        )
+    num_lines = settings.get(name, 0)
     if type(num_lines) is not int or not 0 <= num_lines <= _MAX_TAIL_LINES:
         raise IncoderError(
-            f"{path}: {key} must be a number of lines from 0 to {_MAX_TAIL_LINES}, got {shown(num_lines)}"
+            f"{path}: {name} must be a number of lines from 0 to {_MAX_TAIL_LINES}, got {shown(num_lines)}"
         )
     return num_lines
 
@@ -151,8 +165,9 @@ def load_num_tail_lines(folder: Path) -> int:
 def _with_stored_head(config: TransformerConfig, stored: MutableMapping[str, Any]) -> TransformerConfig:
     """Decide whether the output matrix is the embedding, as transformers does: the file has the last word.
 
-    Where the configuration says that they are tied and the file holds both, they are tied if they are equal,
-    and two matrices if not; where it holds one of them, that one is both. Removes what is then superfluous.
+    If the configuration says that they are tied and the file has both, they are tied if they are equal and
+    two matrices otherwise. If the file has only one, it serves as both. The weight that is not needed is
+    removed from `stored`.
     """
     if not config.tie_embeddings or _HEAD not in stored:
         return config
@@ -171,7 +186,7 @@ def _is_equal(first: Tensor, second: Tensor) -> bool:
 
 
 def _check_weights(stored: Mapping[str, object], outlines: Mapping[str, Tensor], folder: Path) -> None:
-    """Refuse weights that are not exactly those of the network, by their names on disk."""
+    """Raise if the weights are not exactly the network's weights, by their names on disk."""
     quantized = [name for name in stored if name.endswith(_QUANTIZED_SUFFIXES)]
     if quantized:
         raise IncoderError(f"{folder} holds quantized weights ({_some(quantized)}); {UNQUANTIZED}")
@@ -195,7 +210,7 @@ def _check_weights(stored: Mapping[str, object], outlines: Mapping[str, Tensor],
 
 
 def _some(names: list[str]) -> str:
-    # A file's names may be anything, also what a terminal obeys.
+    # Names in a file may contain anything, control sequences of a terminal included.
     first = ", ".join(name if name.isprintable() and len(name) < 100 else shown(name) for name in names[:3])
     return f"{first} and {len(names) - 3} more" if len(names) > 3 else first
 
@@ -208,7 +223,7 @@ def _file_names(folder: Path) -> list[str]:
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
-    """The weights by their names on disk, mapped into memory: a page is read when it is used."""
+    """Map the weights into memory, by their names on disk; a page is read when it is used."""
     files = _file_names(folder)
     chosen = weight_files.choose(files)
     if chosen is None:
@@ -233,7 +248,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        mapped = zipfile.is_zipfile(path)  # files of before PyTorch 1.6 are not and are read whole
+        mapped = zipfile.is_zipfile(path)  # files from before PyTorch 1.6 are not, and are read whole
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = str(error) or "the file ends too early"

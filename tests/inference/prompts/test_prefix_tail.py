@@ -162,8 +162,8 @@ def test_a_number_of_lines_that_makes_no_sense_is_refused(
     with pytest.raises(IncoderError, match="num_tail_lines must be at least 0, got -1"):
         author(DOCUMENT).infill("a<FILL>", num_tail_lines=-1)
     save_checkpoint(transformer, tmp_path, tokenizer=tiny_tokenizer)
-    (tmp_path / "generation_config.json").write_text('{"num_lead_lines": "many"}')
-    with pytest.raises(IncoderError, match=r"generation_config\.json: num_lead_lines must be .* got 'many'"):
+    (tmp_path / "generation_config.json").write_text('{"num_tail_lines": "many"}')
+    with pytest.raises(IncoderError, match=r"generation_config\.json: num_tail_lines must be .* got 'many'"):
         incoder.load(tmp_path)
 
 
