@@ -61,5 +61,5 @@ def test_a_vocabulary_without_room_for_the_bytes_is_refused() -> None:
 
 
 def test_too_little_text_is_an_error_that_says_how_far_it_went() -> None:
-    with pytest.raises(IncoderError, match="sample of 6 characters gives only 518 tokens, 600 were"):
+    with pytest.raises(IncoderError, match="sample of 6 characters yields only 518 tokens, not 600"):
         train_tokenizer(["ab\nab\n"], vocab_size=600)

@@ -1,6 +1,6 @@
-"""How queries attend to keys: the mask that all layers share, and the fastest way to compute it here.
+"""Attention: the mask that all layers share, and the fastest implementation on this machine.
 
-Knows no weights, no layers and no cache; K heads of keys and values serve H of queries.
+Knows no weights, no layers and no cache. K heads of keys and values serve H query heads.
 """
 
 import inspect
@@ -15,15 +15,15 @@ from torch.nn import functional as F
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # q_BHTd, k_BKSd, v_BKSd to mixed_BHTd
 
-_LONGEST_BY_HAND = 1024  # tokens in a row
+_LONGEST_BY_HAND = 1024  # tokens in a row; measured in `_is_faster_by_hand`
 
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """Rows in which several texts stand side by side: each token attends to those before it in its own.
+    """Rows with several packed texts: each token attends to the earlier tokens of its own text.
 
-    `ids_BT`: equal for the tokens of one text; `starts`: where each begins in the rows laid end to end, and
-    the end of all (int32); `longest`: the most tokens of one.
+    `ids_BT` is equal for the tokens of one text. `starts` (int32) is where each text begins in the
+    concatenated rows, and the total length last. `longest` is the number of tokens of the longest text.
     """
 
     ids_BT: Tensor
@@ -32,7 +32,7 @@ class Segments:
 
     @classmethod
     def of(cls, ids_BT: Tensor) -> "Segments":
-        """Found on the device that the ids are on; best on the CPU, where nobody waits for it."""
+        """Find the segments, on the ids' device; best on the CPU, where it needs no synchronisation."""
         is_start_BT = torch.ones_like(ids_BT, dtype=torch.bool)
         is_start_BT[:, 1:] = ids_BT[:, 1:] != ids_BT[:, :-1]
         end = torch.tensor([ids_BT.numel()], device=ids_BT.device)
@@ -40,11 +40,15 @@ class Segments:
         return cls(ids_BT, starts, int(starts.diff().max()))
 
     def to(self, device: torch.device) -> "Segments":
-        """The same on another device."""
+        """Copy to another device."""
         return Segments(self.ids_BT.to(device), self.starts.to(device), self.longest)
 
     def mask(self) -> Tensor:
-        """The same as a mask [B, 1, T, T], True where a query may attend to a key."""
+        """Return the equivalent mask [B, 1, T, T], True where a query may attend to a key.
+
+        >>> Segments.of(torch.tensor([[0, 0, 1]])).mask()[0, 0].int().tolist()
+        [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+        """
         return (self.ids_BT[:, None, :, None] == self.ids_BT[:, None, None, :]).tril()
 
 
@@ -56,10 +60,11 @@ def choose_attention(
     is_cached: bool,
     dtype: torch.dtype,
 ) -> Attend:
-    """How every layer attends in one forward pass; what they share is made here, once.
+    """Return the attention function of all layers in one forward pass; the mask is built here, once.
 
-    `mask` is bool, broadcastable to [B, 1, T, S], and already causal; without one every query attends to all
-    keys up to its own, which is the last of `num_past` + T for the last. `dtype` is that of the queries.
+    `mask` is bool, broadcastable to [B, 1, T, S], and already causal. Without a mask, every query attends to
+    all keys up to its own position; the last of the T queries has the position `num_past` + T - 1. `dtype` is
+    the queries' dtype.
     """
     if isinstance(mask, Segments):
         if token_ids_BT.is_cuda and dtype.itemsize == 2 and _flash() is not None:
@@ -83,8 +88,8 @@ def choose_attention(
 def attend_fused(
     q_BHTd: Tensor, k_BKSd: Tensor, v_BKSd: Tensor, *, mask: Tensor | None, is_causal: bool
 ) -> Tensor:
-    """PyTorch's kernels: everywhere but where `attend_by_hand` is faster."""
-    if mask is not None and q_BHTd.is_cuda:  # there none takes a mask and shared keys but the slowest one
+    """Attend with PyTorch's kernels: the default, unless `attend_by_hand` is faster."""
+    if mask is not None and q_BHTd.is_cuda:  # on CUDA, only the slowest kernel takes a mask and shared keys
         k_BKSd, v_BKSd = _one_for_each_head(q_BHTd, k_BKSd, v_BKSd)
     return F.scaled_dot_product_attention(
         q_BHTd,
@@ -97,7 +102,7 @@ def attend_fused(
 
 
 def attend_in_segments(q_BHTd: Tensor, k_BKTd: Tensor, v_BKTd: Tensor, *, segments: Segments) -> Tensor:
-    """FlashAttention on the rows laid end to end: in half precision on CUDA, without a mask to read."""
+    """Attend with FlashAttention on the concatenated rows: half precision on CUDA, with no mask to read."""
     flash = _flash()
     assert flash is not None
     k_BHTd, v_BHTd = _one_for_each_head(q_BHTd, k_BKTd, v_BKTd)
@@ -108,14 +113,14 @@ def attend_in_segments(q_BHTd: Tensor, k_BKTd: Tensor, v_BKTd: Tensor, *, segmen
 
 
 def _one_for_each_head(q_BHTd: Tensor, k_BKSd: Tensor, v_BKSd: Tensor) -> tuple[Tensor, Tensor]:
-    """The keys and values again for every head that shares them."""
+    """Repeat the keys and values for every query head that shares them."""
     num_sharing = q_BHTd.shape[1] // k_BKSd.shape[1]
     return k_BKSd.repeat_interleave(num_sharing, dim=1), v_BKSd.repeat_interleave(num_sharing, dim=1)
 
 
 @cache
 def _flash() -> Callable[..., Any] | None:
-    """PyTorch's FlashAttention for texts of several lengths, made causal; it is new, and still changing."""
+    """Return PyTorch's causal FlashAttention for packed texts, or None; its signature still changes."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
@@ -127,9 +132,9 @@ def _flash() -> Callable[..., Any] | None:
 def _is_faster_by_hand(num_queries: int, dtype: torch.dtype, device: torch.device) -> bool:
     """Whether this is training on a CPU in half precision, with rows that are not too long.
 
-    There, forward and backward by hand take 0.4 of the fused kernels' time with rows of 256 and 512 tokens,
-    0.5 with 1024, and as long with 2048; in float32 0.8 to 1.7. A step of a small network runs at 1.3 to 1.5
-    times the speed (bfloat16, AVX-512, one thread and two; alike with torch.compile).
+    Then forward and backward by hand take 0.4 of the fused kernels' time with rows of 256 and 512 tokens, 0.5
+    with 1024, and the same time with 2048; in float32 they take 0.8 to 1.7. A training step of a small
+    network is 1.3 to 1.5 times as fast (bfloat16, AVX-512, one thread and two; the same with torch.compile).
     """
     return (
         device.type == "cpu"
@@ -140,7 +145,7 @@ def _is_faster_by_hand(num_queries: int, dtype: torch.dtype, device: torch.devic
 
 
 def attend_by_hand(q_BHTd: Tensor, k_BKTd: Tensor, v_BKTd: Tensor, *, mask_B1TT: Tensor) -> Tensor:
-    """Causal attention of whole rows: the queries in four parts, each to the keys up to its own last."""
+    """Causal attention of whole rows, in four chunks of queries, each with the keys up to its last query."""
     num_kv_heads, num_queries, head_dim = k_BKTd.shape[1:]
     q_BKGTd = (q_BHTd * head_dim**-0.5).unflatten(1, (num_kv_heads, -1))
     size = -(-num_queries // 4)

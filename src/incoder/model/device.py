@@ -1,10 +1,10 @@
-"""On which device a model runs, and in what precision it is fast there."""
+"""The device that a model runs on, and the precisions in which the device is fast."""
 
 import torch
 
 from incoder.errors import IncoderError
 
-# What a processor must have to multiply in half precision, by `torch.cpu.get_capabilities`.
+# A processor multiplies in half precision if it has one of these (`torch.cpu.get_capabilities`).
 _INSTRUCTIONS = {
     torch.bfloat16: ("avx512_bf16", "amx_bf16"),
     torch.float16: ("avx512_fp16", "amx_fp16"),
@@ -12,10 +12,13 @@ _INSTRUCTIONS = {
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """The device of that name; by default CUDA where PyTorch can use it, else the CPU.
+    """Return the device of this name; by default CUDA if PyTorch can use it, else the CPU.
 
     Raises:
-        IncoderError: there is no such device here.
+        IncoderError: this machine has no such device.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -37,7 +40,7 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def is_fast_in(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether the device multiplies such numbers; a processor that cannot takes a hundred times as long."""
+    """Whether the device multiplies in this dtype; a processor that cannot is a hundred times slower."""
     if dtype not in _INSTRUCTIONS or device.type == "mps":
         return True
     if device.type == "cuda":

@@ -1,6 +1,6 @@
-"""What Hugging Face's families call things: the settings in `config.json`, and the weights.
+"""The names that Hugging Face's families use: for settings in `config.json`, and for weights.
 
-Pure functions between those names and ours. Knows which weights are one matrix in memory here, and reads no
+Pure functions between these names and ours. Knows which weights are one matrix in memory here, and reads no
 files.
 """
 
@@ -22,7 +22,12 @@ UNQUANTIZED = (
 
 
 def to_hugging_face(config: TransformerConfig, dtype: torch.dtype) -> dict[str, Any]:
-    """The `config.json` of a model."""
+    """Return the content of a model's `config.json`.
+
+    >>> from incoder.model.sizes import config_for
+    >>> to_hugging_face(config_for("mini", "llama", vocab_size=1000), torch.bfloat16)["architectures"]
+    ['LlamaForCausalLM']
+    """
     common = {
         "vocab_size": config.vocab_size,
         "bos_token_id": config.bos_id,
@@ -77,10 +82,11 @@ def to_hugging_face(config: TransformerConfig, dtype: torch.dtype) -> dict[str, 
 
 
 def from_hugging_face(values: object, origin: Path) -> TransformerConfig:
-    """The configuration that the content of a `config.json` describes.
+    """Return the configuration that the content of a `config.json` describes.
 
     Raises:
-        IncoderError: an architecture or a setting that this network does not compute.
+        IncoderError: this network does not implement the architecture or a setting, or a number is out of
+            range.
     """
     if not isinstance(values, dict):
         raise IncoderError(f"{origin} must hold one JSON object, got {type(values).__name__}")
@@ -141,8 +147,8 @@ def _from_llama(values: dict[str, Any]) -> TransformerConfig:
 def _from_starcoder2(values: dict[str, Any]) -> TransformerConfig:
     _refuse_others(values, "hidden_act", "gelu_pytorch_tanh")
     _refuse_others(values, "use_bias", True)
-    # Published ones attend to the last 4,096 tokens of up to 16,384. Inside of that window there is nothing
-    # to leave out, so it is the longest context here: exact, and caches need not know of it.
+    # Published models attend to the last 4,096 tokens of up to 16,384. Within a window nothing is left out,
+    # so the window is the maximum context length here: results are exact, and caches need no windows.
     max_positions = values["max_position_embeddings"]
     return TransformerConfig(
         shape="starcoder2",
@@ -155,8 +161,8 @@ def _from_starcoder2(values: dict[str, Any]) -> TransformerConfig:
 
 
 def _rotary_sizes(values: dict[str, Any]) -> dict[str, Any]:
-    """What the families with rotary positions call the same."""
-    # transformers 5 writes `rope_parameters`, before that `rope_theta` stood alone.
+    """Read the settings that have one name in all families with rotary positions."""
+    # transformers 5 writes `rope_parameters`; earlier versions wrote `rope_theta` beside `rope_scaling`.
     rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
     return {
         "vocab_size": values["vocab_size"],
@@ -200,14 +206,14 @@ def _scaling_on_disk(scaling: RopeScaling) -> dict[str, Any]:
 
 
 def _refuse_others(values: Mapping[str, Any], name: str, supported: object) -> None:
-    """Refuse a setting that the network does not compute; one that is absent or null is as it should be."""
+    """Raise if a setting has a value that the network does not implement; absent or null is the default."""
     value = values.get(name)
     if value is not None and value != supported:
         raise IncoderError(f"{name} is {shown(value)}; only {supported!r} is supported")
 
 
 def _refuse_quantized(values: Mapping[str, Any]) -> None:
-    """Refuse weights that another program has quantized (AWQ, GPTQ, bitsandbytes, FP8, …)."""
+    """Raise if another program has quantized the weights (AWQ, GPTQ, bitsandbytes, FP8, …)."""
     quantization = values.get("quantization_config")
     if quantization is None:
         return
@@ -233,13 +239,13 @@ def _token_ids(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _first(value: Any, default: int) -> Any:
-    """A token id; families with several end tokens list them."""
+    """Return a token id, of a list the first: some families have several end tokens."""
     if isinstance(value, list):
         return _first(value[0] if value else None, default)
     return default if value is None else value
 
 
-# One line each: the name in memory, and on disk the names of its parts, in their order along the first axis.
+# The name of each weight in memory, and the names on disk of its parts, in order along the first axis.
 _XGLM_BLOCK = {
     "attention_norm": ("self_attn_layer_norm",),
     "attention.qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
@@ -268,7 +274,12 @@ _BLOCKS = {"xglm": _XGLM_BLOCK, "llama": _LLAMA_BLOCK, "starcoder2": _STARCODER2
 
 
 def disk_names(name: str, config: TransformerConfig) -> tuple[str, ...]:
-    """The names on disk of the parts of a weight in memory."""
+    """Return the names on disk of the parts of a weight in memory.
+
+    >>> from incoder.model.sizes import config_for
+    >>> disk_names("blocks.0.feed_forward.gate_up.weight", config_for("mini", "llama", vocab_size=1000))
+    ('model.layers.0.mlp.gate_proj.weight', 'model.layers.0.mlp.up_proj.weight')
+    """
     module, _, kind = name.rpartition(".")
     if module == "embedding":
         return (f"model.embed_tokens.{kind}",)
@@ -282,7 +293,7 @@ def disk_names(name: str, config: TransformerConfig) -> tuple[str, ...]:
 
 
 def split_weights(weights: Mapping[str, Tensor], config: TransformerConfig) -> Iterator[tuple[str, Tensor]]:
-    """Weights by their names on disk, as views of those in memory."""
+    """Yield the names on disk and the weights, as views of the weights in memory."""
     sizes = [config.num_heads * config.head_dim, *2 * [config.num_kv_heads * config.head_dim]]
     for name, tensor in weights.items():
         names = disk_names(name, config)

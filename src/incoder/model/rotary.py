@@ -1,6 +1,6 @@
-"""Rotary positions: the table of angles, and the two ways in which families stretch it.
+"""Rotary positions: the table of angles, the two ways in which families stretch it, and the rotation.
 
-Sizes in, cosines and sines out; and the rotation of queries and keys by them. Knows no weights.
+Sizes in, cosines and sines out; queries and keys in, rotated ones out. Knows no weights.
 """
 
 import math
@@ -11,16 +11,16 @@ from torch import Tensor
 
 from incoder.errors import IncoderError, shown
 
-_MAX_ORIGINAL = 1 << 30  # positions; far more than any model was trained on
+_MAX_ORIGINAL = 1 << 30  # positions, far more than any model was trained on
 
 
 @dataclass(frozen=True, slots=True)
 class RopeScaling:
-    """Frequencies divided by `factor`, so that a model reads more positions than it was first trained on.
+    """Divide frequencies by `factor`, so that a model reads more positions than it was first trained on.
 
-    `linear` scaling (DeepSeek-Coder) has only that. With `original_max_positions` it is Llama 3's:
-    frequencies that turn more than `high_freq_factor` times in so many positions stay as they are, those that
-    turn less than `low_freq_factor` times are divided, and those between a part of the way.
+    `linear` scaling (DeepSeek-Coder) divides all frequencies. With `original_max_positions` it is Llama 3's
+    scaling: a frequency with more than `high_freq_factor` periods in the original positions is unchanged, one
+    with fewer than `low_freq_factor` is divided, and between the two it is interpolated.
 
     Raises:
         IncoderError: a factor that stretches nothing, or a number that is out of range.
@@ -48,7 +48,11 @@ class RopeScaling:
 
 
 def rotations(num_positions: int, head_dim: int, theta: float, scaling: RopeScaling | None) -> Tensor:
-    """[2, num_positions, head_dim / 2]: the cosines and sines of the rotary embedding."""
+    """Return the cosines and sines of the rotary embedding, [2, num_positions, head_dim / 2].
+
+    >>> rotations(2048, 64, theta=10_000.0, scaling=None).shape
+    torch.Size([2, 2048, 32])
+    """
     frequencies = theta ** -(torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
     if scaling is not None:
         frequencies = _scaled(frequencies, scaling)

@@ -1,4 +1,4 @@
-"""The sizes that models come in, one line each (paper, Table 8, for the last two).
+"""The table of model sizes (the last two are from the paper's Table 8).
 
 Imports no torch, so that a recipe can be checked without it.
 """
@@ -21,12 +21,15 @@ SIZES: dict[str, tuple[int, int, int, int, int, int]] = {
 
 
 def config_for(size: str, shape: "Shape", *, vocab_size: int, **overrides: Any) -> "TransformerConfig":
-    """The configuration of a size in a shape; keyword arguments replace single fields of it.
+    """Return the configuration of a size in a shape; `overrides` replace single fields.
 
-    The xglm shape has no grouped-query attention, so it gets as many key/value heads as heads.
+    The xglm shape has no grouped-query attention, so it has as many key/value heads as query heads.
 
     Raises:
-        IncoderError: there is no such size.
+        IncoderError: there is no such size, or a field is out of range.
+
+    >>> config_for("1.3b", "xglm", vocab_size=50518).num_parameters
+    1312063488
     """
     from incoder.model.transformer import TransformerConfig
 

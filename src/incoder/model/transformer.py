@@ -1,7 +1,7 @@
 """The network, in three shapes: `xglm` (the paper's), `llama` and `starcoder2`.
 
-Token ids in, hidden states out; logits on request. Knows no text, no sampling and no files. Weights that are
-multiplied with the same input are fused in memory (q/k/v, gate/up); checkpoint.py splits them on disk.
+Token ids in, hidden states out; logits on request. Knows no text, no sampling and no files. Weights that
+multiply the same input are fused in memory (q/k/v, gate/up); checkpoint.py splits them on disk.
 """
 
 import math
@@ -19,10 +19,10 @@ from incoder.model.rotary import RopeScaling, rotate, rotations
 
 Shape = Literal["xglm", "llama", "starcoder2"]
 
-XGLM_POSITION_OFFSET = 2  # fairseq's table begins with two rows that no token has
+XGLM_POSITION_OFFSET = 2  # the first two rows of fairseq's table belong to no position
 
-# The largest that is believed of a configuration, well above published models: a file of a few bytes must not
-# make the process build layers without end, or fill its memory.
+# Upper bounds, well above published models: a configuration file of a few bytes must not make the process
+# build layers without end, or fill its memory.
 _MAX_SIZES = {
     "vocab_size": 1 << 24,
     "hidden_size": 1 << 18,
@@ -39,7 +39,7 @@ _TOKEN_IDS = ("bos_id", "eos_id", "pad_id")
 
 @dataclass(frozen=True, slots=True)
 class TransformerConfig:
-    """All that decides the network's computation.
+    """All settings of the network's computation.
 
     | shape | positions | norm | feed-forward | biases |
     |---|---|---|---|---|
@@ -48,7 +48,7 @@ class TransformerConfig:
     | starcoder2 | rotary | LayerNorm | tanh GELU | everywhere |
 
     Raises:
-        IncoderError: sizes that no network can have together.
+        IncoderError: a number is out of range, or sizes do not match each other.
     """
 
     shape: Shape
@@ -123,17 +123,17 @@ class TransformerConfig:
 
     @property
     def is_rotary(self) -> bool:
-        """Positions turn queries and keys, instead of being added to the embedding."""
+        """Whether positions rotate queries and keys, instead of being added to the embedding."""
         return self.shape != "xglm"
 
     @property
     def has_biases(self) -> bool:
-        """Every linear layer has one, not only those of q/k/v."""
+        """Whether every linear layer has a bias, not only q/k/v."""
         return self.shape != "llama"
 
     @property
     def num_parameters(self) -> int:
-        """Weights of the network, a tied embedding counted once."""
+        """The number of weights; a tied embedding counts once."""
         return sum(weight.numel() for weight in outline(self).values())
 
 
@@ -162,7 +162,8 @@ class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        # Given its memory, it draws no numbers: on `meta` that would import the compiler, which takes 2 s.
+        # With `_weight` given, no random numbers are drawn: on `meta` that imports the compiler, which takes
+        # 2 s.
         self.embedding: nn.Module = nn.Embedding(
             config.vocab_size,
             config.hidden_size,
@@ -173,7 +174,7 @@ class Transformer(nn.Module):
         self.lm_head: nn.Module | None = (
             None if config.tie_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         )
-        # Computed on the CPU whatever the default device, so that a model made on `meta` has them too.
+        # On the CPU whatever the default device, so that a model built on `meta` has the table, too.
         with torch.device("cpu"):
             table = (
                 rotations(config.max_positions, config.head_dim, config.rope_theta, config.rope_scaling)
@@ -189,20 +190,20 @@ class Transformer(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """That of what flows through the network outside of autocast, whatever the matrices are kept in."""
+        """The dtype of activations outside of autocast; quantized matrices have another dtype."""
         weight = self.final_norm.weight
         assert isinstance(weight, Tensor)
         return weight.dtype
 
     @property
     def output_weight(self) -> Tensor:
-        """The matrix [V, D] that turns hidden states into logits."""
+        """The output matrix [V, D], from hidden states to logits."""
         weight = (self.lm_head or self.embedding).weight
         assert isinstance(weight, Tensor)
         return weight
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states […, D] to logits […, V]."""
+        """Map hidden states […, D] to logits […, V]."""
         if self.lm_head is None:
             return F.linear(hidden, self.output_weight)
         out: Tensor = self.lm_head(hidden)
@@ -216,12 +217,13 @@ class Transformer(nn.Module):
         attention_mask: Tensor | Segments | None = None,
         checkpoint_blocks: bool = False,
     ) -> Tensor:
-        """Read whole rows; return hidden_BTD behind the final norm. (Generation: eager_step.py.)
+        """Run whole rows through the network; return hidden_BTD after the final norm.
 
-        `positions_BT` count from 0, by default along each row. `attention_mask` is bool, broadcastable to
-        [B, 1, T, T], True where a query may attend to a key, and already causal, or says which segments
-        stand side by side; without one every query attends to all keys up to its own. `checkpoint_blocks`
-        keeps only the hidden states between blocks for the backward pass, which computes the rest again.
+        Training and scoring use this; generation has its own step with a cache. `positions_BT` count from 0,
+        by default along each row. `attention_mask` is bool, broadcastable to [B, 1, T, T], True where a query
+        may attend to a key, and already causal; or the segments of packed rows. Without it, every query
+        attends to all keys up to its own position. `checkpoint_blocks` keeps only the hidden states between
+        blocks for the backward pass, which computes the rest again.
 
         Raises:
             IncoderError: more tokens than the model has positions.
@@ -254,10 +256,10 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator) -> None:
-        """Fresh weights, the same for the same generator.
+        """Initialise the weights; the same generator state gives the same weights.
 
-        `xglm`: fairseq's: embedding N(0, d^-0.5), q/k/v Xavier with gain 1/√2, the rest Xavier. The others:
-        N(0, 0.02), and the projections that write into the residual stream smaller by √(2 · layers) (GPT-2).
+        `xglm` as in fairseq: embedding N(0, d^-0.5), q/k/v Xavier with gain 1/√2, the rest Xavier. The other
+        shapes as in GPT-2: N(0, 0.02), and the projections into the residual stream divided by √(2 · layers).
         """
         config = self.config
         residual_scale = 1 / math.sqrt(2 * config.num_layers)
@@ -280,7 +282,7 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the feed-forward layer, each on the normalised residual stream."""
+    """Attention, then the feed-forward layer, each applied to the normalised residual stream."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -339,8 +341,11 @@ class SwiGLU(nn.Module):
 
 
 class GELULayer(nn.Module):
-    """The others' feed-forward layer: down(gelu(up x)). GELU is exact in the paper's shape, where the tanh
-    approximation shows in the logits, and that approximation in StarCoder2's."""
+    """The other shapes' feed-forward layer: down(gelu(up x)).
+
+    GELU is exact in the paper's shape, where the tanh approximation would change the logits; StarCoder2 was
+    trained with the approximation.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -354,7 +359,7 @@ class GELULayer(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square normalisation in the dtype of the weight, as transformers has it."""
+    """Root-mean-square normalisation in the dtype of its input."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -366,7 +371,7 @@ class RMSNorm(nn.Module):
 
 
 def gelu_approximation(config: TransformerConfig) -> str:
-    """PyTorch's name of the GELU that the shape was trained with."""
+    """Return PyTorch's name of the GELU that the shape was trained with."""
     return "tanh" if config.shape == "starcoder2" else "none"
 
 
@@ -377,7 +382,7 @@ def _norm(config: TransformerConfig) -> nn.Module:
 
 
 def _sinusoids(config: TransformerConfig) -> Tensor:
-    """Rows of [sin | cos], of position 0 first: fairseq's table without its first two rows."""
+    """Return rows of [sin | cos], position 0 first: fairseq's table without its first two rows."""
     half = config.hidden_size // 2
     frequencies = torch.exp(torch.arange(half) * -(math.log(10_000) / (half - 1)))
     positions = torch.arange(XGLM_POSITION_OFFSET, XGLM_POSITION_OFFSET + config.max_positions)
@@ -386,6 +391,6 @@ def _sinusoids(config: TransformerConfig) -> Tensor:
 
 
 def _compute_dtype(hidden: Tensor) -> torch.dtype:
-    """The dtype that matrix products have here: autocast's where it is on."""
+    """Return the dtype of matrix products: autocast's dtype if autocast is on."""
     kind = hidden.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype

@@ -1,6 +1,6 @@
-"""Which files of a checkpoint hold its weights: one, or several with an index, safetensors before pickles.
+"""The files that hold a checkpoint's weights: one, or several with an index; safetensors rather than pickles.
 
-Names in, names out; reads an index and no weights. Imports no torch, so that a model can be fetched without.
+Names in, names out; reads an index and no weights. Imports no torch, so that fetching a model needs none.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 from incoder.errors import IncoderError, shown
 from incoder.files import read_json_object
 
-# The first that is there is read.
+# In order of preference.
 CHOICES = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -38,7 +38,11 @@ _FOREIGN = {
 
 
 def choose(names: Collection[str]) -> str | None:
-    """The file with the weights, or the index of several, or None if there is neither."""
+    """Return the file with the weights, or the index of several files, or None if there is neither.
+
+    >>> choose(["config.json", "pytorch_model.bin", "model.safetensors"])
+    'model.safetensors'
+    """
     return next((name for name in CHOICES if name in names), None)
 
 
@@ -57,7 +61,7 @@ def shards(index: Path) -> list[str]:
         raise IncoderError(f"{index} is not an index of weights: it has no weight_map of names to files")
     suffix = Path(index.name.removesuffix(_INDEX)).suffix
     for file in weight_map.values():
-        # Strict, so that no name leads out of the folder ("..", "a/b") or is the folder itself ("").
+        # Strict: ".." and "a/b" would lead out of the folder, and "" is the folder itself.
         if not isinstance(file, str) or not _FILE.fullmatch(file) or not file.endswith(suffix):
             raise IncoderError(
                 f"{index} is not an index of weights: it names {shown(file)}, not a {suffix} file beside it"
@@ -66,9 +70,7 @@ def shards(index: Path) -> list[str]:
 
 
 def with_foreign_kind(problem: str, names: Collection[str]) -> str:
-    """Return the problem of a folder, and what the folder holds instead of a model and what to do with it.
-
-    The second part is there only if the names of the files tell.
+    """Append to a problem which other kind of folder this is and what to do, if its file names say so.
 
     >>> with_foreign_kind("it has no config.json", ["README.md", "mini-q4.gguf"])
     "it has no config.json; it holds weights in llama.cpp's format (GGUF): load the model they were made from"
