@@ -1,7 +1,7 @@
-"""Recipes: TOML files that say only what differs from the defaults.
+"""Recipes: TOML files with only the settings that differ from the defaults.
 
-Defaults < recipe file < `--set section.key=value`. A recipe's schema is a pydantic model beside the code it
-configures; this file only knows how to read one, complain well, and save the resolved result.
+Defaults < recipe file < `--set section.key=value`. A recipe's schema is a pydantic model next to the code
+that it configures; this file reads recipes, explains their errors, and saves the resolved result.
 """
 
 import difflib
@@ -21,7 +21,7 @@ UserPath = Annotated[Path, AfterValidator(Path.expanduser)]  # ~ is the home fol
 
 
 class Recipe(BaseModel):
-    """Base of every recipe and of every section of one: frozen, and no unknown keys."""
+    """The base of every recipe and section: frozen, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,12 +46,17 @@ def load_recipe(
 ) -> R:
     """Read a recipe file, apply `section.key=value` overrides, and fill in the defaults.
 
-    An override's value is TOML (`3e-4`, `true`, `"text"`, `[1, 2]`); what is not valid TOML is a string.
-    `on_renamed` is called with a note for each key that is given by the name it had in the release before.
+    An override's value is TOML (`3e-4`, `true`, `"text"`, `[1, 2]`); a value that is not valid TOML is a
+    string. `on_renamed` gets a note for each key given by the name that it had in the release before.
 
     Raises:
         IncoderError: the file cannot be read or parsed, a key is unknown (the nearest one is named), or a
             value breaks a rule.
+
+    >>> class Training(Recipe):
+    ...     lr: float = 1e-3
+    >>> load_recipe(Training, None, ["lr=3e-4"])
+    Training(lr=0.0003)
     """
     values: dict[str, Any] = {}
     origin = "the recipe"
@@ -163,7 +168,7 @@ def _complaints(schema: type[BaseModel], error: ValidationError, origin: str) ->
         if problem["type"] == "too_short" and any(
             len(other) > depth and other[:depth] == location for other in locations
         ):
-            continue  # only for want of the elements that are complained of themselves
+            continue  # only because its elements are refused, which have messages of their own
         element, prefix, key = _place(schema, location)
         if problem["type"] == "extra_forbidden":
             nearest = difflib.get_close_matches(key, list(_keys(element)), n=1, cutoff=0.0)
@@ -173,9 +178,9 @@ def _complaints(schema: type[BaseModel], error: ValidationError, origin: str) ->
 
 
 def _place(schema: type[BaseModel], location: Sequence[int | str]) -> tuple[type[BaseModel], str, str]:
-    """The schema of the innermost element of a list that a key is in, or the whole; the way there; the rest.
+    """Split a location: the schema of the innermost list element (or of all), the path to it, and the rest.
 
-    Where an element may have several schemas, its kind stands on the way, which is no part of a recipe.
+    If an element may have several schemas, the location also has its kind, which is not a key of the recipe.
     """
     annotation: Any = schema
     prefix, rest = "", list[str]()
@@ -193,7 +198,7 @@ def _place(schema: type[BaseModel], location: Sequence[int | str]) -> tuple[type
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """All schemas in a type, such as the members of a union in a tuple."""
+    """Yield all schemas in a type, such as the members of a union in a tuple."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
@@ -201,7 +206,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _kinds(model: type[BaseModel]) -> tuple[object, ...]:
-    """The values of the field that tells a schema from others, if it has one."""
+    """Return the values of the field that distinguishes a schema from others, if it has one."""
     return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 

@@ -40,7 +40,7 @@ _KINDS = {
 def replaced_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder, renamed to `path` when the block ends without an error.
 
-    The old content of `path` stays whole until the rename. The new file keeps its mode (but for setuid and
+    `path` keeps its old content until the rename. The new file has the old one's mode (without setuid and
     setgid), its extended attributes such as ACLs, and its owner and group if this user may set them. A
     symbolic link is followed and then leads to the new content; other hard links keep the old content.
 
@@ -119,7 +119,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def read_at_most(path: Path, max_bytes: int) -> bytes | None:
-    """The content of a file, or None if it has more than `max_bytes`; the rest is not read.
+    """Return the content of a file, or None if it has more than `max_bytes`; the rest is not read.
 
     Raises:
         OSError: the file cannot be read.
@@ -171,6 +171,9 @@ def parse_json(text: str | bytes, origin: object) -> object:
 
     Raises:
         IncoderError: the text is not JSON, not UTF-8, or nests deeper than `MAX_JSON_DEPTH`.
+
+    >>> parse_json('{"lines": [1, 2]}', "line 3")
+    {'lines': [1, 2]}
     """
     too_deep = (
         f"{origin} nests lists or objects more than {MAX_JSON_DEPTH} deep; no file that InCoder reads does"
@@ -187,7 +190,7 @@ def parse_json(text: str | bytes, origin: object) -> object:
 
 
 def make_folder(path: Path) -> Path:
-    """Make the folder and its parents where they are missing, and return it.
+    """Create the folder and its parents if they are missing, and return it.
 
     Raises:
         IncoderError: a file is in the way, or a parent cannot be written.
@@ -200,12 +203,16 @@ def make_folder(path: Path) -> Path:
 
 
 def kind_of(status: os.stat_result) -> str:
-    """The kind of a file in a word: `folder`, `FIFO`, `socket`, `device` or `regular file`."""
+    """Return the kind of a file: `folder`, `FIFO`, `socket`, `device` or `regular file`.
+
+    >>> kind_of(Path("/").stat())
+    'folder'
+    """
     return _KINDS.get(stat.S_IFMT(status.st_mode), "regular file")
 
 
 def sha256_of(path: Path) -> str:
-    """The digest of a file as hexadecimal digits; it is read a piece at a time."""
+    """Return the digest of a file as hexadecimal digits; the file is read in chunks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -250,7 +257,7 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _keep_attributes(old_path: Path, old: os.stat_result, new_path: Path) -> None:
-    """Give a file the owner, group, extended attributes and mode of the file that it replaces."""
+    """Copy the owner, group, extended attributes and mode of a file to the file that replaces it."""
     new = new_path.stat()
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         for owner, group in ((old.st_uid, -1), (-1, old.st_gid)):

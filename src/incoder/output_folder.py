@@ -9,7 +9,7 @@ from incoder.files import read_json
 
 
 def json_of(path: Path) -> object:
-    """The content of a JSON file; None if there is no such file, or it is damaged."""
+    """Return the content of a JSON file, or None if there is no such file, or it is damaged."""
     try:
         return read_json(path)
     except IncoderError:
@@ -17,13 +17,13 @@ def json_of(path: Path) -> object:
 
 
 def written_with(path: Path, *keys: str) -> bool:
-    """Whether a file is JSON with all of the keys, which together only a command of ours writes."""
+    """Whether a file is a JSON object with all of these keys, which together only our commands write."""
     content = json_of(path)
     return isinstance(content, dict) and all(key in content for key in keys)
 
 
 def refuse_foreign(folder: Path, patterns: Iterable[str], ours: Collection[str] = ()) -> None:
-    """Refuse a folder with an entry that matches one of the patterns and is not one of `ours`.
+    """Raise if a folder has an entry that matches one of the patterns and is not in `ours`.
 
     The patterns are names, in which `*` matches anything. A missing folder has no entries.
 

@@ -1,4 +1,4 @@
-"""`incoder models`: what is embedded, what was fetched, and what is known of a model."""
+"""`incoder models`: list the embedded and the fetched models, describe one, compile one in advance."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ from incoder.errors import IncoderError
 if TYPE_CHECKING:
     from incoder.inference.models.catalogue import ModelInfo
 
-app = typer.Typer(help="List the models at hand, or look at one.", invoke_without_command=True)
+app = typer.Typer(help="List the models on this machine, or describe one.", invoke_without_command=True)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
@@ -30,7 +30,7 @@ def models(context: typer.Context, json: _AsJson = False) -> None:
     for name, revision, folder in cached_models():
         try:
             infos.append(describe_model(name, revision, folder=folder))
-        except IncoderError as error:  # one strange model must not hide the others
+        except IncoderError as error:  # one damaged model must not hide the others
             print_note(f"{name} ({revision}): {error}")
     if json:
         write_result(json_module.dumps({"models": [asdict(info) for info in infos]}, default=str) + "\n")
@@ -57,7 +57,7 @@ def info(
     revision: options.Revision = None,
     json: _AsJson = False,
 ) -> None:
-    """Say what is known of one model.
+    """Describe one model.
 
     Example: incoder models info mini
     """
@@ -91,7 +91,7 @@ def warm(
     revision: options.Revision = None,
     dtype: options.Dtype = None,
 ) -> None:
-    """Compile a model ahead of its first request, once for each machine and precision.
+    """Compile a model before its first request, once for each machine and precision.
 
     With the extra `fast` the forward pass is compiled for this processor; later processes load the result.
 

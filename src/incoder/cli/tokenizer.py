@@ -1,4 +1,4 @@
-"""`incoder tokenizer`: learn a vocabulary, look at what one does to a text."""
+"""`incoder tokenizer`: learn a vocabulary, or show the tokens of a text."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-app = typer.Typer(no_args_is_help=True, help="Learn a vocabulary, or look at what one does to a text.")
+app = typer.Typer(no_args_is_help=True, help="Learn a vocabulary, or show the tokens of a text.")
 
 _STYLES = ("black on bright_cyan", "black on bright_yellow")
 
@@ -24,7 +24,7 @@ _STYLES = ("black on bright_cyan", "black on bright_yellow")
 def train(
     recipe: Annotated[Path, typer.Argument(help="The tokenizer recipe, a TOML file.", show_default=False)],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder for tokenizer.json and what goes with it.")
+        Path, typer.Option("--output", "-o", help="The folder for tokenizer.json and its companions.")
     ],
     corpus: Annotated[
         Path | None, typer.Option(help="Learn from this corpus instead of the one that the recipe names.")
@@ -70,7 +70,7 @@ def train(
             seed=resolved.seed,
             on_read=lambda num_characters: progress.advance(task, num_characters),
         )
-    # First, since it tells the same command after a kill that the other files are its own.
+    # First: after a kill, the same command recognises the other files as its own by the recipe.
     save_recipe(resolved, output / "tokenizer.toml")
     tokenizer.save(output)
     notes.print(f"{tokenizer.vocab_size} tokens in {output / 'tokenizer.json'}", markup=False)
@@ -88,11 +88,11 @@ def show(
         ),
     ] = None,
     special_tokens: Annotated[
-        bool, typer.Option("--special-tokens", help="Take <|mask:0|> and the like for what they name.")
+        bool, typer.Option("--special-tokens", help="Recognise <|mask:0|> and other special tokens.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show how a text falls into tokens: each with its id underneath, · for a space and ⏎ for a line end.
+    """Show the tokens of a text, each above its id; · is a space and ⏎ a line end.
 
     Example: incoder tokenizer show 'import numpy as np'
     """
@@ -127,7 +127,7 @@ def _print_pieces(token_ids: Sequence[int], pieces: Sequence[str], num_bytes: in
 
 
 def _lines(token_ids: Sequence[int], pieces: Sequence[str], width: int) -> "Iterator[Text]":
-    """Two lines for each line of the text, the pieces and their ids, folded where the terminal ends."""
+    """Yield two lines for each line of the text, the tokens and their ids, wrapped to the terminal."""
     from rich.cells import cell_len
     from rich.text import Text
 
