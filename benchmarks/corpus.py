@@ -21,13 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from incoder.corpus.build import build_corpus
-from incoder.corpus.deduplication.copies import SIGNATURE, copies_among, signature
-from incoder.corpus.documents import DocumentWriter, open_file
+from incoder.corpus.deduplication.exact import SIGNATURE, copies_among, signature
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
-from incoder.corpus.sources import Piece, list_pieces
-from incoder.corpus.stages.layout import ROW_BITS
+from incoder.corpus.sources.input_shard import Piece
+from incoder.corpus.sources.listing import list_pieces
 from incoder.corpus.stages.read import documents_of
+from incoder.corpus.stages.run_paths import ROW_BITS
+from incoder.corpus.storage.documents import DocumentWriter, open_file
 
 
 def recipe_of(source: Path, workers: int) -> CorpusRecipe:

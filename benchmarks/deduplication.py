@@ -13,7 +13,7 @@ from pathlib import Path
 
 from measuring.turns import median_seconds
 
-from incoder.corpus.deduplication.keys import document_key, token_key
+from incoder.corpus.deduplication.exact import document_key, token_key
 from incoder.corpus.deduplication.one_pass import SeenKeys
 from incoder.document import Document
 

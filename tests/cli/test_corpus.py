@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from incoder.cli.corpus import _highlighted_line, app
-from incoder.corpus.shards import TokenShard
+from incoder.corpus.storage.token_shards import TokenShard
 from incoder.errors import IncoderError
 from incoder.tokenizer.tokenizer import Tokenizer
 

@@ -81,7 +81,7 @@ def recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
                 {"ext": ".py"},
             )
 
-    monkeypatch.setattr("incoder.corpus.documents.read_documents", read_documents)
+    monkeypatch.setattr("incoder.corpus.storage.documents.read_documents", read_documents)
     path = tmp_path / "tokenizer.toml"
     path.write_text(f'corpus = "{tmp_path / "corpus"}"\nvocab_size = 540\n')
     return path

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from incoder.config import load_recipe
-from incoder.corpus import documents
 from incoder.corpus.build import build_corpus
-from incoder.corpus.documents import read_documents, sample_documents
-from incoder.corpus.languages import EXTENSIONS_OF
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import read_report
+from incoder.corpus.storage import documents
+from incoder.corpus.storage.documents import read_documents, sample_documents
+from incoder.corpus.text.languages import EXTENSIONS_OF
 from incoder.document import Document
 from incoder.errors import IncoderError
 

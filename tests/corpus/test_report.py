@@ -10,7 +10,7 @@ from incoder.corpus.build import build_corpus
 from incoder.corpus.page import cluster_sizes, largest_clusters
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report, read_report
-from incoder.corpus.source_file import Dropped, DroppedProject, SourceFile
+from incoder.corpus.sources.source_file import Dropped, DroppedProject, SourceFile
 
 
 def test_names_that_are_no_utf8_can_be_reported() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from incoder.config import load_recipe
-from incoder.corpus.shards import TokenShardWriter, write_meta
+from incoder.corpus.storage.token_shards import TokenShardWriter, write_meta
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.recipe import TrainingRecipe
 

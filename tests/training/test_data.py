@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from incoder.corpus.shards import TokenShard
+from incoder.corpus.storage.token_shards import TokenShard
 from incoder.errors import IncoderError
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import PackedRows

@@ -13,7 +13,7 @@ import torch
 
 from incoder.cli.train import train as train_command
 from incoder.config import load_recipe
-from incoder.corpus.shards import TokenShard, write_meta
+from incoder.corpus.storage.token_shards import TokenShard, write_meta
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
 from incoder.inference.models.catalogue import EMBEDDED

@@ -119,9 +119,9 @@ def encode(
     Example: incoder corpus encode runs/tiny/corpus --tokenizer runs/tiny/tokenizer
     """
     from incoder.corpus.encoding import encode_corpus
-    from incoder.corpus.engine.settings import EngineSettings
-    from incoder.corpus.shards import TokenShard
+    from incoder.corpus.engine.engine_settings import EngineSettings
     from incoder.corpus.splits import SPLITS
+    from incoder.corpus.storage.token_shards import TokenShard
     from incoder.tokenizer.corpus_encoder import CorpusEncoder
     from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -197,10 +197,10 @@ def show(
     from rich.text import Text
 
     from incoder.config import load_recipe
-    from incoder.corpus.attributes import render
     from incoder.corpus.build import RECIPE
-    from incoder.corpus.documents import sample_documents
     from incoder.corpus.recipe import CorpusRecipe
+    from incoder.corpus.storage.documents import sample_documents
+    from incoder.corpus.text.attributes import render
 
     documents = list(sample_documents(corpus, split, num_documents, seed))
     recipe_seed = load_recipe(CorpusRecipe, corpus / RECIPE).seed

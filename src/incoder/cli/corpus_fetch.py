@@ -22,7 +22,7 @@ from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
     from incoder.corpus.acquisition.fetching import FetchLimits
-    from incoder.corpus.acquisition.listing import Listing, Wanted
+    from incoder.corpus.acquisition.host_listing import Listing, Wanted
     from incoder.corpus.acquisition.state import State
 
 app = typer.Typer(
@@ -235,9 +235,8 @@ def _fetch(
     from incoder.corpus.acquisition.api import check_url
     from incoder.corpus.acquisition.fetching import fetch_repositories
     from incoder.corpus.acquisition.git import Git
-    from incoder.corpus.acquisition.layout import FILES
     from incoder.corpus.acquisition.manifest import read_repositories, write_manifest
-    from incoder.corpus.acquisition.state import opened
+    from incoder.corpus.acquisition.state import FILES, opened
 
     git = Git({name: os.environ[name] for name in _PASSED_ON if name in os.environ})
     token = _checked(token)
@@ -285,7 +284,7 @@ def _list(
 
     from incoder.corpus.acquisition import github, gitlab
     from incoder.corpus.acquisition.api import Api
-    from incoder.corpus.acquisition.listing import list_repositories
+    from incoder.corpus.acquisition.host_listing import list_repositories
 
     module = _module(host)
     asked = {"host": host, "api": api_url or module.API, **asdict(wanted)}
@@ -317,7 +316,7 @@ def _wanted(
     created_from: datetime | None,
     created_to: datetime | None,
 ) -> "Wanted":
-    from incoder.corpus.acquisition.listing import Wanted, as_second
+    from incoder.corpus.acquisition.host_listing import Wanted, as_second
     from incoder.corpus.acquisition.repository import LANGUAGES, LICENCES
 
     for option, names in (("--language", languages), ("--licence", licences)):

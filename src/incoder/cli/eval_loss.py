@@ -77,8 +77,8 @@ def _held_out(data: Path, split: str) -> Iterator["HeldOut"]:
     """The documents of a corpus, or the files of a folder."""
     from collections import Counter
 
-    from incoder.corpus.documents import SEAL, read_documents
-    from incoder.corpus.languages import LANGUAGES, extension_of
+    from incoder.corpus.storage.documents import SEAL, read_documents
+    from incoder.corpus.text.languages import LANGUAGES, extension_of
     from incoder.evaluation.building.source_files import source_files
     from incoder.evaluation.held_out_loss import HeldOut
 

@@ -17,7 +17,7 @@ from incoder.cli.request_options import FILLING, with_request
 from incoder.cli.results import candidate_notes, context_notes, described, unfinished_notes
 from incoder.cli.source import read_source
 from incoder.cli.streamed_text import StreamedText
-from incoder.corpus.languages import LANGUAGES, language_named
+from incoder.corpus.text.languages import LANGUAGES, language_named
 from incoder.document import DEFAULT_HOLE, Parts
 from incoder.errors import IncoderError
 from incoder.request import InfillRequest

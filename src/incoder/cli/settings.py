@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from incoder.config import Recipe, load_recipe
-from incoder.corpus.languages import language_named
+from incoder.corpus.text.languages import language_named
 from incoder.errors import IncoderError
 from incoder.request import InfillRequest
 from incoder.request_settings import RequestSettings

@@ -46,8 +46,8 @@ def train(
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
 
     from incoder.config import load_recipe, refuse_other_runs, save_recipe
-    from incoder.corpus.attributes import render
-    from incoder.corpus.documents import read_documents
+    from incoder.corpus.storage.documents import read_documents
+    from incoder.corpus.text.attributes import render
     from incoder.files import make_folder
     from incoder.tokenizer.tokenizer import FILES
     from incoder.tokenizer.training import TokenizerRecipe, train_tokenizer

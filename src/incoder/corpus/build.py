@@ -14,27 +14,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from incoder.config import save_recipe
-from incoder.corpus.decontamination import BenchmarkTasks
-from incoder.corpus.documents import SEAL, documents_name
+from incoder.corpus.decontamination.benchmarks import BenchmarkTasks
 from incoder.corpus.engine.running import run_stage
 from incoder.corpus.engine.stage import OnProgress, Stage
 from incoder.corpus.engine.work_folder import load, run_folder, save, work_folder
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
-from incoder.corpus.sources import FilesPiece, Piece, list_pieces, source_paths
+from incoder.corpus.sources.input_shard import FilesPiece, Piece
+from incoder.corpus.sources.listing import list_pieces, source_paths
 from incoder.corpus.splits import SPLITS, validation_names
-from incoder.corpus.stages.find_copies import EXACT, NEAR, FindCopies, FindNearCopies, clusters_of
-from incoder.corpus.stages.layout import (
+from incoder.corpus.stages.find_duplicates import EXACT, NEAR, FindCopies, FindNearCopies, clusters_of
+from incoder.corpus.stages.read import Read, ReadResult
+from incoder.corpus.stages.run_paths import (
     decisions_file,
     piece_file,
     read_report_file,
     write_report_file,
     written_file,
 )
-from incoder.corpus.stages.read import Read, ReadResult
 from incoder.corpus.stages.write import REASONS, Decisions, Write, WriteResult
-from incoder.corpus.staging import names_written, sealed_together
-from incoder.corpus.stars import FoundStars, StarBins
+from incoder.corpus.storage.commit import names_written, sealed_together
+from incoder.corpus.storage.documents import SEAL, documents_name
+from incoder.corpus.text.stars import FoundStars, StarBins
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
 from incoder.output_folder import refuse_foreign

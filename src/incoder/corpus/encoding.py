@@ -15,18 +15,18 @@ import numpy as np
 
 from incoder.config import load_recipe
 from incoder.corpus.build import RECIPE
-from incoder.corpus.documents import SEAL, documents_files, open_file
+from incoder.corpus.engine.engine_settings import EngineSettings
 from incoder.corpus.engine.running import run_stage
-from incoder.corpus.engine.settings import EngineSettings
 from incoder.corpus.engine.stage import OnProgress, Stage
 from incoder.corpus.engine.work_folder import run_folder, save, work_folder
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import check_corpus
-from incoder.corpus.shards import META, TokenShardWriter, shard_names, write_meta
 from incoder.corpus.splits import SPLITS
 from incoder.corpus.stages.encode import Encode, Encoder, RowGroups
-from incoder.corpus.stages.layout import encoded_name, encoder_file
-from incoder.corpus.staging import names_written, sealed_together
+from incoder.corpus.stages.run_paths import encoded_name, encoder_file
+from incoder.corpus.storage.commit import names_written, sealed_together
+from incoder.corpus.storage.documents import SEAL, documents_files, open_file
+from incoder.corpus.storage.token_shards import META, TokenShardWriter, shard_names, write_meta
 from incoder.files import sha256_of
 from incoder.output_folder import refuse_foreign
 

@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
 from incoder.config import Recipe
-from incoder.corpus.bins import NUM_BINS
-from incoder.corpus.decontamination.settings import DecontaminationSettings
-from incoder.corpus.deduplication.settings import DeduplicationSettings
-from incoder.corpus.engine.settings import EngineSettings
-from incoder.corpus.filter_settings import FilterSettings, Share
-from incoder.corpus.languages import AMBIGUOUS, EXTENSIONS_OF, LANGUAGES, AmbiguousRule
-from incoder.corpus.licences import PERMISSIVE
-from incoder.corpus.source_settings import Source
+from incoder.corpus.decontamination.decontamination_settings import DecontaminationSettings
+from incoder.corpus.deduplication.deduplication_settings import DeduplicationSettings
+from incoder.corpus.engine.engine_settings import EngineSettings
+from incoder.corpus.licences.metadata import PERMISSIVE
+from incoder.corpus.sources.source_settings import Source
+from incoder.corpus.text.bins import NUM_BINS
+from incoder.corpus.text.filter_settings import FilterSettings, Share
+from incoder.corpus.text.languages import AMBIGUOUS, EXTENSIONS_OF, LANGUAGES, AmbiguousRule
 
 
 def _known_extension(extension: str) -> str:

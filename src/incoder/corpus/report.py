@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus.digests import check_files
-from incoder.corpus.documents import SEAL
-from incoder.corpus.source_file import Dropped, DroppedProject, SourceFile
+from incoder.corpus.sources.source_file import Dropped, DroppedProject, SourceFile
+from incoder.corpus.storage.commit import check_files
+from incoder.corpus.storage.documents import SEAL
 from incoder.document import Document
 from incoder.errors import IncoderError
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.source_file import drawn_share
-from incoder.corpus.sources import bare_name
+from incoder.corpus.sources.exclusions import bare_name
+from incoder.corpus.sources.source_file import drawn_share
 from incoder.errors import IncoderError
 
 TRAIN = "train"

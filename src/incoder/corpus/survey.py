@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from incoder.corpus.documents import SEAL, documents_files, open_file
-from incoder.corpus.languages import LANGUAGES, extension_of
 from incoder.corpus.report import read_report
-from incoder.corpus.shards import META, TokenShard
 from incoder.corpus.splits import SPLITS
+from incoder.corpus.storage.documents import SEAL, documents_files, open_file
+from incoder.corpus.storage.token_shards import META, TokenShard
+from incoder.corpus.text.languages import LANGUAGES, extension_of
 from incoder.files import sha256_of
 
 TOKENS = "tokens"

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from incoder.corpus.shards import TokenShard
+from incoder.corpus.storage.token_shards import TokenShard
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import PackedRows
 from incoder.objective.rows import training_rows

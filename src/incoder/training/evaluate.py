@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from incoder.corpus.shards import TokenShard
+from incoder.corpus.storage.token_shards import TokenShard
 from incoder.model.transformer import Transformer
 from incoder.objective.loss import chunked_cross_entropy
 from incoder.objective.masking import MaskingConfig

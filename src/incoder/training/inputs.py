@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from incoder.corpus.documents import SEAL
-from incoder.corpus.shards import TokenShard, check_shards
+from incoder.corpus.storage.documents import SEAL
+from incoder.corpus.storage.token_shards import TokenShard, check_shards
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
 from incoder.tokenizer.tokenizer import Tokenizer

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from incoder.corpus.acquisition import fetching, parts
+from incoder.corpus.acquisition import fetching
+from incoder.corpus.acquisition import repository_files as parts
 from incoder.corpus.acquisition.blobs import FileLimits
 from incoder.corpus.acquisition.fetching import FetchLimits, fetch_repositories
 from incoder.corpus.acquisition.git import Git
-from incoder.corpus.acquisition.parts import COLUMNS
 from incoder.corpus.acquisition.repository import Repository
+from incoder.corpus.acquisition.repository_files import COLUMNS
 from incoder.corpus.acquisition.state import opened
 from incoder.errors import IncoderError
 

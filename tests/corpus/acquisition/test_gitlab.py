@@ -8,7 +8,7 @@ import pytest
 
 from incoder.corpus.acquisition.api import Api
 from incoder.corpus.acquisition.gitlab import GitLabListing, headers
-from incoder.corpus.acquisition.listing import Wanted, list_repositories
+from incoder.corpus.acquisition.host_listing import Wanted, list_repositories
 from incoder.corpus.acquisition.repository import Repository
 from incoder.corpus.acquisition.state import State, opened
 from incoder.errors import IncoderError

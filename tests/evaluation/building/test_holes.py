@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from incoder.corpus.languages import EXTENSIONS_OF
+from incoder.corpus.text.languages import EXTENSIONS_OF
 from incoder.errors import IncoderError
 from incoder.evaluation.building.build import build
 from incoder.evaluation.building.holes import FILE_BUILDERS

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from incoder.corpus.acquisition.api import Api
-from incoder.corpus.acquisition.listing import Found, Wanted, as_second
+from incoder.corpus.acquisition.host_listing import Found, Wanted, as_second
 from incoder.corpus.acquisition.repository import Repository, default_url
 from incoder.errors import IncoderError
 

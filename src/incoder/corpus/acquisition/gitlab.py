@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from incoder.corpus.acquisition.api import Api, NotFoundError
-from incoder.corpus.acquisition.listing import Found, Wanted, as_second
+from incoder.corpus.acquisition.host_listing import Found, Wanted, as_second
 from incoder.corpus.acquisition.repository import Repository
 from incoder.errors import IncoderError
 

@@ -12,11 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from incoder.corpus.acquisition.layout import DATABASE, FILES, MANIFEST, STAGING
 from incoder.corpus.acquisition.repository import Repository
 from incoder.errors import IncoderError
 from incoder.files import make_folder
 from incoder.output_folder import refuse_foreign
+
+# What a fetch writes into its folder.
+DATABASE = "state.sqlite"
+FILES = "files"
+MANIFEST = "manifest.parquet"
+STAGING = "staging"  # files that are not in their place yet; leftovers of a killed run are removed
 
 _LOCK = ".lock"
 _SCHEMA = """

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from incoder.corpus.decontamination.decontamination_settings import DecontaminationSettings
 from incoder.corpus.decontamination.json_records import json_records
-from incoder.corpus.decontamination.settings import DecontaminationSettings
-from incoder.corpus.source_file import Dropped, OnDrop
-from incoder.corpus.words import ngram_hashes, words_of
+from incoder.corpus.sources.source_file import Dropped, OnDrop
+from incoder.corpus.text.words import ngram_hashes, words_of
 from incoder.document import Document
 from incoder.errors import IncoderError
 

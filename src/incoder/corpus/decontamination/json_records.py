@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus.arrow import pyarrow
+from incoder.corpus.storage.arrow import pyarrow
 from incoder.errors import IncoderError
 
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from incoder.corpus.decontamination.decontamination_settings import DecontaminationSettings
 from incoder.corpus.decontamination.json_records import json_records, read_text
-from incoder.corpus.decontamination.settings import DecontaminationSettings
 from incoder.errors import IncoderError
 
 _ADDRESS = re.compile(r"^(?:[a-z+]+://|git@)[^/:]+[/:]|\.git$|/+$", re.IGNORECASE)

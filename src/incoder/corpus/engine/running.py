@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus.engine.settings import EngineSettings
+from incoder.corpus.engine.engine_settings import EngineSettings
 from incoder.corpus.engine.stage import OnProgress, Stage, TaskStep, note_of
 from incoder.errors import IncoderError
 from incoder.extras import missing_extra

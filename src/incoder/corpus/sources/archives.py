@@ -10,17 +10,17 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from incoder.corpus.exclusions import exclusion_of
-from incoder.corpus.languages import extension_of
-from incoder.corpus.licence_texts import LICENCE_FILE, recognised_licence
-from incoder.corpus.reading import document_of
+from incoder.corpus.licences.files import MAX_LICENCE_BYTES, allowed_licence, joined_licences
+from incoder.corpus.licences.texts import LICENCE_FILE, recognised_licence
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.source_file import Dropped, OnDrop, SourceFile
-from incoder.corpus.source_settings import LICENCE_FROM_TEXT, ArchiveSource
 from incoder.corpus.sources import seven_zip_members, tar_members, zip_members
-from incoder.corpus.sources.licence_files import MAX_LICENCE_BYTES, allowed_licence, joined_licences
+from incoder.corpus.sources.exclusions import exclusion_of
 from incoder.corpus.sources.members import ArchiveBomb, DamagedArchive, Limits, Members, Select
+from incoder.corpus.sources.reading import document_of
 from incoder.corpus.sources.record_files import existing_files
+from incoder.corpus.sources.source_file import Dropped, OnDrop, SourceFile
+from incoder.corpus.sources.source_settings import LICENCE_FROM_TEXT, ArchiveSource
+from incoder.corpus.text.languages import extension_of
 from incoder.document import Document
 
 _SUFFIXES = re.compile(r"\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz|tzst|zip|whl|7z)$", re.IGNORECASE)

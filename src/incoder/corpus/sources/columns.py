@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus.exclusions import exclusion_of
-from incoder.corpus.languages import extension_of
-from incoder.corpus.licences import allows
-from incoder.corpus.reading import document_of
+from incoder.corpus.licences.metadata import allows
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.source_file import Dropped, SourceFile, failure_of
-from incoder.corpus.source_settings import JsonLinesSource, ParquetSource
+from incoder.corpus.sources.exclusions import exclusion_of
+from incoder.corpus.sources.reading import document_of
+from incoder.corpus.sources.source_file import Dropped, SourceFile, failure_of
+from incoder.corpus.sources.source_settings import JsonLinesSource, ParquetSource
+from incoder.corpus.text.languages import extension_of
 from incoder.document import Document
 
 Names = tuple[str, ...]

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from incoder.corpus.languages import extension_of
-from incoder.corpus.source_file import Dropped, OnDrop, SourceFile
-from incoder.corpus.source_settings import FolderSource, GitSource
+from incoder.corpus.sources.source_file import Dropped, OnDrop, SourceFile
+from incoder.corpus.sources.source_settings import FolderSource, GitSource
+from incoder.corpus.text.languages import extension_of
 from incoder.errors import IncoderError
 
 _NOT_THE_LIBRARY = frozenset({"site-packages", "dist-packages", "__pycache__"})

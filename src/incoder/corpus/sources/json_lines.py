@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.source_file import Dropped, OnDrop
-from incoder.corpus.source_settings import JsonLinesSource
-from incoder.corpus.sources.bounded_lines import bounded_lines
 from incoder.corpus.sources.columns import ColumnMap
-from incoder.corpus.sources.record_files import existing_files
+from incoder.corpus.sources.record_files import bounded_lines, existing_files
+from incoder.corpus.sources.source_file import Dropped, OnDrop
+from incoder.corpus.sources.source_settings import JsonLinesSource
 from incoder.document import Document
 
 _SUFFIXES = re.compile(r"\.(?:jsonl|ndjson)(?:\.(?:gz|bz2|zst))?$", re.IGNORECASE)

@@ -4,10 +4,17 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from incoder.corpus.exclusions import Exclusion, exclusion_of
+from incoder.corpus.licences.files import with_detected_licences
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.source_file import Dropped, OnDrop, SourceFile, within_budget
-from incoder.corpus.source_settings import (
+from incoder.corpus.sources.archives import archive_pieces
+from incoder.corpus.sources.exclusions import Exclusion, exclusion_of
+from incoder.corpus.sources.folders import list_folder, list_git, list_standard_library
+from incoder.corpus.sources.input_shard import Piece, pieces_of_files
+from incoder.corpus.sources.json_lines import json_lines_pieces
+from incoder.corpus.sources.packages import list_packages
+from incoder.corpus.sources.parquet import parquet_pieces
+from incoder.corpus.sources.source_file import Dropped, OnDrop, SourceFile, within_budget
+from incoder.corpus.sources.source_settings import (
     ArchiveSource,
     FolderSource,
     GitSource,
@@ -18,13 +25,6 @@ from incoder.corpus.source_settings import (
     StackOverflowSource,
     StandardLibrarySource,
 )
-from incoder.corpus.sources.archives import archive_pieces
-from incoder.corpus.sources.folders import list_folder, list_git, list_standard_library
-from incoder.corpus.sources.json_lines import json_lines_pieces
-from incoder.corpus.sources.licence_files import with_detected_licences
-from incoder.corpus.sources.packages import list_packages
-from incoder.corpus.sources.parquet import parquet_pieces
-from incoder.corpus.sources.pieces import Piece, pieces_of_files
 from incoder.corpus.sources.stackoverflow import stackoverflow_pieces
 
 

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from incoder.corpus.licences import allows, field, licence_of
-from incoder.corpus.source_file import DroppedProject, OnDrop, SourceFile
-from incoder.corpus.source_settings import PackagesSource
+from incoder.corpus.licences.metadata import allows, field, licence_of
+from incoder.corpus.sources.source_file import DroppedProject, OnDrop, SourceFile
+from incoder.corpus.sources.source_settings import PackagesSource
 from incoder.errors import IncoderError
 
 

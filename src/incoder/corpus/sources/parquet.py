@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus.arrow import pyarrow
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.source_file import Dropped, OnDrop
-from incoder.corpus.source_settings import ParquetSource
 from incoder.corpus.sources.columns import FILES_OF_ROW, ColumnMap, names_of
 from incoder.corpus.sources.record_files import existing_files
+from incoder.corpus.sources.source_file import Dropped, OnDrop
+from incoder.corpus.sources.source_settings import ParquetSource
+from incoder.corpus.storage.arrow import pyarrow
 from incoder.document import Document
 from incoder.errors import IncoderError
 

@@ -1,9 +1,10 @@
-"""Sources that are one file, or all files of a kind below a folder."""
+"""Sources that are one file, or all files of a kind below a folder; and lines of bounded length."""
 
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from incoder.errors import IncoderError
 
@@ -22,6 +23,18 @@ def existing_files(path: Path, suffixes: re.Pattern[str]) -> list[Path]:
     if not found:
         raise IncoderError(f"the recipe's source {path} holds no file of its kind ({suffixes.pattern})")
     return found
+
+
+def bounded_lines(file: IO[bytes], max_bytes: int) -> Iterator[tuple[bytes | None, int]]:
+    """Each line with its end, and its length; None in the place of one of more than `max_bytes` bytes."""
+    while line := file.readline(max_bytes + 1):
+        if len(line) <= max_bytes or line.endswith(b"\n"):
+            yield line, len(line)
+            continue
+        num_bytes = len(line)
+        while not line.endswith(b"\n") and (line := file.readline(max_bytes + 1)):
+            num_bytes += len(line)
+        yield None, num_bytes
 
 
 def _files(root: Path, suffixes: re.Pattern[str]) -> Iterator[Path]:

@@ -7,13 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
-from incoder.corpus.attributes import render
-from incoder.corpus.documents import read_file
 from incoder.corpus.engine.stage import OnBytes
 from incoder.corpus.engine.work_folder import load
-from incoder.corpus.languages import LANGUAGES, extension_of
-from incoder.corpus.shards import TokenShardWriter
-from incoder.corpus.stages.layout import encoded_name, encoder_file
+from incoder.corpus.stages.run_paths import encoded_name, encoder_file
+from incoder.corpus.storage.documents import read_file
+from incoder.corpus.storage.token_shards import TokenShardWriter
+from incoder.corpus.text.attributes import render
+from incoder.corpus.text.languages import LANGUAGES, extension_of
 from incoder.document import Document
 
 

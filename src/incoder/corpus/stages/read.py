@@ -6,19 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from incoder.corpus.decontamination import BenchmarkTasks, decontaminated
-from incoder.corpus.deduplication.copies import SIGNATURE, part_of, signature
-from incoder.corpus.deduplication.near_copies import NUM_PERMUTATIONS, sketches
-from incoder.corpus.documents import DocumentWriter
+from incoder.corpus.decontamination.benchmarks import BenchmarkTasks, decontaminated
+from incoder.corpus.deduplication.exact import SIGNATURE, part_of, signature
+from incoder.corpus.deduplication.near import NUM_PERMUTATIONS, sketches
 from incoder.corpus.engine.stage import OnBytes
 from incoder.corpus.engine.work_folder import finished, load, save
-from incoder.corpus.filters import filtered, filters_of
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.redaction import redacted, redactions_of
 from incoder.corpus.report import Report
-from incoder.corpus.source_file import Dropped, OnDrop
-from incoder.corpus.sources import Piece
-from incoder.corpus.stages.layout import (
+from incoder.corpus.sources.input_shard import Piece
+from incoder.corpus.sources.source_file import Dropped, OnDrop
+from incoder.corpus.stages.run_paths import (
     ROW_BITS,
     part_file,
     piece_file,
@@ -26,7 +23,10 @@ from incoder.corpus.stages.layout import (
     signatures_file,
     sketches_file,
 )
-from incoder.corpus.stars import FoundStars, note_stars
+from incoder.corpus.storage.documents import DocumentWriter
+from incoder.corpus.text.filters import filtered, filters_of
+from incoder.corpus.text.redaction import redacted, redactions_of
+from incoder.corpus.text.stars import FoundStars, note_stars
 from incoder.document import Document
 from incoder.errors import IncoderError
 

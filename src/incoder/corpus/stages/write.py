@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from incoder.corpus.deduplication.near_copies import NEAR_DUPLICATE
+from incoder.corpus.deduplication.near import NEAR_DUPLICATE
 from incoder.corpus.deduplication.one_pass import DUPLICATE
-from incoder.corpus.documents import DocumentWriter, open_file
 from incoder.corpus.engine.stage import OnBytes
 from incoder.corpus.engine.work_folder import finished, load, save
 from incoder.corpus.report import Report
-from incoder.corpus.source_file import Dropped
-from incoder.corpus.sources import bare_name
+from incoder.corpus.sources.exclusions import bare_name
+from incoder.corpus.sources.source_file import Dropped
 from incoder.corpus.splits import SPLITS, TRAIN, VALIDATION
-from incoder.corpus.stages.find_copies import EXACT, NEAR, copies_of_piece, name_of
-from incoder.corpus.stages.layout import decisions_file, part_file, write_report_file, written_file
-from incoder.corpus.stars import StarBins
+from incoder.corpus.stages.find_duplicates import EXACT, NEAR, copies_of_piece, name_of
+from incoder.corpus.stages.run_paths import decisions_file, part_file, write_report_file, written_file
+from incoder.corpus.storage.documents import DocumentWriter, open_file
+from incoder.corpus.text.stars import StarBins
 from incoder.files import sha256_of
 
 REASONS = {EXACT: DUPLICATE, NEAR: NEAR_DUPLICATE}

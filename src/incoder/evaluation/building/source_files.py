@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from incoder.corpus.languages import LANGUAGES, NOTEBOOK, extension_of, other_language
-from incoder.corpus.notebooks import NotANotebook, notebook_text
+from incoder.corpus.text.languages import LANGUAGES, NOTEBOOK, extension_of, other_language
+from incoder.corpus.text.notebooks import NotANotebook, notebook_text
 from incoder.errors import IncoderError
 
 _MAX_FILE_BYTES = 200_000  # every row of a file holds all of its text

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import PurePath
 
-from incoder.corpus.languages import LANGUAGES
+from incoder.corpus.text.languages import LANGUAGES
 from incoder.inference.syntax.syntax import NEWLINE, Literal, Syntax
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from xml.parsers import expat
 
-from incoder.corpus.source_file import Dropped, OnDrop
-from incoder.corpus.sources.bounded_lines import bounded_lines
 from incoder.corpus.sources.members import ArchiveBomb, DamagedArchive, Limits
 from incoder.corpus.sources.pulling import pulled
+from incoder.corpus.sources.record_files import bounded_lines
 from incoder.corpus.sources.seven_zip_members import Sink, unpack
+from incoder.corpus.sources.source_file import Dropped, OnDrop
 from incoder.errors import IncoderError
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from incoder.corpus.bins import lower_bounds
-from incoder.corpus.source_file import Dropped, OnDrop
-from incoder.corpus.source_settings import StackOverflowSource
+from incoder.corpus.sources.source_file import Dropped, OnDrop
+from incoder.corpus.sources.source_settings import StackOverflowSource
 from incoder.corpus.sources.stackoverflow.dump import Dump, Table
 from incoder.corpus.sources.stackoverflow.partitions import Partitions, partition_file, read_partition
 from incoder.corpus.sources.stackoverflow.posts import (
@@ -26,6 +25,7 @@ from incoder.corpus.sources.stackoverflow.posts import (
     is_fabricated,
     post_of,
 )
+from incoder.corpus.text.bins import lower_bounds
 from incoder.files import make_folder
 
 _PARTITION_BYTES = 64_000_000  # of XML

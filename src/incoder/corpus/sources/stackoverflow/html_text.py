@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from incoder.corpus.html import parsed_body
+from incoder.corpus.text.html import parsed_body
 
 _BLANK_LINES = re.compile(r"\n{3,}")
 

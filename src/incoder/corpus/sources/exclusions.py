@@ -1,0 +1,79 @@
+"""Which projects and paths are left out by their names: what a recipe names, vendored copies, minified code.
+
+The folder names are those of linguist's vendor.yml that hold third-party code by convention; the authors'
+code has `node_modules` and `.min.` only.
+"""
+
+import fnmatch
+import re
+from collections.abc import Callable
+from unicodedata import category
+
+from incoder.corpus.decontamination.repositories import ListedRepositories
+from incoder.corpus.recipe import CorpusRecipe
+from incoder.corpus.sources.source_file import SourceFile
+from incoder.corpus.text.filter_settings import FilterSettings
+
+_VENDORED = re.compile(
+    r"(?:^|/)(?:node_modules|bower_components|jspm_packages|vendors?|_vendor|_vendored|vendored|"
+    r"third[-_]?party|3rd[-_]?party|externals?|extern|Godeps|Carthage|Pods|\.?yarn/(?:releases|plugins)|"
+    r"site-packages|dist-packages|\.venv|virtualenv)/",
+    re.IGNORECASE,
+)
+_MINIFIED = re.compile(r"[.-]min\.(?:js|mjs|cjs|css|html?)$", re.IGNORECASE)
+
+Exclusion = Callable[[SourceFile], str | None]
+
+
+def exclusion_of(recipe: CorpusRecipe) -> Exclusion:
+    """A function that says why a file is excluded, or None where it is not.
+
+    Raises:
+        IncoderError: a list of repositories cannot be read, or names nothing.
+    """
+    names = {name.lower() for name in recipe.exclude_projects}
+    listed = ListedRepositories(recipe.decontamination)
+    patterns = [re.compile(fnmatch.translate(pattern)) for pattern in recipe.exclude]
+
+    def exclusion(file: SourceFile) -> str | None:
+        if bare_name(file.project) in names:
+            return "excluded project"
+        if any(pattern.match("/" + file.path) for pattern in patterns):
+            return "excluded path"
+        return listed.reason(file.project)
+
+    return exclusion
+
+
+def bare_name(project: str) -> str:
+    """A project's name without its owner and in lower case, so that forks and copies have the same."""
+    return project.rpartition("/")[2].lower()
+
+
+def unprintable_reason(*names: str) -> str | None:
+    """Why one of the names cannot be written: line ends, or bytes that are no UTF-8; wide blanks can."""
+    for name in names:
+        if name.isprintable():
+            continue
+        if not all(character.isprintable() or category(character) == "Zs" for character in name):
+            return "unprintable path"
+    return None
+
+
+def path_reason(path: str, settings: FilterSettings) -> str | None:
+    """The first rule that the path breaks, of those that the recipe asks for, or None."""
+    if ".." in re.split(r"[/\\]", path):
+        return "path leads out of its project"
+    if settings.vendored and vendored(path):
+        return "vendored"
+    if settings.minified and minified(path):
+        return "minified"
+    return None
+
+
+def vendored(path: str) -> bool:
+    return _VENDORED.search(path) is not None
+
+
+def minified(path: str) -> bool:
+    return _MINIFIED.search(path) is not None

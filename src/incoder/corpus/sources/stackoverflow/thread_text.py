@@ -1,0 +1,61 @@
+"""A question, its answers and their comments as one text, as in the paper (section 3.3, appendix A.3).
+
+`<| q tags=python,django |>⏎title⏎⏎body⏎<|/ q dscore=3 |>`, then the question's comments, then each answer
+with its comments. Each attribute stands at its post's start or end by a coin of its own.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from incoder.corpus.sources.source_file import drawn
+from incoder.corpus.sources.source_settings import StackOverflowSource
+from incoder.corpus.sources.stackoverflow.grouping import Grouped
+from incoder.corpus.sources.stackoverflow.html_text import html_text
+from incoder.corpus.sources.stackoverflow.posts import Comment, Post
+from incoder.corpus.text.bins import bin_of
+from incoder.tags import closing_tag, opening_tag
+
+_MENTION = re.compile(r"(?:^|(?<=\s))@\w+[,:]?[ \t]?")
+
+
+def chosen_answers(answers: Sequence[Post], source: StackOverflowSource) -> list[Post]:
+    """The answers that the recipe takes, best first and of equals the oldest."""
+    lowest = source.min_answer_score
+    good = [answer for answer in answers if lowest is None or answer.score >= lowest]
+    return sorted(good, key=lambda answer: (-answer.score, answer.id))[: source.max_answers]
+
+
+def thread_text(
+    question: Post, answers: Sequence[Post], source: StackOverflowSource, bins: Grouped, seed: int
+) -> str:
+    """The whole thread; the same for the same seed and posts."""
+    tags = sorted(question.tags, key=lambda tag: drawn(seed, bins.site, question.id, "tag", tag))
+    attributes = {"tags": ",".join(tags)} if tags else {}
+    attributes["dscore"] = str(bin_of(question.score, bins.question_bounds))
+    body = "\n\n".join(filter(None, [question.title, html_text(question.html)]))
+    blocks = [_tagged("q", _cleaned(body, source), attributes, seed, bins.site, question.id)]
+    blocks += _comments(question.comments, source)
+    for answer in answers:
+        attributes = {"dscore": str(bin_of(answer.score, bins.answer_bounds))}
+        text = _cleaned(html_text(answer.html), source)
+        blocks.append(_tagged("a", text, attributes, seed, bins.site, answer.id))
+        blocks += _comments(answer.comments, source)
+    return "\n".join(blocks) + "\n"
+
+
+def _comments(comments: Sequence[Comment], source: StackOverflowSource) -> Iterator[str]:
+    for comment in comments[: source.max_comments]:
+        yield f"{opening_tag('c')}\n{_cleaned(comment.text, source)}\n{closing_tag('c')}"
+
+
+def _cleaned(text: str, source: StackOverflowSource) -> str:
+    return text if source.mentions else _MENTION.sub("", text)
+
+
+def _tagged(kind: str, text: str, attributes: dict[str, str], *key: int | str) -> str:
+    start, end = dict[str, str](), dict[str, str]()
+    draws = {name: drawn(*key, name) for name in attributes}
+    for name in sorted(draws, key=draws.__getitem__):
+        side = end if draws[name] & 1 else start  # the lowest bit says nothing of the order
+        side[name] = attributes[name]
+    return f"{opening_tag(kind, start)}\n{text}\n{closing_tag(kind, end)}"

@@ -1,0 +1,64 @@
+"""A repository's stars as an attribute: its bin among the repositories of one source and language.
+
+The bounds of the bins are known when everything was read (bins.py), so that this attribute comes last.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from incoder.corpus.recipe import AttributeSettings
+from incoder.corpus.text.attributes import carries_attributes
+from incoder.corpus.text.bins import bin_of, lower_bounds
+from incoder.corpus.text.languages import LANGUAGES, extension_of
+from incoder.document import Document
+
+_FEW_STARS = "gitlab"  # whose repositories have too few to tell anything (the authors' code)
+
+# Source and language to the stars of each repository.
+FoundStars = dict[tuple[str, str], dict[str, int]]
+
+
+def note_stars(document: Document, found: FoundStars) -> None:
+    """Remember the stars of the repository that a document is of, once for each of its languages."""
+    group = _group(document.source, document.path)
+    if document.stars is not None and group is not None:
+        found.setdefault(group, {})[document.project] = document.stars
+
+
+@dataclass(frozen=True, slots=True)
+class StarBins:
+    """The lowest stars of each bin, by source and language."""
+
+    bounds: Mapping[tuple[str, str], tuple[int, ...]]
+    settings: AttributeSettings
+    seed: int
+
+    @classmethod
+    def of(cls, found: Iterable[FoundStars], settings: AttributeSettings, seed: int) -> "StarBins":
+        """From the stars of all repositories; a language's bounds may be given instead."""
+        if "dstars" not in settings.names:
+            return cls({}, settings, seed)
+        repositories = defaultdict[tuple[str, str], dict[str, int]](dict)
+        for stars in found:
+            for group, counts in stars.items():
+                repositories[group] |= counts
+        bounds = {
+            group: settings.star_bounds.get(group[1]) or lower_bounds(Counter(counts.values()))
+            for group, counts in repositories.items()
+        }
+        return cls(bounds, settings, seed)
+
+    def bin(self, project: str, path: str, source: str, stars: int | None) -> int | None:
+        """The value of `dstars` for one document, None where it has no such attribute."""
+        group = _group(source, path)
+        if stars is None or group is None or group not in self.bounds:
+            return None
+        if not carries_attributes(project, path, self.settings, self.seed):
+            return None
+        return bin_of(stars, self.bounds[group])
+
+
+def _group(source: str, path: str) -> tuple[str, str] | None:
+    language = LANGUAGES.get(extension_of(path))
+    return None if language is None or source == _FEW_STARS else (source, language)
