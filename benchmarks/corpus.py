@@ -2,7 +2,7 @@
 
     python benchmarks/corpus.py [--source FOLDER] [--workers 2] [--memory]
 
-Reads, filters, redacts, finds copies and writes the Python files of a folder, by default the standard
+Reads, filters, redacts, finds duplicates and writes the Python files of a folder, by default the standard
 library. The pool keeps no record of what is done, so a killed run begins anew; that and the engine's own
 processes are what the ratio tells. `--memory`: the same once, 4 and 16 times over; the largest process must
 not grow.
@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from incoder.corpus.build import build_corpus
-from incoder.corpus.deduplication.exact import SIGNATURE, copies_among, signature
+from incoder.corpus.deduplication.exact import SIGNATURE, duplicates_among, signature
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
-from incoder.corpus.sources.input_shard import Piece
-from incoder.corpus.sources.listing import list_pieces
+from incoder.corpus.sources.input_shard import InputShard
+from incoder.corpus.sources.listing import list_input_shards
 from incoder.corpus.stages.read import documents_of
 from incoder.corpus.stages.run_paths import ROW_BITS
 from incoder.corpus.storage.documents import DocumentWriter, open_file
@@ -37,19 +37,19 @@ def recipe_of(source: Path, workers: int) -> CorpusRecipe:
     return CorpusRecipe.model_validate({"sources": sources, "engine": engine, "validation_fraction": 0.0})
 
 
-def _read(job: tuple[int, Piece, CorpusRecipe, Path]) -> list[tuple[int, int, int, int, int]]:
-    number, piece, recipe, path = job
+def _read(job: tuple[int, InputShard, CorpusRecipe, Path]) -> list[tuple[int, int, int, int, int]]:
+    number, shard, recipe, path = job
     with DocumentWriter(path) as writer:
         signatures = []
-        for row, document in enumerate(documents_of(piece, recipe, Report().on_drop)):
+        for row, document in enumerate(documents_of(shard, recipe, Report().on_drop)):
             writer.write(document)
             signatures.append(signature(document, number << ROW_BITS | row))
     return signatures
 
 
 def _keep(job: tuple[Path, list[int], Path]) -> None:
-    source, copies, target = job
-    dropped, first = set(copies), 0
+    source, duplicates, target = job
+    dropped, first = set(duplicates), 0
     with open_file(source) as file, DocumentWriter(target) as writer:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
@@ -60,18 +60,21 @@ def _keep(job: tuple[Path, list[int], Path]) -> None:
 
 def pool_build(recipe: CorpusRecipe, output: Path, workers: int) -> None:
     output.mkdir()
-    pieces = list_pieces(recipe, output, Report().on_drop)
-    parts = [output / f"{number}.part" for number in range(len(pieces))]
-    jobs = [(number, piece, recipe, parts[number]) for number, piece in enumerate(pieces)]
+    shards = list_input_shards(recipe, output, Report().on_drop)
+    partitions = [output / f"{number}.partition" for number in range(len(shards))]
+    jobs = [(number, shard, recipe, partitions[number]) for number, shard in enumerate(shards)]
     with multiprocessing.get_context("forkserver").Pool(workers) as pool:
         found = pool.map(_read, jobs, chunksize=1)
         signatures = np.fromiter(chain.from_iterable(found), SIGNATURE)
-        copies: dict[int, list[int]] = {}
-        for position in copies_among(signatures)["position"].tolist():
-            copies.setdefault(position >> ROW_BITS, []).append(position % (1 << ROW_BITS))
+        duplicates: dict[int, list[int]] = {}
+        for position in duplicates_among(signatures)["position"].tolist():
+            duplicates.setdefault(position >> ROW_BITS, []).append(position % (1 << ROW_BITS))
         pool.map(
             _keep,
-            [(part, copies.get(n, []), part.with_suffix(".parquet")) for n, part in enumerate(parts)],
+            [
+                (partition, duplicates.get(n, []), partition.with_suffix(".parquet"))
+                for n, partition in enumerate(partitions)
+            ],
             chunksize=1,
         )
 

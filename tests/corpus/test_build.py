@@ -70,7 +70,9 @@ def test_the_report_counts_everything_once(
         "long line": 1,
         "not UTF-8": 1,
     }
-    assert report["dropped"]["duplicate"]["examples"] == [["one", "one/copy.py", "copy of one: one/a.py"]]
+    assert report["dropped"]["duplicate"]["examples"] == [
+        ["one", "one/copy.py", "duplicate of one: one/a.py"]
+    ]
     kept = sum(count["num_documents"] for count in report["projects"].values())
     assert kept + sum(count["num_files"] for count in report["dropped"].values()) == len(FILES)
 
@@ -120,7 +122,7 @@ def test_progress_reaches_the_total(write_files: WriteFiles, recipe: MakeRecipe,
         told[stage] = done, total
 
     build_corpus(recipe(), tmp_path / "corpus", on_progress)
-    assert list(told) == ["read", "find-copies", "write"]
+    assert list(told) == ["read", "find-duplicates", "write"]
     assert all(done == total for done, total in told.values())
     assert told["read"][0] == sum(len(text) for text in FILES.values()) + 2  # two letters of größe
 

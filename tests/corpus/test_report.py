@@ -23,7 +23,7 @@ def test_names_that_are_no_utf8_can_be_reported() -> None:
 
 
 @pytest.mark.parametrize("method", ["exact", "paper"])
-def test_copies_are_reported_in_clusters_with_what_stays(
+def test_duplicates_are_reported_in_clusters_with_what_stays(
     write_files: Callable[..., Path], recipe: Callable[..., CorpusRecipe], tmp_path: Path, method: str
 ) -> None:
     words = "\n".join(f"word_{number}" for number in range(200))
@@ -40,8 +40,8 @@ def test_copies_are_reported_in_clusters_with_what_stays(
     clusters, examples = report["clusters"], report["dropped"]["duplicate"]["examples"]
     near = report["dropped"]["near duplicate"]["examples"]
     assert clusters["near duplicate"]["sizes"] == {"2": 1}
-    assert {near[0][1], near[0][2].removeprefix("copy of p: ")} == {"p/f.py", "p/g.py"}
-    if method == "paper":  # its filter knows that it has seen a copy, and not which
+    assert {near[0][1], near[0][2].removeprefix("duplicate of p: ")} == {"p/f.py", "p/g.py"}
+    if method == "paper":  # its filter knows that it has seen a duplicate, and not which
         assert clusters["duplicate"] == {"sizes": {}, "largest": []}
         assert examples == [["p", "p/b.py"], ["p", "p/c.py"], ["p", "p/e.py"]]
         return
@@ -49,7 +49,7 @@ def test_copies_are_reported_in_clusters_with_what_stays(
     assert [(size, project) for size, project, _ in clusters["duplicate"]["largest"]] == [(3, "p"), (2, "p")]
     stays = {path for _, _, path in clusters["duplicate"]["largest"]}
     assert not stays & {path for _, path, _ in examples}
-    assert {kept for _, _, kept in examples} == {f"copy of p: {path}" for path in stays}
+    assert {kept for _, _, kept in examples} == {f"duplicate of p: {path}" for path in stays}
 
 
 def test_clusters_are_shown_by_size_up_to_powers_of_two() -> None:

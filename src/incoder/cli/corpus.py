@@ -319,7 +319,7 @@ def _cluster_tables(clusters: dict[str, Any]) -> "Iterator[Table]":
     from incoder.corpus.page import cluster_sizes, largest_clusters
 
     if sizes := cluster_sizes(clusters):
-        table = _table("Clusters of copies", "reason", "documents alike", "clusters")
+        table = _table("Clusters of duplicates", "reason", "documents alike", "clusters")
         for reason, documents, number in sizes:
             table.add_row(reason, documents, f"{number:,}")
         yield table

@@ -77,12 +77,12 @@ def _held_out(data: Path, split: str) -> Iterator["HeldOut"]:
     """The documents of a corpus, or the files of a folder."""
     from collections import Counter
 
-    from incoder.corpus.storage.documents import SEAL, read_documents
+    from incoder.corpus.storage.documents import MANIFEST, read_documents
     from incoder.corpus.text.languages import LANGUAGES, extension_of
     from incoder.evaluation.building.source_files import source_files
     from incoder.evaluation.held_out_loss import HeldOut
 
-    if (data / SEAL).is_file():
+    if (data / MANIFEST).is_file():
         for document in read_documents(data, split):
             language = LANGUAGES.get(extension_of(document.path), "other")
             yield HeldOut(document.text, document.path, language.lower(), document.project)

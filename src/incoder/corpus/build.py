@@ -1,9 +1,9 @@
-"""A corpus from its recipe: sources → pieces → documents and their signatures → copies → splits.
+"""A corpus from its recipe: sources → input shards → documents and their signatures → duplicates → splits.
 
-Three stages, each of tasks that any number of workers share: every piece is read, filtered and redacted;
-copies are searched for among the signatures of all; the documents that stay are written. In memory are the
-list of files and the projects in one process, and in each worker one row group. The same recipe and input
-give the same bytes, whatever runs the tasks and however often it was killed.
+Three stages, each of tasks that any number of workers share: every input shard is read, filtered and
+redacted; duplicates are searched for among the signatures of all; the documents that stay are written. In
+memory are the list of files and the projects in one process, and in each worker one row group. The same
+recipe and input give the same bytes, whatever runs the tasks and however often it was killed.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ from incoder.corpus.engine.stage import OnProgress, Stage
 from incoder.corpus.engine.work_folder import load, run_folder, save, work_folder
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
-from incoder.corpus.sources.input_shard import FilesPiece, Piece
-from incoder.corpus.sources.listing import list_pieces, source_paths
+from incoder.corpus.sources.input_shard import FilesShard, InputShard
+from incoder.corpus.sources.listing import list_input_shards, source_paths
 from incoder.corpus.splits import SPLITS, validation_names
-from incoder.corpus.stages.find_duplicates import EXACT, NEAR, FindCopies, FindNearCopies, clusters_of
+from incoder.corpus.stages.find_duplicates import EXACT, NEAR, FindDuplicates, FindNearDuplicates, clusters_of
 from incoder.corpus.stages.read import Read, ReadResult
 from incoder.corpus.stages.run_paths import (
     decisions_file,
-    piece_file,
     read_report_file,
+    shard_file,
     write_report_file,
     written_file,
 )
 from incoder.corpus.stages.write import REASONS, Decisions, Write, WriteResult
-from incoder.corpus.storage.commit import names_written, sealed_together
-from incoder.corpus.storage.documents import SEAL, documents_name
+from incoder.corpus.storage.commit import committed_together, names_written
+from incoder.corpus.storage.documents import MANIFEST, documents_name
 from incoder.corpus.text.stars import FoundStars, StarBins
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
@@ -43,10 +43,10 @@ from incoder.output_folder import refuse_foreign
 RECIPE = "recipe.toml"
 NOT_IN_THE_CORPUS = frozenset({"engine"})  # sections that say nothing of the documents
 
-_WRITTEN = (SEAL, RECIPE, *(f"{split}*.parquet" for split in SPLITS))
+_WRITTEN = (MANIFEST, RECIPE, *(f"{split}*.parquet" for split in SPLITS))
 _GROUPED = "grouped"  # what sources had to regroup on disk
-_PART_BYTES = 8_000_000_000  # of input; its signatures are some 40 MB
-_FILE_CHARACTERS = 256_000_000  # of the documents of one file of the corpus, before copies go
+_PARTITION_BYTES = 8_000_000_000  # of input; its signatures are some 40 MB
+_FILE_CHARACTERS = 256_000_000  # of the documents of one file of the corpus, before duplicates go
 
 
 def build_corpus(recipe: CorpusRecipe, output: Path, on_progress: OnProgress | None = None) -> Report:
@@ -64,19 +64,19 @@ def build_corpus(recipe: CorpusRecipe, output: Path, on_progress: OnProgress | N
     _check_apart(recipe, output)
     BenchmarkTasks(recipe.decontamination)  # to complain now, not in a worker
     with work_folder(output) as work:
-        refuse_foreign(output, _WRITTEN, names_written(output, SEAL, work))
+        refuse_foreign(output, _WRITTEN, names_written(output, MANIFEST, work))
         report = Report()
-        pieces = list_pieces(recipe, work / _GROUPED, report.on_drop)
-        _check_validation_projects(pieces, recipe)
-        for piece in pieces:
-            if isinstance(piece, FilesPiece):
-                for file in piece.files:
+        shards = list_input_shards(recipe, work / _GROUPED, report.on_drop)
+        _check_validation_projects(shards, recipe)
+        for shard in shards:
+            if isinstance(shard, FilesShard):
+                for file in shard.files:
                     report.add_project(file)
-        run = run_folder(work, _fingerprint(recipe, pieces))
-        for number, piece in enumerate(pieces):
-            save(piece, piece_file(run, number))
-        task_bytes = [piece.num_bytes for piece in pieces]
-        del pieces  # the workers have them on disk
+        run = run_folder(work, _fingerprint(recipe, shards))
+        for number, shard in enumerate(shards):
+            save(shard, shard_file(run, number))
+        task_bytes = [shard.num_bytes for shard in shards]
+        del shards  # the workers have them on disk
         num_files = _run_stages(recipe, run, task_bytes, report, on_progress)
         if report.num_documents:
             _assemble(recipe, work, run, num_files, report, output)
@@ -89,25 +89,25 @@ def _run_stages(
     recipe: CorpusRecipe, run: Path, task_bytes: Sequence[int], report: Report, on_progress: OnProgress | None
 ) -> int:
     """Everything up to the files that the corpus is assembled from: so many of each split."""
-    num_parts = 1
+    num_partitions = 1
     if recipe.deduplication.method == "exact":
-        num_parts += sum(task_bytes) // _PART_BYTES
-    read = Read(run, recipe, num_parts)
+        num_partitions += sum(task_bytes) // _PARTITION_BYTES
+    read = Read(run, recipe, num_partitions)
     run_stage(Stage("read", read, task_bytes, read.give_up), run, recipe.engine, on_progress)
     num_characters, stars = list[int](), list[FoundStars]()
-    for piece in range(len(task_bytes)):
-        result: ReadResult = load(read_report_file(run, piece))
+    for shard in range(len(task_bytes)):
+        result: ReadResult = load(read_report_file(run, shard))
         report.merge(result.report)
         num_characters.append(result.num_characters)
         stars.append(result.stars)
-    searches = _find_copies(recipe, run, len(task_bytes), num_parts, on_progress)
-    for search, parts in searches.items():
-        report.clusters[REASONS[search]] = clusters_of(run, search, parts)
+    searches = _find_duplicates(recipe, run, len(task_bytes), num_partitions, on_progress)
+    for search, partitions in searches.items():
+        report.clusters[REASONS[search]] = clusters_of(run, search, partitions)
     star_bins = StarBins.of(stars, recipe.attributes, recipe.seed)
     decisions = Decisions(validation_names(report.projects, recipe), searches, star_bins)
     save(decisions, decisions_file(run))
     groups = _groups(num_characters)
-    sizes = [sum(num_characters[piece] for piece in group) for group in groups]
+    sizes = [sum(num_characters[shard] for shard in group) for group in groups]
     run_stage(Stage("write", Write(run, groups), sizes), run, recipe.engine, on_progress)
     for group in range(len(groups)):
         written: WriteResult = load(write_report_file(run, group))
@@ -118,27 +118,27 @@ def _run_stages(
     return len(groups)
 
 
-def _find_copies(
-    recipe: CorpusRecipe, run: Path, num_pieces: int, num_parts: int, on_progress: OnProgress | None
+def _find_duplicates(
+    recipe: CorpusRecipe, run: Path, num_shards: int, num_partitions: int, on_progress: OnProgress | None
 ) -> dict[str, int]:
-    """Run the searches that the recipe asks for; says which, and in how many parts."""
+    """Run the searches that the recipe asks for; says which, and in how many partitions."""
     if not recipe.deduplicate:
         return {}
     settings = recipe.deduplication
-    exact = FindCopies(run, num_pieces, num_parts, settings)
-    run_stage(Stage("find-copies", exact, [1] * num_parts), run, recipe.engine, on_progress)
+    exact = FindDuplicates(run, num_shards, num_partitions, settings)
+    run_stage(Stage("find-duplicates", exact, [1] * num_partitions), run, recipe.engine, on_progress)
     if not settings.near:
-        return {EXACT: num_parts}
-    near = FindNearCopies(run, num_pieces, num_parts, settings)
-    run_stage(Stage("find-near-copies", near, [1]), run, recipe.engine, on_progress)
-    return {EXACT: num_parts, NEAR: 1}
+        return {EXACT: num_partitions}
+    near = FindNearDuplicates(run, num_shards, num_partitions, settings)
+    run_stage(Stage("find-near-duplicates", near, [1]), run, recipe.engine, on_progress)
+    return {EXACT: num_partitions, NEAR: 1}
 
 
 def _assemble(
     recipe: CorpusRecipe, work: Path, run: Path, num_files: int, report: Report, output: Path
 ) -> None:
     sha256 = dict[str, str]()
-    with sealed_together(output, SEAL, work) as folder:
+    with committed_together(output, MANIFEST, work) as folder:
         for group in range(num_files):
             result: WriteResult = load(write_report_file(run, group))
             for split in SPLITS:
@@ -150,7 +150,7 @@ def _assemble(
         content = json.dumps(
             report.as_dict(SPLITS, dict(sorted(sha256.items()))), indent=1, ensure_ascii=False
         )
-        (folder / SEAL).write_text(content + "\n", encoding="utf-8")
+        (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
 
 
 def _check_apart(recipe: CorpusRecipe, output: Path) -> None:
@@ -173,24 +173,24 @@ def _check_apart(recipe: CorpusRecipe, output: Path) -> None:
 
 
 def _groups(num_characters: Sequence[int]) -> tuple[range, ...]:
-    """Successive pieces that make one file together; at least one group, also of nothing."""
+    """Successive shards that make one file together; at least one group, also of nothing."""
     groups, start, total = list[range](), 0, 0
-    for piece, size in enumerate(num_characters):
+    for shard, size in enumerate(num_characters):
         if total and total + size > _FILE_CHARACTERS:
-            groups.append(range(start, piece))
-            start, total = piece, 0
+            groups.append(range(start, shard))
+            start, total = shard, 0
         total += size
     return (*groups, range(start, len(num_characters)))
 
 
-def _check_validation_projects(pieces: Sequence[Piece], recipe: CorpusRecipe) -> None:
+def _check_validation_projects(shards: Sequence[InputShard], recipe: CorpusRecipe) -> None:
     """Complain of them at once where all projects are known before anything is read."""
-    if all(isinstance(piece, FilesPiece) for piece in pieces):
-        files = (file for piece in pieces if isinstance(piece, FilesPiece) for file in piece.files)
+    if all(isinstance(shard, FilesShard) for shard in shards):
+        files = (file for shard in shards if isinstance(shard, FilesShard) for file in shard.files)
         validation_names((file.project for file in files), recipe)
 
 
-def _fingerprint(recipe: CorpusRecipe, pieces: Sequence[Piece]) -> str:
+def _fingerprint(recipe: CorpusRecipe, shards: Sequence[InputShard]) -> str:
     """Equal for runs that go on with each other's work: same recipe, same files as far as dates tell."""
     parts = [
         recipe.model_dump_json(exclude=set(NOT_IN_THE_CORPUS)),
@@ -198,9 +198,9 @@ def _fingerprint(recipe: CorpusRecipe, pieces: Sequence[Piece]) -> str:
     ]
     digest = hashlib.sha256("\n".join(parts).encode())
     paths = [*recipe.decontamination.repositories, *recipe.decontamination.benchmarks]
-    for piece in pieces:
-        digest.update(repr((piece.name, piece.num_bytes)).encode())
-        paths += piece.paths
+    for shard in shards:
+        digest.update(repr((shard.name, shard.num_bytes)).encode())
+        paths += shard.paths
     for path in paths:
         try:
             status = path.stat()

@@ -24,8 +24,8 @@ from incoder.corpus.report import check_corpus
 from incoder.corpus.splits import SPLITS
 from incoder.corpus.stages.encode import Encode, Encoder, RowGroups
 from incoder.corpus.stages.run_paths import encoded_name, encoder_file
-from incoder.corpus.storage.commit import names_written, sealed_together
-from incoder.corpus.storage.documents import SEAL, documents_files, open_file
+from incoder.corpus.storage.commit import committed_together, names_written
+from incoder.corpus.storage.documents import MANIFEST, documents_files, open_file
 from incoder.corpus.storage.token_shards import META, TokenShardWriter, shard_names, write_meta
 from incoder.files import sha256_of
 from incoder.output_folder import refuse_foreign
@@ -57,7 +57,7 @@ def encode_corpus(
         "dtype": dtype.name,
         "vocab_size": encoder.vocab_size,
         "tokenizer_fingerprint": encoder.fingerprint,
-        "report_sha256": sha256_of(corpus / SEAL),
+        "report_sha256": sha256_of(corpus / MANIFEST),
     }
     with work_folder(output) as work:
         refuse_foreign(output, (META, *shard_names()), names_written(output, META, work))
@@ -66,7 +66,7 @@ def encode_corpus(
         inputs = tuple(_inputs(corpus.resolve()))
         stage = Stage("encode", Encode(run, inputs, seed, dtype.str), [one.num_bytes for one in inputs])
         run_stage(stage, run, engine, on_progress)
-        with sealed_together(output, META, work) as folder:
+        with committed_together(output, META, work) as folder:
             meta["splits"] = {}
             for split in SPLITS:
                 with TokenShardWriter(folder, split, dtype) as writer:

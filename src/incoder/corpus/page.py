@@ -32,7 +32,7 @@ def render(report: Mapping[str, Any], survey: Survey) -> str:
         _section("Languages and sources", _shares(survey)),
         _section("Lengths of documents", _lengths(survey)),
         _section("Left out", _dropped(report["dropped"])),
-        _section("Clusters of copies", _clusters(report.get("clusters", {}))),
+        _section("Clusters of duplicates", _clusters(report.get("clusters", {}))),
         _section("Projects left out", _dropped_projects(report["dropped_projects"])),
         _section("Largest projects", _projects(report["projects"])),
     ]
@@ -72,7 +72,7 @@ def cluster_sizes(clusters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, 
 
 
 def largest_clusters(clusters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int]]:
-    """Reason, the name of the copy that stays, and how many documents are like it, itself included."""
+    """Reason, the name of the duplicate that stays, and how many documents are like it, itself included."""
     return [
         (reason, f"{project}: {path}", documents)
         for reason, found in clusters.items()

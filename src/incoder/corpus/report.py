@@ -12,7 +12,7 @@ from typing import Any
 
 from incoder.corpus.sources.source_file import Dropped, DroppedProject, SourceFile
 from incoder.corpus.storage.commit import check_files
-from incoder.corpus.storage.documents import SEAL
+from incoder.corpus.storage.documents import MANIFEST
 from incoder.document import Document
 from incoder.errors import IncoderError
 
@@ -42,9 +42,9 @@ class DropCount:
 
 @dataclass(slots=True)
 class Clusters:
-    """Documents that are alike: how many clusters there are of each size, the copy that stays included.
+    """Documents that are alike: how many clusters there are of each size, the duplicate that stays included.
 
-    Of the largest there are the size and the project and path of that copy.
+    Of the largest there are the size and the project and path of that duplicate.
     """
 
     sizes: Counter[int]
@@ -58,7 +58,7 @@ class Report:
         self.projects: dict[str, ProjectCount] = {}
         self.dropped: defaultdict[str, DropCount] = defaultdict(DropCount)
         self.dropped_projects: list[DroppedProject] = []
-        self.clusters: dict[str, Clusters] = {}  # by the reason that the copies are dropped for
+        self.clusters: dict[str, Clusters] = {}  # by the reason that the duplicates are dropped for
 
     def on_drop(self, dropped: Dropped | DroppedProject) -> None:
         if isinstance(dropped, DroppedProject):
@@ -93,7 +93,7 @@ class Report:
         count.num_bytes += num_bytes
 
     def merge(self, other: "Report") -> None:
-        """Count as well what `other` counted of pieces that come after; it must not be used any more."""
+        """Count as well what `other` counted of shards that come after; it must not be used any more."""
         for project, added in other.projects.items():
             if self.projects.setdefault(project, added) is not added:
                 self.add_kept(project, added.num_documents, added.num_bytes)
@@ -147,7 +147,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     Raises:
         IncoderError: there is no finished corpus, or the file is damaged.
     """
-    path = folder / SEAL
+    path = folder / MANIFEST
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -169,4 +169,4 @@ def check_corpus(folder: Path) -> None:
     Raises:
         IncoderError: there is no finished corpus, or a file of it was changed or removed.
     """
-    check_files(folder, read_report(folder)["sha256"], SEAL, "build the corpus again")
+    check_files(folder, read_report(folder)["sha256"], MANIFEST, "build the corpus again")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from incoder.corpus.report import read_report
 from incoder.corpus.splits import SPLITS
-from incoder.corpus.storage.documents import SEAL, documents_files, open_file
+from incoder.corpus.storage.documents import MANIFEST, documents_files, open_file
 from incoder.corpus.storage.token_shards import META, TokenShard
 from incoder.corpus.text.languages import LANGUAGES, extension_of
 from incoder.files import sha256_of
@@ -78,4 +78,4 @@ def _shard(corpus: Path, split: str) -> TokenShard | None:
     if not (folder / META).exists():
         return None
     shard = TokenShard.open(folder, split)
-    return shard if shard.report_sha256 == sha256_of(corpus / SEAL) else None
+    return shard if shard.report_sha256 == sha256_of(corpus / MANIFEST) else None

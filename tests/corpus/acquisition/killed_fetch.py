@@ -22,7 +22,7 @@ from incoder.corpus.acquisition.manifest import write_manifest
 from incoder.corpus.acquisition.repository import Repository
 from incoder.corpus.acquisition.state import opened
 
-LIMITS = FetchLimits(FileLimits((), 100_000, 1000, 10_000_000), 60, num_workers=2, part_bytes=1500)
+LIMITS = FetchLimits(FileLimits((), 100_000, 1000, 10_000_000), 60, num_workers=2, partition_bytes=1500)
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "subprocess.Popen"}
 
 connect = sqlite3.connect

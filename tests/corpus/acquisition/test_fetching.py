@@ -129,7 +129,7 @@ def test_what_was_fetched_is_not_fetched_again(
 
 
 def test_parts_are_closed_at_their_size(git: Git, three: list[Repository], tmp_path: Path) -> None:
-    limits = FetchLimits(FILES, timeout_seconds=20, num_workers=1, part_bytes=1500)
+    limits = FetchLimits(FILES, timeout_seconds=20, num_workers=1, partition_bytes=1500)
     fetch(tmp_path, git, three, limits)
     assert [path.name for path in sorted((tmp_path / "files").iterdir())] == [
         "part-000001.parquet",

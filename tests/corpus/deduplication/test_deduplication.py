@@ -13,16 +13,16 @@ from incoder.corpus.deduplication.deduplication_settings import DeduplicationSet
 from incoder.corpus.deduplication.exact import (
     SIGNATURE,
     Signatures,
-    copies_among,
     document_key,
-    part_of,
+    duplicates_among,
+    partition_of,
     signature,
     tie_of,
     token_key,
 )
-from incoder.corpus.deduplication.near import near_copies_among, sketches
+from incoder.corpus.deduplication.near import near_duplicates_among, sketches
 from incoder.corpus.deduplication.one_pass import SeenKeys
-from incoder.corpus.stages.find_duplicates import EXACT, FindCopies, copies_of_piece
+from incoder.corpus.stages.find_duplicates import EXACT, FindDuplicates, duplicates_of_shard
 from incoder.corpus.stages.run_paths import ROW_BITS, signatures_file
 from incoder.corpus.text.words import ngram_hashes, words_of
 from incoder.document import Document
@@ -42,7 +42,7 @@ def signatures_of(documents: list[Document]) -> Signatures:
 
 def kept_of(documents: list[Document]) -> list[Document]:
     found = signatures_of(documents)
-    dropped = set(copies_among(found)["position"].tolist())
+    dropped = set(duplicates_among(found)["position"].tolist())
     return [one for position, one in enumerate(documents) if position not in dropped]
 
 
@@ -69,19 +69,19 @@ def test_keys_are_equal_where_the_words_are(one: str, other: str) -> None:
 
 
 def one_pass(documents: list[Document], run: Path) -> list[Document]:
-    """What stays where the stage looks in one pass through two pieces, whose signatures are in any order."""
+    """What stays where the stage looks in one pass through two shards, whose signatures are in any order."""
     signatures = signatures_of(documents)[::-1].copy()
-    signatures["position"] |= (signatures["position"] % 2) << ROW_BITS  # every other document in either piece
+    signatures["position"] |= (signatures["position"] % 2) << ROW_BITS  # every other document in either shard
     (run / "signatures").mkdir()
-    for piece in range(2):
-        np.save(signatures_file(run, piece), signatures[signatures["position"] >> ROW_BITS == piece])
+    for shard in range(2):
+        np.save(signatures_file(run, shard), signatures[signatures["position"] >> ROW_BITS == shard])
     settings = DeduplicationSettings(method="paper", expected_documents=2000, error_rate=1e-9)
-    FindCopies(run, 2, 1, settings)(0, lambda _: None)
-    dropped = {row for piece in range(2) for row in copies_of_piece(run, piece, EXACT, 1)}
+    FindDuplicates(run, 2, 1, settings)(0, lambda _: None)
+    dropped = {row for shard in range(2) for row in duplicates_of_shard(run, shard, EXACT, 1)}
     return [one for position, one in enumerate(documents) if position not in dropped]
 
 
-def test_in_one_pass_the_first_of_several_copies_stays(tmp_path: Path) -> None:
+def test_in_one_pass_the_first_of_several_duplicates_stays(tmp_path: Path) -> None:
     documents = [document("x = 1", "b.py"), document("x = 2", "c.py"), document("x=1", "a.py", stars=9)]
     assert [one.path for one in one_pass(documents, tmp_path)] == ["b.py", "c.py"]
 
@@ -105,7 +105,7 @@ def test_the_filter_errs_no_more_often_than_it_is_sized_for() -> None:
     assert strangers < 100  # 50 to begin with are expected, and what was added since adds a few
 
 
-def test_the_copy_with_most_stars_stays() -> None:
+def test_the_duplicate_with_most_stars_stays() -> None:
     documents = [
         document("x = 1", "unknown.py"),
         document("x=1", "few.py", 3),
@@ -121,7 +121,7 @@ documents_lists = st.lists(st.builds(document, texts, paths, st.none() | st.inte
 
 
 @given(documents_lists, st.randoms(use_true_random=False))
-def test_which_copies_stay_does_not_depend_on_the_order(
+def test_which_duplicates_stay_does_not_depend_on_the_order(
     documents: list[Document], draw: random.Random
 ) -> None:
     shuffled = documents.copy()
@@ -134,15 +134,19 @@ def test_which_copies_stay_does_not_depend_on_the_order(
 
 
 @given(documents_lists, st.integers(1, 5))
-def test_copies_found_part_by_part_are_those_found_at_once(documents: list[Document], num_parts: int) -> None:
+def test_duplicates_found_by_partitions_are_those_found_at_once(
+    documents: list[Document], num_partitions: int
+) -> None:
     found = signatures_of(documents)
-    parts = part_of(found, num_parts)
-    by_part = [copies_among(found[parts == part]).tolist() for part in range(num_parts)]
-    assert sorted(itertools.chain(*by_part)) == copies_among(found).tolist()
+    partitions = partition_of(found, num_partitions)
+    by_partition = [
+        duplicates_among(found[partitions == partition]).tolist() for partition in range(num_partitions)
+    ]
+    assert sorted(itertools.chain(*by_partition)) == duplicates_among(found).tolist()
 
 
 @given(documents_lists)
-def test_each_copy_is_told_which_one_stays_for_it(documents: list[Document]) -> None:
+def test_each_duplicate_is_told_which_one_stays_for_it(documents: list[Document]) -> None:
     found = signatures_of(documents)
     clusters = defaultdict[bytes, list[int]](list)
     for position, one in enumerate(documents):
@@ -151,8 +155,8 @@ def test_each_copy_is_told_which_one_stays_for_it(documents: list[Document]) -> 
     for members in clusters.values():
         best = min(members, key=lambda at: (-stars_of(documents[at]), tie_of(documents[at]), at))
         expected |= {position: best for position in members if position != best}
-    copies = copies_among(found)
-    assert dict(zip(copies["position"].tolist(), copies["kept"].tolist(), strict=True)) == expected
+    duplicates = duplicates_among(found)
+    assert dict(zip(duplicates["position"].tolist(), duplicates["kept"].tolist(), strict=True)) == expected
 
 
 @given(st.lists(st.binary(min_size=1, max_size=3), max_size=20), st.integers(1, 5))
@@ -194,8 +198,8 @@ def near_kept(documents: list[Document], threshold: float = 0.7) -> list[str]:
     stars = np.array([stars_of(one) for one in documents])
     ties = np.array([tie_of(one) for one in documents], np.uint64)
     rows = sketches([one.text for one in documents])
-    copies = near_copies_among(rows, stars, ties, np.arange(len(documents)), threshold)
-    return [one.path for at, one in enumerate(documents) if at not in set(copies["position"].tolist())]
+    duplicates = near_duplicates_among(rows, stars, ties, np.arange(len(documents)), threshold)
+    return [one.path for at, one in enumerate(documents) if at not in set(duplicates["position"].tolist())]
 
 
 def test_of_nearly_equal_documents_the_one_with_most_stars_stays() -> None:

@@ -15,7 +15,7 @@ from incoder.corpus.engine import running
 from incoder.corpus.engine.engine_settings import EngineSettings
 from incoder.corpus.engine.stage import OnBytes, Stage, Work
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.sources import input_shard as pieces
+from incoder.corpus.sources import input_shard as shards
 
 RUN_STAGE = running.run_stage
 LINK = os.link
@@ -49,10 +49,10 @@ class Noted:
 
 
 def hurry_and_cut_finely() -> None:
-    """Ask Slurm without a pause, and make even a small input several pieces, parts and files."""
+    """Ask Slurm without a pause, and make even a small input several shards, parts and files."""
     running._SECONDS_BETWEEN_QUESTIONS = 0.1
-    pieces._PIECE_FILES = 4
-    build._PART_BYTES = 1000
+    shards._SHARD_FILES = 4
+    build._PARTITION_BYTES = 1000
     build._FILE_CHARACTERS = 200
 
 

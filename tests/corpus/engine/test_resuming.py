@@ -18,7 +18,7 @@ WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten projects of four files each; every third file has an exact copy in another project."""
+    """Ten projects of four files each; every third file has an exact duplicate in another project."""
     root = tmp_path_factory.mktemp("source")
     for number, project in enumerate(WORDS):
         (root / project).mkdir()
@@ -100,9 +100,9 @@ def test_the_small_input_is_cut_into_many_tasks(undisturbed: dict[str, bytes]) -
     [
         pytest.param("before read 0", marks=pytest.mark.slow),
         "after read 3",
-        "before find-copies 1",
-        pytest.param("after find-copies 0", marks=pytest.mark.slow),
-        "before find-near-copies 0",
+        "before find-duplicates 1",
+        pytest.param("after find-duplicates 0", marks=pytest.mark.slow),
+        "before find-near-duplicates 0",
         pytest.param("before write 1", marks=pytest.mark.slow),
         "after write 2",
         "at train-00001-of-00010.parquet",
@@ -149,7 +149,7 @@ def test_a_killed_encoding_goes_on_where_it_was_with_the_same_shards(
     assert len(second) > 3
 
 
-def test_a_piece_that_kills_its_worker_is_left_out_and_counted(source: Path, tmp_path: Path) -> None:
+def test_an_input_shard_that_kills_its_worker_is_left_out_and_counted(source: Path, tmp_path: Path) -> None:
     built = run(source, tmp_path / "corpus", tmp_path / "notes", deadly="in read 2")
     assert built.returncode == 0, built.stderr
     dropped = read_report(tmp_path / "corpus")["dropped"]["crashed: killed by SIGKILL"]
@@ -165,12 +165,12 @@ def test_a_worker_that_dies_in_another_stage_is_an_error_that_names_it(source: P
 
 
 def test_changed_sources_start_the_build_anew(source: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    subprocess.run(["cp", "-r", source, copy], check=True)
-    run(copy, tmp_path / "corpus", tmp_path / "first", deadly="after read 3")
-    (copy / "alpha" / "m1.py").write_text("entirely = 'other'\n")
-    assert run(copy, tmp_path / "corpus", tmp_path / "second").returncode == 0
-    assert run(copy, tmp_path / "fresh", tmp_path / "third").returncode == 0
+    other = tmp_path / "other"
+    subprocess.run(["cp", "-r", source, other], check=True)
+    run(other, tmp_path / "corpus", tmp_path / "first", deadly="after read 3")
+    (other / "alpha" / "m1.py").write_text("entirely = 'other'\n")
+    assert run(other, tmp_path / "corpus", tmp_path / "second").returncode == 0
+    assert run(other, tmp_path / "fresh", tmp_path / "third").returncode == 0
     assert content(tmp_path / "corpus") == content(tmp_path / "fresh")
 
 

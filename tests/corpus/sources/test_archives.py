@@ -13,7 +13,7 @@ import pytest
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
 from incoder.corpus.sources.archives import is_safe
-from incoder.corpus.sources.listing import list_pieces
+from incoder.corpus.sources.listing import list_input_shards
 from incoder.errors import IncoderError
 
 Files = dict[str, bytes]
@@ -73,8 +73,8 @@ def read(path: Path, recipe: dict[str, Any] | None = None, **source: Any) -> tup
         {"sources": [{"kind": "archives", "path": str(path), **source}], **(recipe or {})}
     )
     report, texts = Report(), dict[str, str]()
-    for piece in list_pieces(settings, path.parent / "scratch", report.on_drop):
-        for document in pickle.loads(pickle.dumps(piece)).documents(settings, report.on_drop):
+    for shard in list_input_shards(settings, path.parent / "scratch", report.on_drop):
+        for document in pickle.loads(pickle.dumps(shard)).documents(settings, report.on_drop):
             texts[document.path] = document.text
     return texts, report
 
@@ -200,9 +200,9 @@ def test_archives_of_one_name_in_two_folders_are_two_projects(tmp_path: Path) ->
         (tmp_path / folder).mkdir()
         pack_zip(tmp_path / folder / "r.zip", {"a.py": b"x = 1\n"})
     recipe = CorpusRecipe.model_validate({"sources": [{"kind": "archives", "path": str(tmp_path)}]})
-    pieces = list_pieces(recipe, tmp_path / "scratch", Report().on_drop)
-    assert len({piece.name for piece in pieces}) == 2
-    documents = [document for piece in pieces for document in piece.documents(recipe, Report().on_drop)]
+    shards = list_input_shards(recipe, tmp_path / "scratch", Report().on_drop)
+    assert len({shard.name for shard in shards}) == 2
+    documents = [document for shard in shards for document in shard.documents(recipe, Report().on_drop)]
     assert [document.project for document in documents] == ["x/r", "y/r"]
 
 

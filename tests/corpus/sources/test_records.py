@@ -13,7 +13,7 @@ from pyarrow import parquet
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
 from incoder.corpus.sources.columns import licence_expression
-from incoder.corpus.sources.listing import list_pieces
+from incoder.corpus.sources.listing import list_input_shards
 from incoder.corpus.sources.record_files import bounded_lines
 from incoder.corpus.storage.documents import DocumentWriter
 from incoder.document import Document
@@ -31,8 +31,8 @@ def read(
     report = Report()
     documents = [
         document
-        for piece in list_pieces(settings, path.parent / "scratch", report.on_drop)
-        for document in pickle.loads(pickle.dumps(piece)).documents(settings, report.on_drop)
+        for shard in list_input_shards(settings, path.parent / "scratch", report.on_drop)
+        for document in pickle.loads(pickle.dumps(shard)).documents(settings, report.on_drop)
     ]
     return documents, report
 
@@ -315,14 +315,14 @@ def test_text_that_is_no_utf8_in_a_text_column_costs_its_row_alone(tmp_path: Pat
     assert reasons(report) == {"not UTF-8": 1}
 
 
-def test_every_row_group_is_a_piece(tmp_path: Path) -> None:
+def test_every_row_group_is_an_input_shard(tmp_path: Path) -> None:
     records = [{"repo": "r", "path": f"{number}.py", "content": f"x = {number}"} for number in range(5)]
     write_parquet(tmp_path / "a.parquet", records)
     write_parquet(tmp_path / "b.parquet", records[:1])
     recipe = CorpusRecipe.model_validate({"sources": [{"kind": "parquet", "path": str(tmp_path)}]})
-    pieces = list_pieces(recipe, tmp_path / "scratch", Report().on_drop)
-    assert len(pieces) == len({piece.name for piece in pieces}) == 4
-    paths = [document.path for piece in pieces for document in piece.documents(recipe, Report().on_drop)]
+    shards = list_input_shards(recipe, tmp_path / "scratch", Report().on_drop)
+    assert len(shards) == len({shard.name for shard in shards}) == 4
+    paths = [document.path for shard in shards for document in shard.documents(recipe, Report().on_drop)]
     assert paths == ["0.py", "1.py", "2.py", "3.py", "4.py", "0.py"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
-from incoder.corpus.sources.listing import list_pieces
+from incoder.corpus.sources.listing import list_input_shards
 from incoder.corpus.sources.stackoverflow import grouping, partitions
 from incoder.corpus.sources.stackoverflow.dump import site_of
 from incoder.corpus.sources.stackoverflow.html_text import html_text
@@ -91,11 +91,11 @@ def read(path: Path, scratch: Path | None = None, **source: Any) -> tuple[list[D
         {"sources": [{"kind": "stackoverflow", "path": str(path), **source}], "seed": 1}
     )
     report = Report()
-    pieces = list_pieces(settings, scratch or path.parent / "scratch", report.on_drop)
+    shards = list_input_shards(settings, scratch or path.parent / "scratch", report.on_drop)
     documents = [
         document
-        for piece in pieces
-        for document in pickle.loads(pickle.dumps(piece)).documents(settings, report.on_drop)
+        for shard in shards
+        for document in pickle.loads(pickle.dumps(shard)).documents(settings, report.on_drop)
     ]
     return sorted(documents, key=lambda document: document.path), report
 
@@ -355,8 +355,8 @@ def test_memory_stays_flat_as_a_dump_grows(tmp_path: Path, monkeypatch: pytest.M
         tracemalloc.start()
         settings = CorpusRecipe.model_validate({"sources": [{"kind": "stackoverflow", "path": str(path)}]})
         num_documents = 0
-        for piece in list_pieces(settings, tmp_path / f"scratch{factor}", Report().on_drop):
-            num_documents += sum(1 for _ in piece.documents(settings, Report().on_drop))
+        for shard in list_input_shards(settings, tmp_path / f"scratch{factor}", Report().on_drop):
+            num_documents += sum(1 for _ in shard.documents(settings, Report().on_drop))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert num_documents == 300 * factor

@@ -1,8 +1,8 @@
-"""Listed repositories, fetched side by side and packed into parts; a kill loses only what was under way.
+"""Listed repositories, fetched side by side and packed into partitions; a kill loses only what was under way.
 
 The order of writes holds it together: a repository's files are renamed into `staging/` before the state says
-so, and leave it only after the state says that a part has them. What the state does not name is removed when
-the fetch goes on.
+so, and leave it only after the state says that a partition has them. What the state does not name is removed
+when the fetch goes on.
 """
 
 import shutil
@@ -31,14 +31,14 @@ class FetchLimits:
     """How much is fetched at once, and how much of it.
 
     `timeout_seconds` is for one repository from its first request to its last file; its size on the disk and
-    the size of the files kept of it are both within `files.max_bytes`. A part is closed at `part_bytes` of
-    content.
+    the size of the files kept of it are both within `files.max_bytes`. A partition is closed at
+    `partition_bytes` of content.
     """
 
     files: FileLimits
     timeout_seconds: float
     num_workers: int
-    part_bytes: int = 256_000_000
+    partition_bytes: int = 256_000_000
 
 
 OnDone = Callable[[Repository, Staged | None], None]
@@ -51,13 +51,13 @@ def fetch_repositories(
     limits: FetchLimits,
     on_done: OnDone = lambda _repository, _staged: None,
 ) -> None:
-    """Fetch what is listed into parts below `folder`/files.
+    """Fetch what is listed into partitions below `folder`/files.
 
     Args:
         on_done: told of each repository that was fetched, and with None of each that failed.
 
     Raises:
-        IncoderError: the folder holds parts of another fetch, or the network seems to be down.
+        IncoderError: the folder holds partitions of another fetch, or the network seems to be down.
         OSError: the disk is full.
     """
     folder = folder.resolve()  # git runs in folders of its own below it
@@ -92,7 +92,7 @@ class _Run:
                 return
             for task in wait(running, return_when=FIRST_COMPLETED).done:
                 self._note(task, *running.pop(task))
-            if self._staged_bytes >= self._limits.part_bytes:
+            if self._staged_bytes >= self._limits.partition_bytes:
                 self.pack()
 
     def _note(self, task: Future[Staged], number: int, repository: Repository) -> None:
@@ -118,16 +118,16 @@ class _Run:
             )
 
     def pack(self) -> None:
-        """Move what is staged into a part, if there is anything."""
+        """Move what is staged into a partition, if there is anything."""
         numbers = [number for number, _ in self._state.staged()]
         if not numbers:
             return
-        part = self._state.begin_part()
-        target = _part(self._folder, part)
+        partition = self._state.begin_partition()
+        target = _partition_file(self._folder, partition)
         temporary = self._folder / STAGING / "part"
         pack((_staged_file(self._folder, number) for number in numbers), temporary)
         put_in_place(temporary, target)
-        self._state.finish_part(part, target.name, numbers)
+        self._state.finish_partition(partition, target.name, numbers)
         for number in numbers:
             _staged_file(self._folder, number).unlink()
         self._staged_bytes = 0
@@ -165,11 +165,11 @@ def _fetch(folder: Path, git: Git, limits: FetchLimits, number: int, repository:
 def _recover(folder: Path, state: State) -> None:
     """Make the folder what the state says, after whatever ended the last run."""
     files, staging = make_folder(folder / FILES), make_folder(folder / STAGING)
-    if not state.has_parts() and next(files.glob("*.parquet"), None) is not None:
-        raise IncoderError(f"{files} holds parts of another fetch; take another folder")
-    for part in state.unfinished_parts():
-        _part(folder, part).unlink(missing_ok=True)
-        state.forget_part(part)
+    if not state.has_partitions() and next(files.glob("*.parquet"), None) is not None:
+        raise IncoderError(f"{files} holds partitions of another fetch; take another folder")
+    for partition in state.unfinished_partitions():
+        _partition_file(folder, partition).unlink(missing_ok=True)
+        state.forget_partition(partition)
     staged = [number for number, _ in state.staged()]
     state.list_again(_remove_all_but(staging, staged, folder))
 
@@ -191,5 +191,5 @@ def _staged_file(folder: Path, number: int) -> Path:
     return folder / STAGING / f"{number}.parquet"
 
 
-def _part(folder: Path, part: int) -> Path:
-    return folder / FILES / f"part-{part:06}.parquet"
+def _partition_file(folder: Path, partition: int) -> Path:
+    return folder / FILES / f"part-{partition:06}.parquet"

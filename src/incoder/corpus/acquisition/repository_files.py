@@ -1,4 +1,4 @@
-"""Fetched files in parquet, path and content in one record: a file for each repository, packed into parts.
+"""Fetched files in parquet, a row each with path and content: a file a repository, packed into partitions.
 
 Column by column what `COLUMNS` says; zstd; row groups of bounded size, so that reading needs little memory.
 """

@@ -57,8 +57,8 @@ class Staged:
 class State:
     """The database of one folder, held by one process at a time; one thread uses it.
 
-    A repository is `listed`, then `staged` (its files lie in a file of its own), then `packed` (in the part
-    `part`) or, having no files to keep, `empty`; or it has `failed` with a `reason`.
+    A repository is `listed`, then `staged` (its files lie in a file of its own), then `packed` (in the
+    partition `part`) or, having no files to keep, `empty`; or it has `failed` with a `reason`.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -183,32 +183,32 @@ class State:
             "SELECT id, num_bytes FROM repositories WHERE outcome = 'staged' ORDER BY id"
         ).fetchall()
 
-    # -- parts
+    # -- partitions (the tables and files of users call them parts)
 
-    def begin_part(self) -> int:
-        """The number of a part about to be written."""
+    def begin_partition(self) -> int:
+        """The number of a partition about to be written."""
         with self._database:
             number = self._database.execute("INSERT INTO parts DEFAULT VALUES").lastrowid
         assert number is not None
         return number
 
-    def finish_part(self, part: int, name: str, numbers: Iterable[int]) -> None:
-        """Note that the part is there, under this name, with these repositories."""
+    def finish_partition(self, partition: int, name: str, numbers: Iterable[int]) -> None:
+        """Note that the partition is there, under this name, with these repositories."""
         with self._database:
-            self._database.execute("UPDATE parts SET is_written = 1 WHERE number = ?", (part,))
+            self._database.execute("UPDATE parts SET is_written = 1 WHERE number = ?", (partition,))
             self._database.executemany(
                 "UPDATE repositories SET outcome = 'packed', part = ? WHERE id = ?",
                 ((name, n) for n in numbers),
             )
 
-    def unfinished_parts(self) -> list[int]:
+    def unfinished_partitions(self) -> list[int]:
         return [n for (n,) in self._database.execute("SELECT number FROM parts WHERE is_written = 0")]
 
-    def forget_part(self, part: int) -> None:
+    def forget_partition(self, partition: int) -> None:
         with self._database:
-            self._database.execute("DELETE FROM parts WHERE number = ?", (part,))
+            self._database.execute("DELETE FROM parts WHERE number = ?", (partition,))
 
-    def has_parts(self) -> bool:
+    def has_partitions(self) -> bool:
         return self._count("SELECT count(*) FROM parts") > 0
 
     # -- what is said of it

@@ -1,4 +1,4 @@
-"""How copies are found: the schema of `[deduplication]`."""
+"""How duplicates are found: the schema of `[deduplication]`."""
 
 from typing import Annotated, Literal
 
@@ -8,9 +8,11 @@ from incoder.config import Recipe
 
 
 class DeduplicationSettings(Recipe):
-    """`exact` keeps the copy with the most stars, whatever order the documents come in. `paper` is one pass
-    with a Bloom filter, sized for `expected_documents` so that less than `error_rate` of the others are taken
-    for copies, and keeps the first: its result depends on the order.
+    """How duplicates are found, and which one stays.
+
+    `exact` keeps the one with the most stars, in whatever order the documents come. `paper` is one pass with
+    a Bloom filter, sized for `expected_documents` so that less than `error_rate` of the others are taken for
+    duplicates, and keeps the first one: its result depends on the order.
 
     With `near`, documents that are nearly the same go as well: those whose sets of five successive words
     overlap by `near_threshold` or more (Jaccard), estimated by MinHash.

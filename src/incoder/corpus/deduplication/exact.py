@@ -1,8 +1,8 @@
 """Exact deduplication that does not depend on the order, in two steps that any number of workers can share.
 
-First each document leaves a signature of 40 bytes: its key, its stars and where it lies. Then copies are
-found among the signatures alone, all of them or, shared out by `part_of`, those of one part; of each set of
-copies the one with the most stars stays, and of equals the one whose name has the lowest hash.
+First each document leaves a signature of 40 bytes: its key, its stars and its position. Then duplicates are
+found among the signatures alone: all of them, or those of one partition (`partition_of`). Of each set of
+duplicates the one with the most stars stays; between equals, the one whose name has the lowest hash.
 
 The key says what documents have in common that differ in nothing but spacing and punctuation (paper, section
 3.1): the extension, the number of alphanumeric tokens and the MD5 of their sequence.
@@ -18,12 +18,13 @@ from incoder.corpus.text.words import words_of
 from incoder.document import Document
 
 Signatures = np.ndarray[tuple[int], np.dtype[np.void]]  # of SIGNATURE
-Copies = np.ndarray[tuple[int], np.dtype[np.void]]  # of COPY
+Duplicates = np.ndarray[tuple[int], np.dtype[np.void]]  # of DUPLICATE_ROW
 
 SIGNATURE = np.dtype(
     [("key", "<u8"), ("key_rest", "<u8"), ("stars", "<i8"), ("tie", "<u8"), ("position", "<u8")]
 )
-COPY = np.dtype([("position", "<u8"), ("kept", "<u8")])  # a document to drop, and the one that stays for it
+# A document to drop, and the one that stays for it.
+DUPLICATE_ROW = np.dtype([("position", "<u8"), ("kept", "<u8")])
 
 UNKNOWN_STARS = -1
 
@@ -54,26 +55,26 @@ def tie_of(document: Document) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
-def part_of(signatures: Signatures, num_parts: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    """The part, from 0, that each signature belongs to; copies are always in the same."""
-    parts: np.ndarray[Any, np.dtype[np.uint64]] = signatures["key"] % np.uint64(num_parts)
-    return parts
+def partition_of(signatures: Signatures, num_partitions: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """The partition, from 0, that each signature belongs to; duplicates are always in the same."""
+    partitions: np.ndarray[Any, np.dtype[np.uint64]] = signatures["key"] % np.uint64(num_partitions)
+    return partitions
 
 
-def copies_among(signatures: Signatures) -> Copies:
-    """The documents to drop, by position, each with the position of the copy that stays.
+def duplicates_among(signatures: Signatures) -> Duplicates:
+    """The documents to drop, by position, each with the position of the duplicate that stays.
 
     Memory: about twice that of the signatures.
     """
     order = np.lexsort([signatures[name] for name in ("position", "tie")] + _last_keys(signatures))
     sorted_ = signatures[order]
     same = (sorted_["key"][1:] == sorted_["key"][:-1]) & (sorted_["key_rest"][1:] == sorted_["key_rest"][:-1])
-    is_copy = np.concatenate([np.zeros(min(len(sorted_), 1), bool), same])
-    first_of_each = np.maximum.accumulate(np.where(is_copy, 0, np.arange(len(sorted_))))
-    copies = np.empty(int(is_copy.sum()), COPY)
-    copies["position"] = sorted_["position"][is_copy]
-    copies["kept"] = sorted_["position"][first_of_each[is_copy]]
-    return np.sort(copies, order="position")
+    is_duplicate = np.concatenate([np.zeros(min(len(sorted_), 1), bool), same])
+    first_of_each = np.maximum.accumulate(np.where(is_duplicate, 0, np.arange(len(sorted_))))
+    duplicates = np.empty(int(is_duplicate.sum()), DUPLICATE_ROW)
+    duplicates["position"] = sorted_["position"][is_duplicate]
+    duplicates["kept"] = sorted_["position"][first_of_each[is_duplicate]]
+    return np.sort(duplicates, order="position")
 
 
 def _last_keys(signatures: Signatures) -> list[np.ndarray[Any, Any]]:

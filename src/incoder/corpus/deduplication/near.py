@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from incoder.corpus.deduplication.exact import COPY, Copies
+from incoder.corpus.deduplication.exact import DUPLICATE_ROW, Duplicates
 from incoder.corpus.text.words import ngram_hashes, words_of
 from incoder.extras import missing_extra
 
@@ -44,13 +44,13 @@ def sketches(texts: Sequence[str]) -> Sketches:
     return found
 
 
-def near_copies_among(
+def near_duplicates_among(
     sketches_NP: Sketches,
     stars: np.ndarray[Any, Any],
     ties: np.ndarray[Any, Any],
     positions: np.ndarray[Any, Any],
     threshold: float,
-) -> Copies:
+) -> Duplicates:
     """The documents to drop, by position, each with the position of the one that stays for its cluster.
 
     All four arrays are of the same documents, in any order; stars, ties and positions are as in SIGNATURE.
@@ -66,9 +66,9 @@ def near_copies_among(
                 _join(parents, one, other)
     roots = np.array([_root(parents, number) for number in range(len(parents))], np.int64)
     dropped = np.flatnonzero(roots != np.arange(len(parents)))
-    copies = np.empty(len(dropped), COPY)
-    copies["position"], copies["kept"] = positions[dropped], positions[roots[dropped]]
-    return np.sort(copies, order="position")
+    duplicates = np.empty(len(dropped), DUPLICATE_ROW)
+    duplicates["position"], duplicates["kept"] = positions[dropped], positions[roots[dropped]]
+    return np.sort(duplicates, order="position")
 
 
 def _pairs(rows_NR: np.ndarray[Any, Any], indices: np.ndarray[Any, Any]) -> list[tuple[int, int]]:

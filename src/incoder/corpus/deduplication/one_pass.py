@@ -1,7 +1,7 @@
 """Deduplication in one pass with a Bloom filter, as in the paper (section 3.1).
 
-Of several copies the first in the stream stays, so that the order decides, and one process sees all
-documents. A document is taken for a copy by mistake at most at the rate that the filter is sized for.
+Of several duplicates the first in the stream stays, so that the order decides, and one process sees all
+documents. A document is taken for a duplicate by mistake at most at the rate that the filter is sized for.
 """
 
 from typing import Any

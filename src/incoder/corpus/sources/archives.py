@@ -28,7 +28,7 @@ _MIN_BUDGET = 100_000_000  # bytes that any archive may unfold to
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivePiece:
+class ArchiveShard:
     """One archive."""
 
     name: str
@@ -127,18 +127,18 @@ class ArchivePiece:
         return Dropped(self._project(path), path or self.path.name, num_bytes, reason)
 
 
-def archive_pieces(name: str, source: ArchiveSource) -> list[ArchivePiece]:
-    """One piece for each archive.
+def archive_shards(name: str, source: ArchiveSource) -> list[ArchiveShard]:
+    """One shard for each archive.
 
     Raises:
         IncoderError: the path is missing.
     """
     paths = existing_files(source.path, _SUFFIXES)
-    pieces = list[ArchivePiece]()
+    shards = list[ArchiveShard]()
     for number, path in enumerate(paths):
         unique, project = f"{name}/{number:06}-{path.name}", _project_of(path, source.path)
-        pieces.append(ArchivePiece(unique, path, path.stat().st_size, source, project))
-    return pieces
+        shards.append(ArchiveShard(unique, path, path.stat().st_size, source, project))
+    return shards
 
 
 def _project_of(archive: Path, root: Path) -> str:

@@ -1,4 +1,4 @@
-"""A piece of a source: what one worker reads alone, and the piece of listed files."""
+"""An input shard of a source: what one worker reads alone, and the shard of listed files."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from incoder.corpus.sources.reading import read_files
 from incoder.corpus.sources.source_file import OnDrop, SourceFile
 from incoder.document import Document
 
-_PIECE_BYTES = 64_000_000
-_PIECE_FILES = 10_000
+_SHARD_BYTES = 64_000_000
+_SHARD_FILES = 10_000
 
 
-class Piece(Protocol):
-    """Can be pickled; the same piece and recipe give the same documents and drops in the same order."""
+class InputShard(Protocol):
+    """Can be pickled; the same shard and recipe give the same documents and drops in the same order."""
 
     @property
     def name(self) -> str:
-        """The same in every run, and no other piece's."""
+        """The same in every run, and no other shard's."""
 
     @property
     def num_bytes(self) -> int:
@@ -30,11 +30,11 @@ class Piece(Protocol):
         """The files that it is read from."""
 
     def documents(self, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
-        """Read the piece."""
+        """Read the shard."""
 
 
 @dataclass(frozen=True, slots=True)
-class FilesPiece:
+class FilesShard:
     """Files that were listed one by one."""
 
     name: str
@@ -52,11 +52,11 @@ class FilesPiece:
         return read_files(self.files, recipe, on_drop)
 
 
-def pieces_of_files(name: str, files: Sequence[SourceFile]) -> Iterator[FilesPiece]:
-    """The files in their order, cut into pieces of about 64 MB."""
+def shards_of_files(name: str, files: Sequence[SourceFile]) -> Iterator[FilesShard]:
+    """The files in their order, cut into shards of about 64 MB."""
     start, num_bytes, number = 0, 0, 0
     for end, file in enumerate(files, start=1):
         num_bytes += file.num_bytes
-        if num_bytes >= _PIECE_BYTES or end - start >= _PIECE_FILES or end == len(files):
-            yield FilesPiece(f"{name}/{number:06}", tuple(files[start:end]))
+        if num_bytes >= _SHARD_BYTES or end - start >= _SHARD_FILES or end == len(files):
+            yield FilesShard(f"{name}/{number:06}", tuple(files[start:end]))
             start, num_bytes, number = end, 0, number + 1

@@ -22,7 +22,7 @@ _ESCAPED = 6  # bytes of JSON that one byte of text takes at most: \u00e9
 
 
 @dataclass(frozen=True, slots=True)
-class JsonLinesPiece:
+class JsonLinesShard:
     """One file of records."""
 
     name: str
@@ -62,15 +62,15 @@ class JsonLinesPiece:
             dropped("", self.num_bytes, "damaged file")
 
 
-def json_lines_pieces(name: str, source: JsonLinesSource) -> list[JsonLinesPiece]:
-    """One piece for each file.
+def json_lines_shards(name: str, source: JsonLinesSource) -> list[JsonLinesShard]:
+    """One shard for each file.
 
     Raises:
         IncoderError: the path is missing.
     """
     paths = existing_files(source.path, _SUFFIXES)
     return [
-        JsonLinesPiece(f"{name}/{number:06}-{path.name}", path, path.stat().st_size, source)
+        JsonLinesShard(f"{name}/{number:06}-{path.name}", path, path.stat().st_size, source)
         for number, path in enumerate(paths)
     ]
 

@@ -1,4 +1,4 @@
-"""What a recipe's sources hold, as pieces in one deterministic order."""
+"""What a recipe's sources hold, as shards in one deterministic order."""
 
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from incoder.corpus.licences.files import with_detected_licences
 from incoder.corpus.recipe import CorpusRecipe
-from incoder.corpus.sources.archives import archive_pieces
+from incoder.corpus.sources.archives import archive_shards
 from incoder.corpus.sources.exclusions import Exclusion, exclusion_of
 from incoder.corpus.sources.folders import list_folder, list_git, list_standard_library
-from incoder.corpus.sources.input_shard import Piece, pieces_of_files
-from incoder.corpus.sources.json_lines import json_lines_pieces
+from incoder.corpus.sources.input_shard import InputShard, shards_of_files
+from incoder.corpus.sources.json_lines import json_lines_shards
 from incoder.corpus.sources.packages import list_packages
-from incoder.corpus.sources.parquet import parquet_pieces
+from incoder.corpus.sources.parquet import parquet_shards
 from incoder.corpus.sources.source_file import Dropped, OnDrop, SourceFile, within_budget
 from incoder.corpus.sources.source_settings import (
     ArchiveSource,
@@ -25,32 +25,32 @@ from incoder.corpus.sources.source_settings import (
     StackOverflowSource,
     StandardLibrarySource,
 )
-from incoder.corpus.sources.stackoverflow import stackoverflow_pieces
+from incoder.corpus.sources.stackoverflow import stackoverflow_shards
 
 
-def list_pieces(recipe: CorpusRecipe, scratch: Path, on_drop: OnDrop) -> list[Piece]:
-    """All sources of a recipe in pieces: the listed files first, then the others as the recipe has them.
+def list_input_shards(recipe: CorpusRecipe, scratch: Path, on_drop: OnDrop) -> list[InputShard]:
+    """All sources of a recipe in shards: the listed files first, then the others as the recipe has them.
 
     `scratch` is a folder for what has to be regrouped on disk before it can be read, which only StackOverflow
-    has; it must stay until all pieces are read, and may be deleted then. What lies there finished from an
+    has; it must stay until all shards are read, and may be deleted then. What lies there finished from an
     earlier run, with the same settings, is used again.
 
     Raises:
         IncoderError: a source is missing or cannot be listed.
     """
-    pieces: list[Piece] = [*pieces_of_files("files", list_files(recipe, on_drop))]
+    shards: list[InputShard] = [*shards_of_files("files", list_files(recipe, on_drop))]
     for number, source in enumerate(recipe.sources):
         name = f"{number:03}-{source.kind}"
         match source:
             case ArchiveSource():
-                pieces += archive_pieces(name, source)
+                shards += archive_shards(name, source)
             case JsonLinesSource():
-                pieces += json_lines_pieces(name, source)
+                shards += json_lines_shards(name, source)
             case ParquetSource():
-                pieces += parquet_pieces(name, source, on_drop)
+                shards += parquet_shards(name, source, on_drop)
             case StackOverflowSource():
-                pieces += stackoverflow_pieces(name, source, scratch / name, on_drop)
-    return pieces
+                shards += stackoverflow_shards(name, source, scratch / name, on_drop)
+    return shards
 
 
 def source_paths(recipe: CorpusRecipe) -> list[Path]:

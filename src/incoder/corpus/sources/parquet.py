@@ -1,4 +1,4 @@
-"""Parquet files of records: a row group is a piece, read a batch at a time and only in the columns needed."""
+"""Parquet files of records: each row group is an input shard, read by batches, only the columns needed."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _BATCH_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetPiece:
+class ParquetShard:
     """One row group of one file."""
 
     name: str
@@ -62,8 +62,8 @@ class ParquetPiece:
         return columns.documents(record)
 
 
-def parquet_pieces(name: str, source: ParquetSource, on_drop: OnDrop) -> Iterator[ParquetPiece]:
-    """One piece for each row group.
+def parquet_shards(name: str, source: ParquetSource, on_drop: OnDrop) -> Iterator[ParquetShard]:
+    """One shard for each row group.
 
     A file that cannot be opened is dropped, and so is one without the columns where another has them.
 
@@ -87,7 +87,7 @@ def parquet_pieces(name: str, source: ParquetSource, on_drop: OnDrop) -> Iterato
             continue
         fits = True
         for group, num_bytes in enumerate(groups):
-            yield ParquetPiece(f"{name}/{number:06}-{group:06}-{path.name}", path, group, num_bytes, source)
+            yield ParquetShard(f"{name}/{number:06}-{group:06}-{path.name}", path, group, num_bytes, source)
     if problems and not fits:
         raise next(iter(problems.values()))
     for path in problems:

@@ -1,1 +1,1 @@
-"""The stages, one file each: of a build, read, find copies and write; of encoding, encode."""
+"""The stages, one file each: read, find_duplicates and write for a build; encode for encoding."""

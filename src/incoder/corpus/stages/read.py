@@ -1,4 +1,4 @@
-"""The first stage: a piece of a source in; its documents, filtered and redacted, and their signatures out."""
+"""The first stage: an input shard in; its documents, filtered and redacted, and their signatures out."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from incoder.corpus.decontamination.benchmarks import BenchmarkTasks, decontaminated
-from incoder.corpus.deduplication.exact import SIGNATURE, part_of, signature
+from incoder.corpus.deduplication.exact import SIGNATURE, partition_of, signature
 from incoder.corpus.deduplication.near import NUM_PERMUTATIONS, sketches
 from incoder.corpus.engine.stage import OnBytes
 from incoder.corpus.engine.work_folder import finished, load, save
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
-from incoder.corpus.sources.input_shard import Piece
+from incoder.corpus.sources.input_shard import InputShard
 from incoder.corpus.sources.source_file import Dropped, OnDrop
 from incoder.corpus.stages.run_paths import (
     ROW_BITS,
-    part_file,
-    piece_file,
+    documents_file,
     read_report_file,
+    shard_file,
     signatures_file,
     sketches_file,
 )
@@ -35,7 +35,7 @@ _SKETCHED_TOGETHER = 256  # documents
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """What is known of a piece once it was read: what was dropped, its projects and their stars, its size."""
+    """What reading an input shard counts: drops, projects and their stars, and characters."""
 
     report: Report
     stars: FoundStars
@@ -44,31 +44,31 @@ class ReadResult:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The work of this stage: one piece a task. `num_parts` is into how many the search for copies is cut."""
+    """The work of this stage: one shard a task. The search for duplicates has `num_partitions`."""
 
     run: Path
     recipe: CorpusRecipe
-    num_parts: int
+    num_partitions: int
 
     def __call__(self, task: int, on_bytes: OnBytes) -> None:
         report, stars = Report(), FoundStars()
-        piece: Piece = load(piece_file(self.run, task))
-        documents = documents_of(piece, self.recipe, report.on_drop)
+        shard: InputShard = load(shard_file(self.run, task))
+        documents = documents_of(shard, self.recipe, report.on_drop)
         num_characters = self._write(task, _counted(documents, report, stars, on_bytes))
         save(ReadResult(report, stars, num_characters), read_report_file(self.run, task))
 
     def give_up(self, task: int, reason: str) -> None:
-        """Take the piece for empty: reading it killed the process, twice."""
+        """Take the shard for empty: reading it killed the process, twice."""
         report = Report()
-        piece: Piece = load(piece_file(self.run, task))
-        report.on_drop(Dropped(piece.name, piece.name, piece.num_bytes, f"crashed: {reason}"))
+        shard: InputShard = load(shard_file(self.run, task))
+        report.on_drop(Dropped(shard.name, shard.name, shard.num_bytes, f"crashed: {reason}"))
         save(ReadResult(report, {}, self._write(task, [])), read_report_file(self.run, task))
 
     def _write(self, task: int, documents: Iterable[Document]) -> int:
         num_characters = 0
         signatures = list[tuple[int, int, int, int, int]]()
         sketched, unsketched = list[np.ndarray[tuple[int, int], np.dtype[np.uint32]]](), list[str]()
-        with finished(part_file(self.run, task)) as path, DocumentWriter(path) as writer:
+        with finished(documents_file(self.run, task)) as path, DocumentWriter(path) as writer:
             for row, document in enumerate(documents):
                 writer.write(document)
                 num_characters += len(document.text)
@@ -89,23 +89,23 @@ class Read:
 
     def _write_signatures(self, task: int, rows: list[tuple[int, int, int, int, int]]) -> None:
         found = np.array(rows, SIGNATURE)
-        found = found[np.argsort(part_of(found, self.num_parts), kind="stable")]
+        found = found[np.argsort(partition_of(found, self.num_partitions), kind="stable")]
         with finished(signatures_file(self.run, task)) as path, path.open("wb") as file:
             np.save(file, found)
 
 
-def documents_of(piece: Piece, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
-    """The steps from a piece to the documents that its own content does not speak against."""
-    documents: Iterable[Document] = piece.documents(recipe, on_drop)
+def documents_of(shard: InputShard, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
+    """The steps from an input shard to the documents that its own content does not speak against."""
+    documents: Iterable[Document] = shard.documents(recipe, on_drop)
     documents = filtered(documents, filters_of(recipe.filters), on_drop)
     if recipe.decontamination.benchmarks:
         documents = decontaminated(documents, BenchmarkTasks(recipe.decontamination), on_drop)
     documents = redacted(documents, redactions_of(recipe))
-    return quarantined(documents, piece, on_drop)
+    return quarantined(documents, shard, on_drop)
 
 
-def quarantined(documents: Iterable[Document], piece: Piece, on_drop: OnDrop) -> Iterator[Document]:
-    """The documents up to one that breaks the code that reads it, which must not cost the other pieces."""
+def quarantined(documents: Iterable[Document], shard: InputShard, on_drop: OnDrop) -> Iterator[Document]:
+    """The documents up to one that breaks the code that reads it, which must not cost the other shards."""
     num_bytes = 0
     try:
         for document in documents:
@@ -114,8 +114,8 @@ def quarantined(documents: Iterable[Document], piece: Piece, on_drop: OnDrop) ->
     except IncoderError:  # the user's to mend
         raise
     except Exception as error:  # noqa: BLE001 - whatever a hostile file brings about
-        rest = max(0, piece.num_bytes - num_bytes)
-        on_drop(Dropped(piece.name, piece.name, rest, f"failed: {type(error).__name__}"))
+        rest = max(0, shard.num_bytes - num_bytes)
+        on_drop(Dropped(shard.name, shard.name, rest, f"failed: {type(error).__name__}"))
 
 
 def _counted(

@@ -2,39 +2,39 @@
 
 from pathlib import Path
 
-ROW_BITS = 32  # a document's position is its piece's number and, in the low bits, its row
+ROW_BITS = 32  # a document's position is its shard's number and, in the low bits, its row
 
 
-def piece_file(run: Path, piece: int) -> Path:
-    return run / "pieces" / f"{piece:06}"
+def shard_file(run: Path, shard: int) -> Path:
+    return run / "shards" / f"{shard:06}"
 
 
-def part_file(run: Path, piece: int) -> Path:
-    """The documents of a piece that passed the filters."""
-    return run / "parts" / f"{piece:06}.parquet"
+def documents_file(run: Path, shard: int) -> Path:
+    """The documents of an input shard that passed the filters."""
+    return run / "documents" / f"{shard:06}.parquet"
 
 
-def signatures_file(run: Path, piece: int) -> Path:
-    """Their signatures, ordered by the part of the search for copies that each belongs to."""
-    return run / "signatures" / f"{piece:06}.npy"
+def signatures_file(run: Path, shard: int) -> Path:
+    """Their signatures, ordered by the partition of the search for duplicates that each belongs to."""
+    return run / "signatures" / f"{shard:06}.npy"
 
 
-def sketches_file(run: Path, piece: int) -> Path:
-    return run / "sketches" / f"{piece:06}.npy"
+def sketches_file(run: Path, shard: int) -> Path:
+    return run / "sketches" / f"{shard:06}.npy"
 
 
-def read_report_file(run: Path, piece: int) -> Path:
-    """What of a piece was dropped: the last file that reading it leaves."""
-    return run / "read" / "reports" / f"{piece:06}"
+def read_report_file(run: Path, shard: int) -> Path:
+    """What of an input shard was dropped: the last file that reading it leaves."""
+    return run / "read" / "reports" / f"{shard:06}"
 
 
-def copies_file(run: Path, search: str, part: int) -> Path:
+def duplicates_file(run: Path, search: str, partition: int) -> Path:
     """The documents to drop, by position, each with the one that stays for it."""
-    return run / "copies" / f"{search}-{part:06}.npy"
+    return run / "duplicates" / f"{search}-{partition:06}.npy"
 
 
 def decisions_file(run: Path) -> Path:
-    """What only all pieces together could say: which projects are held out."""
+    """What only all shards together could say: which projects are held out."""
     return run / "decisions"
 
 

@@ -1,4 +1,4 @@
-"""The last stage: a group of pieces in; the documents that stay, split, as one file of each split out."""
+"""The last stage: a group of shards in; the documents that stay, split, as one file of each split out."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from incoder.corpus.report import Report
 from incoder.corpus.sources.exclusions import bare_name
 from incoder.corpus.sources.source_file import Dropped
 from incoder.corpus.splits import SPLITS, TRAIN, VALIDATION
-from incoder.corpus.stages.find_duplicates import EXACT, NEAR, copies_of_piece, name_of
-from incoder.corpus.stages.run_paths import decisions_file, part_file, write_report_file, written_file
+from incoder.corpus.stages.find_duplicates import EXACT, NEAR, duplicates_of_shard, name_of
+from incoder.corpus.stages.run_paths import decisions_file, documents_file, write_report_file, written_file
 from incoder.corpus.storage.documents import DocumentWriter, open_file
 from incoder.corpus.text.stars import StarBins
 from incoder.files import sha256_of
@@ -28,10 +28,10 @@ REASONS = {EXACT: DUPLICATE, NEAR: NEAR_DUPLICATE}
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What only all pieces together say; `num_parts` is in how many parts each search left its finds."""
+    """What only all shards together can decide; `num_partitions` of each search, by its name."""
 
     held_out: frozenset[str]
-    num_parts: dict[str, int]
+    num_partitions: dict[str, int]
     star_bins: StarBins
 
     def split_of(self, project: str) -> str:
@@ -40,7 +40,7 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What was written of each project and dropped as a copy, and the SHA-256 of the file of each split."""
+    """What a task wrote of each project and dropped as duplicates, and the SHA-256 of each split's file."""
 
     report: Report
     num_documents: Counter[str]
@@ -50,7 +50,7 @@ class WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """The work of this stage: one group of successive pieces a task."""
+    """The work of this stage: one group of successive shards a task."""
 
     run: Path
     groups: tuple[range, ...]
@@ -66,33 +66,35 @@ class Write:
                 writers = {
                     split: open_files.enter_context(DocumentWriter(path)) for split, path in paths.items()
                 }
-                for piece in self.groups[task]:
-                    self._copy(piece, decisions, writers, result, on_bytes)
+                for shard in self.groups[task]:
+                    self._copy(shard, decisions, writers, result, on_bytes)
             for split, path in paths.items():
                 result.sha256[split] = sha256_of(path)
         save(result, write_report_file(self.run, task))
 
     def _copy(
         self,
-        piece: int,
+        shard: int,
         decisions: Decisions,
         writers: dict[str, DocumentWriter],
         result: WriteResult,
         on_bytes: OnBytes,
     ) -> None:
-        copies = {
+        duplicates = {
             row: (REASONS[search], kept)
-            for search, num_parts in decisions.num_parts.items()
-            for row, kept in copies_of_piece(self.run, piece, search, num_parts).items()
+            for search, num_partitions in decisions.num_partitions.items()
+            for row, kept in duplicates_of_shard(self.run, shard, search, num_partitions).items()
         }
         first = 0
-        with open_file(part_file(self.run, piece)) as file:
+        with open_file(documents_file(self.run, shard)) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
                 rows = dict[str, list[int]]({split: [] for split in SPLITS})
                 for row, (project, path, num_bytes) in enumerate(_names_and_sizes(table)):
-                    if copy := copies.get(first + row):
-                        result.report.on_drop(self._dropped(project, path, num_bytes, *copy, result.report))
+                    if duplicate := duplicates.get(first + row):
+                        result.report.on_drop(
+                            self._dropped(project, path, num_bytes, *duplicate, result.report)
+                        )
                         continue
                     rows[decisions.split_of(project)].append(row)
                     result.num_documents[project] += 1
@@ -109,7 +111,7 @@ class Write:
     ) -> Dropped:
         detail = ""
         if kept is not None and report.takes_examples_of(reason):  # looking up each name would take long
-            detail = "copy of {}: {}".format(*name_of(self.run, kept))
+            detail = "duplicate of {}: {}".format(*name_of(self.run, kept))
         return Dropped(project, path, num_bytes, reason, detail)
 
 

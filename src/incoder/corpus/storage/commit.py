@@ -1,8 +1,9 @@
 """A set of files that appear in a folder together or not at all, and replace only files of earlier runs.
 
-files.py does this for one file. Here one of several files, the seal, is removed first and written last, so
-that a folder with a seal holds all files of one run. The seal is JSON with the SHA-256 of each other file by
-its name, so that the next run knows which files it may replace: those that are still as they were written.
+files.py does this for one file. Here one of several files, the manifest, is the commit marker: it is removed
+first and written last, so that a folder with a manifest holds all files of one run. The manifest is JSON with
+the SHA-256 of each other file by its name, so that the next run knows which files it may replace: those that
+are still as they were written.
 """
 
 import json
@@ -20,16 +21,16 @@ _REPLACED = "replaced.json"
 
 
 @contextmanager
-def sealed_together(folder: Path, seal: str, work: Path) -> Iterator[Path]:
+def committed_together(folder: Path, manifest: str, work: Path) -> Iterator[Path]:
     """Yield an empty folder; what is written there moves into `folder` when the block ends without an error.
 
-    Until then the old files are unchanged; then those that the old seal names are removed. All other files in
-    `folder` are left alone. `work` is a folder on the same file system that only this run uses
+    Until then the old files are unchanged; then those that the old manifest names are removed. All other
+    files in `folder` are left alone. `work` is a folder on the same file system that only this run uses
     (work_folder.py) and that outlives a killed run.
 
     Raises:
         IncoderError: the folder cannot be written, the disk is full, or a file would have to be replaced that
-            the old seal does not name, or that was changed since.
+            the old manifest does not name, or that was changed since.
     """
     partial = work / "partial"
     try:
@@ -37,38 +38,40 @@ def sealed_together(folder: Path, seal: str, work: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
         partial.mkdir(parents=True)
         yield partial
-        names = sorted((path.name for path in partial.iterdir()), key=lambda name: name == seal)
-        ours = names_written(folder, seal, work)
+        names = sorted((path.name for path in partial.iterdir()), key=lambda name: name == manifest)
+        ours = names_written(folder, manifest, work)
         refuse_foreign(folder, names, ours)
         for name in names:
             with (partial / name).open("rb+") as file:
                 os.fsync(file.fileno())
-        write_text(work / _REPLACED, json.dumps(sorted(ours.union(names))))  # in case a kill leaves no seal
-        (folder / seal).unlink(missing_ok=True)
+        write_text(
+            work / _REPLACED, json.dumps(sorted(ours.union(names)))
+        )  # for a kill that leaves no manifest
+        (folder / manifest).unlink(missing_ok=True)
         for name in ours.difference(names):
             (folder / name).unlink(missing_ok=True)
         for name in names:
             (partial / name).replace(folder / name)
-        (work / _REPLACED).unlink()  # from here on the new seal tells
+        (work / _REPLACED).unlink()  # from here on the new manifest tells
     except OSError as error:
         raise IncoderError(f"cannot write into {folder}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def names_written(folder: Path, seal: str, work: Path) -> frozenset[str]:
-    """The files of `folder` that are as earlier runs wrote them, including the seal.
+def names_written(folder: Path, manifest: str, work: Path) -> frozenset[str]:
+    """The files of `folder` that are as earlier runs wrote them, including the manifest.
 
     One that was changed since, such as a recipe that somebody goes on with, is not among them.
     """
-    digests = _digests(folder, seal)
+    digests = _digests(folder, manifest)
     kept = [name for name, digest in digests.items() if _is_as_written(folder / name, digest)]
-    return frozenset((*kept, *([seal] if digests else []), *_plain_names(json_of(work / _REPLACED))))
+    return frozenset((*kept, *([manifest] if digests else []), *_plain_names(json_of(work / _REPLACED))))
 
 
-def sealed_names(folder: Path, seal: str) -> frozenset[str]:
-    """The files that the seal of `folder` names; none if there is no seal, or a foreign file of its name."""
-    return frozenset(_digests(folder, seal))
+def names_in_manifest(folder: Path, manifest: str) -> frozenset[str]:
+    """The files that the manifest names; none if it is missing, or a foreign file of its name."""
+    return frozenset(_digests(folder, manifest))
 
 
 def check_files(folder: Path, sha256: Mapping[str, str], noted_in: str, remedy: str) -> None:
@@ -87,8 +90,8 @@ def check_files(folder: Path, sha256: Mapping[str, str], noted_in: str, remedy: 
             raise IncoderError(f"{path} is not what was written: {noted_in} has another SHA-256; {remedy}")
 
 
-def _digests(folder: Path, seal: str) -> dict[str, object]:
-    content = json_of(folder / seal)
+def _digests(folder: Path, manifest: str) -> dict[str, object]:
+    content = json_of(folder / manifest)
     digests = content.get("sha256") if isinstance(content, dict) else None
     return {name: digests[name] for name in _plain_names(digests)} if isinstance(digests, dict) else {}
 

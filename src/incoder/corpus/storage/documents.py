@@ -10,11 +10,11 @@ from typing import Any, Self
 
 from incoder.corpus.splits import SPLITS
 from incoder.corpus.storage.arrow import pyarrow
-from incoder.corpus.storage.commit import sealed_names
+from incoder.corpus.storage.commit import names_in_manifest
 from incoder.document import Document
 from incoder.errors import IncoderError
 
-SEAL = "report.json"
+MANIFEST = "report.json"
 
 _ROW_GROUP_BYTES = 16_000_000  # of text, held in memory on both sides
 _BATCH_DOCUMENTS = 64
@@ -31,11 +31,11 @@ def documents_files(folder: Path, split: str) -> list[Path]:
         IncoderError: there is no finished corpus.
     """
     assert split in SPLITS, split
-    if not (folder / SEAL).is_file():
+    if not (folder / MANIFEST).is_file():
         raise IncoderError(
             f"there is no corpus in {folder}; make one with: incoder corpus build RECIPE --output {folder}"
         )
-    written = (folder / name for name in sealed_names(folder, SEAL))
+    written = (folder / name for name in names_in_manifest(folder, MANIFEST))
     files = sorted(path for path in written if path.match(f"{split}*.parquet"))
     if not files or not all(path.is_file() for path in files):
         raise IncoderError(f"{folder} has lost the documents of {split}; build the corpus again")

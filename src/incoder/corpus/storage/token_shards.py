@@ -30,9 +30,9 @@ KINDS = ("python", "code", "stackoverflow")  # what training can weigh: Python, 
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
     """Write `meta.json` beside the files of all splits, with their SHA-256 and a fingerprint of it all."""
-    sealed = {**meta, "sha256": {path.name: sha256_of(path) for path in sorted(folder.iterdir())}}
-    sealed["fingerprint"] = _fingerprint_of(sealed)
-    (folder / META).write_text(json.dumps(sealed, indent=1) + "\n", encoding="utf-8")
+    committed = {**meta, "sha256": {path.name: sha256_of(path) for path in sorted(folder.iterdir())}}
+    committed["fingerprint"] = _fingerprint_of(committed)
+    (folder / META).write_text(json.dumps(committed, indent=1) + "\n", encoding="utf-8")
 
 
 def check_shards(folder: Path, split: str) -> None:

@@ -77,15 +77,15 @@ def redactions_of(recipe: CorpusRecipe) -> list[Redaction]:
 
 def redact_emails(text: str) -> str:
     """Replace every e-mail address; the rest of the text stays as it is."""
-    pieces, done, at = list[str](), 0, text.find("@")
+    parts, done, at = list[str](), 0, text.find("@")
     while at != -1:
         start = _start_of_local_part(text, at)
         domain = _DOMAIN.match(text, at + 1) if done <= start < at else None
         if domain is not None:
-            pieces += (text[done:start], REPLACEMENT)
+            parts += (text[done:start], REPLACEMENT)
             done = domain.end()
         at = text.find("@", max(at + 1, done))
-    return "".join([*pieces, text[done:]]) if pieces else text
+    return "".join([*parts, text[done:]]) if parts else text
 
 
 def _start_of_local_part(text: str, at: int) -> int:

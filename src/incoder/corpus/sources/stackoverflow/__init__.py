@@ -3,6 +3,6 @@
 `dump` reads rows, `grouping` brings together what belongs together, `layout` writes the text.
 """
 
-from incoder.corpus.sources.stackoverflow.threads import stackoverflow_pieces
+from incoder.corpus.sources.stackoverflow.threads import stackoverflow_shards
 
-__all__ = ["stackoverflow_pieces"]
+__all__ = ["stackoverflow_shards"]

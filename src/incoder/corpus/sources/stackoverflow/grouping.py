@@ -30,7 +30,7 @@ from incoder.files import make_folder
 
 _PARTITION_BYTES = 64_000_000  # of XML
 _PACKED = 7  # how much smaller a dump is in its 7z, at most: only the number of files depends on it
-_SEAL = "grouped.json"
+_MANIFEST = "grouped.json"
 _DROPS = "drops.jsonl"
 
 
@@ -48,18 +48,18 @@ class Grouped:
 def grouped(dump: Dump, source: StackOverflowSource, folder: Path, on_drop: OnDrop) -> Grouped:
     """Group a dump into `folder`, or find there what an earlier run with the same dump has grouped."""
     fingerprint = _fingerprint(dump, source)
-    if not _is_sealed(folder, fingerprint):
+    if not _is_grouped(folder, fingerprint):
         shutil.rmtree(folder, ignore_errors=True)
         _group(dump, source, make_folder(folder), fingerprint)
     for line in (folder / _DROPS).read_text(encoding="utf-8").splitlines():
         on_drop(Dropped(*json.loads(line)))
-    seal = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
+    manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
     return Grouped(
         site=dump.site,
         folder=folder / "questions",
-        num_partitions=seal["num_partitions"],
-        question_bounds=source.question_bins or tuple(seal["question_bounds"]),
-        answer_bounds=source.answer_bins or tuple(seal["answer_bounds"]),
+        num_partitions=manifest["num_partitions"],
+        question_bounds=source.question_bins or tuple(manifest["question_bounds"]),
+        answer_bounds=source.answer_bins or tuple(manifest["answer_bounds"]),
     )
 
 
@@ -81,15 +81,15 @@ def _group(dump: Dump, source: StackOverflowSource, folder: Path, fingerprint: s
         by_question.flush()
     for name in ("posts", "comments"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    seal = {
+    manifest = {
         "fingerprint": fingerprint,
         "num_partitions": num_partitions,
         "question_bounds": lower_bounds(scores[0]),
         "answer_bounds": lower_bounds(scores[1]),
     }
-    partial = folder / f"{_SEAL}.partial"
-    partial.write_text(json.dumps(seal), encoding="utf-8")
-    partial.replace(folder / _SEAL)
+    partial = folder / f"{_MANIFEST}.partial"
+    partial.write_text(json.dumps(manifest), encoding="utf-8")
+    partial.replace(folder / _MANIFEST)
 
 
 _Drop = Callable[[str, int, str], None]
@@ -172,9 +172,9 @@ def _fingerprint(dump: Dump, source: StackOverflowSource) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _is_sealed(folder: Path, fingerprint: str) -> bool:
+def _is_grouped(folder: Path, fingerprint: str) -> bool:
     try:
-        seal = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(seal, dict) and seal.get("fingerprint") == fingerprint
+    return isinstance(manifest, dict) and manifest.get("fingerprint") == fingerprint

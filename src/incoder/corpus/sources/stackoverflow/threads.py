@@ -1,4 +1,4 @@
-"""Grouped questions as pieces, and each question as a document."""
+"""Grouped questions as shards, and each question as a document."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _NUM_PROJECTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class StackOverflowPiece:
+class StackOverflowShard:
     """One partition of a grouped dump."""
 
     name: str
@@ -65,10 +65,10 @@ class StackOverflowPiece:
         )
 
 
-def stackoverflow_pieces(
+def stackoverflow_shards(
     name: str, source: StackOverflowSource, scratch: Path, on_drop: OnDrop
-) -> Iterator[StackOverflowPiece]:
-    """The pieces of all dumps of a source, which are grouped in the folder `scratch` first.
+) -> Iterator[StackOverflowShard]:
+    """The shards of all dumps of a source, which are grouped in the folder `scratch` first.
 
     Raises:
         IncoderError: there is no dump, or the folder cannot be written.
@@ -78,7 +78,7 @@ def stackoverflow_pieces(
         for partition in range(groups.num_partitions):
             path = partition_file(groups.folder, partition)
             if path.exists():
-                yield StackOverflowPiece(
+                yield StackOverflowShard(
                     f"{name}/{dump.site}-{partition:06}", partition, path.stat().st_size, source, groups
                 )
 
