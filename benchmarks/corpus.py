@@ -28,7 +28,7 @@ from incoder.corpus.sources.input_shard import InputShard
 from incoder.corpus.sources.listing import list_input_shards
 from incoder.corpus.stages.read import documents_of
 from incoder.corpus.stages.run_paths import ROW_BITS
-from incoder.corpus.storage.documents import DocumentWriter, open_file
+from incoder.corpus.storage.documents import DocumentFile, DocumentWriter
 
 
 def recipe_of(source: Path, workers: int) -> CorpusRecipe:
@@ -50,7 +50,7 @@ def _read(job: tuple[int, InputShard, CorpusRecipe, Path]) -> list[tuple[int, in
 def _keep(job: tuple[Path, list[int], Path]) -> None:
     source, duplicates, target = job
     dropped, first = set(duplicates), 0
-    with open_file(source) as file, DocumentWriter(target) as writer:
+    with DocumentFile(source) as file, DocumentWriter(target) as writer:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             kept = [row for row in range(table.num_rows) if first + row not in dropped]
@@ -60,7 +60,7 @@ def _keep(job: tuple[Path, list[int], Path]) -> None:
 
 def pool_build(recipe: CorpusRecipe, output: Path, workers: int) -> None:
     output.mkdir()
-    shards = list_input_shards(recipe, output, Report().on_drop)
+    shards = list(list_input_shards(recipe, output, Report().on_drop))
     partitions = [output / f"{number}.partition" for number in range(len(shards))]
     jobs = [(number, shard, recipe, partitions[number]) for number, shard in enumerate(shards)]
     with multiprocessing.get_context("forkserver").Pool(workers) as pool:

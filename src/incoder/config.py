@@ -29,6 +29,7 @@ class Recipe(BaseModel):
 
 
 _MAX_BYTES = 10_000_000  # of a recipe's file
+_MIN_LIKENESS = 0.5  # of an unknown key to the one that was meant; a stranger is answered with all keys
 
 R = TypeVar("R", bound=Recipe)
 
@@ -171,8 +172,10 @@ def _complaints(schema: type[BaseModel], error: ValidationError, origin: str) ->
             continue  # only because its elements are refused, which have messages of their own
         element, prefix, key = _place(schema, location)
         if problem["type"] == "extra_forbidden":
-            nearest = difflib.get_close_matches(key, list(_keys(element)), n=1, cutoff=0.0)
-            yield f"{origin}: unknown key {prefix}{key}; did you mean {prefix}{nearest[0]}?"
+            known = list(_keys(element))
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=_MIN_LIKENESS)
+            hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"the keys are {', '.join(known)}"
+            yield f"{origin}: unknown key {prefix}{key}; {hint}"
         else:
             yield f"{origin}: {prefix}{key}: {problem['msg']}, got {problem['input']!r}"
 

@@ -133,7 +133,7 @@ def test_a_corpus_of_nothing_is_an_error_with_the_reasons(
     write_files({"p/a.py": "", "p/b.py": b"\0"})
     with pytest.raises(IncoderError, match="no document survived: 1 binary; 1 empty"):
         build_corpus(recipe(), tmp_path / "corpus")
-    assert content(tmp_path / "corpus") == {}
+    assert not (tmp_path / "corpus").exists()
 
 
 def test_a_failed_build_leaves_the_old_corpus(

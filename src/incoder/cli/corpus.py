@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(fetch, name="fetch")
 
 _MAX_ROWS = 50  # of projects; --json has them all
+_MAX_EXTENSIONS = 6  # of a project
 _NUMERIC = {
     "projects",
     "documents",
@@ -69,6 +70,9 @@ def build(
     ] = None,
     workers: Workers = None,
     executor: Executor = None,
+    drops: Annotated[
+        bool, typer.Option("--drops", help="Also write drops.parquet: every file left out, and why.")
+    ] = False,
 ) -> None:
     """Collect, filter, redact, deduplicate and split source files into documents.
 
@@ -87,7 +91,7 @@ def build(
     resolved = load_recipe(CorpusRecipe, recipe, [*(overrides or []), *_engine_overrides(workers, executor)])
     started = time.monotonic()
     with _stages_bar() as on_progress:
-        report = build_corpus(resolved, output, on_progress)
+        report = build_corpus(resolved, output, on_progress, keeps_drops=drops)
     num_bytes = sum(count.num_bytes for count in report.projects.values())
     num_dropped = sum(count.num_files for count in report.dropped.values())
     print_note(
@@ -95,6 +99,8 @@ def build(
         f"{num_dropped:,} files left out, in {time.monotonic() - started:.1f} s; "
         f"why: incoder corpus report {output}"
     )
+    for note in report.notes:
+        print_note(note)
     if (output / "tokens").is_dir():
         print_note(f"{output / 'tokens'} is of an earlier build; encode this one anew")
 
@@ -178,6 +184,10 @@ def report(
         console.print(table)
     if found["dropped_projects"]:
         console.print(_dropped_projects_table(found))
+    if found.get("other_files"):  # corpora of earlier versions do not count them
+        console.print(_other_files_table(found["other_files"]))
+    for note in found.get("notes", ()):
+        console.print(_printable(note))
 
 
 @app.command()
@@ -363,6 +373,16 @@ def _dropped_projects_table(found: dict[str, Any]) -> "Table":
         version = f" {dropped['version']}" if dropped["version"] else ""
         cells = (dropped["project"] + version, dropped["reason"], dropped["licence"] or "unknown")
         table.add_row(*map(_printable, cells))
+    return table
+
+
+def _other_files_table(other_files: dict[str, dict[str, int]]) -> "Table":
+    table = _table("Files of other languages", "project", "extensions", "files")
+    by_files = sorted(other_files.items(), key=lambda item: (-sum(item[1].values()), item[0]))
+    for project, extensions in by_files[:_MAX_ROWS]:
+        commonest = sorted(extensions.items(), key=lambda item: (-item[1], item[0]))[:_MAX_EXTENSIONS]
+        named = ", ".join(f"{extension} {number:,}" for extension, number in commonest)
+        table.add_row(_printable(project), named, f"{sum(extensions.values()):,}")
     return table
 
 

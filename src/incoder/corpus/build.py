@@ -6,27 +6,33 @@ memory are the list of files and the projects in one process, and in each worker
 recipe and input give the same bytes, whatever runs the tasks and however often it was killed.
 """
 
+import copy
 import hashlib
 import importlib.metadata
 import json
-import os
-from collections.abc import Sequence
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from incoder.config import save_recipe
+from incoder.config import load_recipe, save_recipe
 from incoder.corpus.decontamination.benchmarks import BenchmarkTasks
-from incoder.corpus.engine.running import run_stage
+from incoder.corpus.drops import DROPS, KeptDrops, write_drops
+from incoder.corpus.engine.running import have_done_again, run_stage
 from incoder.corpus.engine.stage import OnProgress, Stage
-from incoder.corpus.engine.work_folder import load, run_folder, save, work_folder
+from incoder.corpus.engine.work_folder import link_or_copy, load, run_folder, save, work_folder
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
 from incoder.corpus.sources.input_shard import FilesShard, InputShard
 from incoder.corpus.sources.listing import list_input_shards, source_paths
-from incoder.corpus.splits import SPLITS, validation_names
+from incoder.corpus.splits import SPLITS, TRAIN, Division, division_of, validation_names
 from incoder.corpus.stages.find_duplicates import EXACT, NEAR, FindDuplicates, FindNearDuplicates, clusters_of
 from incoder.corpus.stages.read import Read, ReadResult
 from incoder.corpus.stages.run_paths import (
+    damaged_file,
     decisions_file,
+    documents_file,
+    drops_file,
     read_report_file,
     shard_file,
     write_report_file,
@@ -34,7 +40,7 @@ from incoder.corpus.stages.run_paths import (
 )
 from incoder.corpus.stages.write import REASONS, Decisions, Write, WriteResult
 from incoder.corpus.storage.commit import committed_together, names_written
-from incoder.corpus.storage.documents import MANIFEST, documents_name
+from incoder.corpus.storage.documents import MANIFEST, DocumentFile, documents_name
 from incoder.corpus.text.stars import FoundStars, StarBins
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
@@ -43,114 +49,232 @@ from incoder.output_folder import refuse_foreign
 RECIPE = "recipe.toml"
 NOT_IN_THE_CORPUS = frozenset({"engine"})  # sections that say nothing of the documents
 
-_WRITTEN = (MANIFEST, RECIPE, *(f"{split}*.parquet" for split in SPLITS))
+_WRITTEN = (MANIFEST, RECIPE, DROPS, *(f"{split}*.parquet" for split in SPLITS))
 _GROUPED = "grouped"  # what sources had to regroup on disk
+_LISTED = "listed"  # input shards, until the run that they belong to is known
+_WORK_FORMAT = 2  # of what lies in .work; a run of another format is begun anew
+_MAX_ATTEMPTS = 3  # where what lies in .work turns out to be damaged
+_BY_FILES = (
+    "too few projects to hold out whole ones: validation has groups of files instead, so that its loss also "
+    "tells of code beside what was trained on"
+)
 _PARTITION_BYTES = 8_000_000_000  # of input; its signatures are some 40 MB
 _FILE_CHARACTERS = 256_000_000  # of the documents of one file of the corpus, before duplicates go
 
 
-def build_corpus(recipe: CorpusRecipe, output: Path, on_progress: OnProgress | None = None) -> Report:
+def build_corpus(
+    recipe: CorpusRecipe, output: Path, on_progress: OnProgress | None = None, *, keeps_drops: bool = False
+) -> Report:
     """Write the documents of each split, `recipe.toml` and, last, `report.json` into the folder `output`.
 
     Until it is done it changes nothing there but `.work`, from which the next call goes on where this one was
-    interrupted, if neither the recipe nor the sources have changed. `on_progress` is told the stage, the
-    bytes done of it, by all workers, and its bytes in all.
+    interrupted, if neither the recipe nor the sources have changed. `on_progress` is given the stage, the
+    bytes done of it, by all workers, and its bytes in all. With `keeps_drops`, `drops.parquet` names every
+    file that was left out.
 
     Raises:
-        IncoderError: a source is missing; no document is left; a task failed; or the output cannot be
-        written,
-            holds foreign files that would be replaced, or is, contains or lies inside a source.
+        IncoderError: a source is missing, or went away; no document is left; a task failed; or the output
+            cannot be written, holds a corpus of other settings or foreign files that would be replaced, or
+            is, contains or lies inside a source.
     """
     _check_apart(recipe, output)
     BenchmarkTasks(recipe.decontamination)  # to complain now, not in a worker
-    with work_folder(output) as work:
-        refuse_foreign(output, _WRITTEN, names_written(output, MANIFEST, work))
-        report = Report()
-        shards = list_input_shards(recipe, work / _GROUPED, report.on_drop)
-        _check_validation_projects(shards, recipe)
-        for shard in shards:
-            if isinstance(shard, FilesShard):
-                for file in shard.files:
-                    report.add_project(file)
-        run = run_folder(work, _fingerprint(recipe, shards))
-        for number, shard in enumerate(shards):
-            save(shard, shard_file(run, number))
-        task_bytes = [shard.num_bytes for shard in shards]
-        del shards  # the workers have them on disk
-        num_files = _run_stages(recipe, run, task_bytes, report, on_progress)
-        if report.num_documents:
-            _assemble(recipe, work, run, num_files, report, output)
+    try:
+        with work_folder(output) as work:
+            refuse_foreign(output, _WRITTEN, names_written(output, MANIFEST, work))
+            _refuse_other_settings(recipe, output)
+            report = _Build(recipe, output, work, on_progress, keeps_drops).run()
+    except OSError as error:
+        raise IncoderError(
+            f"cannot write into {output}: {error.strerror or error}; the work so far is kept there"
+        ) from error
     if report.num_documents == 0:
         raise IncoderError(_nothing_left(report))
     return report
 
 
-def _run_stages(
-    recipe: CorpusRecipe, run: Path, task_bytes: Sequence[int], report: Report, on_progress: OnProgress | None
-) -> int:
-    """Everything up to the files that the corpus is assembled from: so many of each split."""
-    num_partitions = 1
-    if recipe.deduplication.method == "exact":
-        num_partitions += sum(task_bytes) // _PARTITION_BYTES
-    read = Read(run, recipe, num_partitions)
-    run_stage(Stage("read", read, task_bytes, read.give_up), run, recipe.engine, on_progress)
-    num_characters, stars = list[int](), list[FoundStars]()
-    for shard in range(len(task_bytes)):
-        result: ReadResult = load(read_report_file(run, shard))
-        report.merge(result.report)
-        num_characters.append(result.num_characters)
-        stars.append(result.stars)
-    searches = _find_duplicates(recipe, run, len(task_bytes), num_partitions, on_progress)
-    for search, partitions in searches.items():
-        report.clusters[REASONS[search]] = clusters_of(run, search, partitions)
-    star_bins = StarBins.of(stars, recipe.attributes, recipe.seed)
-    decisions = Decisions(validation_names(report.projects, recipe), searches, star_bins)
-    save(decisions, decisions_file(run))
-    groups = _groups(num_characters)
-    sizes = [sum(num_characters[shard] for shard in group) for group in groups]
-    run_stage(Stage("write", Write(run, groups), sizes), run, recipe.engine, on_progress)
-    for group in range(len(groups)):
-        written: WriteResult = load(write_report_file(run, group))
-        report.merge(written.report)
-        for project, num_documents in written.num_documents.items():
-            report.add_kept(project, num_documents, written.num_bytes[project])
-    report.set_splits(decisions.split_of)
-    return len(groups)
+class _Build:
+    """One build, its stages in a row."""
 
+    def __init__(
+        self,
+        recipe: CorpusRecipe,
+        output: Path,
+        work: Path,
+        on_progress: OnProgress | None,
+        keeps_drops: bool,
+    ) -> None:
+        self._recipe, self._output, self._work = recipe, output, work
+        self._on_progress, self._keeps_drops = on_progress, keeps_drops
+        self._drops = KeptDrops(keeps_drops)
+        self._report = self._drops.report
 
-def _find_duplicates(
-    recipe: CorpusRecipe, run: Path, num_shards: int, num_partitions: int, on_progress: OnProgress | None
-) -> dict[str, int]:
-    """Run the searches that the recipe asks for; says which, and in how many partitions."""
-    if not recipe.deduplicate:
-        return {}
-    settings = recipe.deduplication
-    exact = FindDuplicates(run, num_shards, num_partitions, settings)
-    run_stage(Stage("find-duplicates", exact, [1] * num_partitions), run, recipe.engine, on_progress)
-    if not settings.near:
-        return {EXACT: num_partitions}
-    near = FindNearDuplicates(run, num_shards, num_partitions, settings)
-    run_stage(Stage("find-near-duplicates", near, [1]), run, recipe.engine, on_progress)
-    return {EXACT: num_partitions, NEAR: 1}
+    def run(self) -> Report:
+        task_bytes = self._list()
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
+            report = copy.deepcopy(self._report)  # each attempt counts anew
+            try:
+                num_files = self._run_stages(report, task_bytes)
+                if report.num_documents:
+                    self._assemble(report, num_files)
+            except IncoderError:
+                if attempt == _MAX_ATTEMPTS or not self._mend():
+                    raise
+            else:
+                break
+        return report
 
-
-def _assemble(
-    recipe: CorpusRecipe, work: Path, run: Path, num_files: int, report: Report, output: Path
-) -> None:
-    sha256 = dict[str, str]()
-    with committed_together(output, MANIFEST, work) as folder:
-        for group in range(num_files):
-            result: WriteResult = load(write_report_file(run, group))
-            for split in SPLITS:
-                name = documents_name(split, group, num_files)
-                os.link(written_file(run, group, split), folder / name)
-                sha256[name] = result.sha256[split]
-        save_recipe(recipe, folder / RECIPE, without=NOT_IN_THE_CORPUS)
-        sha256[RECIPE] = sha256_of(folder / RECIPE)
-        content = json.dumps(
-            report.as_dict(SPLITS, dict(sorted(sha256.items()))), indent=1, ensure_ascii=False
+    def _list(self) -> list[int]:
+        """Save the input shards where the workers find them; returns the bytes of each."""
+        listed = self._work / _LISTED
+        shutil.rmtree(listed, ignore_errors=True)  # of a run that was killed
+        digest, task_bytes, names = (
+            _fingerprint_of_settings(self._recipe, self._keeps_drops),
+            list[int](),
+            set[str](),
         )
-        (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
+        are_projects_known = True
+        for number, shard in enumerate(
+            list_input_shards(self._recipe, self._work / _GROUPED, self._drops.on_drop)
+        ):
+            if isinstance(shard, FilesShard):
+                for file in shard.files:
+                    self._report.add_project(file)
+                    names.add(file.project)
+            else:
+                are_projects_known = False
+            _add_to_fingerprint(digest, shard)
+            save(shard, shard_file(listed, number))
+            task_bytes.append(shard.num_bytes)
+        if are_projects_known and task_bytes:
+            validation_names(names, self._recipe)  # to complain at once
+        self._run = run_folder(self._work, digest.hexdigest()[:16])
+        if task_bytes:
+            shards = shard_file(self._run, 0).parent
+            shutil.rmtree(shards, ignore_errors=True)
+            shard_file(listed, 0).parent.replace(shards)
+        self._drops.save(drops_file(self._run, "list", 0))
+        return task_bytes
+
+    def _run_stages(self, report: Report, task_bytes: Sequence[int]) -> int:
+        """Everything up to the files that the corpus is assembled from: returns how many of each split."""
+        recipe, run = self._recipe, self._run
+        num_partitions = 1
+        if recipe.deduplication.method == "exact":
+            num_partitions += sum(task_bytes) // _PARTITION_BYTES
+        read = Read(run, recipe, num_partitions, self._keeps_drops)
+        self._run_stage(Stage("read", read, task_bytes, read.give_up))
+        damaged = [task for task in range(len(task_bytes)) if not read.is_whole(task)]
+        if damaged:
+            have_done_again("read", run, damaged)
+            self._run_stage(Stage("read", read, task_bytes, read.give_up))
+        num_characters, of_projects, stars = list[int](), Counter[str](), list[FoundStars]()
+        for shard in range(len(task_bytes)):
+            result: ReadResult = load(read_report_file(run, shard))
+            report.merge(result.report)
+            num_characters.append(result.num_characters.total())
+            of_projects += result.num_characters
+            stars.append(result.stars)
+        searches = self._find_duplicates(len(task_bytes), num_partitions)
+        for search, partitions in searches.items():
+            report.clusters[REASONS[search]] = clusters_of(run, search, partitions)
+        division = division_of(of_projects, lambda: _paths_of(run, len(task_bytes)), recipe)
+        if division.by_files:
+            report.notes.append(_BY_FILES)
+        decisions = Decisions(division, searches, StarBins.of(stars, recipe.attributes, recipe.seed))
+        save(decisions, decisions_file(run))
+        groups = _groups(num_characters)
+        sizes = [sum(num_characters[shard] for shard in group) for group in groups]
+        self._run_stage(Stage("write", Write(run, groups, self._keeps_drops), sizes))
+        self._count_written(report, len(groups), division)
+        return len(groups)
+
+    def _count_written(self, report: Report, num_files: int, division: Division) -> None:
+        num_documents, num_bytes = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        for group in range(num_files):
+            written: WriteResult = load(write_report_file(self._run, group))
+            report.merge(written.report)
+            num_documents += written.num_documents
+            num_bytes.update(written.num_bytes)
+        for (split, project), number in sorted(num_documents.items()):
+            report.add_kept(project, split, number, num_bytes[split, project])
+        report.set_splits(lambda project: "" if division.by_files else division.split_of(project, ""))
+        if report.num_documents and not report.num_documents_of(TRAIN) and self._recipe.validation_projects:
+            raise IncoderError("validation_projects name all projects, and leave none to train on")
+
+    def _find_duplicates(self, num_shards: int, num_partitions: int) -> dict[str, int]:
+        """Run the searches that the recipe asks for; returns which, and in how many partitions."""
+        if not self._recipe.deduplicate:
+            return {}
+        settings = self._recipe.deduplication
+        exact = FindDuplicates(self._run, num_shards, num_partitions, settings)
+        self._run_stage(Stage("find-duplicates", exact, [1] * num_partitions))
+        if not settings.near:
+            return {EXACT: num_partitions}
+        near = FindNearDuplicates(self._run, num_shards, num_partitions, settings)
+        self._run_stage(Stage("find-near-duplicates", near, [1]))
+        return {EXACT: num_partitions, NEAR: 1}
+
+    def _run_stage(self, stage: Stage) -> None:
+        run_stage(stage, self._run, self._recipe.engine, self._on_progress)
+
+    def _mend(self) -> bool:
+        """Have done again what a failed attempt found damaged, if that was why it failed."""
+        folder = damaged_file(self._run, 0).parent
+        damaged = [int(path.name) for path in folder.iterdir()] if folder.is_dir() else []
+        shutil.rmtree(folder, ignore_errors=True)
+        have_done_again("read", self._run, damaged)
+        return bool(damaged)
+
+    def _assemble(self, report: Report, num_files: int) -> None:
+        sha256 = dict[str, str]()
+        with committed_together(self._output, MANIFEST, self._work) as folder:
+            for group in range(num_files):
+                result: WriteResult = load(write_report_file(self._run, group))
+                for split in SPLITS:
+                    name = documents_name(split, group, num_files)
+                    link_or_copy(written_file(self._run, group, split), folder / name)
+                    sha256[name] = result.sha256[split]
+            if self._keeps_drops:
+                write_drops(self._kept_drops(num_files), folder / DROPS)
+                sha256[DROPS] = sha256_of(folder / DROPS)
+            save_recipe(self._recipe, folder / RECIPE, without=NOT_IN_THE_CORPUS)
+            sha256[RECIPE] = sha256_of(folder / RECIPE)
+            content = json.dumps(
+                report.as_dict(SPLITS, dict(sorted(sha256.items()))), indent=1, ensure_ascii=False
+            )
+            (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
+
+    def _kept_drops(self, num_files: int) -> Iterator[Path]:
+        yield drops_file(self._run, "list", 0)
+        yield from sorted(drops_file(self._run, "read", 0).parent.iterdir())
+        for group in range(num_files):
+            yield drops_file(self._run, "write", group)
+
+
+def _paths_of(run: Path, num_shards: int) -> Iterator[str]:
+    for shard in range(num_shards):
+        with DocumentFile(documents_file(run, shard)) as file:
+            for group in range(file.num_row_groups):
+                yield from file.read_row_group(group, ["path"]).column("path").to_pylist()
+
+
+def _refuse_other_settings(recipe: CorpusRecipe, output: Path) -> None:
+    """Refuse a folder with a finished corpus, unless the same recipe made it."""
+    saved = output / RECIPE
+    if not (output / MANIFEST).is_file() or not saved.is_file():
+        return
+    try:
+        old = load_recipe(CorpusRecipe, saved).model_dump(exclude=set(NOT_IN_THE_CORPUS))
+    except IncoderError:  # of a version that knew other settings
+        old = {}
+    new = recipe.model_dump(exclude=set(NOT_IN_THE_CORPUS))
+    if different := [name for name in new if old.get(name) != new[name]]:
+        raise IncoderError(
+            f"{output} holds a corpus of other settings ({', '.join(different)}), which this build would "
+            f"replace; "
+            "name another --output, or delete that folder first"
+        )
 
 
 def _check_apart(recipe: CorpusRecipe, output: Path) -> None:
@@ -183,35 +307,40 @@ def _groups(num_characters: Sequence[int]) -> tuple[range, ...]:
     return (*groups, range(start, len(num_characters)))
 
 
-def _check_validation_projects(shards: Sequence[InputShard], recipe: CorpusRecipe) -> None:
-    """Complain of them at once where all projects are known before anything is read."""
-    if all(isinstance(shard, FilesShard) for shard in shards):
-        files = (file for shard in shards if isinstance(shard, FilesShard) for file in shard.files)
-        validation_names((file.project for file in files), recipe)
-
-
-def _fingerprint(recipe: CorpusRecipe, shards: Sequence[InputShard]) -> str:
-    """Equal for runs that go on with each other's work: same recipe, same files as far as dates tell."""
+def _fingerprint_of_settings(recipe: CorpusRecipe, keeps_drops: bool) -> "hashlib._Hash":
+    """The start of a digest that is equal for runs which go on with each other's work."""
     parts = [
         recipe.model_dump_json(exclude=set(NOT_IN_THE_CORPUS)),
         importlib.metadata.version("incoder"),
+        repr((_WORK_FORMAT, keeps_drops)),
     ]
     digest = hashlib.sha256("\n".join(parts).encode())
-    paths = [*recipe.decontamination.repositories, *recipe.decontamination.benchmarks]
-    for shard in shards:
-        digest.update(repr((shard.name, shard.num_bytes)).encode())
-        paths += shard.paths
+    _add_files(digest, [*recipe.decontamination.repositories, *recipe.decontamination.benchmarks])
+    return digest
+
+
+def _add_to_fingerprint(digest: "hashlib._Hash", shard: InputShard) -> None:
+    digest.update(repr((shard.name, shard.num_bytes)).encode())
+    _add_files(digest, shard.paths)
+
+
+def _add_files(digest: "hashlib._Hash", paths: Iterable[Path]) -> None:
+    """Add the sizes and dates of files: contents are the same as far as dates tell."""
     for path in paths:
         try:
             status = path.stat()
         except OSError:
             continue  # reading it will say what is wrong
         digest.update(repr((str(path), status.st_size, status.st_mtime_ns)).encode())
-    return digest.hexdigest()[:16]
 
 
 def _nothing_left(report: Report) -> str:
     reasons = [f"{count.num_files} {reason}" for reason, count in sorted(report.dropped.items())]
     reasons += [f"{dropped.project}: {dropped.reason}" for dropped in report.dropped_projects[:5]]
     found = "; ".join(reasons) or "the sources hold no file with one of the recipe's extensions"
-    return f"no document survived: {found}"
+    others = [
+        f"{project}: {', '.join(f'{extension} {number}' for extension, number in extensions.most_common(5))}"
+        for project, extensions in sorted(report.other_files.items())[:5]
+    ]
+    languages = f"; files of languages that the recipe does not name: {'; '.join(others)}" if others else ""
+    return f"no document survived: {found}{languages}"

@@ -25,7 +25,7 @@ from incoder.corpus.splits import SPLITS
 from incoder.corpus.stages.encode import Encode, Encoder, RowGroups
 from incoder.corpus.stages.run_paths import encoded_name, encoder_file
 from incoder.corpus.storage.commit import committed_together, names_written
-from incoder.corpus.storage.documents import MANIFEST, documents_files, open_file
+from incoder.corpus.storage.documents import MANIFEST, DocumentFile, documents_files
 from incoder.corpus.storage.token_shards import META, TokenShardWriter, shard_names, write_meta
 from incoder.files import sha256_of
 from incoder.output_folder import refuse_foreign
@@ -81,10 +81,8 @@ def _inputs(corpus: Path) -> Iterator[RowGroups]:
     """Each file's row groups, so many together as make a task."""
     for split in SPLITS:
         for path in documents_files(corpus, split):
-            with open_file(path) as file:
-                sizes = [
-                    file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)
-                ]
+            with DocumentFile(path) as file:
+                sizes = [file.group_num_bytes(group) for group in range(file.num_row_groups)]
             start = total = 0
             for group, size in enumerate(sizes, start=1):
                 total += size

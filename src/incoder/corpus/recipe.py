@@ -12,23 +12,17 @@ from incoder.config import Recipe
 from incoder.corpus.decontamination.decontamination_settings import DecontaminationSettings
 from incoder.corpus.deduplication.deduplication_settings import DeduplicationSettings
 from incoder.corpus.engine.engine_settings import EngineSettings
-from incoder.corpus.licences.metadata import PERMISSIVE
+from incoder.corpus.licences.expressions import PERMISSIVE, licence_id
 from incoder.corpus.sources.source_settings import Source
 from incoder.corpus.text.bins import NUM_BINS
 from incoder.corpus.text.filter_settings import FilterSettings, Share
-from incoder.corpus.text.languages import AMBIGUOUS, EXTENSIONS_OF, LANGUAGES, AmbiguousRule
+from incoder.corpus.text.languages import AMBIGUOUS, LANGUAGES, AmbiguousRule, language_named
 
 
 def _known_extension(extension: str) -> str:
     if extension not in LANGUAGES:
         raise ValueError("must be one of .py, .js, .java and so on: the extensions of the 28 languages")
     return extension
-
-
-def _known_language(language: str) -> str:
-    if language not in EXTENSIONS_OF:
-        raise ValueError(f"must be one of {', '.join(EXTENSIONS_OF)}")
-    return language
 
 
 Bounds = Annotated[tuple[int, ...], Field(min_length=NUM_BINS, max_length=NUM_BINS)]
@@ -68,8 +62,8 @@ class CorpusRecipe(Recipe):
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     seed: NonNegativeInt = 0
-    licences: tuple[str, ...] = PERMISSIVE
-    languages: tuple[Annotated[str, AfterValidator(_known_language)], ...] = ()
+    licences: tuple[Annotated[str, AfterValidator(licence_id)], ...] = PERMISSIVE
+    languages: tuple[Annotated[str, AfterValidator(language_named)], ...] = ()
     extensions: tuple[Annotated[str, AfterValidator(_known_extension)], ...] = (".py",)
     ambiguous_extensions: AmbiguousRule = "extension"
     exclude: tuple[str, ...] = ()

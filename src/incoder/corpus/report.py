@@ -10,13 +10,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus.sources.source_file import Dropped, DroppedProject, SourceFile
+from incoder.corpus.sources.source_file import Dropped, DroppedProject, OtherFile, SourceFile
 from incoder.corpus.storage.commit import check_files
 from incoder.corpus.storage.documents import MANIFEST
 from incoder.document import Document
 from incoder.errors import IncoderError
 
 NUM_EXAMPLES = 3
+_COUNTS = ("num_projects", "num_documents", "num_bytes")  # of a split
+BOTH_SPLITS = "both"  # of a project whose files are divided
 
 
 @dataclass(slots=True)
@@ -58,18 +60,24 @@ class Report:
         self.projects: dict[str, ProjectCount] = {}
         self.dropped: defaultdict[str, DropCount] = defaultdict(DropCount)
         self.dropped_projects: list[DroppedProject] = []
+        self.other_files: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by project and extension
+        self._splits = defaultdict[str, Counter[str]](Counter)
+        self.notes: list[str] = []  # what the user should know of how it was built
         self.clusters: dict[str, Clusters] = {}  # by the reason that the duplicates are dropped for
 
-    def on_drop(self, dropped: Dropped | DroppedProject) -> None:
+    def on_drop(self, dropped: Dropped | DroppedProject | OtherFile) -> None:
+        if isinstance(dropped, OtherFile):
+            self.other_files[encodable(dropped.project)][dropped.extension] += 1
+            return
         if isinstance(dropped, DroppedProject):
-            self.dropped_projects.append(replace(dropped, project=_encodable(dropped.project)))
+            self.dropped_projects.append(replace(dropped, project=encodable(dropped.project)))
             return
         count = self.dropped[dropped.reason]
         count.num_files += 1
         count.num_bytes += dropped.num_bytes
         if self.takes_examples_of(dropped.reason):
             detail = [dropped.detail] if dropped.detail else []
-            count.examples.append(tuple(map(_encodable, (dropped.project, dropped.path, *detail))))
+            count.examples.append(tuple(map(encodable, (dropped.project, dropped.path, *detail))))
 
     def takes_examples_of(self, reason: str) -> bool:
         """Whether the next file dropped for this reason will be named."""
@@ -77,7 +85,7 @@ class Report:
 
     def add_project(self, file: SourceFile) -> None:
         """Have the project of this file in the report, also if nothing of it is kept."""
-        project = _encodable(file.project)
+        project = encodable(file.project)
         if project not in self.projects:
             self.projects[project] = ProjectCount(file.source, file.licence, file.version)
 
@@ -86,28 +94,34 @@ class Report:
         if document.project not in self.projects:
             self.projects[document.project] = ProjectCount(document.source, document.licence, None)
 
-    def add_kept(self, project: str, num_documents: int, num_bytes: int) -> None:
+    def add_kept(self, project: str, split: str, num_documents: int, num_bytes: int) -> None:
         """Count documents of a project that is in the report."""
         count = self.projects[project]
+        count.split = split if count.split in ("", split) else BOTH_SPLITS
         count.num_documents += num_documents
         count.num_bytes += num_bytes
+        of_split = self._splits[split]
+        of_split["num_projects"] += 1
+        of_split["num_documents"] += num_documents
+        of_split["num_bytes"] += num_bytes
 
     def merge(self, other: "Report") -> None:
         """Count as well what `other` counted of shards that come after; it must not be used any more."""
         for project, added in other.projects.items():
-            if self.projects.setdefault(project, added) is not added:
-                self.add_kept(project, added.num_documents, added.num_bytes)
+            self.projects.setdefault(project, added)
         for reason, dropped in other.dropped.items():
             count = self.dropped[reason]
             count.num_files += dropped.num_files
             count.num_bytes += dropped.num_bytes
             count.examples += dropped.examples[: NUM_EXAMPLES - len(count.examples)]
         self.dropped_projects += other.dropped_projects
+        for project, extensions in other.other_files.items():
+            self.other_files[project] += extensions
 
     def set_splits(self, split_of: Callable[[str], str]) -> None:
-        """Say which split each project is in."""
+        """Say which split the projects are in of which nothing was kept."""
         for project, count in self.projects.items():
-            count.split = split_of(project)
+            count.split = count.split or split_of(project)
 
     @property
     def num_documents(self) -> int:
@@ -116,7 +130,7 @@ class Report:
     def as_dict(self, splits: tuple[str, ...], sha256: dict[str, str]) -> dict[str, Any]:
         """What `report.json` holds; `sha256` are the digests of the files beside it."""
         return {
-            "splits": {split: self._split(split) for split in splits},
+            "splits": {split: {name: self._splits[split][name] for name in _COUNTS} for split in splits},
             "projects": {name: asdict(count) for name, count in sorted(self.projects.items())},
             "dropped": {reason: asdict(count) for reason, count in sorted(self.dropped.items())},
             "clusters": {
@@ -124,19 +138,19 @@ class Report:
                 for reason, found in sorted(self.clusters.items())
             },
             "dropped_projects": [asdict(dropped) for dropped in self.dropped_projects],
+            "other_files": {
+                project: dict(sorted(extensions.items()))
+                for project, extensions in sorted(self.other_files.items())
+            },
+            "notes": self.notes,
             "sha256": sha256,
         }
 
-    def _split(self, split: str) -> dict[str, int]:
-        counts = [count for count in self.projects.values() if count.split == split]
-        return {
-            "num_projects": sum(count.num_documents > 0 for count in counts),
-            "num_documents": sum(count.num_documents for count in counts),
-            "num_bytes": sum(count.num_bytes for count in counts),
-        }
+    def num_documents_of(self, split: str) -> int:
+        return self._splits[split]["num_documents"]
 
 
-def _encodable(name: str) -> str:
+def encodable(name: str) -> str:
     """The name with `\\udcff` for a byte that is no UTF-8: a file system has any names, a report is JSON."""
     return name.encode("utf-8", "backslashreplace").decode()
 

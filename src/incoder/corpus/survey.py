@@ -10,7 +10,7 @@ from pathlib import Path
 
 from incoder.corpus.report import read_report
 from incoder.corpus.splits import SPLITS
-from incoder.corpus.storage.documents import MANIFEST, documents_files, open_file
+from incoder.corpus.storage.documents import MANIFEST, DocumentFile, documents_files
 from incoder.corpus.storage.token_shards import META, TokenShard
 from incoder.corpus.text.languages import LANGUAGES, extension_of
 from incoder.files import sha256_of
@@ -53,7 +53,7 @@ def survey(corpus: Path, on_documents: Callable[[int], None] | None = None) -> S
     for split in SPLITS:
         shard, place = _shard(corpus, split), 0
         for path in documents_files(corpus, split):
-            with open_file(path) as file:
+            with DocumentFile(path) as file:
                 for group in range(file.num_row_groups):
                     table = file.read_row_group(group, columns=_NAMES)
                     sizes = pc.binary_length(table.column("text")).to_pylist()

@@ -193,7 +193,7 @@ def test_parts_that_came_after_the_listing_are_left_alone(git: Git, tmp_path: Pa
         pass
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "part-000001.parquet").write_text("precious")
-    with pytest.raises(IncoderError, match="holds parts of another fetch; take another folder"):
+    with pytest.raises(IncoderError, match="holds partitions of another fetch; take another folder"):
         fetch(tmp_path, git)
     assert (tmp_path / "files" / "part-000001.parquet").read_text() == "precious"
 

@@ -202,3 +202,28 @@ def test_a_build_leaves_out_listed_repositories(
     build_corpus(recipe(decontamination={"repositories": [str(path)]}), tmp_path / "corpus")
     dropped = read_report(tmp_path / "corpus")["dropped"]
     assert dropped["in repository list: lists"]["examples"] == [["plain", "plain/b.py"]]
+
+
+def tasks_of(tmp_path: Path, **record: str) -> BenchmarkTasks:
+    path = tmp_path / "tasks.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    return BenchmarkTasks(DecontaminationSettings(benchmarks=(path,)))
+
+
+LOOPS = """for i in range(n):
+    for j in range(n):
+        if i != j and a[i] == a[j]:
+            return True
+"""
+
+
+def test_ordinary_loops_are_no_task(tmp_path: Path) -> None:
+    solution = f"total = 0\n{LOOPS}weights = normalised(weights)\nreturn sum(weights) / len(weights)\n"
+    tasks = tasks_of(tmp_path, prompt="def spread(weights, a, n):\n", canonical_solution=solution)
+    assert tasks.match("for i in range(n):\n    for j in range(n):\n        grid[i][j] = 0\n") is None
+    assert tasks.match(f"x = 1\n{solution}") is not None
+
+
+def test_a_solution_of_common_words_is_found_where_most_of_it_is(tmp_path: Path) -> None:
+    tasks = tasks_of(tmp_path, prompt="def has_pair(a, n):\n", canonical_solution=LOOPS)
+    assert tasks.match(f"def other(a, n):\n    {LOOPS}\n") is not None

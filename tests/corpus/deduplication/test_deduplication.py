@@ -20,7 +20,7 @@ from incoder.corpus.deduplication.exact import (
     tie_of,
     token_key,
 )
-from incoder.corpus.deduplication.near import near_duplicates_among, sketches
+from incoder.corpus.deduplication.near import near_duplicates_among, shingles, sketches
 from incoder.corpus.deduplication.one_pass import SeenKeys
 from incoder.corpus.stages.find_duplicates import EXACT, FindDuplicates, duplicates_of_shard
 from incoder.corpus.stages.run_paths import ROW_BITS, signatures_file
@@ -174,11 +174,11 @@ def test_words_can_be_taken_in_small_letters() -> None:
 
 
 def jaccard(one: str, other: str) -> float:
-    def shingles(text: str) -> set[tuple[str, ...]]:
+    def runs(text: str) -> set[tuple[str, ...]]:
         words = re.findall(r"\w+", text)
         return {tuple(words[at : at + 5]) for at in range(len(words) - 4)}
 
-    return len(shingles(one) & shingles(other)) / len(shingles(one) | shingles(other))
+    return len(runs(one) & runs(other)) / len(runs(one) | runs(other))
 
 
 @pytest.mark.parametrize("num_changed", [0, 4, 20, 60, 200])
@@ -189,7 +189,7 @@ def test_a_sketch_estimates_the_overlap(num_changed: int) -> None:
     for at in draw.sample(range(1000), num_changed):
         changed[at] = "changed"
     one, other = " ".join(words), " ".join(changed)
-    rows = sketches([one, other])
+    rows = sketches([shingles(words_of(text)) for text in (one, other)])
     # The standard deviation of a share of 250 draws is at most 0.032.
     assert abs(np.mean(rows[0] == rows[1]) - jaccard(one, other)) < 0.11
 
@@ -197,7 +197,7 @@ def test_a_sketch_estimates_the_overlap(num_changed: int) -> None:
 def near_kept(documents: list[Document], threshold: float = 0.7) -> list[str]:
     stars = np.array([stars_of(one) for one in documents])
     ties = np.array([tie_of(one) for one in documents], np.uint64)
-    rows = sketches([one.text for one in documents])
+    rows = sketches([shingles(words_of(one.text)) for one in documents])
     duplicates = near_duplicates_among(rows, stars, ties, np.arange(len(documents)), threshold)
     return [one.path for at, one in enumerate(documents) if at not in set(duplicates["position"].tolist())]
 

@@ -2,7 +2,9 @@ from email.message import Message
 
 import pytest
 
-from incoder.corpus.licences.metadata import PERMISSIVE, allows, licence_of
+from incoder.corpus.licences.expressions import PERMISSIVE, allows, normalised
+from incoder.corpus.licences.metadata import licence_of
+from incoder.corpus.recipe import CorpusRecipe
 
 
 def metadata(**fields: str | list[str]) -> Message:
@@ -78,3 +80,29 @@ def test_a_copyleft_classifier_beside_a_permissive_one_is_not_allowed() -> None:
 )
 def test_expressions_are_taken_as_spdx_means_them(expression: str, allowed: bool) -> None:
     assert allows(expression, PERMISSIVE) is allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "expression"),
+    [
+        ("mit", "MIT"),
+        ("(mit or APACHE-2.0) and bsd-3-clause", "(MIT OR Apache-2.0) AND BSD-3-Clause"),
+        ("GPL-2.0", "GPL-2.0-only"),
+        ("LicenseRef-Ours", "LicenseRef-Ours"),
+        ("BSD", None),
+        ("", None),
+        ("\ud83d", None),
+    ],
+)
+def test_expressions_are_written_as_spdx_writes_them(text: str, expression: str | None) -> None:
+    assert normalised(text) == expression
+
+
+def test_a_recipes_licences_are_spdx_names() -> None:
+    source = {"kind": "folder", "path": "x", "licence": "mit"}
+    recipe = CorpusRecipe.model_validate({"sources": [source], "licences": ["mit", "apache-2.0"]})
+    assert recipe.licences == ("MIT", "Apache-2.0")
+    assert getattr(recipe.sources[0], "licence") == "MIT"  # noqa: B009
+    for values in ({"licences": ["Apache 2"]}, {"sources": [{**source, "licence": "ours"}]}):
+        with pytest.raises(ValueError, match="SPDX"):
+            CorpusRecipe.model_validate({"sources": [source], **values})

@@ -103,7 +103,7 @@ def test_projects_of_a_folder_are_taken_by_their_licence_files(
     )
     source = {"kind": "folder", "path": str(tmp_path / "source"), "projects": "entries", "licence": "detect"}
     report = Report()
-    files = list_files(CorpusRecipe.model_validate({"sources": [source]}), report.on_drop)
+    files = list(list_files(CorpusRecipe.model_validate({"sources": [source]}), report.on_drop))
     assert {file.project: file.licence for file in files} == {"mit": "MIT", "dual": "Apache-2.0 AND MIT"}
     assert {dropped.project: dropped.reason for dropped in report.dropped_projects} == {
         "gpl": "unknown licence",
@@ -111,6 +111,97 @@ def test_projects_of_a_folder_are_taken_by_their_licence_files(
         "none": "unknown licence",
     }
     refused = CorpusRecipe.model_validate({"sources": [source], "licences": ["Apache-2.0"]})
-    assert list_files(refused, report.on_drop) == []
+    assert list(list_files(refused, report.on_drop)) == []
     reasons = [dropped.reason for dropped in report.dropped_projects]
     assert reasons.count("licence not allowed") == 2
+
+
+ISC = """Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee
+is hereby granted, provided that the above copyright notice and this permission notice appear in all
+copies."""
+
+
+@pytest.mark.parametrize(
+    ("text", "licence"),
+    [
+        (ISC, "ISC"),
+        (ISC.partition(", provided")[0] + '.\n\nTHE SOFTWARE IS PROVIDED "AS IS" AND', "0BSD"),
+        (
+            "This is free and unencumbered software released into the public "
+            "domain.\n\nAnyone is free to copy, "
+            "modify, publish, use, compile, sell, or distribute this software, either in source code form",
+            "Unlicense",
+        ),
+        (
+            "Boost Software License - Version 1.0 - August 17th, 2003\n\nPermission is "
+            "hereby granted, free of "
+            "charge, to any person or organization\nobtaining a copy of the software and accompanying "
+            'documentation covered by\nthis license (the "Software")',
+            "BSL-1.0",
+        ),
+        (
+            "Permission is granted to anyone to use this software for any purpose, including commercial "
+            "applications, and to alter it and redistribute it freely, subject to:\n1. The "
+            "origin of this software "
+            "must not be misrepresented\n2. Altered source versions must be plainly marked as such",
+            "Zlib",
+        ),
+        (
+            "Creative Commons Legal Code\n\nCC0 1.0 Universal\n\n2. Waiver. To the greatest "
+            "extent permitted by, "
+            "but not in contravention of, applicable law, Affirmer hereby overtly",
+            "CC0-1.0",
+        ),
+        ("Creative Commons Attribution 4.0", None),
+    ],
+)
+def test_more_licences_are_recognised(text: str, licence: str | None) -> None:
+    assert recognised_licence(text) == licence
+
+
+@pytest.mark.parametrize(
+    "exception",
+    [
+        "Portions of this software are licensed as follows: all content under ee/ has its own licence.",
+        "All content that resides under the ee/ directory is licensed under ee/LICENSE.",
+        "Content outside of the above mentioned directories is available under the MIT license.",
+        "The following directories are licensed under the Enterprise License.",
+        "Some files are covered by a commercial license.",
+    ],
+)
+def test_open_core_is_a_doubt(exception: str, mit_licence: str) -> None:
+    assert recognised_licence(mit_licence) == "MIT"
+    assert recognised_licence(f"{exception}\n\n{mit_licence}") is None
+    assert recognised_licence(f"{mit_licence}\n{exception}") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["MIT-LICENSE", "LICENSE-MIT.txt", "LICENSE_1_0.txt", "LICENSE-2.0.txt", "COPYING.LESSER", "LICENSE.BSD"],
+)
+def test_more_licence_files_are_known_by_name(name: str) -> None:
+    assert LICENCE_FILE.fullmatch(name)
+
+
+def test_a_licence_file_in_a_folder_decides_there(
+    write_files: Callable[..., Path], tmp_path: Path, mit_licence: str
+) -> None:
+    write_files(
+        {
+            "app/LICENSE": mit_licence,
+            "app/a.py": "x",
+            "app/ee/LICENSE": "ask us for a price",
+            "app/ee/deep/b.py": "x",
+            "app/vendored/COPYING": APACHE,
+            "app/vendored/c.py": "x",
+        }
+    )
+    source = {"kind": "folder", "path": str(tmp_path / "source"), "projects": "entries", "licence": "detect"}
+    report = Report()
+    files = list_files(CorpusRecipe.model_validate({"sources": [source]}), report.on_drop)
+    assert {file.path: file.licence for file in files} == {
+        "app/a.py": "MIT",
+        "app/vendored/c.py": "Apache-2.0",
+    }
+    assert report.dropped["unknown licence of its folder"].examples == [("app", "app/ee/deep/b.py")]
+    assert report.dropped_projects == []

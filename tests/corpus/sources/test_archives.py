@@ -200,7 +200,7 @@ def test_archives_of_one_name_in_two_folders_are_two_projects(tmp_path: Path) ->
         (tmp_path / folder).mkdir()
         pack_zip(tmp_path / folder / "r.zip", {"a.py": b"x = 1\n"})
     recipe = CorpusRecipe.model_validate({"sources": [{"kind": "archives", "path": str(tmp_path)}]})
-    shards = list_input_shards(recipe, tmp_path / "scratch", Report().on_drop)
+    shards = list(list_input_shards(recipe, tmp_path / "scratch", Report().on_drop))
     assert len({shard.name for shard in shards}) == 2
     documents = [document for shard in shards for document in shard.documents(recipe, Report().on_drop)]
     assert [document.project for document in documents] == ["x/r", "y/r"]

@@ -27,7 +27,7 @@ def install(folder: Path, name: str, licence: str | None, *files: str, record: b
 
 def list_all(folder: Path, report: Report | None = None, **source: object) -> list[SourceFile]:
     recipe = CorpusRecipe.model_validate({"sources": [{"kind": "packages", "path": str(folder), **source}]})
-    return list_files(recipe, (report or Report()).on_drop)
+    return list(list_files(recipe, (report or Report()).on_drop))
 
 
 def test_permissive_packages_give_their_python_files(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_blanks_of_other_scripts_may_be_in_a_name(
 def test_a_file_that_is_gone_is_unreadable(write_files: WriteFiles, recipe: MakeRecipe) -> None:
     root: Path = write_files({"p/a.py": "x = 1\n"})
     report = Report()
-    files = list_files(recipe(), report.on_drop)
+    files = list(list_files(recipe(), report.on_drop))
     (root / "p" / "a.py").unlink()
     assert list(read_files(files, recipe(), report.on_drop)) == []
     assert report.dropped["unreadable"].num_files == 1

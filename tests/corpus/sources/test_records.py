@@ -25,9 +25,8 @@ Records = list[dict[str, Any]]
 def read(
     kind: str, path: Path, recipe: dict[str, Any] | None = None, **source: Any
 ) -> tuple[list[Document], Report]:
-    settings = CorpusRecipe.model_validate(
-        {"sources": [{"kind": kind, "path": str(path), **source}], **(recipe or {})}
-    )
+    listed = {"kind": kind, "path": str(path), "unknown_licence": "keep", **source}
+    settings = CorpusRecipe.model_validate({"sources": [listed], **(recipe or {})})
     report = Report()
     documents = [
         document
@@ -198,7 +197,7 @@ def test_records_are_dropped_one_by_one_with_the_reason(kind: str, tmp_path: Pat
     ]
     write(tmp_path / name, [{**good, **change} for change in changes])
     recipe = {"filters": {"max_file_bytes": 100}, "exclude_projects": ["excluded"]}
-    found, report = read(kind, tmp_path / name, recipe, unknown_licence="drop")
+    found, report = read(kind, tmp_path / name, recipe, unknown_licence=None)
     assert [document.path for document in found] == ["a.py"]
     assert reasons(report) == {
         "record without text or path": 2,
@@ -216,14 +215,20 @@ HALF = "\ud83d"  # of a surrogate pair
 
 
 @pytest.mark.parametrize(
-    "change", [{"content": f"x = '{HALF}'"}, {"url": HALF}, {"source": HALF}, {"licence": HALF}]
+    ("change", "reason"),
+    [
+        ({"content": f"x = '{HALF}'"}, "not UTF-8"),
+        ({"url": HALF}, "not UTF-8"),
+        ({"source": HALF}, "not UTF-8"),
+        ({"licence": HALF}, "licence not allowed"),
+    ],
 )
-def test_half_a_character_costs_its_record_alone(change: dict[str, Any], tmp_path: Path) -> None:
+def test_half_a_character_costs_its_record_alone(change: dict[str, Any], reason: str, tmp_path: Path) -> None:
     good = {"repo": "o/r", "path": "a.py", "content": CODE}
     write_lines(tmp_path / "a.jsonl", [{**good, **change}, good])
-    found, report = read("json-lines", tmp_path / "a.jsonl", {"licences": [HALF]})
+    found, report = read("json-lines", tmp_path / "a.jsonl")
     assert [document.text for document in found] == [CODE]
-    assert reasons(report) == {"not UTF-8": 1}
+    assert reasons(report) == {reason: 1}
 
 
 @pytest.mark.parametrize("field", ["repo", "path"])
@@ -319,8 +324,10 @@ def test_every_row_group_is_an_input_shard(tmp_path: Path) -> None:
     records = [{"repo": "r", "path": f"{number}.py", "content": f"x = {number}"} for number in range(5)]
     write_parquet(tmp_path / "a.parquet", records)
     write_parquet(tmp_path / "b.parquet", records[:1])
-    recipe = CorpusRecipe.model_validate({"sources": [{"kind": "parquet", "path": str(tmp_path)}]})
-    shards = list_input_shards(recipe, tmp_path / "scratch", Report().on_drop)
+    recipe = CorpusRecipe.model_validate(
+        {"sources": [{"kind": "parquet", "path": str(tmp_path), "unknown_licence": "keep"}]}
+    )
+    shards = list(list_input_shards(recipe, tmp_path / "scratch", Report().on_drop))
     assert len(shards) == len({shard.name for shard in shards}) == 4
     paths = [document.path for shard in shards for document in shard.documents(recipe, Report().on_drop)]
     assert paths == ["0.py", "1.py", "2.py", "3.py", "4.py", "0.py"]

@@ -10,7 +10,7 @@ from incoder.corpus.report import Report
 from incoder.corpus.sources.exclusions import bare_name
 from incoder.corpus.sources.listing import list_files
 from incoder.corpus.sources.reading import read_files
-from incoder.corpus.sources.source_file import Dropped, SourceFile, within_budget
+from incoder.corpus.sources.source_file import Dropped, SourceFile, drawing_key, within_budget
 from incoder.errors import IncoderError
 
 WriteFiles = Callable[..., Path]
@@ -122,7 +122,7 @@ def test_a_folder_without_git_is_no_checkout(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_standard_library_comes_by_module_with_its_licence() -> None:
-    files = list_files(of_source(kind="standard-library"), Report().on_drop)
+    files = list(list_files(of_source(kind="standard-library"), Report().on_drop))
     by_path = {file.path: file for file in files}
     assert by_path["argparse.py"].project == "python/argparse"
     assert by_path["json/decoder.py"].project == "python/json"
@@ -140,7 +140,8 @@ def files_of_sizes(*sizes: int) -> list[SourceFile]:
 
 def test_a_budget_is_kept_and_the_rest_reported() -> None:
     files, dropped = files_of_sizes(*[10] * 40), list[object]()
-    kept = within_budget(files, max_bytes=180, max_project_bytes=100, seed=1, on_drop=dropped.append)
+    files.sort(key=lambda file: drawing_key(1, file))
+    kept = list(within_budget(files, max_bytes=180, max_project_bytes=100, on_drop=dropped.append))
     sizes = {project: sum(f.num_bytes for f in kept if f.project == project) for project in ("p0", "p1")}
     assert sum(sizes.values()) == 180
     assert max(sizes.values()) <= 100
@@ -151,7 +152,8 @@ def test_a_budget_is_kept_and_the_rest_reported() -> None:
 
 def test_the_sample_depends_on_the_seed_and_not_on_the_order() -> None:
     def sample(files: list[SourceFile], seed: int) -> set[str]:
-        kept = within_budget(files, max_bytes=100, max_project_bytes=None, seed=seed, on_drop=lambda _: None)
+        files = sorted(files, key=lambda file: drawing_key(seed, file))
+        kept = within_budget(files, max_bytes=100, max_project_bytes=None, on_drop=lambda _: None)
         return {file.path for file in kept}
 
     files = files_of_sizes(*[10] * 40)

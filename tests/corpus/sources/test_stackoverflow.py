@@ -115,7 +115,7 @@ def test_a_question_stands_with_its_comments_and_its_answers_with_theirs(tmp_pat
         "<| c |>\nof the question\n<|/ c |>\n"
         "<| a |>\nUse:\n\n<code>\nx = 1\ny = 2\n</code>\n<|/ a |>\n"
         "<| c |>\nfirst\n<|/ c |>\n"
-        "<| c |>\nsecond thanks\n<|/ c |>\n"
+        "<| c |>\nsecond @jane thanks\n<|/ c |>\n"
         "<| a |>\nbody 2\n<|/ a |>\n"
     )
     assert without_attributes(second.text).startswith(
@@ -211,10 +211,10 @@ def test_answers_and_comments_without_their_posts_are_counted(tmp_path: Path) ->
     assert reasons(report) == {"answers without their question": 1, "comments without their post": 1}
 
 
-def test_mentions_go_unless_asked_to_stay(tmp_path: Path) -> None:
+def test_mentions_at_the_start_of_comments_go_unless_asked_to_stay(tmp_path: Path) -> None:
     path = write_dump(tmp_path / "site", comments=[comment(1, 1, "@jane: see a@b and @x")])
     (first, _), _ = read(path)
-    assert "<| c |>\nsee a@b and \n<|/ c |>" in first.text
+    assert "<| c |>\nsee a@b and @x\n<|/ c |>" in first.text
     assert "@jane: see a@b and @x" in read(path, mentions=True)[0][0].text
 
 
@@ -439,3 +439,39 @@ def test_what_is_no_dump_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.7z").write_bytes(b"junk")
     with pytest.raises(IncoderError, match="no 7z archive"):
         read(tmp_path / "a.7z")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("@MarkC.Wallace so it is", "so it is"),
+        ("@a, @b: both", "both"),
+        ("@angular/core has it", "@angular/core has it"),
+        ("use @property, `@Test` or @media", "use @property, `@Test` or @media"),
+        ("@jane", "@jane"),
+    ],
+)
+def test_only_users_at_the_start_of_a_comment_are_mentions(text: str, kept: str, tmp_path: Path) -> None:
+    path = write_dump(tmp_path / "site", comments=[comment(1, 1, text)])
+    assert f"<| c |>\n{kept}\n<|/ c |>" in read(path)[0][0].text
+
+
+def test_words_with_an_at_stay_in_posts() -> None:
+    html = "<p>@Test</p><pre><code>@property\ndef x(self): ...\n</code></pre><p>SELECT @var</p>"
+    assert html_text(html) == "@Test\n<code>\n@property\ndef x(self): ...\n</code>\nSELECT @var"
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("one<br>two", "one\ntwo"),
+        ("one<br>\ntwo<br/>", "one\ntwo"),
+        ("<table><tr><td>a</td><td>b</td></tr><tr><th>c</th><td>d</td></tr></table><p>e</p>", "a b\nc d\ne"),
+        ("<ul><li>a</li><li>b</li></ul><p>c</p>", "a\nb\nc"),
+        ("<div>a</div><div>b</div>", "a\nb"),
+        ("<p>a</p>\n\n<p>b</p>", "a\n\nb"),
+        ("a<b>b</b>c", "abc"),
+    ],
+)
+def test_no_two_words_are_joined(html: str, text: str) -> None:
+    assert html_text(html) == text

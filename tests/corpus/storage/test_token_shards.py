@@ -13,7 +13,7 @@ from incoder.corpus.encoding import encode_corpus
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import read_report
 from incoder.corpus.storage import documents
-from incoder.corpus.storage.documents import DocumentWriter, open_file, read_documents
+from incoder.corpus.storage.documents import DocumentFile, DocumentWriter, read_documents
 from incoder.corpus.storage.token_shards import TokenShard, check_shards
 from incoder.corpus.text.attributes import render
 from incoder.errors import IncoderError
@@ -84,8 +84,8 @@ def test_tasks_of_some_row_groups_make_the_shards_of_one_task(
             writer.write(document)
     report["sha256"][path.name] = sha256_of(path)
     (tmp_path / "corpus" / "report.json").write_text(json.dumps(report))
-    with open_file(path) as file:
-        size = file.metadata.row_group(0).total_byte_size
+    with DocumentFile(path) as file:
+        size = file.group_num_bytes(0)
     encode_corpus(tmp_path / "corpus", ByteEncoder(), tmp_path / "one")
     monkeypatch.setattr(encoding, "_TASK_BYTES", size + 1)
     assert [list(one.numbers) for one in encoding._inputs(tmp_path / "corpus")] == [[0, 1], [2, 3]]

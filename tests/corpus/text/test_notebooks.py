@@ -152,3 +152,26 @@ def test_a_notebook_in_a_folder_has_its_kernel_in_the_extension(
     assert document.text == "<cell>\nx = 1\n</cell>\n"
     assert report.dropped["notebook: not JSON"].num_files == 1
     assert report.dropped["not UTF-8"].num_files == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel"),
+    [
+        ("conda-env-work-py", "python"),
+        ("conda-root-py", "python"),
+        ("conda-env-stats-r", "r"),
+        ("venv", "python"),
+        (".venv", "python"),
+        ("env", "python"),
+        ("ir", "ir"),
+    ],
+)
+def test_an_environment_is_no_language(name: str, kernel: str) -> None:
+    assert notebook_text(notebook(code("x"), metadata={"kernelspec": {"name": name}}))[0] == kernel
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_lines_of_format_2_keep_their_ends(end: str) -> None:
+    cell = {"cell_type": "code", "language": "python", "input": [f"x = 1{end}", f"y = 2{end}"]}
+    text = json.dumps({"nbformat": 2, "metadata": {}, "worksheets": [{"cells": [cell]}]})
+    assert notebook_text(text) == ("python", "<cell>\nx = 1\ny = 2\n</cell>\n")

@@ -181,3 +181,40 @@ def test_searching_for_addresses_and_keys_takes_linear_time(text: str) -> None:
     redact_ips(text)
     redact_keys(text)
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'version = "8.8.8.8"',
+        '"version": "8.8.4.4",',
+        "__version__ = '8.8.8.8'",
+        '[assembly: AssemblyVersion("9.9.9.9")]',
+        "<Version>8.8.8.8</Version>",
+        "package==8.8.8.8",
+        '"package": "^8.8.8.8"',
+        "Chrome/90.0.4430.212 Safari",
+        "release 8.8.8.8",
+    ],
+)
+def test_versions_are_no_addresses(text: str) -> None:
+    assert redact_ips(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["server = {}", "ping {}", 'host == "{}"', "https://{}/", "receiver: {}", 'dns=["{}"]']
+)
+def test_addresses_are_no_versions(text: str) -> None:
+    assert redact_ips(text.format("8.8.8.8")) == text.format("192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    "text", ["git@github.com:owner/name.git", "ssh://git@example.com/x", "hg@example.org:x", "GIT@host.com:x"]
+)
+def test_where_a_repository_is_is_no_e_mail_address(text: str) -> None:
+    assert redact_emails(text) == text
+
+
+def test_people_are_not_taken_for_services() -> None:
+    assert redact_emails("git@example.com") == "removed@example.com"  # no path: a mailing list
+    assert redact_emails("jane@example.com:secret") == "removed@example.com:secret"

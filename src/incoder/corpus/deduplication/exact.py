@@ -9,6 +9,7 @@ The key says what documents have in common that differ in nothing but spacing an
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,22 +30,28 @@ DUPLICATE_ROW = np.dtype([("position", "<u8"), ("kept", "<u8")])
 UNKNOWN_STARS = -1
 
 
-def token_key(text: str, extension: str) -> bytes:
-    """The paper's key; its length depends on the extension's."""
-    tokens = words_of(text)
+def token_key(text: str, extension: str, words: Sequence[bytes] | None = None) -> bytes:
+    """The paper's key; its length depends on the extension's. `words` are those of the text, where known.
+
+    >>> token_key("f(x)", ".py") == token_key("f (\\n x )", ".py") != token_key("f(x)", ".js")
+    True
+    """
+    tokens = words_of(text) if words is None else words
     digest = hashlib.md5(b" ".join(tokens), usedforsecurity=False).digest()
     return digest + len(tokens).to_bytes(8) + extension.encode()
 
 
-def document_key(document: Document) -> bytes:
+def document_key(document: Document, words: Sequence[bytes] | None = None) -> bytes:
     """The same in 16 bytes, to be kept for each of many documents."""
-    key = token_key(document.text, extension_of(document.path))
+    key = token_key(document.text, extension_of(document.path), words)
     return hashlib.blake2b(key, digest_size=16).digest()
 
 
-def signature(document: Document, position: int) -> tuple[int, int, int, int, int]:
+def signature(
+    document: Document, position: int, words: Sequence[bytes] | None = None
+) -> tuple[int, int, int, int, int]:
     """One row of SIGNATURE; `position` is any number by which the caller finds the document again."""
-    key = document_key(document)
+    key = document_key(document, words)
     stars = UNKNOWN_STARS if document.stars is None else document.stars
     return int.from_bytes(key[:8]), int.from_bytes(key[8:]), stars, tie_of(document), position
 

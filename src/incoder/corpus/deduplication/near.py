@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from incoder.corpus.deduplication.exact import DUPLICATE_ROW, Duplicates
-from incoder.corpus.text.words import ngram_hashes, words_of
+from incoder.corpus.text.words import Hashes, ngram_hashes
 from incoder.extras import missing_extra
 
 Sketches = np.ndarray[tuple[int, int], np.dtype[np.uint32]]
@@ -25,8 +25,13 @@ NEAR_DUPLICATE = "near duplicate"
 _SEED = 1
 
 
-def sketches(texts: Sequence[str]) -> Sketches:
-    """One row a text. Texts of fewer than five words have a sketch of zeros and are near nothing.
+def shingles(words: Sequence[bytes]) -> Hashes:
+    """The set of runs of five successive words of a text, as numbers."""
+    return np.unique(ngram_hashes(words, NUM_WORDS))
+
+
+def sketches(sets: Sequence[Hashes]) -> Sketches:
+    """One row for each set of shingles. An empty set has a sketch of zeros and is near nothing.
 
     Raises:
         IncoderError: rensa is not installed.
@@ -35,12 +40,11 @@ def sketches(texts: Sequence[str]) -> Sketches:
         from rensa import RMinHash
     except ImportError as error:
         raise missing_extra("near deduplication needs rensa", "corpus") from error
-    shingles = [np.unique(ngram_hashes(words_of(text), NUM_WORDS)) for text in texts]
-    ends = np.cumsum([0, *map(len, shingles)]).tolist()
-    flat = np.concatenate([*shingles, np.empty(0, np.uint64)])
+    ends = np.cumsum([0, *map(len, sets)]).tolist()
+    flat = np.concatenate([*sets, np.empty(0, np.uint64)])
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(flat, ends, NUM_PERMUTATIONS, _SEED)
-    found: Sketches = np.array(matrix.to_rows(), np.uint32).reshape(len(texts), NUM_PERMUTATIONS)
-    found[[len(shingle) == 0 for shingle in shingles]] = 0
+    found: Sketches = np.array(matrix.to_rows(), np.uint32).reshape(len(sets), NUM_PERMUTATIONS)
+    found[[len(one) == 0 for one in sets]] = 0
     return found
 
 

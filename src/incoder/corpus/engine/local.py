@@ -4,6 +4,7 @@ datatrove's own keeps a pool, which waits for ever for a task whose process was 
 process is what is waited for: it says which task went wrong and how, and all memory goes back with it.
 """
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,8 @@ from typing import Any
 
 from datatrove.executor.base import PipelineExecutor
 
+_FULL_DISK = 28  # the exit status of a task that no longer could write: ENOSPC
+
 _PRELOADED = [
     *(f"incoder.corpus.stages.{stage}" for stage in ("read", "write", "encode")),
     "incoder.corpus.engine.local",
@@ -33,6 +36,7 @@ class LocalExecutor(PipelineExecutor):  # type: ignore[misc] # datatrove has no 
         super().__init__(list(pipeline), logging_dir)
         self._tasks, self._workers = tasks, workers
         self.crashed: dict[int, str] = {}
+        self.full_disk: set[int] = set()  # tasks that found the disk full, which no file could say
 
     @property
     def world_size(self) -> int:
@@ -72,8 +76,10 @@ class LocalExecutor(PipelineExecutor):  # type: ignore[misc] # datatrove has no 
                     assert isinstance(sentinel, int)
                     task, process = running.pop(sentinel)
                     process.join()
-                    if process.exitcode == 1:
+                    if process.exitcode in (1, _FULL_DISK):
                         waiting.clear()
+                        if process.exitcode == _FULL_DISK:
+                            self.full_disk.add(task)
                     elif process.exitcode:
                         crashed[task] = _name_of(process.exitcode)
         finally:
@@ -90,8 +96,16 @@ def _run_task(executor: LocalExecutor, task: int) -> None:
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the end; the log has all that is said
     try:
         executor._run_for_rank(task, local_rank=1)
-    except Exception:  # noqa: BLE001 - it is in the log, and the step noted what it was
-        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - it is in the log, and the step noted what it was
+        sys.exit(_FULL_DISK if _is_full_disk(error) else 1)
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _end_with_parent() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,12 @@ def run_stage(
             _wait_for_slurm(executor)
     crashed: dict[int, str] = getattr(executor, "crashed", {})  # Ray and Slurm do not say how it ended
     incomplete = executor.get_incomplete_ranks()
+    if full := getattr(executor, "full_disk", None):
+        raise IncoderError(
+            f"the stage `{stage.name}` failed in task {min(full)}: no space left on the disk of {home}; "
+            f"make room, "
+            "and the same command goes on from the work so far"
+        )
     is_executor_at_fault = len(incomplete) == len(stage.task_bytes)
     for task in incomplete:
         reason = crashed.get(task, "its process ended early")
@@ -50,6 +56,12 @@ def run_stage(
             raise IncoderError(_complaint(stage, home, task, reason))
         stage.give_up(task, reason)
         executor.mark_rank_as_completed(task)
+
+
+def have_done_again(stage: str, folder: Path, tasks: Iterable[int]) -> None:
+    """Have a stage do some of its finished tasks again."""
+    for task in tasks:
+        (folder / stage / "completions" / f"{task:05}").unlink(missing_ok=True)
 
 
 def _executor(stage: Stage, home: Path, settings: EngineSettings) -> Any:

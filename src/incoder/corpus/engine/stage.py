@@ -7,6 +7,7 @@ comes out, and a killed run goes on with the tasks that had not finished.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,7 +67,8 @@ class TaskStep:
         except Exception as error:
             expected = isinstance(error, IncoderError | OSError)
             message = str(error) if expected else f"{type(error).__name__}: {error}"
-            note_of(self._folder, "failures", rank).write_text(message)
+            with suppress(OSError):  # the disk may be full for this as well
+                note_of(self._folder, "failures", rank).write_text(message)
             raise
         finally:
             note.unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """A folder for what a run has done so far: used again by the next run of the same thing, and by no other."""
 
+import errno
 import fcntl
+import os
 import pickle
 import shutil
 import tempfile
@@ -8,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from incoder.errors import IncoderError
 from incoder.files import make_folder
@@ -15,7 +18,22 @@ from incoder.output_folder import refuse_foreign
 
 WORK = ".work"
 
+_CHECKSUM_BYTES = 4
+_NO_LINKS = (
+    errno.EPERM,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EMLINK,
+    errno.ENOSYS,
+    errno.EXDEV,
+    errno.EACCES,
+)
+
 _LOCK = "lock"  # also distinguishes a folder of ours from a foreign one
+
+
+class DamagedWorkError(IncoderError):
+    """A file of an unfinished run is not as it was written."""
 
 
 @contextmanager
@@ -26,6 +44,7 @@ def work_folder(output: Path) -> Iterator[Path]:
         IncoderError: another process holds it, a foreign folder has its name, or it cannot be written.
     """
     folder = output / WORK
+    made = _missing_folders(output)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _LOCK).is_file():
         refuse_foreign(output, [WORK])
     make_folder(folder)
@@ -44,6 +63,20 @@ def work_folder(output: Path) -> Iterator[Path]:
         finally:
             if folder.is_dir() and {path.name for path in folder.iterdir()} <= {_LOCK}:
                 shutil.rmtree(folder, ignore_errors=True)  # nothing to resume; the lock is removed last
+                _remove_empty(made)
+
+
+def _missing_folders(path: Path) -> list[Path]:
+    """The folder and those above it that do not exist yet, the innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return  # it holds something
 
 
 def run_folder(folder: Path, fingerprint: str) -> Path:
@@ -75,10 +108,33 @@ def finished(path: Path) -> Iterator[Path]:
 
 
 def save(value: Any, path: Path) -> None:
-    """Keep a value for later stages of the same run."""
+    """Keep a value for later stages of the same run, with a checksum."""
+    content = pickle.dumps(value)
     with finished(path) as temporary:
-        temporary.write_bytes(pickle.dumps(value))
+        temporary.write_bytes(crc32(content).to_bytes(_CHECKSUM_BYTES) + content)
 
 
 def load(path: Path) -> Any:
-    return pickle.loads(path.read_bytes())  # our own, written by `save`
+    """The value that `save` wrote.
+
+    Raises:
+        DamagedWorkError: the file is gone, or is not as it was written.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedWorkError(f"cannot read {path}: {error.strerror}") from error
+    checksum, content = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+    if crc32(content).to_bytes(_CHECKSUM_BYTES) != checksum:
+        raise DamagedWorkError(f"{path} is damaged; delete {path.parents[2]} and run this again")
+    return pickle.loads(content)  # our own, written by `save`
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name or, on a file system without hard links, copy it."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copyfile(source, target)

@@ -1,39 +1,15 @@
-"""Which licence a package is under, as an SPDX expression, and whether that is in a list.
-
-Reads what the package says of itself (its metadata), and no licence text beyond that.
-"""
+"""Which licence a package's metadata names, as an SPDX expression. Reads no licence file."""
 
 import re
-from collections.abc import Collection
 from importlib.metadata import PackageMetadata
 
-# Licences that ask for no more than a notice. The paper took MIT, Apache-2.0, BSD-2-Clause and BSD-3-Clause
-# (section 3.1); the rest are as free, and what Python packages and the parts that they bundle are under.
-# LicenseRef-BSD is a BSD licence whose metadata does not say how many clauses it has.
-PERMISSIVE = (
-    "MIT",
-    "MIT-0",
-    "Apache-2.0",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "LicenseRef-BSD",
-    "0BSD",
-    "BSL-1.0",
-    "CC0-1.0",
-    "HPND",
-    "ISC",
-    "NCSA",
-    "PSF-2.0",
-    "Python-2.0",
-    "Unlicense",
-    "Zlib",
-)
+from incoder.corpus.licences.expressions import BSD, PERMISSIVE, normalised
 
 _CLASSIFIERS = {
     "0BSD License": "0BSD",
     "Academic Free License (AFL)": "AFL-3.0",
     "Apache Software License": "Apache-2.0",
-    "BSD License": "LicenseRef-BSD",
+    "BSD License": BSD,
     "Boost Software License 1.0 (BSL-1.0)": "BSL-1.0",
     "Historical Permission Notice and Disclaimer (HPND)": "HPND",
     "ISC License (ISCL)": "ISC",
@@ -63,8 +39,8 @@ _NAMES = {
     "apachesoftwarelicense": "Apache-2.0",
     "apachesoftwarelicense20": "Apache-2.0",
     "asl20": "Apache-2.0",
-    "bsd": "LicenseRef-BSD",
-    "bsdlicense": "LicenseRef-BSD",
+    "bsd": BSD,
+    "bsdlicense": BSD,
     "2clausebsd": "BSD-2-Clause",
     "bsd2clause": "BSD-2-Clause",
     "bsd2clauselicense": "BSD-2-Clause",
@@ -85,21 +61,19 @@ _NAMES = {
     "theunlicense": "Unlicense",
 }
 
-_WORD = re.compile(r"[()]|[^\s()]+")
-
 
 def licence_of(metadata: PackageMetadata) -> str | None:
     """The licence that a package's metadata names, or None where it names none that is known here.
 
-    The `License-Expression` is taken as it is. Else the classifiers decide, and several of them must all
-    hold, since they do not say how they are meant; else the free-text field, where it is a known name or
-    text.
+    The `License-Expression` is taken in SPDX's spelling. Else the classifiers decide, and several of them
+    must all hold, since they do not say how they are meant; else the free-text field, where it is a known
+    name or text.
     """
     if expression := field(metadata, "License-Expression"):
-        return expression
+        return normalised(expression) or expression
     stated = _from_field(field(metadata, "License") or "")
     classified = _from_classifiers(metadata.get_all("Classifier") or [])
-    if classified is None or (classified == "LicenseRef-BSD" and stated in ("BSD-2-Clause", "BSD-3-Clause")):
+    if classified is None or (classified == BSD and stated in ("BSD-2-Clause", "BSD-3-Clause")):
         return stated
     return classified
 
@@ -108,45 +82,6 @@ def field(metadata: PackageMetadata, name: str) -> str | None:
     """The first value of a field, or None; asking by subscript warns from Python 3.12 on."""
     values = metadata.get_all(name)
     return values[0] if values else None
-
-
-def allows(expression: str, licences: Collection[str]) -> bool:
-    """Whether the listed licences suffice for an SPDX expression: AND asks for both sides, OR for one.
-
-    What cannot be parsed is not allowed. `X WITH Y` is allowed where X is: exceptions only add rights.
-    """
-    accepted = {licence.lower() for licence in licences}
-    words = _WORD.findall(expression)[::-1]  # a stack, first word on top
-
-    def alternatives() -> bool:
-        allowed = conjunction()
-        while words and words[-1].upper() == "OR":
-            words.pop()
-            allowed = conjunction() or allowed
-        return allowed
-
-    def conjunction() -> bool:
-        allowed = operand()
-        while words and words[-1].upper() == "AND":
-            words.pop()
-            allowed = operand() and allowed
-        return allowed
-
-    def operand() -> bool:
-        word = words.pop()
-        if word == "(":
-            allowed = alternatives()
-            if words.pop() != ")":
-                raise ValueError(expression)
-            return allowed
-        if words and words[-1].upper() == "WITH":
-            del words[-2:]
-        return word.lower() in accepted
-
-    try:
-        return alternatives() and not words
-    except (IndexError, ValueError):
-        return False
 
 
 def _from_classifiers(classifiers: list[str]) -> str | None:
@@ -161,8 +96,8 @@ def _from_classifiers(classifiers: list[str]) -> str | None:
 def _from_field(text: str) -> str | None:
     if name := _NAMES.get(_squeeze(text)):
         return name
-    if _WORD.fullmatch(text) and text in PERMISSIVE:
-        return text
+    if normalised(text) in PERMISSIVE:
+        return normalised(text)
     return _from_text(" ".join(text.split()))
 
 

@@ -6,21 +6,21 @@ before the damage.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from incoder.corpus.licences.files import MAX_LICENCE_BYTES, allowed_licence, joined_licences
+from incoder.corpus.licences.files import MAX_LICENCE_BYTES, FolderLicences, allowed, joined_licences
 from incoder.corpus.licences.texts import LICENCE_FILE, recognised_licence
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.sources import seven_zip_members, tar_members, zip_members
 from incoder.corpus.sources.exclusions import exclusion_of
+from incoder.corpus.sources.folders import is_taken
 from incoder.corpus.sources.members import ArchiveBomb, DamagedArchive, Limits, Members, Select
 from incoder.corpus.sources.reading import document_of
 from incoder.corpus.sources.record_files import existing_files
 from incoder.corpus.sources.source_file import Dropped, OnDrop, SourceFile
 from incoder.corpus.sources.source_settings import LICENCE_FROM_TEXT, ArchiveSource
-from incoder.corpus.text.languages import extension_of
 from incoder.document import Document
 
 _SUFFIXES = re.compile(r"\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz|tzst|zip|whl|7z)$", re.IGNORECASE)
@@ -42,9 +42,7 @@ class ArchiveShard:
         return (self.path,)
 
     def documents(self, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
-        licences: dict[str, str] | None = None
-        if self.source.licence == LICENCE_FROM_TEXT:
-            licences = self._detected(recipe.licences, on_drop)
+        licences = self._detected() if self.source.licence == LICENCE_FROM_TEXT else None
         select = self._wanted(recipe, licences, on_drop)
         for path, content in self._members(select, on_drop):
             if content is None:
@@ -68,14 +66,13 @@ class ArchiveShard:
         except DamagedArchive:
             on_drop(self._dropped("", self.num_bytes, "damaged archive"))
 
-    def _wanted(self, recipe: CorpusRecipe, licences: Collection[str] | None, on_drop: OnDrop) -> Select:
+    def _wanted(self, recipe: CorpusRecipe, licences: FolderLicences | None, on_drop: OnDrop) -> Select:
         extensions, exclusion = recipe.taken_extensions, exclusion_of(recipe)
+        reported = set[str]()
 
         def select(path: str, num_bytes: int, is_regular: bool) -> bool:
-            if extension_of(path) not in extensions:
+            if not is_taken(path, self._project(path), extensions, on_drop):
                 return False
-            if licences is not None and self._project(path) not in licences:
-                return False  # reported with its project
             reason = None
             if not is_safe(path):
                 reason = "path leads out of the archive"
@@ -87,44 +84,53 @@ class ArchiveShard:
                 reason = exclusion(self._file(path, num_bytes, None))
             if reason is not None:
                 on_drop(self._dropped(path, num_bytes, reason))
-            return reason is None
+                return False
+            if licences is None:
+                return True
+            file, folder = self._file(path, num_bytes, licences), _nearest(path, licences)
+            is_of_project = folder is None or len(folder.parts) <= 1
+            return any(allowed(file, file.licence, is_of_project, recipe.licences, reported, on_drop))
 
         return select
 
-    def _detected(self, allowed: Collection[str], on_drop: OnDrop) -> dict[str, str]:
-        """The licence of each project in the archive whose licence files allow taking it."""
-        found = dict[str, set[str | None]]()
-        depth = 1 if self.source.projects == "entries" else 2
+    def _detected(self) -> FolderLicences:
+        """What the licence files of each folder in the archive say."""
+        found = dict[PurePosixPath, set[str | None]]()
 
         def select(path: str, num_bytes: int, is_regular: bool) -> bool:
-            found.setdefault(self._project(path), set())
-            parts = PurePosixPath(path).parts
-            is_licence = len(parts) <= depth + (depth == 1) and LICENCE_FILE.fullmatch(
-                parts[-1] if parts else ""
-            )
-            return is_regular and bool(is_licence) and num_bytes <= MAX_LICENCE_BYTES
+            member = PurePosixPath(path)
+            if not is_regular or not LICENCE_FILE.fullmatch(member.name):
+                return False
+            if num_bytes > MAX_LICENCE_BYTES:
+                found.setdefault(member.parent, set()).add(None)
+                return False
+            return True
 
         for path, content in self._members(select, lambda _: None):
-            found[self._project(path)].add(recognised_licence((content or b"").decode("utf-8", "replace")))
-        licences = dict[str, str]()
-        for project in sorted(found):
-            licence = joined_licences(found[project])
-            if allowed_licence(project, licence, allowed, on_drop) is not None and licence is not None:
-                licences[project] = licence
-        return licences
+            text = (content or b"").decode("utf-8", "replace")
+            found.setdefault(PurePosixPath(path).parent, set()).add(recognised_licence(text))
+        return {folder: joined_licences(licences) for folder, licences in found.items()}
 
     def _project(self, path: str) -> str:
         if self.source.projects == "entries" and path:
             return path.partition("/")[0]
         return self.project
 
-    def _file(self, path: str, num_bytes: int, licences: dict[str, str] | None) -> SourceFile:
+    def _file(self, path: str, num_bytes: int, licences: FolderLicences | None) -> SourceFile:
         project = self._project(path)
-        licence = self.source.licence if licences is None else licences[project]
+        licence = self.source.licence
+        if licences is not None:
+            folder = _nearest(path, licences)
+            licence = None if folder is None else licences[folder]
         return SourceFile(project, path, "archive", self.path, num_bytes, licence)
 
     def _dropped(self, path: str, num_bytes: int, reason: str) -> Dropped:
         return Dropped(self._project(path), path or self.path.name, num_bytes, reason)
+
+
+def _nearest(path: str, licences: FolderLicences) -> PurePosixPath | None:
+    """The nearest folder above a member that has licence files."""
+    return next((folder for folder in PurePosixPath(path).parents if folder in licences), None)
 
 
 def archive_shards(name: str, source: ArchiveSource) -> list[ArchiveShard]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from incoder.corpus.licences.metadata import allows
+from incoder.corpus.licences.expressions import allows
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.sources.exclusions import exclusion_of
 from incoder.corpus.sources.reading import document_of
@@ -164,7 +164,10 @@ class ColumnMap:
 
     def _licence_reason(self, licence: str | None) -> str | None:
         if licence is None:
-            return "unknown licence" if self._source.unknown_licence == "drop" else None
+            # A data set without the field was published under licences of the same kind, and says so
+            # elsewhere.
+            default = "drop" if "licence" in self._names else "keep"
+            return "unknown licence" if (self._source.unknown_licence or default) == "drop" else None
         return None if allows(licence, self._recipe.licences) else "licence not allowed"
 
 

@@ -1,6 +1,6 @@
 """An input shard of a source: what one worker reads alone, and the shard of listed files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -52,11 +52,14 @@ class FilesShard:
         return read_files(self.files, recipe, on_drop)
 
 
-def shards_of_files(name: str, files: Sequence[SourceFile]) -> Iterator[FilesShard]:
+def shards_of_files(name: str, files: Iterable[SourceFile]) -> Iterator[FilesShard]:
     """The files in their order, cut into shards of about 64 MB."""
-    start, num_bytes, number = 0, 0, 0
-    for end, file in enumerate(files, start=1):
+    together, num_bytes, number = list[SourceFile](), 0, 0
+    for file in files:
+        together.append(file)
         num_bytes += file.num_bytes
-        if num_bytes >= _SHARD_BYTES or end - start >= _SHARD_FILES or end == len(files):
-            yield FilesShard(f"{name}/{number:06}", tuple(files[start:end]))
-            start, num_bytes, number = end, 0, number + 1
+        if num_bytes >= _SHARD_BYTES or len(together) >= _SHARD_FILES:
+            yield FilesShard(f"{name}/{number:06}", tuple(together))
+            together, num_bytes, number = [], 0, number + 1
+    if together:
+        yield FilesShard(f"{name}/{number:06}", tuple(together))

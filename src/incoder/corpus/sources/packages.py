@@ -8,7 +8,11 @@ from collections.abc import Collection, Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from incoder.corpus.licences.metadata import allows, field, licence_of
+from incoder.corpus.licences.expressions import BSD, allows
+from incoder.corpus.licences.files import joined_licences
+from incoder.corpus.licences.metadata import field, licence_of
+from incoder.corpus.licences.texts import LICENCE_FILE, recognised_licence
+from incoder.corpus.sources.folders import is_taken
 from incoder.corpus.sources.source_file import DroppedProject, OnDrop, SourceFile
 from incoder.corpus.sources.source_settings import PackagesSource
 from incoder.errors import IncoderError
@@ -34,11 +38,11 @@ def list_packages(
         if name in seen or (wanted is not None and name not in wanted):
             continue  # of two installed under one name, Python takes the first as well
         seen.add(name)
-        licence = licence_of(distribution.metadata)
+        licence = _licence(distribution)
         if problem := _problem(distribution, licence, licences):
             on_drop(DroppedProject(name, distribution.version, licence, problem))
         else:
-            yield from _files(distribution, name, licence, extensions)
+            yield from _files(distribution, name, licence, extensions, on_drop)
     if wanted is not None and wanted - seen:
         where = source.path or "the running environment"
         raise IncoderError(f"not installed in {where}: {', '.join(sorted(wanted - seen))}")
@@ -58,6 +62,22 @@ def _name(distribution: Distribution) -> str:
     return normalised(field(distribution.metadata, "Name") or "")
 
 
+def _licence(distribution: Distribution) -> str | None:
+    """What the metadata names; where that is any BSD licence, the one in the package's licence files."""
+    licence = licence_of(distribution.metadata)
+    if licence != BSD:
+        return licence
+    found = set[str | None]()
+    for file in distribution.files or ():
+        if LICENCE_FILE.fullmatch(file.name) and ".dist-info" in file.as_posix():
+            try:
+                text = Path(str(distribution.locate_file(file))).read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                return None
+            found.add(recognised_licence(text))
+    return joined_licences(found) if found else licence
+
+
 def _problem(distribution: Distribution, licence: str | None, licences: tuple[str, ...]) -> str | None:
     if licence is None:
         return "unknown licence"
@@ -69,10 +89,12 @@ def _problem(distribution: Distribution, licence: str | None, licences: tuple[st
 
 
 def _files(
-    distribution: Distribution, name: str, licence: str | None, extensions: Collection[str]
+    distribution: Distribution, name: str, licence: str | None, extensions: Collection[str], on_drop: OnDrop
 ) -> Iterator[SourceFile]:
     for file in distribution.files or ():
-        if file.suffix.lower() in extensions and ".." not in file.parts and not file.is_absolute():
+        if ".." in file.parts or file.is_absolute():
+            continue
+        if is_taken(file.as_posix(), name, extensions, on_drop):
             location = Path(str(distribution.locate_file(file)))
             num_bytes = file.size or 0
             yield SourceFile(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +48,14 @@ class DroppedProject:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class OtherFile:
+    """A file in one of the 28 languages that the recipe does not take."""
+
+    project: str
+    extension: str
+
+
 def failure_of(error: Exception) -> str:
     """The reason to drop a document that breaks the code which reads it.
 
@@ -59,35 +67,32 @@ def failure_of(error: Exception) -> str:
     return f"failed: {type(error).__name__}"
 
 
-OnDrop = Callable[[Dropped | DroppedProject], None]
+OnDrop = Callable[[Dropped | DroppedProject | OtherFile], None]
 
 
 def within_budget(
-    files: Iterable[SourceFile],
-    *,
-    max_bytes: int | None,
-    max_project_bytes: int | None,
-    seed: int,
-    on_drop: OnDrop,
-) -> list[SourceFile]:
+    files: Iterable[SourceFile], *, max_bytes: int | None, max_project_bytes: int | None, on_drop: OnDrop
+) -> Iterator[SourceFile]:
     """A sample within both bounds, each file as likely as any other of its size.
 
-    The files are taken in an order that depends on the seed and their names alone; one that no longer fits is
-    dropped and smaller ones after it may still be taken.
+    The files come in the order of their `drawing_key`, which depends on the seed and their names alone; one
+    that no longer fits is dropped, and smaller ones after it may still be taken.
     """
-    if max_bytes is None and max_project_bytes is None:
-        return list(files)
-    kept, total, of_project = [], 0, defaultdict[str, int](int)
-    for file in sorted(files, key=lambda file: drawn(seed, file.project, file.path)):
+    total, of_project = 0, defaultdict[str, int](int)
+    for file in files:
         if max_project_bytes is not None and of_project[file.project] + file.num_bytes > max_project_bytes:
             on_drop(Dropped(file.project, file.path, file.num_bytes, "over max_project_bytes"))
         elif max_bytes is not None and total + file.num_bytes > max_bytes:
             on_drop(Dropped(file.project, file.path, file.num_bytes, "over max_bytes"))
         else:
-            kept.append(file)
             total += file.num_bytes
             of_project[file.project] += file.num_bytes
-    return kept
+            yield file
+
+
+def drawing_key(seed: int, file: SourceFile) -> str:
+    """A text whose order is a random one that depends on the seed and the file's name alone."""
+    return f"{drawn(seed, file.project, file.path):016x}"
 
 
 def drawn(*key: int | str) -> int:

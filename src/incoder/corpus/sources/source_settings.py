@@ -6,8 +6,34 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
 from incoder.config import Recipe, UserPath
+from incoder.corpus.licences.expressions import normalised
 
 LICENCE_FROM_TEXT = "detect"
+_SKIPPED_FOLDERS = (
+    "build",
+    "_build",
+    "dist",
+    "target",
+    "out",
+    "cmake-build-*",
+    "*.egg-info",
+    "__pypackages__",
+)
+
+
+def _licence(licence: str) -> str:
+    found = licence if licence == LICENCE_FROM_TEXT else normalised(licence)
+    if found is None:
+        raise ValueError(
+            "must be an SPDX expression, such as MIT, or LicenseRef-… for a licence that SPDX does not "
+            "list, or "
+            f"{LICENCE_FROM_TEXT}"
+        )
+    return found
+
+
+Licence = Annotated[str, AfterValidator(_licence)]
+Stars = NonNegativeInt | Mapping[str, NonNegativeInt]
 
 
 class _Listed(Recipe):
@@ -22,26 +48,37 @@ class _Listed(Recipe):
 class FolderSource(_Listed):
     """Every file below a folder. Hidden files and folders are left out, links are not followed.
 
-    `projects` says what stays on one side of the split: the whole folder, or each entry in it. `licence` is
-    an SPDX expression, taken as it is; "detect" recognises the licence file at the top of each project, and
-    leaves out projects with another than the recipe's `licences`.
+    Of git checkouts in it, what git ignores is left out. Environments of Python and conda are left out, and
+    so are `skipped_folders` where git does not track them: by default those that hold what a build wrote.
+
+    `source` is the documents' `source` attribute, and `stars` are the stars of all projects or, in a table,
+    of each project by its name. `projects` says what stays on one side of the split: the whole folder, or
+    each entry in it. `licence` is an SPDX expression, taken as it is; "detect" recognises the licence file at
+    the top of each project, and leaves out projects with another than the recipe's `licences`.
     """
 
     kind: Literal["folder"]
     path: UserPath
     projects: Literal["folder", "entries"] = "folder"
-    licence: str | None = None
+    licence: Licence | None = None
+    skipped_folders: tuple[str, ...] = _SKIPPED_FOLDERS
+    source: str = "folder"
+    stars: Stars | None = None
 
 
 class GitSource(_Listed):
     """The tracked files of a git checkout; the project is `owner/name` from its remote, where it has one.
 
-    `licence` is as for a folder.
+    With `projects = "entries"` each checkout in the folder is a project. `licence`, `source` and `stars` are
+    as for a folder.
     """
 
     kind: Literal["git"]
     path: UserPath
-    licence: str | None = None
+    projects: Literal["checkout", "entries"] = "checkout"
+    licence: Licence | None = None
+    source: str = "git"
+    stars: Stars | None = None
 
 
 class PackagesSource(_Listed):
@@ -73,7 +110,7 @@ class ArchiveSource(Recipe):
     kind: Literal["archives"]
     path: UserPath
     projects: Literal["archive", "entries"] = "archive"
-    licence: str | None = None
+    licence: Licence | None = None
     max_ratio: PositiveInt = 200
     max_members: PositiveInt = 10_000_000
 
@@ -88,13 +125,14 @@ class _Records(Recipe):
 
     `columns` names the map from records to documents; `column_names` replaces single entries of it, such as
     `{ text = "body" }`. Records with a licence outside the recipe's list are dropped; `unknown_licence` says
-    what becomes of those without one. `source` is the documents' `source` attribute.
+    what becomes of those without one: by default they are dropped as well, unless the data set has no
+    licences at all, as StarCoderData. `source` is the documents' `source` attribute.
     """
 
     path: UserPath
     columns: Columns = "own"
     column_names: Mapping[ColumnName, str] = Field(default_factory=dict)
-    unknown_licence: UnknownLicence = "keep"
+    unknown_licence: UnknownLicence | None = None
     source: str = "github"
 
 
@@ -124,6 +162,9 @@ class StackOverflowSource(Recipe):
 
     Every question with its answers and comments, as in the paper. The authors' code is narrower:
     `min_answers = 1`, `min_answer_score = 0`, `max_answers = 10`, `max_comments = 5`.
+
+    `mentions = true` keeps the names of users (`@jane:`) at the start of comments, which go by default; the
+    paper keeps them, its authors' code removes every word that begins with an @, in code as well.
 
     `question_bins` and `answer_bins` are the lowest scores of the bins of `dscore`; by default they are
     computed from the dump's own scores. The authors' are 0, 1, 2, 3, 6, 11 and 0, 1, 2, 4, 7, 14.

@@ -33,7 +33,7 @@ from incoder.corpus.stages.run_paths import (
     signatures_file,
     sketches_file,
 )
-from incoder.corpus.storage.documents import open_file
+from incoder.corpus.storage.documents import DocumentFile
 
 EXACT = "exact"
 NEAR = "near"
@@ -135,9 +135,9 @@ def clusters_of(run: Path, search: str, num_partitions: int) -> Clusters:
 def name_of(run: Path, position: int) -> tuple[str, str]:
     """The project and the path of a document."""
     shard, row = divmod(position, 1 << ROW_BITS)
-    with open_file(documents_file(run, shard)) as file:
+    with DocumentFile(documents_file(run, shard)) as file:
         group = 0
-        while row >= (num_rows := file.metadata.row_group(group).num_rows):
+        while row >= (num_rows := file.group_num_rows(group)):
             row, group = row - num_rows, group + 1
         table = file.read_row_group(group, columns=["project", "path"])
         return table.column("project")[row].as_py(), table.column("path")[row].as_py()

@@ -1,45 +1,60 @@
 """The first stage: an input shard in; its documents, filtered and redacted, and their signatures out."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 from incoder.corpus.decontamination.benchmarks import BenchmarkTasks, decontaminated
 from incoder.corpus.deduplication.exact import SIGNATURE, partition_of, signature
-from incoder.corpus.deduplication.near import NUM_PERMUTATIONS, sketches
+from incoder.corpus.deduplication.near import NUM_PERMUTATIONS, shingles, sketches
+from incoder.corpus.drops import KeptDrops
 from incoder.corpus.engine.stage import OnBytes
-from incoder.corpus.engine.work_folder import finished, load, save
+from incoder.corpus.engine.work_folder import DamagedWorkError, finished, load, save
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
-from incoder.corpus.sources.input_shard import InputShard
+from incoder.corpus.sources.input_shard import FilesShard, InputShard
 from incoder.corpus.sources.source_file import Dropped, OnDrop
 from incoder.corpus.stages.run_paths import (
     ROW_BITS,
     documents_file,
+    drops_file,
     read_report_file,
     shard_file,
     signatures_file,
     sketches_file,
 )
-from incoder.corpus.storage.documents import DocumentWriter
+from incoder.corpus.storage.documents import DocumentFile, DocumentWriter
 from incoder.corpus.text.filters import filtered, filters_of
 from incoder.corpus.text.redaction import redacted, redactions_of
 from incoder.corpus.text.stars import FoundStars, note_stars
+from incoder.corpus.text.words import Hashes, words_of
 from incoder.document import Document
 from incoder.errors import IncoderError
 
 _SKETCHED_TOGETHER = 256  # documents
 
+# Of the files of one input shard. A few are unreadable in any large folder; a disk that went away takes most.
+_MAX_UNREADABLE = 0.1
+_MIN_UNREADABLE = 10
+_REMEDY = "when the source is there again, the same command goes on from the work so far"
+
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """What reading an input shard counts: drops, projects and their stars, and characters."""
+    """What reading an input shard counts: drops, projects and their stars, characters by project.
+
+    `checksums` are those of the arrays that the search for duplicates reads.
+    """
 
     report: Report
     stars: FoundStars
-    num_characters: int
+    num_characters: Counter[str]
+    checksums: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,49 +64,93 @@ class Read:
     run: Path
     recipe: CorpusRecipe
     num_partitions: int
+    keeps_drops: bool = False
 
     def __call__(self, task: int, on_bytes: OnBytes) -> None:
-        report, stars = Report(), FoundStars()
+        stars, num_characters = FoundStars(), Counter[str]()
         shard: InputShard = load(shard_file(self.run, task))
-        documents = documents_of(shard, self.recipe, report.on_drop)
-        num_characters = self._write(task, _counted(documents, report, stars, on_bytes))
-        save(ReadResult(report, stars, num_characters), read_report_file(self.run, task))
+        drops = KeptDrops(self.keeps_drops)
+        documents = documents_of(shard, self.recipe, drops.on_drop)
+        checksums = self._write(task, _counted(documents, drops.report, stars, num_characters, on_bytes))
+        _check_readable(shard, drops.report)
+        drops.save(drops_file(self.run, "read", task))
+        save(ReadResult(drops.report, stars, num_characters, checksums), read_report_file(self.run, task))
+
+    def is_whole(self, task: int) -> bool:
+        """Whether what the task left is as it was written; pages of parquet have checksums of their own."""
+        try:
+            result: ReadResult = load(read_report_file(self.run, task))
+            with DocumentFile(documents_file(self.run, task)):
+                pass
+            arrays = {path.parent.name: path for path in self._arrays(task)}
+            return all(crc32(arrays[name].read_bytes()) == crc for name, crc in result.checksums.items())
+        except (DamagedWorkError, IncoderError, OSError):
+            return False
+
+    def _arrays(self, task: int) -> tuple[Path, Path]:
+        return signatures_file(self.run, task), sketches_file(self.run, task)
 
     def give_up(self, task: int, reason: str) -> None:
         """Take the shard for empty: reading it killed the process, twice."""
-        report = Report()
+        drops = KeptDrops(self.keeps_drops)
         shard: InputShard = load(shard_file(self.run, task))
-        report.on_drop(Dropped(shard.name, shard.name, shard.num_bytes, f"crashed: {reason}"))
-        save(ReadResult(report, {}, self._write(task, [])), read_report_file(self.run, task))
+        drops.on_drop(Dropped(shard.name, shard.name, shard.num_bytes, f"crashed: {reason}"))
+        checksums = self._write(task, [])
+        drops.save(drops_file(self.run, "read", task))
+        save(ReadResult(drops.report, {}, Counter(), checksums), read_report_file(self.run, task))
 
-    def _write(self, task: int, documents: Iterable[Document]) -> int:
-        num_characters = 0
+    def _write(self, task: int, documents: Iterable[Document]) -> dict[str, int]:
+        """Write the documents and their signatures; returns the checksums of the arrays."""
         signatures = list[tuple[int, int, int, int, int]]()
-        sketched, unsketched = list[np.ndarray[tuple[int, int], np.dtype[np.uint32]]](), list[str]()
+        sketched, unsketched = list[np.ndarray[tuple[int, int], np.dtype[np.uint32]]](), list[Hashes]()
+        arrays = dict[Path, np.ndarray[Any, Any]]()
         with finished(documents_file(self.run, task)) as path, DocumentWriter(path) as writer:
             for row, document in enumerate(documents):
                 writer.write(document)
-                num_characters += len(document.text)
                 if self.recipe.deduplicate:
-                    signatures.append(signature(document, task << ROW_BITS | row))
+                    words = words_of(document.text)  # once, for the key and the sketch
+                    signatures.append(signature(document, task << ROW_BITS | row, words))
                     if self.recipe.deduplication.near:
-                        unsketched.append(document.text)
+                        unsketched.append(shingles(words))
                 if len(unsketched) == _SKETCHED_TOGETHER:
                     sketched.append(sketches(unsketched))
                     unsketched.clear()
         if self.recipe.deduplicate:
-            self._write_signatures(task, signatures)
+            found = np.array(signatures, SIGNATURE)
+            found = found[np.argsort(partition_of(found, self.num_partitions), kind="stable")]
+            arrays[signatures_file(self.run, task)] = found
         if self.recipe.deduplication.near:
             sketched.append(sketches(unsketched) if unsketched else np.empty((0, NUM_PERMUTATIONS), "<u4"))
-            with finished(sketches_file(self.run, task)) as path, path.open("wb") as file:
-                np.save(file, np.concatenate(sketched))
-        return num_characters
+            arrays[sketches_file(self.run, task)] = np.concatenate(sketched)
+        return {target.parent.name: _saved(array, target) for target, array in arrays.items()}
 
-    def _write_signatures(self, task: int, rows: list[tuple[int, int, int, int, int]]) -> None:
-        found = np.array(rows, SIGNATURE)
-        found = found[np.argsort(partition_of(found, self.num_partitions), kind="stable")]
-        with finished(signatures_file(self.run, task)) as path, path.open("wb") as file:
-            np.save(file, found)
+
+def _saved(array: np.ndarray[Any, Any], target: Path) -> int:
+    """Write an array; returns the checksum of the file."""
+    with finished(target) as path:
+        with path.open("wb") as file:
+            np.save(file, array)
+        return crc32(path.read_bytes())
+
+
+def _check_readable(shard: InputShard, report: Report) -> None:
+    """Stop rather than make a corpus of what happens to be left of a source.
+
+    Raises:
+        IncoderError: a file that was listed is gone, or too many of the listed files cannot be read.
+    """
+    if not isinstance(shard, FilesShard):
+        for path in shard.paths:
+            if not path.exists():
+                raise IncoderError(f"{path} was there when the build began, and is gone; {_REMEDY}")
+        return
+    num_unreadable = report.dropped["unreadable"].num_files if "unreadable" in report.dropped else 0
+    num_files = len(shard.files)
+    if num_unreadable >= _MIN_UNREADABLE and num_unreadable > _MAX_UNREADABLE * num_files:
+        raise IncoderError(
+            f"{num_unreadable:,} of {num_files:,} files cannot be read, such as {shard.files[0].location}; "
+            f"{_REMEDY}"
+        )
 
 
 def documents_of(shard: InputShard, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
@@ -119,9 +178,14 @@ def quarantined(documents: Iterable[Document], shard: InputShard, on_drop: OnDro
 
 
 def _counted(
-    documents: Iterable[Document], report: Report, stars: FoundStars, on_bytes: OnBytes
+    documents: Iterable[Document],
+    report: Report,
+    stars: FoundStars,
+    num_characters: Counter[str],
+    on_bytes: OnBytes,
 ) -> Iterator[Document]:
     for document in documents:
+        num_characters[document.project] += len(document.text)
         report.add_project_of(document)
         note_stars(document, stars)
         on_bytes(len(document.text))

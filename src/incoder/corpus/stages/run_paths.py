@@ -28,9 +28,19 @@ def read_report_file(run: Path, shard: int) -> Path:
     return run / "read" / "reports" / f"{shard:06}"
 
 
+def drops_file(run: Path, stage: str, task: int) -> Path:
+    """Each file that a task dropped, where that is asked for."""
+    return run / stage / "drops" / f"{task:06}"
+
+
 def duplicates_file(run: Path, search: str, partition: int) -> Path:
     """The documents to drop, by position, each with the one that stays for it."""
     return run / "duplicates" / f"{search}-{partition:06}.npy"
+
+
+def damaged_file(run: Path, shard: int) -> Path:
+    """There where a later stage found the documents of an input shard damaged."""
+    return run / "damaged" / f"{shard:06}"
 
 
 def decisions_file(run: Path) -> Path:

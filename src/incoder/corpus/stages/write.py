@@ -11,16 +11,24 @@ import numpy as np
 
 from incoder.corpus.deduplication.near import NEAR_DUPLICATE
 from incoder.corpus.deduplication.one_pass import DUPLICATE
+from incoder.corpus.drops import KeptDrops
 from incoder.corpus.engine.stage import OnBytes
 from incoder.corpus.engine.work_folder import finished, load, save
 from incoder.corpus.report import Report
-from incoder.corpus.sources.exclusions import bare_name
 from incoder.corpus.sources.source_file import Dropped
-from incoder.corpus.splits import SPLITS, TRAIN, VALIDATION
+from incoder.corpus.splits import SPLITS, Division
 from incoder.corpus.stages.find_duplicates import EXACT, NEAR, duplicates_of_shard, name_of
-from incoder.corpus.stages.run_paths import decisions_file, documents_file, write_report_file, written_file
-from incoder.corpus.storage.documents import DocumentWriter, open_file
+from incoder.corpus.stages.run_paths import (
+    damaged_file,
+    decisions_file,
+    documents_file,
+    drops_file,
+    write_report_file,
+    written_file,
+)
+from incoder.corpus.storage.documents import DocumentFile, DocumentWriter
 from incoder.corpus.text.stars import StarBins
+from incoder.errors import IncoderError
 from incoder.files import sha256_of
 
 REASONS = {EXACT: DUPLICATE, NEAR: NEAR_DUPLICATE}
@@ -30,12 +38,9 @@ REASONS = {EXACT: DUPLICATE, NEAR: NEAR_DUPLICATE}
 class Decisions:
     """What only all shards together can decide; `num_partitions` of each search, by its name."""
 
-    held_out: frozenset[str]
+    division: Division
     num_partitions: dict[str, int]
     star_bins: StarBins
-
-    def split_of(self, project: str) -> str:
-        return VALIDATION if bare_name(project) in self.held_out else TRAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,8 @@ class WriteResult:
     """What a task wrote of each project and dropped as duplicates, and the SHA-256 of each split's file."""
 
     report: Report
-    num_documents: Counter[str]
-    num_bytes: Counter[str]
+    num_documents: Counter[tuple[str, str]]  # by split and project
+    num_bytes: Counter[tuple[str, str]]
     sha256: dict[str, str]
 
 
@@ -54,10 +59,12 @@ class Write:
 
     run: Path
     groups: tuple[range, ...]
+    keeps_drops: bool = False
 
     def __call__(self, task: int, on_bytes: OnBytes) -> None:
         decisions: Decisions = load(decisions_file(self.run))
-        result = WriteResult(Report(), Counter(), Counter(), {})
+        drops = KeptDrops(self.keeps_drops)
+        result = WriteResult(drops.report, Counter(), Counter(), {})
         with ExitStack() as stack:
             paths = {
                 split: stack.enter_context(finished(written_file(self.run, task, split))) for split in SPLITS
@@ -67,9 +74,10 @@ class Write:
                     split: open_files.enter_context(DocumentWriter(path)) for split, path in paths.items()
                 }
                 for shard in self.groups[task]:
-                    self._copy(shard, decisions, writers, result, on_bytes)
+                    self._copy(shard, decisions, writers, result, drops, on_bytes)
             for split, path in paths.items():
                 result.sha256[split] = sha256_of(path)
+        drops.save(drops_file(self.run, "write", task))
         save(result, write_report_file(self.run, task))
 
     def _copy(
@@ -78,6 +86,7 @@ class Write:
         decisions: Decisions,
         writers: dict[str, DocumentWriter],
         result: WriteResult,
+        drops: KeptDrops,
         on_bytes: OnBytes,
     ) -> None:
         duplicates = {
@@ -86,19 +95,23 @@ class Write:
             for row, kept in duplicates_of_shard(self.run, shard, search, num_partitions).items()
         }
         first = 0
-        with open_file(documents_file(self.run, shard)) as file:
+        with DocumentFile(documents_file(self.run, shard)) as file:
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
+                try:
+                    table = file.read_row_group(group)
+                except IncoderError:
+                    damaged_file(self.run, shard).parent.mkdir(exist_ok=True)
+                    damaged_file(self.run, shard).touch()  # for the build, which has it read again
+                    raise
                 rows = dict[str, list[int]]({split: [] for split in SPLITS})
                 for row, (project, path, num_bytes) in enumerate(_names_and_sizes(table)):
                     if duplicate := duplicates.get(first + row):
-                        result.report.on_drop(
-                            self._dropped(project, path, num_bytes, *duplicate, result.report)
-                        )
+                        drops.on_drop(self._dropped(project, path, num_bytes, *duplicate, result.report))
                         continue
-                    rows[decisions.split_of(project)].append(row)
-                    result.num_documents[project] += 1
-                    result.num_bytes[project] += num_bytes
+                    split = decisions.division.split_of(project, path)
+                    rows[split].append(row)
+                    result.num_documents[split, project] += 1
+                    result.num_bytes[split, project] += num_bytes
                 for split, kept in rows.items():
                     if kept:
                         taken = table.take(np.array(kept))

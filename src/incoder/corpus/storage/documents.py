@@ -5,6 +5,7 @@ They are called `train.parquet`, or `train-00000-of-00004.parquet` and so on.
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,10 +59,8 @@ def read_file(path: Path, row_groups: Sequence[int] | None = None) -> Iterator[D
     Raises:
         IncoderError: it cannot be read.
     """
-    with open_file(path) as file:
-        for batch in file.iter_batches(batch_size=_BATCH_DOCUMENTS, row_groups=row_groups):
-            for row in batch.to_pylist():
-                yield _document_of(row)
+    with DocumentFile(path) as file:
+        yield from file.documents(row_groups)
 
 
 def sample_documents(folder: Path, split: str, num_documents: int, seed: int) -> Iterator[Document]:
@@ -70,7 +69,10 @@ def sample_documents(folder: Path, split: str, num_documents: int, seed: int) ->
     Raises:
         IncoderError: see `read_documents`.
     """
-    num_rows = sum(open_file(path).metadata.num_rows for path in documents_files(folder, split))
+    num_rows = 0
+    for path in documents_files(folder, split):
+        with DocumentFile(path) as file:
+            num_rows += file.num_rows
     chosen = set(random.Random(seed).sample(range(num_rows), min(num_documents, num_rows)))
     for index, document in enumerate(read_documents(folder, split)):
         if index in chosen:
@@ -83,7 +85,7 @@ class DocumentWriter:
     def __init__(self, path: Path) -> None:
         self._pa, parquet = pyarrow()
         self._schema = _schema(self._pa)
-        self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd")
+        self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd", write_page_checksum=True)
         self._documents: list[Document] = []
         self._tables: list[Any] = []
         self._num_bytes = 0
@@ -130,17 +132,68 @@ class DocumentWriter:
         return self._pa.Table.from_pydict(columns, schema=self._schema)
 
 
-def open_file(path: Path) -> Any:
-    """A parquet file of documents, as a pyarrow `ParquetFile`.
+class DocumentFile:
+    """A parquet file of documents, read by row groups; damage is one clear error wherever it is met."""
 
-    Raises:
-        IncoderError: it cannot be read.
-    """
-    pa, parquet = pyarrow()
-    try:
-        return parquet.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise IncoderError(f"cannot read {path}: {error}") from error
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            IncoderError: it cannot be read; so do all methods.
+        """
+        self._path = path
+        with self._clear_errors():
+            _, parquet = pyarrow()
+            self._file = parquet.ParquetFile(path, page_checksum_verification=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def num_rows(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    @property
+    def num_row_groups(self) -> int:
+        return int(self._file.num_row_groups)
+
+    def group_num_rows(self, group: int) -> int:
+        return int(self._file.metadata.row_group(group).num_rows)
+
+    def group_num_bytes(self, group: int) -> int:
+        """The size of a row group before compression."""
+        return int(self._file.metadata.row_group(group).total_byte_size)
+
+    def read_row_group(self, group: int, columns: Sequence[str] | None = None) -> Any:
+        """A row group as an Arrow table."""
+        with self._clear_errors():
+            return self._file.read_row_group(group, columns=None if columns is None else list(columns))
+
+    def documents(self, row_groups: Sequence[int] | None = None) -> Iterator[Document]:
+        """The documents, a batch in memory at a time."""
+        batches = self._file.iter_batches(batch_size=_BATCH_DOCUMENTS, row_groups=row_groups)
+        while True:
+            with self._clear_errors():
+                batch = next(batches, None)
+                rows = [] if batch is None else batch.to_pylist()
+            if batch is None:
+                return
+            yield from map(_document_of, rows)
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except IncoderError:
+            raise
+        except Exception as error:  # Arrow raises OSError, ArrowException, ValueError, UnicodeDecodeError
+            message = str(error).partition("\n")[0] or type(error).__name__
+            if self._path.exists():
+                message = f"{message}; if it is damaged, build the corpus again"
+            raise IncoderError(f"cannot read {self._path}: {message}") from error
 
 
 def _document_of(row: Mapping[str, Any]) -> Document:

@@ -34,8 +34,20 @@ _DOMAIN = re.compile(
     rf"(?:[a-z0-9-]{{1,63}}\.){{1,8}}(?:{_TOP_LEVEL})(?![\w(\[-]|\.\w)", re.IGNORECASE | re.ASCII
 )
 
-# Four numbers that are not part of a longer run of them, nor said to be a version.
-_IPV4 = re.compile(r"(?<![\w.-])(?<!version )(?<!Version )(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)", re.ASCII)
+# Four numbers that are not part of a longer run of them.
+_IPV4 = re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)", re.ASCII)
+# What says before them that they are a version: `"version": "`, `AssemblyVersion("`, `pkg==`, `>=`,
+# `Chrome/`.
+_VERSION = re.compile(
+    r"(?:(?:version\w{0,20}|\b(?:ver|rev|revision|release|build)\b)"
+    r"[\"')\]]{0,2}[ \t]{0,4}[:=(,]{0,2}[ \t]{0,4}[\"'(\[>=<~^]{0,4}"
+    r"|[\w\]][=~!<>]=[ \t]?|(?:^|[\s\"',])[<>~^]=?[ \t]?|[A-Za-z]/)\Z",
+    re.IGNORECASE | re.ASCII,
+)
+_LOOKED_BACK = 60  # characters
+
+# Accounts of services before an address of git's, such as `git@github.com:owner/name.git`.
+_SERVICES = frozenset({"git", "hg", "gitea", "gitolite", "forgejo", "aur", "svn"})
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}(?![\w:])", re.IGNORECASE | re.ASCII)
 
 _IPV6_UNICAST = ipaddress.ip_network("2000::/3")  # what is given out; `a[1::2]` is a slice
@@ -81,11 +93,17 @@ def redact_emails(text: str) -> str:
     while at != -1:
         start = _start_of_local_part(text, at)
         domain = _DOMAIN.match(text, at + 1) if done <= start < at else None
-        if domain is not None:
+        if domain is not None and not _is_of_a_service(text, start, at, domain.end()):
             parts += (text[done:start], REPLACEMENT)
             done = domain.end()
         at = text.find("@", max(at + 1, done))
     return "".join([*parts, text[done:]]) if parts else text
+
+
+def _is_of_a_service(text: str, start: int, at: int, end: int) -> bool:
+    """Whether this is where a repository is, as git writes it: nobody's e-mail address."""
+    has_path = text[end : end + 1] == ":" or text[max(0, start - 3) : start] == "://"
+    return has_path and text[start:at].lower() in _SERVICES
 
 
 def _start_of_local_part(text: str, at: int) -> int:
@@ -100,8 +118,13 @@ def _start_of_local_part(text: str, at: int) -> int:
 
 def redact_ips(text: str) -> str:
     """Replace every public IP address; private networks, localhost and versions stay."""
-    text = _IPV4.sub(lambda found: _public(found[0], IPV4_REPLACEMENT), text)
+    text = _IPV4.sub(_without_ipv4, text)
     return _IPV6.sub(lambda found: _public(found[0], IPV6_REPLACEMENT), text)
+
+
+def _without_ipv4(found: re.Match[str]) -> str:
+    before = found.string[max(0, found.start() - _LOOKED_BACK) : found.start()]
+    return found[0] if _VERSION.search(before) else _public(found[0], IPV4_REPLACEMENT)
 
 
 def redact_keys(text: str) -> str:

@@ -15,7 +15,9 @@ from incoder.corpus.sources.stackoverflow.posts import Comment, Post
 from incoder.corpus.text.bins import bin_of
 from incoder.tags import closing_tag, opening_tag
 
-_MENTION = re.compile(r"(?:^|(?<=\s))@\w+[,:]?[ \t]?")
+# Names of users at the start of a comment, which say whom it answers. Names hold no blank but may hold dots;
+# a scope such as `@angular/core` is no name.
+_MENTIONS = re.compile(r"\s*(?:@\w(?:[\w.'’-]*\w)?[,:;]*(?:[ \t]+|$))+")
 
 
 def chosen_answers(answers: Sequence[Post], source: StackOverflowSource) -> list[Post]:
@@ -33,23 +35,26 @@ def thread_text(
     attributes = {"tags": ",".join(tags)} if tags else {}
     attributes["dscore"] = str(bin_of(question.score, bins.question_bounds))
     body = "\n\n".join(filter(None, [question.title, html_text(question.html)]))
-    blocks = [_tagged("q", _cleaned(body, source), attributes, seed, bins.site, question.id)]
+    blocks = [_tagged("q", body, attributes, seed, bins.site, question.id)]
     blocks += _comments(question.comments, source)
     for answer in answers:
         attributes = {"dscore": str(bin_of(answer.score, bins.answer_bounds))}
-        text = _cleaned(html_text(answer.html), source)
-        blocks.append(_tagged("a", text, attributes, seed, bins.site, answer.id))
+        blocks.append(_tagged("a", html_text(answer.html), attributes, seed, bins.site, answer.id))
         blocks += _comments(answer.comments, source)
     return "\n".join(blocks) + "\n"
 
 
 def _comments(comments: Sequence[Comment], source: StackOverflowSource) -> Iterator[str]:
     for comment in comments[: source.max_comments]:
-        yield f"{opening_tag('c')}\n{_cleaned(comment.text, source)}\n{closing_tag('c')}"
+        yield f"{opening_tag('c')}\n{_without_mentions(comment.text, source)}\n{closing_tag('c')}"
 
 
-def _cleaned(text: str, source: StackOverflowSource) -> str:
-    return text if source.mentions else _MENTION.sub("", text)
+def _without_mentions(comment: str, source: StackOverflowSource) -> str:
+    """The comment without the users that it begins with; a comment of nothing else stays as it is."""
+    if source.mentions:
+        return comment
+    mentioned = _MENTIONS.match(comment)
+    return comment[mentioned.end() :] or comment if mentioned else comment
 
 
 def _tagged(kind: str, text: str, attributes: dict[str, str], *key: int | str) -> str:
