@@ -4,17 +4,19 @@
 
 Reads, filters, redacts, finds duplicates and writes the Python files of a folder, by default the standard
 library. The pool keeps no record of what is done, so a killed run begins anew; that and the engine's own
-processes are what the ratio tells. `--memory`: the same once, 4 and 16 times over; the largest process must
-not grow.
+processes are what the ratio measures. `--memory` builds the same once, 4 and 16 times over and takes the largest
+process, workers included (Linux only); it must not grow.
 """
 
 import argparse
 import multiprocessing
-import resource
+import os
 import shutil
 import sysconfig
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -109,9 +111,36 @@ def _measure(source: Path, times: int, queue: "multiprocessing.Queue[float]") ->
         root.mkdir()
         for number in range(times):
             shutil.copytree(source, root / str(number), ignore_dangling_symlinks=True)
+        peaks, ended = dict[int, int](), threading.Event()
+        watcher = threading.Thread(target=_watch, args=(os.getpid(), peaks, ended))
+        watcher.start()
         build_corpus(recipe_of(root, 1), Path(folder) / "corpus")
-    usages = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    queue.put(max(usages) / 1024)
+        ended.set()
+        watcher.join()
+    queue.put(max(peaks.values()) / 1024)
+
+
+def _watch(root: int, peaks: dict[int, int], ended: threading.Event) -> None:
+    """Note the largest resident size, in kB, of a process and of all that it started, workers included.
+
+    The workers are children of a fork server, which getrusage does not count.
+    """
+    while not ended.wait(0.05):
+        parents = dict[int, int]()
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdecimal():
+                with suppress(OSError, ValueError):  # it has just ended
+                    lines = (folder / "status").read_text().splitlines()
+                    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+                    parents[int(folder.name)] = int(fields["PPid"])
+                    if _descends(int(folder.name), root, parents) and "VmHWM" in fields:
+                        peaks[int(folder.name)] = int(fields["VmHWM"].split()[0])
+
+
+def _descends(process: int, root: int, parents: dict[int, int]) -> bool:
+    while process in parents and process != root:
+        process = parents[process]
+    return process == root
 
 
 def main() -> None:

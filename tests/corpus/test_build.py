@@ -1,15 +1,23 @@
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from incoder.config import load_recipe
+from incoder.corpus import build
 from incoder.corpus.build import build_corpus
+from incoder.corpus.engine import running
+from incoder.corpus.engine.stage import Stage
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import read_report
 from incoder.corpus.storage import documents
 from incoder.corpus.storage.documents import read_documents, sample_documents
+from incoder.corpus.survey import survey
 from incoder.corpus.text.languages import EXTENSIONS_OF
 from incoder.document import Document
 from incoder.errors import IncoderError
@@ -294,3 +302,150 @@ def test_the_report_is_json_with_names_as_they_are(
     text = (tmp_path / "corpus" / "report.json").read_text(encoding="utf-8")
     assert "größe" in text
     assert json.loads(text)["sha256"].keys() == {"recipe.toml", "train.parquet", "validation.parquet"}
+
+
+def test_another_recipe_does_not_replace_a_corpus(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files({"p/a.py": "value = 1\n"})
+    build_corpus(recipe(), tmp_path / "corpus")
+    before = content(tmp_path / "corpus")
+    with pytest.raises(IncoderError, match=r"corpus of other settings \(seed\).*another --output"):
+        build_corpus(recipe(seed=1), tmp_path / "corpus")
+    assert content(tmp_path / "corpus") == before
+    build_corpus(recipe(engine={"workers": 1}), tmp_path / "corpus")  # says nothing of the documents
+    assert content(tmp_path / "corpus") == before
+
+
+def test_one_project_is_divided_by_files_and_says_so(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files({f"p/m{number}.py": f"value = {number}\n" for number in range(40)})
+    report = build_corpus(recipe(validation_fraction=0.2), tmp_path / "corpus")
+    counts = read_report(tmp_path / "corpus")["splits"]
+    assert counts["train"]["num_documents"] + counts["validation"]["num_documents"] == 40
+    assert 0 < counts["validation"]["num_documents"] < 20
+    assert report.projects["p"].split == "both"
+    assert "groups of files" in report.notes[0]
+    assert read_report(tmp_path / "corpus")["notes"] == report.notes
+
+
+def test_naming_all_projects_for_validation_is_an_error(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files({"p/a.py": "value = 1\n"})
+    with pytest.raises(IncoderError, match="leave none to train on"):
+        build_corpus(recipe(validation_projects=["p"]), tmp_path / "corpus")
+
+
+def test_every_drop_can_be_written_down(write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path) -> None:
+    write_files(FILES)
+    build_corpus(recipe(exclude_projects=["two"]), tmp_path / "corpus", keeps_drops=True)
+    rows = parquet.read_table(tmp_path / "corpus" / "drops.parquet").to_pylist()
+    assert {(row["path"], row["reason"]) for row in rows} == {
+        ("one/copy.py", "duplicate"),
+        ("one/empty.py", "empty"),
+        ("one/bad.py", "not UTF-8"),
+        ("two/b.py", "excluded project"),
+        ("three/long.py", "long line"),
+    }
+    dropped = read_report(tmp_path / "corpus")["dropped"]
+    assert len(rows) == sum(count["num_files"] for count in dropped.values())
+
+
+def test_a_source_that_vanishes_stops_the_build_and_keeps_the_work(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_files({f"p/m{number}.py": f"value = {number}\n" for number in range(20)})
+    run_stage, away = running.run_stage, tmp_path / "away"
+
+    def unplugged(stage: Stage, *others: Any) -> None:
+        if stage.name == "read":
+            root.rename(away)
+        run_stage(stage, *others)
+
+    monkeypatch.setattr(build, "run_stage", unplugged)
+    with pytest.raises(IncoderError, match=r"20 of 20 files cannot be read.*same command goes on"):
+        build_corpus(recipe(), tmp_path / "corpus")
+    assert not (tmp_path / "corpus" / "report.json").exists()
+    away.rename(root)
+    monkeypatch.setattr(build, "run_stage", run_stage)
+    assert build_corpus(recipe(), tmp_path / "corpus").num_documents == 20
+
+
+@pytest.mark.parametrize("name", ["documents/000000.parquet", "signatures/000000.npy", "read/reports/000000"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "gone"])
+def test_work_that_is_damaged_is_done_again(
+    name: str,
+    damage: str,
+    write_files: WriteFiles,
+    recipe: MakeRecipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_files({f"p/m{number}.py": f"value = {number}\n" * 9 for number in range(9)})
+    build_corpus(recipe(), tmp_path / "whole")
+    run_stage, damaged = running.run_stage, list[Path]()
+
+    def damaging(stage: Stage, folder: Path, *others: Any) -> None:
+        run_stage(stage, folder, *others)
+        if stage.name == "read" and not damaged:
+            path = folder / name
+            damaged.append(path)
+            data = bytearray(path.read_bytes())
+            data[len(data) // 3] ^= 0x40
+            path.write_bytes(data if damage == "flipped" else data[: len(data) // 2])
+            if damage == "gone":
+                path.unlink()
+
+    monkeypatch.setattr(build, "run_stage", damaging)
+    build_corpus(recipe(), tmp_path / "corpus")
+    assert damaged
+    assert content(tmp_path / "corpus") == content(tmp_path / "whole")
+
+
+def test_a_damaged_file_is_one_clear_error_from_every_reader(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files({"p/a.py": "".join(f"value{number} = {number}\n" for number in range(500))})
+    corpus = tmp_path / "corpus"
+    build_corpus(recipe(), corpus)
+    path = corpus / "train.parquet"
+    data = bytearray(path.read_bytes())
+    data[200] ^= 0xFF
+    path.write_bytes(data)
+    readers: list[Callable[[], object]] = [
+        lambda: list(read_documents(corpus, "train")),
+        lambda: list(sample_documents(corpus, "train", 1, seed=0)),
+        lambda: survey(corpus),
+    ]
+    for reader in readers:
+        with pytest.raises(IncoderError, match=r"cannot read .*train\.parquet: [^\n]*\Z"):
+            reader()
+
+
+def test_a_file_system_without_hard_links_is_enough(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    write_files({"p/a.py": "value = 1\n"})
+    build_corpus(recipe(), tmp_path / "one")
+    monkeypatch.setattr(os, "link", refused)
+    build_corpus(recipe(), tmp_path / "two")
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+def test_a_failure_before_anything_is_done_leaves_no_folder(recipe: MakeRecipe, tmp_path: Path) -> None:
+    with pytest.raises(IncoderError, match="missing"):
+        build_corpus(recipe(), tmp_path / "new" / "corpus")
+    assert not (tmp_path / "new").exists()
+
+
+def test_nothing_to_read_names_the_languages_that_are_there(
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    write_files({"ripgrep/a.rs": "x", "ripgrep/b.rs": "x"})
+    with pytest.raises(IncoderError, match=r"ripgrep: \.rs 2"):
+        build_corpus(recipe(), tmp_path / "corpus")
