@@ -4,8 +4,8 @@
 
 Reads, filters, redacts, finds duplicates and writes the Python files of a folder, by default the standard
 library. The pool keeps no record of what is done, so a killed run begins anew; that and the engine's own
-processes are what the ratio measures. `--memory` builds the same once, 4 and 16 times over and takes the largest
-process, workers included (Linux only); it must not grow.
+processes are what the ratio measures. `--memory` builds the same once, 4 and 16 times over and measures the
+largest process, workers included (Linux only); it must not grow.
 """
 
 import argparse

@@ -274,7 +274,7 @@ def _highlighted_line(line: str) -> "Text":
 
 
 def _printable(text: str) -> str:
-    """The text without control characters: those of a file or its name must not steer the terminal."""
+    """The text without control characters: a file or its name must not steer the terminal."""
     return "".join(c if c.isprintable() or c == "\t" else "�" for c in text)
 
 

@@ -53,9 +53,9 @@ Example: incoder corpus fetch github --output runs/github --language Python --mi
 """
 _GITLAB_HELP = """Fetch projects of GitLab: what its API lists, or what --repos names.
 
-Writes the same as `incoder corpus fetch github`, and goes on in the same way. GitLab's list tells no licence
+Writes the same as `incoder corpus fetch github`, and goes on in the same way. GitLab's list has no licence
 and no main language, so each project is asked for: a listing takes one to two requests a project. Only with
-a token does GitLab tell which projects are forks; a token with the scope read_api will do.
+a token does GitLab say which projects are forks; a token with the scope read_api will do.
 
 Example: incoder corpus fetch gitlab --output runs/gitlab --language Python --min-stars 10 --max-repos 100
 """
@@ -108,7 +108,7 @@ def _command(host: str) -> Callable[..., None]:
         ] = None,
         max_repos: Annotated[
             int | None,
-            typer.Option(min=1, help="List so many at most.", show_default="all"),
+            typer.Option(min=1, help="The largest number of repositories to list.", show_default="all"),
         ] = None,
         list_only: Annotated[
             bool, typer.Option("--list-only", help="Write the manifest, and fetch nothing yet.")
@@ -240,7 +240,7 @@ def _fetch(
 
     git = Git({name: os.environ[name] for name in _PASSED_ON if name in os.environ})
     token = _checked(token)
-    if repos is not None:  # what is refused leaves no folder behind
+    if repos is not None:  # a refused list leaves no folder
         next(read_repositories(repos, host), None)
     else:
         check_url(api or _module(host).API, _module(host).headers(token))
@@ -291,7 +291,7 @@ def _list(
     begun = _settle(state, "search", output, asked, ignored=() if until_given else ("last",))
     wanted = replace(wanted, last=str(begun["last"]))
     if host == "gitlab" and not token:
-        print_note("without a token GitLab does not tell which projects are forks; they are listed as well")
+        print_note("without a token GitLab does not say which projects are forks; they are listed as well")
     with (
         listing_progress() as (on_step, on_wait),
         Api(str(asked["api"]), module.headers(token), on_wait=on_wait) as api,

@@ -56,7 +56,7 @@ _WORK_FORMAT = 2  # of what lies in .work; a run of another format is begun anew
 _MAX_ATTEMPTS = 3  # where what lies in .work turns out to be damaged
 _BY_FILES = (
     "too few projects to hold out whole ones: validation has groups of files instead, so that its loss also "
-    "tells of code beside what was trained on"
+    "is about code of the projects that are trained on"
 )
 _PARTITION_BYTES = 8_000_000_000  # of input; its signatures are some 40 MB
 _FILE_CHARACTERS = 256_000_000  # of the documents of one file of the corpus, before duplicates go
@@ -325,7 +325,7 @@ def _add_to_fingerprint(digest: "hashlib._Hash", shard: InputShard) -> None:
 
 
 def _add_files(digest: "hashlib._Hash", paths: Iterable[Path]) -> None:
-    """Add the sizes and dates of files: contents are the same as far as dates tell."""
+    """Add the sizes and dates of files: files with the same are taken for unchanged."""
     for path in paths:
         try:
             status = path.stat()

@@ -17,7 +17,7 @@ _Row = tuple[str, str, int, str, str]
 
 
 class KeptDrops:
-    """A report, and the rows of all that it is told of, if they are to be kept."""
+    """A report, and a row for each drop that it counts, if they are to be kept."""
 
     def __init__(self, is_kept: bool) -> None:
         self.report = Report()

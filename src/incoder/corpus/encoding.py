@@ -43,7 +43,7 @@ def encode_corpus(
     """Encode every split of a corpus into shards in the folder `output`.
 
     Until it is done it changes nothing there but `.work`, from which the next call goes on where this one was
-    interrupted, if neither the corpus nor the tokenizer has changed. `on_progress` is told the stage, the
+    interrupted, if neither the corpus nor the tokenizer has changed. `on_progress` is given the stage, the
     bytes done of it, by all workers, and its bytes in all.
 
     Raises:
@@ -78,7 +78,7 @@ def encode_corpus(
 
 
 def _inputs(corpus: Path) -> Iterator[RowGroups]:
-    """Each file's row groups, so many together as make a task."""
+    """The row groups of each file, cut into tasks."""
     for split in SPLITS:
         for path in documents_files(corpus, split):
             with DocumentFile(path) as file:

@@ -93,7 +93,7 @@ def _section(title: str, content: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """Rows of HTML cells; the first `left` columns stand to the left."""
+    """Rows of HTML cells; the first `left` columns are aligned to the left."""
     kinds = ["left" if place < left else "" if title else "chart" for place, title in enumerate(head)]
     marks = [f' class="{kind}"' if kind else "" for kind in kinds]
     shown = "".join(

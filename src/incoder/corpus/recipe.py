@@ -1,4 +1,4 @@
-"""What a corpus is made of: the schema of `corpus.toml`.
+"""The recipe of a corpus: the schema of `corpus.toml`.
 
 The defaults are the paper's (section 3.1 and appendix A.1) where the paper is followed by the authors' code;
 where they differ, the field says which it follows.

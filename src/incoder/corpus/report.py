@@ -1,4 +1,4 @@
-"""What a corpus holds and what was left out, project by project and reason by reason.
+"""The contents of a corpus and what was left out, by project and by reason.
 
 The same recipe and input give the same report: no times, no machine names.
 """

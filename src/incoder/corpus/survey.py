@@ -41,7 +41,7 @@ class Survey:
 
 
 def survey(corpus: Path, on_documents: Callable[[int], None] | None = None) -> Survey:
-    """Look through a finished corpus; `on_documents` is told how many more were looked at.
+    """Look through a finished corpus; `on_documents` is called with the number of documents after each group.
 
     Raises:
         IncoderError: there is no finished corpus, or a file of it is damaged.

@@ -1,4 +1,4 @@
-"""JSON from a host's API, asked as its rules want: slower when told to, and again when it stumbles.
+"""JSON from a host's API, asked within its rules: slower when it asks for that, and again after its errors.
 
 A path and parameters in, the decoded answer and its link headers out. Knows how hosts state their limits
 (GitHub: x-ratelimit-*, 403 or 429; GitLab: ratelimit-*, 429; both: retry-after) and nothing of repositories.
@@ -47,7 +47,7 @@ class Api:
     Args:
         base_url: such as https://api.github.com.
         headers: sent with every request; the token among them.
-        on_wait: told how many seconds will be waited, and why.
+        on_wait: called with the seconds that will be waited, and the reason.
         sleep: waits; another one in tests.
 
     Raises:

@@ -54,7 +54,7 @@ def fetch_repositories(
     """Fetch what is listed into partitions below `folder`/files.
 
     Args:
-        on_done: told of each repository that was fetched, and with None of each that failed.
+        on_done: called with each repository that was fetched; with None in place of its files if it failed.
 
     Raises:
         IncoderError: the folder holds partitions of another fetch, or the network seems to be down.
@@ -175,7 +175,7 @@ def _recover(folder: Path, state: State) -> None:
 
 
 def _remove_all_but(staging: Path, staged: Sequence[int], folder: Path) -> list[int]:
-    """Remove from `staging` what is not of `staged`; returns those of `staged` that are not there."""
+    """Remove from the folder all that is not `staged`; returns the numbers in `staged` without a file."""
     keep = {_staged_file(folder, number): number for number in staged}
     for path in staging.iterdir():
         if path in keep:

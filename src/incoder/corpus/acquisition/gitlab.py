@@ -1,7 +1,7 @@
 """GitLab's projects through its REST API, page after page by key, then one by one for licence and language.
 
 The list says neither; a project's own page does (docs.gitlab.com/api/projects). A step of the listing is a
-page or a project. Whether a project is a fork is told only to who has a token.
+page or a project. Only with a token does GitLab say whether a project is a fork.
 """
 
 import json

@@ -51,7 +51,7 @@ def list_repositories(
     """Take the steps that are left, until none is or `max_repositories` are known; later more may be wanted.
 
     Args:
-        on_step: told how many repositories are known and how many steps are left.
+        on_step: called with the numbers of repositories known and of steps left.
 
     Raises:
         IncoderError: the host refuses, or goes on failing.

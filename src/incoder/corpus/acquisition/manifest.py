@@ -58,7 +58,7 @@ _LICENCE_NAMES = {
 def read_repositories(path: Path, source: str) -> Iterator[Repository | tuple[str, str]]:
     """The repositories of a CSV file (with a header) or a parquet file, row by row.
 
-    `source` is the host where the table has no such column. A pair stands for a row that cannot be fetched:
+    `source` is the host where the table has no such column. A pair is a row that cannot be fetched:
     its place and the reason.
 
     Raises:

@@ -1,6 +1,6 @@
 """Documents that hold a task of a benchmark, found by runs of words that both share.
 
-Words are compared in small letters and without what stands between them, so that other spacing, quotes or
+Words are compared in small letters and without the characters between them, so that other spacing, quotes or
 brackets hide nothing. Each run of a document is looked up by its hash and then compared itself. Runs of
 numbers and single letters are no sign of a task. Runs of keywords and builtins alone, such as nested loops,
 are in any code: they are a sign only where a document holds most of one field of a task, such as its

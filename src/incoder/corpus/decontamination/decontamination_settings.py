@@ -6,7 +6,7 @@ from pydantic import Field
 
 from incoder.config import Recipe, UserPath
 
-# In the order in which they make one text: the infilling benchmarks' solution stands before their suffix.
+# In the order in which they make one text: the infilling benchmarks' solution comes before their suffix.
 TASK_FIELDS = (
     "text",
     "docstring",

@@ -1,4 +1,4 @@
-"""What a recipe says of where it runs: the schema of `[engine]`. Nothing here changes what comes out."""
+"""Where a recipe runs: the schema of `[engine]`. Nothing here changes the corpus."""
 
 import os
 from typing import Literal
@@ -9,7 +9,7 @@ from incoder.config import Recipe
 
 
 class SlurmSettings(Recipe):
-    """What `sbatch` is told for each task; `setup` is a line of shell that runs before it."""
+    """The options of `sbatch` for each task; `setup` is a line of shell that runs before it."""
 
     partition: str = "main"
     qos: str = "normal"

@@ -1,4 +1,4 @@
-"""The executor of one machine: a process for each task, so many at a time.
+"""The executor of one machine: a process for each task, a fixed number of them at a time.
 
 datatrove's own keeps a pool, which waits for ever for a task whose process was killed. Here the exit of a
 process is what is waited for: it says which task went wrong and how, and all memory goes back with it.
@@ -47,7 +47,7 @@ class LocalExecutor(PipelineExecutor):  # type: ignore[misc] # datatrove has no 
         return {f"datatrove_{name}": "local" for name in names}
 
     def run(self) -> None:
-        """Run all tasks; what crashed runs once more, alone, and then stands in `crashed` with the reason.
+        """Run all tasks; one that crashed runs once more, alone, and `crashed` then has the reason.
 
         A crash is the end of the process from outside, as for want of memory; after an error in a task no
         more are begun.

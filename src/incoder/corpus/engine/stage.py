@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from incoder.errors import IncoderError
 
-OnBytes = Callable[[int], None]  # so many more bytes of a task's input are done
+OnBytes = Callable[[int], None]  # the bytes of a task's input that were done since the last call
 OnProgress = Callable[[str, int, int], None]  # stage, bytes done, bytes in all
 
 _SECONDS_BETWEEN_NOTES = 0.5
@@ -28,7 +28,7 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is to be done: one task for each entry of `task_bytes`, the size of its input.
+    """The tasks of a stage: one for each entry of `task_bytes`, the size of its input.
 
     `give_up(task, reason)` does without a task whose process dies whenever it is tried; without it, that is
     an error.
@@ -53,14 +53,14 @@ class TaskStep:
 
     def __call__(self, data: Any, rank: int, world_size: int) -> None:  # noqa: ARG002 - datatrove's shape
         note = note_of(self._folder, "progress", rank)
-        done, told = 0, time.monotonic()
+        done, noted = 0, time.monotonic()
 
         def on_bytes(num_bytes: int) -> None:
-            nonlocal done, told
+            nonlocal done, noted
             done += num_bytes
-            if time.monotonic() - told > _SECONDS_BETWEEN_NOTES:
+            if time.monotonic() - noted > _SECONDS_BETWEEN_NOTES:
                 note.write_text(str(done))
-                told = time.monotonic()
+                noted = time.monotonic()
 
         try:
             self._work(rank, on_bytes)

@@ -172,7 +172,7 @@ class ColumnMap:
 
 
 def _attributed_as_before(document: Document, attributes: Mapping[str, str]) -> Document:
-    """Threads have no attributes of their own, and a notebook's kernel stands in those it had."""
+    """Threads have no attributes of their own, and a notebook's kernel is in the attributes that it had."""
     if not extension_of(document.path):
         return replace(document, attributes={})
     if "ext" in document.attributes and "ext" in attributes:

@@ -268,7 +268,7 @@ class _NoCheckoutError(IncoderError):
 
 
 def _listed(root: Path, *options: str) -> Iterator[str]:
-    """Paths that `git ls-files` lists, relative to `root`; those of checkouts inside end with no slash."""
+    """Paths that `git ls-files` lists, relative to `root`; checkouts inside it have no slash at the end."""
     for name in _git(root, "ls-files", "-z", *options).split(b"\0"):
         if name:
             yield os.fsdecode(name).rstrip("/")

@@ -1,4 +1,4 @@
-"""What the three archive formats share: how members are chosen, and what an archive may unfold to."""
+"""The common part of the archive formats: how members are chosen, and how far an archive may unfold."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """One file or document that was left out, and why; those of one reason are counted together."""
+    """One file or document that was left out, and why; drops of one reason are counted together."""
 
     project: str
     path: str

@@ -1,4 +1,4 @@
-"""What a recipe says of its sources: the schema of `[[sources]]`, one class a kind."""
+"""The sources of a recipe: the schema of `[[sources]]`, one class a kind."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal

@@ -64,7 +64,7 @@ class _TarInfo(tarfile.TarInfo):
 
 
 class _Counted:
-    """A stream that may give so many bytes and no more."""
+    """A stream that gives at most a number of bytes."""
 
     def __init__(self, stream: IO[bytes], max_bytes: int) -> None:
         self._stream = stream

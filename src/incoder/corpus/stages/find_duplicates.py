@@ -106,7 +106,7 @@ class FindNearDuplicates:
 def duplicates_of_shard(run: Path, shard: int, search: str, num_partitions: int) -> dict[int, int | None]:
     """The rows of an input shard to drop by a search, each with the position of the duplicate that stays.
 
-    None where the search cannot tell.
+    None where the search does not know which one stays.
     """
     bounds = np.array([shard << ROW_BITS, (shard + 1) << ROW_BITS], np.uint64)
     rows = dict[int, int | None]()

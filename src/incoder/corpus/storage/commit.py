@@ -52,7 +52,7 @@ def committed_together(folder: Path, manifest: str, work: Path) -> Iterator[Path
             (folder / name).unlink(missing_ok=True)
         for name in names:
             (partial / name).replace(folder / name)
-        (work / _REPLACED).unlink()  # from here on the new manifest tells
+        (work / _REPLACED).unlink()  # from here on the new manifest lists them
     except OSError as error:
         raise IncoderError(f"cannot write into {folder}: {error.strerror or error}") from error
     finally:

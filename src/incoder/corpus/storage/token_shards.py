@@ -4,7 +4,7 @@ A folder holds for each split `{split}.tokens` (raw little-endian uint16, or uin
 `{split}.documents.npy` (where each document begins, and the end: int64 [num_documents + 1]),
 `{split}.bytes.npy` (UTF-8 bytes of each document: int64 [num_documents]), `{split}.kinds.npy` (the place of
 its kind in `KINDS`: uint8 [num_documents]), and `meta.json`. Every document begins with the document start.
-Documents are encoded as they are trained on, attributes included, and stand in the corpus's order: training
+Documents are encoded as they are trained on, attributes included, and are in the corpus's order: training
 draws them in an order of its own.
 """
 
@@ -114,7 +114,7 @@ class TokenShard:
         self.fingerprint = fingerprint
         self.vocab_size = vocab_size
         self.tokenizer_fingerprint = tokenizer_fingerprint
-        self.report_sha256 = report_sha256  # of the corpus's report.json; shards of before do not tell
+        self.report_sha256 = report_sha256  # of the corpus's report.json; None in shards of earlier versions
 
     @classmethod
     def open(cls, folder: Path, split: str) -> Self:
@@ -182,10 +182,10 @@ class TokenShard:
         """The weight of each document, by its kind; 1 where none is given.
 
         Raises:
-            IncoderError: the shards are too old to tell kinds.
+            IncoderError: the shards are of a version without kinds.
         """
         if self._kinds is None:
-            raise IncoderError("these token shards do not tell what kind a document is; encode them again")
+            raise IncoderError("these token shards do not say what kind a document is; encode them again")
         weights: np.ndarray[tuple[int], np.dtype[np.float64]]
         weights = np.array([weight_of.get(kind, 1.0) for kind in KINDS])[self._kinds]
         return weights
@@ -240,6 +240,6 @@ def shard_names() -> list[str]:
 
 
 def _fingerprint_of(meta: Mapping[str, Any]) -> str:
-    """It tells the data alone: a corpus may be built again, with another report and the same documents."""
-    told = {name: value for name, value in meta.items() if name not in ("fingerprint", "report_sha256")}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    """A digest of the data alone: a corpus built again may have another report and the same documents."""
+    data = {name: value for name, value in meta.items() if name not in ("fingerprint", "report_sha256")}
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

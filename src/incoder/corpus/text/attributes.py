@@ -1,7 +1,7 @@
 """Metadata written into a document's text, at its start or its end (paper, section 3.3 and appendix A.3).
 
 `<| file ext=.py source=github |>⏎…text…⏎<|/ file filename=string_utils.py |>`: for each attribute a coin says
-at which end it stands, so that a model learns both to be steered by it and to predict it. Both tags are
+at which end it is written, so that a model learns both to be steered by it and to predict it. Both tags are
 always there, as in the authors' code, also with no attribute in them.
 """
 
@@ -15,7 +15,7 @@ from incoder.tags import closing_tag, opening_tag
 
 
 def attributes_of(file: SourceFile, settings: AttributeSettings, seed: int) -> dict[str, str]:
-    """The attributes that a file tells of itself, which a document made from it carries.
+    """The attributes of a file, which the document made from it carries.
 
     `dstars` depends on what others have and comes later (stars.py).
     """

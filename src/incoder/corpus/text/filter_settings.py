@@ -1,4 +1,4 @@
-"""What a recipe says of its filters: the schema of `[filters]`, and its presets."""
+"""The filters of a recipe: the schema of `[filters]`, and its presets."""
 
 from typing import Annotated, Any, Literal
 

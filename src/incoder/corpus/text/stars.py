@@ -13,7 +13,7 @@ from incoder.corpus.text.bins import bin_of, lower_bounds
 from incoder.corpus.text.languages import LANGUAGES, extension_of
 from incoder.document import Document
 
-_FEW_STARS = "gitlab"  # whose repositories have too few to tell anything (the authors' code)
+_FEW_STARS = "gitlab"  # whose repositories have too few to be of use (the authors' code)
 
 # Source and language to the stars of each repository.
 FoundStars = dict[tuple[str, str], dict[str, int]]

@@ -1,7 +1,7 @@
 """A question, its answers and their comments as one text, as in the paper (section 3.3, appendix A.3).
 
 `<| q tags=python,django |>⏎title⏎⏎body⏎<|/ q dscore=3 |>`, then the question's comments, then each answer
-with its comments. Each attribute stands at its post's start or end by a coin of its own.
+with its comments. A coin for each attribute decides whether it is at its post's start or end.
 """
 
 import re
