@@ -3,7 +3,6 @@
 The same recipe and input give the same report: no times, no machine names.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -15,8 +14,10 @@ from incoder.corpus.storage.commit import check_files
 from incoder.corpus.storage.documents import MANIFEST
 from incoder.document import Document
 from incoder.errors import IncoderError
+from incoder.files import read_json_object
 
 NUM_EXAMPLES = 3
+_MAX_BYTES = 4_000_000_000  # of a report: some 150 for each project, of which the paper has 670,000
 _COUNTS = ("num_projects", "num_documents", "num_bytes")  # of a split
 BOTH_SPLITS = "both"  # of a project whose files are divided
 
@@ -162,17 +163,15 @@ def read_report(folder: Path) -> dict[str, Any]:
         IncoderError: there is no finished corpus, or the file is damaged.
     """
     path = folder / MANIFEST
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise IncoderError(
             f"there is no corpus in {folder}; make one with: incoder corpus build RECIPE --output {folder}"
-        ) from error
-    except OSError as error:
-        raise IncoderError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise IncoderError(f"{path} is damaged ({error}); build the corpus again") from error
-    if not isinstance(report, dict) or not {"splits", "projects", "dropped", "sha256"} <= report.keys():
+        )
+    try:
+        report = read_json_object(path, max_bytes=_MAX_BYTES)
+    except IncoderError as error:
+        raise IncoderError(f"{error}; build the corpus again") from error
+    if not {"splits", "projects", "dropped", "sha256"} <= report.keys():
         raise IncoderError(f"{path} is not the report of a corpus; build the corpus again")
     return report
 

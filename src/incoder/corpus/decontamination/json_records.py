@@ -5,13 +5,13 @@ Unlike a source's, each must be right.
 
 import gzip
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from incoder.corpus.storage.arrow import pyarrow
 from incoder.errors import IncoderError
+from incoder.files import parse_json
 
 
 def read_text(path: Path) -> str:
@@ -47,9 +47,10 @@ def json_records(path: Path) -> Iterator[dict[str, Any]]:
 
 def _elements(text: str, path: Path) -> Iterator[dict[str, Any]]:
     try:
-        elements = json.loads(text)
-    except ValueError as error:
+        elements = parse_json(text, path)
+    except IncoderError as error:
         raise IncoderError(f"{path}: must be a JSON array ({error})") from error
+    assert isinstance(elements, list), "it begins with a bracket"
     for number, element in enumerate(elements, start=1):
         if not isinstance(element, dict):
             raise IncoderError(f"{path}, element {number}: must be a JSON object, got {str(element)[:40]}")
@@ -67,8 +68,8 @@ def _rows(content: bytes, path: Path) -> Iterator[dict[str, Any]]:
 
 def _record(line: str, place: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
-    except ValueError as error:
+        record = parse_json(line, place)
+    except IncoderError as error:
         raise IncoderError(f"{place}: must be a JSON object ({error})") from error
     if not isinstance(record, dict):
         raise IncoderError(f"{place}: must be a JSON object, got {line.strip()[:40]}")

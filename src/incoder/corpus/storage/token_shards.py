@@ -20,7 +20,7 @@ import numpy as np
 from incoder.corpus.splits import SPLITS
 from incoder.corpus.storage.commit import check_files
 from incoder.errors import IncoderError
-from incoder.files import sha256_of
+from incoder.files import read_json_object, sha256_of
 
 META = "meta.json"
 _COPIED_TOGETHER = 1 << 24  # bytes
@@ -201,20 +201,15 @@ class TokenShard:
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     path = folder / META
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise IncoderError(
             f"there are no token shards in {folder}; "
             "make them with: incoder corpus encode CORPUS --tokenizer TOKENIZER"
-        ) from error
-    except OSError as error:
-        raise IncoderError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise IncoderError(f"{path} is damaged ({error}); encode the corpus again") from error
-    if not isinstance(meta, dict):
-        raise IncoderError(f"{path} is damaged; encode the corpus again")
-    return meta
+        )
+    try:
+        return read_json_object(path)
+    except IncoderError as error:
+        raise IncoderError(f"{error}; encode the corpus again") from error
 
 
 def _tokens_file(folder: Path, split: str) -> Path:

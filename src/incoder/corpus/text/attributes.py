@@ -37,6 +37,9 @@ def carries_attributes(project: str, path: str, settings: AttributeSettings, see
 def render(document: Document, seed: int) -> str:
     """The text with its attributes, the same for the same seed, project and path.
 
+    >>> render(Document("x = 1", "a.py", "p", "folder", attributes={"ext": ".py"}), seed=0)
+    '<| file |>\\nx = 1\\n<|/ file ext=.py |>'
+
     A document without attributes is its text alone.
     """
     if not document.attributes:

@@ -83,12 +83,19 @@ _LOOKED_AT = 20_000  # characters: enough of a file to know it by
 
 
 def extension_of(path: str) -> str:
-    """The last extension of the file name, lower-cased, with its dot; empty where there is none."""
+    """The last extension of the file name, lower-cased, with its dot; empty if there is none.
+
+    >>> extension_of("a/B.PY"), extension_of("Makefile")
+    ('.py', '')
+    """
     return PurePosixPath(path).suffix.lower()
 
 
 def language_named(name: str) -> str:
     """The language with this name, in upper or lower case.
+
+    >>> language_named("python")
+    'Python'
 
     Raises:
         ValueError: it is not one of the languages that are known by a file's extension.

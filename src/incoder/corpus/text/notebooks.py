@@ -27,6 +27,10 @@ class NotANotebook(ValueError):  # noqa: N818 - the name of what was found
 def notebook_text(text: str) -> tuple[str, str]:
     """The kernel, such as `python`, and the text of all cells.
 
+    >>> cells = [{"cell_type": "code", "source": "x"}]
+    >>> notebook_text(json.dumps({"metadata": {"kernelspec": {"name": "python3"}}, "cells": cells}))
+    ('python', '<cell>\\nx\\n</cell>\\n')
+
     Raises:
         NotANotebook: no JSON, no notebook, no kernel, or no cells.
     """

@@ -88,7 +88,11 @@ def redactions_of(recipe: CorpusRecipe) -> list[Redaction]:
 
 
 def redact_emails(text: str) -> str:
-    """Replace every e-mail address; the rest of the text stays as it is."""
+    """Replace every e-mail address; the rest of the text stays as it is.
+
+    >>> redact_emails("by jane@example.org, see git@github.com:o/r.git")
+    'by removed@example.com, see git@github.com:o/r.git'
+    """
     parts, done, at = list[str](), 0, text.find("@")
     while at != -1:
         start = _start_of_local_part(text, at)
@@ -117,7 +121,11 @@ def _start_of_local_part(text: str, at: int) -> int:
 
 
 def redact_ips(text: str) -> str:
-    """Replace every public IP address; private networks, localhost and versions stay."""
+    """Replace every public IP address; private networks, localhost and versions stay.
+
+    >>> redact_ips("ping 8.8.8.8; version = 8.8.8.8")
+    'ping 192.0.2.1; version = 8.8.8.8'
+    """
     text = _IPV4.sub(_without_ipv4, text)
     return _IPV6.sub(lambda found: _public(found[0], IPV6_REPLACEMENT), text)
 

@@ -21,7 +21,11 @@ _FACTOR = 0x9E3779B97F4A7C15  # odd, with its bits well spread: 2**64 over the g
 
 
 def words_of(text: str, lower: bool = False) -> list[bytes]:
-    """The words in their order; with `lower`, ASCII capitals are small letters."""
+    """The words in their order; with `lower`, ASCII capitals are small letters.
+
+    >>> words_of("x_1 = F(y)"), words_of("F", lower=True)
+    ([b'x_1', b'F', b'y'], [b'f'])
+    """
     return text.encode("utf-8", "surrogatepass").translate(_SEPARATED_LOWER if lower else _SEPARATED).split()
 
 

@@ -26,7 +26,8 @@ from incoder.corpus.sources.stackoverflow.posts import (
     post_of,
 )
 from incoder.corpus.text.bins import lower_bounds
-from incoder.files import make_folder
+from incoder.errors import IncoderError
+from incoder.files import make_folder, read_json_object
 
 _PARTITION_BYTES = 64_000_000  # of XML
 _PACKED = 7  # how much smaller a dump is in its 7z, at most: only the number of files depends on it
@@ -53,7 +54,7 @@ def grouped(dump: Dump, source: StackOverflowSource, folder: Path, on_drop: OnDr
         _group(dump, source, make_folder(folder), fingerprint)
     for line in (folder / _DROPS).read_text(encoding="utf-8").splitlines():
         on_drop(Dropped(*json.loads(line)))
-    manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_json_object(folder / _MANIFEST)
     return Grouped(
         site=dump.site,
         folder=folder / "questions",
@@ -174,7 +175,6 @@ def _fingerprint(dump: Dump, source: StackOverflowSource) -> str:
 
 def _is_grouped(folder: Path, fingerprint: str) -> bool:
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json_object(folder / _MANIFEST).get("fingerprint") == fingerprint
+    except IncoderError:
         return False
-    return isinstance(manifest, dict) and manifest.get("fingerprint") == fingerprint
