@@ -1,6 +1,6 @@
 """Building a corpus beside a plain multiprocessing pool that does the same work with the same functions.
 
-    python benchmarks/corpus.py [--source FOLDER] [--workers 2] [--memory]
+    python benchmarks/corpus.py [--source FOLDER] [--workers 2] [--memory [TIMES …]]
 
 Reads, filters, redacts, finds duplicates and writes the Python files of a folder, by default the standard
 library. The pool keeps no record of what is done, so a killed run begins anew; that and the engine's own
@@ -148,7 +148,12 @@ def main() -> None:
     parser.add_argument("--source", type=Path, default=Path(sysconfig.get_paths()["stdlib"]))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--memory", action="store_true", help="also measure memory, with 1, 4 and 16 copies")
+    parser.add_argument(
+        "--memory",
+        type=int,
+        nargs="*",
+        help="also measure memory with this many copies, by default 1, 4 and 16",
+    )
     options = parser.parse_args()
     num_bytes = sum(path.stat().st_size for path in options.source.rglob("*.py") if path.is_file())
     ours, theirs = [], []
@@ -158,8 +163,11 @@ def main() -> None:
     rates = [num_bytes / min(seconds) / 1e6 / options.workers for seconds in (ours, theirs)]
     print(f"{num_bytes / 1e6:.0f} MB of Python, {options.workers} workers; MB/s of each:")
     print(f"build {rates[0]:.2f}, pool {rates[1]:.2f}: {rates[0] / rates[1]:.2f} times as fast")
-    if options.memory:
-        peaks = [f"{times}x {peak_megabytes(options.source, times):.0f} MB" for times in (1, 4, 16)]
+    if options.memory is not None:
+        peaks = [
+            f"{times}x {peak_megabytes(options.source, times):.0f} MB"
+            for times in options.memory or (1, 4, 16)
+        ]
         print(f"largest process: {', '.join(peaks)}")
 
 

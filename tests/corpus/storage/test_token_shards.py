@@ -100,8 +100,9 @@ def test_the_fingerprint_tells_tokenizers_and_documents_apart(
     fingerprints = set[str]()
     encoders = [ByteEncoder(), ByteEncoder(fingerprint="other"), ByteEncoder()]
     for seed, encoder in zip((5, 5, 6), encoders, strict=True):
-        build_corpus(recipe(seed=seed, validation_projects=["two"]), corpus)
-        encode_corpus(corpus, encoder, tmp_path / "tokens")
+        of_seed = corpus.with_name(f"seed-{seed}")
+        build_corpus(recipe(seed=seed, validation_projects=["two"]), of_seed)
+        encode_corpus(of_seed, encoder, tmp_path / "tokens")
         fingerprints.add(TokenShard.open(tmp_path / "tokens", "train").fingerprint)
     assert len(fingerprints) == 3
 
