@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from incoder.corpus.storage.documents import SEAL
+from incoder.corpus.storage.documents import MANIFEST
 from incoder.corpus.storage.token_shards import TokenShard, check_shards
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
@@ -35,7 +35,7 @@ class RunInputs:
                 f"{recipe.tokenizer}; encode the corpus again with `incoder corpus encode`"
             )
         # `incoder corpus encode` writes into the corpus's own folder, and a later build does not remove them.
-        report = recipe.tokens.parent / SEAL
+        report = recipe.tokens.parent / MANIFEST
         if training.report_sha256 is not None and report.is_file():
             try:
                 is_same = sha256_of(report) == training.report_sha256
