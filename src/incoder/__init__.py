@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import torch
 
     from incoder.document import Parts as Parts
-    from incoder.editing.attributes import predict as predict
-    from incoder.editing.docstring import lacking as lacking
+    from incoder.editing.attributes import predict_attribute as predict_attribute
+    from incoder.editing.docstring import undocumented as undocumented
     from incoder.editing.docstring import write_docstrings as write_docstrings
-    from incoder.editing.edits import apply as apply
+    from incoder.editing.edits import apply_edits as apply_edits
     from incoder.editing.fix import fix as fix
     from incoder.editing.python_source import PythonSource as PythonSource
     from incoder.editing.qa_threads import answers as answers
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from incoder.editing.types.missing_annotations import missing_annotations as missing_annotations
     from incoder.errors import IncoderError as IncoderError
     from incoder.inference.engine.engine import Engine as Engine
+    from incoder.inference.engine.worker import EngineWorker as EngineWorker
     from incoder.inference.infill_model import InfillModel as InfillModel
     from incoder.inference.reranking import infill_by_reranking as infill_by_reranking
     from incoder.model_protocol import Model as Model
@@ -48,9 +49,9 @@ __version__ = "0.1.0"
 # What users need without a deep path, imported at first use, so that `import incoder` loads no torch.
 _PUBLIC = {
     "incoder.document": ("Parts",),
-    "incoder.editing.attributes": ("predict",),
-    "incoder.editing.docstring": ("lacking", "write_docstrings"),
-    "incoder.editing.edits": ("apply",),
+    "incoder.editing.attributes": ("predict_attribute",),
+    "incoder.editing.docstring": ("undocumented", "write_docstrings"),
+    "incoder.editing.edits": ("apply_edits",),
     "incoder.editing.fix": ("fix",),
     "incoder.editing.python_source": ("PythonSource",),
     "incoder.editing.rewrite": ("rewrite_lines",),
@@ -63,6 +64,7 @@ _PUBLIC = {
     "incoder.editing.renaming.variables": ("Variables",),
     "incoder.errors": ("IncoderError",),
     "incoder.inference.engine.engine": ("Engine",),
+    "incoder.inference.engine.worker": ("EngineWorker",),
     "incoder.inference.infill_model": ("InfillModel",),
     "incoder.inference.reranking": ("infill_by_reranking",),
     "incoder.model_protocol": ("Model",),
@@ -70,6 +72,8 @@ _PUBLIC = {
     "incoder.results": ("Candidate", "InfillResult", "Score", "TextPiece", "Usage"),
     "incoder.sampling_params": ("SamplingParams",),
 }
+
+__all__ = ["load", *(name for names in _PUBLIC.values() for name in names)]
 
 if not TYPE_CHECKING:  # for type checkers the imports above count, and an unknown name is an error
 
@@ -84,7 +88,7 @@ if not TYPE_CHECKING:  # for type checkers the imports above count, and an unkno
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *(name for names in _PUBLIC.values() for name in names)})
+    return sorted({*globals(), *__all__})
 
 
 def load(

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from incoder.editing.attributes import VALUES, predict
+from incoder.editing.attributes import VALUES, predict_attribute
 from incoder.request import InfillRequest
 
 Script = Callable[..., Any]
@@ -23,7 +23,7 @@ class Likes:
 
 def test_the_values_are_compared_behind_the_text() -> None:
     model = Likes("=.sh ")
-    found = predict(cast(Any, model), "echo hello\n", "ext", InfillRequest())
+    found = predict_attribute(cast(Any, model), "echo hello\n", "ext", InfillRequest())
     assert found[0].value == ".sh"
     assert found[0].probability == pytest.approx(2 / (len(VALUES["ext"]) + 1))
     assert sum(one.probability or 0 for one in found) == pytest.approx(1)
@@ -32,6 +32,6 @@ def test_the_values_are_compared_behind_the_text() -> None:
 
 def test_names_are_written_and_equal_ones_count_once(scripted: Script) -> None:
     model = scripted(["setup.py |>", '"my file.py" |>', "setup.py |>\n", " |>"])
-    found = predict(model, "x\n", "filename", InfillRequest())
+    found = predict_attribute(model, "x\n", "filename", InfillRequest())
     assert [one.value for one in found] == ["setup.py", "my file.py"]
     assert model.asked == [["<| file |>\nx\n\n<|/ file filename="]]

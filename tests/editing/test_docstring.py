@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incoder.editing.docstring import incomplete, lacking, write_docstrings
+from incoder.editing.docstring import incomplete, undocumented, write_docstrings
 from incoder.editing.docstrings.style import Style, sections, style_of
-from incoder.editing.edits import apply
+from incoder.editing.edits import apply_edits
 from incoder.editing.python_source import PythonSource
 from incoder.editing.selection import Selection
 from incoder.errors import IncoderError
@@ -27,7 +27,7 @@ def written(
     source = PythonSource(text)
     targets = Selection(function=name).definitions(source)
     changes = list(write_docstrings(scripted(*answers), source, targets, InfillRequest(), style=style))
-    return apply(text, [edit for change in changes for edit in change.edits])
+    return apply_edits(text, [edit for change in changes for edit in change.edits])
 
 
 def test_a_docstring_is_written_below_the_header_in_the_indentation_of_the_body(scripted: Scripted) -> None:
@@ -92,7 +92,7 @@ def test_a_module_docstring_stands_behind_the_first_comments(
 ) -> None:
     source = PythonSource(text)
     (change,) = write_docstrings(scripted(["Doc."]), source, [None], InfillRequest())
-    assert apply(text, change.edits) == expected
+    assert apply_edits(text, change.edits) == expected
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_comments_that_count_only_before_a_module_docstring_stay_before_it(
     before, after = text.split(place)
     end = "\r\n" if "\r\n" in text else "\n"
     gap = "" if after.startswith(end) else end
-    assert apply(text, change.edits) == f'{before}{place}"""Doc."""{end}{gap}{after}'
+    assert apply_edits(text, change.edits) == f'{before}{place}"""Doc."""{end}{gap}{after}'
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_a_raw_docstring_takes_only_what_can_stand_in_it(scripted: Scripted) -> 
         None,
         "cannot be written in a raw string",
     ]
-    assert apply(text, change.edits) == text.replace(r"\d and", r"\d and not \w.")
+    assert apply_edits(text, change.edits) == text.replace(r"\d and", r"\d and not \w.")
 
 
 @pytest.mark.parametrize("docstring", ['"a" "b"', '("a" "b")', '("a"\n     "b")'])
@@ -413,7 +413,11 @@ def test_all_that_lack_one_are_not_overloads_nor_functions_in_functions() -> Non
         "from typing import overload\n@overload\ndef f(a: int) -> int: ...\ndef f(a):\n    def g(): ...\n"
         'class A:\n    """An A."""\n    def f(self):\n        """"""\n'
     )
-    assert [str(target) for target in lacking(PythonSource(text))] == ["None", "function f", "method A.f"]
+    assert [str(target) for target in undocumented(PythonSource(text))] == [
+        "None",
+        "function f",
+        "method A.f",
+    ]
 
 
 # Nothing made of these breaks off within a sentence.
@@ -434,7 +438,7 @@ def test_the_code_stays_the_same_whatever_the_model_writes(
     num_holes = {"plain": 1, "google": 3, "numpy": 4}[style.name]
     model = scripted([[f"Do {first}"]], [[f"Do {first}", *[f"it {others}"] * (num_holes - 1)]])
     changes = list(write_docstrings(model, source, source.definitions, InfillRequest(), style=style))
-    new = apply(text, [edit for change in changes for edit in change.edits])
+    new = apply_edits(text, [edit for change in changes for edit in change.edits])
     assert [change.used is None for change in changes] == [False, False]
     assert new.replace("\r\n", "").count("\n") in (0, new.count("\n"))
     tree = ast.parse(new)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incoder.editing.edits import Edit, apply, cut
+from incoder.editing.edits import Edit, apply_edits, cut
 from incoder.errors import IncoderError
 
 TEXTS = st.text(st.sampled_from("ab \t\r\n\f\ufeff\ud800é"), max_size=40)
@@ -27,7 +27,7 @@ def test_edits_replace_their_ranges_and_nothing_else(
 ) -> None:
     text, ranges = drawn
     edits = [Edit(start, end, what) for (start, end), what in zip(ranges, new, strict=False)]
-    result = apply(text, edits)
+    result = apply_edits(text, edits)
     by_hand = text
     for edit in sorted(edits, reverse=True):  # from the end, so that earlier positions stay valid
         by_hand = by_hand[: edit.start] + edit.text + by_hand[edit.end :]
@@ -43,11 +43,11 @@ def test_holes_filled_with_edits_give_the_edited_text(
     filled, kept = sorted(edits[:num_holes]), edits[num_holes:]
     parts = cut(text, [(edit.start, edit.end) for edit in filled], kept)
     joined = parts[0] + "".join(edit.text + part for edit, part in zip(filled, parts[1:], strict=True))
-    assert joined == apply(text, edits)
+    assert joined == apply_edits(text, edits)
 
 
 def test_insertions_at_one_place_keep_their_order() -> None:
-    assert apply("ad", [Edit(1, 1, "b"), Edit(1, 1, "c")]) == "abcd"
+    assert apply_edits("ad", [Edit(1, 1, "b"), Edit(1, 1, "c")]) == "abcd"
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_insertions_at_one_place_keep_their_order() -> None:
 )
 def test_edits_that_make_no_sense_are_refused_together(edits: list[Edit]) -> None:
     with pytest.raises(IncoderError, match=r"overlap|not within"):
-        apply("abcde", [Edit(0, 0, "fine"), *edits])
+        apply_edits("abcde", [Edit(0, 0, "fine"), *edits])

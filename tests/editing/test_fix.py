@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
 
-from incoder.editing.edits import apply
+from incoder.editing.edits import apply_edits
 from incoder.editing.fix import fix
 from incoder.editing.test_run.runner import Outcome
 from incoder.request import InfillRequest
@@ -25,7 +25,7 @@ def test_the_first_candidate_with_which_the_command_passes_is_used(scripted: Scr
     tried: list[str] = []
     model = scripted(["return c - b", "return c * b", "return c / b"])
     (change,) = fix(model, TEXT, [SECOND], InfillRequest(), run=judge(tried, "c * b"), path=PATH)
-    assert apply(TEXT, change.edits) == "def area(a, b):\n    c = a\n    return c * b\n"
+    assert apply_edits(TEXT, change.edits) == "def area(a, b):\n    c = a\n    return c * b\n"
     assert [text.split()[-3:] for text in tried] == [["c", "-", "b"], ["c", "*", "b"]]
     assert change.place == "line 3"
 
@@ -36,7 +36,7 @@ def test_spans_are_worked_on_in_turn_and_each_has_its_own_candidates(scripted: S
     assert [(change.place, len(change.candidates)) for change in changes] == [("line 2", 2), ("line 3", 1)]
     assert changes[0].used is None
     assert changes[0].candidates[0].problem == "the command fails with status 1"
-    assert "return c * b" in apply(TEXT, changes[1].edits)
+    assert "return c * b" in apply_edits(TEXT, changes[1].edits)
 
 
 def test_no_more_tries_than_allowed_are_made(scripted: Script) -> None:
@@ -55,7 +55,7 @@ def test_without_a_command_a_candidate_must_only_parse(scripted: Script) -> None
     broken = "def area(a, b:\n    return a * b\n"
     model = scripted(["def area(a, b]:", "def area(a, b):"])
     (change,) = fix(model, broken, [(0, broken.index("    "))], InfillRequest(), path=PATH)
-    assert apply(broken, change.edits) == "def area(a, b):\n    return a * b\n"
+    assert apply_edits(broken, change.edits) == "def area(a, b):\n    return a * b\n"
 
 
 def test_a_candidate_that_does_not_parse_is_neither_run_nor_counted(scripted: Script) -> None:
@@ -71,7 +71,7 @@ def test_a_function_that_the_rest_uses_is_not_lost_but_a_parameter_may_be(script
     model = scripted(["def volume(a, b):", "def area(a, b):"])
     (change,) = fix(model, text, [(0, text.index("    "))], InfillRequest(), path=PATH)
     assert [one.problem for one in change.candidates] == [None, "loses the function area"]
-    assert apply(text, change.edits).startswith("def area(a, b):\n")
+    assert apply_edits(text, change.edits).startswith("def area(a, b):\n")
 
 
 def test_the_named_function_is_not_lost(scripted: Script) -> None:

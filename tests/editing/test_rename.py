@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incoder.editing.edits import Edit, apply
+from incoder.editing.edits import Edit, apply_edits
 from incoder.editing.python_source import PythonSource
 from incoder.editing.rename import find_variable, propose_names, rename_to
 from incoder.editing.renaming.renaming import Renaming
@@ -36,7 +36,7 @@ def renaming(text: str, name: str, selection: Selection | None = None) -> Renami
 
 
 def renamed(text: str, name: str, new: str, selection: Selection | None = None) -> str:
-    return apply(text, rename_to(renaming(text, name, selection), new).edits)
+    return apply_edits(text, rename_to(renaming(text, name, selection), new).edits)
 
 
 EVERYWHERE = {
@@ -100,7 +100,7 @@ def test_other_variables_of_the_same_name_stay(text: str) -> None:
     for variable in variables.named("old"):
         if variable.is_attribute:
             continue
-        new = apply(text, Renaming(source, variables, variable).edits("fresh"))
+        new = apply_edits(text, Renaming(source, variables, variable).edits("fresh"))
         assert difference(text, new, "old", "fresh") is None
         assert 0 < new.count("fresh") < text.count("old")
 
@@ -265,7 +265,7 @@ def test_names_are_the_majority_of_the_fills_and_ranked(scripted: Scripted) -> N
         "proposes no name",
         "z is less probable than x",
     ]
-    assert apply(text, change.edits) == "def f(total):\n    y = total\n    return total, y\n"
+    assert apply_edits(text, change.edits) == "def f(total):\n    y = total\n    return total, y\n"
 
 
 def test_no_name_is_proposed_where_the_present_one_is_more_probable(scripted: Scripted) -> None:
@@ -324,11 +324,11 @@ def test_a_renamed_program_compiles_to_the_same_code_and_can_be_renamed_back(tex
                 edits = rename_to(Renaming(source, variables, variable), new).edits
             except IncoderError:
                 continue
-            after = apply(text, edits)
+            after = apply_edits(text, edits)
             if new == "fresh":
                 assert _code(compile(after, "text", "exec"), name, new) == _code(before, name, name)
             back = [Edit(edit.start, edit.start + len(new), name) for edit in _shifted(edits)]
-            assert apply(after, back) == text
+            assert apply_edits(after, back) == text
             meant = [set(_ranges(one.occurrences)) for one in Variables(PythonSource(after)).named(new)]
             assert {(edit.start, edit.end) for edit in back} in meant
 
@@ -348,7 +348,7 @@ def test_variables_of_real_files_are_renamed_to_the_same_code(module: types.Modu
             except IncoderError:
                 continue
             num_renamed += 1
-            after = compile(apply(text, change.edits), "text", "exec")
+            after = compile(apply_edits(text, change.edits), "text", "exec")
             assert _code(after, name, "fresh_name") == _code(before, name, name)
     assert num_renamed >= 3
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from incoder.editing.edits import apply
+from incoder.editing.edits import apply_edits
 from incoder.editing.required_definitions import required_definitions
 from incoder.editing.rewrite import UNCHANGED, rewrite_lines
 from incoder.request import InfillRequest
@@ -29,7 +29,7 @@ def test_the_comment_goes_unless_it_is_kept(scripted: Script) -> None:
         (candidate,) = rewrite_lines(
             model, TEXT, SPAN, InfillRequest(), comment="absolute", keep_comment=keep, path=PATH
         )
-        new[keep] = apply(TEXT, candidate.edits)
+        new[keep] = apply_edits(TEXT, candidate.edits)
     assert new[False] == "def loss(a, b):\n    return abs(a - b)\n"
     assert new[True] == "def loss(a, b):\n    # absolute\n    return abs(a - b)\n"
 
@@ -43,7 +43,7 @@ def test_a_comment_of_several_lines_is_commented_line_by_line(scripted: Script) 
 def test_candidates_that_do_not_parse_come_last_and_the_old_lines_are_no_change(scripted: Script) -> None:
     model = scripted(["return (", "d = a - b\n    return d * d", "return a", ""])
     found = rewrite_lines(model, TEXT, SPAN, InfillRequest(), path=PATH)
-    assert [apply(TEXT, one.edits) for one in found[:1]] == ["def loss(a, b):\n    return a\n"]
+    assert [apply_edits(TEXT, one.edits) for one in found[:1]] == ["def loss(a, b):\n    return a\n"]
     problems = [one.problem or "" for one in found]
     assert problems[0] == ""
     assert {UNCHANGED} < {*problems}
@@ -53,7 +53,7 @@ def test_candidates_that_do_not_parse_come_last_and_the_old_lines_are_no_change(
 def test_an_empty_fill_takes_the_lines_away(scripted: Script) -> None:
     span = (SPAN[0], TEXT.index("    return"))
     (candidate,) = rewrite_lines(scripted([""]), TEXT, span, InfillRequest(), path=PATH)
-    assert apply(TEXT, candidate.edits) == "def loss(a, b):\n    return d * d\n"
+    assert apply_edits(TEXT, candidate.edits) == "def loss(a, b):\n    return d * d\n"
 
 
 def test_an_empty_fill_is_no_answer_to_a_comment(scripted: Script) -> None:
@@ -68,7 +68,7 @@ def test_line_ends_of_the_file_stay(scripted: Script) -> None:
     (candidate,) = rewrite_lines(
         scripted(["return a"]), text, span, InfillRequest(), comment="x", keep_comment=True, path=PATH
     )
-    assert apply(text, candidate.edits) == "def loss(a, b):\r\n    # x\r\n    return a\r\n"
+    assert apply_edits(text, candidate.edits) == "def loss(a, b):\r\n    # x\r\n    return a\r\n"
 
 
 def test_one_line_ends_where_the_line_does(scripted: Script) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incoder.editing.candidates import Change
-from incoder.editing.edits import apply
+from incoder.editing.edits import apply_edits
 from incoder.editing.python_source import PythonSource
 from incoder.editing.type_hints import write_annotations
 from incoder.editing.types.annotations import annotation_in
@@ -33,7 +33,7 @@ def annotate(
     source = PythonSource(text)
     chosen = [missing for missing in missing_annotations(source) if kind in ("", missing.kind)]
     changes = list(write_annotations(scripted(*answers), source, chosen, InfillRequest(), checker=checker))
-    return apply(text, [edit for change in changes for edit in change.edits]), changes
+    return apply_edits(text, [edit for change in changes for edit in change.edits]), changes
 
 
 def test_returns_parameters_and_variables_are_annotated_in_the_order_of_the_text(scripted: Scripted) -> None:

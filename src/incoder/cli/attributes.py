@@ -11,7 +11,7 @@ from incoder.cli import editing, options
 from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.request_options import with_request
 from incoder.cli.source import read_source
-from incoder.editing.attributes import MEANINGS, Prediction, predict, seen_in_training
+from incoder.editing.attributes import MEANINGS, Prediction, predict_attribute, seen_in_training
 from incoder.editing.defaults import ATTRIBUTES
 from incoder.request import InfillRequest
 
@@ -54,7 +54,7 @@ def attributes(
     loaded = editing.load_model(model, revision, device, dtype)
     loaded.check_attributes()
     with progress("predicting …"):
-        found = {name: predict(loaded, text, name, request) for name in only or _NAMES}
+        found = {name: predict_attribute(loaded, text, name, request) for name in only or _NAMES}
         seen = {name: seen_in_training(loaded, name) for name in found}
     if json:
         described = {name: [asdict(one) for one in predictions] for name, predictions in found.items()}

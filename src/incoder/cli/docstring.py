@@ -53,7 +53,7 @@ def docstring(
     selection = editing.selection(lines, function, is_all, others=module, names=("--module",))
     loaded = once(lambda: editing.load_model(model, revision, device, dtype))
 
-    from incoder.editing.docstring import incomplete, lacking, write_docstrings
+    from incoder.editing.docstring import incomplete, undocumented, write_docstrings
     from incoder.editing.docstrings.draft import Target
     from incoder.editing.docstrings.style import style_of
 
@@ -63,7 +63,7 @@ def docstring(
         wanted = replace(own, name=next(name for name in STYLE_NAMES if name == style)) if style else own
         targets: list[Target] = [None]
         if not module:
-            targets = lacking(source) if is_all else [*selection.definitions(source)]
+            targets = undocumented(source) if is_all else [*selection.definitions(source)]
         targets = incomplete(source, targets, wanted)
         if not targets:
             return editing.edited(

@@ -12,7 +12,7 @@ from incoder.cli.batch import Edited, Output
 from incoder.cli.console import print_note, progress, progress_bar
 from incoder.cli.source import STANDARD_INPUT, read_source
 from incoder.editing.candidates import Change
-from incoder.editing.edits import apply
+from incoder.editing.edits import apply_edits
 from incoder.editing.languages import UNNAMED_PYTHON, require_python
 from incoder.editing.python_source import PythonSource
 from incoder.editing.selection import Selection
@@ -121,7 +121,7 @@ def edited(
     `nothing_to_do` is the reason why there are no changes. The first `num_places` changes (by default all)
     are at places that were asked for, and are counted; the others, such as imports, are not.
     """
-    new = apply(text, [edit for change in changes for edit in change.edits])
+    new = apply_edits(text, [edit for change in changes for edit in change.edits])
     asked_for = changes[:num_places]
     left = [_why_left(change) for change in asked_for if change.used is None]
     failure = None

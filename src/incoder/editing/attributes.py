@@ -49,7 +49,7 @@ def seen_in_training(model: Model, name: str) -> bool:
     return knows_format(model, f"{opening_tag('file')}\nx = 1\n\n<|/ file", f" {name}=")
 
 
-def predict(
+def predict_attribute(
     model: Model, text: str, name: str, template: InfillRequest = ATTRIBUTES
 ) -> tuple[Prediction, ...]:
     """Predict the value of one attribute of a text; returns values, the most probable first."""

@@ -14,7 +14,7 @@ from incoder.editing.defaults import DOCSTRING
 from incoder.editing.docstrings.draft import Draft, Target, draft, parameter_names
 from incoder.editing.docstrings.prose import breaks_off, says_something, tidied
 from incoder.editing.docstrings.style import Style, style_of
-from incoder.editing.edits import Edit, apply, cut
+from incoder.editing.edits import Edit, apply_edits, cut
 from incoder.editing.languages import UNNAMED_PYTHON, parse_problem
 from incoder.editing.python_source import Definition, Function, PythonSource
 from incoder.errors import IncoderError
@@ -23,12 +23,14 @@ from incoder.request import InfillRequest
 from incoder.results import Candidate
 
 
-def lacking(source: PythonSource) -> list[Target]:
+def undocumented(source: PythonSource) -> list[Target]:
     """The definitions without a docstring, and the module if it has none.
 
     Functions inside functions and overloads need no docstring.
 
-    >>> [target and target.name for target in lacking(PythonSource("def f(): ...\\n"))]  # None: the module
+    None is the module.
+
+    >>> [target and target.name for target in undocumented(PythonSource("def f(): ...\\n"))]
     [None, 'f']
     """
     definitions = [
@@ -104,7 +106,7 @@ def _candidate(
     except IncoderError as error:
         text, problem = "", str(error)
     edit = Edit(planned.start, planned.end, text)
-    problem = problem or parse_problem(apply(source.text, [*edits, edit]), path)
+    problem = problem or parse_problem(apply_edits(source.text, [*edits, edit]), path)
     return EditCandidate((edit,), filled.logprob, filled.total_logprob, problem)
 
 

@@ -19,13 +19,13 @@ class Edit:
     text: str
 
 
-def apply(text: str, edits: Iterable[Edit]) -> str:
+def apply_edits(text: str, edits: Iterable[Edit]) -> str:
     """Return the text with all edits made; insertions at one position keep the order of the arguments.
 
     Raises:
         IncoderError: a range is not within the text, or two ranges overlap.
 
-    >>> apply("x = 1", [Edit(0, 1, "count"), Edit(5, 5, "0")])
+    >>> apply_edits("x = 1", [Edit(0, 1, "count"), Edit(5, 5, "0")])
     'count = 10'
     """
     return "".join(cut(text, (), edits))

@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from incoder.editing.candidates import Change, EditCandidate
 from incoder.editing.defaults import FIX
-from incoder.editing.edits import apply
+from incoder.editing.edits import apply_edits
 from incoder.editing.languages import is_python, parse_problem
 from incoder.editing.lines import Lines
 from incoder.editing.required_definitions import RequiredDefinition, required_definitions
@@ -91,7 +91,7 @@ def _tested(
             if not budget.take():
                 tested.append(candidate.rejected(NO_TRIES_LEFT))
                 continue
-            failure = run(apply(text, candidate.edits)).failure
+            failure = run(apply_edits(text, candidate.edits)).failure
             passed = failure is None
             tested.append(candidate.rejected(failure) if failure else candidate)
         else:

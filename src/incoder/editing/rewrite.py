@@ -11,7 +11,7 @@ from pathlib import PurePath
 from incoder.comments import commented
 from incoder.editing.candidates import EditCandidate, ranked
 from incoder.editing.defaults import EDIT
-from incoder.editing.edits import Edit, apply
+from incoder.editing.edits import Edit, apply_edits
 from incoder.editing.languages import parse_problem
 from incoder.editing.lines import indentation, line_end
 from incoder.editing.required_definitions import RequiredDefinition, lost_definition
@@ -53,7 +53,7 @@ def rewrite_lines(
         written = filled.infills[0].rstrip().removeprefix(indent)  # it is before the hole already
         lines = indent + written + tail if written.strip() else ""
         edit = Edit(start, end, (note if keep_comment else "") + lines)
-        new = apply(text, [edit])
+        new = apply_edits(text, [edit])
         problem = None
         if filled.finish_reasons[0] in ("length", "time"):
             problem = f"has no end within {template.sampling.max_new_tokens} tokens"

@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from incoder.editing.candidates import Change, EditCandidate, ranked
 from incoder.editing.defaults import TYPES
-from incoder.editing.edits import Edit, apply, cut
+from incoder.editing.edits import Edit, apply_edits, cut
 from incoder.editing.languages import UNNAMED_PYTHON, parse_problem
 from incoder.editing.python_source import PythonSource
 from incoder.editing.types.annotations import (
@@ -125,7 +125,9 @@ class _Writer:
                 annotation = self._fitted(missing, annotation)
             edit = missing.edit(annotation or filled.infills[0])
             problem = (
-                problem or parse_problem(apply(self._source.text, [*self._edits, edit]), self._path) or ""
+                problem
+                or parse_problem(apply_edits(self._source.text, [*self._edits, edit]), self._path)
+                or ""
             )
             yield EditCandidate((edit,), filled.logprob, filled.total_logprob, problem or None)
 
@@ -180,6 +182,6 @@ class _Writer:
                 continue
             (edit,) = candidate.edits
             imports = self.imports(names_in(missing.annotation(edit)))
-            errors = checker.new_errors(apply(self._source.text, [*self._edits, edit, *imports]))
+            errors = checker.new_errors(apply_edits(self._source.text, [*self._edits, edit, *imports]))
             is_found = not errors
             yield candidate.rejected(f"rejected by mypy: {errors[0]}") if errors else candidate

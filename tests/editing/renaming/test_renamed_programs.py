@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from incoder.editing.edits import Edit, apply
+from incoder.editing.edits import Edit, apply_edits
 from incoder.editing.python_source import PythonSource
 from incoder.editing.renaming.renaming import Renaming
 from incoder.editing.renaming.risk_detector import RiskDetector
@@ -107,10 +107,10 @@ def rename_all(text: str, rng: random.Random, found: Outcome) -> None:
             found.num_accepted += 1
             if new in POOL:
                 described = f"{variable.name} of {variable.where} to {new}"
-                found.pairs.append((text, apply(text, renaming.edits(new)), described))
+                found.pairs.append((text, apply_edits(text, renaming.edits(new)), described))
             else:
                 edits += renaming.edits(new)
-    found.pairs.append((text, apply(text, edits), "all others to fresh names"))
+    found.pairs.append((text, apply_edits(text, edits), "all others to fresh names"))
 
 
 def outcome(seed: int, num_programs: int) -> Outcome:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from incoder.editing.edits import apply
+from incoder.editing.edits import apply_edits
 from incoder.editing.python_source import PythonSource
 from incoder.editing.rename import find_variable, rename_to
 from incoder.editing.renaming.renaming import Renaming
@@ -21,7 +21,7 @@ def renaming(text: str, name: str, *, force: bool = False) -> Renaming:
 
 
 def renamed(text: str, name: str = "old", new: str = "new", *, force: bool = False) -> str:
-    return apply(text, rename_to(renaming(text, name, force=force), new).edits)
+    return apply_edits(text, rename_to(renaming(text, name, force=force), new).edits)
 
 
 SAFE = {

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
-from incoder.editing.edits import Edit, apply
+from incoder.editing.edits import Edit, apply_edits
 from incoder.editing.python_source import PythonSource, python_syntax_error
 from incoder.editing.renaming import parameter_docs
 from incoder.editing.renaming.call_sites import named_arguments
@@ -40,7 +40,7 @@ class Renaming:
     >>> source = PythonSource("def f(x):\\n    return x\\n")
     >>> variables = Variables(source)
     >>> renaming = Renaming(source, variables, variables.named("x")[0])
-    >>> apply(source.text, renaming.edits("size"))
+    >>> apply_edits(source.text, renaming.edits("size"))
     'def f(size):\\n    return size\\n'
     """
 
@@ -126,7 +126,7 @@ class Renaming:
 
     def _wrong_result(self, new: str) -> str | None:
         """The error if the renamed text differs from the original by more or less than the name."""
-        old, text = self.variable.name, apply(self._source.text, self.edits(new))
+        old, text = self.variable.name, apply_edits(self._source.text, self.edits(new))
         error = python_syntax_error(text)
         if error:
             return f"does not parse: {error}"

@@ -17,9 +17,9 @@ Import = ast.Import | ast.ImportFrom
 def import_edits(source: PythonSource, wanted: Mapping[str, Iterable[str]]) -> list[Edit]:
     """The edits that import these names of each module: into an existing import, else as a new line.
 
-    >>> from incoder.editing.edits import apply
+    >>> from incoder.editing.edits import apply_edits
     >>> text = "import os\\n\\nprint(os)\\n"
-    >>> print(apply(text, import_edits(PythonSource(text), {"typing": ["Any"]})))
+    >>> print(apply_edits(text, import_edits(PythonSource(text), {"typing": ["Any"]})))
     import os
     from typing import Any
     <BLANKLINE>

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from incoder.editing.edits import Edit, apply
+from incoder.editing.edits import Edit, apply_edits
 from incoder.editing.python_source import PythonSource
 from incoder.editing.renaming.variables import Variables
 from incoder.errors import IncoderError
@@ -50,7 +50,7 @@ def return_type(function: FoundFunction, _: Random) -> Row | None:
             edits.append(Edit(source.end(inner.target), source.end(inner.annotation), ""))
         elif isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and inner is not node:
             return None  # annotations of inner functions would give the answer away
-    prefix, found, suffix = apply(source.text, edits).partition(_HOLE)
+    prefix, found, suffix = apply_edits(source.text, edits).partition(_HOLE)
     if not found or not re.match(r"\s*:", suffix) or not prefix.rstrip(" ").endswith("->"):
         return None
     returns = [inner.value for inner in ast.walk(node) if isinstance(inner, ast.Return) and inner.value]
@@ -79,7 +79,7 @@ def variable_name(function: FoundFunction, random: Random) -> Row | None:
     for name in names:
         places = _occurrences(function.source, name)
         if places and _MIN_OCCURRENCES <= len(places) <= _MAX_OCCURRENCES:
-            text = apply(function.source.text, [Edit(start, end, _HOLE) for start, end in places])
+            text = apply_edits(function.source.text, [Edit(start, end, _HOLE) for start, end in places])
             parts = text.split(_HOLE)
             if name not in "".join(parts):  # in comments and strings it would give the answer away
                 task = {"task_id": f"{function.key}:{name}", "project": function.project}
