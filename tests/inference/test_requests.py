@@ -271,7 +271,7 @@ def test_two_threads_never_run_a_coroutine_at_once_and_a_callback_may_call_again
 
 
 @pytest.mark.parametrize(
-    "request_of", [{"num_beams": 3}, {"num_candidates": 3, "rank_by": "full-text"}, {"lines": "block"}]
+    "more", [{"num_beams": 3}, {"num_candidates": 3, "rank_by": "full-text"}, {"lines": "block"}]
 )
 def test_everything_can_be_asked_at_once(fast: InfillModel, more: dict[str, Any]) -> None:
     start = fast.infilling_format.document_start_id
