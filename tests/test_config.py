@@ -125,7 +125,8 @@ class Sources(Recipe):
     [
         ('kind = "folder"\npth = "x"\npath = "y"', "unknown key sources.0.pth; did you mean sources.0.path?"),
         ('kind = "table"\ncolumn = "x"', "unknown key sources.0.column; did you mean sources.0.columns?"),
-        ('kind = "folder"', "sources.0.path: Field required, got {'kind': 'folder'}"),
+        ('kind = "folder"', "the key sources.0.path is missing, and it has no default"),
+        ('kind = "folder"\npth = "x"', "unknown key sources.0.pth; did you mean sources.0.path?"),
     ],
 )
 def test_a_mistake_in_a_list_is_named_alone_and_by_its_place(
@@ -136,6 +137,23 @@ def test_a_mistake_in_a_list_is_named_alone_and_by_its_place(
     with pytest.raises(IncoderError) as raised:
         load_recipe(Sources, path)
     assert str(raised.value) == f"{path}: {complaint}"
+
+
+def test_a_misspelt_list_of_sections_is_one_complaint(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('[[source]]\nkind = "folder"\npath = "x"\n')
+    with pytest.raises(IncoderError) as raised:
+        load_recipe(Sources, path)
+    assert str(raised.value) == f"{path}: unknown key source; did you mean sources?"
+
+
+def test_a_missing_key_is_named_beside_an_unknown_one_that_is_unlike_it() -> None:
+    with pytest.raises(IncoderError) as raised:
+        load_recipe(Sources, None, ["colour=1"])
+    assert str(raised.value).splitlines() == [
+        "the recipe: the key sources is missing, and it has no default",
+        "the recipe: unknown key colour; the keys are sources",
+    ]
 
 
 def test_a_list_that_is_too_short_is_still_named() -> None:

@@ -7,15 +7,18 @@ that it configures; this file reads recipes, explains their errors, and saves th
 import difflib
 import tomllib
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from incoder.errors import IncoderError
 from incoder.files import read_at_most, write_text
 from incoder.output_folder import refuse_foreign
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]  # ~ is the home folder
 
@@ -164,6 +167,9 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 def _complaints(schema: type[BaseModel], error: ValidationError, origin: str) -> Iterator[str]:
     problems = error.errors()
     locations = [problem["loc"] for problem in problems]
+    unknown = {location: _place(schema, location) for location in _locations(problems, "extra_forbidden")}
+    meant = {location: _nearest_key(element, key) for location, (element, _, key) in unknown.items()}
+    meant_keys = {f"{unknown[location][1]}{key}" for location, key in meant.items()}
     for problem, location in zip(problems, locations, strict=True):
         depth = len(location)
         if problem["type"] == "too_short" and any(
@@ -172,12 +178,22 @@ def _complaints(schema: type[BaseModel], error: ValidationError, origin: str) ->
             continue  # only because its elements are refused, which have messages of their own
         element, prefix, key = _place(schema, location)
         if problem["type"] == "extra_forbidden":
-            known = list(_keys(element))
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=_MIN_LIKENESS)
-            hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"the keys are {', '.join(known)}"
+            nearest = meant[location]
+            hint = f"did you mean {prefix}{nearest}?" if nearest else f"the keys are {', '.join(_keys(element))}"
             yield f"{origin}: unknown key {prefix}{key}; {hint}"
-        else:
+        elif problem["type"] != "missing":
             yield f"{origin}: {prefix}{key}: {problem['msg']}, got {problem['input']!r}"
+        elif f"{prefix}{key}" not in meant_keys:  # else its misspelt name has a message of its own
+            yield f"{origin}: the key {prefix}{key} is missing, and it has no default"
+
+
+def _locations(problems: Iterable["ErrorDetails"], kind: str) -> Iterator[tuple[int | str, ...]]:
+    return (problem["loc"] for problem in problems if problem["type"] == kind)
+
+
+def _nearest_key(schema: type[BaseModel], key: str) -> str | None:
+    nearest = difflib.get_close_matches(key, list(_keys(schema)), n=1, cutoff=_MIN_LIKENESS)
+    return nearest[0] if nearest else None
 
 
 def _place(schema: type[BaseModel], location: Sequence[int | str]) -> tuple[type[BaseModel], str, str]:
