@@ -179,7 +179,9 @@ def _complaints(schema: type[BaseModel], error: ValidationError, origin: str) ->
         element, prefix, key = _place(schema, location)
         if problem["type"] == "extra_forbidden":
             nearest = meant[location]
-            hint = f"did you mean {prefix}{nearest}?" if nearest else f"the keys are {', '.join(_keys(element))}"
+            hint = (
+                f"did you mean {prefix}{nearest}?" if nearest else f"the keys are {', '.join(_keys(element))}"
+            )
             yield f"{origin}: unknown key {prefix}{key}; {hint}"
         elif problem["type"] != "missing":
             yield f"{origin}: {prefix}{key}: {problem['msg']}, got {problem['input']!r}"

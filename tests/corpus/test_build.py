@@ -373,9 +373,23 @@ def test_a_source_that_vanishes_stops_the_build_and_keeps_the_work(
     assert build_corpus(recipe(), tmp_path / "corpus").num_documents == 20
 
 
-@pytest.mark.parametrize("name", ["documents/000000.parquet", "signatures/000000.npy", "read/reports/000000"])
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "gone"])
+@pytest.mark.parametrize(
+    ("stage_name", "name", "damage"),
+    [
+        ("read", "documents/000000.parquet", "truncated"),
+        ("read", "documents/000000.parquet", "flipped"),
+        ("read", "documents/000000.parquet", "gone"),
+        ("read", "signatures/000000.npy", "truncated"),
+        ("read", "signatures/000000.npy", "flipped"),
+        ("read", "read/reports/000000", "gone"),
+        ("find-duplicates", "duplicates/exact-000000.npy", "flipped"),
+        ("write", "written/train-000000.parquet", "flipped"),
+        ("write", "written/validation-000000.parquet", "gone"),
+        ("write", "write/reports/000000", "truncated"),
+    ],
+)
 def test_work_that_is_damaged_is_done_again(
+    stage_name: str,
     name: str,
     damage: str,
     write_files: WriteFiles,
@@ -389,7 +403,7 @@ def test_work_that_is_damaged_is_done_again(
 
     def damaging(stage: Stage, folder: Path, *others: Any) -> None:
         run_stage(stage, folder, *others)
-        if stage.name == "read" and not damaged:
+        if stage.name == stage_name and not damaged:
             path = folder / name
             damaged.append(path)
             data = bytearray(path.read_bytes())

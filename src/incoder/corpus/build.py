@@ -52,7 +52,7 @@ NOT_IN_THE_CORPUS = frozenset({"engine"})  # sections that say nothing of the do
 _WRITTEN = (MANIFEST, RECIPE, DROPS, *(f"{split}*.parquet" for split in SPLITS))
 _GROUPED = "grouped"  # what sources had to regroup on disk
 _LISTED = "listed"  # input shards, until the run that they belong to is known
-_WORK_FORMAT = 2  # of what lies in .work; a run of another format is begun anew
+_WORK_FORMAT = 3  # of what lies in .work; a run of another format is begun anew
 _MAX_ATTEMPTS = 3  # where what lies in .work turns out to be damaged
 _BY_FILES = (
     "too few projects to hold out whole ones: validation has groups of files instead, so that its loss also "
@@ -163,11 +163,7 @@ class _Build:
         if recipe.deduplication.method == "exact":
             num_partitions += sum(task_bytes) // _PARTITION_BYTES
         read = Read(run, recipe, num_partitions, self._keeps_drops)
-        self._run_stage(Stage("read", read, task_bytes, read.give_up))
-        damaged = [task for task in range(len(task_bytes)) if not read.is_whole(task)]
-        if damaged:
-            have_done_again("read", run, damaged)
-            self._run_stage(Stage("read", read, task_bytes, read.give_up))
+        self._run_stage(Stage("read", read, task_bytes, read.is_whole, read.give_up))
         num_characters, of_projects, stars = list[int](), Counter[str](), list[FoundStars]()
         for shard in range(len(task_bytes)):
             result: ReadResult = load(read_report_file(run, shard))
@@ -185,7 +181,8 @@ class _Build:
         save(decisions, decisions_file(run))
         groups = _groups(num_characters)
         sizes = [sum(num_characters[shard] for shard in group) for group in groups]
-        self._run_stage(Stage("write", Write(run, groups, self._keeps_drops), sizes))
+        write = Write(run, groups, self._keeps_drops)
+        self._run_stage(Stage("write", write, sizes, write.is_whole))
         self._count_written(report, len(groups), division)
         return len(groups)
 
@@ -208,15 +205,19 @@ class _Build:
             return {}
         settings = self._recipe.deduplication
         exact = FindDuplicates(self._run, num_shards, num_partitions, settings)
-        self._run_stage(Stage("find-duplicates", exact, [1] * num_partitions))
+        self._run_stage(Stage("find-duplicates", exact, [1] * num_partitions, exact.is_whole))
         if not settings.near:
             return {EXACT: num_partitions}
         near = FindNearDuplicates(self._run, num_shards, num_partitions, settings)
-        self._run_stage(Stage("find-near-duplicates", near, [1]))
+        self._run_stage(Stage("find-near-duplicates", near, [1], near.is_whole))
         return {EXACT: num_partitions, NEAR: 1}
 
     def _run_stage(self, stage: Stage) -> None:
+        """Do the tasks of a stage that are not done yet, and once more those whose files are damaged."""
         run_stage(stage, self._run, self._recipe.engine, self._on_progress)
+        if damaged := stage.damaged_tasks():
+            have_done_again(stage.name, self._run, damaged)
+            run_stage(stage, self._run, self._recipe.engine, self._on_progress)
 
     def _mend(self) -> bool:
         """Have done again what a failed attempt found damaged, if that was why it failed."""

@@ -16,7 +16,7 @@ import numpy as np
 from incoder.config import load_recipe
 from incoder.corpus.build import RECIPE
 from incoder.corpus.engine.engine_settings import EngineSettings
-from incoder.corpus.engine.running import run_stage
+from incoder.corpus.engine.running import have_done_again, run_stage
 from incoder.corpus.engine.stage import OnProgress, Stage
 from incoder.corpus.engine.work_folder import run_folder, save, work_folder
 from incoder.corpus.recipe import CorpusRecipe
@@ -64,8 +64,12 @@ def encode_corpus(
         run = run_folder(work, _fingerprint(meta))
         save(encoder, encoder_file(run))
         inputs = tuple(_inputs(corpus.resolve()))
-        stage = Stage("encode", Encode(run, inputs, seed, dtype.str), [one.num_bytes for one in inputs])
+        encode = Encode(run, inputs, seed, dtype.str)
+        stage = Stage("encode", encode, [one.num_bytes for one in inputs], encode.is_whole)
         run_stage(stage, run, engine, on_progress)
+        if damaged := stage.damaged_tasks():
+            have_done_again(stage.name, run, damaged)
+            run_stage(stage, run, engine, on_progress)
         with committed_together(output, META, work) as folder:
             meta["splits"] = {}
             for split in SPLITS:

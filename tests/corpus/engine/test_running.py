@@ -30,6 +30,10 @@ def nothing(task: int, on_bytes: OnBytes) -> None:
     raise AssertionError((task, on_bytes))
 
 
+def is_whole(task: int) -> bool:
+    raise AssertionError(task)
+
+
 @pytest.mark.parametrize(
     ("reason", "said"), [("no such column", "no such column"), ("", "the disk may be full")]
 )
@@ -38,7 +42,7 @@ def test_a_failed_task_has_a_reason_also_where_the_disk_had_no_room_for_it(
 ) -> None:
     monkeypatch.setattr(running, "_executor", lambda _, home, __: FailedExecutor(home, reason))
     with pytest.raises(IncoderError, match=f"stage `read` failed in task 0: .*{said}; its log is"):
-        run_stage(Stage("read", nothing, [1]), tmp_path, EngineSettings())
+        run_stage(Stage("read", nothing, [1], is_whole), tmp_path, EngineSettings())
 
 
 def test_a_full_disk_is_named_though_nothing_can_be_written(
@@ -48,7 +52,7 @@ def test_a_full_disk_is_named_though_nothing_can_be_written(
     vars(executor)["full_disk"] = {0}  # what the exit status of its process says
     monkeypatch.setattr(running, "_executor", lambda *_: executor)
     with pytest.raises(IncoderError, match=r"no space left on the disk of .*goes on from the work so far"):
-        run_stage(Stage("read", nothing, [1]), tmp_path, EngineSettings())
+        run_stage(Stage("read", nothing, [1], is_whole), tmp_path, EngineSettings())
 
 
 def test_a_full_disk_is_known_behind_other_errors() -> None:

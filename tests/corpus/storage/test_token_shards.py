@@ -3,6 +3,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from incoder.corpus import encoding
 from incoder.corpus.build import build_corpus
 from incoder.corpus.encoding import encode_corpus
+from incoder.corpus.engine import running
+from incoder.corpus.engine.stage import Stage
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import read_report
 from incoder.corpus.storage import documents
@@ -59,6 +62,29 @@ def test_every_document_comes_back_with_its_start(
         assert shard.num_tokens == shard.num_bytes + len(texts)
         assert (shard.vocab_size, shard.tokenizer_fingerprint) == (vocab_size, "bytes")
     assert json.loads((tmp_path / "tokens" / "meta.json").read_text())["dtype"] == dtype
+
+
+@pytest.mark.parametrize("damage", ["flipped", "gone"])
+def test_encoded_work_that_is_damaged_is_encoded_again(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    encode_corpus(corpus, ByteEncoder(), tmp_path / "whole")
+    run_stage, damaged = running.run_stage, list[Path]()
+
+    def damaging(stage: Stage, folder: Path, *others: Any) -> None:
+        run_stage(stage, folder, *others)
+        if not damaged:
+            path = next((folder / "encoded").glob("*.tokens"))
+            damaged.append(path)
+            path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+            if damage == "gone":
+                path.unlink()
+
+    monkeypatch.setattr(encoding, "run_stage", damaging)
+    encode_corpus(corpus, ByteEncoder(), tmp_path / "tokens")
+    assert damaged
+    for path in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "tokens" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_encoding_again_gives_the_same_bytes(corpus: Path, tmp_path: Path) -> None:

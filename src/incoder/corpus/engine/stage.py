@@ -30,14 +30,19 @@ class Work(Protocol):
 class Stage:
     """The tasks of a stage: one for each entry of `task_bytes`, the size of its input.
 
-    `give_up(task, reason)` does without a task whose process dies whenever it is tried; without it, that is
-    an error.
+    `is_whole(task)` says whether the files that a finished task left are undamaged. `give_up(task, reason)`
+    does without a task whose process dies whenever it is tried; without it, that is an error.
     """
 
     name: str
     work: Work
     task_bytes: Sequence[int]
+    is_whole: Callable[[int], bool]
     give_up: Callable[[int, str], None] | None = None
+
+    def damaged_tasks(self) -> list[int]:
+        """The finished tasks whose files are damaged."""
+        return [task for task in range(len(self.task_bytes)) if not self.is_whole(task)]
 
 
 class TaskStep:

@@ -8,13 +8,14 @@ from typing import Protocol
 import numpy as np
 
 from incoder.corpus.engine.stage import OnBytes
-from incoder.corpus.engine.work_folder import load
-from incoder.corpus.stages.run_paths import encoded_name, encoder_file
+from incoder.corpus.engine.work_folder import DamagedWorkError, load, save
+from incoder.corpus.stages.run_paths import encoded_digests_file, encoded_name, encoder_file
 from incoder.corpus.storage.documents import read_file
 from incoder.corpus.storage.token_shards import TokenShardWriter
 from incoder.corpus.text.attributes import render
 from incoder.corpus.text.languages import LANGUAGES, extension_of
 from incoder.document import Document
+from incoder.files import sha256_of
 
 
 class Encoder(Protocol):
@@ -60,8 +61,19 @@ class Encode:
                     token_ids = [encoder.document_start_id, *encoder.encode(text)]
                     writer.write(token_ids, num_bytes, _kind_of(document))
                     on_bytes(num_bytes)
-            for path in Path(temporary).iterdir():
-                path.replace(folder / path.name)
+            digests = {path.name: sha256_of(path) for path in Path(temporary).iterdir()}
+            for file_name in digests:
+                (Path(temporary) / file_name).replace(folder / file_name)
+        save(digests, encoded_digests_file(self.run, task))
+
+    def is_whole(self, task: int) -> bool:
+        """Whether what the task left is as it was written: damage would become part of the shards."""
+        folder, _ = encoded_name(self.run, task)
+        try:
+            digests: dict[str, str] = load(encoded_digests_file(self.run, task))
+            return all(sha256_of(folder / name) == digest for name, digest in digests.items())
+        except (DamagedWorkError, OSError):
+            return False
 
 
 def _kind_of(document: Document) -> str:

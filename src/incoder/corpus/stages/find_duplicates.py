@@ -24,11 +24,13 @@ from incoder.corpus.deduplication.exact import (
 from incoder.corpus.deduplication.near import near_duplicates_among
 from incoder.corpus.deduplication.one_pass import SeenKeys
 from incoder.corpus.engine.stage import OnBytes
-from incoder.corpus.engine.work_folder import finished
+from incoder.corpus.engine.work_folder import DamagedWorkError, load, save
 from incoder.corpus.report import NUM_EXAMPLES, Clusters
+from incoder.corpus.stages.checked_arrays import has_checksum, save_array
 from incoder.corpus.stages.run_paths import (
     ROW_BITS,
     documents_file,
+    duplicates_checksum_file,
     duplicates_file,
     signatures_file,
     sketches_file,
@@ -54,7 +56,11 @@ class FindDuplicates:
         else:
             found = [self._partition(shard, task) for shard in range(self.num_shards)]
             duplicates = duplicates_among(np.concatenate([*found, np.empty(0, SIGNATURE)]))
-        _save(duplicates, duplicates_file(self.run, EXACT, task))
+        _save(self.run, EXACT, task, duplicates)
+
+    def is_whole(self, task: int) -> bool:
+        """Whether what the task left is as it was written."""
+        return _is_whole(self.run, EXACT, task)
 
     def _partition(self, shard: int, partition: int) -> Signatures:
         signatures = np.load(signatures_file(self.run, shard), mmap_mode="r")
@@ -100,7 +106,11 @@ class FindNearDuplicates:
             them["position"],
             self.settings.near_threshold,
         )
-        _save(near, duplicates_file(self.run, NEAR, task))
+        _save(self.run, NEAR, task, near)
+
+    def is_whole(self, task: int) -> bool:
+        """Whether what the task left is as it was written."""
+        return _is_whole(self.run, NEAR, task)
 
 
 def duplicates_of_shard(run: Path, shard: int, search: str, num_partitions: int) -> dict[int, int | None]:
@@ -143,6 +153,14 @@ def name_of(run: Path, position: int) -> tuple[str, str]:
         return table.column("project")[row].as_py(), table.column("path")[row].as_py()
 
 
-def _save(duplicates: Duplicates, path: Path) -> None:
-    with finished(path) as temporary, temporary.open("wb") as file:
-        np.save(file, np.sort(duplicates, order="position"))
+def _save(run: Path, search: str, partition: int, duplicates: Duplicates) -> None:
+    checksum = save_array(np.sort(duplicates, order="position"), duplicates_file(run, search, partition))
+    save(checksum, duplicates_checksum_file(run, search, partition))
+
+
+def _is_whole(run: Path, search: str, partition: int) -> bool:
+    try:
+        checksum: int = load(duplicates_checksum_file(run, search, partition))
+        return has_checksum(duplicates_file(run, search, partition), checksum)
+    except (DamagedWorkError, OSError):
+        return False

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.report import Report
 from incoder.corpus.sources.input_shard import FilesShard, InputShard
 from incoder.corpus.sources.source_file import Dropped, OnDrop
+from incoder.corpus.stages.checked_arrays import has_checksum, save_array
 from incoder.corpus.stages.run_paths import (
     ROW_BITS,
     documents_file,
@@ -82,8 +82,10 @@ class Read:
             result: ReadResult = load(read_report_file(self.run, task))
             with DocumentFile(documents_file(self.run, task)):
                 pass
+            if self.keeps_drops:
+                load(drops_file(self.run, "read", task))
             arrays = {path.parent.name: path for path in self._arrays(task)}
-            return all(crc32(arrays[name].read_bytes()) == crc for name, crc in result.checksums.items())
+            return all(has_checksum(arrays[name], checksum) for name, checksum in result.checksums.items())
         except (DamagedWorkError, IncoderError, OSError):
             return False
 
@@ -122,15 +124,7 @@ class Read:
         if self.recipe.deduplication.near:
             sketched.append(sketches(unsketched) if unsketched else np.empty((0, NUM_PERMUTATIONS), "<u4"))
             arrays[sketches_file(self.run, task)] = np.concatenate(sketched)
-        return {target.parent.name: _saved(array, target) for target, array in arrays.items()}
-
-
-def _saved(array: np.ndarray[Any, Any], target: Path) -> int:
-    """Write an array; returns the checksum of the file."""
-    with finished(target) as path:
-        with path.open("wb") as file:
-            np.save(file, array)
-        return crc32(path.read_bytes())
+        return {target.parent.name: save_array(array, target) for target, array in arrays.items()}
 
 
 def _check_readable(shard: InputShard, report: Report) -> None:

@@ -38,6 +38,10 @@ def duplicates_file(run: Path, search: str, partition: int) -> Path:
     return run / "duplicates" / f"{search}-{partition:06}.npy"
 
 
+def duplicates_checksum_file(run: Path, search: str, partition: int) -> Path:
+    return run / "duplicates" / f"{search}-{partition:06}"
+
+
 def damaged_file(run: Path, shard: int) -> Path:
     """There where a later stage found the documents of an input shard damaged."""
     return run / "damaged" / f"{shard:06}"
@@ -59,6 +63,11 @@ def encoder_file(run: Path) -> Path:
 def encoded_name(run: Path, task: int) -> tuple[Path, str]:
     """The folder and the name of the shard that a task of encoding leaves."""
     return run / "encoded", f"{task:06}"
+
+
+def encoded_digests_file(run: Path, task: int) -> Path:
+    """The SHA-256 of each file of that shard, by its name."""
+    return run / "encode" / "digests" / f"{task:06}"
 
 
 def write_report_file(run: Path, group: int) -> Path:

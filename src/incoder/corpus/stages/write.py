@@ -13,7 +13,7 @@ from incoder.corpus.deduplication.near import NEAR_DUPLICATE
 from incoder.corpus.deduplication.one_pass import DUPLICATE
 from incoder.corpus.drops import KeptDrops
 from incoder.corpus.engine.stage import OnBytes
-from incoder.corpus.engine.work_folder import finished, load, save
+from incoder.corpus.engine.work_folder import DamagedWorkError, finished, load, save
 from incoder.corpus.report import Report
 from incoder.corpus.sources.source_file import Dropped
 from incoder.corpus.splits import SPLITS, Division
@@ -79,6 +79,19 @@ class Write:
                 result.sha256[split] = sha256_of(path)
         drops.save(drops_file(self.run, "write", task))
         save(result, write_report_file(self.run, task))
+
+    def is_whole(self, task: int) -> bool:
+        """Whether what the task left is as it was written: damage would become part of the corpus."""
+        try:
+            result: WriteResult = load(write_report_file(self.run, task))
+            if self.keeps_drops:
+                load(drops_file(self.run, "write", task))
+            return all(
+                sha256_of(written_file(self.run, task, split)) == digest
+                for split, digest in result.sha256.items()
+            )
+        except (DamagedWorkError, OSError):
+            return False
 
     def _copy(
         self,
