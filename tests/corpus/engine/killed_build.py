@@ -51,8 +51,8 @@ class Noted:
 def hurry_and_cut_finely() -> None:
     """Ask Slurm without a pause, and make even a small input several shards, parts and files."""
     running._SECONDS_BETWEEN_QUESTIONS = 0.1
-    shards._SHARD_FILES = 4
-    build._PARTITION_BYTES = 1000
+    shards._SHARD_FILES = 8
+    build._PARTITION_BYTES = 2000
     build._FILE_CHARACTERS = 200
 
 
