@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from incoder.config import load_recipe
-from incoder.corpus.build import RECIPE, build_corpus
+from incoder.corpus.build import build_corpus
 from incoder.corpus.encoding import encode_corpus
 from incoder.corpus.page import render, size
-from incoder.corpus.recipe import CorpusRecipe
+from incoder.corpus.recipe import RECIPE, CorpusRecipe
 from incoder.corpus.report import read_report
 from incoder.corpus.survey import survey
 

@@ -207,8 +207,7 @@ def show(
     from rich.text import Text
 
     from incoder.config import load_recipe
-    from incoder.corpus.build import RECIPE
-    from incoder.corpus.recipe import CorpusRecipe
+    from incoder.corpus.recipe import RECIPE, CorpusRecipe
     from incoder.corpus.storage.documents import sample_documents
     from incoder.corpus.text.attributes import render
 

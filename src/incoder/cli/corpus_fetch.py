@@ -207,7 +207,7 @@ def status(
     """
     from json import dumps
 
-    from incoder.corpus.acquisition.state import looked_at
+    from incoder.corpus.acquisition.fetch_folder import looked_at
 
     with looked_at(folder) as state:
         found = described(state)
@@ -233,10 +233,10 @@ def _fetch(
     retry_failed: bool,
 ) -> None:
     from incoder.corpus.acquisition.api import check_url
+    from incoder.corpus.acquisition.fetch_folder import FILES, opened
     from incoder.corpus.acquisition.fetching import fetch_repositories
     from incoder.corpus.acquisition.git import Git
     from incoder.corpus.acquisition.manifest import read_repositories, write_manifest
-    from incoder.corpus.acquisition.state import FILES, opened
 
     git = Git({name: os.environ[name] for name in _PASSED_ON if name in os.environ})
     token = _checked(token)

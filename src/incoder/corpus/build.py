@@ -7,24 +7,23 @@ recipe and input give the same bytes, whatever runs the tasks and however often 
 """
 
 import copy
-import hashlib
-import importlib.metadata
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from incoder.config import load_recipe, save_recipe
+from incoder.config import save_recipe
 from incoder.corpus.decontamination.benchmarks import BenchmarkTasks
 from incoder.corpus.drops import DROPS, KeptDrops, write_drops
 from incoder.corpus.engine.running import have_done_again, run_stage
 from incoder.corpus.engine.stage import OnProgress, Stage
 from incoder.corpus.engine.work_folder import link_or_copy, load, run_folder, save, work_folder
-from incoder.corpus.recipe import CorpusRecipe
+from incoder.corpus.output_checks import refuse_other_settings, refuse_source_as_output
+from incoder.corpus.recipe import NOT_IN_THE_CORPUS, RECIPE, CorpusRecipe
 from incoder.corpus.report import Report
-from incoder.corpus.sources.input_shard import FilesShard, InputShard
-from incoder.corpus.sources.listing import list_input_shards, source_paths
+from incoder.corpus.sources.input_shard import FilesShard
+from incoder.corpus.sources.listing import list_input_shards
 from incoder.corpus.splits import SPLITS, TRAIN, Division, division_of, validation_names
 from incoder.corpus.stages.find_duplicates import EXACT, NEAR, FindDuplicates, FindNearDuplicates, clusters_of
 from incoder.corpus.stages.read import Read, ReadResult
@@ -42,17 +41,14 @@ from incoder.corpus.stages.write import REASONS, Decisions, Write, WriteResult
 from incoder.corpus.storage.commit import committed_together, names_written
 from incoder.corpus.storage.documents import MANIFEST, DocumentFile, documents_name
 from incoder.corpus.text.stars import FoundStars, StarBins
+from incoder.corpus.work_fingerprint import WorkFingerprint
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
 from incoder.output_folder import refuse_foreign
 
-RECIPE = "recipe.toml"
-NOT_IN_THE_CORPUS = frozenset({"engine"})  # sections that say nothing of the documents
-
 _WRITTEN = (MANIFEST, RECIPE, DROPS, *(f"{split}*.parquet" for split in SPLITS))
 _GROUPED = "grouped"  # what sources had to regroup on disk
 _LISTED = "listed"  # input shards, until the run that they belong to is known
-_WORK_FORMAT = 3  # of what lies in .work; a run of another format is begun anew
 _MAX_ATTEMPTS = 3  # where what lies in .work turns out to be damaged
 _BY_FILES = (
     "too few projects to hold out whole ones: validation has groups of files instead, so that its loss also "
@@ -77,12 +73,12 @@ def build_corpus(
             cannot be written, holds a corpus of other settings or foreign files that would be replaced, or
             is, contains or lies inside a source.
     """
-    _check_apart(recipe, output)
+    refuse_source_as_output(recipe, output)
     BenchmarkTasks(recipe.decontamination)  # to complain now, not in a worker
     try:
         with work_folder(output) as work:
             refuse_foreign(output, _WRITTEN, names_written(output, MANIFEST, work))
-            _refuse_other_settings(recipe, output)
+            refuse_other_settings(recipe, output)
             report = _Build(recipe, output, work, on_progress, keeps_drops).run()
     except OSError as error:
         raise IncoderError(
@@ -128,11 +124,8 @@ class _Build:
         """Save the input shards where the workers find them; returns the bytes of each."""
         listed = self._work / _LISTED
         shutil.rmtree(listed, ignore_errors=True)  # of a run that was killed
-        digest, task_bytes, names = (
-            _fingerprint_of_settings(self._recipe, self._keeps_drops),
-            list[int](),
-            set[str](),
-        )
+        fingerprint = WorkFingerprint(self._recipe, self._keeps_drops)
+        task_bytes, names = list[int](), set[str]()
         are_projects_known = True
         for number, shard in enumerate(
             list_input_shards(self._recipe, self._work / _GROUPED, self._drops.on_drop)
@@ -143,12 +136,12 @@ class _Build:
                     names.add(file.project)
             else:
                 are_projects_known = False
-            _add_to_fingerprint(digest, shard)
+            fingerprint.add(shard)
             save(shard, shard_file(listed, number))
             task_bytes.append(shard.num_bytes)
         if are_projects_known and task_bytes:
             validation_names(names, self._recipe)  # to complain at once
-        self._run = run_folder(self._work, digest.hexdigest()[:16])
+        self._run = run_folder(self._work, fingerprint.hexdigest())
         if task_bytes:
             shards = shard_file(self._run, 0).parent
             shutil.rmtree(shards, ignore_errors=True)
@@ -260,43 +253,6 @@ def _paths_of(run: Path, num_shards: int) -> Iterator[str]:
                 yield from file.read_row_group(group, ["path"]).column("path").to_pylist()
 
 
-def _refuse_other_settings(recipe: CorpusRecipe, output: Path) -> None:
-    """Refuse a folder with a finished corpus, unless the same recipe made it."""
-    saved = output / RECIPE
-    if not (output / MANIFEST).is_file() or not saved.is_file():
-        return
-    try:
-        old = load_recipe(CorpusRecipe, saved).model_dump(exclude=set(NOT_IN_THE_CORPUS))
-    except IncoderError:  # of a version that knew other settings
-        old = {}
-    new = recipe.model_dump(exclude=set(NOT_IN_THE_CORPUS))
-    if different := [name for name in new if old.get(name) != new[name]]:
-        raise IncoderError(
-            f"{output} holds a corpus of other settings ({', '.join(different)}), which this build would "
-            f"replace; "
-            "name another --output, or delete that folder first"
-        )
-
-
-def _check_apart(recipe: CorpusRecipe, output: Path) -> None:
-    """Refuse an output that is, contains or lies inside a source: the corpus could read or replace itself."""
-    folder = output.resolve()
-    for path in source_paths(recipe):
-        source = path.resolve()
-        if source == folder:
-            relation = "is"
-        elif source in folder.parents:
-            relation = "lies inside"
-        elif folder in source.parents:
-            relation = "holds"
-        else:
-            continue
-        raise IncoderError(
-            f"the output {output} {relation} the source {path}, so that the corpus could read or replace "
-            "itself; name an --output apart from all sources"
-        )
-
-
 def _groups(num_characters: Sequence[int]) -> tuple[range, ...]:
     """Successive shards that make one file together; at least one group, also of nothing."""
     groups, start, total = list[range](), 0, 0
@@ -306,33 +262,6 @@ def _groups(num_characters: Sequence[int]) -> tuple[range, ...]:
             start, total = shard, 0
         total += size
     return (*groups, range(start, len(num_characters)))
-
-
-def _fingerprint_of_settings(recipe: CorpusRecipe, keeps_drops: bool) -> "hashlib._Hash":
-    """The start of a digest that is equal for runs which go on with each other's work."""
-    parts = [
-        recipe.model_dump_json(exclude=set(NOT_IN_THE_CORPUS)),
-        importlib.metadata.version("incoder"),
-        repr((_WORK_FORMAT, keeps_drops)),
-    ]
-    digest = hashlib.sha256("\n".join(parts).encode())
-    _add_files(digest, [*recipe.decontamination.repositories, *recipe.decontamination.benchmarks])
-    return digest
-
-
-def _add_to_fingerprint(digest: "hashlib._Hash", shard: InputShard) -> None:
-    digest.update(repr((shard.name, shard.num_bytes)).encode())
-    _add_files(digest, shard.paths)
-
-
-def _add_files(digest: "hashlib._Hash", paths: Iterable[Path]) -> None:
-    """Add the sizes and dates of files: files with the same are taken for unchanged."""
-    for path in paths:
-        try:
-            status = path.stat()
-        except OSError:
-            continue  # reading it will say what is wrong
-        digest.update(repr((str(path), status.st_size, status.st_mtime_ns)).encode())
 
 
 def _nothing_left(report: Report) -> str:

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from incoder.config import load_recipe
-from incoder.corpus.build import RECIPE
 from incoder.corpus.engine.engine_settings import EngineSettings
 from incoder.corpus.engine.running import have_done_again, run_stage
 from incoder.corpus.engine.stage import OnProgress, Stage
 from incoder.corpus.engine.work_folder import run_folder, save, work_folder
-from incoder.corpus.recipe import CorpusRecipe
+from incoder.corpus.recipe import RECIPE, CorpusRecipe
 from incoder.corpus.report import check_corpus
 from incoder.corpus.splits import SPLITS
 from incoder.corpus.stages.encode import Encode, Encoder, RowGroups

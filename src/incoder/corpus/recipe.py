@@ -18,6 +18,9 @@ from incoder.corpus.text.bins import NUM_BINS
 from incoder.corpus.text.filter_settings import FilterSettings, Share
 from incoder.corpus.text.languages import AMBIGUOUS, LANGUAGES, AmbiguousRule, language_named
 
+RECIPE = "recipe.toml"  # the file in a corpus's folder that has the recipe it was built from
+NOT_IN_THE_CORPUS = frozenset({"engine"})  # sections that do not change the documents
+
 
 def _known_extension(extension: str) -> str:
     if extension not in LANGUAGES:

@@ -16,11 +16,11 @@ from typing import Any
 from pyarrow import parquet
 
 from incoder.corpus.acquisition.blobs import FileLimits
+from incoder.corpus.acquisition.fetch_folder import opened
 from incoder.corpus.acquisition.fetching import FetchLimits, fetch_repositories
 from incoder.corpus.acquisition.git import Git
 from incoder.corpus.acquisition.manifest import write_manifest
 from incoder.corpus.acquisition.repository import Repository
-from incoder.corpus.acquisition.state import opened
 
 LIMITS = FetchLimits(FileLimits((), 100_000, 1000, 10_000_000), 60, num_workers=2, partition_bytes=1500)
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "subprocess.Popen"}

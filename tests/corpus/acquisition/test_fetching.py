@@ -12,11 +12,11 @@ from pyarrow import parquet
 from incoder.corpus.acquisition import fetching
 from incoder.corpus.acquisition import repository_files as parts
 from incoder.corpus.acquisition.blobs import FileLimits
+from incoder.corpus.acquisition.fetch_folder import opened
 from incoder.corpus.acquisition.fetching import FetchLimits, fetch_repositories
 from incoder.corpus.acquisition.git import Git
 from incoder.corpus.acquisition.repository import Repository
 from incoder.corpus.acquisition.repository_files import COLUMNS
-from incoder.corpus.acquisition.state import opened
 from incoder.errors import IncoderError
 
 MakeRepository = Callable[..., str]

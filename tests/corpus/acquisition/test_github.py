@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from incoder.corpus.acquisition.api import Api
+from incoder.corpus.acquisition.fetch_folder import opened
 from incoder.corpus.acquisition.github import GitHubListing
 from incoder.corpus.acquisition.host_listing import Wanted, as_second, list_repositories
 from incoder.corpus.acquisition.repository import Repository
-from incoder.corpus.acquisition.state import State, opened
+from incoder.corpus.acquisition.state import State
 from incoder.errors import IncoderError
 
 EVERYTHING = Wanted(("Python",), ("MIT",), 0, "2010-01-01T00:00:00Z", "2029-12-31T23:59:59Z")

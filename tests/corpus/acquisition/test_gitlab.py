@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from incoder.corpus.acquisition.api import Api
+from incoder.corpus.acquisition.fetch_folder import opened
 from incoder.corpus.acquisition.gitlab import GitLabListing, headers
 from incoder.corpus.acquisition.host_listing import Wanted, list_repositories
 from incoder.corpus.acquisition.repository import Repository
-from incoder.corpus.acquisition.state import State, opened
+from incoder.corpus.acquisition.state import State
 from incoder.errors import IncoderError
 
 EVERYTHING = Wanted(("Python",), ("MIT", "BSD-3-Clause"), 0, "2010-01-01T00:00:00Z", "2029-12-31T23:59:59Z")

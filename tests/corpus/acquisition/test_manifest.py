@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from incoder.corpus.acquisition.fetch_folder import opened
 from incoder.corpus.acquisition.manifest import read_repositories, write_manifest
 from incoder.corpus.acquisition.repository import Repository, problem_with
-from incoder.corpus.acquisition.state import Staged, opened
+from incoder.corpus.acquisition.state import Staged
 from incoder.errors import IncoderError
 
 Read = tuple[list[Repository], list[tuple[str, str]]]

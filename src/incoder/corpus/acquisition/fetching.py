@@ -15,10 +15,11 @@ from pathlib import Path
 
 from incoder.corpus.acquisition.blobs import FileLimits, LeftOut, read_files
 from incoder.corpus.acquisition.bounded_process import FetchError
+from incoder.corpus.acquisition.fetch_folder import FILES, STAGING
 from incoder.corpus.acquisition.git import Git
 from incoder.corpus.acquisition.repository import Repository
 from incoder.corpus.acquisition.repository_files import FileWriter, pack, put_in_place
-from incoder.corpus.acquisition.state import FILES, STAGING, Staged, State
+from incoder.corpus.acquisition.state import Staged, State
 from incoder.errors import IncoderError
 from incoder.files import make_folder
 

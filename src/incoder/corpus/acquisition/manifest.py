@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from incoder.corpus.acquisition.fetch_folder import MANIFEST, STAGING
 from incoder.corpus.acquisition.repository import HOSTS, Repository, default_url, problem_with
 from incoder.corpus.acquisition.repository_files import put_in_place
-from incoder.corpus.acquisition.state import MANIFEST, STAGING, State
+from incoder.corpus.acquisition.state import State
 from incoder.corpus.storage.arrow import pyarrow
 from incoder.errors import IncoderError
 from incoder.files import make_folder
