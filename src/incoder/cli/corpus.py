@@ -37,7 +37,8 @@ _NUMERIC = {
     "tokens",
     "bytes a token",
     "clusters",
-    "documents alike",
+    "documents in a cluster",
+    "documents in its cluster",
 }
 _TAG = re.compile(r"<\|/? (file|q|a|c)( .*)? \|>|</?(cell|text)>")  # of files and threads; of notebooks
 
@@ -328,11 +329,11 @@ def _cluster_tables(clusters: dict[str, Any]) -> "Iterator[Table]":
     from incoder.corpus.page import cluster_sizes, largest_clusters
 
     if sizes := cluster_sizes(clusters):
-        table = _table("Clusters of duplicates", "reason", "documents alike", "clusters")
+        table = _table("Clusters of duplicates", "reason", "documents in a cluster", "clusters")
         for reason, documents, number in sizes:
             table.add_row(reason, documents, f"{number:,}")
         yield table
-        table = _table("The largest", "reason", "what stays", "documents alike")
+        table = _table("The largest", "reason", "kept document", "documents in its cluster")
         for reason, name, num_alike in largest_clusters(clusters):
             table.add_row(reason, _printable(name), f"{num_alike:,}")
         yield table

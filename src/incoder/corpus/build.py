@@ -1,9 +1,9 @@
 """A corpus from its recipe: sources → input shards → documents and their signatures → duplicates → splits.
 
-Three stages, each of tasks that any number of workers share: every input shard is read, filtered and
-redacted; duplicates are searched for among the signatures of all; the documents that stay are written. In
-memory are the list of files and the projects in one process, and in each worker one row group. The same
-recipe and input give the same bytes, whatever runs the tasks and however often it was killed.
+There are three stages, each of tasks that any number of workers share. The first reads, filters and redacts
+every input shard; the second searches all signatures for duplicates; the third writes the documents that are
+kept. One process has the list of projects in memory, and each worker one row group. The same recipe and input
+give the same bytes, on any executor and after any number of kills.
 """
 
 import copy
@@ -47,15 +47,15 @@ from incoder.files import sha256_of
 from incoder.output_folder import refuse_foreign
 
 _WRITTEN = (MANIFEST, RECIPE, DROPS, *(f"{split}*.parquet" for split in SPLITS))
-_GROUPED = "grouped"  # what sources had to regroup on disk
-_LISTED = "listed"  # input shards, until the run that they belong to is known
-_MAX_ATTEMPTS = 3  # where what lies in .work turns out to be damaged
+_GROUPED = "grouped"  # records that sources regroup on disk
+_LISTED = "listed"  # input shards, until their run is known
+_MAX_ATTEMPTS = 3  # if files in .work turn out to be damaged
 _BY_FILES = (
-    "too few projects to hold out whole ones: validation has groups of files instead, so that its loss also "
-    "is about code of the projects that are trained on"
+    "there are too few projects to hold out whole ones: validation has groups of files instead, so its loss "
+    "is measured on projects that training sees, too"
 )
 _PARTITION_BYTES = 8_000_000_000  # of input; its signatures are some 40 MB
-_FILE_CHARACTERS = 256_000_000  # of the documents of one file of the corpus, before duplicates go
+_FILE_CHARACTERS = 256_000_000  # of the documents in one file of the corpus, duplicates included
 
 
 def build_corpus(
@@ -63,10 +63,9 @@ def build_corpus(
 ) -> Report:
     """Write the documents of each split, `recipe.toml` and, last, `report.json` into the folder `output`.
 
-    Until it is done it changes nothing there but `.work`, from which the next call goes on where this one was
-    interrupted, if neither the recipe nor the sources have changed. `on_progress` is given the stage, the
-    bytes done of it, by all workers, and its bytes in all. With `keeps_drops`, `drops.parquet` names every
-    file that was left out.
+    Until it is done, only `.work` changes in that folder. After an interruption the next call continues from
+    there, unless the recipe or a source has changed. `on_progress` gets the stage, the bytes that all workers
+    have done of it, and its total. With `keeps_drops`, `drops.parquet` names every file that was left out.
 
     Raises:
         IncoderError: a source is missing, or went away; no document is left; a task failed; or the output
@@ -74,7 +73,7 @@ def build_corpus(
             is, contains or lies inside a source.
     """
     refuse_source_as_output(recipe, output)
-    BenchmarkTasks(recipe.decontamination)  # to complain now, not in a worker
+    BenchmarkTasks(recipe.decontamination)  # raises now, not in a worker
     try:
         with work_folder(output) as work:
             refuse_foreign(output, _WRITTEN, names_written(output, MANIFEST, work))
@@ -90,7 +89,7 @@ def build_corpus(
 
 
 class _Build:
-    """One build, its stages in a row."""
+    """One build: its stages, one after the other."""
 
     def __init__(
         self,
@@ -121,7 +120,7 @@ class _Build:
         return report
 
     def _list(self) -> list[int]:
-        """Save the input shards where the workers find them; returns the bytes of each."""
+        """Save the input shards for the workers; return the bytes of each."""
         listed = self._work / _LISTED
         shutil.rmtree(listed, ignore_errors=True)  # of a run that was killed
         fingerprint = WorkFingerprint(self._recipe, self._keeps_drops)
@@ -140,7 +139,7 @@ class _Build:
             save(shard, shard_file(listed, number))
             task_bytes.append(shard.num_bytes)
         if are_projects_known and task_bytes:
-            validation_names(names, self._recipe)  # to complain at once
+            validation_names(names, self._recipe)  # raises now, before the long stages
         self._run = run_folder(self._work, fingerprint.hexdigest())
         if task_bytes:
             shards = shard_file(self._run, 0).parent
@@ -150,7 +149,7 @@ class _Build:
         return task_bytes
 
     def _run_stages(self, report: Report, task_bytes: Sequence[int]) -> int:
-        """Everything up to the files that the corpus is assembled from: returns how many of each split."""
+        """Run all stages; return the number of files of each split from which the corpus is assembled."""
         recipe, run = self._recipe, self._run
         num_partitions = 1
         if recipe.deduplication.method == "exact":
@@ -193,7 +192,7 @@ class _Build:
             raise IncoderError("validation_projects name all projects, and leave none to train on")
 
     def _find_duplicates(self, num_shards: int, num_partitions: int) -> dict[str, int]:
-        """Run the searches that the recipe asks for; returns which, and in how many partitions."""
+        """Run the searches that the recipe asks for; return the number of partitions of each."""
         if not self._recipe.deduplicate:
             return {}
         settings = self._recipe.deduplication
@@ -213,7 +212,7 @@ class _Build:
             run_stage(stage, self._run, self._recipe.engine, self._on_progress)
 
     def _mend(self) -> bool:
-        """Have done again what a failed attempt found damaged, if that was why it failed."""
+        """Schedule the tasks whose files a failed attempt found damaged; return whether there are any."""
         folder = damaged_file(self._run, 0).parent
         damaged = [int(path.name) for path in folder.iterdir()] if folder.is_dir() else []
         shutil.rmtree(folder, ignore_errors=True)
@@ -254,7 +253,7 @@ def _paths_of(run: Path, num_shards: int) -> Iterator[str]:
 
 
 def _groups(num_characters: Sequence[int]) -> tuple[range, ...]:
-    """Successive shards that make one file together; at least one group, also of nothing."""
+    """Consecutive shards, grouped into one output file each; at least one group, which may be empty."""
     groups, start, total = list[range](), 0, 0
     for shard, size in enumerate(num_characters):
         if total and total + size > _FILE_CHARACTERS:

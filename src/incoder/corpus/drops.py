@@ -1,6 +1,6 @@
 """Every file that was left out, as a table beside the corpus: project, path, bytes, reason, detail.
 
-The report counts drops and names a few; this names each, where `incoder corpus build --drops` asks for it.
+The report counts drops and names a few; `incoder corpus build --drops` writes every one into this table.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _Row = tuple[str, str, int, str, str]
 
 
 class KeptDrops:
-    """A report, and a row for each drop that it counts, if they are to be kept."""
+    """A report and, if `is_kept`, one row for each drop that it counts."""
 
     def __init__(self, is_kept: bool) -> None:
         self.report = Report()
@@ -40,7 +40,7 @@ class KeptDrops:
 
 
 def write_drops(kept: Iterable[Path], path: Path) -> None:
-    """Join what tasks have kept into one table, a task in memory at a time."""
+    """Join the rows of all tasks into one table, with one task in memory at a time."""
     pa, parquet = pyarrow()
     names = ("project", "path", "num_bytes", "reason", "detail")
     types = (pa.string(), pa.string(), pa.int64(), pa.string(), pa.string())

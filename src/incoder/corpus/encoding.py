@@ -1,7 +1,7 @@
 """Token shards from a corpus: a stage of tasks that any number of workers share, then joined in order.
 
-The same corpus and tokenizer give the same bytes, however many workers there are and however often it was
-killed. Until the shards are joined their tokens are on disk twice.
+The same corpus and tokenizer give the same bytes, with any number of workers and after any number of kills.
+Until the shards are joined, their tokens are on disk twice.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from incoder.corpus.storage.token_shards import META, TokenShardWriter, shard_na
 from incoder.files import sha256_of
 from incoder.output_folder import refuse_foreign
 
-_TASK_BYTES = 64_000_000  # of documents: some seconds, beside which starting a process is little
+_TASK_BYTES = 64_000_000  # of documents: some seconds, much longer than the start of a process
 
 
 def encode_corpus(
@@ -41,9 +41,9 @@ def encode_corpus(
 ) -> None:
     """Encode every split of a corpus into shards in the folder `output`.
 
-    Until it is done it changes nothing there but `.work`, from which the next call goes on where this one was
-    interrupted, if neither the corpus nor the tokenizer has changed. `on_progress` is given the stage, the
-    bytes done of it, by all workers, and its bytes in all.
+    Until it is done, only `.work` changes in that folder. After an interruption the next call continues from
+    there, unless the corpus or the tokenizer has changed. `on_progress` gets the stage, the bytes that all
+    workers have done of it, and its total.
 
     Raises:
         IncoderError: there is no finished corpus, a file of it was changed, a task failed, or the folder
@@ -95,6 +95,6 @@ def _inputs(corpus: Path) -> Iterator[RowGroups]:
 
 
 def _fingerprint(meta: dict[str, Any]) -> str:
-    """Equal for runs that go on with each other's work."""
+    """A fingerprint that is equal for runs that continue each other's work."""
     parts = [json.dumps(meta, sort_keys=True), importlib.metadata.version("incoder")]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A corpus's report as one HTML page that needs nothing else: what it holds, how long, what was left out."""
+"""A corpus's report as one self-contained HTML page: contents, lengths of documents, dropped files."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ td { white-space: nowrap; } .left { text-align: left; white-space: normal; }
 
 
 def render(report: Mapping[str, Any], survey: Survey) -> str:
-    """The whole page, from `report.json` and a look through the documents."""
+    """The whole page, from `report.json` and the counts of `survey`."""
     parts = [
         _section("Splits", _splits(report["splits"])),
         _section("Languages and sources", _shares(survey)),
@@ -45,7 +45,11 @@ def render(report: Mapping[str, Any], survey: Survey) -> str:
 
 
 def size(num_bytes: int) -> str:
-    """Bytes for human eyes, in powers of ten."""
+    """A number of bytes in decimal units.
+
+    >>> size(1_234_567)
+    '1.2 MB'
+    """
     for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if num_bytes >= factor:
             return f"{num_bytes / factor:,.1f} {unit}"
@@ -53,13 +57,17 @@ def size(num_bytes: int) -> str:
 
 
 def ordered(survey: Survey) -> list[tuple[str, str, Share]]:
-    """Language, source and share, the largest share first."""
+    """Each language and source with its share, the largest share first."""
     shares = sorted(survey.shares.items(), key=lambda item: -item[1].num_bytes)
     return [(language, source, share) for (language, source), share in shares]
 
 
 def cluster_sizes(clusters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int]]:
-    """Reason, sizes and number of clusters; sizes together up to each power of two."""
+    """Rows of reason, range of sizes and number of clusters; ranges end at powers of two.
+
+    >>> cluster_sizes({"duplicate": {"sizes": {"2": 5, "3": 1, "4": 2}}})
+    [('duplicate', '2', 5), ('duplicate', '3–4', 3)]
+    """
     rows = list[tuple[str, str, int]]()
     for reason, found in clusters.items():
         bins = Counter[int]()
@@ -72,7 +80,7 @@ def cluster_sizes(clusters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, 
 
 
 def largest_clusters(clusters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int]]:
-    """Reason, the name of the duplicate that stays, and how many documents are like it, itself included."""
+    """Rows of reason, name of the kept document, and size of its cluster (itself included)."""
     return [
         (reason, f"{project}: {path}", documents)
         for reason, found in clusters.items()
@@ -81,7 +89,11 @@ def largest_clusters(clusters: Mapping[str, Mapping[str, Any]]) -> list[tuple[st
 
 
 def below(bits: int) -> str:
-    """The bound of a bin of lengths, such as < 4 k."""
+    """The upper bound of a bin of lengths, 2 to the power `bits` bytes.
+
+    >>> below(12)
+    '< 4 k'
+    """
     for power, unit in ((30, "G"), (20, "M"), (10, "k")):
         if bits >= power:
             return f"< {1 << (bits - power)} {unit}"
@@ -93,7 +105,7 @@ def _section(title: str, content: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """Rows of HTML cells; the first `left` columns are aligned to the left."""
+    """An HTML table; the first `left` columns are aligned to the left, columns without a title are charts."""
     kinds = ["left" if place < left else "" if title else "chart" for place, title in enumerate(head)]
     marks = [f' class="{kind}"' if kind else "" for kind in kinds]
     shown = "".join(
@@ -151,7 +163,7 @@ def _lengths(survey: Survey) -> str:
     ticks = "".join(f"<span>{escape(below(one))}</span>" for one in bins)
     return (
         f'<div class="columns">{columns}</div><div class="ticks">{ticks}</div>'
-        '<p class="note">Documents by their bytes: each column up to twice the one before.</p>'
+        '<p class="note">Documents by size in bytes; each column has twice the bound of the one before.</p>'
     )
 
 
@@ -183,8 +195,8 @@ def _clusters(clusters: Mapping[str, Mapping[str, Any]]) -> str:
         (escape(reason), f'<div class="path">{escape(name)}</div>', f"{documents:,}")
         for reason, name, documents in largest_clusters(clusters)
     ]
-    return _table(("reason", "documents alike", "clusters", ""), rows) + _table(
-        ("reason", "the largest: what stays", "documents alike"), largest, left=2
+    return _table(("reason", "documents in a cluster", "clusters", ""), rows) + _table(
+        ("reason", "kept document of the largest clusters", "documents"), largest, left=2
     )
 
 

@@ -1,7 +1,7 @@
 """The recipe of a corpus: the schema of `corpus.toml`.
 
 The defaults are the paper's (section 3.1 and appendix A.1) where the paper is followed by the authors' code;
-where they differ, the field says which it follows.
+where the two differ, the field says which one it follows.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -32,11 +32,11 @@ Bounds = Annotated[tuple[int, ...], Field(min_length=NUM_BINS, max_length=NUM_BI
 
 
 class AttributeSettings(Recipe):
-    """Which attributes are written into a document, and into what share of the documents.
+    """The attributes that are written into a document, and the share of documents that get them.
 
-    `dstars` is a bin from 0 to 5 of the stars of a document's repository, where they are known; the bounds
-    are those of the repositories of the same source and language, or the lowest stars of each bin that
-    `star_bounds` gives for a language. Repositories of GitLab have too few.
+    `dstars` is a bin from 0 to 5 of the stars of the document's repository, if they are known. The bins are
+    quantiles among the repositories of the same source and language, or `star_bounds` has the lowest stars of
+    each bin for a language. Repositories of GitLab have too few stars for bins.
     """
 
     names: tuple[Literal["ext", "source", "filename", "dstars"], ...] = (
@@ -52,15 +52,15 @@ class AttributeSettings(Recipe):
 class CorpusRecipe(Recipe):
     """A corpus from its sources to its split.
 
-    `languages` are whole languages and `extensions` single extensions; what neither names is not taken, and
-    where only languages are named, their extensions are all. `ambiguous_extensions` says what becomes of
-    files such as `.m`, which may hold a language outside the 28: they are taken by their extension, as in
-    the paper, left out where their content shows that language, or left out altogether.
+    A file is taken if its language is in `languages` or its extension in `extensions`; if only languages are
+    named, no single extensions are taken. `ambiguous_extensions` decides about extensions such as `.m`, which
+    languages outside the 28 have as well: files are taken by their extension, as in the paper; left out if
+    their content shows the other language; or left out altogether.
 
     `exclude` are patterns on a file's path within its project, with a slash in front; `*` crosses folders:
     `*/vendor/*` leaves out every folder of that name. `exclude_projects` and `validation_projects` are
-    compared without the owner and without case. Where `validation_projects` is empty, `validation_fraction`
-    of the projects are drawn, and at least one where there are two.
+    compared without the owner and without case. If `validation_projects` is empty, `validation_fraction` of
+    the projects are drawn, and at least one if there are two.
     """
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]

@@ -1,6 +1,6 @@
-"""The contents of a corpus and what was left out, by project and by reason.
+"""The kept documents of a corpus by project, and the dropped files by reason.
 
-The same recipe and input give the same report: no times, no machine names.
+The report is a function of recipe and input: it has no times and no names of machines.
 """
 
 from collections import Counter, defaultdict
@@ -17,14 +17,14 @@ from incoder.errors import IncoderError
 from incoder.files import read_json_object
 
 NUM_EXAMPLES = 3
-_MAX_BYTES = 4_000_000_000  # of a report: some 150 for each project, of which the paper has 670,000
+_MAX_BYTES = 4_000_000_000  # of a report: about 150 per project; the paper has 670,000 projects
 _COUNTS = ("num_projects", "num_documents", "num_bytes")  # of a split
 BOTH_SPLITS = "both"  # of a project whose files are divided
 
 
 @dataclass(slots=True)
 class ProjectCount:
-    """What was kept of one project."""
+    """The kept documents of one project."""
 
     source: str
     licence: str | None
@@ -36,7 +36,7 @@ class ProjectCount:
 
 @dataclass(slots=True)
 class DropCount:
-    """What was dropped for one reason; the examples are the first ones met: project, path, maybe more."""
+    """The files dropped for one reason. The first ones are examples: project, path, sometimes a detail."""
 
     num_files: int = 0
     num_bytes: int = 0
@@ -45,9 +45,10 @@ class DropCount:
 
 @dataclass(slots=True)
 class Clusters:
-    """Documents that are alike: how many clusters there are of each size, the duplicate that stays included.
+    """Clusters of duplicates: the number of clusters of each size, and the largest ones.
 
-    Of the largest there are the size and the project and path of that duplicate.
+    A size counts all documents of a cluster, the kept one included. `largest` has the size of a cluster with
+    the project and path of its kept document.
     """
 
     sizes: Counter[int]
@@ -63,8 +64,8 @@ class Report:
         self.dropped_projects: list[DroppedProject] = []
         self.other_files: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by project and extension
         self._splits = defaultdict[str, Counter[str]](Counter)
-        self.notes: list[str] = []  # what the user should know of how it was built
-        self.clusters: dict[str, Clusters] = {}  # by the reason that the duplicates are dropped for
+        self.notes: list[str] = []  # for the user: what was unusual in the build
+        self.clusters: dict[str, Clusters] = {}  # by the reason of the drops
 
     def on_drop(self, dropped: Dropped | DroppedProject | OtherFile) -> None:
         if isinstance(dropped, OtherFile):
@@ -81,22 +82,22 @@ class Report:
             count.examples.append(tuple(map(encodable, (dropped.project, dropped.path, *detail))))
 
     def takes_examples_of(self, reason: str) -> bool:
-        """Whether the next file dropped for this reason will be named."""
+        """Whether the next file dropped for this reason will be an example."""
         return reason not in self.dropped or len(self.dropped[reason].examples) < NUM_EXAMPLES
 
     def add_project(self, file: SourceFile) -> None:
-        """Have the project of this file in the report, also if nothing of it is kept."""
+        """Add the project of this file to the report, even if nothing of it is kept."""
         project = encodable(file.project)
         if project not in self.projects:
             self.projects[project] = ProjectCount(file.source, file.licence, file.version)
 
     def add_project_of(self, document: Document) -> None:
-        """Have the project of this document in the report, where nothing was listed before it was read."""
+        """Add the project of a document from a source whose files are not listed before they are read."""
         if document.project not in self.projects:
             self.projects[document.project] = ProjectCount(document.source, document.licence, None)
 
     def add_kept(self, project: str, split: str, num_documents: int, num_bytes: int) -> None:
-        """Count documents of a project that is in the report."""
+        """Count kept documents of a project that is in the report."""
         count = self.projects[project]
         count.split = split if count.split in ("", split) else BOTH_SPLITS
         count.num_documents += num_documents
@@ -107,7 +108,7 @@ class Report:
         of_split["num_bytes"] += num_bytes
 
     def merge(self, other: "Report") -> None:
-        """Count as well what `other` counted of shards that come after; it must not be used any more."""
+        """Add the counts of `other`, which is of later shards and must not be used afterwards."""
         for project, added in other.projects.items():
             self.projects.setdefault(project, added)
         for reason, dropped in other.dropped.items():
@@ -120,7 +121,7 @@ class Report:
             self.other_files[project] += extensions
 
     def set_splits(self, split_of: Callable[[str], str]) -> None:
-        """Say which split the projects are in of which nothing was kept."""
+        """Set the split of the projects without kept documents."""
         for project, count in self.projects.items():
             count.split = count.split or split_of(project)
 
@@ -129,7 +130,7 @@ class Report:
         return sum(count.num_documents for count in self.projects.values())
 
     def as_dict(self, splits: tuple[str, ...], sha256: dict[str, str]) -> dict[str, Any]:
-        """What `report.json` holds; `sha256` are the digests of the files beside it."""
+        """The content of `report.json`; `sha256` are the digests of the files beside it."""
         return {
             "splits": {split: {name: self._splits[split][name] for name in _COUNTS} for split in splits},
             "projects": {name: asdict(count) for name, count in sorted(self.projects.items())},
@@ -152,12 +153,12 @@ class Report:
 
 
 def encodable(name: str) -> str:
-    """The name with `\\udcff` for a byte that is no UTF-8: a file system has any names, a report is JSON."""
+    """The name with each byte that is not UTF-8 escaped (`\\udcff`), since a report is JSON."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """The report of a finished corpus, as `Report.as_dict` made it.
+    """Read the report of a finished corpus, as `Report.as_dict` made it.
 
     Raises:
         IncoderError: there is no finished corpus, or the file is damaged.
@@ -177,7 +178,7 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def check_corpus(folder: Path) -> None:
-    """Read a corpus whole and complain unless it is, to the byte, what was built.
+    """Read all files of a corpus and check that every byte is as it was built.
 
     Raises:
         IncoderError: there is no finished corpus, or a file of it was changed or removed.

@@ -1,6 +1,6 @@
-"""What is in a corpus, counted from its documents: by language and source, by length, and in tokens.
+"""Counts of a corpus's documents by language and source, and by length.
 
-A row group is in memory at a time. Tokens are known where the corpus is encoded.
+One row group is in memory at a time. Tokens are counted if the corpus is encoded.
 """
 
 from collections import Counter, defaultdict
@@ -21,7 +21,7 @@ _NAMES = ["path", "source", "text"]
 
 @dataclass(slots=True)
 class Share:
-    """The documents of one language and source; `num_tokens` is None where the corpus is not encoded."""
+    """The documents of one language and source; `num_tokens` is None if the corpus is not encoded."""
 
     num_documents: int = 0
     num_bytes: int = 0
@@ -41,14 +41,14 @@ class Survey:
 
 
 def survey(corpus: Path, on_documents: Callable[[int], None] | None = None) -> Survey:
-    """Look through a finished corpus; `on_documents` is called with the number of documents after each group.
+    """Count a finished corpus's documents; `on_documents` gets the number of documents in each row group.
 
     Raises:
         IncoderError: there is no finished corpus, or a file of it is damaged.
     """
     import pyarrow.compute as pc
 
-    read_report(corpus)  # complains where there is none
+    read_report(corpus)  # raises if there is none
     found = Survey()
     for split in SPLITS:
         shard, place = _shard(corpus, split), 0
@@ -73,7 +73,7 @@ def survey(corpus: Path, on_documents: Callable[[int], None] | None = None) -> S
 
 
 def _shard(corpus: Path, split: str) -> TokenShard | None:
-    """The corpus's own shards, if they are of this build."""
+    """The corpus's token shards; None if there are none of this build."""
     folder = corpus / TOKENS
     if not (folder / META).exists():
         return None

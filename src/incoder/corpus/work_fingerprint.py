@@ -1,4 +1,4 @@
-"""A fingerprint of a recipe and its sources: builds with the same one go on with each other's work."""
+"""A fingerprint of a recipe and its sources: builds with the same one continue each other's work."""
 
 import hashlib
 import importlib.metadata

@@ -74,7 +74,7 @@ def test_a_secondary_limit_without_a_time_waits_a_minute_then_longer(host: Any) 
 def test_a_limit_that_never_ends_is_an_error(host: Any) -> None:
     for _ in range(11):
         host.say(429, {"retry-after": "1"}, '{"message": "slow down"}')
-    with pytest.raises(IncoderError, match="goes on refusing for its rate limit: slow down"):
+    with pytest.raises(IncoderError, match="still refuses requests for its rate limit: slow down"):
         ask(host)
 
 
@@ -120,7 +120,7 @@ def test_a_refusal_that_is_no_rate_limit_is_not_waited_for(host: Any) -> None:
 
 
 def test_a_token_is_not_sent_in_the_clear() -> None:
-    with pytest.raises(IncoderError, match=r"in the clear to http://git\.example\.org; use https"):
+    with pytest.raises(IncoderError, match=r"unencrypted to http://git\.example\.org; use https"):
         Api("http://git.example.org", {"Authorization": "Bearer s3cret"})
     with pytest.raises(IncoderError, match="an API must be an https URL"):
         Api("git.example.org", {})

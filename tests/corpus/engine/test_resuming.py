@@ -123,7 +123,7 @@ def test_a_killed_build_goes_on_where_it_was_with_the_same_result(
     assert not set(finished) & set(second), "a task that had finished was done again"
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_the_number_of_workers_cannot_be_seen_in_the_result(
     source: Path, undisturbed: dict[str, bytes], tmp_path: Path, workers: int
 ) -> None:

@@ -1,8 +1,8 @@
-"""JSON from a host's API, asked within its rules: slower when it asks for that, and again after its errors.
+"""Requests to a host's API: within its rate limits, and repeated after its errors.
 
-A path and parameters in, the decoded answer and its link headers out. Knows how hosts state their limits
-(GitHub: x-ratelimit-*, 403 or 429; GitLab: ratelimit-*, 429; both: retry-after) and nothing of repositories.
-The token goes into a header and nowhere else.
+A path and parameters go in; the decoded JSON and the parameters of the next page come out. This file knows
+how hosts state their limits (GitHub: x-ratelimit-*, 403 or 429; GitLab: ratelimit-*, 429; both: retry-after)
+and nothing about repositories. The token is sent in a header and nowhere else.
 """
 
 import time
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 OnWait = Callable[[float, str], None]
 
 _TIMEOUT_SECONDS = 60.0
-_MAX_STUMBLES = 8  # in a row: with doubling pauses, four minutes
+_MAX_STUMBLES = 8  # consecutive failures; with doubling pauses they take four minutes
 _MAX_PAUSE_SECONDS = 60.0
-_MAX_REFUSALS = 10  # in a row, for the rate limit
-_UNSTATED_WAIT_SECONDS = 60.0  # "wait for at least one minute", says GitHub's page on its rate limits
+_MAX_REFUSALS = 10  # consecutive refusals for the rate limit
+_UNSTATED_WAIT_SECONDS = 60.0  # GitHub's page on rate limits: "wait for at least one minute"
 _RATE_LIMIT_PHRASES = ("rate limit", "abuse detection")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API said: decoded JSON, and the parameters of the next page where there is one."""
+    """An answer of the API: decoded JSON, and the parameters of the next page if there is one."""
 
     content: Any
     next_page: Mapping[str, str] | None
 
 
 class NotFoundError(Exception):
-    """There is nothing (any more) under this path."""
+    """The host has nothing under this path, or no longer."""
 
 
 class Api:
@@ -47,11 +47,11 @@ class Api:
     Args:
         base_url: such as https://api.github.com.
         headers: sent with every request; the token among them.
-        on_wait: called with the seconds that will be waited, and the reason.
-        sleep: waits; another one in tests.
+        on_wait: called before each wait, with its seconds and the reason.
+        sleep: the function that waits; tests pass another one.
 
     Raises:
-        IncoderError: httpx is missing, or a token would be sent in the clear.
+        IncoderError: httpx is missing, or a token would be sent unencrypted.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Api:
         check_url(self._base_url, {name.lower() for name in headers})
         self._headers = {"user-agent": "incoder", **headers}
         self._on_wait, self._sleep = on_wait, sleep
-        self._rest_seconds = 0.0  # to wait before the next request, the last one having used up the limit
+        self._rest_seconds = 0.0  # to wait before the next request, because the last one used up the limit
 
     def __enter__(self) -> Self:
         self._client = self._httpx.Client(
@@ -79,7 +79,7 @@ class Api:
         self._client.close()
 
     def get(self, path: str, parameters: Mapping[str, str]) -> Answer:
-        """The answer to GET `path`.
+        """Return the answer to GET `path`.
 
         Raises:
             NotFoundError: the host says 404.
@@ -100,7 +100,7 @@ class Api:
                 refusals += 1
                 if refusals > _MAX_REFUSALS:
                     raise IncoderError(
-                        f"{self._base_url} goes on refusing for its rate limit: {_message(response)}"
+                        f"{self._base_url} still refuses requests for its rate limit: {_message(response)}"
                     )
                 stated = _retry_after(response) or _until_reset(response)
                 self.wait(stated or _UNSTATED_WAIT_SECONDS * 2 ** (refusals - 1), "the rate limit")
@@ -119,7 +119,7 @@ class Api:
                 raise self._refused(response, path)
 
     def _ask(self, path: str, parameters: Mapping[str, str]) -> "tuple[httpx.Response | None, str]":
-        """The response, or None where there was none, and what went wrong if something did."""
+        """Return the response, or None without one, and a description for messages about failures."""
         try:
             response = self._client.get(self._base_url + path, params=dict(parameters))
         except (self._httpx.TransportError, self._httpx.DecodingError) as error:
@@ -127,7 +127,7 @@ class Api:
         return response, f"status {response.status_code}"
 
     def wait(self, seconds: float, why: str) -> None:
-        """Send nothing for so long."""
+        """Send nothing for this many seconds."""
         self._on_wait(seconds, why)
         self._sleep(seconds)
         self._rest_seconds = 0.0
@@ -155,7 +155,7 @@ def _is_rate_limited(response: "httpx.Response") -> bool:
 
 
 def _retry_after(response: "httpx.Response | None") -> float:
-    """Seconds that the host asks to wait, stated as such or as a date; 0 where it says nothing."""
+    """Seconds that the host asks us to wait, stated as a number or as a date; 0 if it states none."""
     stated = response.headers.get("retry-after", "") if response is not None else ""
     if response is None or not stated:
         return 0.0
@@ -170,7 +170,7 @@ def _retry_after(response: "httpx.Response | None") -> float:
 
 
 def _until_reset(response: "httpx.Response") -> float:
-    """Seconds until the used-up limit is filled again; 0 where it is not used up."""
+    """Seconds until the limit is reset; 0 if it is not used up."""
     if _remaining(response) != 0:
         return 0.0
     try:
@@ -193,7 +193,7 @@ def _limit_header(response: "httpx.Response", name: str) -> str | None:
 
 
 def _host_time(response: "httpx.Response") -> datetime:
-    """The host's own clock, against which it states its times; ours may be wrong."""
+    """The time by the host's clock, to which its times refer; our clock may be wrong."""
     try:
         return parsedate_to_datetime(response.headers["date"])
     except (KeyError, ValueError, TypeError):
@@ -201,13 +201,13 @@ def _host_time(response: "httpx.Response") -> datetime:
 
 
 def _next_page(response: "httpx.Response") -> Mapping[str, str] | None:
-    """The parameters alone, so that no link can lead the token to another host."""
+    """The parameters of the next page; a link's host is ignored, or it could send the token elsewhere."""
     link = response.links.get("next")
     return dict(parse_qsl(urlsplit(link["url"]).query)) if link and "url" in link else None
 
 
 def _message(response: "httpx.Response") -> str:
-    """What the host says of a refusal, in one line."""
+    """The host's message about a refusal, in one line."""
     try:
         content = response.json()
     except ValueError:
@@ -218,17 +218,17 @@ def _message(response: "httpx.Response") -> str:
 
 
 def check_url(base_url: str, header_names: Collection[str]) -> None:
-    """Refuse what is no URL of an API, or would show a token to the network.
+    """Check that a URL can be an API's, and that no token would be sent to it unencrypted.
 
     Raises:
-        IncoderError: it is such a URL.
+        IncoderError: it cannot, or a token would be.
     """
     parts = urlsplit(base_url)
     if parts.scheme not in ("https", "http") or not parts.hostname:
         raise IncoderError(f"an API must be an https URL such as https://api.github.com, got {base_url}")
     is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")
     if parts.scheme == "http" and not is_here and "authorization" in header_names:
-        raise IncoderError(f"a token would be sent in the clear to {base_url}; use https")
+        raise IncoderError(f"a token would be sent unencrypted to {base_url}; use https")
 
 
 def _httpx() -> Any:

@@ -1,7 +1,7 @@
-"""The text files of one commit, read out of a bare repository through `git cat-file --batch`.
+"""The text files of one commit, read from a bare repository through `git cat-file --batch`.
 
-A fetched commit in, paths and contents out, each as the commit has it. Links, submodules, LFS pointers,
-binary, large and empty files are left out and counted.
+A fetched commit goes in; paths and contents come out as the commit has them. Links, submodules, LFS pointers,
+and binary, large and empty files are left out and counted.
 """
 
 from collections import Counter
@@ -15,18 +15,18 @@ from incoder.corpus.acquisition.git import Git
 
 _CHUNK = 1 << 16
 _MAX_PATH_BYTES = 4096
-_BINARY_WITHIN = 8000  # bytes, in which a NUL makes a file binary to git itself (its buffer_is_binary)
+_BINARY_WITHIN = 8000  # bytes; a NUL in them makes a file binary, as in git's buffer_is_binary
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-_MAX_POINTER_BYTES = 1024  # by the specification of LFS
+_MAX_POINTER_BYTES = 1024  # the maximum in the specification of LFS
 _LINK, _SUBMODULE = b"120000", b"160000"
 
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """Which files of a repository are kept, and when it is given up.
+    """The files of a repository to keep, and the limits above which the whole repository fails.
 
-    `extensions` in lower case with their dots; none means any. More than `max_files` entries or `max_bytes`
-    of kept files give the repository up.
+    `extensions` are in lower case with their dots; none means any. A repository fails with more than
+    `max_files` entries, or with more than `max_bytes` in the files to keep.
     """
 
     extensions: Sequence[str]
@@ -37,7 +37,7 @@ class FileLimits:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryFile:
-    """A file's path in its repository, and its bytes; a path that is no UTF-8 has those bytes as \\xNN."""
+    """A file's path in its repository, and its bytes. Bytes of a path that are no UTF-8 are \\xNN."""
 
     path: str
     content: bytes
@@ -67,7 +67,7 @@ class _Entry:
 def read_files(
     git: Git, folder: Path, commit: str, limits: FileLimits, left_out: LeftOut, *, deadline: float
 ) -> Iterator[RepositoryFile]:
-    """The files of `commit` in git's order; what is left out is added to `left_out`.
+    """Yield the files of `commit` in git's order; files that are left out are counted in `left_out`.
 
     Raises:
         FetchError: the repository exceeds a limit, or is damaged.
@@ -87,7 +87,7 @@ def read_files(
 def _entries(
     git: Git, folder: Path, commit: str, limits: FileLimits, left_out: LeftOut, deadline: float
 ) -> list[_Entry]:
-    """The regular files of the commit, by name."""
+    """The commit's regular files whose names are usable and have one of the extensions."""
     entries = []
     words = ["ls-tree", "-r", "-z", "--full-tree", commit]
     with git.reading(words, folder, deadline=deadline) as output:
@@ -120,7 +120,7 @@ def _between_nuls(output: IO[bytes]) -> Iterator[bytes]:
 def _fitting(
     git: Git, folder: Path, entries: Sequence[_Entry], limits: FileLimits, left_out: LeftOut, deadline: float
 ) -> list[_Entry]:
-    """Those that are neither too large nor empty; a large one may not have been fetched at all."""
+    """The entries that are neither too large nor empty; a large file may not have been fetched at all."""
     fitting, num_bytes = [], 0
     words = ["cat-file", "--buffer", "--batch-check=%(objecttype) %(objectsize)"]
     with git.reading(words, folder, deadline=deadline, asked=_asked(folder, entries)) as output:
@@ -157,7 +157,7 @@ def _contents(
 
 
 def _asked(folder: Path, entries: Sequence[_Entry]) -> Path:
-    """A file of object names to read from: a pipe that we fill while we read could block both sides."""
+    """A file of object names as git's input: a pipe that we fill while we read could block both sides."""
     path = folder / "asked"
     path.write_bytes(b"".join(entry.object_id + b"\n" for entry in entries))
     return path

@@ -1,6 +1,6 @@
-"""A program that is given a time, a size and a memory, and that ends with us whatever ends us.
+"""A process with limits on time, disk space and memory, which ends when this process ends, however that ends.
 
-A command and its bounds in; what it writes out through a pipe. Knows nothing of git.
+A command and its bounds go in; its output comes out through a pipe. This file knows nothing about git.
 """
 
 import os
@@ -13,17 +13,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-MESSAGES = "messages"  # the file in its folder that has what it wrote to standard error
+MESSAGES = "messages"  # the file in its folder with its standard error
 NOTHING = Path(os.devnull)
 
-_MEMORY_KILOBYTES = 4_000_000  # of addresses; against objects that unpack to gigabytes
+_MEMORY_KILOBYTES = 4_000_000  # of address space: a small object may unpack to gigabytes
 _LOOK_EVERY_SECONDS = 0.2
 _TOO_LARGE = "too large"
 
-# How it is started. Our end of its standard input is never written to, so that a read on it returns when we
-# are gone, and the group is killed. Limits are set here because Python can set them only between fork and
-# exec, which is not safe with threads. Arguments: kilobytes of addresses (not every system knows this limit),
-# blocks of 512 bytes a file, what it reads, the command.
+# The script that starts it. We never write to its standard input, so the `read` returns only when this
+# process is gone, and then the group is killed. Limits are set here because Python could set them only between fork
+# and exec, which is not safe with threads. Arguments: kilobytes of address space (not every system has this
+# limit), blocks of 512 bytes per file, the input file, the command.
 _START = """
 exec 3<&0
 (read _ <&3; kill -KILL 0) >/dev/null 2>&1 &
@@ -36,16 +36,16 @@ exec "$@"
 
 
 class FetchError(Exception):
-    """This repository cannot be had; the message is the reason, the same words for the same kind of thing."""
+    """This repository cannot be fetched; the message is the reason, in the same words for the same cause."""
 
 
 class StoppedError(Exception):
-    """The run was stopped while git was at work."""
+    """The run was stopped while git was running."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """A time of `time.monotonic`, and how many bytes its folder may hold (None: any number)."""
+    """A deadline by `time.monotonic`, and the maximum size of its folder in bytes (None: no maximum)."""
 
     deadline: float
     max_bytes: int | None
@@ -62,7 +62,7 @@ def bounded_process(
     stdout: int,
     asked: Path = NOTHING,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` in `folder` on the content of `asked`; when the block ends, it has ended.
+    """Run `command` in `folder` with `asked` as its input; it has ended when the block ends.
 
     Raises:
         FetchError: it exceeded its bounds.
@@ -87,7 +87,7 @@ def bounded_process(
                 process.stdout.close()
             process.wait()
     except FetchError:
-        watch.raise_breach()  # which is why there was less to read than there should be
+        watch.raise_breach()  # the reason why its output broke off
         raise
     finally:
         _end(process)
@@ -95,7 +95,7 @@ def bounded_process(
 
 
 class _Watch:
-    """Kills a process that takes too long, writes too much, or is no longer wanted."""
+    """Kills a process that takes too long, writes too much, or whose run was stopped."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
-        if self._breach is None and self._is_too_large():  # since it was last looked at
+        if self._breach is None and self._is_too_large():  # since the last check
             self._breach = FetchError(_TOO_LARGE)
 
     def raise_breach(self) -> None:
@@ -140,7 +140,7 @@ class _Watch:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all its helpers, whether it has ended or not."""
+    """Kill a process with all its children if it is running, and close its pipes."""
     if process.poll() is None:
         _kill(process)
     for pipe in (process.stdin, process.stdout):
@@ -150,7 +150,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # it has just ended
+    with suppress(ProcessLookupError, PermissionError):  # it has ended by itself
         os.killpg(process.pid, signal.SIGKILL)
 
 

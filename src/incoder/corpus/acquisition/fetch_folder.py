@@ -21,11 +21,11 @@ _LOCK = ".lock"
 
 @contextmanager
 def opened(folder: Path) -> Iterator[State]:
-    """The state of a fetch into `folder`, held until the block ends.
+    """Lock a folder of a fetch and yield its state, until the block ends.
 
     Raises:
-        IncoderError: another process holds it, it cannot be written, the disk is full, or the folder holds
-            foreign files that would be replaced.
+        IncoderError: another process has locked it, it cannot be written, the disk is full, or the folder
+            holds foreign files that would be replaced.
     """
     try:
         with (make_folder(folder) / _LOCK).open("a") as lock:
@@ -44,7 +44,7 @@ def opened(folder: Path) -> Iterator[State]:
                 connection.close()
     except (OSError, sqlite3.Error) as error:
         raise IncoderError(
-            f"cannot go on in {folder}: {_words(error)}; what was fetched is kept: run the command again"
+            f"cannot continue in {folder}: {_words(error)}; fetched files are kept: run the command again"
         ) from error
 
 
@@ -58,10 +58,10 @@ def _refuse_folder_of_others(folder: Path, connection: sqlite3.Connection) -> No
 
 @contextmanager
 def looked_at(folder: Path) -> Iterator[State]:
-    """The state of a fetch to read, also while another process is at work.
+    """Yield the state of a fetch for reading, also while another process is fetching.
 
     Raises:
-        IncoderError: there is none, or it cannot be read.
+        IncoderError: the folder has no state, or it cannot be read.
     """
     path = folder / DATABASE
     if not path.is_file():

@@ -1,8 +1,8 @@
-"""Listed repositories, fetched side by side and packed into partitions; a kill loses only what was under way.
+"""Fetches listed repositories in parallel and packs them into partitions; a kill loses only unfinished ones.
 
-The order of writes holds it together: a repository's files are renamed into `staging/` before the state says
-so, and leave it only after the state says that a partition has them. What the state does not name is removed
-when the fetch goes on.
+The order of writes makes this safe. A repository's files are renamed into `staging/` before the state records
+them, and are deleted there only after the state records the partition that has them. When a fetch is resumed,
+files that the state does not name are removed.
 """
 
 import shutil
@@ -24,16 +24,16 @@ from incoder.errors import IncoderError
 from incoder.files import make_folder
 
 _NETWORK = "network"
-_MAX_NETWORK_FAILURES = 20  # in a row
+_MAX_NETWORK_FAILURES = 20  # consecutive ones
 
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """How much is fetched at once, and how much of it.
+    """Limits of a fetch.
 
-    `timeout_seconds` is for one repository from its first request to its last file; its size on the disk and
-    the size of the files kept of it are both within `files.max_bytes`. A partition is closed at
-    `partition_bytes` of content.
+    `timeout_seconds` is for one repository, from its first request to its last file. `files.max_bytes` bounds
+    both its size on the disk and the size of its kept files. A partition is closed at `partition_bytes` of
+    content.
     """
 
     files: FileLimits
@@ -52,16 +52,16 @@ def fetch_repositories(
     limits: FetchLimits,
     on_done: OnDone = lambda _repository, _staged: None,
 ) -> None:
-    """Fetch what is listed into partitions below `folder`/files.
+    """Fetch the listed repositories into partitions in `folder`/files.
 
     Args:
-        on_done: called with each repository that was fetched; with None in place of its files if it failed.
+        on_done: called after each repository, with None in place of its files if it failed.
 
     Raises:
         IncoderError: the folder holds partitions of another fetch, or the network seems to be down.
         OSError: the disk is full.
     """
-    folder = folder.resolve()  # git runs in folders of its own below it
+    folder = folder.resolve()  # git runs in other working directories
     _recover(folder, state)
     run = _Run(folder, state, git, limits, on_done)
     with ThreadPoolExecutor(limits.num_workers) as pool:
@@ -71,7 +71,7 @@ def fetch_repositories(
             git.stop()
             raise
     run.pack()
-    _remove_all_but(folder / STAGING, [], folder)  # what a git of a killed run wrote in its last moments
+    _remove_all_but(folder / STAGING, [], folder)  # files that a git of a killed run was still writing
 
 
 class _Run:
@@ -110,7 +110,7 @@ class _Run:
             self._num_network_failures = 0
 
     def _watch_network(self, reason: str) -> None:
-        """Rather stop than note every repository as failed while the network is down."""
+        """Stop if the network seems to be down, or else every repository would be recorded as failed."""
         self._num_network_failures = self._num_network_failures + 1 if reason.startswith(_NETWORK) else 0
         if self._num_network_failures >= _MAX_NETWORK_FAILURES:
             raise IncoderError(
@@ -119,7 +119,7 @@ class _Run:
             )
 
     def pack(self) -> None:
-        """Move what is staged into a partition, if there is anything."""
+        """Move the staged files into a partition, if there are any."""
         numbers = [number for number, _ in self._state.staged()]
         if not numbers:
             return
@@ -156,7 +156,7 @@ def _fetch(folder: Path, git: Git, limits: FetchLimits, number: int, repository:
                 num_bytes += len(file.content)
         if num_files:
             put_in_place(temporary, _staged_file(folder, number))
-    except ValueError as error:  # what git wrote is not in the form of its manual
+    except ValueError as error:  # git's output does not have the form that its manual describes
         raise FetchError(f"damaged: {type(error).__name__}") from error
     finally:
         shutil.rmtree(clone, ignore_errors=True)
@@ -164,7 +164,7 @@ def _fetch(folder: Path, git: Git, limits: FetchLimits, number: int, repository:
 
 
 def _recover(folder: Path, state: State) -> None:
-    """Make the folder what the state says, after whatever ended the last run."""
+    """Make the folder agree with the state, however the last run ended."""
     files, staging = make_folder(folder / FILES), make_folder(folder / STAGING)
     if not state.has_partitions() and next(files.glob("*.parquet"), None) is not None:
         raise IncoderError(f"{files} holds partitions of another fetch; take another folder")
@@ -176,7 +176,7 @@ def _recover(folder: Path, state: State) -> None:
 
 
 def _remove_all_but(staging: Path, staged: Sequence[int], folder: Path) -> list[int]:
-    """Remove from the folder all that is not `staged`; returns the numbers in `staged` without a file."""
+    """Remove all files but those of the repositories `staged`; return the numbers that have no file."""
     keep = {_staged_file(folder, number): number for number in staged}
     for path in staging.iterdir():
         if path in keep:

@@ -1,8 +1,8 @@
-"""Running git on what strangers made: nothing of theirs is run, and it ends in time, in size, in memory.
+"""Runs git on untrusted repositories: executes nothing of theirs, within limits on time, size and memory.
 
-A bare repository is made by hand, fetched into, and read through pipes. No work tree is ever written, so that
-hooks, filters, LFS and links have no occasion; submodules are not followed; git sees no configuration but
-ours, asks for no password, and speaks https, http and file only.
+This file writes a bare repository, has git fetch into it, and reads it through pipes. No work tree is ever
+written, so that hooks, filters, LFS and links have no effect, and submodules are not followed. git sees only
+our configuration, asks for no password, and uses only https, http and file.
 """
 
 import errno
@@ -62,7 +62,7 @@ _ENVIRONMENT = {
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C",  # the messages below are looked for in English
+    "LC_ALL": "C",  # the messages that are searched for below are English
 }
 _FETCHED = "refs/incoder/fetched"
 
@@ -72,7 +72,7 @@ class _MissingRefError(Exception):
 
 
 class Git:
-    """Runs git; `environment` is all that it inherits (PATH, proxies, certificates).
+    """Runs git, which inherits nothing but `environment` (PATH, proxies, certificates).
 
     Raises:
         IncoderError: there is no git on the path.
@@ -87,7 +87,7 @@ class Git:
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """End every git at work and start no other; who waits for one gets `StoppedError`."""
+        """Kill every running git and start no other; calls that wait for one raise `StoppedError`."""
         self._stopped.set()
 
     def fetch(
@@ -95,11 +95,11 @@ class Git:
     ) -> tuple[str | None, str]:
         """Fetch one commit, without history and files above `max_file_bytes`, into the empty `folder`.
 
-        A branch that is gone is replaced by the default branch. Returns the branch (None: not known) and the
-        commit. `deadline` is a time of `time.monotonic`.
+        If the branch no longer exists, the default branch is fetched. Returns the branch (None: unknown) and
+        the commit. `deadline` is a time of `time.monotonic`.
 
         Raises:
-            FetchError: it cannot be had, or not within `deadline` and `max_bytes` on disk.
+            FetchError: it cannot be fetched, or not within `deadline` and `max_bytes` on disk.
             StoppedError: see `stop`.
             OSError: the disk is full.
         """
@@ -107,7 +107,7 @@ class Git:
         _make_bare(folder)
 
         def fetch(ref: str) -> None:
-            # The host leaves large files out, where it can; a promised pack allows for that.
+            # Most hosts leave large files out; a pack of a "promisor" remote may lack them.
             config = ["-c", f"remote.origin.url={url}", "-c", "remote.origin.promisor=true"]
             options = ["--quiet", "--depth=1", "--no-tags", "--no-auto-gc", "--no-write-fetch-head"]
             large = f"--filter=blob:limit={max_file_bytes + 1}"
@@ -130,7 +130,7 @@ class Git:
                 fetch(f"refs/heads/{branch}")
             except _MissingRefError:
                 raise FetchError("the branch is gone") from None
-        # What a promised pack lacks is lacking from now on: git must not ask the host for it, file by file.
+        # Without the remote, git does not fetch the files that the pack lacks one by one.
         _write_config(folder)
         with self.reading(["rev-parse", f"{_FETCHED}^{{commit}}"], folder, deadline=deadline) as output:
             return branch, output.read(200).decode("ascii", "replace").strip()
@@ -146,7 +146,7 @@ class Git:
         raise FetchError("empty repository")
 
     def run(self, words: Sequence[str], folder: Path, *, deadline: float, max_bytes: int) -> None:
-        """Run git in the bare repository `folder` to its end.
+        """Run git in the bare repository `folder` until it ends.
 
         Raises:
             FetchError, StoppedError, OSError: see `fetch`.
@@ -158,7 +158,7 @@ class Git:
     def reading(
         self, words: Sequence[str], folder: Path, *, deadline: float, asked: Path = NOTHING
     ) -> Iterator[IO[bytes]]:
-        """Run git on the content of `asked` and yield what it writes, of which not all need be read.
+        """Run git with `asked` as its input and yield its output, which need not be read to the end.
 
         Raises:
             FetchError, StoppedError, OSError: see `fetch`; when the block ends.
@@ -193,7 +193,7 @@ def _write_config(folder: Path) -> None:
     (folder / "config").write_text(_CONFIG, encoding="ascii")
 
 
-# What git says, and what that is called here. The first that fits counts.
+# Phrases in git's messages, and the reasons that they mean. The first phrase that occurs counts.
 _MEANINGS = (
     ("terminal prompts disabled", "gone or private"),
     ("could not read Username", "gone or private"),

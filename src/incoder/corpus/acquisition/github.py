@@ -1,7 +1,8 @@
-"""GitHub's repositories through its search, which shows the first 1,000 of a query and no more.
+"""GitHub's repositories by its search, which shows only the first 1,000 results of a query.
 
-A query is cut by the second of creation, halved until each part fits (docs.github.com/rest/search). One step
-of the listing is one part: its language, licence, first and last second.
+A query is therefore restricted to a range of creation times, which is halved until its results fit
+(docs.github.com/rest/search). One step of the listing is one such part: a language, a licence, and the first
+and last second.
 """
 
 import json
@@ -20,26 +21,26 @@ FIRST_SECOND = "2007-10-01T00:00:00Z"  # a few days before GitHub's first reposi
 
 _MAX_RESULTS = 1000
 _PER_PAGE = 100
-_MAX_ASKS = 4  # of a part whose results came incomplete, before it is cut
+_MAX_ASKS = 4  # for a part whose results were incomplete, before it is halved
 _PAUSE_SECONDS = 5.0
 _SECOND = timedelta(seconds=1)
 _SHORT = timedelta(days=1)
 
 
 def headers(token: str | None) -> dict[str, str]:
-    """What GitHub's API wants with every request."""
+    """The headers of every request to GitHub's API."""
     accept = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
     return {**accept, "authorization": f"Bearer {token}"} if token else accept
 
 
 class GitHubListing:
-    """Neither forks nor archived repositories; licence and main language are those that GitHub recognised."""
+    """Lists repositories that are neither forks nor archived; GitHub detected licence and language."""
 
     def __init__(self, api: Api, wanted: Wanted) -> None:
         self._api, self._wanted = api, wanted
 
     def first_steps(self) -> list[str]:
-        """One for each language and licence, over all the time."""
+        """One step for each language and licence, over the whole time."""
         return [
             _Part(language, licence, self._wanted.first, self._wanted.last).as_step()
             for language in self._wanted.languages
@@ -47,7 +48,7 @@ class GitHubListing:
         ]
 
     def take(self, step: str) -> Found:
-        """The repositories of a part, or, where it holds too many, its halves as further steps."""
+        """The repositories of a part; if there are too many, its halves as further steps."""
         part = _Part(**json.loads(step))
         for ask in range(_MAX_ASKS):
             if ask:
@@ -60,7 +61,7 @@ class GitHubListing:
         return Found(results.repositories)
 
     def _results(self, part: "_Part") -> "_Results":
-        """All pages of a part, or the first where there are too many to see them all."""
+        """All pages of a part, or only the first if there are too many results to see them all."""
         found: dict[str, Repository] = {}
         total, num_items, timed_out = 0, 0, False
         for page in range(1, _MAX_RESULTS // _PER_PAGE + 1):
@@ -71,7 +72,9 @@ class GitHubListing:
             }
             content = self._api.get("/search/repositories", parameters).content
             if not isinstance(content, dict) or not isinstance(content.get("total_count"), int):
-                raise IncoderError("GitHub's search answers in a form that is not known here")
+                raise IncoderError(
+                    "GitHub's search returned an answer of unknown form; update incoder, or report this"
+                )
             items = content.get("items") or []
             total = max(total, content["total_count"])
             timed_out |= bool(content.get("incomplete_results"))
@@ -111,11 +114,11 @@ class _Part:
         )
 
     def is_long(self) -> bool:
-        """Whether a search that ran out of time may well have time enough for half of it."""
+        """Whether a search of half the range could finish where this one ran out of time."""
         return datetime.fromisoformat(self.last) - datetime.fromisoformat(self.first) > _SHORT
 
     def halves(self) -> list["_Part"]:
-        """Both halves of the time, or none where it is one second."""
+        """Both halves of the range; none if it is a single second."""
         first, last = datetime.fromisoformat(self.first), datetime.fromisoformat(self.last)
         if first >= last:
             return []
@@ -127,7 +130,7 @@ class _Part:
 
 
 def _repository(item: Any, part: _Part) -> Repository | None:
-    """One result, or None for a fork, and for what lacks a name or its licence."""
+    """The repository of a result; None for a fork, without a name, or with another licence."""
     if not isinstance(item, Mapping) or item.get("fork") or not isinstance(item.get("full_name"), str):
         return None
     licence = (item.get("license") or {}).get("spdx_id")

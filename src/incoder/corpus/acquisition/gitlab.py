@@ -1,7 +1,7 @@
-"""GitLab's projects through its REST API, page after page by key, then one by one for licence and language.
+"""GitLab's projects by its REST API: page by page, then one by one for the licence and the language.
 
-The list says neither; a project's own page does (docs.gitlab.com/api/projects). A step of the listing is a
-page or a project. Only with a token does GitLab say whether a project is a fork.
+The list of projects contains neither; a project's own page does (docs.gitlab.com/api/projects). A step of the
+listing is a page or a project. GitLab says only with a token whether a project is a fork.
 """
 
 import json
@@ -19,15 +19,15 @@ FIRST_SECOND = "2011-10-01T00:00:00Z"  # GitLab's first commit
 
 
 def headers(token: str | None) -> dict[str, str]:
-    """What GitLab's API wants with every request.
+    """The headers of every request to GitLab's API.
 
-    It takes a token in private-token as well, a header that follows a redirect to another host.
+    The API also accepts a private-token header, but that one would follow a redirect to another host.
     """
     return {"authorization": f"Bearer {token}"} if token else {}
 
 
 class GitLabListing:
-    """Public projects that are neither archived nor empty nor known to be forks."""
+    """Lists public projects that are neither archived nor empty nor known to be forks."""
 
     def __init__(self, api: Api, wanted: Wanted) -> None:
         self._api, self._wanted = api, wanted
@@ -38,7 +38,7 @@ class GitLabListing:
         return [_page_step(language, {}) for language in self._wanted.languages]
 
     def take(self, step: str) -> Found:
-        """A page leads to its projects and the next page, a project to a repository or to nothing."""
+        """A page leads to its projects and the next page, a project to at most one repository."""
         fields = json.loads(step)
         if "page" in fields:
             return self._take_page(fields["language"], fields["page"])
@@ -57,7 +57,9 @@ class GitLabListing:
         }
         answer = self._api.get("/projects", {**first, **page})
         if not isinstance(answer.content, list):
-            raise IncoderError("GitLab's API answers in a form that is not known here")
+            raise IncoderError(
+                "GitLab's API returned an answer of unknown form; update incoder, or report this"
+            )
         then = [
             json.dumps({"language": language, "project": project["id"]})
             for project in answer.content
@@ -68,7 +70,7 @@ class GitLabListing:
         return Found([], then)
 
     def _may_be_wanted(self, project: Any) -> bool:
-        """By what the list says, so that fewer projects have to be asked for."""
+        """Whether the list does not rule a project out already: that saves requests for single projects."""
         if not isinstance(project, Mapping) or not isinstance(project.get("id"), int):
             return False
         if project.get("archived") or project.get("empty_repo") or project.get("forked_from_project"):
@@ -105,7 +107,7 @@ class GitLabListing:
 
 
 def _is_complete(project: Any) -> bool:
-    """Whether all is there that is read; an empty repository has no default branch."""
+    """Whether the project has all fields that are read; an empty repository has no default branch."""
     texts = ("path_with_namespace", "http_url_to_repo", "default_branch")
     return (
         isinstance(project, Mapping)

@@ -1,6 +1,6 @@
-"""A listing taken step by step, each noted with what it found, so that a kill loses one step at most.
+"""A listing in steps. Each is recorded with its result, so that a kill loses at most one step.
 
-A host's API in (as a `Listing`), repositories in the state out.
+A host's API (as a `Listing`) goes in; repositories are added to the state.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,9 +14,7 @@ from incoder.corpus.acquisition.state import State
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which repositories are listed; `first` and `last` are the first and last
-    second of creation, in the form of `as_second`.
-    """
+    """The repositories to list; `first` and `last` bound their creation, in the form of `as_second`."""
 
     languages: Sequence[str]
     licences: Sequence[str]
@@ -27,14 +25,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one step found, and the steps that it leads to, the next one first."""
+    """The repositories that one step found, and the steps that it leads to, the next one first."""
 
     repositories: Sequence[Repository]
     then: Sequence[str] = ()
 
 
 class Listing(Protocol):
-    """How a host is asked: first steps, and what each leads to; a step is text that only the host reads."""
+    """A way to list a host's repositories: the first steps, and the result of each.
+
+    A step is text that only the listing itself interprets.
+    """
 
     def first_steps(self) -> list[str]: ...
 
@@ -48,13 +49,15 @@ def list_repositories(
     max_repositories: int | None = None,
     on_step: Callable[[int, int], None] = lambda _found, _steps: None,
 ) -> None:
-    """Take the steps that are left, until none is or `max_repositories` are known; later more may be wanted.
+    """Take the remaining steps, until none is left or `max_repositories` are known.
+
+    A later call with a higher maximum continues.
 
     Args:
-        on_step: called with the numbers of repositories known and of steps left.
+        on_step: called before each step with the numbers of known repositories and of remaining steps.
 
     Raises:
-        IncoderError: the host refuses, or goes on failing.
+        IncoderError: the host refuses, or fails repeatedly.
     """
     state.begin_listing("listing", listing.first_steps())
     while step := state.next_step():
@@ -67,11 +70,15 @@ def list_repositories(
         found = listing.take(text)
         new = [r for r in found.repositories if problem_with(r) is None and not state.knows(r)]
         if room is not None and len(new) > room:
-            state.take_step(number, new[:room], [text])  # to be taken once more for the others
+            state.take_step(number, new[:room], [text])  # taken once more later, for the other repositories
         else:
             state.take_step(number, new, found.then)
 
 
 def as_second(time: datetime) -> str:
-    """A time as ISO 8601 in UTC to the second, so that later ones sort later."""
+    """A time in UTC as ISO 8601 to the second, a form in which later times sort later.
+
+    >>> as_second(datetime(2022, 4, 12, tzinfo=UTC))
+    '2022-04-12T00:00:00Z'
+    """
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,7 +1,7 @@
-"""Tables of repositories: a CSV or parquet file to fetch from, and the parquet manifest of what became of it.
+"""Tables of repositories: a CSV or parquet file to fetch from, and the parquet manifest of the results.
 
-Columns are found by the names that such lists give them (SEART, GHTorrent, The Stack, our own manifest); rows
-that are no repositories come out as such, with their place and the reason, and stop nothing.
+Columns are found by the names that are common in such lists (SEART, GHTorrent, The Stack, our own manifest).
+Rows that are no repositories do not stop anything; they are returned with their line and the reason.
 """
 
 import csv
@@ -17,7 +17,7 @@ from incoder.corpus.storage.arrow import pyarrow
 from incoder.errors import IncoderError
 from incoder.files import make_folder
 
-# What a column may be called, in lower case, the first that is there counts.
+# Possible names of a column, in lower case; the first one that the table has is used.
 _NAMES = {
     "repo": (
         "repo",
@@ -45,9 +45,9 @@ _NAMES = {
 }
 _OUTCOMES = {"staged": "fetched", "packed": "fetched", "empty": "fetched"}
 _BATCH_ROWS = 4096
-_MAX_SHOWN = 100  # characters of a name that is none
+_MAX_SHOWN = 100  # characters of an invalid name in a message
 
-# As GitHub names them in words, which lists have that were made from its pages.
+# Names of licences on GitHub's pages, which some lists have instead of SPDX identifiers.
 _LICENCE_NAMES = {
     "mit license": "MIT",
     "apache license 2.0": "Apache-2.0",
@@ -57,10 +57,10 @@ _LICENCE_NAMES = {
 
 
 def read_repositories(path: Path, source: str) -> Iterator[Repository | tuple[str, str]]:
-    """The repositories of a CSV file (with a header) or a parquet file, row by row.
+    """Yield the repositories of a CSV file (with a header) or a parquet file, row by row.
 
-    `source` is the host where the table has no such column. A pair is a row that cannot be fetched:
-    its place and the reason.
+    `source` is the host of rows that name none. A row that cannot be fetched is yielded as a pair: its line
+    and the reason.
 
     Raises:
         IncoderError: the file cannot be read, or has no column with names of repositories.
@@ -76,7 +76,7 @@ def read_repositories(path: Path, source: str) -> Iterator[Repository | tuple[st
 
 
 def write_manifest(folder: Path, state: State) -> Path:
-    """Write every repository with what became of it; returns the file, which can be fetched from again.
+    """Write every repository with its outcome; return the file, which is itself a list to fetch from.
 
     `outcome` is fetched, failed (with a `reason`) or listed (not yet fetched).
 
@@ -103,7 +103,7 @@ def write_manifest(folder: Path, state: State) -> Path:
 
 
 def _repository(row: Mapping[str, Any], default_source: str) -> Repository | str:
-    """The repository of a row, or what is wrong with it."""
+    """The repository of a row, or what is wrong with the row."""
     repo, source = _text(row.get("repo")) or "", _text(row.get("source")) or default_source
     url = _text(row.get("url"))
     if source not in HOSTS and url is None:
@@ -127,7 +127,7 @@ def _repository(row: Mapping[str, Any], default_source: str) -> Repository | str
 
 
 def _licence(value: object) -> str | None:
-    """A cell as an SPDX expression; where it is a list, all of it holds. GitHub's NOASSERTION is none."""
+    """A cell as an SPDX expression; all licences of a list apply. GitHub's NOASSERTION is no licence."""
     cells = value if isinstance(value, list) else [value]
     named = [_LICENCE_NAMES.get(text.lower(), text) for cell in cells if (text := _text(cell))]
     if any(name.upper() in ("NOASSERTION", "OTHER", "NONE") for name in named):
@@ -158,7 +158,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
 
 
 def _rows_of(reader: Any) -> Iterator[list[str] | str]:
-    """The rows, and where one cannot be read, what is wrong with it."""
+    """Yield the rows; in the place of one that cannot be read, what is wrong with it."""
     while True:
         try:
             yield next(reader)
@@ -185,7 +185,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
 
 
 def _columns(header: list[str], path: Path) -> dict[str, int]:
-    """Which column holds what."""
+    """The index of each column in the header, by its meaning."""
     there = {name.strip().lower(): index for index, name in reversed(list(enumerate(header)))}
     columns = {
         meaning: there[name]

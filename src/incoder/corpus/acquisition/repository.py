@@ -1,6 +1,6 @@
-"""A repository as a host or a list names it, and what must hold before git or a URL sees any of it.
+"""A repository as a host or a list describes it, and the checks before git or a URL gets any of its fields.
 
-Knows the two hosts by name and no API. Everything in a `Repository` was written by strangers.
+This file knows the two hosts' names and no API. Nothing in a `Repository` is trusted.
 """
 
 import re
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 HOSTS = {"github": "https://github.com", "gitlab": "https://gitlab.com"}
 
-# Section 3.1 of the paper. GitHub's linguist calls notebooks by this name.
+# Section 3.1 of the paper. "Jupyter Notebook" is linguist's name for notebooks.
 LANGUAGES = ("Python", "JavaScript", "Jupyter Notebook")
 LICENCES = ("MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause")
 
@@ -22,10 +22,11 @@ _MAX_LENGTH = 255
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """One repository: where it is, and what is said of it (None: not known).
+    """One repository: its address, and its properties as the host or a list states them (None: unknown).
 
-    `repo` is its name on the host (`owner/name`, on GitLab with groups between), `source` the host's name,
-    `licence` an SPDX identifier; without a `branch` the host's default is meant, and a `commit` pins it.
+    `repo` is its name on the host (`owner/name`, on GitLab with groups between), `source` is the host's name,
+    and `licence` an SPDX identifier. Without a `branch`, the host's default branch is fetched; with a
+    `commit`, exactly that commit.
     """
 
     source: str
@@ -43,7 +44,12 @@ def default_url(source: str, repo: str) -> str:
 
 
 def problem_with(repository: Repository) -> str | None:
-    """Why this repository must not be fetched, the same words for the same mistake; None where it may."""
+    """Why this repository must not be fetched, in the same words for the same mistake; None if it may be.
+
+    >>> problem_with(Repository("github", "psf/requests", "https://github.com/psf/requests.git"))
+    >>> problem_with(Repository("github", "psf/requests", "ssh://github.com/psf/requests.git"))
+    'no https, http or file URL'
+    """
     if not _is_name(repository.repo):
         return "no name of a repository (it must be like owner/name)"
     if problem := _problem_with_url(repository.url):
@@ -66,12 +72,12 @@ def _is_name(name: str) -> bool:
 
 
 def is_branch(branch: str) -> bool:
-    """Whether this is a branch's name to git, and so no option, pattern or second name."""
+    """Whether git takes this for the name of a branch, and for no option, pattern or second name."""
     return 0 < len(branch) <= _MAX_LENGTH and branch.isprintable() and _NOT_IN_A_BRANCH.search(branch) is None
 
 
 def _problem_with_url(url: str) -> str | None:
-    """Only what git fetches without running a program or asking for a password."""
+    """Why git cannot fetch this URL without running a program or asking for a password; None if it can."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,6 +1,7 @@
-"""Fetched files in parquet, a row each with path and content: a file a repository, packed into partitions.
+"""Fetched files in parquet, one row per file with path and content.
 
-Column by column what `COLUMNS` says; zstd; row groups of bounded size, so that reading needs little memory.
+Each repository is first written to a parquet file of its own; these are packed into partitions. The columns
+are `COLUMNS`, compressed with zstd; row groups have a bounded size, so that reading takes little memory.
 """
 
 import os
@@ -12,8 +13,8 @@ from incoder.corpus.acquisition.blobs import RepositoryFile
 from incoder.corpus.acquisition.repository import Repository
 from incoder.corpus.storage.arrow import pyarrow
 
-# `content` is bytes: whether they are UTF-8 is for who reads them to judge. `licence`, `stars` and `language`
-# are the repository's, as its host or the list had them; `size` is that of the content in bytes.
+# `content` is bytes, which may not be UTF-8. `licence`, `stars` and `language` are the repository's, as its
+# host or the list states them; `size` is the length of `content`.
 _REPOSITORY = ("licence", "stars", "language", "source", "url", "branch", "commit")
 COLUMNS = ("repo", "path", "content", *_REPOSITORY, "size")
 
@@ -22,7 +23,7 @@ _READ_ROWS = 64
 
 
 class FileWriter:
-    """Writes the files of one repository after another; at most one row group is in memory."""
+    """Writes files to parquet, with at most one row group in memory."""
 
     def __init__(self, path: Path) -> None:
         self._pa, parquet = pyarrow()
@@ -66,7 +67,7 @@ class FileWriter:
 
 
 def pack(sources: Iterable[Path], target: Path) -> None:
-    """Join files of `FileWriter` into one, with full row groups."""
+    """Join files that `FileWriter` wrote into one, with full row groups."""
     pa, parquet = pyarrow()
     schema = _schema(pa)
     group: list[Any] = []
@@ -83,7 +84,7 @@ def pack(sources: Iterable[Path], target: Path) -> None:
 
 
 def put_in_place(temporary: Path, target: Path) -> None:
-    """Rename what was written once it is on the disk, so that `target` is never there in part."""
+    """Rename a file after its content is on the disk, so that `target` never exists in part."""
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     temporary.replace(target)

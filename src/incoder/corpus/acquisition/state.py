@@ -1,7 +1,8 @@
-"""How far a fetch has come: an SQLite database in its folder, which every kill leaves whole.
+"""The progress of a fetch: an SQLite database in its folder, which survives every kill.
 
-What was found and what became of it, and which steps of a listing are still to be taken. It is the truth:
-files that it does not name are of a run that was killed. Knows no network, no git and no parquet.
+It has the listed repositories with their outcomes, and the remaining steps of a listing. Where the folder
+and the database disagree, the database is right: files that it does not name belong to a killed run. This
+file knows no network, no git and no parquet.
 """
 
 import json
@@ -32,7 +33,7 @@ _REPOSITORY = 'source, repo, url, licence, language, stars, branch, "commit"'
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A repository whose files were read: how many, and what was left out by reason (files, bytes)."""
+    """A repository whose files were read: their number, and the left-out files and bytes by reason."""
 
     branch: str | None
     commit: str
@@ -42,10 +43,11 @@ class Staged:
 
 
 class State:
-    """The database of one folder, held by one process at a time; one thread uses it.
+    """The database of one folder, used by one thread of one process.
 
-    A repository is `listed`, then `staged` (its files lie in a file of its own), then `packed` (in the
-    partition `part`) or, having no files to keep, `empty`; or it has `failed` with a `reason`.
+    A repository is first `listed`, then `staged` (its files are in a parquet file of its own), then `packed`
+    (they are in the partition `part`). Without files to keep it is `empty` instead, and it may have `failed`
+    with a `reason`.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -54,7 +56,7 @@ class State:
     # -- settings and the listing
 
     def settle(self, name: str, value: Mapping[str, object]) -> dict[str, object]:
-        """The settings of this name that the folder was begun with: `value`, where there were none."""
+        """The settings of this name that the folder was begun with; they become `value` if there are none."""
         with self._database:
             self._database.execute(
                 "INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, json.dumps(dict(value)))
@@ -64,19 +66,19 @@ class State:
         return found
 
     def begin_listing(self, name: str, steps: Iterable[str]) -> None:
-        """Note the first steps of a listing, once."""
+        """Record the first steps of a listing; does nothing if the listing was begun before."""
         with self._database:
             noted = self._database.execute("INSERT OR IGNORE INTO settings VALUES (?, '{}')", (name,))
             if noted.rowcount:
                 self._database.executemany("INSERT INTO steps (step) VALUES (?)", ((s,) for s in steps))
 
     def next_step(self) -> tuple[int, str] | None:
-        """The number and text of the step to be taken now: the newest, so that few wait at a time."""
+        """The number and text of the next step: the newest one, so that few are waiting at any time."""
         row = self._database.execute("SELECT id, step FROM steps ORDER BY id DESC LIMIT 1").fetchone()
         return (row[0], row[1]) if row else None
 
     def take_step(self, number: int, repositories: Iterable[Repository], then: Sequence[str]) -> None:
-        """Note what a step found and the steps it leads to, in its place."""
+        """Replace a step by the repositories that it found and the steps that it leads to."""
         with self._database:
             self._insert(repositories)
             self._database.execute("DELETE FROM steps WHERE id = ?", (number,))
@@ -92,7 +94,7 @@ class State:
         return self._count("SELECT count(*) FROM steps")
 
     def add(self, repositories: Iterable[Repository | tuple[str, str]]) -> None:
-        """Note repositories of a list; a pair is a row of it that is none: its place, and why not."""
+        """Record the repositories of a list; a pair is an invalid row: its line, and the reason."""
         with self._database:
             self._database.execute("DELETE FROM rejected")
             for item in repositories:
@@ -113,7 +115,7 @@ class State:
     # -- the repositories
 
     def next_listed(self, after: int) -> tuple[int, Repository] | None:
-        """The first repository to be fetched with a number above `after`."""
+        """The first listed repository whose number is above `after`."""
         row = self._database.execute(
             f"SELECT id, {_REPOSITORY} FROM repositories WHERE outcome = 'listed' AND id > ?"
             " ORDER BY id LIMIT 1",
@@ -148,7 +150,7 @@ class State:
             )
 
     def list_again(self, numbers: Iterable[int]) -> None:
-        """Have these repositories fetched once more."""
+        """Make these repositories `listed` again, so that they are fetched once more."""
         with self._database:
             self._database.executemany(
                 "UPDATE repositories SET outcome = 'listed', reason = NULL WHERE id = ?",
@@ -156,7 +158,7 @@ class State:
             )
 
     def retry_failed(self) -> int:
-        """Have all that failed fetched once more; how many."""
+        """Make all failed repositories `listed` again; return how many there are."""
         failed = [
             number
             for (number,) in self._database.execute("SELECT id FROM repositories WHERE outcome = 'failed'")
@@ -165,7 +167,7 @@ class State:
         return len(failed)
 
     def staged(self) -> list[tuple[int, int]]:
-        """Number and bytes of what is staged, in the order of the listing."""
+        """Number and bytes of each staged repository, in the order of the listing."""
         return self._database.execute(
             "SELECT id, num_bytes FROM repositories WHERE outcome = 'staged' ORDER BY id"
         ).fetchall()
@@ -173,14 +175,14 @@ class State:
     # -- partitions (the tables and files of users call them parts)
 
     def begin_partition(self) -> int:
-        """The number of a partition about to be written."""
+        """Return the number of a new partition, before it is written."""
         with self._database:
             number = self._database.execute("INSERT INTO parts DEFAULT VALUES").lastrowid
         assert number is not None
         return number
 
     def finish_partition(self, partition: int, name: str, numbers: Iterable[int]) -> None:
-        """Note that the partition is there, under this name, with these repositories."""
+        """Record that the partition is written, its name, and the repositories in it."""
         with self._database:
             self._database.execute("UPDATE parts SET is_written = 1 WHERE number = ?", (partition,))
             self._database.executemany(
@@ -198,7 +200,7 @@ class State:
     def has_partitions(self) -> bool:
         return self._count("SELECT count(*) FROM parts") > 0
 
-    # -- what is said of it
+    # -- summaries
 
     def outcomes(self) -> dict[str, int]:
         """How many repositories there are of each outcome."""
@@ -207,27 +209,27 @@ class State:
         )
 
     def totals(self) -> tuple[int, int]:
-        """Files and bytes of all that was fetched."""
+        """Number and bytes of all fetched files."""
         files, size = self._database.execute(
             "SELECT coalesce(sum(num_files), 0), coalesce(sum(num_bytes), 0) FROM repositories"
         ).fetchone()
         return files, size
 
     def failures(self, num_examples: int = 3) -> dict[str, tuple[int, list[str]]]:
-        """For each reason how many repositories failed, and the first of them; the commonest first."""
+        """Number and examples of the failed repositories by reason, the most frequent reason first."""
         return self._grouped("SELECT reason, repo FROM repositories WHERE outcome = 'failed'", num_examples)
 
     def rejected(self, num_examples: int = 3) -> dict[str, tuple[int, list[str]]]:
-        """The same for rows of a list that were no repositories, by place."""
+        """The same for the invalid rows of a list, with their lines as examples."""
         return self._grouped("SELECT reason, place FROM rejected", num_examples)
 
     def left_out(self) -> dict[str, tuple[int, int]]:
-        """Files and bytes that were left out, by reason."""
+        """Number and bytes of the left-out files by reason."""
         rows = self._database.execute("SELECT reason, num_files, num_bytes FROM left_out ORDER BY 2 DESC, 1")
         return {reason: (files, size) for reason, files, size in rows}
 
     def rows(self) -> Iterator[dict[str, object]]:
-        """Every repository with what became of it, in the order of the listing."""
+        """Yield every repository with its outcome, in the order of the listing."""
         found = self._database.execute(
             f"SELECT {_REPOSITORY}, outcome, reason, num_files, num_bytes FROM repositories ORDER BY id"
         )
