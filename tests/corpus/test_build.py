@@ -225,7 +225,7 @@ def test_a_build_clears_no_folder_of_somebody_else(
     "kind", ["folder", "git", "packages", "archives", "json-lines", "parquet", "stackoverflow"]
 )
 @pytest.mark.parametrize(
-    ("output", "relation"), [("data/source", "is"), ("data/source/corpus", "lies inside"), ("data", "holds")]
+    ("output", "relation"), [("data/source", "is"), ("data/source/corpus", "is inside"), ("data", "holds")]
 )
 def test_an_output_is_apart_from_every_source(tmp_path: Path, kind: str, output: str, relation: str) -> None:
     source = tmp_path / "data" / "source"

@@ -70,7 +70,7 @@ def build_corpus(
     Raises:
         IncoderError: a source is missing, or went away; no document is left; a task failed; or the output
             cannot be written, holds a corpus of other settings or foreign files that would be replaced, or
-            is, contains or lies inside a source.
+            is, contains or is inside a source.
     """
     refuse_source_as_output(recipe, output)
     BenchmarkTasks(recipe.decontamination)  # raises now, not in a worker

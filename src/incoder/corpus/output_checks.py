@@ -42,7 +42,7 @@ def refuse_source_as_output(recipe: CorpusRecipe, output: Path) -> None:
         if source == folder:
             relation = "is"
         elif source in folder.parents:
-            relation = "lies inside"
+            relation = "is inside"
         elif folder in source.parents:
             relation = "holds"
         else:

@@ -1,6 +1,6 @@
-"""Which documents are held out. A whole project is on one side, and so are its forks and copies.
+"""The split: which documents are held out. A project is in one split with all its forks and copies.
 
-Where there are too few projects for that, groups of files are held out instead: the files of one name, such
+If there are too few projects, groups of files are held out instead. A group has the files of one name, such
 as `queue.py`, `queue.pyi` and `test_queue.py`.
 """
 
@@ -18,7 +18,7 @@ TRAIN = "train"
 VALIDATION = "validation"
 SPLITS = (TRAIN, VALIDATION)
 
-_MAX_HELD_OUT = 0.5  # of all text, by whole projects
+_MAX_HELD_OUT = 0.5  # of all text; if whole projects would hold out more, groups of files are
 _TEST = re.compile(r"^test[_-]|[_.-](?:test|spec)$")
 
 
@@ -44,7 +44,7 @@ def division_of(
 ) -> Division:
     """The division of documents, given the characters of each project and the paths of all documents.
 
-    The paths are read only where there is one project, or where the projects drawn hold most of the text.
+    The paths are read only if there is one project, or if the drawn projects have most of the text.
 
     Raises:
         IncoderError: the recipe names a project that no source has.
@@ -74,21 +74,21 @@ def file_group(path: str) -> str:
 
 
 def validation_names(projects: Iterable[str], recipe: CorpusRecipe) -> frozenset[str]:
-    """The bare names of the projects to hold out: those that the recipe names, or else a share by the seed.
+    """The bare names of the projects to hold out: the recipe's, or else a random share by the seed.
 
-    Where there are two projects or more and a share is asked for, at least one is held out.
+    If there are two projects or more and the share is not 0, at least one is held out.
 
     Raises:
         IncoderError: the recipe names a project that no source has.
     """
     names = {bare_name(project) for project in projects}
     if recipe.validation_projects:
-        wanted = frozenset(name.lower() for name in recipe.validation_projects)
-        if missing := sorted(wanted - names):
+        named = frozenset(name.lower() for name in recipe.validation_projects)
+        if missing := sorted(named - names):
             raise IncoderError(
                 f"validation_projects must be projects of the sources, got {', '.join(missing)}"
             )
-        return wanted
+        return named
     chosen = {name for name in names if drawn_for_validation(name, recipe)}
     if not chosen and recipe.validation_fraction > 0 and len(names) > 1:
         chosen = {min(names, key=lambda name: _draw(name, recipe))}
@@ -96,7 +96,7 @@ def validation_names(projects: Iterable[str], recipe: CorpusRecipe) -> frozenset
 
 
 def drawn_for_validation(name: str, recipe: CorpusRecipe) -> bool:
-    """Whether the seed holds out the project of this bare name, where the recipe names none."""
+    """Whether the seed holds out the project of this bare name; never if the recipe names the projects."""
     return not recipe.validation_projects and _draw(name, recipe) < recipe.validation_fraction
 
 

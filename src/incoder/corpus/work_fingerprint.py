@@ -38,5 +38,5 @@ class WorkFingerprint:
             try:
                 status = path.stat()
             except OSError:
-                continue  # reading it will say what is wrong
+                continue  # reading it will fail with the reason
             self._digest.update(repr((str(path), status.st_size, status.st_mtime_ns)).encode())

@@ -133,7 +133,7 @@ def test_forks_and_what_is_no_repository_are_left_out(host: Any, tmp_path: Path)
 
 def test_an_unknown_form_is_an_error(host: Any) -> None:
     host.say(200, body="[]")
-    with listing(host) as github, pytest.raises(IncoderError, match="in a form that is not known"):
+    with listing(host) as github, pytest.raises(IncoderError, match="an answer of unknown form"):
         github.take(github.first_steps()[0])
 
 

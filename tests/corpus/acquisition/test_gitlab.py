@@ -86,7 +86,7 @@ def test_what_is_gone_archived_or_empty_is_left_out(host: Any, tmp_path: Path) -
 
 def test_an_unknown_form_is_an_error(host: Any) -> None:
     host.say(200, body="{}")
-    with listing(host) as gitlab, pytest.raises(IncoderError, match="in a form that is not known"):
+    with listing(host) as gitlab, pytest.raises(IncoderError, match="an answer of unknown form"):
         gitlab.take(gitlab.first_steps()[0])
 
 

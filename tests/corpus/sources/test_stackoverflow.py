@@ -437,7 +437,7 @@ def test_what_is_no_dump_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(IncoderError, match="must be a Stack Exchange dump"):
         read(tmp_path)
     (tmp_path / "a.7z").write_bytes(b"junk")
-    with pytest.raises(IncoderError, match="no 7z archive"):
+    with pytest.raises(IncoderError, match="not a 7z archive"):
         read(tmp_path / "a.7z")
 
 

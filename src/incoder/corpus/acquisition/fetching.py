@@ -176,7 +176,7 @@ def _recover(folder: Path, state: State) -> None:
 
 
 def _remove_all_but(staging: Path, staged: Sequence[int], folder: Path) -> list[int]:
-    """Remove all files but those of the repositories `staged`; return the numbers that have no file."""
+    """Remove the files of all repositories that are not `staged`; return staged numbers without a file."""
     keep = {_staged_file(folder, number): number for number in staged}
     for path in staging.iterdir():
         if path in keep:

@@ -19,7 +19,7 @@ class SlurmSettings(Recipe):
 
 
 class EngineSettings(Recipe):
-    """The executor, and how many tasks run at once: by default as many as this process may use cores.
+    """The executor, and the number of parallel tasks: by default, the cores that this process may use.
 
     Ray and Slurm need the sources, the output and this Python environment on a file system that all machines
     share. Ray joins the cluster of `RAY_ADDRESS`, or starts one on this machine.

@@ -1,7 +1,7 @@
 """The executor of one machine: a process for each task, a fixed number of them at a time.
 
-datatrove's own keeps a pool, which waits for ever for a task whose process was killed. Here the exit of a
-process is what is waited for: it says which task went wrong and how, and all memory goes back with it.
+datatrove's own executor keeps a pool, which waits forever for a task whose process was killed. This one waits
+for the exit of processes: the exit status says which task failed and how, and frees all its memory.
 """
 
 import errno
@@ -21,7 +21,7 @@ from typing import Any
 
 from datatrove.executor.base import PipelineExecutor
 
-_FULL_DISK = 28  # the exit status of a task that no longer could write: ENOSPC
+_FULL_DISK = 28  # the exit status of a task for which the disk was full: ENOSPC
 
 _PRELOADED = [
     *(f"incoder.corpus.stages.{stage}" for stage in ("read", "write", "encode")),
@@ -36,7 +36,9 @@ class LocalExecutor(PipelineExecutor):  # type: ignore[misc] # datatrove has no 
         super().__init__(list(pipeline), logging_dir)
         self._tasks, self._workers = tasks, workers
         self.crashed: dict[int, str] = {}
-        self.full_disk: set[int] = set()  # tasks that found the disk full, which no file could say
+        self.full_disk: set[int] = (
+            set()
+        )  # tasks for which the disk was full: they may be unable to write the reason to a file
 
     @property
     def world_size(self) -> int:
@@ -47,10 +49,10 @@ class LocalExecutor(PipelineExecutor):  # type: ignore[misc] # datatrove has no 
         return {f"datatrove_{name}": "local" for name in names}
 
     def run(self) -> None:
-        """Run all tasks; one that crashed runs once more, alone, and `crashed` then has the reason.
+        """Run all tasks. One that crashes runs once more, alone; after that `crashed` has the reason.
 
-        A crash is the end of the process from outside, as for want of memory; after an error in a task no
-        more are begun.
+        A crash is the end of a process from outside, for example for lack of memory. After an error in a task
+        no other task is started.
         """
         tasks = self.get_incomplete_ranks()
         if tasks:
@@ -91,7 +93,7 @@ class LocalExecutor(PipelineExecutor):  # type: ignore[misc] # datatrove has no 
 
 
 def _run_task(executor: LocalExecutor, task: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides what an interrupt ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles interrupts
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the end; the log has all that is said
     try:
@@ -123,8 +125,10 @@ def _name_of(exit_code: int) -> str:
 
 @contextmanager
 def _without_main_module() -> Iterator[None]:
-    """A process started meanwhile does not import the program that it was started from: no task needs that,
-    it can take longer than the task, and a script without a guard would run once more in every worker.
+    """Keep processes started in this block from importing the main program.
+
+    No task needs it, importing it can take longer than the task, and a script without a guard for `__main__`
+    would run once more in every worker.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -136,7 +140,7 @@ def _without_main_module() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """What is started meanwhile ignores Ctrl-C from its first moment."""
+    """Processes started in this block ignore Ctrl-C from their first moment."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Runs a stage on the executor that the settings name, and says how far all workers are together."""
+"""Runs a stage on the executor that the settings name, and reports the progress of all workers together."""
 
 import logging
 import os
@@ -25,12 +25,12 @@ _QUESTIONS_WITHOUT_JOB = 6  # a shared file system shows a finished task late
 def run_stage(
     stage: Stage, folder: Path, settings: EngineSettings, on_progress: OnProgress | None = None
 ) -> None:
-    """Do what is not done yet of a stage. `folder` keeps what is done, also for the next run.
+    """Run the unfinished tasks of a stage. `folder` records the finished ones, also for the next run.
 
-    A task that crashes whenever it is tried is given up, if the stage can do without, unless all of them do.
+    A task that crashes each time is given up if the stage allows it, unless all tasks crash.
 
     Raises:
-        IncoderError: a task failed, or the executor is not there.
+        IncoderError: a task failed, or the executor is not installed.
     """
     if not stage.task_bytes:
         return
@@ -41,7 +41,9 @@ def run_stage(
         executor.run()
         if settings.executor == "slurm":
             _wait_for_slurm(executor)
-    crashed: dict[int, str] = getattr(executor, "crashed", {})  # Ray and Slurm do not say how it ended
+    crashed: dict[int, str] = getattr(
+        executor, "crashed", {}
+    )  # Ray and Slurm do not report how a process ended
     incomplete = executor.get_incomplete_ranks()
     if full := getattr(executor, "full_disk", None):
         raise IncoderError(
@@ -59,7 +61,7 @@ def run_stage(
 
 
 def have_done_again(stage: str, folder: Path, tasks: Iterable[int]) -> None:
-    """Have a stage do some of its finished tasks again."""
+    """Mark finished tasks of a stage as unfinished, so that they run again."""
     for task in tasks:
         (folder / stage / "completions" / f"{task:05}").unlink(missing_ok=True)
 
@@ -124,7 +126,7 @@ def _slurm_executor(
 
 
 def _wait_for_slurm(executor: Any) -> None:
-    """Until all tasks are done, or their job is gone."""
+    """Wait until all tasks are done, or their job has ended."""
     num_without_job = 0
     while executor.get_incomplete_ranks() and num_without_job < _QUESTIONS_WITHOUT_JOB:
         command = ["squeue", "--noheader", "--jobs", str(executor.job_id)]
@@ -135,7 +137,7 @@ def _wait_for_slurm(executor: Any) -> None:
 
 @contextmanager
 def _watched(stage: Stage, home: Path, on_progress: OnProgress | None) -> Iterator[None]:
-    """Tell how far the tasks are while the block runs, by the notes that they leave."""
+    """Report the progress of the tasks while the block runs, from the notes that they write."""
     if on_progress is None:
         yield
         return
@@ -165,13 +167,13 @@ def _num_bytes_done(stage: Stage, home: Path) -> int:
             try:
                 done += min(int(note.read_text() or 0), stage.task_bytes[task])
             except (OSError, ValueError):
-                continue  # it has just ended, or is being written
+                continue  # the task has just ended, or is writing the note
     return done
 
 
 def _complaint(stage: Stage, home: Path, task: int, reason: str) -> str:
     note = note_of(home, "failures", task)
-    if note.exists():  # it is empty where the disk was full for it, too
+    if note.exists():  # it is empty if the disk was full for it, too
         reason = note.read_text() or "its reason could not be written down; the disk may be full"
     log = home / "logs" / f"task_{task:05}.log"
     return f"the stage `{stage.name}` failed in task {task}: {reason}; its log is {log}"

@@ -1,8 +1,8 @@
-"""A stage: tasks that know nothing of each other, and the thin adapter that makes each a datatrove pipeline.
+"""A stage: independent tasks, and the thin adapter that makes each a datatrove pipeline.
 
-How the input is cut into tasks depends on the input alone, never on the number of workers; a task writes its
-files whole or not at all and may be done twice. Hence the executor and the workers cannot be seen in what
-comes out, and a killed run goes on with the tasks that had not finished.
+The tasks depend only on the input, never on the number of workers. A task writes its files as a whole or not
+at all, and may run twice. So the result is the same with any executor and any number of workers, and a killed
+run continues with the unfinished tasks.
 """
 
 import time
@@ -14,14 +14,14 @@ from typing import Any, Protocol
 
 from incoder.errors import IncoderError
 
-OnBytes = Callable[[int], None]  # the bytes of a task's input that were done since the last call
-OnProgress = Callable[[str, int, int], None]  # stage, bytes done, bytes in all
+OnBytes = Callable[[int], None]  # the bytes of a task's input that it has done since the last call
+OnProgress = Callable[[str, int, int], None]  # stage, bytes done, total bytes
 
 _SECONDS_BETWEEN_NOTES = 0.5
 
 
 class Work(Protocol):
-    """Does one task; can be pickled."""
+    """The work of a stage, which runs one task; it can be pickled."""
 
     def __call__(self, task: int, on_bytes: OnBytes) -> None: ...
 
@@ -31,7 +31,7 @@ class Stage:
     """The tasks of a stage: one for each entry of `task_bytes`, the size of its input.
 
     `is_whole(task)` says whether the files that a finished task left are undamaged. `give_up(task, reason)`
-    does without a task whose process dies whenever it is tried; without it, that is an error.
+    leaves out a task whose process dies each time; without this function, that is an error.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Stage:
 
 
 class TaskStep:
-    """A stage's work as a step of a datatrove pipeline; it notes how far it is and why it failed."""
+    """A stage's work as a step of a datatrove pipeline, which records its progress and why it failed."""
 
     def __init__(self, work: Work, folder: Path) -> None:
         self._work, self._folder = work, folder
@@ -72,7 +72,7 @@ class TaskStep:
         except Exception as error:
             expected = isinstance(error, IncoderError | OSError)
             message = str(error) if expected else f"{type(error).__name__}: {error}"
-            with suppress(OSError):  # the disk may be full for this as well
+            with suppress(OSError):  # the disk may be full for this note as well
                 note_of(self._folder, "failures", rank).write_text(message)
             raise
         finally:

@@ -1,4 +1,4 @@
-"""A folder for what a run has done so far: used again by the next run of the same thing, and by no other."""
+"""A folder for the finished work of a run, which only the next run with the same input uses."""
 
 import errno
 import fcntl
@@ -33,15 +33,15 @@ _LOCK = "lock"  # also distinguishes a folder of ours from a foreign one
 
 
 class DamagedWorkError(IncoderError):
-    """A file of an unfinished run is not as it was written."""
+    """A file of an unfinished run is gone, or is not as it was written."""
 
 
 @contextmanager
 def work_folder(output: Path) -> Iterator[Path]:
-    """Hold `.work` in the folder `output` for this process; it goes when the block ends without an error.
+    """Lock `.work` in the folder `output` for this process; it is deleted if the block ends without an error.
 
     Raises:
-        IncoderError: another process holds it, a foreign folder has its name, or it cannot be written.
+        IncoderError: another process has locked it, a foreign folder has its name, or it cannot be written.
     """
     folder = output / WORK
     made = _missing_folders(output)
@@ -67,7 +67,7 @@ def work_folder(output: Path) -> Iterator[Path]:
 
 
 def _missing_folders(path: Path) -> list[Path]:
-    """The folder and those above it that do not exist yet, the innermost first."""
+    """The folders of a path that do not exist yet, the innermost first."""
     return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
@@ -76,13 +76,13 @@ def _remove_empty(folders: list[Path]) -> None:
         try:
             folder.rmdir()
         except OSError:
-            return  # it holds something
+            return  # it is not empty
 
 
 def run_folder(folder: Path, fingerprint: str) -> Path:
-    """The folder of the run with this fingerprint; those of runs with others are deleted.
+    """The folder of the run with this fingerprint; folders of other runs are deleted.
 
-    What a forgotten worker of another run still writes can thus never be taken for this run's.
+    So nothing that a stray worker of another run still writes can be taken for this run's work.
     """
     for other in folder.glob("run-*"):
         if other.name != f"run-{fingerprint}":
@@ -92,9 +92,9 @@ def run_folder(folder: Path, fingerprint: str) -> Path:
 
 @contextmanager
 def finished(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of `path` when the block ends without an error.
+    """Yield a temporary path, which replaces `path` if the block ends without an error.
 
-    Unlike files.py it leaves it to the system when to write to disk: what a power cut takes is done again.
+    Unlike files.py this does not force the content to the disk: work lost in a power cut is done again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
@@ -108,14 +108,14 @@ def finished(path: Path) -> Iterator[Path]:
 
 
 def save(value: Any, path: Path) -> None:
-    """Keep a value for later stages of the same run, with a checksum."""
+    """Write a value for later stages of the same run, with a checksum."""
     content = pickle.dumps(value)
     with finished(path) as temporary:
         temporary.write_bytes(crc32(content).to_bytes(_CHECKSUM_BYTES) + content)
 
 
 def load(path: Path) -> Any:
-    """The value that `save` wrote.
+    """Read a value that `save` wrote.
 
     Raises:
         DamagedWorkError: the file is gone, or is not as it was written.
@@ -131,7 +131,7 @@ def load(path: Path) -> Any:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name or, on a file system without hard links, copy it."""
+    """Hard-link a file or, on a file system without hard links, copy it."""
     try:
         os.link(source, target)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Archives: documents straight from tar, zip and 7z, without unpacking them to disk.
+"""Documents from tar, zip and 7z archives, without unpacking them to disk.
 
-Nothing that an archive says is believed: names that lead out of it, links, sizes that are not true, and what
-unfolds to far more than its size on disk are left out with the reason. A damaged archive gives what comes
-before the damage.
+Archives are not trusted: members whose names lead out of the archive, links, members with false sizes, and
+archives that unpack to far more than their size on disk are left out with the reason. From a damaged archive
+the members before the damage are taken.
 """
 
 import re
@@ -24,7 +24,7 @@ from incoder.corpus.sources.source_settings import LICENCE_FROM_TEXT, ArchiveSou
 from incoder.document import Document
 
 _SUFFIXES = re.compile(r"\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz|tzst|zip|whl|7z)$", re.IGNORECASE)
-_MIN_BUDGET = 100_000_000  # bytes that any archive may unfold to
+_MIN_BUDGET = 100_000_000  # bytes that every archive may unpack to
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ArchiveShard:
     path: Path
     num_bytes: int
     source: ArchiveSource
-    project: str  # where the archive is one
+    project: str  # its name if the whole archive is one project
 
     @property
     def paths(self) -> tuple[Path]:
@@ -94,7 +94,7 @@ class ArchiveShard:
         return select
 
     def _detected(self) -> FolderLicences:
-        """What the licence files of each folder in the archive say."""
+        """The licence of each folder in the archive that has licence files."""
         found = dict[PurePosixPath, set[str | None]]()
 
         def select(path: str, num_bytes: int, is_regular: bool) -> bool:
@@ -148,19 +148,23 @@ def archive_shards(name: str, source: ArchiveSource) -> list[ArchiveShard]:
 
 
 def _project_of(archive: Path, root: Path) -> str:
-    """Its name without the suffix, below a folder with the folders between: `x/r.zip` is not `y/r.zip`."""
+    """The archive's path below the source without its suffix, so that `x/r.zip` and `y/r.zip` differ."""
     name = archive.name if archive == root else archive.relative_to(root).as_posix()
     return _SUFFIXES.sub("", name)
 
 
 def is_safe(path: str) -> bool:
-    """Whether a member's path stays inside its archive on every system."""
+    """Whether a member's path stays inside its archive on every system.
+
+    >>> is_safe("pkg/a.py"), is_safe("../a.py"), is_safe("C:/a.py")
+    (True, False, False)
+    """
     parts = re.split(r"[/\\]", path)
     return bool(path) and parts[0] != "" and ".." not in parts and ":" not in parts[0]
 
 
 def _format_of(path: Path) -> Callable[[Path, Select, Limits], Members]:
-    """By the first bytes, since names lie."""
+    """The reader for an archive's format, by its first bytes, since its name may be wrong."""
     try:
         with path.open("rb") as file:
             beginning = file.read(6)

@@ -1,6 +1,6 @@
-"""Which field of a record says what: column maps for the public data sets, and records to documents.
+"""Column maps: the fields of the public data sets' records, and documents from these records.
 
-A name with dots leads into a nested record. Where several are given, the first that has a value is taken.
+A name with dots is a field of a nested record. Of several names, the first whose field has a value is used.
 """
 
 import stat
@@ -20,7 +20,7 @@ from incoder.document import Document
 
 Names = tuple[str, ...]
 
-# "own" is what this package writes: fetched repositories, and the documents of a corpus.
+# "own": the files that this package writes (fetched repositories, and the documents of a corpus).
 COLUMNS: dict[str, dict[str, Names]] = {
     "own": {
         "text": ("content", "text"),
@@ -42,7 +42,7 @@ COLUMNS: dict[str, dict[str, Names]] = {
         "stars": ("max_stars_count",),
         "commit": ("max_stars_repo_head_hexsha",),
     },
-    # Published without text: `content` is what users add, from the archive that `blob_id` names.
+    # Published without text: users add `content` from the archive that `blob_id` refers to.
     "stack-v2": {
         "text": ("content", "text"),
         "path": ("path",),
@@ -51,7 +51,7 @@ COLUMNS: dict[str, dict[str, Names]] = {
         "stars": ("star_events_count",),
         "commit": ("revision_id",),
     },
-    # One row a repository; `files` are its documents, each seen with the repository's fields.
+    # One row per repository; `files` are its documents, to which the repository's fields are added.
     "stack-v3": {
         "text": ("content",),
         "path": ("path", "file_path"),
@@ -74,7 +74,7 @@ COLUMNS: dict[str, dict[str, Names]] = {
         "mode": ("mode",),
     },
 }
-FILES_OF_ROW = {"stack-v3": "files"}  # the list whose entries are the documents
+FILES_OF_ROW = {"stack-v3": "files"}  # the field with the list of documents
 
 _METADATA = ("commit", "url")
 _MAX_STARS = 2**53
@@ -92,7 +92,7 @@ class ColumnMap:
         self._exclusion = exclusion_of(recipe)
 
     def documents(self, record: Mapping[str, Any]) -> list[Document | Dropped]:
-        """The documents of one record: one, or as many as the files of its repository."""
+        """The documents of one record: one, or one for each file of its repository."""
         files = record.get(FILES_OF_ROW.get(self._source.columns, ""))
         records = [{**record, **file} for file in files if file] if isinstance(files, list) else [record]
         found = (self._guarded(one) for one in records)
@@ -105,19 +105,19 @@ class ColumnMap:
             return Dropped(self._location.name, self._location.name, 0, failure_of(error))
 
     def _document(self, record: Mapping[str, Any]) -> Document | Dropped | None:
-        """None for a file of a language that is not taken."""
+        """The document, or the reason to drop it; None for a file in a language that is not taken."""
         text, path = self._value(record, "text"), self._value(record, "path")
         project = self._value(record, "project")
         if not isinstance(path, str) or not isinstance(text, str | bytes):
             return Dropped(str(project or ""), str(path or ""), 0, "record without text or path")
-        attributes = self._pairs(record, "attributes")  # which a document of a corpus always has
+        attributes = self._pairs(record, "attributes")  # every document of a corpus has them
         is_thread = attributes is not None and not extension_of(path)
         if not is_thread and extension_of(path) not in self._extensions:
             return None
-        path = path.lstrip("/")  # The Stack v2's begin at the top of the repository
+        path = path.lstrip("/")  # paths of The Stack v2 begin with a slash
         file = self._file(record, path, str(project or self._location.stem), len(text))
         reason = self._exclusion(file) or self._mode_reason(record)
-        if not is_thread:  # StackOverflow's are under licences of their own
+        if not is_thread:  # StackOverflow has licences of its own
             reason = reason or self._licence_reason(file.licence)
         if reason:
             return Dropped(file.project, path, file.num_bytes, reason)
@@ -147,7 +147,7 @@ class ColumnMap:
         return next((value for value in there if value not in ("", [])), there[0] if there else None)
 
     def _pairs(self, record: Mapping[str, Any], field: str) -> dict[str, str] | None:
-        """A map of texts, as JSON or as Arrow have it; None where there is none."""
+        """A map of texts, as an object of JSON or as a list of pairs of Arrow; None if there is none."""
         value = self._value(record, field)
         if not isinstance(value, Mapping | list):
             return None
@@ -157,22 +157,21 @@ class ColumnMap:
         }
 
     def _mode_reason(self, record: Mapping[str, Any]) -> str | None:
-        """Git's mode of a file, in decimal digits: a link's content is where it leads."""
+        """The reason to drop a link, whose content is a path; `mode` is git's, in decimal digits."""
         mode = self._value(record, "mode")
         is_regular = mode is None or stat.S_ISREG(int(mode))
         return None if is_regular else "not a regular file"
 
     def _licence_reason(self, licence: str | None) -> str | None:
         if licence is None:
-            # A data set without the field was published under licences of the same kind, and says so
-            # elsewhere.
+            # A data set without the field has only permissive licences, as its description says.
             default = "drop" if "licence" in self._names else "keep"
             return "unknown licence" if (self._source.unknown_licence or default) == "drop" else None
         return None if allows(licence, self._recipe.licences) else "licence not allowed"
 
 
 def _attributed_as_before(document: Document, attributes: Mapping[str, str]) -> Document:
-    """Threads have no attributes of their own, and a notebook's kernel is in the attributes that it had."""
+    """Keep the attributes of a document of a corpus: threads have none, a notebook's `ext` has its kernel."""
     if not extension_of(document.path):
         return replace(document, attributes={})
     if "ext" in document.attributes and "ext" in attributes:
@@ -181,13 +180,17 @@ def _attributed_as_before(document: Document, attributes: Mapping[str, str]) -> 
 
 
 def names_of(source: JsonLinesSource | ParquetSource) -> dict[str, Names]:
-    """The map of a source: its data set's, with the recipe's own names in their places."""
+    """The column map of a source: its data set's, with the names that the recipe replaces."""
     own: dict[str, Names] = {field: (name,) for field, name in source.column_names.items()}
     return {**COLUMNS[source.columns], **own}
 
 
 def nested(record: Mapping[str, Any], name: str) -> Any:
-    """The value at a name such as `github_metadata.stars`, or None."""
+    """The value at a name with dots, or None.
+
+    >>> nested({"github_metadata": {"stars": 12}}, "github_metadata.stars")
+    12
+    """
     value: Any = record
     for part in name.split("."):
         if not isinstance(value, Mapping):
@@ -197,7 +200,11 @@ def nested(record: Mapping[str, Any], name: str) -> Any:
 
 
 def licence_expression(value: object) -> str | None:
-    """One SPDX expression; of a list all must hold, as in the authors' code. GitHub's NOASSERTION is none."""
+    """One SPDX expression; all licences of a list apply, as in the authors' code. NOASSERTION is no licence.
+
+    >>> licence_expression(["MIT", "Apache-2.0"])
+    'MIT AND Apache-2.0'
+    """
     licences: Sequence[object] = value if isinstance(value, list) else [value]
     known = [str(licence) for licence in licences if licence]
     if not known or any(licence.upper() in ("NOASSERTION", "OTHER", "NONE") for licence in known):

@@ -1,7 +1,7 @@
-"""Which projects and paths are left out by their names: what a recipe names, vendored copies, minified code.
+"""Projects and paths that are left out by name: the recipe's, vendored copies, minified code.
 
-The folder names are those of linguist's vendor.yml that hold third-party code by convention; the authors'
-code has `node_modules` and `.min.` only.
+The names of vendored folders are from linguist's vendor.yml; the authors' code has only `node_modules` and
+`.min.`.
 """
 
 import fnmatch
@@ -26,7 +26,7 @@ Exclusion = Callable[[SourceFile], str | None]
 
 
 def exclusion_of(recipe: CorpusRecipe) -> Exclusion:
-    """A function that says why a file is excluded, or None where it is not.
+    """Return a function that says why a file is excluded, or None if it is not.
 
     Raises:
         IncoderError: a list of repositories cannot be read, or names nothing.
@@ -51,7 +51,7 @@ def bare_name(project: str) -> str:
 
 
 def unprintable_reason(*names: str) -> str | None:
-    """Why one of the names cannot be written: line ends, or bytes that are no UTF-8; wide blanks can."""
+    """Why a name cannot be written: it has line ends or bytes that are no UTF-8; None if all names can."""
     for name in names:
         if name.isprintable():
             continue
@@ -61,7 +61,11 @@ def unprintable_reason(*names: str) -> str | None:
 
 
 def path_reason(path: str, settings: FilterSettings) -> str | None:
-    """The first rule that the path breaks, of those that the recipe asks for, or None."""
+    """The first of the recipe's rules that the path breaks, or None.
+
+    >>> path_reason("node_modules/a/index.js", FilterSettings())
+    'vendored'
+    """
     if ".." in re.split(r"[/\\]", path):
         return "path leads out of its project"
     if settings.vendored and vendored(path):

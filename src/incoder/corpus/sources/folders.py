@@ -1,4 +1,4 @@
-"""Folders, git checkouts and the standard library: which files they hold. Reads no file's content."""
+"""Lists the files of folders, git checkouts and the standard library, without reading their content."""
 
 import fnmatch
 import os
@@ -16,12 +16,12 @@ from incoder.errors import IncoderError
 
 _NOT_THE_LIBRARY = frozenset({"site-packages", "dist-packages"})
 _CACHE = "__pycache__"
-# What the root of an environment of Python and of conda holds.
+# A file or folder in the root of every environment of Python and of conda.
 _ENVIRONMENT_FILE, _CONDA_FOLDER = "pyvenv.cfg", "conda-meta"
 
 
 def list_folder(source: FolderSource, extensions: Collection[str], on_drop: OnDrop) -> Iterator[SourceFile]:
-    """The files of a folder, without hidden ones, links, environments, build folders and what git ignores.
+    """Yield the files of a folder, except hidden and ignored ones, links, environments and build folders.
 
     Raises:
         IncoderError: the folder is missing, or it holds git checkouts and git is not installed.
@@ -43,7 +43,7 @@ def list_folder(source: FolderSource, extensions: Collection[str], on_drop: OnDr
 
 
 def list_standard_library(extensions: Collection[str], on_drop: OnDrop) -> Iterator[SourceFile]:
-    """The files of the running Python's standard library."""
+    """Yield the files of the running Python's standard library."""
     root = Path(sysconfig.get_path("stdlib"))
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(_visible(folders) - _NOT_THE_LIBRARY)
@@ -58,7 +58,7 @@ def list_standard_library(extensions: Collection[str], on_drop: OnDrop) -> Itera
 
 
 def list_git(source: GitSource, extensions: Collection[str], on_drop: OnDrop) -> Iterator[SourceFile]:
-    """The tracked files of a checkout, or of each checkout in a folder.
+    """Yield the tracked files of a checkout, or of each checkout in a folder.
 
     Raises:
         IncoderError: the folder is missing, is no checkout or holds none, or git is not installed.
@@ -113,7 +113,7 @@ def _stars_of(source: FolderSource | GitSource, project: str) -> int | None:
 
 
 def _entry(path: str) -> str:
-    """The first part of a path, without the extension where that is a file."""
+    """The first part of a path; if that is a file, without its extension."""
     entry, slash, _ = path.partition("/")
     return entry if slash else PurePosixPath(entry).stem
 
@@ -123,7 +123,7 @@ def _visible(names: Collection[str]) -> set[str]:
 
 
 class _Walk:
-    """Paths below a folder, with slashes; links to folders are not followed."""
+    """Walks through a folder and yields paths with slashes; links to folders are not followed."""
 
     def __init__(
         self, root: Path, skipped: Collection[str], project_of: Callable[[str], str], on_drop: OnDrop
@@ -161,7 +161,7 @@ class _Walk:
                 yield self._relative(at / name)
 
     def _of_checkout(self, checkout: Path) -> Iterator[str]:
-        """The files that git tracks or does not ignore; a checkout that git cannot read is left out."""
+        """Yield the files that git tracks or does not ignore; nothing of a checkout that git cannot read."""
         try:
             tracked = set(_listed(checkout, "--cached"))
             others = set(_listed(checkout, "--others", "--exclude-standard"))
@@ -185,7 +185,7 @@ class _Walk:
                 yield self._relative(location)
 
     def _generated(self, checkout: Path, parts: tuple[str, ...]) -> tuple[Path, str] | None:
-        """The folder above an untracked file that makes it no source, and why."""
+        """The folder above an untracked file for which the file is left out, with the reason."""
         folder = checkout
         for part in parts:
             folder = folder / part
@@ -215,18 +215,18 @@ def _is_environment(names: Collection[str], folders: Collection[str]) -> bool:
 
 
 def _is_checkout(folder: Path) -> bool:
-    """Whether git has a checkout here; of a linked one or a submodule `.git` is a file."""
+    """Whether the folder is a git checkout. In a linked checkout or a submodule, `.git` is a file."""
     return (folder / ".git" / "HEAD").exists() or (folder / ".git").is_file()
 
 
 def _is_inside_checkout(root: Path) -> bool:
-    """Whether a folder is in a checkout of a folder above, whose git does not ignore it."""
+    """Whether a folder is part of a checkout whose root is above it, and not ignored there."""
     if _is_checkout(root) or not any(map(_is_checkout, root.parents)):
         return False
     try:
         _git(root, "check-ignore", "--quiet", ".")
     except _NoCheckoutError as error:
-        return error.status == 1  # it is not ignored; 128 is an error of git's
+        return error.status == 1  # it is not ignored; git reports its own errors with 128
     return False
 
 
@@ -246,7 +246,7 @@ def _size(location: Path) -> int:
     try:
         return location.lstat().st_size
     except OSError:
-        return 0  # reading it will say what is wrong
+        return 0  # reading it will fail with the reason
 
 
 def _project_of_remote(root: Path) -> str | None:
@@ -268,14 +268,14 @@ class _NoCheckoutError(IncoderError):
 
 
 def _listed(root: Path, *options: str) -> Iterator[str]:
-    """Paths that `git ls-files` lists, relative to `root`; checkouts inside it have no slash at the end."""
+    """Yield the paths that `git ls-files` lists, relative to `root`; checkouts in it end without a slash."""
     for name in _git(root, "ls-files", "-z", *options).split(b"\0"):
         if name:
             yield os.fsdecode(name).rstrip("/")
 
 
 def _git(root: Path, *arguments: str) -> bytes:
-    # The checkout's own settings must run nothing.
+    # No program that the checkout's own settings name may run.
     command: list[str | Path] = ["git", "-C", root, "-c", "core.fsmonitor=false", *arguments]
     try:
         return subprocess.run(command, capture_output=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""An input shard of a source: what one worker reads alone, and the shard of listed files."""
+"""An input shard: a part of a source that one worker reads alone. Here is also the shard of listed files."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ _SHARD_FILES = 10_000
 
 
 class InputShard(Protocol):
-    """Can be pickled; the same shard and recipe give the same documents and drops in the same order."""
+    """A picklable part of the input; documents and drops are a function of it and the recipe, in order."""
 
     @property
     def name(self) -> str:
-        """The same in every run, and no other shard's."""
+        """The shard's name: unique, and the same in every run."""
 
     @property
     def num_bytes(self) -> int:
-        """How much there is to read, as a measure of the work."""
+        """The size of the input, as a measure of the work."""
 
     @property
     def paths(self) -> Iterable[Path]:
-        """The files that it is read from."""
+        """The files that the shard is read from."""
 
     def documents(self, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
         """Read the shard."""
@@ -53,7 +53,7 @@ class FilesShard:
 
 
 def shards_of_files(name: str, files: Iterable[SourceFile]) -> Iterator[FilesShard]:
-    """The files in their order, cut into shards of about 64 MB."""
+    """Cut files, in their order, into shards of about 64 MB."""
     together, num_bytes, number = list[SourceFile](), 0, 0
     for file in files:
         together.append(file)

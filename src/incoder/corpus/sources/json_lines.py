@@ -1,4 +1,4 @@
-"""JSON lines: one record a line, plain or compressed."""
+"""JSON lines: one record per line, plain or compressed."""
 
 import bz2
 import gzip
@@ -18,7 +18,7 @@ from incoder.corpus.sources.source_settings import JsonLinesSource
 from incoder.document import Document
 
 _SUFFIXES = re.compile(r"\.(?:jsonl|ndjson)(?:\.(?:gz|bz2|zst))?$", re.IGNORECASE)
-_ESCAPED = 6  # bytes of JSON that one byte of text takes at most: \u00e9
+_ESCAPED = 6  # bytes of JSON for one byte of text, at most: \u00e9
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a recipe's sources hold, as shards in one deterministic order."""
+"""The sources of a recipe as input shards, in one deterministic order."""
 
 import marshal
 import os
@@ -34,11 +34,11 @@ from incoder.corpus.sources.stackoverflow import stackoverflow_shards
 
 
 def list_input_shards(recipe: CorpusRecipe, scratch: Path, on_drop: OnDrop) -> Iterator[InputShard]:
-    """All sources of a recipe in shards: the listed files first, then the others as the recipe has them.
+    """Yield the input shards of all sources: first the listed files, then the others in the recipe's order.
 
-    `scratch` is a folder for what has to be regrouped on disk before it can be read, which only StackOverflow
-    has; it must stay until all shards are read, and may be deleted then. What lies there finished from an
-    earlier run, with the same settings, is used again.
+    `scratch` is a folder for records that are regrouped on disk before they can be read, as StackOverflow's
+    are. It must be kept until all shards are read. A finished grouping that an earlier run with the same
+    settings left there is used again.
 
     Raises:
         IncoderError: a source is missing or cannot be listed.

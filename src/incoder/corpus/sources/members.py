@@ -1,4 +1,4 @@
-"""The common part of the archive formats: how members are chosen, and how far an archive may unfold."""
+"""Limits and the choice of members, which all archive formats share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Members = Iterator[tuple[str, bytes | None]]
 
 
 class ArchiveBomb(Exception):  # noqa: N818 - what it is
-    """The archive unfolds to more than its limits."""
+    """The archive unpacks to more than its limits."""
 
 
 class DamagedArchive(Exception):  # noqa: N818 - what it is
@@ -18,13 +18,13 @@ class DamagedArchive(Exception):  # noqa: N818 - what it is
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an archive may unfold to: members, and bytes that are unpacked, also to reach a wanted one."""
+    """Limits of an archive: its members, and all unpacked bytes, also those before a chosen member."""
 
     num_members: int
     num_bytes: int
 
 
 class Select(Protocol):
-    """Whether a member is to be read; called once for each that is no folder, before any of it is read."""
+    """Decides whether a member is read; called once for each member that is no folder, before it is read."""
 
     def __call__(self, path: str, num_bytes: int, is_regular: bool) -> bool: ...

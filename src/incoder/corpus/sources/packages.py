@@ -1,6 +1,6 @@
 """The Python packages installed in a folder such as `site-packages`: their files and their licences.
 
-Everything comes from the metadata that installers write (`*.dist-info`); no package is imported.
+Files and licences are read from the metadata that installers write (`*.dist-info`); no package is imported.
 """
 
 import re
@@ -21,7 +21,7 @@ from incoder.errors import IncoderError
 def list_packages(
     source: PackagesSource, extensions: Collection[str], licences: tuple[str, ...], on_drop: OnDrop
 ) -> Iterator[SourceFile]:
-    """The source files of every package that is wanted and allowed.
+    """Yield the source files of every package that the source names and whose licence is allowed.
 
     Raises:
         IncoderError: the folder is missing, or a package asked for by name is not in it.
@@ -36,7 +36,7 @@ def list_packages(
     for distribution in _sorted_distributions(source.path):
         name = _name(distribution)
         if name in seen or (wanted is not None and name not in wanted):
-            continue  # of two installed under one name, Python takes the first as well
+            continue  # of two distributions with one name, Python also uses the first
         seen.add(name)
         licence = _licence(distribution)
         if problem := _problem(distribution, licence, licences):
@@ -55,7 +55,9 @@ def normalised(name: str) -> str:
 
 def _sorted_distributions(path: Path | None) -> list[Distribution]:
     found = distributions() if path is None else distributions(path=[str(path)])
-    return sorted(filter(_name, found), key=_name)  # a stable order; half-removed ones have no name
+    return sorted(
+        filter(_name, found), key=_name
+    )  # distributions that were removed only in part have no name
 
 
 def _name(distribution: Distribution) -> str:
@@ -63,7 +65,7 @@ def _name(distribution: Distribution) -> str:
 
 
 def _licence(distribution: Distribution) -> str | None:
-    """What the metadata names; where that is any BSD licence, the one in the package's licence files."""
+    """The licence in the metadata; if that is an unspecified BSD licence, the one in the licence files."""
     licence = licence_of(distribution.metadata)
     if licence != BSD:
         return licence

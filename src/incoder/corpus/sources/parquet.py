@@ -1,4 +1,4 @@
-"""Parquet files of records: each row group is an input shard, read by batches, only the columns needed."""
+"""Parquet files of records: each row group is an input shard; only the needed columns are read."""
 
 import re
 from collections.abc import Iterator
@@ -54,10 +54,10 @@ class ParquetShard:
             on_drop(Dropped(self.path.name, self.path.name, self.num_bytes, "damaged file"))
 
     def _of_row(self, row: Any, columns: ColumnMap) -> list[Document | Dropped]:
-        """One row at a time becomes Python objects: a batch of long texts need not be in memory twice."""
+        """The documents of one row. Converting row by row avoids a second copy of a whole batch in memory."""
         try:
             (record,) = row.to_pylist()
-        except UnicodeDecodeError:  # only as bytes did Arrow ever look at it
+        except UnicodeDecodeError:  # Arrow does not check the encoding of texts
             return [Dropped(self.path.name, self.path.name, row.nbytes, "not UTF-8")]
         return columns.documents(record)
 
@@ -65,7 +65,7 @@ class ParquetShard:
 def parquet_shards(name: str, source: ParquetSource, on_drop: OnDrop) -> Iterator[ParquetShard]:
     """One shard for each row group.
 
-    A file that cannot be opened is dropped, and so is one without the columns where another has them.
+    A file that cannot be opened is dropped, and so is one without the columns if another file has them.
 
     Raises:
         IncoderError: the path is missing, or no file has a column for the text and the path.
@@ -95,7 +95,7 @@ def parquet_shards(name: str, source: ParquetSource, on_drop: OnDrop) -> Iterato
 
 
 def _with_files(path: Path) -> Path:
-    """Of a folder of `incoder corpus fetch` the folder of the files: beside it are tables of other things."""
+    """The folder `files` in a folder of `incoder corpus fetch`, which has other tables as well."""
     files = path / "files"
     return files if (path / "manifest.parquet").is_file() and files.is_dir() else path
 
@@ -115,6 +115,6 @@ def _check_columns(path: Path, source: ParquetSource, schema: Any) -> None:
 
 
 def _needed(source: ParquetSource, there: list[str]) -> list[str]:
-    wanted = {name.partition(".")[0] for names in names_of(source).values() for name in names}
-    wanted.add(FILES_OF_ROW.get(source.columns, ""))
-    return [name for name in there if name in wanted]
+    needed = {name.partition(".")[0] for names in names_of(source).values() for name in names}
+    needed.add(FILES_OF_ROW.get(source.columns, ""))
+    return [name for name in there if name in needed]

@@ -1,7 +1,7 @@
-"""From code that pushes to code that pulls: libraries that call back become iterators.
+"""Turns code that calls back for each item into an iterator.
 
-The pushing side runs in a thread and is at most a few items ahead, so that memory stays bounded; when nobody
-pulls any more, it is stopped at its next item.
+The calling code runs in a thread that is at most a few items ahead, which bounds memory. If the iterator is
+closed, the thread stops at its next item.
 """
 
 import queue
@@ -15,12 +15,16 @@ _AHEAD = 2
 _DONE = object()
 
 
-class _Abandoned(Exception):  # noqa: N818 - no error: nobody is listening
+class _Abandoned(Exception):  # noqa: N818 - no error: the iterator was closed
     pass
 
 
 def pulled(push: Callable[[Callable[[T], None]], None]) -> Iterator[T]:
-    """What `push(emit)` emits, in order; what it raises is raised here, after what came before."""
+    """Yield the items that `push(emit)` emits; an exception of `push` is raised here, after these items.
+
+    >>> list(pulled(lambda emit: [emit(1), emit(2)]))
+    [1, 2]
+    """
     items = queue.Queue[object](maxsize=_AHEAD)
     abandoned = threading.Event()
     failures = list[BaseException]()

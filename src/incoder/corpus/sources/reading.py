@@ -1,6 +1,6 @@
-"""From bytes to documents; what cannot be read as text is dropped with the reason.
+"""Turns the bytes of files into documents; files that are not text are dropped with the reason.
 
-Every source of files goes through here, whether its files lie in a folder, in an archive or in parquet.
+The files of all sources are read here, from folders, archives and parquet.
 """
 
 import stat
@@ -17,7 +17,7 @@ from incoder.document import Document
 
 
 def read_files(files: Iterable[SourceFile], recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
-    """One document for each file that is UTF-8 text; a byte order mark is left out, line ends stay."""
+    """Yield a document for each file of UTF-8 text, without byte order mark, with unchanged line ends."""
     for file in files:
         found = _read(file, recipe)
         if isinstance(found, Dropped):
@@ -27,10 +27,10 @@ def read_files(files: Iterable[SourceFile], recipe: CorpusRecipe, on_drop: OnDro
 
 
 def document_of(file: SourceFile, content: bytes | str, recipe: CorpusRecipe) -> Document | Dropped:
-    """The document of a file with this content, or why there is none.
+    """The document of a file with this content, or the reason why it is dropped.
 
     Raises:
-        IncoderError: something is missing that notebooks are read with.
+        IncoderError: a library that notebooks are read with is not installed.
     """
     try:
         found = _document_of(file, content, recipe)
@@ -68,7 +68,7 @@ def _document_of(file: SourceFile, content: bytes | str, recipe: CorpusRecipe) -
 
 
 def _can_be_written(document: Document) -> bool:
-    """Whether nothing in it is half of a surrogate pair, which JSON can name (`\\ud83d`)."""
+    """Whether all text can be encoded: JSON can contain half a surrogate pair (`\\ud83d`)."""
     values = [document.source, document.licence or "", *document.attributes.values()]
     try:
         for text in [document.text, *values, *document.metadata, *document.metadata.values()]:
@@ -96,7 +96,7 @@ def _read(file: SourceFile, recipe: CorpusRecipe) -> Document | Dropped:
 
 
 def _text_of(file: SourceFile, content: bytes | str, recipe: CorpusRecipe) -> tuple[str, str | None]:
-    """The text, and the reason why it is not to be used, or None."""
+    """The text, and the reason to drop it, or None."""
     if reason := unprintable_reason(file.project, file.path) or path_reason(file.path, recipe.filters):
         return "", reason
     if len(content) > recipe.filters.max_file_bytes:

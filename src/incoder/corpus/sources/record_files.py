@@ -10,10 +10,10 @@ from incoder.errors import IncoderError
 
 
 def existing_files(path: Path, suffixes: re.Pattern[str]) -> list[Path]:
-    """The file itself, or in order those below the folder whose names end so; links are not followed.
+    """The file itself, or all files in the folder whose names match, sorted; links are not followed.
 
     Raises:
-        IncoderError: there is nothing of that name, or no such file below it.
+        IncoderError: the path does not exist, or the folder has no such file.
     """
     if path.is_file():
         return [path]
@@ -21,12 +21,12 @@ def existing_files(path: Path, suffixes: re.Pattern[str]) -> list[Path]:
         raise IncoderError(f"the recipe's source {path} must be a file or a folder, but it is missing")
     found = sorted(_files(path, suffixes))
     if not found:
-        raise IncoderError(f"the recipe's source {path} holds no file of its kind ({suffixes.pattern})")
+        raise IncoderError(f"the recipe's source {path} has no file of its kind ({suffixes.pattern})")
     return found
 
 
 def bounded_lines(file: IO[bytes], max_bytes: int) -> Iterator[tuple[bytes | None, int]]:
-    """Each line with its end, and its length; None in the place of one of more than `max_bytes` bytes."""
+    """Yield each line, including its line end, with its length; None for a line of more than `max_bytes`."""
     while line := file.readline(max_bytes + 1):
         if len(line) <= max_bytes or line.endswith(b"\n"):
             yield line, len(line)

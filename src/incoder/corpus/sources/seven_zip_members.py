@@ -1,4 +1,4 @@
-"""The members of a 7z, one after the other in the order in which they are packed."""
+"""The members of a 7z, in the order in which they are packed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +13,10 @@ Sink = Callable[[bytes], None]
 
 
 def members(path: Path, select: Select, limits: Limits) -> Members:
-    """The chosen members, whole.
+    """Yield the chosen members, each as a whole.
 
     Raises:
-        ArchiveBomb: it unfolds to more than the limits.
+        ArchiveBomb: it unpacks to more than the limits.
         DamagedArchive: it is no 7z, is encrypted, or ends too early.
         IncoderError: py7zr is not installed.
     """
@@ -46,7 +46,7 @@ def unpack(
     """
     py7zr = _py7zr()
     try:
-        # A file, not a path: with a path py7zr would unpack its folders side by side.
+        # A file, not a path: given a path, py7zr would unpack several folders in parallel.
         with path.open("rb") as file, py7zr.SevenZipFile(file, max_extract_size=limits.num_bytes) as archive:
             if chosen := _chosen(archive.list(), select, limits):
                 archive.extract(targets=chosen, factory=_factory(py7zr, opened))
@@ -54,7 +54,7 @@ def unpack(
         raise ArchiveBomb from error
     except (ArchiveBomb, IncoderError):
         raise
-    except Exception as error:  # a damaged header makes py7zr raise whatever there is
+    except Exception as error:  # py7zr raises exceptions of any type for a damaged header
         raise DamagedArchive from error
 
 

@@ -1,4 +1,4 @@
-"""What a source lists before anything is read, and what is said of a file that is left out."""
+"""Listed files, before any is read, and records of files that are left out."""
 
 import hashlib
 from collections import defaultdict
@@ -13,7 +13,7 @@ from incoder.errors import IncoderError
 class SourceFile:
     """One file to be read: `path` is within its project, `location` is on this machine.
 
-    A member of an archive or a row of parquet has the location of the file that it is in.
+    For a member of an archive or a row of parquet, `location` is the archive or the parquet file.
     """
 
     project: str
@@ -29,7 +29,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """One file or document that was left out, and why; drops of one reason are counted together."""
+    """One file or document that was left out, with the reason; drops are counted by reason."""
 
     project: str
     path: str
@@ -40,7 +40,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class DroppedProject:
-    """A whole project that was left out, and why."""
+    """A whole project that was left out, with the reason."""
 
     project: str
     version: str | None
@@ -57,7 +57,7 @@ class OtherFile:
 
 
 def failure_of(error: Exception) -> str:
-    """The reason to drop a document that breaks the code which reads it.
+    """The reason to drop a document on which the code that reads it failed.
 
     Raises:
         IncoderError: the error is one that the user can mend.
@@ -73,10 +73,10 @@ OnDrop = Callable[[Dropped | DroppedProject | OtherFile], None]
 def within_budget(
     files: Iterable[SourceFile], *, max_bytes: int | None, max_project_bytes: int | None, on_drop: OnDrop
 ) -> Iterator[SourceFile]:
-    """A sample within both bounds, each file as likely as any other of its size.
+    """Yield a random sample of files within both bounds.
 
-    The files come in the order of their `drawing_key`, which depends on the seed and their names alone; one
-    that no longer fits is dropped, and smaller ones after it may still be taken.
+    `files` must be in the order of their `drawing_key`, a random order that depends only on the seed and the
+    names. A file that no longer fits is dropped; smaller ones after it may still be taken.
     """
     total, of_project = 0, defaultdict[str, int](int)
     for file in files:
@@ -91,16 +91,20 @@ def within_budget(
 
 
 def drawing_key(seed: int, file: SourceFile) -> str:
-    """A text whose order is a random one that depends on the seed and the file's name alone."""
+    """A sort key that puts files into a random order, which depends only on the seed and their names."""
     return f"{drawn(seed, file.project, file.path):016x}"
 
 
 def drawn(*key: int | str) -> int:
-    """A uniform draw from [0, 2**64) that depends on the key alone: the same on every machine and run."""
+    """A uniform draw from [0, 2**64) that depends only on the key: the same on every machine and run."""
     text = "\0".join(str(part) for part in key)
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8])
 
 
 def drawn_share(*key: int | str) -> float:
-    """The same draw as a float in [0, 1)."""
+    """The same draw as a float in [0, 1).
+
+    >>> drawn_share(7, "split", "requests") == drawn_share(7, "split", "requests")
+    True
+    """
     return (drawn(*key) >> 11) / (1 << 53)

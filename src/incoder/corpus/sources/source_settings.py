@@ -1,4 +1,4 @@
-"""The sources of a recipe: the schema of `[[sources]]`, one class a kind."""
+"""The sources of a recipe: the schema of `[[sources]]`, one class per kind."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -37,8 +37,9 @@ Stars = NonNegativeInt | Mapping[str, NonNegativeInt]
 
 
 class _Listed(Recipe):
-    """Sources whose files are listed before any is read: bounds on how much is taken, as a sample that
-    depends on the seed alone.
+    """A source whose files are listed before any is read.
+
+    The bounds limit how much is taken; the sample depends only on the seed and the files' names.
     """
 
     max_bytes: PositiveInt | None = None
@@ -48,13 +49,14 @@ class _Listed(Recipe):
 class FolderSource(_Listed):
     """Every file below a folder. Hidden files and folders are left out, links are not followed.
 
-    Of git checkouts in it, what git ignores is left out. Environments of Python and conda are left out, and
-    so are `skipped_folders` where git does not track them: by default those that hold what a build wrote.
+    In git checkouts, files that git ignores are left out, too. So are environments of Python and conda and,
+    unless git tracks them, `skipped_folders`: by default the folders that builds write into.
 
     `source` is the documents' `source` attribute, and `stars` are the stars of all projects or, in a table,
-    of each project by its name. `projects` says what stays on one side of the split: the whole folder, or
-    each entry in it. `licence` is an SPDX expression, taken as it is; "detect" recognises the licence file at
-    the top of each project, and leaves out projects with another than the recipe's `licences`.
+    of each project by its name. `projects` says what a project is, which is never divided between the splits:
+    the whole folder, or each entry in it. `licence` is an SPDX expression for all files; with "detect" the
+    licence files decide, each for the folder that it is in, and files under a licence outside the recipe's
+    `licences` are left out.
     """
 
     kind: Literal["folder"]
@@ -84,8 +86,8 @@ class GitSource(_Listed):
 class PackagesSource(_Listed):
     """Installed Python packages whose metadata names a licence of the recipe's list.
 
-    `path` is a folder such as `site-packages`, by default the running environment; `names` are the only
-    packages to take, by default all.
+    `path` is a folder such as `site-packages`, by default the running environment; `names` are the packages
+    to take, by default all.
     """
 
     kind: Literal["packages"]
@@ -100,11 +102,11 @@ class StandardLibrarySource(_Listed):
 
 
 class ArchiveSource(Recipe):
-    """Archives: tar (plain, gz, bz2, xz, zst), zip and 7z, as one file or as all of a folder.
+    """Archives: tar (plain, gz, bz2, xz, zst), zip and 7z; one file, or all archives in a folder.
 
-    Nothing is unpacked to disk. The project is the archive, or with `projects = "entries"` each entry at its
-    top. `max_ratio` and `max_members` bound what an archive may unfold to: the first is over its size on
-    disk, counting all that has to be unpacked to reach the wanted files.
+    Nothing is unpacked to disk. The project is the archive or, with `projects = "entries"`, each of its
+    top-level entries. An archive that unpacks to more than `max_members` members, or to more than `max_ratio`
+    times its size on disk, is left out. The ratio counts everything that must be unpacked to reach the files.
     """
 
     kind: Literal["archives"]
@@ -121,12 +123,12 @@ UnknownLicence = Literal["keep", "drop"]
 
 
 class _Records(Recipe):
-    """Files of records, each with a text and what is known of it.
+    """Files of records, each with a text and its metadata.
 
     `columns` names the map from records to documents; `column_names` replaces single entries of it, such as
-    `{ text = "body" }`. Records with a licence outside the recipe's list are dropped; `unknown_licence` says
-    what becomes of those without one: by default they are dropped as well, unless the data set has no
-    licences at all, as StarCoderData. `source` is the documents' `source` attribute.
+    `{ text = "body" }`. Records with a licence outside the recipe's list are dropped. `unknown_licence`
+    decides about records without a licence: by default they are dropped as well, unless the data set has no
+    licences at all, like StarCoderData. `source` is the documents' `source` attribute.
     """
 
     path: UserPath
@@ -150,7 +152,7 @@ class ParquetSource(_Records):
 
 def _ascending(bounds: tuple[int, ...]) -> tuple[int, ...]:
     if list(bounds) != sorted(bounds):
-        raise ValueError("the lowest scores of the bins must ascend")
+        raise ValueError("the lowest scores of the bins must be in ascending order")
     return bounds
 
 
@@ -160,14 +162,14 @@ Bins = Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_ascending
 class StackOverflowSource(Recipe):
     """A Stack Exchange dump: a folder with `Posts.xml` and `Comments.xml`, a 7z, or a folder with 7z files.
 
-    Every question with its answers and comments, as in the paper. The authors' code is narrower:
+    A document is a question with its answers and comments, as in the paper. The authors' code takes fewer:
     `min_answers = 1`, `min_answer_score = 0`, `max_answers = 10`, `max_comments = 5`.
 
-    `mentions = true` keeps the names of users (`@jane:`) at the start of comments, which go by default; the
-    paper keeps them, its authors' code removes every word that begins with an @, in code as well.
+    Names of users (`@jane:`) at the start of comments are removed, unless `mentions = true`. The paper keeps
+    them; its authors' code removes every word that begins with an @, in code as well.
 
     `question_bins` and `answer_bins` are the lowest scores of the bins of `dscore`; by default they are
-    computed from the dump's own scores. The authors' are 0, 1, 2, 3, 6, 11 and 0, 1, 2, 4, 7, 14.
+    computed from the dump's scores. The authors use 0, 1, 2, 3, 6, 11 and 0, 1, 2, 4, 7, 14.
     """
 
     kind: Literal["stackoverflow"]

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from incoder.corpus.sources.members import ArchiveBomb, DamagedArchive, Limits, Members, Select
 
-_MAX_HEADER_BYTES = 1_000_000  # of a long name or of pax fields, which are read at once
+_MAX_HEADER_BYTES = 1_000_000  # of a long name or of pax fields, which are read into memory at once
 _HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
@@ -21,10 +21,10 @@ _HEADERS = (
 
 
 def members(path: Path, select: Select, limits: Limits) -> Members:
-    """The chosen members, compressed in any way that Python and pyarrow know.
+    """Yield the chosen members of a tar in any compression that Python and pyarrow know.
 
     Raises:
-        ArchiveBomb: it unfolds to more than the limits.
+        ArchiveBomb: it unpacks to more than the limits.
         DamagedArchive: it is no tar, or ends too early.
     """
     try:
@@ -49,11 +49,11 @@ def _chosen(tar: tarfile.TarFile, select: Select, limits: Limits) -> Members:
             if len(data) < member.size:
                 raise DamagedArchive
             yield member.name, data
-        tar.members.clear()  # type: ignore[attr-defined]  # or they would all be kept, for looking them up by name
+        tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep all of them
 
 
 class _TarInfo(tarfile.TarInfo):
-    """Headers, refused where one asks for more memory than any honest one."""
+    """A header; reading one that needs more memory than any honest header raises."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_TarInfo":
@@ -64,7 +64,7 @@ class _TarInfo(tarfile.TarInfo):
 
 
 class _Counted:
-    """A stream that gives at most a number of bytes."""
+    """A stream that raises `ArchiveBomb` after a number of bytes."""
 
     def __init__(self, stream: IO[bytes], max_bytes: int) -> None:
         self._stream = stream

@@ -12,10 +12,10 @@ _BAD_MEMBER = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, Runtime
 
 
 def members(path: Path, select: Select, limits: Limits) -> Members:
-    """The chosen members; None for one that is damaged, encrypted or packed in an unknown way.
+    """Yield the chosen members, with None for one that is damaged, encrypted or compressed in an unknown way.
 
     Raises:
-        ArchiveBomb: the chosen members together unfold to more than the limits.
+        ArchiveBomb: the chosen members together unpack to more than the limits.
         DamagedArchive: it has no readable directory.
     """
     try:
@@ -38,11 +38,11 @@ def members(path: Path, select: Select, limits: Limits) -> Members:
 
 def _is_regular(info: zipfile.ZipInfo) -> bool:
     mode = info.external_attr >> 16
-    return stat.S_IFMT(mode) in (0, stat.S_IFREG)  # no mode at all where it was packed on Windows
+    return stat.S_IFMT(mode) in (0, stat.S_IFREG)  # 0: it was packed on Windows
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | None:
-    """No more than the directory says, whatever is packed."""
+    """A member's content; at most the size that the directory states is read."""
     try:
         with archive.open(info) as file:
             content = file.read(info.file_size)

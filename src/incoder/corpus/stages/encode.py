@@ -1,4 +1,4 @@
-"""The stage of encoding: some row groups of a file of documents in; a shard of their token ids out."""
+"""The stage of encoding: reads row groups of a file of documents; writes a shard of their token ids."""
 
 import tempfile
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from incoder.files import sha256_of
 
 
 class Encoder(Protocol):
-    """What turns a text into token ids: a tokenizer, or something faster with its ids. Can be pickled."""
+    """A picklable encoder from text to token ids: a tokenizer, or something faster with the same ids."""
 
     @property
     def vocab_size(self) -> int: ...
@@ -32,7 +32,7 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RowGroups:
-    """Successive row groups of one file; `num_bytes` is their size before compression."""
+    """Consecutive row groups of one file; `num_bytes` is their size before compression."""
 
     split: str
     path: Path
@@ -42,7 +42,7 @@ class RowGroups:
 
 @dataclass(frozen=True, slots=True)
 class Encode:
-    """The work of this stage: the row groups of one entry of `inputs` a task."""
+    """The work of this stage: the row groups of one entry of `inputs` per task."""
 
     run: Path
     inputs: tuple[RowGroups, ...]
@@ -67,7 +67,7 @@ class Encode:
         save(digests, encoded_digests_file(self.run, task))
 
     def is_whole(self, task: int) -> bool:
-        """Whether what the task left is as it was written: damage would become part of the shards."""
+        """Whether the task's files are as they were written: damage would become part of the shards."""
         folder, _ = encoded_name(self.run, task)
         try:
             digests: dict[str, str] = load(encoded_digests_file(self.run, task))

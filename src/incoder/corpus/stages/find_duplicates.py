@@ -1,7 +1,7 @@
-"""The second stage: signatures in; out come the documents to drop, and which duplicate stays for each.
+"""The second stage: reads signatures; writes the positions of the documents to drop and of the kept ones.
 
-Exact duplicates are searched for in partitions of the signatures, each by itself; the paper's one pass and
-the search for near-duplicates see all documents at once.
+The search for exact duplicates works on one partition of the signatures at a time; the paper's single pass
+and the search for near-duplicates see all documents at once.
 """
 
 from collections import Counter
@@ -69,7 +69,7 @@ class FindDuplicates:
         return np.array(signatures[start:end])
 
     def _in_one_pass(self) -> Iterator[tuple[int, int]]:
-        """Each duplicate with itself as the kept one: the filter does not know whose key it has seen."""
+        """Yield each duplicate with itself as the kept one: the filter does not know which one came first."""
         seen = SeenKeys(self.settings.expected_documents, self.settings.error_rate)
         for shard in range(self.num_shards):
             signatures = np.load(signatures_file(self.run, shard))
@@ -80,7 +80,7 @@ class FindDuplicates:
 
 @dataclass(frozen=True, slots=True)
 class FindNearDuplicates:
-    """What is nearly the same among the documents that are no exact duplicates: one task."""
+    """Near-duplicates among the documents that are no exact duplicates: one task."""
 
     run: Path
     num_shards: int
@@ -114,9 +114,9 @@ class FindNearDuplicates:
 
 
 def duplicates_of_shard(run: Path, shard: int, search: str, num_partitions: int) -> dict[int, int | None]:
-    """The rows of an input shard to drop by a search, each with the position of the duplicate that stays.
+    """The rows of an input shard to drop after a search, each with the position of its kept duplicate.
 
-    None where the search does not know which one stays.
+    The position is None if the search does not know it.
     """
     bounds = np.array([shard << ROW_BITS, (shard + 1) << ROW_BITS], np.uint64)
     rows = dict[int, int | None]()
@@ -129,7 +129,7 @@ def duplicates_of_shard(run: Path, shard: int, search: str, num_partitions: int)
 
 
 def clusters_of(run: Path, search: str, num_partitions: int) -> Clusters:
-    """The clusters that a search found; all duplicates of one document are in the same partition."""
+    """The clusters that a search found; all documents of a cluster are in the same partition."""
     sizes, largest = Counter[int](), list[tuple[int, int]]()
     for partition in range(num_partitions):
         duplicates = np.load(duplicates_file(run, search, partition))

@@ -1,4 +1,4 @@
-"""The first stage: an input shard in; its documents, filtered and redacted, and their signatures out."""
+"""The first stage: reads an input shard; writes its filtered and redacted documents and their signatures."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -38,7 +38,7 @@ from incoder.errors import IncoderError
 
 _SKETCHED_TOGETHER = 256  # documents
 
-# Of the files of one input shard. A few are unreadable in any large folder; a disk that went away takes most.
+# Limits within one input shard: large folders have a few unreadable files; after a disk is lost, most are.
 _MAX_UNREADABLE = 0.1
 _MIN_UNREADABLE = 10
 _REMEDY = "when the source is there again, the same command goes on from the work so far"
@@ -46,9 +46,9 @@ _REMEDY = "when the source is there again, the same command goes on from the wor
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """What reading an input shard counts: drops, projects and their stars, characters by project.
+    """The counts of an input shard: drops, projects and their stars, characters by project.
 
-    `checksums` are those of the arrays that the search for duplicates reads.
+    `checksums` are the checksums of the arrays that the search for duplicates reads.
     """
 
     report: Report
@@ -59,7 +59,7 @@ class ReadResult:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The work of this stage: one shard a task. The search for duplicates has `num_partitions`."""
+    """The work of this stage: one input shard per task. The search for duplicates has `num_partitions`."""
 
     run: Path
     recipe: CorpusRecipe
@@ -77,7 +77,7 @@ class Read:
         save(ReadResult(drops.report, stars, num_characters, checksums), read_report_file(self.run, task))
 
     def is_whole(self, task: int) -> bool:
-        """Whether what the task left is as it was written; pages of parquet have checksums of their own."""
+        """Whether the task's files are as they were written; pages of parquet are checked while reading."""
         try:
             result: ReadResult = load(read_report_file(self.run, task))
             with DocumentFile(documents_file(self.run, task)):
@@ -93,7 +93,7 @@ class Read:
         return signatures_file(self.run, task), sketches_file(self.run, task)
 
     def give_up(self, task: int, reason: str) -> None:
-        """Take the shard for empty: reading it killed the process, twice."""
+        """Replace the shard by an empty one, because reading it killed the process twice."""
         drops = KeptDrops(self.keeps_drops)
         shard: InputShard = load(shard_file(self.run, task))
         drops.on_drop(Dropped(shard.name, shard.name, shard.num_bytes, f"crashed: {reason}"))
@@ -128,7 +128,7 @@ class Read:
 
 
 def _check_readable(shard: InputShard, report: Report) -> None:
-    """Stop rather than make a corpus of what happens to be left of a source.
+    """Stop if a source is incomplete, rather than build a corpus from the rest of it.
 
     Raises:
         IncoderError: a file that was listed is gone, or too many of the listed files cannot be read.
@@ -148,7 +148,7 @@ def _check_readable(shard: InputShard, report: Report) -> None:
 
 
 def documents_of(shard: InputShard, recipe: CorpusRecipe, on_drop: OnDrop) -> Iterator[Document]:
-    """The steps from an input shard to the documents that its own content does not speak against."""
+    """Yield the documents of an input shard that pass all checks which need no other shard."""
     documents: Iterable[Document] = shard.documents(recipe, on_drop)
     documents = filtered(documents, filters_of(recipe.filters), on_drop)
     if recipe.decontamination.benchmarks:
@@ -158,13 +158,13 @@ def documents_of(shard: InputShard, recipe: CorpusRecipe, on_drop: OnDrop) -> It
 
 
 def quarantined(documents: Iterable[Document], shard: InputShard, on_drop: OnDrop) -> Iterator[Document]:
-    """The documents up to one that breaks the code that reads it, which must not cost the other shards."""
+    """Yield documents until the code that reads them fails, which must not stop the other shards."""
     num_bytes = 0
     try:
         for document in documents:
             num_bytes += len(document.text)
             yield document
-    except IncoderError:  # the user's to mend
+    except IncoderError:  # the user can mend it
         raise
     except Exception as error:  # noqa: BLE001 - whatever a hostile file brings about
         rest = max(0, shard.num_bytes - num_bytes)

@@ -1,4 +1,4 @@
-"""What the stages of one build leave for each other, and where, below the folder of the run."""
+"""The paths of the files that the stages of one build leave for each other, in the folder of the run."""
 
 from pathlib import Path
 
@@ -24,17 +24,17 @@ def sketches_file(run: Path, shard: int) -> Path:
 
 
 def read_report_file(run: Path, shard: int) -> Path:
-    """What of an input shard was dropped: the last file that reading it leaves."""
+    """The drops and counts of an input shard: the last file that reading it writes."""
     return run / "read" / "reports" / f"{shard:06}"
 
 
 def drops_file(run: Path, stage: str, task: int) -> Path:
-    """Each file that a task dropped, where that is asked for."""
+    """A row for each file that a task dropped, if the build keeps drops."""
     return run / stage / "drops" / f"{task:06}"
 
 
 def duplicates_file(run: Path, search: str, partition: int) -> Path:
-    """The documents to drop, by position, each with the one that stays for it."""
+    """The positions of the documents to drop, each with that of its kept duplicate."""
     return run / "duplicates" / f"{search}-{partition:06}.npy"
 
 
@@ -43,12 +43,12 @@ def duplicates_checksum_file(run: Path, search: str, partition: int) -> Path:
 
 
 def damaged_file(run: Path, shard: int) -> Path:
-    """There where a later stage found the documents of an input shard damaged."""
+    """A file that exists if a later stage found the documents of an input shard damaged."""
     return run / "damaged" / f"{shard:06}"
 
 
 def decisions_file(run: Path) -> Path:
-    """What only all shards together could say: which projects are held out."""
+    """The decisions that need all shards, such as which projects are held out."""
     return run / "decisions"
 
 
@@ -61,7 +61,7 @@ def encoder_file(run: Path) -> Path:
 
 
 def encoded_name(run: Path, task: int) -> tuple[Path, str]:
-    """The folder and the name of the shard that a task of encoding leaves."""
+    """The folder and the name of the token shard that a task of encoding writes."""
     return run / "encoded", f"{task:06}"
 
 

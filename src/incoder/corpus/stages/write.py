@@ -1,4 +1,4 @@
-"""The last stage: a group of shards in; the documents that stay, split, as one file of each split out."""
+"""The last stage: reads a group of input shards; writes the kept documents, one file for each split."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ REASONS = {EXACT: DUPLICATE, NEAR: NEAR_DUPLICATE}
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What only all shards together can decide; `num_partitions` of each search, by its name."""
+    """The decisions that need all shards; `num_partitions` has the partitions of each search, by its name."""
 
     division: Division
     num_partitions: dict[str, int]
@@ -45,7 +45,7 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What a task wrote of each project and dropped as duplicates, and the SHA-256 of each split's file."""
+    """A task's counts of written documents and dropped duplicates, and the SHA-256 of each split's file."""
 
     report: Report
     num_documents: Counter[tuple[str, str]]  # by split and project
@@ -55,7 +55,7 @@ class WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """The work of this stage: one group of successive shards a task."""
+    """The work of this stage: one group of consecutive input shards per task."""
 
     run: Path
     groups: tuple[range, ...]
@@ -81,7 +81,7 @@ class Write:
         save(result, write_report_file(self.run, task))
 
     def is_whole(self, task: int) -> bool:
-        """Whether what the task left is as it was written: damage would become part of the corpus."""
+        """Whether the task's files are as they were written: damage would become part of the corpus."""
         try:
             result: WriteResult = load(write_report_file(self.run, task))
             if self.keeps_drops:
@@ -114,7 +114,7 @@ class Write:
                     table = file.read_row_group(group)
                 except IncoderError:
                     damaged_file(self.run, shard).parent.mkdir(exist_ok=True)
-                    damaged_file(self.run, shard).touch()  # for the build, which has it read again
+                    damaged_file(self.run, shard).touch()  # the build then reads the shard again
                     raise
                 rows = dict[str, list[int]]({split: [] for split in SPLITS})
                 for row, (project, path, num_bytes) in enumerate(_names_and_sizes(table)):
@@ -136,7 +136,7 @@ class Write:
         self, project: str, path: str, num_bytes: int, reason: str, kept: int | None, report: Report
     ) -> Dropped:
         detail = ""
-        if kept is not None and report.takes_examples_of(reason):  # looking up each name would take long
+        if kept is not None and report.takes_examples_of(reason):  # looking up every name would take long
             detail = "duplicate of {}: {}".format(*name_of(self.run, kept))
         return Dropped(project, path, num_bytes, reason, detail)
 

@@ -1,9 +1,8 @@
-"""A set of files that appear in a folder together or not at all, and replace only files of earlier runs.
+"""Files that appear in a folder together or not at all, and replace only files of earlier runs.
 
-files.py does this for one file. Here one of several files, the manifest, is the commit marker: it is removed
-first and written last, so that a folder with a manifest holds all files of one run. The manifest is JSON with
-the SHA-256 of each other file by its name, so that the next run knows which files it may replace: those that
-are still as they were written.
+files.py does this for a single file. Of several files, one is the manifest and commit marker: it is removed
+first and written last, so a folder with a manifest has all files of one run. The manifest is JSON with the
+SHA-256 of each other file by name. The next run may replace only files that still have this digest.
 """
 
 import json
@@ -22,11 +21,11 @@ _REPLACED = "replaced.json"
 
 @contextmanager
 def committed_together(folder: Path, manifest: str, work: Path) -> Iterator[Path]:
-    """Yield an empty folder; what is written there moves into `folder` when the block ends without an error.
+    """Yield an empty folder; its files move into `folder` if the block ends without an error.
 
-    Until then the old files are unchanged; then those that the old manifest names are removed. All other
+    Until then the old files are unchanged; then the files that the old manifest names are removed. All other
     files in `folder` are left alone. `work` is a folder on the same file system that only this run uses
-    (work_folder.py) and that outlives a killed run.
+    (work_folder.py) and that survives a kill.
 
     Raises:
         IncoderError: the folder cannot be written, the disk is full, or a file would have to be replaced that
@@ -62,7 +61,7 @@ def committed_together(folder: Path, manifest: str, work: Path) -> Iterator[Path
 def names_written(folder: Path, manifest: str, work: Path) -> frozenset[str]:
     """The files of `folder` that are as earlier runs wrote them, including the manifest.
 
-    One that was changed since, such as a recipe that somebody goes on with, is not among them.
+    A file that was changed since then, such as a recipe that somebody edits, is not among them.
     """
     digests = _digests(folder, manifest)
     kept = [name for name, digest in digests.items() if _is_as_written(folder / name, digest)]
@@ -70,15 +69,15 @@ def names_written(folder: Path, manifest: str, work: Path) -> frozenset[str]:
 
 
 def names_in_manifest(folder: Path, manifest: str) -> frozenset[str]:
-    """The files that the manifest names; none if it is missing, or a foreign file of its name."""
+    """The files that the manifest names; none if it is missing, or if a foreign file has its name."""
     return frozenset(_digests(folder, manifest))
 
 
 def check_files(folder: Path, sha256: Mapping[str, str], noted_in: str, remedy: str) -> None:
-    """Complain unless each file of `sha256`, by its name in `folder`, has the digest that was noted of it.
+    """Check that each file in `folder` has the SHA-256 that `sha256` has for its name.
 
     Raises:
-        IncoderError: a file is gone, cannot be read, or is another one.
+        IncoderError: a file is gone, cannot be read, or has another digest.
     """
     for name, expected in sorted(sha256.items()):
         path = folder / name

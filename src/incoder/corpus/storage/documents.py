@@ -1,6 +1,6 @@
-"""Documents in parquet, one row a document, zstd: for each split one file, or several of 256 MB of text.
+"""Documents in parquet, one row per document, with zstd: a split is one file, or several of 256 MB of text.
 
-They are called `train.parquet`, or `train-00000-of-00004.parquet` and so on.
+Their names are `train.parquet`, or `train-00000-of-00004.parquet` and so on.
 """
 
 import random
@@ -26,7 +26,7 @@ def documents_name(split: str, number: int, num_files: int) -> str:
 
 
 def documents_files(folder: Path, split: str) -> list[Path]:
-    """The files of one split of a corpus, in order: those that its report names.
+    """The files of one split of a corpus, in order, as its report names them.
 
     Raises:
         IncoderError: there is no finished corpus.
@@ -44,7 +44,7 @@ def documents_files(folder: Path, split: str) -> list[Path]:
 
 
 def read_documents(folder: Path, split: str) -> Iterator[Document]:
-    """The documents of one split ("train" or "validation") in their order, a batch in memory at a time.
+    """Yield the documents of one split ("train" or "validation") in their order, with one batch in memory.
 
     Raises:
         IncoderError: there is no finished corpus, or its file cannot be read.
@@ -54,7 +54,7 @@ def read_documents(folder: Path, split: str) -> Iterator[Document]:
 
 
 def read_file(path: Path, row_groups: Sequence[int] | None = None) -> Iterator[Document]:
-    """The documents of one file, or of some of its row groups.
+    """Yield the documents of one file, or of some of its row groups.
 
     Raises:
         IncoderError: it cannot be read.
@@ -64,7 +64,7 @@ def read_file(path: Path, row_groups: Sequence[int] | None = None) -> Iterator[D
 
 
 def sample_documents(folder: Path, split: str, num_documents: int, seed: int) -> Iterator[Document]:
-    """Documents drawn at random without repetition, in the order of the corpus.
+    """Yield documents drawn at random without repetition, in the order of the corpus.
 
     Raises:
         IncoderError: see `read_documents`.
@@ -104,7 +104,7 @@ class DocumentWriter:
             self._flush()
 
     def write_table(self, table: Any) -> None:
-        """The rows of a table that was read from such a file."""
+        """Write the rows of a table that was read from such a file."""
         self._tables.append(table)
         self._num_bytes += table.column("text").nbytes
         if self._num_bytes >= _ROW_GROUP_BYTES:
@@ -133,7 +133,7 @@ class DocumentWriter:
 
 
 class DocumentFile:
-    """A parquet file of documents, read by row groups; damage is one clear error wherever it is met."""
+    """A parquet file of documents, read by row groups; every method raises an IncoderError for damage."""
 
     def __init__(self, path: Path) -> None:
         """Open the file.
@@ -204,7 +204,7 @@ def _document_of(row: Mapping[str, Any]) -> Document:
         source=row["source"],
         licence=row["licence"],
         attributes=dict(row["attributes"]),
-        stars=row.get("stars"),  # corpora of before had no column for it, nor for the metadata
+        stars=row.get("stars"),  # corpora of earlier versions have no column for stars and metadata
         metadata=dict(row.get("metadata") or ()),
     )
 

@@ -36,7 +36,7 @@ def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
 
 
 def check_shards(folder: Path, split: str) -> None:
-    """Read one split whole and complain unless it is, to the byte, what was encoded.
+    """Read all of one split and check that every byte is as it was encoded.
 
     Raises:
         IncoderError: a file of it, or `meta.json`, was changed.
@@ -51,7 +51,7 @@ def check_shards(folder: Path, split: str) -> None:
 
 
 class TokenShardWriter:
-    """Writes one split, a document at a time; the index is in memory, the tokens are not."""
+    """Writes one split document by document; the index is in memory, the tokens are not."""
 
     def __init__(self, folder: Path, split: str, dtype: np.dtype[Any]) -> None:
         self._folder, self._split, self._dtype = folder, split, dtype
@@ -77,7 +77,7 @@ class TokenShardWriter:
         self._kinds.append(KINDS.index(kind))
 
     def append(self, folder: Path, name: str) -> None:
-        """Write all documents that another writer left there under this name, in the same dtype."""
+        """Append all documents that another writer wrote into a folder under this name, in the same dtype."""
         with _tokens_file(folder, name).open("rb") as file:
             shutil.copyfileobj(file, self._file, _COPIED_TOGETHER)
         self._ends += (np.load(_documents_file(folder, name))[1:] + self._ends[-1]).tolist()
@@ -93,7 +93,7 @@ class TokenShardWriter:
 
 
 class TokenShard:
-    """One split, mapped into memory: documents by number, in no need of the rest."""
+    """One split, mapped into memory: only the documents that are asked for are read."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class TokenShard:
             dtype = np.dtype(meta["dtype"]).newbyteorder("<")
             starts = np.load(_documents_file(folder, split), mmap_mode="r")
             document_bytes = np.load(_bytes_file(folder, split), mmap_mode="r")
-            kinds = None  # as before there were any
+            kinds = None  # in shards of earlier versions
             if _kinds_file(folder, split).exists():
                 kinds = np.load(_kinds_file(folder, split), mmap_mode="r")
             tokens: np.ndarray[Any, Any] = np.empty(0, dtype)
@@ -160,7 +160,10 @@ class TokenShard:
         return shard
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TokenShard.open, self._source  # another process maps the files as well, and is sent no tokens
+        return (
+            TokenShard.open,
+            self._source,
+        )  # another process maps the files itself instead of getting the tokens
 
     def __len__(self) -> int:
         return len(self._document_bytes)
@@ -171,15 +174,15 @@ class TokenShard:
         return np.asarray(self._tokens[start:end], dtype=np.int64)
 
     def document_num_tokens(self, index: int) -> int:
-        """How many token ids the document has."""
+        """The number of token ids in the document."""
         return int(self._starts[index + 1] - self._starts[index])
 
     def document_num_bytes(self, index: int) -> int:
-        """How many bytes of UTF-8 the document is as text."""
+        """The number of bytes of the document's text in UTF-8."""
         return int(self._document_bytes[index])
 
     def weights(self, weight_of: Mapping[str, float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """The weight of each document, by its kind; 1 where none is given.
+        """The weight of each document by its kind; 1 for kinds without a weight.
 
         Raises:
             IncoderError: the shards are of a version without kinds.
@@ -235,6 +238,6 @@ def shard_names() -> list[str]:
 
 
 def _fingerprint_of(meta: Mapping[str, Any]) -> str:
-    """A digest of the data alone: a corpus built again may have another report and the same documents."""
+    """A digest of the data only: a corpus that is built again may have another report and equal documents."""
     data = {name: value for name, value in meta.items() if name not in ("fingerprint", "report_sha256")}
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,7 @@
 """The rows of `Posts.xml` and `Comments.xml`, as files or inside 7z archives.
 
-A dump has one `<row …/>` element a line. Only such lines are parsed, each as an element without a document
-type: entities are never expanded, nothing is ever fetched, and a damaged row costs that row alone.
+A dump has one `<row …/>` element per line. Only such lines are parsed, as elements without a document type:
+entities are never expanded, nothing is ever fetched, and a damaged row does not affect the others.
 """
 
 import io
@@ -27,7 +27,7 @@ OnBadRow = Callable[[int, str], None]  # bytes, reason
 
 TABLES = ("Posts.xml", "Comments.xml")
 
-_MAX_ROW_BYTES = 10_000_000  # the site allows 30,000 characters a post
+_MAX_ROW_BYTES = 10_000_000  # the site allows 30,000 characters per post
 _BATCH_BYTES = 1_000_000
 _UNPACKED = Limits(num_members=1000, num_bytes=1_000_000_000_000)
 
@@ -40,7 +40,7 @@ class Table:
     member: str | None = None
 
     def rows(self, on_bad_row: OnBadRow) -> Iterator[Row]:
-        """All rows that can be read; a damaged archive ends early and says so."""
+        """Yield all rows that can be read; damage is reported to `on_bad_row`."""
         try:
             with self._opened() as file:
                 yield from _rows(file, on_bad_row)
@@ -62,7 +62,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """A site's posts and, where there are any, comments."""
+    """A site's posts and, if it has any, comments."""
 
     site: str
     posts: Table
@@ -70,10 +70,10 @@ class Dump:
 
 
 def find_dumps(path: Path, on_drop: OnDrop) -> list[Dump]:
-    """The dumps at a path: a folder with the XML files, a 7z, or a folder of either, but damaged ones.
+    """The undamaged dumps at a path: a folder with the XML files, a 7z, or a folder of either.
 
     Raises:
-        IncoderError: there is no `Posts.xml` there, or in damaged archives alone.
+        IncoderError: there is no `Posts.xml`, or only in damaged archives.
     """
     tables, damaged = dict[str, dict[str, Table]](), list[Path]()
     for site, name, table in sorted(_tables(path, damaged.append), key=lambda found: found[:2]):
@@ -84,7 +84,7 @@ def find_dumps(path: Path, on_drop: OnDrop) -> list[Dump]:
         if "Posts.xml" in found
     ]
     if damaged and not dumps:
-        raise IncoderError(f"cannot read the dump {damaged[0]}: it is no 7z archive, or a damaged one")
+        raise IncoderError(f"cannot read the dump {damaged[0]}: it is not a 7z archive, or it is damaged")
     if not dumps:
         raise IncoderError(
             f"the recipe's source {path} must be a Stack Exchange dump: a folder with Posts.xml and "
@@ -144,7 +144,7 @@ def _rows(file: BinaryIO, on_bad_row: OnBadRow) -> Iterator[Row]:
 
 
 def _batches(lines: Iterable[tuple[bytes | None, int]], on_bad_row: OnBadRow) -> Iterator[list[bytes]]:
-    """Lines of rows, a megabyte at a time: a parser of its own for each would take longer than its work."""
+    """Yield the lines of rows by the megabyte: a parser for each line would take longer than parsing."""
     batch, num_bytes = list[bytes](), 0
     for line, length in lines:
         if line is None:
@@ -173,7 +173,7 @@ def _parsed(rows: bytes) -> list[Row]:
 
 
 class _Chunks(io.RawIOBase):
-    """Chunks as a file."""
+    """A readable file of the bytes in an iterator of chunks."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks

@@ -1,8 +1,8 @@
-"""Brings a question, its answers and all their comments together, on disk.
+"""Joins questions with their answers and all comments, on disk.
 
-Answers do not follow their question in a dump and comments are in a file of their own, so everything is
-spread over files twice: posts and comments by the post's number, then posts with their comments by the
-question's. In memory is one file's share, about 64 MB of the dump, whatever the dump's size.
+In a dump, answers do not follow their question, and comments are in a file of their own. So records are
+distributed over files twice: posts and comments by the post's number, then posts with their comments by the
+question's number. One of these files is in memory at a time, about 64 MB of the dump, whatever its size.
 """
 
 import hashlib
@@ -30,14 +30,14 @@ from incoder.errors import IncoderError
 from incoder.files import make_folder, read_json_object
 
 _PARTITION_BYTES = 64_000_000  # of XML
-_PACKED = 7  # how much smaller a dump is in its 7z, at most: only the number of files depends on it
+_PACKED = 7  # estimated compression of a 7z; only the number of files depends on it
 _MANIFEST = "grouped.json"
 _DROPS = "drops.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """Where a dump's questions lie, and the lowest scores of the bins of questions and answers."""
+    """The folder of a dump's grouped questions, and the lowest scores of the bins of both kinds of post."""
 
     site: str
     folder: Path
@@ -47,7 +47,7 @@ class Grouped:
 
 
 def grouped(dump: Dump, source: StackOverflowSource, folder: Path, on_drop: OnDrop) -> Grouped:
-    """Group a dump into `folder`, or find there what an earlier run with the same dump has grouped."""
+    """Group a dump into `folder`, unless an earlier run has already grouped the same dump there."""
     fingerprint = _fingerprint(dump, source)
     if not _is_grouped(folder, fingerprint):
         shutil.rmtree(folder, ignore_errors=True)
@@ -133,7 +133,7 @@ def _spread_comments(table: Table, partitions: Partitions, drop: _Drop) -> None:
 
 
 def _join(folder: Path, partition: int, by_question: Partitions, drop: _Drop) -> None:
-    """Give the posts of one partition their comments, in the order in which they were written."""
+    """Add the comments to the posts of one partition, in the order in which they were written."""
     comments = dict[int, list[Comment]]()
     for record in read_partition(folder / "comments", partition):
         comment = Comment(*record)
@@ -150,7 +150,7 @@ def _join(folder: Path, partition: int, by_question: Partitions, drop: _Drop) ->
 
 
 def _restored(record: list[Any]) -> Post:
-    """The post that JSON made a list of."""
+    """The post of a record of JSON, which has tuples as lists."""
     *fields, comments = record
     post = Post(*fields)
     return post._replace(

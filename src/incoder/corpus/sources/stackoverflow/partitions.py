@@ -1,4 +1,4 @@
-"""Records spread over files by number, so that each file can be worked on in memory.
+"""Records distributed over files by number, so that each file fits into memory.
 
 However many files there are, the records that wait for writing take a bounded amount of memory, and no file
 stays open.
@@ -14,7 +14,7 @@ _WAITING_BYTES = 32_000_000
 
 
 class Partitions:
-    """Files of JSON lines in a folder; whoever adds must flush at the end."""
+    """Files of JSON lines in a folder; `flush` must be called after the last record is added."""
 
     def __init__(self, folder: Path, num_partitions: int) -> None:
         self._folder = folder
@@ -43,7 +43,7 @@ def partition_file(folder: Path, partition: int) -> Path:
 
 
 def read_partition(folder: Path, partition: int) -> Iterator[Any]:
-    """The records of one file in the order in which they were added; none where nothing was."""
+    """The records of one file in the order in which they were added; none if the file does not exist."""
     path = partition_file(folder, partition)
     if path.exists():
         with path.open(encoding="ascii") as file:

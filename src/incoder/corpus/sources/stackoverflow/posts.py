@@ -1,4 +1,4 @@
-"""Posts and comments as records: what of a dump's row is needed, and what says that a row is none of ours."""
+"""Posts and comments as records: the needed fields of a dump's row, and the rows to leave out."""
 
 import re
 from typing import NamedTuple
@@ -7,13 +7,13 @@ from incoder.corpus.sources.stackoverflow.dump import Row
 
 QUESTION, ANSWER = "1", "2"
 
-# Recent dumps hold an invented question and answer per site (meta.stackexchange.com/q/412018).
+# Recent dumps contain an invented question and answer per site (meta.stackexchange.com/q/412018).
 _FIRST_FABRICATED = 1_000_000_000
 _FABRICATED_OWNER = "-1"
 
 
 class Comment(NamedTuple):
-    """A comment; `author` is a user's id or, where the account is gone, the name."""
+    """A comment; `author` is a user's id or, if the account was deleted, the name."""
 
     post: int
     id: int
@@ -66,7 +66,7 @@ def post_of(row: Row) -> Post | str | None:
 
 
 def is_fabricated(row: Row) -> bool:
-    """Whether the site put this post into its dump itself."""
+    """Whether the site invented this post for its dump."""
     return row.get("OwnerUserId") == _FABRICATED_OWNER and int(row["Id"]) > _FIRST_FABRICATED
 
 

@@ -15,13 +15,13 @@ from incoder.corpus.sources.stackoverflow.posts import Comment, Post
 from incoder.corpus.text.bins import bin_of
 from incoder.tags import closing_tag, opening_tag
 
-# Names of users at the start of a comment, which say whom it answers. Names hold no blank but may hold dots;
+# Names of users at the start of a comment, to whom it replies. Names contain no blank but may contain dots;
 # a scope such as `@angular/core` is no name.
 _MENTIONS = re.compile(r"\s*(?:@\w(?:[\w.'’-]*\w)?[,:;]*(?:[ \t]+|$))+")
 
 
 def chosen_answers(answers: Sequence[Post], source: StackOverflowSource) -> list[Post]:
-    """The answers that the recipe takes, best first and of equals the oldest."""
+    """The answers that the recipe takes, by descending score; of equal ones the oldest first."""
     lowest = source.min_answer_score
     good = [answer for answer in answers if lowest is None or answer.score >= lowest]
     return sorted(good, key=lambda answer: (-answer.score, answer.id))[: source.max_answers]
@@ -30,7 +30,7 @@ def chosen_answers(answers: Sequence[Post], source: StackOverflowSource) -> list
 def thread_text(
     question: Post, answers: Sequence[Post], source: StackOverflowSource, bins: Grouped, seed: int
 ) -> str:
-    """The whole thread; the same for the same seed and posts."""
+    """The text of the whole thread, a function of seed and posts."""
     tags = sorted(question.tags, key=lambda tag: drawn(seed, bins.site, question.id, "tag", tag))
     attributes = {"tags": ",".join(tags)} if tags else {}
     attributes["dscore"] = str(bin_of(question.score, bins.question_bounds))
@@ -50,7 +50,7 @@ def _comments(comments: Sequence[Comment], source: StackOverflowSource) -> Itera
 
 
 def _without_mentions(comment: str, source: StackOverflowSource) -> str:
-    """The comment without the users that it begins with; a comment of nothing else stays as it is."""
+    """The comment without the names of users that it begins with, unless it has no other text."""
     if source.mentions:
         return comment
     mentioned = _MENTIONS.match(comment)
@@ -61,6 +61,6 @@ def _tagged(kind: str, text: str, attributes: dict[str, str], *key: int | str) -
     start, end = dict[str, str](), dict[str, str]()
     draws = {name: drawn(*key, name) for name in attributes}
     for name in sorted(draws, key=draws.__getitem__):
-        side = end if draws[name] & 1 else start  # the lowest bit says nothing of the order
+        side = end if draws[name] & 1 else start  # the lowest bit does not depend on the order
         side[name] = attributes[name]
     return f"{opening_tag(kind, start)}\n{text}\n{closing_tag(kind, end)}"

@@ -15,7 +15,7 @@ from incoder.corpus.sources.stackoverflow.posts import Post
 from incoder.corpus.sources.stackoverflow.thread_text import chosen_answers, thread_text
 from incoder.document import Document
 
-# Questions that stay on one side of the split together: a project for each would be millions of them.
+# Questions are split in groups: one project for each question would be millions of projects.
 _NUM_PROJECTS = 1000
 
 
@@ -68,7 +68,7 @@ class StackOverflowShard:
 def stackoverflow_shards(
     name: str, source: StackOverflowSource, scratch: Path, on_drop: OnDrop
 ) -> Iterator[StackOverflowShard]:
-    """The shards of all dumps of a source, which are grouped in the folder `scratch` first.
+    """Group the dumps of a source in the folder `scratch`, and yield their shards.
 
     Raises:
         IncoderError: there is no dump, or the folder cannot be written.
@@ -88,13 +88,13 @@ def project_of(site: str, question: int) -> str:
 
 
 def _licence(posts: list[Post]) -> str | None:
-    """`CC BY-SA 4.0` is CC-BY-SA-4.0 in SPDX; the thread is under all of its posts'."""
+    """The SPDX expression of a thread, which is under the licences of all its posts."""
     licences = {post.licence for post in posts} | {c.licence for post in posts for c in post.comments}
     return " AND ".join(sorted(licence.replace(" ", "-") for licence in licences if licence)) or None
 
 
 def _authors(posts: list[Post]) -> str:
-    """Whom the licence asks to name: [post or comment, its id, its author], as JSON."""
+    """The authors that the licence requires to be named: [post or comment, its id, its author], as JSON."""
     named = list[tuple[str, int, str]]()
     for post in posts:
         named.append(("q" if post.is_question else "a", post.id, post.author))
