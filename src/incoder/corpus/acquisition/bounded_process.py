@@ -22,8 +22,8 @@ _TOO_LARGE = "too large"
 
 # The script that starts it. Nothing is ever written to its standard input, so `read` returns only when this
 # process is gone, and then the group is killed. Limits are set here, because Python could set them only
-# between fork and exec, which is not safe with threads. Arguments: kilobytes of address space (not every system has
-# this limit), blocks of 512 bytes per file, the input file, the command.
+# between fork and exec, which is not safe with threads. Arguments: kilobytes of address space (not every
+# system has this limit), blocks of 512 bytes per file, the input file, the command.
 _START = """
 exec 3<&0
 (read _ <&3; kill -KILL 0) >/dev/null 2>&1 &
