@@ -5,7 +5,7 @@
 1
 """
 
-TYPE_CHECKING = False  # type checkers read it as typing's, whose import would delay the start of the command
+TYPE_CHECKING = False  # type checkers treat it as typing's, whose import would delay the start of the command
 if TYPE_CHECKING:
     import os
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# What users need without a deep path, imported at first use, so that `import incoder` loads no torch.
+# The public names, imported at first use, so that `import incoder` loads no torch.
 _PUBLIC = {
     "incoder.document": ("Parts",),
     "incoder.editing.attributes": ("predict_attribute",),
@@ -75,7 +75,7 @@ _PUBLIC = {
 
 __all__ = ["load", *(name for names in _PUBLIC.values() for name in names)]
 
-if not TYPE_CHECKING:  # for type checkers the imports above count, and an unknown name is an error
+if not TYPE_CHECKING:  # type checkers use the imports above, and report an unknown name as an error
 
     def __getattr__(name: str) -> object:
         from importlib import import_module
@@ -99,15 +99,18 @@ def load(
     dtype: "str | torch.dtype | None" = None,
     infilling_format: str | None = None,
 ) -> "InfillModel":
-    """Load a model: an embedded one (`mini`), a folder in Hugging Face's layout, or one on the hub.
+    """Load a model: an embedded one (`mini`), a folder in Hugging Face's format, or one on the hub.
 
-    One on the hub (`facebook/incoder-1B`, in a `revision` if you like) is fetched the first time, then read
-    from the cache. By default on CUDA where there is a GPU, in bfloat16; on a CPU in float32. Other names for
-    a `dtype` are float16, int8 and int4. The vocabulary says how the model is shown holes, unless
-    `infilling_format` names another format.
+    A model on the hub (`facebook/incoder-1B`, with an optional `revision`) is fetched the first time, then
+    read from the cache. By default the model runs on CUDA in bfloat16 if there is a GPU, else on the CPU in
+    float32; a `dtype` may also be float16, int8 or int4. The vocabulary determines the infilling format
+    unless `infilling_format` names another one.
 
     Raises:
-        IncoderError: no such model, or it cannot be fetched or read.
+        IncoderError: there is no such model, or it cannot be fetched or read.
+
+    >>> load("mini", device="cpu").infilling_format.name
+    'causal-masking'
     """
     from incoder.inference.models.loading import (
         load as load_model,  # torch is imported here, not with the package

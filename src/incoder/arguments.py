@@ -14,25 +14,37 @@ Check = Callable[[str, Any], Any]
 
 
 def normalise(instance: object, check: Check, *names: str) -> None:
-    """Replace these fields of a frozen dataclass by what `check` returns for them."""
+    """Replace these fields of a frozen dataclass with the values that `check` returns for them."""
     for name in names:
         object.__setattr__(instance, name, check(name, getattr(instance, name)))
 
 
 def optional(check: Check) -> Check:
-    """The same check, but None is allowed."""
+    """Return the same check, but with None allowed.
+
+    >>> optional(whole_number)("top_k", None) is None
+    True
+    """
     return lambda name, value: None if value is None else check(name, value)
 
 
 def whole_number(name: str, value: Any) -> int:
-    """An integer of any library, but not True or False."""
+    """Return an integer of any library as Python's; refuse everything else, True and False included.
+
+    >>> whole_number("seed", 3)
+    3
+    """
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise IncoderError(f"{name} must be a whole number, got {value!r}")
     return int(value)
 
 
 def number(name: str, value: Any) -> float:
-    """A number of any library, not necessarily finite, but not True or False."""
+    """Return a number of any library as a float, which may be infinite; refuse True and False.
+
+    >>> number("temperature", 0)
+    0.0
+    """
     if not isinstance(value, Real) or isinstance(value, bool):
         raise IncoderError(f"{name} must be a number, got {value!r}")
     try:
@@ -42,14 +54,23 @@ def number(name: str, value: Any) -> float:
 
 
 def switch(name: str, value: Any) -> bool:
-    """True or False, but no other value that Python would treat as one of them."""
+    """Return True or False; refuse other values, even if Python would treat them as one of these.
+
+    >>> switch("echo", 1)
+    Traceback (most recent call last):
+    incoder.errors.IncoderError: echo must be True or False, got 1
+    """
     if not isinstance(value, bool):
         raise IncoderError(f"{name} must be True or False, got {value!r}")
     return value
 
 
 def text(name: str, value: Any) -> str:
-    """A string that can be encoded as UTF-8; `surrogateescape` turns U+DC80 to U+DCFF back into bytes."""
+    """Return a string that can be encoded as UTF-8; `surrogateescape` turns U+DC80 to U+DCFF back into bytes.
+
+    >>> text("prompt", "def f(")
+    'def f('
+    """
     if not isinstance(value, str):
         raise IncoderError(f"{name} must be a string, got {_shown(value)}")
     try:
@@ -57,27 +78,39 @@ def text(name: str, value: Any) -> str:
     except UnicodeEncodeError as error:
         raise IncoderError(
             f"{name} has the lone surrogate {value[error.start]!r} at {error.start}; only U+DC80 to U+DCFF "
-            "are allowed, which stand for bytes that are not UTF-8"
+            "are allowed, for bytes that are not UTF-8"
         ) from error
     return value
 
 
 def texts(name: str, value: Any) -> tuple[str, ...]:
-    """A sequence of strings; a single string is refused, because its characters would become the sequence."""
+    """Return a sequence of strings; refuse a single string, whose characters would become the sequence.
+
+    >>> texts("stop", ["a", "b"])
+    ('a', 'b')
+    """
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise IncoderError(f"{name} must be a sequence of strings, got {_shown(value)}")
     return tuple(text(f"{name}[{index}]", one) for index, one in enumerate(value))
 
 
 def texts_by_name(name: str, value: Any) -> dict[str, str]:
-    """A mapping of strings to strings."""
+    """Return a mapping of strings to strings.
+
+    >>> texts_by_name("attributes", {"dstars": "5"})
+    {'dstars': '5'}
+    """
     if not isinstance(value, Mapping):
         raise IncoderError(f"{name} must be a mapping of strings to strings, got {_shown(value)}")
     return {text(f"a key of {name}", key): text(f"{name}[{key!r}]", one) for key, one in value.items()}
 
 
 def token_ids(name: str, value: Any) -> tuple[int, ...]:
-    """A sequence of token ids, none of them negative."""
+    """Return a sequence of token ids, none of them negative.
+
+    >>> token_ids("prompt_ids", [5, 3])
+    (5, 3)
+    """
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise IncoderError(f"{name} must be a sequence of token ids, got {_shown(value)}")
     ids = tuple(whole_number(f"{name}[{index}]", one) for index, one in enumerate(value))
@@ -88,7 +121,11 @@ def token_ids(name: str, value: Any) -> tuple[int, ...]:
 
 
 def numbers_by_id(name: str, value: Any) -> dict[int, float]:
-    """A mapping of token ids to numbers."""
+    """Return a mapping of token ids to numbers.
+
+    >>> numbers_by_id("logit_bias", {7: -1})
+    {7: -1.0}
+    """
     if not isinstance(value, Mapping):
         raise IncoderError(f"{name} must map token ids to numbers, got {value!r}")
     ids = [whole_number(f"a token id of {name}", one) for one in value]
@@ -96,7 +133,11 @@ def numbers_by_id(name: str, value: Any) -> dict[int, float]:
 
 
 def path(name: str, value: Any) -> PurePath | None:
-    """A path that need not exist, or None."""
+    """Return a path, which need not exist, or None.
+
+    >>> path("path", "a.py").suffix
+    '.py'
+    """
     if value is None:
         return None
     if not isinstance(value, str | PurePath):

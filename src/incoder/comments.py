@@ -1,6 +1,6 @@
-"""Lines of text as comments, in the language of a file's name.
+"""Lines of text as comments, in the language that a file's extension names.
 
-Whatever text a line has, its comment ends at the end of the line: no earlier and no later.
+Whatever a line contains, its comment ends exactly where the line ends.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """The marks of a comment of one line, and replacements for patterns that must not be in its text."""
+    """The marks of a one-line comment, and replacements for patterns that must not occur in its text."""
 
     opening: str
     closing: str = ""
@@ -37,7 +37,7 @@ _MARKS = (
     (_Marks("REM", replaced={r"\^+\s*$": ""}), ".bat .cmd"),
     (_Marks("..", replaced={":(?=:)": ": "}), ".rst"),  # :: would make a directive of it
     (_Marks("/*", " */", {r"\*(?=/)": "* ", r"/(?=\*)": "/ "}), ".css .s"),
-    # Here comments nest, and a string in one must have an end.
+    # In these languages comments nest, and a string in a comment must be closed.
     (_Marks("(*", " *)", {r"\*(?=\))": "* ", r"\((?=\*)": "( ", '"': "'"}), ".ml .mli .mll .mly"),
     (
         _Marks("<!--", " -->", {"-(?=-)": "- "}),
@@ -48,7 +48,11 @@ _MARKS_OF = {extension: marks for marks, extensions in _MARKS for extension in e
 
 
 def commented(lines: Iterable[str], path: PurePath | None) -> list[str]:
-    """Each line as a comment in the language of `path`, by its extension; with `#` if it is not known."""
+    """Return each line as a comment in the language of `path`, by its extension; by default with `#`.
+
+    >>> commented(["total", "x"], PurePath("main.c"))
+    ['// total', '// x']
+    """
     marks = _MARKS_OF.get(path.suffix.lower() if path else "", _HASH)
     return [_comment(line, marks) for line in lines]
 

@@ -28,11 +28,11 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    renamed: ClassVar[Mapping[str, str]] = {}  # keys of the release before, and their names now
+    renamed: ClassVar[Mapping[str, str]] = {}  # keys of the previous release, and their present names
 
 
 _MAX_BYTES = 10_000_000  # of a recipe's file
-_MIN_LIKENESS = 0.5  # of an unknown key to the one that was meant; a stranger is answered with all keys
+_MIN_LIKENESS = 0.5  # of an unknown key to the suggested one; without a likely key the message lists all keys
 
 R = TypeVar("R", bound=Recipe)
 
@@ -51,7 +51,7 @@ def load_recipe(
     """Read a recipe file, apply `section.key=value` overrides, and fill in the defaults.
 
     An override's value is TOML (`3e-4`, `true`, `"text"`, `[1, 2]`); a value that is not valid TOML is a
-    string. `on_renamed` gets a note for each key given by the name that it had in the release before.
+    string. `on_renamed` is called with a note for each key that has its name of the previous release.
 
     Raises:
         IncoderError: the file cannot be read or parsed, a key is unknown (the nearest one is named), or a
@@ -86,7 +86,7 @@ def load_recipe(
 
 
 def save_recipe(recipe: Recipe, path: Path, without: frozenset[str] = frozenset()) -> None:
-    """Write the resolved recipe as TOML, so that the run can be repeated from it, `without` some keys.
+    """Write the resolved recipe as TOML, except for the keys in `without`; a run can be repeated from it.
 
     Raises:
         IncoderError: the file cannot be written.
@@ -95,12 +95,12 @@ def save_recipe(recipe: Recipe, path: Path, without: frozenset[str] = frozenset(
 
 
 def refuse_other_runs(recipe: Recipe, path: Path, written: Collection[str]) -> None:
-    """Refuse a folder that has a file named in `written`, unless it is from a run of the same recipe.
+    """Raise if a folder has a file named in `written`, unless a run of the same recipe wrote it.
 
     `path` is the file in which a run saves its recipe.
 
     Raises:
-        IncoderError: the folder has such files of another run, or of somebody else.
+        IncoderError: another run, or another program, wrote such files.
     """
     is_same = path.is_file() and path.read_bytes() == _as_toml(recipe).encode()
     refuse_foreign(path.parent, written, ours=written if is_same else ())
@@ -121,10 +121,10 @@ def _rename_keys(
     *,
     overrides: bool = False,
 ) -> None:
-    """Give keys of the release before the names that they have now, in place.
+    """Rename the keys of the previous release, in place.
 
     Raises:
-        IncoderError: a key is there by both names, unless the earlier one `overrides` the other.
+        IncoderError: both names of a key are present, unless the earlier name `overrides` the other.
     """
     for old, new in getattr(schema, "renamed", {}).items():
         if old not in values:
@@ -199,9 +199,10 @@ def _nearest_key(schema: type[BaseModel], key: str) -> str | None:
 
 
 def _place(schema: type[BaseModel], location: Sequence[int | str]) -> tuple[type[BaseModel], str, str]:
-    """Split a location: the schema of the innermost list element (or of all), the path to it, and the rest.
+    """Split a location into the schema of the innermost list element, the path to it, and the rest.
 
-    If an element may have several schemas, the location also has its kind, which is not a key of the recipe.
+    Outside a list the schema is that of the whole recipe. If an element may have several schemas, the
+    location also has its kind, which is not a key of the recipe.
     """
     annotation: Any = schema
     prefix, rest = "", list[str]()

@@ -1,6 +1,6 @@
-"""What flows through the product: a document of a corpus, and a text with holes.
+"""The two kinds of text in this code base: a document of a corpus, and a text with holes.
 
-Neither knows tokens, sentinels or models.
+They know no tokens, sentinels or models.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ DEFAULT_HOLE = "<FILL>"
 class Document:
     """One file of a corpus.
 
-    `text` is the content without attributes; `project` groups what must stay on one side of the
-    train/validation split (paper, appendix A.1); `attributes` are the metadata that the attribute step
-    writes into the text (`ext`, `source`, `filename`, `dstars`, …; paper, section 3.3). `stars` is None where
-    nobody knows; `metadata` is what must travel with the text and is never trained on, such as the commit,
-    or authors whom a licence asks to name.
+    `text` is the content without attributes. Documents of one `project` stay on the same side of the
+    train/validation split (paper, appendix A.1). `attributes` are written into the training text (`ext`,
+    `source`, `filename`, `dstars`, …; paper, section 3.3). `stars` is None if unknown. `metadata` is kept
+    with the text and never trained on, such as the commit, or the authors that a licence requires to be
+    named.
     """
 
     text: str
@@ -34,7 +34,12 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A text with holes: `len(texts) - 1` holes, one between each two neighbours."""
+    """A text with holes, one between each two neighbours in `texts`.
+
+    >>> parts = Parts.split("def f(<FILL>): ...")
+    >>> parts.num_holes, parts.join(["x"])
+    (1, 'def f(x): ...')
+    """
 
     texts: tuple[str, ...]
 
@@ -58,10 +63,10 @@ class Parts:
         return len(self.texts) - 1
 
     def join(self, infills: Sequence[str]) -> str:
-        """The whole text, with `infills[i]` in hole i.
+        """Return the whole text, with `infills[i]` in hole i.
 
         Raises:
-            IncoderError: not one infill for each hole.
+            IncoderError: the number of infills is not the number of holes.
         """
         if len(infills) != self.num_holes:
             raise IncoderError(

@@ -1,7 +1,7 @@
-"""The one exception that means "the user can mend this".
+"""The one exception for mistakes that the user can correct.
 
-The command line prints its message without a traceback and exits with status 1. Everything else that
-escapes is a bug of ours and keeps its traceback.
+The command line prints its message without a traceback and exits with status 1. Any other exception is a bug
+in InCoder and keeps its traceback.
 """
 
 import reprlib

@@ -8,7 +8,7 @@ from incoder.errors import IncoderError
 
 
 def missing_extra(need: str, extra: str) -> IncoderError:
-    """The error for a library that is not installed: the need, and the command that installs the extra.
+    """Return the error for a library that is not installed: the need, and the command that installs it.
 
     The message is, for example: renaming needs libcst: pip install -e '.[editing]' in /home/ada/incoder
     """
@@ -16,7 +16,7 @@ def missing_extra(need: str, extra: str) -> IncoderError:
 
 
 def _command(extra: str) -> str:
-    """The command: from the folder that InCoder was installed from, else for the extra's libraries alone."""
+    """Return the command that installs the extra, from the clone if InCoder was installed from one."""
     try:
         installed = distribution("incoder")
     except PackageNotFoundError:  # only its source is on the path

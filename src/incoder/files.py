@@ -1,6 +1,6 @@
-"""Files: atomic writes, reads within a bound (JSON too), and digests.
+"""Files: atomic writes, bounded reads (of text and JSON), and digests.
 
-A crash or a full disk never leaves half a file. Knows nothing of what the files are for.
+A crash or a full disk never leaves half a file. Knows nothing of the purpose of the files.
 """
 
 import errno
@@ -19,14 +19,14 @@ from typing import Any
 from incoder.errors import IncoderError
 
 MAX_JSON_BYTES = 100_000_000  # the largest published tokenizer.json have 35 MB
-MAX_JSON_DEPTH = 100  # of lists and objects in each other; notebooks and tokenizers stay under 10
+MAX_JSON_DEPTH = 100  # of nested lists and objects; notebooks and tokenizers stay under 10
 
 _UNTRUSTED_MODE = stat.S_ISUID | stat.S_ISGID  # granted to the old content, not to its replacement
 _ACL = "system.posix_acl_access"
 _LABEL = "security.selinux"
 _KEPT_ATTRIBUTES = ("user.", "system.", _LABEL)  # the others are the old content's: capabilities, IMA's hash
 _MAX_NAME = 40  # characters of a name that its temporary file repeats: names have 255 bytes at most
-_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # the letters are those of Python's tempfile
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # the characters that Python's tempfile uses
 _KINDS = {
     stat.S_IFDIR: "folder",
     stat.S_IFIFO: "FIFO",
@@ -74,10 +74,10 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
 
 
 def remove_temporaries(folder: Path, names: Collection[str]) -> list[str]:
-    """Remove what a killed process left of files that it wrote with `replaced_atomically`.
+    """Remove temporary files of `replaced_atomically` that a killed process left; return their names.
 
-    `names` are those of the files (`*` matches anything), each of at most 40 characters. No other process may
-    be writing them now. The names of what was removed are returned.
+    `names` are the names of the files that it was writing (`*` matches anything), each of at most 40
+    characters. No other process may be writing them now.
 
     Raises:
         IncoderError: the folder cannot be read or written.
@@ -212,7 +212,7 @@ def kind_of(status: os.stat_result) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the digest of a file as hexadecimal digits; the file is read in chunks."""
+    """Return the SHA-256 digest of a file as hexadecimal digits; the file is read in chunks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -261,7 +261,7 @@ def _keep_attributes(old_path: Path, old: os.stat_result, new_path: Path) -> Non
     new = new_path.stat()
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         for owner, group in ((old.st_uid, -1), (-1, old.st_gid)):
-            with suppress(OSError):  # only root gives files away, others may choose among their groups
+            with suppress(OSError):  # only root may change the owner, others the group to one of theirs
                 os.chown(new_path, owner, group)
     _copy_extended_attributes(old_path, new_path)
     new_path.chmod(stat.S_IMODE(old.st_mode) & ~_UNTRUSTED_MODE)

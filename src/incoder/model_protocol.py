@@ -1,4 +1,4 @@
-"""What editing, evaluation and servers need of a model: a Protocol without torch.
+"""The Protocol of a model, for editing, evaluation and servers. Imports no torch.
 
 `incoder.load(…)` returns such a model (`InfillModel`); tests use one that follows a script.
 """
@@ -19,10 +19,10 @@ class Model(Protocol):
         """Fill the holes of a request, or complete its text."""
 
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
-        """How probable a text is as a document of its own."""
+        """Return the log-probability of a text as a document of its own."""
 
     def score_texts(self, texts: Sequence[str], *, path: str | PurePath | None = None) -> Sequence[Score]:
-        """`score` of every text."""
+        """Return the `score` of every text."""
 
     def score_infills(
         self,
@@ -30,7 +30,7 @@ class Model(Protocol):
         infills: Sequence[str | Sequence[str]],
         **options: Unpack[PromptSettings],
     ) -> Sequence[Score]:
-        """How probable each of these infills is, and that it ends there."""
+        """Return the log-probability of each of these infills, its end included."""
 
     def line_logprobs(self, text: str, *, path: str | PurePath | None = None) -> Sequence[float]:
-        """The mean log-probability of each line's tokens."""
+        """Return the mean log-probability of each line's tokens."""

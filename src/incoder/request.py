@@ -1,9 +1,9 @@
 """A request to a model: a text with holes to fill, or one to complete, and all settings with their ranges.
 
-Every setting is a field of one of three dataclasses; whatever has `help` is an option on the command line.
+Every setting is a field of one of three dataclasses; a field with `help` is an option on the command line.
 `RequestSettings` (request_settings.py) lists the same names for calls such as `InfillModel.infill(parts,
-temperature=0)`, and a test holds the two together. Imports no torch, so that a command can check its options
-before it loads a model.
+temperature=0)`; a test compares the two. Imports no torch, so that a command can check its options before it
+loads a model.
 """
 
 import math
@@ -29,25 +29,27 @@ from incoder.request_settings import (
 from incoder.sampling_params import SamplingParams as SamplingParams
 from incoder.sampling_params import help_text
 
-# Written side by side, each with keys and values of its own in memory.
-MAX_CANDIDATES = 1024
+MAX_CANDIDATES = 1024  # generated together, each with keys and values of its own in memory
 MAX_ALTERNATIVES = 100  # per token; each is kept with its bytes until the request ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptOptions:
-    """What a model is shown with a text, and how the text is cut into the prompt and the infill's beginning.
+    """The context that a model reads with a text, and how the prompt begins the infill.
 
-    The `path` of a file gives its language. `other_files` by path, the most important last, are shown before
+    The extension of `path` names the language. `other_files` by path, the most important last, come before
     the text as far as they fit, with the name of the `repository`: in the model's own format if it was
     trained on whole repositories, otherwise as comments. `attributes` such as `filename` or `dstars` are for
-    models that were trained with them (paper, appendix A.4). `num_tail_lines` of the prefix, the start of the
-    hole's own line counted as one, are given as the start of the infill (prompts/prefix_tail.py); None means
-    as many as the model was trained with. With `token_healing`, an infill begins in the middle of a word as
-    if the prefix had not been cut there.
+    models that were trained with them (paper, appendix A.4). The last `num_tail_lines` of the prefix, the
+    start of the hole's own line counted as one, are given as the start of the infill (the prefix tail,
+    prompts/prefix_tail.py); None means as many as the model was trained with. With `token_healing`, an infill
+    may begin in the middle of a word as if the prefix had not been cut there.
 
     Raises:
         IncoderError: a value of the wrong kind or outside of its range.
+
+    >>> PromptOptions(path="a.py").path.suffix
+    '.py'
     """
 
     path: PurePath | None = None
@@ -79,22 +81,23 @@ class PromptOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfillRequest:
-    """Fill the holes between `parts`, or complete the only one, or go on after the tokens `prompt_ids`.
+    """Fill the holes between `parts`, complete a single part, or continue after the tokens `prompt_ids`.
 
-    A request with neither is a template: `for_parts` makes requests with its settings. `prompt_ids` are read
-    as they are, special tokens included, and may not be longer than the model's context.
+    A request without either is a template: `for_parts` makes requests with its settings. The model reads
+    `prompt_ids` unchanged, special tokens included; they may not be longer than its context.
 
-    Candidates are ranked by their mean or total log-probability, or by the total plus, if the time limit
-    allows, that of the full text read left to right (`rank_by`). The `stopping_rules` end an infill where the
-    text around the hole shows that it should have ended (decoding/stopping_rules/). `lines` ends it earlier:
-    "one" at the end of its line, "block" where the block that begins here ends, "auto" at the end of the line
-    unless a block begins at the hole.
+    `rank_by` ranks candidates by their mean or total log-probability, or by the total plus that of the full
+    text read left to right (if the time limit allows). The `stopping_rules` end an infill where the text
+    around the hole shows that it should have ended (decoding/stopping_rules/). `lines` ends it earlier: "one"
+    at the end of its line, "block" at the end of the block that begins at the hole, "auto" at the end of the
+    line unless a block begins at the hole.
 
-    Each token of the result comes with its `num_alternatives` most probable tokens, and with `echo` the
-    prompt's tokens with their log-probabilities. Requests with different `cache_salt`s never share what is
-    cached, so that none can learn from its speed what another one has read. At the `deadline`, an instant of
-    `time.monotonic()`, or after the time limit, whichever is earlier, what was written until then is the
-    result. Only if a request `allows_tags` may its answer contain the tags of training documents (tags.py).
+    Each token of the result has the `num_alternatives` most probable tokens in its place; with `echo`, the
+    result also has the prompt's tokens with their log-probabilities. Requests with different `cache_salt`s
+    share no cached blocks, so that the speed of one reveals nothing about the text of another. Generation
+    ends at the `deadline`, an instant of `time.monotonic()`, or after the time limit, whichever is earlier;
+    the result has the text written until then. Unless a request `allows_tags`, no answer contains the tags of
+    training documents (tags.py).
 
     Raises:
         IncoderError: a value of the wrong kind or outside of its range.
@@ -182,7 +185,7 @@ class InfillRequest:
                 raise IncoderError(f"{name} must be {kind.__name__}, got {given}")
         if isinstance(self.stopping_rules, str) or not isinstance(self.stopping_rules, Iterable):
             raise IncoderError(f"stopping_rules must be a sequence of rules, got {self.stopping_rules!r}")
-        if self.rank_by == "whole":  # type: ignore[comparison-overlap] # the name of before
+        if self.rank_by == "whole":  # type: ignore[comparison-overlap] # its name in the previous release
             warn_renamed('rank_by="whole"', 'rank_by="full-text"')
             object.__setattr__(self, "rank_by", "full-text")
         arguments.normalise(self, arguments.texts, "parts")
@@ -197,9 +200,10 @@ class InfillRequest:
     def from_settings(
         cls, parts: str | Parts | Sequence[str] = (), **settings: Unpack[RequestSettings]
     ) -> "InfillRequest":
-        """A request from the fields of all three dataclasses, by their names; a string is cut at `<FILL>`.
+        """Return a request from the fields of all three dataclasses, by their names.
 
-        `stop` may be a single string, a path may be one, and None is no stop string, bias, file or attribute.
+        A string is cut at every `<FILL>`. `stop` and `path` may be single strings; None means no stop string,
+        bias, file or attribute.
 
         Raises:
             IncoderError: a value of the wrong kind or outside of its range.
@@ -219,14 +223,18 @@ class InfillRequest:
     def for_parts(
         self, parts: Sequence[str], *, stop: Sequence[str] = (), path: str | PurePath | None = None
     ) -> "InfillRequest":
-        """This request with other parts, more stop strings, and the path of another file."""
+        """Return this request with other parts, more stop strings, and the path of another file.
+
+        >>> InfillRequest().for_parts(["x = ", ""], stop=["\\n"]).sampling.stop
+        ('\\n',)
+        """
         sampling = replace(self.sampling, stop=(*self.sampling.stop, *stop))
         prompt = self.prompt if path is None else replace(self.prompt, path=PurePath(path))
         return replace(self, parts=tuple(parts), sampling=sampling, prompt=prompt)
 
     @property
     def num_sequences(self) -> int:
-        """Candidates that are written side by side: greedy decoding has one outcome, beams are one search."""
+        """The number of candidates generated together: 1 for greedy decoding and for a beam search."""
         is_drawn = self.sampling.temperature > 0 and self.sampling.num_beams == 1
         return self.num_candidates if is_drawn else 1
 
@@ -236,11 +244,14 @@ class InfillRequest:
 
 
 def prompt_options(**settings: Unpack[PromptSettings]) -> PromptOptions:
-    """Prompt options from keywords, as `InfillRequest.from_settings` makes them.
+    """Return prompt options from keywords, as `InfillRequest.from_settings` makes them.
 
     Raises:
         IncoderError: a value of the wrong kind or outside of its range.
         TypeError: no setting has this name.
+
+    >>> prompt_options(path="a.py", num_tail_lines=2).num_tail_lines
+    2
     """
     given = current_names(settings)
     options = PromptOptions(**_taken(given, PromptOptions))
@@ -249,10 +260,10 @@ def prompt_options(**settings: Unpack[PromptSettings]) -> PromptOptions:
 
 
 def parts_of(parts: str | Parts | Sequence[str]) -> tuple[str, ...]:
-    """The parts of a text with holes; a string is cut at every `<FILL>`.
+    """Return the parts of a text with holes; a string is cut at every `<FILL>`.
 
     Raises:
-        IncoderError: these are no strings.
+        IncoderError: a part is not a string.
 
     >>> parts_of("def f(<FILL>): ...")
     ('def f(', '): ...')

@@ -1,7 +1,7 @@
 """The settings of a request as keywords of a call, under the names of the dataclasses' fields.
 
-Type checkers read them here: `def infill(parts, **settings: Unpack[RequestSettings])`. A test holds them
-equal to the fields of request.py, which has the defaults, the ranges and the explanations.
+Type checkers read them here: `def infill(parts, **settings: Unpack[RequestSettings])`. A test compares them
+with the fields in request.py, which have the defaults, the ranges and the explanations.
 """
 
 import difflib
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Final, Literal, TypedDict, get_args
 
-# A candidate's mean or total log-probability; or the total, and that of the full text read left to right.
+# A candidate's mean or total log-probability; or the total plus that of the full text read left to right.
 RankBy = Literal["mean", "total", "full-text"]
 StoppingRule = Literal["strings", "lines", "repetition", "loops", "indentation", "brackets"]
 ALL_STOPPING_RULES: Final[tuple[StoppingRule, ...]] = get_args(StoppingRule)
@@ -34,7 +34,7 @@ class PromptSettings(TypedDict, total=False):
     num_tail_lines: int | None
     token_healing: bool
 
-    # Read for one more release: names of before.
+    # Names of the previous release, read for one more.
     num_lead_lines: int | None
     heal_tokens: bool
 
@@ -71,11 +71,15 @@ class RequestSettings(PromptSettings, total=False):
     deadline: float | None
     allows_tags: bool
 
-    edge_rules: Sequence[StoppingRule]  # read for one more release
+    edge_rules: Sequence[StoppingRule]  # a name of the previous release, read for one more
 
 
 def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings under the names of today, with a note for each older one; None where it is the default."""
+    """Return the settings by their present names; warn of each earlier name, and replace None by defaults.
+
+    >>> current_names({"stop": "\\n", "logit_bias": None})
+    {'stop': ('\\n',)}
+    """
     given = dict(settings)
     for old, new in RENAMED_SETTINGS.items():
         if old in given:
@@ -90,7 +94,12 @@ def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_unknown(given: Mapping[str, Any]) -> None:
-    """Refuse names that are no setting, as Python refuses an unexpected keyword argument."""
+    """Raise TypeError for a name that is no setting, as Python does for an unexpected keyword argument.
+
+    >>> refuse_unknown({"temprature": 0})
+    Traceback (most recent call last):
+    TypeError: there is no setting 'temprature'; did you mean temperature?
+    """
     for name in given:
         known = RequestSettings.__annotations__
         nearest = difflib.get_close_matches(name, known, n=1)
@@ -99,14 +108,14 @@ def refuse_unknown(given: Mapping[str, Any]) -> None:
 
 
 def warn_renamed(old: str, new: str) -> None:
-    """Say on stderr that a name is read for one more release only."""
+    """Warn that a name is read for one more release only."""
     message = f"{old} is now called {new}; the old name will be refused in the next release"
-    # A FutureWarning is shown by default; a DeprecationWarning only to whoever runs a script of their own.
+    # Python shows a FutureWarning by default, and a DeprecationWarning only for code in `__main__`.
     warnings.warn(message, FutureWarning, stacklevel=_level_of_the_caller())
 
 
 def _level_of_the_caller() -> int:
-    """How many calls away from `warn_renamed` the first line outside of this package is."""
+    """Return the number of calls between `warn_renamed` and the first line outside of this package."""
     level, frame = 0, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith("incoder"):
         level, frame = level + 1, frame.f_back

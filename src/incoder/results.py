@@ -1,6 +1,6 @@
-"""What a model returns: infills and completions with their log-probabilities, and scores of given texts.
+"""The results of a model: infills and completions with their log-probabilities, and scores of given texts.
 
-Knows no torch, so that editing, evaluation and servers can read results of any model.
+Imports no torch, so that editing, evaluation and servers can read the results of any model.
 """
 
 from collections.abc import Callable
@@ -30,9 +30,9 @@ class Alternative:
 class Token:
     """A token that the model chose or read.
 
-    `logprob` is natural, under the model's own distribution: temperature 1, nothing left out. It is None for
+    `logprob` is natural, under the model's own distribution: temperature 1, over all tokens. It is None for
     the first token of a prompt, which nothing precedes. `data` is empty for special tokens. `alternatives`
-    are the request's `num_alternatives` most probable tokens in this place, the best first.
+    are the request's `num_alternatives` most probable tokens in this place, the most probable first.
     """
 
     token_id: int
@@ -48,13 +48,13 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to fill all holes, or to go on.
+    """One infill of every hole, or one completion.
 
     `logprob` is the mean log-probability (natural) of the tokens that the model chose, `total_logprob` their
     sum. `finish_reasons[i]` says why infill i ends: "end" (the model ended it), "stop" (a stop string or a
     stopping rule), "length" (`max_new_tokens`, or the context is full), "time" (the time limit; a hole not
-    begun is left empty). `tokens[i]` are the tokens chosen for infill i: also those of the required prefix
-    (token healing), the end token, and tokens that a stop string or a stopping rule cut off.
+    begun by then is left empty). `tokens[i]` are all tokens chosen for infill i, including the required
+    prefix (token healing), the end token, and tokens that a stop string or a stopping rule cut off.
     """
 
     text: str
@@ -67,10 +67,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens of a request: of its prompts, how many of them the cache held, and of all completions.
+    """The tokens of a request: in its prompts, found in the cache, and chosen for all candidates.
 
-    Windows and candidates that read a prompt of their own count with it. Chosen tokens count for every
-    candidate, also for those that were equal to another one.
+    Each prompt of another window or candidate counts. Chosen tokens count for every candidate, also for one
+    that equals another.
     """
 
     num_prompt_tokens: int = 0
@@ -84,10 +84,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ShownPrompt:
-    """What a model reads before the first infill: its tokens, and as text with special tokens by name.
+    """The prompt before the first infill: its token ids, and its text with special tokens by name.
 
     The infill must begin with `required_prefix`, which token healing removed from the end of the prefix.
-    `tokens` have the log-probabilities of the prompt's tokens if the request asks for an `echo`.
+    `tokens` are the prompt's tokens with their log-probabilities if the request has `echo`, else empty.
     """
 
     text: str
@@ -104,9 +104,9 @@ class ShownPrompt:
 class InfillResult:
     """The candidates, all different, best first: by the request's `rank_by`, or by a beam's score.
 
-    There may be fewer than the request asked for: of equal ones only one is kept. `text` is the whole text
-    and `infills` what was written into it; a completion is one infill at the end. Results are equal if their
-    candidates are: `usage` and `prompt` say how they came about.
+    There may be fewer than the request asked for, because equal candidates are kept once. `text`, `infills`
+    and `logprob` are those of the best; a completion is one infill at the end. Results compare equal if their
+    candidates do, whatever their `usage` and `prompt`.
     """
 
     candidates: tuple[Candidate, ...]
@@ -128,7 +128,11 @@ class InfillResult:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How probable the model finds a text as a whole document, in natural logarithms."""
+    """The log-probabilities (natural) of a text's tokens.
+
+    >>> Score((-1.0, -3.0)).mean_logprob
+    -2.0
+    """
 
     token_logprobs: tuple[float, ...]
 
@@ -148,10 +152,10 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """More text of an infill while it is written; `candidate` and `hole` count from 0.
+    """The next piece of an infill while it is written; `candidate` and `hole` count from 0.
 
-    The pieces of a hole, joined, are its infill, with the line ends that the model writes (`\\n`). No piece
-    is ever taken back.
+    The pieces of a hole, joined, are its infill, with the line ends that the model writes (`\\n`). A piece is
+    never retracted.
     """
 
     request: InfillRequest
@@ -161,4 +165,4 @@ class TextPiece:
 
 
 OnText = Callable[[TextPiece], None]
-OnInfill = Callable[[int, int], None]  # after every infill: how many are written, and how many there will be
+OnInfill = Callable[[int, int], None]  # called after every infill: the number written, and of all

@@ -1,4 +1,4 @@
-"""The settings by which tokens are chosen, and their ranges. Imports no torch."""
+"""The settings of sampling, with their ranges. Imports no torch."""
 
 import math
 from collections.abc import Mapping
@@ -11,29 +11,34 @@ from incoder.errors import IncoderError
 # (2021, arXiv 2107.03374) found 0.2 best for Codex's pass@1 on HumanEval.
 DEFAULT_TEMPERATURE = 0.2
 
-MAX_BEAMS = 1024  # written side by side, each with keys and values of its own in memory
-_MAX_PENALTY = 2.0  # OpenAI's range, which clients' sliders have
+MAX_BEAMS = 1024  # generated together, each with keys and values of its own in memory
+_MAX_PENALTY = 2.0  # the range of OpenAI's API, which clients assume
 
 
 def help_text(text: str) -> Mapping[str, str]:
-    """Mark a field as an option of the command line, with this explanation."""
+    """Return the metadata of a field that is an option of the command line, with this explanation.
+
+    >>> help_text("The longest infill, in tokens.")
+    {'help': 'The longest infill, in tokens.'}
+    """
     return {"help": text}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
-    """How the tokens of an infill or a completion are chosen, and when it ends.
+    """The settings that choose the tokens of an infill or a completion, and end it.
 
     `temperature` 0 is greedy decoding. `top_k` None and `top_p` 1 keep every token. Candidate i draws its
     random numbers from (`seed`, i) alone, so it does not depend on the number of candidates. A `stop` string
     ends an infill where it first appears and is not part of it. `min_p` removes tokens that are less probable
     than this share of the most probable one. `repetition_penalty` divides positive logits of tokens that were
     read or written before, and multiplies negative ones. `presence_penalty` is subtracted from the logits of
-    tokens that the infill has already, and `frequency_penalty` once for each time; `logit_bias` is added to
-    the logits of these ids. The first token of every infill is one of `allowed_first_ids`, if given.
-    `time_limit` is in seconds, for all holes; `speculate` saves time and changes nothing else. More than one
-    beam (`num_beams`) means beam search instead of sampling; beam_search.py explains `length_penalty` and
-    `early_stopping`. A text ends after `max_lines` finished lines, not counting newlines that it begins with.
+    tokens that the infill has already, `frequency_penalty` once for each of their occurrences. `logit_bias`
+    is added to the logits of its token ids. The first token of every infill is one of `allowed_first_ids`, if
+    given. `time_limit` is in seconds, for all holes. `speculate` allows prompt-lookup drafts, which save time
+    and never change the output. With more than one beam (`num_beams`), beam search replaces sampling;
+    beam_search.py explains `length_penalty` and `early_stopping`. An infill ends after `max_lines` finished
+    lines; newlines at its beginning do not count.
 
     Raises:
         IncoderError: a value of the wrong kind or outside of its range.
@@ -44,7 +49,7 @@ class SamplingParams:
 
     temperature: float = field(
         default=DEFAULT_TEMPERATURE,
-        metadata=help_text("0 always takes the most probable token; higher values dare more."),
+        metadata=help_text("0 always takes the most probable token; higher values vary more."),
     )
     top_p: float = field(
         default=0.95,
@@ -52,13 +57,13 @@ class SamplingParams:
     )
     top_k: int | None = field(default=None, metadata=help_text("Draw from this many tokens at most."))
     max_new_tokens: int = field(default=128, metadata=help_text("The longest infill, in tokens."))
-    seed: int = field(default=0, metadata=help_text("The same seed gives the same result."))
+    seed: int = field(default=0, metadata=help_text("With the same seed the result is the same."))
     stop: tuple[str, ...] = field(
         default=(), metadata=help_text("End an infill before this text; \\n is a line end. Repeatable.")
     )
     num_beams: int = field(
         default=1,
-        metadata=help_text("Search for the most probable infills with this many beams; draw none."),
+        metadata=help_text("Search for the most probable infills with this many beams instead of sampling."),
     )
     time_limit: float | None = field(
         default=None, metadata=help_text("Seconds for each file; the infills written by then are kept.")

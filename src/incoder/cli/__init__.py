@@ -1,1 +1,1 @@
-"""The command line: one file per command. The only room that reads the environment and prints."""
+"""The command line: one file per command. The only package that reads the environment and prints."""

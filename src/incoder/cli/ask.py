@@ -28,13 +28,13 @@ def ask(
         str, typer.Argument(help="The question, or - to read it from standard input.", show_default=False)
     ],
     tags: Annotated[
-        str, typer.Option(help="Tags to tell the model.", metavar="TAG,TAG", show_default=False)
+        str, typer.Option(help="The question's tags.", metavar="TAG,TAG", show_default=False)
     ] = "",
     comments: Annotated[
         list[str] | None,
         typer.Option(
             "--comment",
-            help="Comment on the answer and have another one written. Repeatable.",
+            help="A comment on the answer; the model then writes another one. Repeatable.",
             metavar="TEXT",
         ),
     ] = None,
@@ -49,9 +49,9 @@ def ask(
 ) -> None:
     """Answer a question in the format of StackOverflow, for models that were trained on it.
 
-    InCoder's published models were; mini was not, and only shows how it works. A warning names a model that
-    does not seem to know the format. Each --comment comes below the answer so far, and the next answer is
-    written with it in view.
+    InCoder's published models were; mini was not, and only shows how the command works. A warning says if the
+    model does not seem to know the format. Each --comment follows the answer so far, and the model reads it
+    before it writes the next answer.
 
     Example: incoder ask "How do I read a CSV file?" --tags python,pandas --model facebook/incoder-1B
     """
@@ -104,7 +104,7 @@ def ask(
 def _conversation(
     model: "InfillModel", question: str, request: InfillRequest, tags: Sequence[str], comments: Sequence[str]
 ) -> "tuple[list[Turn], Sequence[Candidate]]":
-    """The earlier answers with their comments, and the candidates for the answer after them."""
+    """Return the earlier answers with their comments, and the candidates for the answer after them."""
     from incoder.editing.qa_threads import Turn, answers
 
     turns: list[Turn] = []

@@ -40,8 +40,8 @@ def attributes(
     """Predict a file's attributes from its text alone, with a model that was trained with them.
 
     ext is the file's extension, filename its name, source the host of its repository (github or gitlab), and
-    dstars the repository's stars in six bins, from 0 (the lower half of all) to 5 (the top 3 %). All but the
-    name come with their probabilities among the known values. Of a long file the model sees the end. A
+    dstars the repository's stars in six bins, from 0 (the lower half of all) to 5 (the top 3 %). All except
+    the name have probabilities among the known values. If the file is long, the model reads its end. A
     warning names the attributes that the model does not seem to know: its values for them mean little.
 
     Example: incoder attributes setup.py --only ext

@@ -1,7 +1,7 @@
 """Edit one file or many: show or write the result of each file, and report on all of them.
 
-A command passes a function that edits one file and knows nothing of the others. An error in a single file
-ends the command. Of several files, each that fails is counted, and the others are edited.
+A command passes a function that edits one file and knows nothing of the others. If there is a single file, an
+error ends the command; if there are several, each file that fails is counted, and the others are edited.
 """
 
 import json as json_format
@@ -21,13 +21,13 @@ from incoder.cli.results import as_diff
 from incoder.cli.source import check_replaceable, replace_source
 from incoder.errors import IncoderError
 
-_MAX_REASONS = 3  # reasons to show for the places that were left
+_MAX_REASONS = 3  # shown for the places that were left unchanged
 _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where results go: into the files, as diffs, as JSON, or (none of them) the whole text to stdout."""
+    """The destination of results: the files, diffs, JSON, or (by default) the whole text on stdout."""
 
     in_place: bool = False
     diff: bool = False
@@ -59,7 +59,7 @@ class EveryFileError(IncoderError):
 
 
 def once(make: Callable[[], _Value]) -> Callable[[], _Value]:
-    """A function that calls `make` once and returns its result to every caller; an error ends the command."""
+    """Return a function that calls `make` once and always returns its result; an error ends the command."""
 
     def made() -> _Value:
         try:
@@ -222,7 +222,7 @@ def _files(number: int) -> str:
 
 
 def _counted(num_written: int, left: Sequence[str], verb: str) -> str:
-    """The number of places that were written and left, with the most frequent reasons.
+    """Return the number of places that were written and left, with the most frequent reasons.
 
     Reasons count as the same if they are equal up to their colon.
     """

@@ -31,7 +31,7 @@ from incoder.cli.types import types
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # else help texts break where the source breaks its lines
+    rich_markup_mode=None,  # with markup, help texts break where the source breaks its lines
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
@@ -40,8 +40,8 @@ _WITH_SETTINGS = ("fill", "complete", "docstring", "types", "rename", "fix", "ed
 _METAVARS = {int: "NUMBER", float: "NUMBER", str: "TEXT", Path: "PATH", datetime: "DATE"}
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_given: bool) -> None:
+    if is_given:
         write_result(f"incoder {__version__}\n")
         raise typer.Exit
 
@@ -79,7 +79,7 @@ app.add_typer(evaluation, name="eval")
 
 
 def command_line() -> Any:
-    """All commands as one callable, with whole summaries and with words for metavars."""
+    """Return all commands as one callable, with untruncated summaries and words for metavars."""
     command = typer.main.get_command(app)
     _improve_help(command)
     return command
@@ -100,7 +100,7 @@ def _improve_help(command: Any) -> None:
 
 
 def _metavar(kind: Any) -> str | None:
-    """A word for the values of an annotated option, or None for Click's own."""
+    """Return a word for the values of an annotated option, or None for Click's own."""
     if get_origin(kind) is Literal:
         return "|".join(get_args(kind))
     inner = [one for one in get_args(kind) if one is not type(None)]

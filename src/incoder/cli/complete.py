@@ -1,4 +1,4 @@
-"""`incoder complete`: write on where a file ends."""
+"""`incoder complete`: continue a file from its end."""
 
 from dataclasses import replace
 from json import dumps
@@ -21,7 +21,7 @@ from incoder.request import InfillRequest
 def complete(
     request: InfillRequest,
     file: Annotated[
-        str, typer.Argument(help="A file to go on with, or - for standard input.", show_default=False)
+        str, typer.Argument(help="A file to continue, or - for standard input.", show_default=False)
     ],
     model: options.Model = "mini",
     revision: options.Revision = None,
@@ -29,27 +29,27 @@ def complete(
     stream: Annotated[bool, typer.Option("--stream", help="Show the text while it is written.")] = False,
     extension: options.Extension = None,
     filename: Annotated[
-        str | None, typer.Option(help="The file name that the model is given.", show_default="none")
+        str | None, typer.Option(help="The file name in the prompt's attributes.", show_default="none")
     ] = None,
     stars: Annotated[
         int | None,
         typer.Option(
-            min=0, max=5, help="The bin of stars that it is given, 5 the best.", show_default="none"
+            min=0, max=5, help="The bin of stars in the attributes, 5 for the most.", show_default="none"
         ),
     ] = None,
     origin: Annotated[
         str | None,
-        typer.Option("--source", help="Where the file is from, such as github.", show_default="none"),
+        typer.Option("--source", help="The source in the attributes, such as github.", show_default="none"),
     ] = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
 ) -> None:
-    """Write on after the end of a file, left to right.
+    """Continue a file from its end, left to right.
 
-    The file and its continuation go to standard output, with a line end where the last line has none (--json
-    has the text as it is). The end of the file counts to the byte: after a line end the model begins a new
-    line. Attributes guide a model that was trained with them: with --ext .sh it writes a shell script, with
-    --stars 5 code as in much liked repositories.
+    The file and its continuation go to standard output, with a line end added if the last line has none
+    (--json has the text as it is). The model continues after the last byte of the file: if that is a line
+    end, it begins a new line. Attributes guide a model that was trained with them: with --ext .sh it writes a
+    shell script, with --stars 5 code as in popular repositories.
 
     Example: printf 'def hello(' | incoder complete - --ext .py --max-new-tokens 32
     """

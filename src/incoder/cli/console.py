@@ -1,4 +1,4 @@
-"""What all commands share: the consoles, and how errors and progress are shown.
+"""The consoles of all commands, and the display of errors and progress.
 
 Results go to stdout, so that they can be piped; progress, notes and errors go to stderr. A note that cannot
 be written is dropped, so that it never costs the result; a result that cannot be written is an error.
@@ -25,7 +25,7 @@ notes: Console = FallibleConsole(lambda _: None, stderr=True, soft_wrap=True)
 
 
 def result_console(**settings: Any) -> Console:
-    """A console on stdout for tables and the like, with Rich's `settings`.
+    """Return a console on stdout for tables and the like, with Rich's `settings`.
 
     Printing raises the errors of `write_result`; if nobody reads the output, the process ends instead.
     """
@@ -43,7 +43,7 @@ def print_note(message: str) -> None:
 
 @contextmanager
 def progress(task: str) -> Iterator[Callable[[str], None]]:
-    """Show the task that takes so long; the yielded function replaces its description."""
+    """Show a task that takes long; the yielded function replaces its description."""
     if not notes.is_terminal:
         yield LogLines(print_note).tell
         return
@@ -53,7 +53,7 @@ def progress(task: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def progress_bar(task: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show how much of the work is done; the yielded function counts one more, or a number."""
+    """Show how much of the work is done; the yielded function adds one, or a given number."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with LoggedProgress(*columns, console=notes, transient=True) as bar:
         task_id = bar.add_task(task, total=total)
@@ -65,7 +65,7 @@ def write_result(text: str) -> None:
 
     Raises:
         OutputError: it cannot be written, for example because the disk is full.
-        BrokenPipeError: nobody reads it any more; the command ends without a message.
+        BrokenPipeError: the reader has closed the pipe; the command ends without a message.
     """
     try:
         sys.stdout.flush()

@@ -51,7 +51,7 @@ Workers = Annotated[
 ]
 Executor = Annotated[
     Literal["local", "ray", "slurm"] | None,
-    typer.Option(help="What runs the tasks.", show_default="the recipe's"),
+    typer.Option(help="The engine that runs the tasks.", show_default="the recipe's"),
 ]
 
 
@@ -77,9 +77,9 @@ def build(
 ) -> None:
     """Collect, filter, redact, deduplicate and split source files into documents.
 
-    Writes train.parquet, validation.parquet (each in several files where they are large), the resolved
-    recipe.toml and report.json; the same recipe and sources give the same bytes, whatever the executor and
-    the number of workers. An interrupted build, run again, goes on where it was.
+    Writes train.parquet, validation.parquet (each in several files if they are large), the resolved
+    recipe.toml and report.json. The same recipe and sources produce the same bytes, whatever the executor and
+    the number of workers. Run again after an interruption, the command continues where it stopped.
 
     Example: incoder corpus build recipes/tiny/corpus.toml --output runs/tiny/corpus --workers 2
     """
@@ -103,7 +103,7 @@ def build(
     for note in report.notes:
         print_note(note)
     if (output / "tokens").is_dir():
-        print_note(f"{output / 'tokens'} is of an earlier build; encode this one anew")
+        print_note(f"{output / 'tokens'} is of an earlier build; encode this one again")
 
 
 @app.command()
@@ -120,8 +120,8 @@ def encode(
 ) -> None:
     """Write the documents as token shards, which training reads.
 
-    The same corpus and tokenizer give the same bytes, whatever the number of workers. Interrupted and run
-    again, it goes on where it was.
+    The same corpus and tokenizer produce the same bytes, whatever the number of workers. Run again after an
+    interruption, the command continues where it stopped.
 
     Example: incoder corpus encode runs/tiny/corpus --tokenizer runs/tiny/tokenizer
     """
@@ -153,9 +153,9 @@ def report(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
-    """Say what a corpus holds, and what was left out and why.
+    """Show the contents of a corpus, and what was left out and why.
 
-    Where the corpus is encoded, in its own folder `tokens`, tokens are counted as well.
+    If the corpus is encoded (in its folder `tokens`), tokens are counted as well.
 
     Example: incoder corpus report runs/tiny/corpus --html corpus.html
     """
@@ -197,7 +197,7 @@ def show(
     num_documents: Annotated[int, typer.Option("--n", "-n", min=1, help="How many documents.")] = 5,
     num_lines: Annotated[int, typer.Option("--lines", min=1, help="The first lines of each.")] = 20,
     split: Annotated[
-        Literal["train", "validation"], typer.Option(help="What the documents are drawn from.")
+        Literal["train", "validation"], typer.Option(help="The split to draw documents from.")
     ] = "train",
     seed: Annotated[int, typer.Option(help="Another seed draws other documents.")] = 0,
 ) -> None:
@@ -222,7 +222,7 @@ def show(
 
 
 def _console() -> "Console":
-    """A console that shows text as it is: names may look like markup or emoji codes."""
+    """Return a console that shows text as it is: names may look like markup or emoji codes."""
     return result_console(markup=False, emoji=False)
 
 
@@ -233,7 +233,7 @@ def _engine_overrides(workers: int | None, executor: str | None) -> list[str]:
 
 @contextmanager
 def _stages_bar() -> Iterator["OnProgress"]:
-    """A bar for each stage, filled by all workers together."""
+    """Show a bar for each stage, filled by all workers together; yield the function that updates them."""
     with _bytes_bar() as progress:
         tasks: dict[str, TaskID] = {}
 
@@ -253,7 +253,7 @@ def _bytes_bar() -> "Progress":
 
 
 def _highlighted(text: str, num_lines: int) -> "Text":
-    """The first lines and, where there are more, how many are left out and the last line."""
+    """Return the first lines and, where there are more, how many are left out and the last line."""
     from rich.text import Text
 
     lines = text.split("\n")
@@ -274,12 +274,12 @@ def _highlighted_line(line: str) -> "Text":
 
 
 def _printable(text: str) -> str:
-    """The text without control characters: a file or its name must not steer the terminal."""
+    """Return the text without control characters: a file or its name must not steer the terminal."""
     return "".join(c if c.isprintable() or c == "\t" else "�" for c in text)
 
 
 def _table(title: str, *columns: str) -> "Table":
-    """An empty table; what counts something is aligned to the right."""
+    """Return an empty table; what counts something is aligned to the right."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

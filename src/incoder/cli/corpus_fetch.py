@@ -30,39 +30,39 @@ app = typer.Typer(
     help="Fetch repositories of GitHub or GitLab, with licence, stars, branch and commit, into parquet.",
 )
 
-# Of the environment git sees these alone: where programs, proxies and certificates are.
+# The only variables of the environment that git gets: the paths of programs, proxies and certificates.
 _PASSED_ON = (
     *("PATH", "LD_LIBRARY_PATH", "GIT_EXEC_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
 )
 
-_GITHUB_HELP = """Fetch repositories of GitHub: what its search lists, or what --repos names.
+_GITHUB_HELP = """Fetch repositories of GitHub that its search lists, or that --repos names.
 
 Writes OUTPUT/manifest.parquet, a row for each repository (repo, source, licence, language, stars, branch,
 commit, outcome, reason), and OUTPUT/files/part-*.parquet, a row for each text file (repo, path, content,
 licence, stars, language, source, url, branch, commit, size), which a corpus recipe reads. Forks and
 archived repositories are left out. Nothing of a repository is executed.
 
-Stop it with Ctrl-C, or lose the machine: the same command goes on. What fails is noted with the reason
+After Ctrl-C or a crash, the same command continues. A repository that fails is recorded with the reason
 (incoder corpus fetch status OUTPUT) and tried again with --retry-failed.
 
-Without a token GitHub allows 10 searches a minute, with one 30; a token without any permission will do.
+GitHub allows 10 searches a minute without a token and 30 with one; the token needs no permission.
 
 Example: incoder corpus fetch github --output runs/github --language Python --min-stars 1000 --max-repos 100
 """
-_GITLAB_HELP = """Fetch projects of GitLab: what its API lists, or what --repos names.
+_GITLAB_HELP = """Fetch projects of GitLab that its API lists, or that --repos names.
 
-Writes the same as `incoder corpus fetch github`, and goes on in the same way. GitLab's list has no licence
-and no main language, so each project is asked for: a listing takes one to two requests a project. Only with
-a token does GitLab say which projects are forks; a token with the scope read_api will do.
+Writes the same files as `incoder corpus fetch github`, and continues in the same way. GitLab's list has
+neither licences nor main languages, so a listing takes one or two requests per project. GitLab says which
+projects are forks only if there is a token; the scope read_api is enough.
 
 Example: incoder corpus fetch gitlab --output runs/gitlab --language Python --min-stars 10 --max-repos 100
 """
 
 
 def _command(host: str) -> Callable[..., None]:
-    """The command for one of the hosts; both have the same options."""
+    """Return the command for one of the hosts; both have the same options."""
 
     def fetch(
         output: Annotated[
@@ -114,7 +114,7 @@ def _command(host: str) -> Callable[..., None]:
             bool, typer.Option("--list-only", help="Write the manifest, and fetch nothing yet.")
         ] = False,
         retry_failed: Annotated[
-            bool, typer.Option("--retry-failed", help="Try those that failed once more.")
+            bool, typer.Option("--retry-failed", help="Try failed repositories once more.")
         ] = False,
         extensions: Annotated[
             list[str] | None,
@@ -128,10 +128,10 @@ def _command(host: str) -> Callable[..., None]:
             int, typer.Option(min=1, help="Leave out larger files; most hosts then do not even send them.")
         ] = 1_000_000,
         max_repo_bytes: Annotated[
-            int, typer.Option(min=1, help="Give up a repository that is larger, packed or unpacked.")
+            int, typer.Option(min=1, help="Skip a repository that is larger, packed or unpacked.")
         ] = 1_000_000_000,
         max_repo_files: Annotated[
-            int, typer.Option(min=1, help="Give up a repository with more files.")
+            int, typer.Option(min=1, help="Skip a repository with more files.")
         ] = 200_000,
         timeout: Annotated[
             float, typer.Option(min=0.1, help="Seconds that one repository may take.")
@@ -150,8 +150,8 @@ def _command(host: str) -> Callable[..., None]:
             str | None,
             typer.Option(
                 envvar=f"{host.upper()}_TOKEN",
-                help="The token for the API; better in the environment, where no list of processes shows it. "
-                "Neither written nor shown, and not used for fetching.",
+                help="The token for the API, better set in the environment, since process lists show "
+                "options. It is neither written nor shown, and not used for fetching.",
                 show_default=False,
             ),
         ] = None,
@@ -184,7 +184,7 @@ def _command(host: str) -> Callable[..., None]:
                 retry_failed=retry_failed,
             )
         except KeyboardInterrupt:
-            print_note("stopped; the same command goes on")
+            print_note("stopped; the same command continues")
             raise typer.Exit(130) from None
 
     return fetch
@@ -201,7 +201,7 @@ def status(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print it as one JSON object.")] = False,
 ) -> None:
-    """Say how far a fetch has come, what failed and why, and what was left out.
+    """Show the state of a fetch: its progress, failures with reasons, and what was left out.
 
     Example: incoder corpus fetch status runs/github
     """
@@ -279,7 +279,7 @@ def _list(
     api_url: str | None,
     token: str | None,
 ) -> None:
-    """Go on listing, as the folder was begun."""
+    """Continue the listing with the settings that the folder was begun with."""
     from dataclasses import asdict, replace
 
     from incoder.corpus.acquisition import github, gitlab
@@ -355,13 +355,13 @@ def _settle(
         if key not in ignored and begun.get(key) != value:
             raise IncoderError(
                 f"{output} was begun with {key} {begun.get(key)}, and now {key} is {value}; "
-                "go on as it was begun, or take another folder"
+                "continue with the settings it was begun with, or use another folder"
             )
     return begun
 
 
 def _checked(token: str | None) -> str | None:
-    """The token without blanks around it, if it can be one; what is wrong with it is not shown."""
+    """Return the token without white space around it; the error for an invalid one does not show it."""
     token = (token or "").strip() or None
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
         raise IncoderError("the token holds characters that no token has; copy it once more")

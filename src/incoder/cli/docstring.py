@@ -39,9 +39,9 @@ def docstring(
 ) -> None:
     """Write or complete the docstrings of Python files.
 
-    A new docstring has the style of the others in the file: the code gives its sections and the names of
-    parameters, the model writes the sentences. An existing docstring is kept: missing sections are added, and
-    its text is continued only if it breaks off within a sentence.
+    A new docstring has the style of the others in the file: its sections and the names of parameters are
+    taken from the code, and the model writes the sentences. An existing docstring is kept: missing sections
+    are added, and its text is continued only if it breaks off within a sentence.
 
     Example: incoder docstring shapes.py --function Circle.area --diff
     """
@@ -60,16 +60,16 @@ def docstring(
     def edit(file: str) -> Edited:
         text, path, source = editing.read_python(file, "docstring")
         own = style_of(source)
-        wanted = replace(own, name=next(name for name in STYLE_NAMES if name == style)) if style else own
+        chosen = replace(own, name=next(name for name in STYLE_NAMES if name == style)) if style else own
         targets: list[Target] = [None]
         if not module:
             targets = undocumented(source) if is_all else [*selection.definitions(source)]
-        targets = incomplete(source, targets, wanted)
+        targets = incomplete(source, targets, chosen)
         if not targets:
             return editing.edited(
                 file, model, text, [], nothing_to_do="no docstring is lacking or incomplete"
             )
-        written = write_docstrings(loaded(), source, targets, request, style=wanted, path=path)
+        written = write_docstrings(loaded(), source, targets, request, style=chosen, path=path)
         changes = editing.collect("docstrings", len(targets), written)
         return editing.edited(file, model, text, changes)
 

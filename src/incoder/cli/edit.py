@@ -1,4 +1,4 @@
-"""`incoder edit`: rewrite lines as a comment before them asks."""
+"""`incoder edit`: rewrite lines as a comment asks."""
 
 from typing import Annotated
 
@@ -35,9 +35,10 @@ def edit(
 ) -> None:
     """Rewrite lines of a file, in any language, as a comment asks.
 
-    The comment is put before the lines, in the comment syntax of the file; then the lines are cut out and
-    filled with both sides in view. A candidate is not used if the file does not parse with it, if a function
-    loses its name or its parameters and the comment does not ask for that, or if only a comment is left.
+    The comment is inserted before the lines, in the comment syntax of the file; then the lines become a hole
+    that the model fills with both sides in view. A candidate is not used if the file does not parse with it,
+    if a function loses its name or parameters although the comment does not ask for that, or if only a
+    comment is left.
 
     Example: incoder edit train.py "use a Huber loss" --lines 10:12 --diff
     """

@@ -40,12 +40,12 @@ def selection(
     others: int = 0,
     names: Sequence[str] = (),
 ) -> Selection:
-    """The selected part of the file, by exactly one option; a command may have more options for it (`names`).
+    """Return the part of the file that exactly one option selects; a command may have more of them (`names`).
 
-    `is_all` is None where a command has no such option.
+    `is_all` is None if a command has no option --all.
 
     Raises:
-        typer.BadParameter: no option says it, more than one does, or the lines are none.
+        typer.BadParameter: no option selects a part, several do, or the lines are not a range.
     """
     choices = ["--lines", "--function", *names, *(["--all"] if is_all is not None else [])]
     if (lines is not None) + (function is not None) + bool(is_all) + others != 1:
@@ -153,7 +153,7 @@ def deliver(
     json: bool = False,
     nothing_to_do: str | None = None,
 ) -> None:
-    """Show or write the `edited` text of a single file; the arguments are those of `edited`.
+    """Show or write the `edited` text of a single file, with the arguments of `edited`.
 
     Raises:
         IncoderError: no change has a candidate that can be used, or the file cannot be written; it is left as
@@ -166,7 +166,7 @@ def deliver(
 def _described(
     file: str, model: str | None, new: str, changes: Sequence[Change], nothing_to_do: str | None
 ) -> dict[str, Any]:
-    """The object for JSON: the new text, and every change with all candidates (`used` is an index from 0)."""
+    """Return the object for JSON: the new text and every change; `used` is a candidate's index from 0."""
     described = [
         {
             "place": change.place,
@@ -186,7 +186,7 @@ def _why_left(change: Change) -> str:
 
 
 def _candidate_notes(changes: Sequence[Change]) -> list[str]:
-    """The places without a usable candidate; for a single place also its candidates, if there are several."""
+    """Return notes on places without a usable candidate, and on the candidates if there is a single place."""
     notes = []
     for change in changes:
         if change.used is None:

@@ -40,17 +40,17 @@ app = typer.Typer(help="Judge a model on a benchmark, and report on results.", n
 _SAMPLES = "samples"
 _METHODS = {
     "infill": "infill sees both sides of a hole",
-    "infill-rerank": "infill-rerank takes the best of several infills by the probability of the full text",
+    "infill-rerank": "infill-rerank takes the best of several infills by the full text's probability",
     "infill-region": "infill-region has ten more tokens in the hole",
     "left-to-right": "left-to-right sees only the left side, and is cut to the number of missing lines",
-    "rerank": "rerank takes the best of several drawn left to right by the probability of the full text",
+    "rerank": "rerank takes the best of several left-to-right samples by the full text's probability",
     "gold": "gold is the answer itself: the ceiling",
     "empty": "empty is the empty text: the floor",
     "buggy": "buggy is the original, wrong code",
 }
 _HELP = (
-    "{about}\n\nA run that was stopped continues where it was when it is called again. With --samples, no "
-    "model is used: the completions of a file are judged, which has one JSON object with task_id and "
+    "{about}\n\nCalled again after an interruption, a run continues where it stopped. With --samples, no "
+    "model is used: the command judges the completions in a file, one JSON object with task_id and "
     "completion per line."
     "\n\nExamples: incoder eval {name} --data {file_name} --output runs/{name}"
     "\n\nincoder eval {name} --data {file_name} --samples theirs.jsonl --output runs/theirs"
@@ -75,7 +75,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             bool, typer.Option("--fetch", help="Take the data from the hub, once, and check it.")
         ] = False,
         samples: Annotated[
-            Path | None, typer.Option(help="Judge these completions; several of one task count as such.")
+            Path | None, typer.Option(help="Judge these completions, one or more for each task.")
         ] = None,
         model: options.Model = options.DEFAULT_MODEL,
         revision: options.Revision = None,
@@ -90,7 +90,9 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             str | None,
             typer.Option(help="Only tasks in this language, such as python or c++.", show_default="all"),
         ] = None,
-        limit: Annotated[int | None, typer.Option(min=1, help="Only that many tasks, evenly spaced.")] = None,
+        limit: Annotated[
+            int | None, typer.Option(min=1, help="Only this number of tasks, evenly spaced.")
+        ] = None,
         defaults: Annotated[
             bool, typer.Option("--defaults", help="Infill as incoder fill does without options.")
         ] = False,
@@ -105,7 +107,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         num_workers: Annotated[int, typer.Option(min=1, help="Programs that run at the same time.")] = 2,
         no_sandbox: Annotated[
             bool,
-            typer.Option("--no-sandbox", help="Run programs also where nothing can hold them in."),
+            typer.Option("--no-sandbox", help="Run programs even if no sandbox is available."),
         ] = False,
         ceiling: Annotated[bool, typer.Option(help="Judge the gold answers, too.")] = True,
         json: options.ResultAsJson = False,

@@ -39,10 +39,10 @@ def build(
     From files in any of the 28 languages: single-line, mid-line and multi-line cut out a line, characters
     inside a line, or two to eight lines.
 
-    From Python functions, each as a file of its own, the paper's kinds. return-types: the annotated return,
-    all other annotations taken out. variable-names: a variable of four characters or more, all its
-    occurrences taken out. docstrings: the first paragraph, in the fields of CodeXGLUE. cloze: a call of max
-    or min.
+    From Python functions, each as a file of its own, the paper's benchmarks. return-types: the annotated
+    return type, with all other annotations removed. variable-names: all occurrences of a variable of four
+    characters or more. docstrings: the first paragraph, in the fields of CodeXGLUE. cloze: a call of max or
+    min.
 
     Example: incoder eval build single-line --from our-code/ --limit 500 --output runs/data
     """

@@ -1,4 +1,4 @@
-"""The decoding settings of `incoder eval`: from its options, or those of `incoder fill` without options."""
+"""The decoding settings of `incoder eval`: from its options, or the defaults of `incoder fill`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ _RERANKING_TEMPERATURE = 0.8  # the paper's (section 4.1)
 
 
 def shown_defaults(benchmark: Benchmark) -> Mapping[str, str]:
-    """The defaults of the options as help shows them."""
+    """Return the defaults of the options as help shows them."""
     return {
         "num_candidates": f"1; {benchmark.num_candidates} for reranking",
         "rank_by": f"mean; full-text for infill-rerank, {benchmark.rank_by} for rerank",
@@ -37,8 +37,7 @@ def shown_defaults(benchmark: Benchmark) -> Mapping[str, str]:
 def decoding_of(
     settings: RequestSettings, rules: Sequence[str], benchmark: Benchmark, method: str, *, defaults: bool
 ) -> InfillRequest:
-    """The request template of a run, from the options that were given; `defaults` are those of `incoder
-    fill`.
+    """Return the request template of a run, from the given options; `defaults` means those of `incoder fill`.
 
     Raises:
         typer.BadParameter: a value is out of range, or does not go with the method.
@@ -87,12 +86,12 @@ def _as_fill(settings: RequestSettings, rules: Sequence[str], method: str) -> In
 
 
 def with_seed(template: InfillRequest, seed: int) -> InfillRequest:
-    """The same template, with another seed."""
+    """Return the same template, with another seed."""
     return replace(template, sampling=replace(template.sampling, seed=seed))
 
 
 def in_words(template: InfillRequest) -> str:
-    """The settings in one line for people."""
+    """Return the settings in one line for people."""
     sampling, prompt = template.sampling, template.prompt
     tail = "as trained" if prompt.num_tail_lines is None else str(prompt.num_tail_lines)
     is_greedy = sampling.temperature == 0

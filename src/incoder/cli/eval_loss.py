@@ -74,7 +74,7 @@ def loss(
 
 
 def _held_out(data: Path, split: str) -> Iterator["HeldOut"]:
-    """The documents of a corpus, or the files of a folder."""
+    """Yield the documents of a corpus, or the files of a folder."""
     from collections import Counter
 
     from incoder.corpus.storage.documents import MANIFEST, read_documents
@@ -94,7 +94,7 @@ def _held_out(data: Path, split: str) -> Iterator["HeldOut"]:
 def _places(
     texts: Iterator["HeldOut"], language: str | None, limit: int | None, data: Path
 ) -> frozenset[int]:
-    """The numbers of the texts to measure; not the texts, because a corpus may be larger than memory.
+    """Return the numbers of the texts to measure; not the texts, because a corpus may be larger than memory.
 
     Raises:
         IncoderError: there is no text in this language.

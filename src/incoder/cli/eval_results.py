@@ -13,7 +13,7 @@ from incoder.request import InfillRequest
 
 
 def results_as_text(results: dict[str, Any], output: Path) -> str:
-    """The result as text: every rate with its interval and its number of tasks."""
+    """Return the result as text: every rate with its interval and its number of tasks."""
     metrics = results["metrics"]
     lines = [f"{results['benchmark']}, {results['method']}, {metrics['num_tasks']:,} tasks"]
     pass_at = [name for name in metrics if re.fullmatch(r"pass@\d+", name)]
@@ -39,7 +39,7 @@ def results_as_text(results: dict[str, Any], output: Path) -> str:
 
 
 def tell_decoding(decoding: InfillRequest) -> None:
-    """Print the decoding settings of this run, and those of `incoder fill` if they differ."""
+    """Print the decoding settings of this run, and the defaults of `incoder fill` if they differ."""
     as_fill = with_seed(InfillRequest(), decoding.sampling.seed)
     print_note(f"decoding: {in_words(decoding)}")
     if decoding != as_fill:
@@ -49,7 +49,7 @@ def tell_decoding(decoding: InfillRequest) -> None:
 
 
 def fit_for_left_to_right(tasks: list[Task], method: str) -> list[Task]:
-    """The tasks that a model can do without the text after the hole.
+    """Return the tasks that a model can do without the text after the hole.
 
     Raises:
         IncoderError: there is no such task.

@@ -1,4 +1,4 @@
-"""What `incoder corpus fetch` shows: how a listing and a fetch go, their end, and their state in tables."""
+"""The display of `incoder corpus fetch`: progress, the final notes, and the state in tables."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from incoder.corpus.acquisition.repository import Repository
     from incoder.corpus.acquisition.state import Staged, State
 
-_NOTE_WAITS_FROM = 30  # seconds, there
+_NOTE_WAITS_FROM = 30  # seconds: shorter waits are not noted if there is no terminal
 
 
 def note_rejected(state: "State") -> None:
@@ -47,7 +47,7 @@ def note_end(state: "State", manifest: Path, files: Path) -> None:
 
 @contextmanager
 def listing_progress() -> Iterator[tuple[Callable[[int, int], None], Callable[[float, str], None]]]:
-    """What shows how a listing goes: told of each step, and of each wait."""
+    """Show the progress of a listing; yield the functions to call after each step and before each wait."""
     with notes.status("listing") if notes.is_terminal else _nothing() as shown:
 
         def on_step(num_known: int, num_steps: int) -> None:
@@ -70,7 +70,7 @@ def _nothing() -> Iterator[None]:
 
 @contextmanager
 def fetching_progress(state: "State") -> "Iterator[Callable[[Repository, Staged | None], None]]":
-    """What shows how fetching goes: told of each repository."""
+    """Show the progress of fetching; yield the function to call after each repository."""
     from rich.filesize import decimal
 
     num_fetched = num_failed = num_files = num_bytes = 0
@@ -109,7 +109,7 @@ def _repository_bar() -> "Progress":
 
 
 def described(state: "State") -> dict[str, Any]:
-    """What `status` says, as it is printed with --json."""
+    """Return the object that `status --json` prints."""
     outcomes = state.outcomes()
     num_files, num_bytes = state.totals()
     return {
@@ -134,7 +134,7 @@ def _with_examples(grouped: dict[str, tuple[int, list[str]]]) -> dict[str, Any]:
 
 
 def tables(found: dict[str, Any]) -> "Iterator[Table]":
-    """What `described` says, as tables; empty ones are left out."""
+    """Yield the object of `described` as tables, without empty ones."""
     yield _outcome_table(found)
     if found["failures"]:
         yield _reason_table("Failed", "repositories", found["failures"])
@@ -176,7 +176,7 @@ def _left_out_table(left_out: dict[str, Any]) -> "Table":
 
 
 def _table(title: str, *columns: str) -> "Table":
-    """An empty table; its second and any size column count something."""
+    """Return an empty table; its second and any size column count something."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

@@ -1,8 +1,8 @@
 """The files that a command works on, from the files and folders that a user names. It reads no content.
 
-A file that is named is always included. A folder in a git checkout includes the files that git tracks, and
-new files that it does not ignore; any other folder includes all files that are not hidden. Links in folders
-are left out: an edit through one could change a file outside the folder.
+A named file is always included. A folder in a git checkout includes the files that git tracks and new files
+that it does not ignore; any other folder includes all files that are not hidden. Links in folders are left
+out, because an edit through one could change a file outside the folder.
 """
 
 import os
@@ -31,7 +31,7 @@ class FileList:
 
 
 def find_files(named: Sequence[str], is_wanted: Callable[[PurePath], bool]) -> FileList:
-    """The files that are named, and the files in named folders for which `is_wanted` is true.
+    """Return the files that are named, and the files in named folders for which `is_wanted` is true.
 
     A named file that does not exist is listed as well, so that reading it reports the error.
 
@@ -62,7 +62,7 @@ def _in_folder(folder: Path, is_wanted: Callable[[PurePath], bool]) -> Iterator[
 
 
 def _listed_by_git(folder: Path) -> list[PurePath] | None:
-    """Paths below `folder`; None without git, outside a checkout, and for a folder that git ignores."""
+    """Return the paths below `folder`; None without git, outside a checkout, or if git ignores the folder."""
     if _git(folder, "rev-parse", "--is-inside-work-tree") != b"true\n":
         return None
     if _git(folder, "check-ignore", "--quiet", ".") is not None:  # its status is 0 for an ignored folder
@@ -106,7 +106,7 @@ def _paths(listed: bytes) -> list[PurePath]:
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
-    """The output of git, None if it fails or is not installed."""
+    """Return the output of git, or None if it fails or is not installed."""
     environment = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_CHECKOUT}
     # A checkout's settings may name a program that watches its files; it must not run.
     command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments]

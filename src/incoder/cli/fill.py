@@ -76,10 +76,10 @@ def fill(
 ) -> None:
     """Fill the holes of files, with both sides in view.
 
-    Mark the places where code is missing with <FILL>, as many as you like. They are filled in order, and
-    later ones see the earlier infills. The filled text goes to standard output, unless you ask for something
-    else; several files need --in-place, --diff or --json. Of several candidates (-n) the others are shown on
-    stderr. Of a long file the model reads a window around the holes.
+    Mark the places where code is missing with <FILL>. The holes are filled in order, and later ones see the
+    earlier infills. The filled text goes to standard output unless an option says otherwise; several files
+    need --in-place, --diff or --json. If there are several candidates (-n), stderr shows the others. If a
+    file is long, the model reads a window around the holes.
 
     Example: printf 'def mean(xs):\\n    return <FILL>\\n' | incoder fill -
     """
@@ -127,7 +127,7 @@ class _Filler:
     may_lack_holes: bool
 
     def edit(self, file: str) -> Edited:
-        """The file with its holes filled.
+        """Fill the holes of a file.
 
         Raises:
             IncoderError: the file cannot be read, or has no hole although it must have one.
@@ -213,7 +213,7 @@ class _Filler:
 
 
 def _files_with(hole: str, named: list[str], left_out: list[str]) -> FileList:
-    """The files that are named, and the files in named folders that have this marker.
+    """Return the named files, and the files in named folders that have this marker.
 
     Raises:
         typer.BadParameter: a language in `left_out` is not known.
@@ -239,7 +239,7 @@ def _has(file: str, hole: str) -> bool:
 
 
 def _joined(parts: Parts, result: InfillResult, hole: str) -> tuple[str, list[str]]:
-    """The text with the best infills, and a reason for each hole that was left with its marker."""
+    """Return the text with the best infills, and a reason for each hole that was left with its marker."""
     best = result.candidates[0]
     is_left = [
         reason == "time" and not infill

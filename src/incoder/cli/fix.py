@@ -63,11 +63,11 @@ def fix(
 ) -> None:
     """Rewrite lines of a file, in any language.
 
-    You name the lines, or else suspicious ones are rewritten: the line at which the file does not parse,
-    lines that the failing command's output names, and lines that the model finds least probable. With --test
-    a candidate counts only if the command passes with it. The command runs in --root, but changes none of its
-    files: it sees an overlay (Linux) or a copy. With --in-place only the candidate that passes changes the
-    file.
+    Name the lines with --lines or --function; otherwise suspicious lines are rewritten: the line at which the
+    file does not parse, lines that the failing command's output names, and lines that the model finds least
+    probable. With --test a candidate counts only if the command passes with it. The command runs in an
+    overlay (Linux) or a copy of --root, and so changes none of its files. With --in-place only a candidate
+    that passes changes the file.
 
     Example: incoder fix shapes.py --lines 12:13 --test "pytest -q tests/test_shapes.py" --in-place
     """

@@ -1,6 +1,6 @@
 """The `incoder` command: runs the commands, and reports errors without a traceback.
 
-The commands are imported late, so that an interruption of the imports is handled, too.
+The commands are imported in a function, so that Ctrl-C during the imports is handled, too.
 """
 
 import errno
@@ -53,7 +53,7 @@ def _run() -> None:
 
 def _has_current_folder() -> bool:
     try:
-        os.getcwd()  # noqa: PTH109 - no path is wanted
+        os.getcwd()  # noqa: PTH109 - only for its error
     except FileNotFoundError:
         return False
     return True

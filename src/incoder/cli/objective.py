@@ -22,7 +22,7 @@ _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
 
 
 def _earlier_name(old: str, new: str, **settings: Any) -> Any:
-    """An option by the name that it had in the release before, which the help no longer lists."""
+    """Return a hidden option with a name of the previous release."""
 
     def with_note(value: Any) -> Any:
         if value is not None:
@@ -35,7 +35,7 @@ def _earlier_name(old: str, new: str, **settings: Any) -> Any:
 @app.callback()
 def _group() -> None:
     """Show a file as the training objective presents it to the model."""
-    # Without a callback, typer would turn a group of one command into that command, without `show`.
+    # Without a callback, typer would turn a group of one command into that command and drop `show`.
 
 
 @app.command()
@@ -53,11 +53,11 @@ def show(
     ] = 2048,
     rule: Annotated[
         Literal["paper", "released-code"],
-        typer.Option(help="Whose distribution of spans: the paper's or its released code's."),
+        typer.Option(help="The distribution of spans: the paper's, or the released code's."),
     ] = "paper",
     span_boundaries: Annotated[
         Literal["token", "character"],
-        typer.Option(help="Where spans may begin and end: only between tokens, or between any characters."),
+        typer.Option(help="The boundaries of spans: only between tokens, or between any characters."),
     ] = "token",
     mean_spans: Annotated[
         float, typer.Option(min=0.01, max=64, help="The mean number of spans in a block.")
@@ -204,7 +204,7 @@ def _laid_out(block: _Block, vocabulary: "Tokenizer") -> "Iterator[Text]":
 
 
 def _split(span: "Sequence[int]", sentinel_id: int) -> "list[Sequence[int]]":
-    """A span's prefix tail, if it has one, and its infill."""
+    """Return a span's prefix tail, if it has one, and its infill."""
     if sentinel_id not in span:
         return [span]
     end = span.index(sentinel_id)

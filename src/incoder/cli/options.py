@@ -29,7 +29,7 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="How the model is shown holes (see docs/models.md), such as codellama-spm.",
+        help="The infilling format (see docs/models.md), such as codellama-spm.",
         show_default="by its vocabulary",
     ),
 ]
@@ -38,7 +38,7 @@ Extension = Annotated[
     str | None,
     typer.Option(
         "--ext",
-        help="The file extension that the model is given, such as .py; empty for none.",
+        help="The file extension in the prompt, such as .py; empty for none.",
         show_default="that of FILE",
     ),
 ]
@@ -51,14 +51,14 @@ Dtype = Annotated[
 ]
 InPlace = Annotated[
     bool,
-    typer.Option("--in-place", help="Write the result into FILE; all that is not edited stays as it is."),
+    typer.Option("--in-place", help="Write the result into FILE; the rest of it is not changed."),
 ]
-Diff = Annotated[bool, typer.Option("--diff", help="Show what changes, as a unified diff.")]
+Diff = Annotated[bool, typer.Option("--diff", help="Show the changes as a unified diff.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object with all candidates.")]
 ResultAsJson = Annotated[bool, typer.Option("--json", help="One JSON object in place of the table.")]
 Lines = Annotated[
     str | None,
-    typer.Option(help="Work on these lines, both counted.", metavar="FIRST:LAST", show_default=False),
+    typer.Option(help="Work on the lines from FIRST to LAST.", metavar="FIRST:LAST", show_default=False),
 ]
 Function = Annotated[
     str | None,
@@ -86,7 +86,7 @@ def check_output(file: str, *, in_place: bool, diff: bool, json: bool) -> None:
 
 
 def fetch(model: str, revision: str | None) -> None:
-    """Bring a model on the hub here, with the progress bars of the hub's client.
+    """Fetch a model from the hub if it is not in the cache, with the progress bars of the hub's client.
 
     Raises:
         IncoderError: there is no such model, or it cannot be fetched.
@@ -97,17 +97,21 @@ def fetch(model: str, revision: str | None) -> None:
 
 
 def as_override(key: str, path: Path) -> str:
-    """An override of a recipe's path, in the form of --set."""
+    """Return an override of a recipe's path, in the form of --set.
+
+    >>> as_override("corpus", Path("runs/tiny"))
+    'corpus="runs/tiny"'
+    """
     from json import dumps  # a JSON string is a TOML string, too
 
     return f"{key}={dumps(str(path))}"
 
 
 def load_tokenizer(path: Path | None) -> "Tokenizer":
-    """The tokenizer at `path`, by default that of the embedded model.
+    """Return the tokenizer at `path`, by default that of the embedded model.
 
     Raises:
-        IncoderError: there is none there, or no model is embedded.
+        IncoderError: there is no tokenizer at `path`, or no model is embedded.
     """
     from incoder.inference.models.catalogue import embedded_models, find_model
     from incoder.tokenizer.tokenizer import Tokenizer
@@ -118,7 +122,11 @@ def load_tokenizer(path: Path | None) -> "Tokenizer":
 
 
 def path_to_tell(file: str, extension: str | None) -> PurePath | None:
-    """A path with the extension that the model is given, or None to give it none."""
+    """Return the path for the prompt, with the given extension if there is one; None for no path.
+
+    >>> path_to_tell("notes.txt", "py").name, path_to_tell("-", None) is None
+    ('file.py', True)
+    """
     if extension is None:
         return None if file == STANDARD_INPUT else PurePath(file)
     return PurePath(f"file.{extension.lstrip('.')}") if extension else None

@@ -12,7 +12,7 @@ MAX_BYTES = 2_000_000  # of one file
 
 
 def other_files(file: Path) -> tuple[dict[str, str], bool]:
-    """The texts of the project's Python and settings files by path, and whether all of them are included.
+    """Return the texts of the project's Python and settings files by path, and whether these are all.
 
     The project is the nearest folder around the file with a `.git` or with settings of a Python project;
     without one, only the Python files beside it are read. The file itself, hidden folders, virtual

@@ -1,7 +1,7 @@
 """The options of generation, made from the fields of a request: one wording, one default, one range check.
 
 A command takes a `request` (a template without a text) or its `settings` and is decorated with the names of
-the fields that it offers; each becomes an option after the command's `revision`. Options of an earlier
+the fields that it offers; each becomes an option after the command's `revision`. Options of the previous
 release are read for one more, with a note.
 """
 
@@ -21,7 +21,7 @@ from incoder.sampling_params import SamplingParams
 
 Command = Callable[..., None]
 
-# What every command offers that generates, and what those offer besides whose result is the text itself.
+# The options of every command that generates, and more for commands whose result is the text itself.
 DRAWING: Final = ("num_candidates", "temperature", "top_p", "max_new_tokens", "seed")
 COMPLETING: Final = (*DRAWING, "top_k", "stop", "num_beams", "time_limit", "lines", "token_healing")
 FILLING: Final = (*COMPLETING, "rank_by", "num_tail_lines", "stopping_rules")
@@ -71,9 +71,9 @@ def with_request(names: Sequence[str], template: InfillRequest | None = None) ->
 def with_settings(
     names: Sequence[str], shown_defaults: Mapping[str, str], flags: Mapping[str, tuple[str, ...]]
 ) -> Callable[[Command], Command]:
-    """Decorate a command that takes the `settings` that were given on the command line, and no others.
+    """Decorate a command that takes only the `settings` that were given on the command line.
 
-    `shown_defaults` is what help shows, and `flags` are other ones than usual.
+    `shown_defaults` are the defaults in the help text, and `flags` replace the usual names of options.
     """
 
     def convert(given: dict[str, Any]) -> RequestSettings:
@@ -84,7 +84,7 @@ def with_settings(
 
 
 def request_of(settings: RequestSettings) -> InfillRequest:
-    """The template with these settings.
+    """Return the template with these settings.
 
     Raises:
         typer.BadParameter: one is outside of its range.
@@ -98,7 +98,7 @@ def request_of(settings: RequestSettings) -> InfillRequest:
 def _decorator(
     name: str, options: Sequence[inspect.Parameter], convert: Callable[[dict[str, Any]], Any]
 ) -> Callable[[Command], Command]:
-    """Give a command these options; its parameter `name` gets what `convert` makes of their values."""
+    """Return a decorator that adds these options; the parameter `name` gets their values by `convert`."""
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
@@ -123,7 +123,7 @@ def _options(
     shown_defaults: Mapping[str, str],
     flags: Mapping[str, tuple[str, ...]] | None = None,
 ) -> list[inspect.Parameter]:
-    """An option for each field, in the order of the dataclasses, and a hidden one for each older flag."""
+    """Return an option for each field, in the dataclasses' order, and a hidden one for each earlier flag."""
     options = []
     for name, (kind, described) in _FIELDS.items():
         if name not in names:
@@ -151,7 +151,7 @@ def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
 
 
 def _current(given: dict[str, Any]) -> dict[str, Any]:
-    """The options by the names of their fields and with their kinds; a note for each that has a new name."""
+    """Return the options by the names of their fields, converted; print a note for each earlier name."""
     for name, flag in _OLD_FLAGS.items():
         value = given.pop(f"old_{name}", None)
         if value is not None:
@@ -178,7 +178,7 @@ def note_renamed(old: str, new: str) -> None:
 
 
 def _choice(name: str, value: str) -> str:
-    """One of the values of a field, by a name of today or of before."""
+    """Return a value of a field; refuse all but its present and earlier names."""
     known = get_args(_FIELD_TYPES[name])
     if value not in (*known, *_OLD_VALUES[name]):
         raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.")
@@ -186,7 +186,7 @@ def _choice(name: str, value: str) -> str:
 
 
 def _settings_of(template: InfillRequest) -> dict[str, Any]:
-    """All settings of a template, by the names of their fields."""
+    """Return all settings of a template, by the names of their fields."""
     owners = (template.sampling, template.prompt, template)
     values = {one.name: getattr(owner, one.name) for owner in owners for one in fields(owner)}
     return {name: values[name] for name in RequestSettings.__annotations__ if name in values}

@@ -17,7 +17,7 @@ _MAX_SHOWN = 200  # characters of another candidate's infill
 
 
 def described(file: str, model: str, result: "InfillResult", text: str | None = None) -> dict[str, Any]:
-    """An object for JSON: the best candidate's text (or `text`) and infills, then all candidates.
+    """Return an object for JSON: the best candidate's text (or `text`) and infills, then all candidates.
 
     Bytes that are no UTF-8 appear as the lone surrogates that Python's `surrogateescape` makes of them.
     """
@@ -40,7 +40,7 @@ def described(file: str, model: str, result: "InfillResult", text: str | None = 
 
 
 def as_diff(file: str, old: str, new: str) -> str:
-    """A unified diff, coloured where stdout is a terminal."""
+    """Return a unified diff, coloured where stdout is a terminal."""
     lines = difflib.unified_diff(_LINE.findall(old), _LINE.findall(new), fromfile=file, tofile=file)
     whole = [line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines]
     if Console(file=sys.stdout).color_system:  # None where it is no terminal, or NO_COLOR is set
@@ -48,14 +48,14 @@ def as_diff(file: str, old: str, new: str) -> str:
     return "".join(whole)
 
 
-def candidate_notes(result: "InfillResult", num_wanted: int) -> list[str]:
-    """Notes with the infills of all candidates, if several were asked for."""
-    if num_wanted == 1:
+def candidate_notes(result: "InfillResult", num_candidates: int) -> list[str]:
+    """Return notes with the infills of all candidates if the request has several."""
+    if num_candidates == 1:
         return []
     notes = []
     num_found = len(result.candidates)
-    if num_found < num_wanted:
-        notes.append(f"{num_found} of the {num_wanted} candidates are different")
+    if num_found < num_candidates:
+        notes.append(f"{num_found} of the {num_candidates} candidates are different")
     for number, candidate in enumerate(result.candidates, start=1):
         used = " (used)" if number == 1 else ""
         notes.append(f"candidate {number}, mean log-probability {candidate.logprob:.3f}{used}")
@@ -66,19 +66,19 @@ def candidate_notes(result: "InfillResult", num_wanted: int) -> list[str]:
 
 
 def context_notes(files: Mapping[str, str], shown: Mapping[str, str]) -> list[str]:
-    """Notes on the other files that the model did not see, or not whole."""
+    """Return notes on the other files that the model did not see, or not whole."""
     notes = []
     for name, text in files.items():
         num_lines, num_shown = len(text.splitlines()), len(shown.get(name, "").splitlines())
         if name not in shown:
-            notes.append(f"{name}: left out, since the model's context has no room for it")
+            notes.append(f"{name}: left out, since it does not fit into the model's context")
         elif num_shown < num_lines:
             notes.append(f"{name}: only {num_shown} of {num_lines} lines fit into the model's context")
     return notes
 
 
 def unfinished_notes(result: "InfillResult", max_new_tokens: int, remedy: str) -> list[str]:
-    """Notes on the infills of the best candidate that were cut off."""
+    """Return notes on the infills of the best candidate that were cut off."""
     reasons, notes = result.candidates[0].finish_reasons, []
     if "length" in reasons:
         notes.append(f"{_holes(reasons, 'length')}: not finished after {max_new_tokens} tokens; {remedy}")
@@ -88,7 +88,7 @@ def unfinished_notes(result: "InfillResult", max_new_tokens: int, remedy: str) -
 
 
 def _holes(reasons: Sequence[str], reason: str) -> str:
-    """The holes whose infills ended so, by their numbers."""
+    """Return the holes whose infills ended so, by their numbers."""
     numbers = [str(number) for number, other in enumerate(reasons, start=1) if other == reason]
     return f"hole {numbers[0]}" if len(numbers) == 1 else f"holes {', '.join(numbers)}"
 

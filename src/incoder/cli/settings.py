@@ -64,13 +64,13 @@ class Setting:
 
 
 def user_file(environment: Mapping[str, str]) -> Path:
-    """The path of the user's settings, whether the file exists or not."""
+    """Return the path of the user's settings, whether the file exists or not."""
     home = Path(environment.get("HOME") or Path.home())
     return Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "incoder" / "config.toml"
 
 
 def project_file(folder: Path) -> Path | None:
-    """The settings file nearest to a folder, in it or in a parent, but not outside its checkout."""
+    """Return the settings file nearest to a folder, in it or in a parent, but not outside its checkout."""
     for parent in (folder, *folder.parents):
         if (parent / PROJECT_FILE).is_file():
             return parent / PROJECT_FILE
@@ -80,7 +80,7 @@ def project_file(folder: Path) -> Path | None:
 
 
 def find_settings(environment: Mapping[str, str], folder: Path) -> list[Setting]:
-    """The strongest setting of each name that has one, in the order of `NAMES`.
+    """Return the strongest setting of each name that has one, in the order of `NAMES`.
 
     Raises:
         IncoderError: a file cannot be read, or a file or variable has a key or value that is not allowed.
@@ -90,7 +90,7 @@ def find_settings(environment: Mapping[str, str], folder: Path) -> list[Setting]
 
 
 def _all_settings(environment: Mapping[str, str], folder: Path) -> Iterator[Setting]:
-    """Every setting, the weakest first."""
+    """Yield every setting, the weakest first."""
     if (path := user_file(environment)).is_file():
         yield from _settings(load_recipe(UserSettings, path), str(path))
     if (project := project_file(folder)) is not None:

@@ -1,4 +1,4 @@
-"""The text that a command works on: a file or standard input, kept to the byte.
+"""The text that a command works on, from a file or standard input, preserved byte by byte.
 
 Input has a maximum size. UTF-16, UTF-32, binary files and notebooks are refused.
 """
@@ -61,7 +61,7 @@ def read_input(file: str) -> bytes:
 
 
 def check_replaceable(file: str) -> None:
-    """Refuse a file that cannot be replaced by a new one, before any work is done on it.
+    """Raise if a file cannot be replaced, before any work is done on it.
 
     A missing file passes: reading it reports the error.
 
@@ -120,7 +120,7 @@ def _max_megabytes() -> int:
 
 
 def _read(file: str, max_bytes: int) -> bytes | None:
-    """The bytes, or None if there are more."""
+    """Return the bytes of the input, or None if there are more than `max_bytes`."""
     if file == STANDARD_INPUT:
         if sys.stdin.isatty() and notes.is_terminal:
             print_note("reading standard input; Ctrl-D ends it")
@@ -153,7 +153,7 @@ def _refuse_other_encodings(file: str, content: bytes) -> None:
 
 
 def _wide_encoding(sample: bytes) -> str | None:
-    """UTF-32 or UTF-16, if bytes without a mark decode to text without NUL that is mostly ASCII."""
+    """Return UTF-32 or UTF-16 if bytes without a mark decode to mostly ASCII text without NUL."""
     for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
         try:
             text = codecs.getincrementaldecoder(encoding)().decode(sample)

@@ -35,7 +35,7 @@ def train(
         bool,
         typer.Option(
             "--resume",
-            help="Go on from the newest checkpoint, or start; with --set training.steps=N, train longer.",
+            help="Continue from the newest checkpoint, or start; --set training.steps=N trains longer.",
         ),
     ] = False,
     overrides: Annotated[
@@ -50,8 +50,8 @@ def train(
 ) -> None:
     """Train a model on the token shards that a recipe or --corpus names.
 
-    Ctrl-C finishes the step, writes a checkpoint and stops. --resume goes on from there, with the same losses
-    as a run that was never stopped.
+    Ctrl-C finishes the step, writes a checkpoint and stops. --resume continues from there, with the same
+    losses as a run that was never stopped.
 
     Example: incoder train recipes/tiny/train.toml --output runs/tiny
     """
@@ -93,7 +93,7 @@ def train(
     if not result.finished:
         notes.print(
             f"stopped after step {result.steps_done} of {resolved.training.steps}; "
-            "give the same command again with --resume to go on",
+            "run the same command again with --resume to continue",
             markup=False,
         )
         raise typer.Exit(130)

@@ -49,8 +49,9 @@ def types(
 ) -> None:
     """Add type annotations to Python files, and the imports that they need.
 
-    Annotations that are there stay. What the code tells is not left to the model: a function without a value
-    returns None, and a default of None is admitted. Types whose names are not known there are not used.
+    Existing annotations stay. The code decides where it can: a function without a return value is annotated
+    with None, and a parameter whose default is None admits None. A type whose name is not known in the file
+    is not used.
 
     Example: incoder types shapes.py --function Circle.area --check --diff
     """

@@ -1,6 +1,6 @@
-"""Candidates of a request: each while it is written, hole by hole, then as a result, and all of them ranked.
+"""Candidates of a request: their state while holes are filled, their results, and their ranking.
 
-Knows no model: only bytes, tokens and their log-probabilities.
+Knows no model, only bytes, tokens and their log-probabilities.
 """
 
 import codecs
@@ -20,34 +20,39 @@ from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 @dataclass(slots=True)
 class CandidateState:
-    """Candidate number `index` while its holes are filled; `rng` gives its random numbers."""
+    """The state of candidate number `index` while its holes are filled; `rng` is its random generator."""
 
     index: int
     rng: torch.Generator = field(default_factory=torch.Generator)
     infills: list[str] = field(default_factory=list)
     decoded: list[Decoded] = field(default_factory=list)
-    place: Place = START  # up to here the text so far has been scanned
+    place: Place = START  # the scanner has read the text so far up to here
 
     def add(self, decoded: Decoded) -> None:
-        """Take the next hole's infill."""
+        """Append the next hole's infill."""
         self.infills.append(text_of(decoded.spelling))
         self.decoded.append(decoded)
 
     def result(self, parts: Sequence[str], tokenizer: TextTokenizer) -> Candidate:
-        """The finished candidate, with the line ends of the text around its infills."""
+        """Return the finished candidate, with the line ends of the text around its infills."""
         end = line_end(parts)
         infills = tuple(with_line_end(infill, end) for infill in self.infills)
         text = Parts(tuple(parts)).join(infills) if len(parts) > 1 else parts[0] + infills[0]
         logprobs = [logprob for one in self.decoded for logprob in one.logprobs]
         total = sum(logprobs)
-        mean = total / max(1, len(logprobs))  # without a token if the time was up before the first
+        mean = total / max(1, len(logprobs))  # there is no token if the time was up before the first
         tokens = tuple(tuple(_tokens(one, tokenizer)) for one in self.decoded)
         reasons = tuple(one.finish_reason for one in self.decoded)
         return Candidate(text, infills, mean, total, reasons, tokens)
 
 
 def ranked(candidates: Sequence[Candidate], values: Sequence[float]) -> tuple[Candidate, ...]:
-    """The candidates in falling order of their values; of those with the same infills only the first."""
+    """Return the candidates in falling order of their values; of equal infills only the first.
+
+    >>> one, other = (Candidate(text, (text,), -1.0, -1.0, ("end",)) for text in "ab")
+    >>> [candidate.text for candidate in ranked([one, other, one], [1.0, 2.0, 3.0])]
+    ['a', 'b']
+    """
     order = sorted(range(len(candidates)), key=values.__getitem__, reverse=True)
     distinct: dict[tuple[str, ...], Candidate] = {}
     for index in order:
@@ -56,7 +61,12 @@ def ranked(candidates: Sequence[Candidate], values: Sequence[float]) -> tuple[Ca
 
 
 def with_equal_infills(states: Iterable[CandidateState]) -> list[list[CandidateState]]:
-    """Groups of candidates that are equal so far."""
+    """Group the candidates that are equal so far.
+
+    >>> states = [CandidateState(0, infills=["x"]), CandidateState(1), CandidateState(2, infills=["x"])]
+    >>> [[state.index for state in group] for group in with_equal_infills(states)]
+    [[0, 2], [1]]
+    """
     groups: dict[tuple[str, ...], list[CandidateState]] = defaultdict(list)
     for state in states:
         groups[tuple(state.infills)].append(state)
@@ -64,7 +74,7 @@ def with_equal_infills(states: Iterable[CandidateState]) -> list[list[CandidateS
 
 
 def first_of_each(found: Sequence[Decoded]) -> list[Decoded]:
-    """Of infills with the same bytes only the first, in their order."""
+    """Return the first of each group of infills with the same bytes, in their order."""
     different: dict[bytes, Decoded] = {}
     for decoded in found:
         different.setdefault(decoded.spelling, decoded)
@@ -72,7 +82,11 @@ def first_of_each(found: Sequence[Decoded]) -> list[Decoded]:
 
 
 def text_of(spelling: bytes) -> str:
-    """The text of an infill's bytes: a character cut off at the end is left out, bad bytes are replaced."""
+    """Return the text of an infill's bytes: drop an incomplete character at the end, replace bad bytes.
+
+    >>> text_of("café".encode()[:-1])
+    'caf'
+    """
     return codecs.getincrementaldecoder("utf-8")("replace").decode(spelling)
 
 
@@ -82,7 +96,7 @@ def _tokens(decoded: Decoded, tokenizer: TextTokenizer) -> Iterable[Token]:
 
 
 def alternatives(ranking: Iterable[tuple[int, float]], tokenizer: TextTokenizer) -> tuple[Alternative, ...]:
-    """The most probable tokens of one place, with their bytes."""
+    """Return the most probable tokens of one place, with their bytes."""
     return tuple(
         Alternative(token_id, tokenizer.token_bytes(token_id), logprob) for token_id, logprob in ranking
     )

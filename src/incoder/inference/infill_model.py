@@ -1,6 +1,6 @@
-"""A loaded model, as its users see it: a request in, a result out; and how probable given texts are.
+"""A loaded model: runs requests, and scores given texts. The entry point for users.
 
-Joins what the model is shown of a text, the infilling itself and the scores. Knows no files and no networks.
+Combines prompts, infilling and scoring. Knows no files and no networks.
 """
 
 import threading
@@ -19,7 +19,7 @@ from incoder.inference.infilling import Infilling
 from incoder.inference.language_model import Generation, LanguageModel, run_alone
 from incoder.inference.prompts.line_endings import as_model_sees
 from incoder.inference.prompts.other_files import as_comments, fitting
-from incoder.inference.prompts.prompter import Prompter, infill_room
+from incoder.inference.prompts.prompter import Prompter, infill_budget
 from incoder.inference.scoring import score_infills, score_long_text, score_rows
 from incoder.inference.vocabulary import Vocabulary
 from incoder.request import InfillRequest, PromptOptions, parts_of, prompt_options
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Run(Protocol):
-    """How generation coroutines are run: alone, or by an engine beside others."""
+    """A function that runs generation coroutines: alone, or by an engine together with others."""
 
     def __call__(self, generation: Generation[T]) -> T:
         """Run the coroutine to its end; return its result."""
@@ -53,10 +53,9 @@ class InTurn:
 class InfillModel:
     """Fills holes, completes and scores. Made by `incoder.load`.
 
-    Calls from several threads are safe: they queue, and run one after the other. `run` replaces how
-    generation coroutines are run, for example by an engine's worker, which runs many at once in a thread of
-    its own. A model is pickled as the arguments of `incoder.load` (`source`), so a process that unpickles it
-    loads the model anew.
+    Calls from several threads are safe: they queue, and run one after the other. `run` may be another way to
+    run generation coroutines, such as `EngineWorker.run`, which runs many at once in a thread of its own. A
+    model is pickled as the arguments of `incoder.load` (`source`), and unpickling loads it again.
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class InfillModel:
 
     @property
     def infilling_format(self) -> InfillingFormat:
-        """How this model is shown the holes of a text."""
+        """The format in which this model reads the holes of a text."""
         return self._vocabulary.layout
 
     def infill(
@@ -97,16 +96,16 @@ class InfillModel:
         on_fill: OnInfill | None = None,
         **settings: Unpack[RequestSettings],
     ) -> InfillResult:
-        """Fill every hole: those between the parts, or at each `<FILL>` of a string.
+        """Fill every hole between two parts, or at each `<FILL>` of a string.
 
-        Holes are filled in order, and later ones see the earlier infills. Long texts are cut around the holes
-        to what the model can read; the result has the whole text. Infills get the text's line ends. The
-        settings are the fields of `SamplingParams`, `PromptOptions` and `InfillRequest`, which explain them.
+        Holes are filled in order, and later ones see the earlier infills. The model reads a window around the
+        holes of a long text; the result has the whole text. Infills get the text's line ends. The settings
+        are the fields of `SamplingParams`, `PromptOptions` and `InfillRequest`, which explain them.
         `on_infill(done, total)` is called after every infill of every candidate, and `on_text(piece)` with
         the text as it is written.
 
-        The keys and values stay in memory: for a text that begins alike, the next call computes only new
-        ones.
+        Keys and values stay in the cache: if the next call's prompt has the same prefix, only its other
+        tokens are computed.
 
         Raises:
             IncoderError: no hole, a model that only completes, or a setting outside of its range.
@@ -129,10 +128,11 @@ class InfillModel:
     def complete(
         self, prompt: str, *, on_text: OnText | None = None, **settings: Unpack[RequestSettings]
     ) -> InfillResult:
-        """Write on after `prompt`, left to right; the same settings as `infill`.
+        """Continue `prompt` left to right, with the settings of `infill`.
 
-        The completion is the only infill of the result, whose `text` is the prompt with it. Unless the call
-        `allows_tags`, it ends before the tags of training documents (tags.py) and never begins with one.
+        The completion is the only infill of the result, whose `text` is the prompt with it. Unless the
+        setting `allows_tags` is true, it ends before the tags of training documents (tags.py) and never
+        begins with one.
 
         Raises:
             IncoderError: a setting outside of its range, or attributes for a model that knows none.
@@ -169,31 +169,34 @@ class InfillModel:
         on_infill: OnInfill | None = None,
         on_text: OnText | None = None,
     ) -> Generation[InfillResult]:
-        """The generation coroutine of a request, for an `Engine` to run beside others.
+        """Return the generation coroutine of a request, for an `Engine` to run beside others.
 
-        `on_infill(done, total)` is called after every infill of every candidate. `on_text(piece)` gets what
-        is written as it comes, with the line ends that the model writes. The time limit counts from the first
-        step.
+        `on_infill(done, total)` is called after every infill of every candidate, and `on_text(piece)` with
+        the text as it is written, with the line ends that the model writes. The time limit counts from the
+        first step.
 
         Raises:
-            IncoderError: a request without a text; holes, and a model that only completes; other files
-                without a path; attributes, and a model that knows none; or an id that no token has.
+            IncoderError: a request without a text; holes for a model that only completes; other files without
+                a path; attributes for a model that was trained without them; or an id that no token has.
         """
         return self._infilling(request, on_infill, on_text).run()
 
     def shown_prompt(self, request: InfillRequest) -> ShownPrompt:
-        """The text that the model reads before the first infill of this request.
+        """Return the text that the model reads before the first infill of this request.
 
         Raises:
             IncoderError: as `generation` says.
+
+        >>> model.shown_prompt(InfillRequest.from_settings("x = <FILL>\\n")).num_tokens > 0
+        True
         """
         return self._infilling(request).shown_prompt()
 
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
-        """How probable the model finds `text` as a document of its own.
+        """Return the log-probabilities of `text` as a document of its own.
 
-        A text longer than the context is read in windows that overlap by half: every token but those of the
-        first half window has at least half a window before it.
+        A text longer than the context is read in windows that overlap by half, so every token after the first
+        half window has at least half a window before it.
 
         >>> model.score("x = 1\\n").num_tokens > 0
         True
@@ -204,9 +207,12 @@ class InfillModel:
         return Score(tuple(logprobs[max(0, len(before) - 1) :]))
 
     def line_logprobs(self, text: str, *, path: str | PurePath | None = None) -> tuple[float, ...]:
-        """The mean log-probability of each line's tokens, as `score` finds them; 0 for a line without one.
+        """Return the mean log-probability of each line's tokens in `score`; 0 for a line without tokens.
 
-        A token that reaches into the next line counts for the one in which it begins; `\\n` ends a line.
+        A token that reaches into the next line counts for the line in which it begins; `\\n` ends a line.
+
+        >>> len(model.line_logprobs("x = 1\\ny = 2"))
+        2
         """
         logprobs = self.score(text, path=path).token_logprobs
         token_ids = self._encode_document(text)
@@ -219,7 +225,12 @@ class InfillModel:
         return tuple(sum(values) / max(1, len(values)) for values in lines)
 
     def score_texts(self, texts: Sequence[str], *, path: str | PurePath | None = None) -> tuple[Score, ...]:
-        """`score` of every text; what they begin with alike is read once where they fit into the context."""
+        """Return the `score` of every text; a shared prefix is computed once if all fit into the context.
+
+        >>> one, other = model.score_texts(["x = 1\\n", "x = \\x07\\n"])
+        >>> one.total_logprob > other.total_logprob
+        True
+        """
         before = self._before_document(path)
         rows = [[*before, *self._encode_document(text)] for text in arguments.texts("texts", texts)]
         num_given = max(1, len(before))
@@ -235,15 +246,15 @@ class InfillModel:
         infills: Sequence[str | Sequence[str]],
         **options: Unpack[PromptSettings],
     ) -> tuple[Score, ...]:
-        """How probable the model finds each of `infills`, and that they end there.
+        """Return the log-probabilities of each of `infills`, their ends included.
 
-        Each is the text of the only hole, or a text for every hole; the options are the fields of
-        `PromptOptions`. What they share is read once. The tokens that count are those of a candidate's
-        log-probability: also those of the required prefix (token healing), and the ends.
+        Each is the text of the only hole, or one text for every hole; the options are the fields of
+        `PromptOptions`. A shared prefix is computed once. The same tokens count as in a candidate's
+        log-probability, including the required prefix (token healing) and the end tokens.
 
         Raises:
-            IncoderError: no hole, a number of texts that is not that of the holes, a model that only
-                completes, or a text that is too long.
+            IncoderError: no hole, not one text for every hole, a model that only completes, or a text that is
+                too long.
 
         >>> one, other = model.score_infills("def f(x):\\n    return <FILL>\\n", ["x", "quux"])
         >>> one.mean_logprob > other.mean_logprob
@@ -276,12 +287,15 @@ class InfillModel:
         max_new_tokens: int = 128,
         repository: str = "project",
     ) -> dict[str, str]:
-        """What `infill` shows of other files before the text at `path`: whole ones, and the start of one.
+        """Return the other files, or their beginnings, that `infill` shows before the text at `path`.
 
-        They get half of what an infill leaves of the context.
+        They get half of the context that an infill leaves.
 
         Raises:
             IncoderError: no path.
+
+        >>> model.shown_files({"b.py": "y = 2\\n"}, "a.py")
+        {'b.py': 'y = 2\\n'}
         """
         if path is None:
             raise IncoderError("other_files need a path for the text with the holes")
@@ -291,14 +305,16 @@ class InfillModel:
             return len(context) + len(self.tokenizer.encode(header))
 
         max_positions = self.language_model.max_positions
-        room = (max_positions - infill_room(max_new_tokens, max_positions)) // 2
-        return fitting({name: as_model_sees([text])[0] for name, text in other_files.items()}, room, cost)
+        budget = (max_positions - infill_budget(max_new_tokens, max_positions)) // 2
+        return fitting({name: as_model_sees([text])[0] for name, text in other_files.items()}, budget, cost)
 
     def check_attributes(self) -> None:
-        """Refuse what needs a model that was trained on documents with their attributes.
+        """Raise unless the model was trained on documents with their attributes.
 
         Raises:
-            IncoderError: this one was not.
+            IncoderError: it was not.
+
+        >>> model.check_attributes()
         """
         if not self.infilling_format.reads_attributes:
             raise IncoderError("this model was not trained on attributes of files; InCoder's models are")
@@ -323,7 +339,7 @@ class InfillModel:
         )
 
     def _check(self, request: InfillRequest) -> None:
-        """Refuse a request that does not go with this model."""
+        """Raise if the model cannot answer this request."""
         if not request.parts and request.prompt_ids is None:
             raise IncoderError("the request has no text: give it parts or prompt_ids")
         if len(request.parts) > 1:
@@ -377,7 +393,7 @@ class InfillModel:
     def _context(
         self, files: Mapping[str, str], path: str | PurePath, repository: str
     ) -> tuple[list[int], str]:
-        """Other files before the text at `path`: tokens, and text after them."""
+        """Return the other files before the text at `path`, as tokens and as text after them."""
         path, header = PurePath(path), self._header(path)
         if self.infilling_format.reads_repositories:
             return self.infilling_format.context(files, path.as_posix(), repository, self.tokenizer.encode)
@@ -385,7 +401,11 @@ class InfillModel:
 
 
 def attribute_header(path: str | PurePath | None, attributes: Mapping[str, str] | None = None) -> str:
-    """The line that tells the model a file's language and more, as in its training documents."""
+    """Return the tag with a file's language and other attributes, as it begins training documents.
+
+    >>> attribute_header("a.py", {"dstars": "5"})
+    '<| file ext=.py dstars=5 |>\\n'
+    """
     path = arguments.path("path", path)
     extension = path.suffix if path is not None else ""
     all_attributes = {**({"ext": extension} if extension else {}), **(attributes or {})}

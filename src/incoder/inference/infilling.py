@@ -1,8 +1,8 @@
-"""From a request to its result: windows over long texts, holes in order, candidates side by side.
+"""From a request to its result: windows over long texts, holes in order, candidates in one batch.
 
-The prompt is read once for all candidates; after the first hole each candidate goes its own way, and its
-later infills see its earlier ones: in the model's cache if the holes share a window, else as text. Texts are
-as the model knows them (line_endings.py). Knows no files.
+The prompt is computed once for all candidates, which fork after it. A candidate's later infills see its
+earlier ones: in the key/value cache if the holes share a window, else as text. Texts have the form that the
+model reads (line_endings.py). Knows no files.
 """
 
 import math
@@ -40,9 +40,9 @@ _ECHO_CHUNK = 512  # tokens whose logits are held at once: 100 MB in float32 wit
 
 
 class Infilling:
-    """One request with one model; the `prompter` knows what is before the text.
+    """The infilling of one request with one model; the `prompter` has the context before the text.
 
-    `on_infill` and `on_text` are called as `InfillModel.generation` says. Unless it `allows_tags`, no answer
+    `InfillModel.generation` explains `on_infill` and `on_text`. Unless `allows_tags` is set, no answer
     contains the tags of training documents.
     """
 
@@ -76,7 +76,7 @@ class Infilling:
         self._shown: ShownPrompt | None = None
 
     def shown_prompt(self) -> ShownPrompt:
-        """The prompt before the first infill."""
+        """Return the prompt before the first infill."""
         return self._prompter.shown(self._prompt(CandidateState(0)))
 
     def run(self) -> Generation[InfillResult]:
@@ -117,7 +117,7 @@ class Infilling:
                 waiting += with_equal_infills(group)
 
     def _fill_window(self, states: Sequence[CandidateState]) -> Generation[None]:
-        """Fill as many holes as one window shows and has room for; the candidates are equal so far."""
+        """Fill the holes that fit into one window; the candidates are equal so far."""
 
         def on_bytes(row: int, data: bytes) -> None:
             self._pass_on(states[row], data)
@@ -141,7 +141,7 @@ class Infilling:
                         context += [*one.read, *tokens]
                     num_read = map(len, unread)
                     longest = max(map(sum, zip(sequences.lengths, num_read, strict=True)))
-                    if longest + self._prompter.infill_room > self._model.max_positions:
+                    if longest + self._prompter.infill_budget > self._model.max_positions:
                         return
                     logits_BV = yield Forward(sequences, unread)
                 decoded = yield from decoding(
@@ -205,29 +205,29 @@ class Infilling:
                 return [best]
 
     def _prompt(self, state: CandidateState) -> Prompt:
-        """The prompt for a candidate's next holes."""
+        """Return the prompt for a candidate's next holes."""
         if self._request.prompt_ids is not None:
             return Prompt(list(self._request.prompt_ids), ([],), (b"",))
         return self._prompter.prompt(self._texts, state.infills)
 
     def _open(self, prompt: Prompt) -> Sequences:
-        """A sequence with room for the prompt and its infills."""
+        """Open a sequence that is expected to hold the prompt and its infills."""
         num_tokens, max_positions = len(prompt.token_ids), self._model.max_positions
         if num_tokens >= max_positions:
             if self._request.prompt_ids is not None:
                 raise IncoderError(
-                    f"prompt_ids has {num_tokens} tokens, and the model reads {max_positions}, of which one "
-                    "must be left to write; give fewer"
+                    f"prompt_ids has {num_tokens} tokens; the model's context has {max_positions}, of which "
+                    "at least one must be free; give fewer"
                 )
             raise IncoderError(
-                f"the {num_tokens} tokens before the text leave no room for it: the model can read "
+                f"the {num_tokens} tokens before the text leave no space for it: the model can read "
                 f"{max_positions}; give a shorter path, fewer attributes, or another model"
             )
-        num_slots = num_tokens + len(prompt.required_prefixes) * (self._prompter.infill_room + SPARE)
+        num_slots = num_tokens + len(prompt.required_prefixes) * (self._prompter.infill_budget + SPARE)
         return self._model.open(min(num_slots, max_positions), self._request.cache_salt)
 
     def _read_prompt(self, sequences: Sequences, prompt: Prompt) -> Generation[Tensor]:
-        """Read a prompt and account for it; returns the logits after it."""
+        """Prefill a prompt and count its tokens; return the logits after it."""
         is_first = self._shown is None
         if is_first:
             self._shown = self._prompter.shown(prompt)
@@ -243,7 +243,7 @@ class Infilling:
         return logits_1V
 
     def _read_with_echo(self, sequences: Sequences, prompt: Prompt) -> Generation[Tensor]:
-        """Read the first prompt in chunks, and keep the log-probabilities of its tokens."""
+        """Prefill the first prompt in chunks, and keep the log-probabilities of its tokens."""
         tokenizer, token_ids = self._vocabulary.tokenizer, prompt.token_ids
         tokens = [Token(token_ids[0], tokenizer.token_bytes(token_ids[0]), None)]
         for start in range(0, len(token_ids), _ECHO_CHUNK):
@@ -261,7 +261,7 @@ class Infilling:
         return logits_TV[-1:]
 
     def _stopping(self, state: CandidateState) -> StoppingRules:
-        """The stopping rules of a candidate's next hole, after the infills that it has so far."""
+        """Return the stopping rules of a candidate's next hole, after its infills so far."""
         hole, texts = len(state.infills), self._texts
         before = Parts(tuple(texts[: hole + 1])).join(state.infills)
         after = texts[hole + 1] if len(texts) > 1 else ""
@@ -283,7 +283,7 @@ class Infilling:
         self._report()
 
     def _leave_empty(self, states: Sequence[CandidateState]) -> None:
-        """Give the candidates nothing for the holes that the time did not suffice for."""
+        """Fill the remaining holes of these candidates with nothing: the time is up."""
         for state in states:
             while len(state.infills) < self._request.num_infills:
                 self._add(state, Decoded(b"", (), "time"))
@@ -294,7 +294,7 @@ class Infilling:
             self._on_infill(self._num_written, self._request.num_sequences * self._request.num_infills)
 
     def _pass_on(self, state: CandidateState, data: bytes) -> None:
-        """Give text that can no longer be retracted to the callback, if there is one."""
+        """Stream bytes that can no longer be retracted, if there is a callback."""
         if self._stream is not None:
             self._stream.add(state.index, len(state.infills), data)
 

@@ -1,12 +1,12 @@
-"""The interface between generation and a network: two Protocols, the generation coroutine, its requests.
+"""The interface between generation and a network: two Protocols, and the generation coroutine.
 
 `Sequences` and `LanguageModel` are Protocols. cached_sequences.py implements them with a key/value cache;
 tests have an implementation that recomputes everything at every step.
 
 Everything that generates or scores is a generation coroutine: a generator that yields a `Forward` request and
-is sent its logits. `run_alone` runs one by itself. The engine (engine/engine.py) runs many and computes all
-of their requests in the same steps, so several holes, a beam search and a score are batched although none of
-them knows of the others. Closing a coroutine ends it between two steps.
+is sent its logits. `run_alone` runs a single one. The engine (engine/engine.py) runs many and computes their
+requests in the same steps, so several holes, a beam search and a score are batched without knowing of each
+other. Closing a coroutine ends it between two steps.
 """
 
 from collections.abc import Generator, Sequence
@@ -27,12 +27,12 @@ class Sequences(Protocol):
 
     @property
     def num_cached_tokens(self) -> int:
-        """How many of the tokens were in the cache already, computed for earlier sequences."""
+        """The number of tokens that were found in the cache, computed for earlier sequences."""
 
     def forward(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> Tensor:
         """Append tokens to every row; return the logits (float32, B × V) after each row's last token.
 
-        Rows may get different numbers of tokens. The logits of a row that gets none are meaningless. With
+        Rows may get different numbers of tokens. The logits of a row without new tokens are meaningless. With
         `all_logits`, the result has the logits after every appended token instead (T × V), row after row.
         """
 
@@ -54,13 +54,13 @@ class LanguageModel(Protocol):
         """The maximum context length, in tokens."""
 
     def open(self, num_slots: int, cache_salt: str = "") -> Sequences:
-        """One empty row. The cache reserves room for this many tokens in each row.
+        """Open one empty row. The cache reserves `num_slots` slots for each row.
 
         The row shares cached tokens with sequences of the same salt only.
         """
 
     def logprobs(self, token_ids: Sequence[int]) -> Tensor:
-        """The log-probability (float32, T - 1) of every token but the first, given those before it."""
+        """Return the log-probability (float32, T - 1) of every token but the first, given those before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ Generation = Generator[Forward, Tensor, T]
 def run_alone(generation: Generation[T]) -> T:
     """Run one generation coroutine to its end; return its result.
 
-    May be called from several threads: coroutines of one model take turns by steps.
+    May be called from several threads: coroutines of one model take turns step by step.
 
     >>> def generation():
     ...     return "done"

@@ -1,7 +1,7 @@
-"""Filling a hole left to right: many completions of the prefix, then the one that fits the suffix best.
+"""Infilling by left-to-right reranking: completions of the prefix, ranked by how well the suffix follows.
 
-What the paper compares infilling to (section 4): the model never sees the suffix while it writes, only when
-it judges.
+The paper compares infilling with this baseline (section 4): the model sees the suffix only when it scores a
+completion, not while it writes.
 """
 
 from collections.abc import Callable
@@ -25,12 +25,16 @@ def infill_by_reranking(
 ) -> InfillResult:
     """Complete `prefix`, `truncate` each completion, and rank them by the whole text with the suffix.
 
-    By default ten candidates are drawn at the paper's temperature, 0.8. They have the log-probability of the
-    whole text, mean and total, and are ranked by the total unless `rank_by` is "mean"; of equal ones there is
-    one.
+    By default ten candidates are sampled at the paper's temperature, 0.8. Their log-probabilities, mean and
+    total, are those of the whole text; they are ranked by the total unless `rank_by` is "mean". Equal
+    candidates are kept once.
 
     Raises:
         IncoderError: a setting outside of its range.
+
+    >>> result = infill_by_reranking(model, "x = ", "\\n", num_candidates=2, max_new_tokens=2)
+    >>> result.text.startswith("x = ")
+    True
     """
     drawn: RequestSettings = {"num_candidates": 10, "temperature": 0.8, "rank_by": "total"}
     drawn.update(settings)

@@ -1,8 +1,8 @@
-"""How probable a model finds given tokens, texts and infills: generation coroutines that choose nothing.
+"""The log-probabilities of given tokens, texts and infills: generation coroutines that choose no tokens.
 
-`score_rows` reads the shared beginning of many rows once. `score_long_text` reads a text in windows,
-`score_infills` reads infills as if the model had written them, and `score_full_texts` reads filled texts left
-to right. Texts are as the model knows them (line_endings.py).
+`score_rows` reads the shared prefix of many rows once, `score_long_text` a text in windows, `score_infills`
+infills as if the model had written them, and `score_full_texts` filled texts left to right. Texts have the
+form that the model reads (line_endings.py).
 """
 
 from collections import defaultdict
@@ -19,15 +19,15 @@ from incoder.inference.prompts.prompter import Prompt, Prompter
 _CHUNK = 512  # positions whose logits are held at once: 100 MB in float32 with 50,000 tokens
 
 
-_Pieces = list[tuple[list[int], bool]]  # tokens, and whether they are an infill's
+_Pieces = list[tuple[list[int], bool]]  # tokens, and whether they belong to an infill
 
 
 def score_rows(
     model: LanguageModel, rows: Sequence[Sequence[int]], num_given: int, *, cache_salt: str = ""
 ) -> Generation[list[list[float]]]:
-    """The log-probability of every token of each row but the first `num_given`, which are the same in all.
+    """Score every token of each row after the first `num_given`, which all rows share.
 
-    `num_given` is at least 1, and less than the length of any row.
+    `num_given` is at least 1, and less than the length of any row. Returns the log-probabilities by row.
     """
     assert 1 <= num_given < min(map(len, rows))
     num_shared = shared_length(rows)
@@ -58,11 +58,11 @@ def score_rows(
 
 
 def score_long_text(model: LanguageModel, token_ids: Sequence[int]) -> Generation[list[float]]:
-    """The log-probability of every token but the first; a text longer than the context is read in windows.
+    """Score every token but the first; a text longer than the context is read in windows.
 
-    The windows overlap by half: every token but those of the first half window has at least half a window
-    before it. Each window is one pass without the cache, so this coroutine yields nothing: it only runs where
-    and when generation does.
+    The windows overlap by half, so every token after the first half window has at least half a window before
+    it. Each window is one pass without the cache, so this coroutine yields no request; it is a coroutine only
+    to take its turn with generation.
     """
     logprobs: list[float] = []
     for start, end in _overlapping(len(token_ids), model.max_positions):
@@ -75,9 +75,9 @@ def score_long_text(model: LanguageModel, token_ids: Sequence[int]) -> Generatio
 def score_infills(
     model: LanguageModel, prompter: Prompter, texts: Sequence[str], infills: Sequence[Sequence[str]]
 ) -> Generation[list[list[float]]]:
-    """The log-probabilities of the tokens of each of these infills of all holes, each infill with its end.
+    """Score the tokens of each of these infills of all holes, the end of every infill included.
 
-    A required prefix counts with its infill, as it does when an infill is written.
+    A required prefix counts with its infill, as it does in generation.
 
     Raises:
         IncoderError: an infill that the model cannot read together with the text around its hole.
@@ -87,13 +87,13 @@ def score_infills(
     while waiting:
         num_filled, group = waiting.pop()
         prompt = prompter.prompt(texts, infills[group[0]][:num_filled])
-        room = model.max_positions - len(prompt.token_ids)
+        budget = model.max_positions - len(prompt.token_ids)
         spelled = [_spelled(prompter, prompt, infills[index][num_filled:]) for index in group]
-        num_holes = min(_num_that_fit(row, room) for row in spelled)
+        num_holes = min(_num_that_fit(row, budget) for row in spelled)
         if not num_holes:
             raise IncoderError(
                 f"an infill is too long to be scored: the model reads {model.max_positions} tokens, of which "
-                f"the text around the hole leaves {room}; give a shorter infill"
+                f"the text around the hole leaves {budget}; give a shorter infill"
             )
         kept = [row[: 2 * num_holes - 1] for row in spelled]
         rows = [[*prompt.token_ids, *(i for token_ids, _ in row for i in token_ids)] for row in kept]
@@ -118,10 +118,10 @@ def score_full_texts(
     *,
     cache_salt: str = "",
 ) -> Generation[list[float]]:
-    """The log-probability of the text with each of these infills of all holes, without what all share.
+    """Score the full text with each of these infills of all holes, without the prefix that all share.
 
-    So the text after a hole counts as text that the model would have written after the infill. Of a long text
-    the part around the first hole counts that the model can read, infills of later holes among it.
+    So the text after a hole counts as if the model had written it after the infill. Of a long text, the
+    window around the first hole counts, with the infills of later holes in it.
     """
     rows = prompter.full_texts(texts, infills)
     different = list(dict.fromkeys(map(tuple, rows)))
@@ -133,14 +133,14 @@ def score_full_texts(
 
 
 def shared_length(rows: Sequence[Sequence[int]]) -> int:
-    """How many tokens all rows begin with, one less where that is all of a row."""
+    """Return how many tokens all rows begin with, one less where that is all of a row."""
     columns = zip(*rows, strict=False)
     same = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
     return min(same, min(map(len, rows)) - 1)
 
 
 def _spelled(prompter: Prompter, prompt: Prompt, infills: Sequence[str]) -> _Pieces:
-    """The first infill and its end, what is between, the second infill, and so on."""
+    """Return the tokens of the first infill and its end, those before the second infill, and so on."""
     row: _Pieces = []
     for hole, (required, infill) in enumerate(zip(prompt.required_prefixes, infills, strict=False)):
         if hole:
@@ -151,19 +151,19 @@ def _spelled(prompter: Prompter, prompt: Prompt, infills: Sequence[str]) -> _Pie
     return row
 
 
-def _num_that_fit(row: _Pieces, room: int) -> int:
-    """How many infills of a row, from the first on, take no more tokens than there is room for."""
+def _num_that_fit(row: _Pieces, budget: int) -> int:
+    """Return how many infills of a row, from the first on, take no more tokens than there is room for."""
     num_tokens = 0
     for index, (token_ids, _) in enumerate(row):
         num_tokens += len(token_ids)
-        if num_tokens > room:
+        if num_tokens > budget:
             return (index + 1) // 2
     return (len(row) + 1) // 2
 
 
 def _logprobs(logits_TV: Tensor, token_ids: Sequence[int]) -> list[float]:
-    wanted_T = torch.tensor(token_ids, device=logits_TV.device)
-    logprobs_T = logits_TV.gather(1, wanted_T[:, None])[:, 0] - logits_TV.logsumexp(dim=1)
+    token_ids_T = torch.tensor(token_ids, device=logits_TV.device)
+    logprobs_T = logits_TV.gather(1, token_ids_T[:, None])[:, 0] - logits_TV.logsumexp(dim=1)
     return list(logprobs_T.tolist())
 
 

@@ -1,9 +1,9 @@
-"""The tokens of a model as generation sees them: by their bytes, which may come next, which end an infill.
+"""The vocabulary for generation: tokens by their bytes, the permitted next tokens, and the end tokens.
 
-`TokenTable` sorts them by their bytes, for token healing: a hole that begins in the middle of what would be
-one token (`import nu<FILL>`) must be filled as if the cut were not there. The partial token is taken from the
-end of the prefix, and the infill's first tokens must spell it again (its required prefix) before they are
-free. Knows no model and no text.
+`TokenTable` sorts tokens by their bytes, for token healing: a hole that begins in the middle of a likely
+token (`import nu<FILL>`) must be filled as if the text had not been cut there. The partial token is removed
+from the end of the prefix, and the first tokens of the infill must spell its bytes again (the required
+prefix). Knows no model and no text.
 """
 
 from bisect import bisect_left
@@ -23,10 +23,7 @@ TokenIds = NDArray[np.int64]
 
 
 class TokenTable:
-    """The vocabulary's tokens sorted by their bytes: which begin with these bytes, which are their beginning.
-
-    Special tokens are not in it.
-    """
+    """The tokens, without special ones, sorted by their bytes, for look-ups by the bytes they begin with."""
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
         self._tokenizer = tokenizer
@@ -40,7 +37,7 @@ class TokenTable:
         self._max_num_bytes = max(map(len, self._spellings), default=0)
 
     def extends(self, data: bytes) -> bool:
-        """Whether some token begins with `data` and goes on after it."""
+        """Whether some token begins with `data` and is longer."""
         if len(data) >= self._max_num_bytes:
             return False
         start, end = self._range(data)
@@ -49,7 +46,7 @@ class TokenTable:
         return start < end
 
     def allowed_after(self, required: bytes) -> TokenIds:
-        """The tokens that may come next while `required` must be spelled.
+        """Return the tokens that may come next while `required` must be spelled.
 
         They begin with all of `required`, or are a beginning of it.
         """
@@ -58,16 +55,16 @@ class TokenTable:
         return np.concatenate([self._token_ids[start:end], *shorter])
 
     def beginning_with(self, spelling: bytes) -> TokenIds:
-        """The tokens whose bytes begin with `spelling`."""
+        """Return the tokens whose bytes begin with `spelling`."""
         start, end = self._range(spelling)
         return self._token_ids[start:end]
 
     def split_required_prefix(self, token_ids: Sequence[int], num_bytes: int) -> tuple[list[int], bytes]:
-        """The prefix's tokens without those that may be partial, and the bytes that the latter spell.
+        """Return the prefix's tokens without partial ones at its end, and the bytes of those (token healing).
 
-        The cut is the earliest place, within the last `num_bytes` bytes, from where some token would cross
-        the hole's start; then moved back to where a token of the prefix begins, so that the rest is tokenized
-        as before.
+        The cut is at the earliest place, within the last `num_bytes` bytes, from which some token would cross
+        the start of the hole; then it moves back to the start of a token, so that the rest is tokenized as
+        before.
         """
         num_kept, required = len(token_ids), b""
         crossing = self._num_bytes_before_the_hole(token_ids, num_bytes)
@@ -79,7 +76,7 @@ class TokenTable:
         return list(token_ids[:num_kept]), required
 
     def _num_bytes_before_the_hole(self, token_ids: Sequence[int], num_bytes: int) -> int:
-        """The most bytes before the hole that a token may have which crosses the hole's start."""
+        """Return the largest number of bytes before the hole in a token that crosses the hole's start."""
         tail = self._tokenizer.decode_bytes(token_ids[-self._max_num_bytes :])
         longest = min(num_bytes, self._max_num_bytes - 1, len(tail))
         lengths = (length for length in range(longest, 0, -1) if self.extends(tail[-length:]))
@@ -93,7 +90,7 @@ class TokenTable:
         return self._token_ids[start:end]
 
     def _range(self, prefix: bytes) -> tuple[int, int]:
-        """Where in the sorted table the tokens are that begin with `prefix`."""
+        """Return the range of the sorted table whose tokens begin with `prefix`."""
         start = bisect_left(self._spellings, prefix)
         end = bisect_left(
             self._spellings, True, lo=start, key=lambda spelling: not spelling.startswith(prefix)
@@ -118,7 +115,7 @@ class Constrained(Protocol):
 
 
 class Vocabulary:
-    """Which tokens may be generated, which end an infill, and how they are spelled.
+    """The tokens that may be generated, those that end an infill, and the bytes of each.
 
     `layout` is by default the infilling format that the tokenizer's special tokens imply.
     """
@@ -132,13 +129,13 @@ class Vocabulary:
         self._biases: dict[tuple[torch.device, int], Tensor] = {}
 
     def permitted(self, logits_BV: Tensor, sequences: Sequence[Constrained]) -> Tensor:
-        """The logits, with minus infinity for tokens that must not come next in a sequence.
+        """Return the logits, with minus infinity for tokens that must not come next in a sequence.
 
-        A token must continue the bytes that a sequence is required to begin with, must not begin with
-        forbidden ones, and must be one of the allowed ones where only some are.
+        A token must spell a sequence's required bytes, must not begin with its forbidden bytes, and must be
+        one of its allowed ids if it has some.
 
         Raises:
-            IncoderError: no allowed token goes with what is required.
+            IncoderError: none of the allowed tokens spells the required bytes.
         """
         permitted_BV = logits_BV + self.bias_for(logits_BV)
         for index, sequence in enumerate(sequences):
@@ -158,7 +155,7 @@ class Vocabulary:
         return permitted_BV
 
     def bias_for(self, logits_BV: Tensor) -> Tensor:
-        """Minus infinity for tokens that are never generated, else zero; made once, where the logits are."""
+        """Return minus infinity for tokens that are never generated, else zero; cached by device."""
         key = (logits_BV.device, logits_BV.shape[1])
         if key not in self._biases:
             bias_V = torch.zeros(logits_BV.shape[1])

@@ -1,6 +1,6 @@
 """Attention: the mask that all layers share, and the fastest implementation on this machine.
 
-Knows no weights, no layers and no cache. K heads of keys and values serve H query heads.
+Knows no weights, no layers and no cache. H query heads share K heads of keys and values.
 """
 
 import inspect
@@ -132,9 +132,10 @@ def _flash() -> Callable[..., Any] | None:
 def _is_faster_by_hand(num_queries: int, dtype: torch.dtype, device: torch.device) -> bool:
     """Whether this is training on a CPU in half precision, with rows that are not too long.
 
-    Then forward and backward by hand take 0.4 of the fused kernels' time with rows of 256 and 512 tokens, 0.5
-    with 1024, and the same time with 2048; in float32 they take 0.8 to 1.7. A training step of a small
-    network is 1.3 to 1.5 times as fast (bfloat16, AVX-512, one thread and two; the same with torch.compile).
+    In that case forward and backward pass of `attend_by_hand` take 0.4 of the fused kernels' time with rows
+    of 256 and 512 tokens, 0.5 with 1024, and the same time with 2048; in float32 they take 0.8 to 1.7. A
+    training step of a small network is 1.3 to 1.5 times as fast (bfloat16, AVX-512, one thread and two; the
+    same with torch.compile).
     """
     return (
         device.type == "cpu"

@@ -60,8 +60,8 @@ def save_checkpoint(
 ) -> None:
     """Write the model in `dtype`; each file is replaced atomically.
 
-    `num_tail_lines` is how many of the last lines of a prefix this model's infills are to begin with. It is a
-    setting of generation that only InCoder reads.
+    `num_tail_lines` is the number of lines in the prefix tail that this model was trained with. It goes into
+    `generation_config.json`, where only InCoder reads it.
 
     Raises:
         IncoderError: the folder cannot be written, or the disk is full.
@@ -102,7 +102,7 @@ def load_checkpoint(
     stored = _read_weights(folder)
     config = _with_stored_head(config, stored)
     outlines = outline(config)
-    # All names and shapes agree before a byte is allocated: a configuration may be anybody's.
+    # All names and shapes are checked before a byte is allocated: the configuration is not trusted.
     _check_weights(stored, dict(split_weights(outlines, config)), folder)
     with torch.device("meta"):
         model = Transformer(config)
@@ -134,13 +134,13 @@ def load_config(folder: Path) -> TransformerConfig:
 
 
 def load_num_tail_lines(folder: Path) -> int:
-    """Return how many of the last lines of a prefix the model's infills are to begin with, 0 by default.
+    """Return the number of lines in the prefix tail that the model was trained with, 0 by default.
 
     Warns:
         FutureWarning: the setting has its old name, num_lead_lines.
 
     Raises:
-        IncoderError: the settings of generation cannot be read.
+        IncoderError: `generation_config.json` cannot be read, or the setting is out of range.
     """
     path = folder / GENERATION_CONFIG
     if not path.exists():
@@ -163,7 +163,7 @@ def load_num_tail_lines(folder: Path) -> int:
 
 
 def _with_stored_head(config: TransformerConfig, stored: MutableMapping[str, Any]) -> TransformerConfig:
-    """Decide whether the output matrix is the embedding, as transformers does: the file has the last word.
+    """Decide whether the output matrix is the embedding, as transformers does: the weights decide.
 
     If the configuration says that they are tied and the file has both, they are tied if they are equal and
     two matrices otherwise. If the file has only one, it serves as both. The weight that is not needed is

@@ -34,7 +34,7 @@ def gemm(input_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> T
 
 
 def _rounded_up(num_rows: int) -> int:
-    """The number of rows rounded up, by at most an eighth from 64 on, so that few sizes occur.
+    """Return the number of rows, rounded up by at most an eighth from 64 on, so that few sizes occur.
 
     oneDNN compiles a product for each number of rows and keeps it: without rounding, a process grew by 1 to
     2 MB with every prompt of another length (benchmarks/growth.py).
@@ -44,7 +44,11 @@ def _rounded_up(num_rows: int) -> int:
 
 
 def is_for_onednn(weight_OI: Tensor) -> bool:
-    """Whether oneDNN can multiply by this matrix, and is expected to be faster."""
+    """Whether oneDNN can multiply by this matrix, and is expected to be faster.
+
+    >>> is_for_onednn(torch.ones(4, 4))
+    False
+    """
     return (
         weight_OI.device.type == "cpu"
         and weight_OI.dtype == torch.float32

@@ -1,9 +1,9 @@
 """GEMV on a CPU: one row or a few times a large matrix, at the speed at which it is read from memory.
 
 Decoding reads all weights once per token. PyTorch's products are made for many rows; with one row they reach
-half of the memory's bandwidth or less (benchmarks/gemv.py). This product is compiled by numba (kernels.py,
-the extra `fast`). Without numba PyTorch multiplies, which also is the reference implementation in the tests.
-Knows no network.
+at most half of the memory bandwidth (benchmarks/gemv.py). numba compiles this product (kernels.py, the extra
+`fast`). Without numba PyTorch multiplies, which is also the reference implementation in the tests. Knows no
+network.
 """
 
 import importlib
@@ -48,7 +48,7 @@ def has_kernels() -> bool:
 
 
 def as_matrix(weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | None = None) -> Matrix | None:
-    """The weight's own memory for the kernels, which read it in place; None if they cannot.
+    """Return the weight's own memory for the kernels, which read it in place; None if they cannot.
 
     An int8 weight needs a scale for each row (float32), a packed int4 weight [O, I / 2] one for each group
     (packing.py). Other weights have none.
@@ -60,14 +60,22 @@ def as_matrix(weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | N
 
 
 def storage_of(tensor: Tensor) -> NDArray[Any]:
-    """A tensor's own memory in its storage dtype. Numpy has no bfloat16: it becomes uint16."""
+    """Return a tensor's own memory in its storage dtype. Numpy has no bfloat16: it becomes uint16.
+
+    >>> storage_of(torch.ones(2, dtype=torch.bfloat16)).dtype
+    dtype('uint16')
+    """
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(np.uint16)
     return tensor.numpy()
 
 
 def as_floats(tensor: Tensor | None) -> NDArray[np.float32]:
-    """A tensor in float32 for the kernels; an empty array for None."""
+    """Return a tensor in float32 for the kernels; an empty array for None.
+
+    >>> as_floats(torch.ones(2, dtype=torch.bfloat16)).tolist(), as_floats(None).size
+    ([1.0, 1.0], 0)
+    """
     return np.empty(0, np.float32) if tensor is None else tensor.detach().float().numpy()
 
 
@@ -102,7 +110,7 @@ def threads_of_torch() -> Iterator[None]:
 
 
 def make_gemv(weight_OI: Tensor, scale: Tensor | None = None, bias_O: Tensor | None = None) -> Gemv | None:
-    """The function input @ (weight * scale).T + bias for few rows; None if PyTorch is as fast.
+    """Return the function input @ (weight * scale).T + bias for few rows; None if PyTorch is as fast.
 
     Sums are in float32; their order may depend on the number of rows. The function reads the weight's own
     memory.

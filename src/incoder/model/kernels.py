@@ -31,8 +31,8 @@ _serial = numba.njit(fastmath=_FAST_MATH, boundscheck=False)
 _parallel = numba.njit(parallel=True, fastmath=_FAST_MATH, boundscheck=False, cache=True)
 _entry = numba.njit(boundscheck=False, cache=True)
 
-# The number of multiplications from which all threads take part: one thread takes 50 to 150 µs for them. With
-# fewer, threads that wait for each other on a busy machine can cost many times what they gain.
+# From this number of multiplications on, which take one thread 50 to 150 µs, all threads take part. With
+# fewer, threads that wait for each other on a busy machine can cost many times the time that they save.
 _MIN_PARALLEL_WORK = 1_000_000
 
 # The number of floats in a vector: a register of AVX-512; otherwise one of AVX2, or two of NEON.
@@ -51,7 +51,7 @@ ACTIVATIONS = {"swiglu": SWIGLU, "gelu": GELU, "tanh_gelu": TANH_GELU}
 
 
 def _number(weight):
-    """A weight as float32."""
+    """Return a weight as float32."""
     raise NotImplementedError("only where it is compiled")
 
 
@@ -82,12 +82,13 @@ def _(floats_d, places_d):
 
 
 def _tile(num_inputs, num_rows):
-    """A function that multiplies `num_inputs` inputs from `b` on by `num_rows` rows of a matrix from `o` on.
+    """Return a function that multiplies `num_inputs` inputs, from `b` on, by `num_rows` rows, from `o` on.
 
-    It leaves out the numbers at the end that do not fill a step. It emits LLVM's vector instructions, which
-    exist for every processor, because the automatic vectorisation used half the width and no prefetching.
+    The function leaves out the numbers at the end that do not fill a step. It emits LLVM's vector
+    instructions, which exist for every processor, because automatic vectorisation used half the width and no
+    prefetching.
     """
-    # Each product has several sums, used in turn, so that no addition waits for the one before.
+    # Each product has several sums, used in turn, so that no addition waits for the previous one.
     num_sums = max(1, 4 // (num_inputs * num_rows))
 
     @intrinsic
@@ -129,14 +130,14 @@ def _tile(num_inputs, num_rows):
 
 @contextlib.contextmanager
 def _steps(builder, length, step):
-    """A loop over the start indices of the whole steps."""
+    """Yield a loop over the start indices of the whole steps."""
     whole = builder.and_(length, _INDEX(-step))
     with cgutils.for_range_slice(builder, _INDEX(0), whole, _INDEX(step), _INDEX) as (start, _):
         yield start
 
 
 def _emit_step(builder, inputs, weights, sums, start):
-    """Add the products of `_STEP` numbers to the sums."""
+    """Emit code that adds the products of `_STEP` numbers to the sums."""
     for weight in weights:
         # Float32 is left to the hardware prefetcher, which is far enough ahead by itself.
         if weight.type.pointee != ir.FloatType():
@@ -154,7 +155,7 @@ def _emit_step(builder, inputs, weights, sums, start):
 
 
 def _emit_packed_step(builder, inputs, weights, scales, sums, start):
-    """The same for `PACKED_STEP` int4 numbers, in groups with a scale each."""
+    """Emit the same for `PACKED_STEP` int4 numbers, in groups with a scale each."""
     first_bytes = _packed_bytes(builder, weights, start)
     for first_byte in first_bytes:
         _fetch_ahead(builder, first_byte, PACKED_STEP // 2, _PACKED_AHEAD)
@@ -175,12 +176,12 @@ def _emit_packed_step(builder, inputs, weights, scales, sums, start):
 
 
 def _packed_bytes(builder, weights, start):
-    """Pointers to the start of a step in each row; a byte holds two numbers."""
+    """Return pointers to the start of a step in each row; a byte holds two numbers."""
     return [builder.gep(weight, [builder.lshr(start, _INDEX(1))]) for weight in weights]
 
 
 def _packed_groups(builder, first_bytes, start):
-    """The vectors of each group in a step: the index of the first number, and the floats of each row."""
+    """Yield the vectors of each group in a step: the index of the first number, and the floats by row."""
     words = []
     for first_byte in first_bytes:
         pointer = builder.bitcast(first_byte, ir.IntType(32).as_pointer())
@@ -198,7 +199,7 @@ def _packed_groups(builder, first_bytes, start):
 
 
 def _group_scale(builder, scale, start, group):
-    """A vector with the scale of a group in all lanes."""
+    """Return a vector with the scale of a group in all lanes."""
     index = builder.add(builder.udiv(start, _INDEX(GROUP_SIZE)), _INDEX(group))
     undefined = ir.Constant(_FLOATS, ir.Undefined)
     first = builder.insert_element(undefined, builder.load(builder.gep(scale, [index])), ir.IntType(32)(0))
@@ -230,7 +231,7 @@ def _arrays(context, builder, kinds, values):
 
 
 def _rows(builder, array, first, num_rows):
-    """Pointers to the starts of rows."""
+    """Return pointers to the starts of rows."""
     stride = cgutils.unpack_tuple(builder, array.strides)[0]  # in bytes
     return [
         cgutils.pointer_add(builder, array.data, builder.mul(stride, builder.add(first, _INDEX(row))))
@@ -251,7 +252,7 @@ def _fetch_ahead(builder, place, num_bytes, distance):
 
 
 def _load(builder, row, i):
-    """A vector of a row's numbers from index `i` on."""
+    """Return a vector of a row's numbers from index `i` on."""
     kind = row.type.pointee
     place = builder.bitcast(builder.gep(row, [i]), ir.VectorType(kind, _WIDTH).as_pointer())
     return builder.load(place, align=1)
@@ -301,7 +302,7 @@ _four_by_two, _eight_by_two = _tile(4, 2), _tile(8, 2)
 
 @_serial
 def _multiply_two_rows(input_BI, weight_OI, scale, output_BO, o):
-    """The outputs of two rows of the matrix, `o` and the next one if there is one."""
+    """Compute the outputs of the matrix rows `o` and, if there is one, `o` + 1."""
     b, num_inputs = 0, len(input_BI)
     if o + 1 < len(weight_OI):
         while _WIDTH == 16 and b + 8 <= num_inputs:  # AVX2 and NEON have too few registers for the sums
@@ -357,16 +358,16 @@ def multiply(input_BI, weight_OI, scale, bias_O, output_BO):
 
 @_parallel
 def unpack(weight_OP, scale_OG, output_OI):
-    """An int4 matrix as float32. The reference implementation is `packing.unpack`."""
+    """Unpack an int4 matrix to float32. The reference implementation is `packing.unpack`."""
     for o in numba.prange(len(weight_OP)):
         _unpack_row(weight_OP, scale_OG, output_OI, np.int64(o))  # type: ignore[call-arg] # numba's first
 
 
 @_serial
 def exp(x):
-    """e^x to almost float32's precision, without a call, so that loops over it are vectorised.
+    """Compute e^x to almost float32's precision, without a call, so that loops over it are vectorised.
 
-    2^n · e^r with |r| ≤ ln 2 / 2: the power of two from its bits, the rest by its Taylor series.
+    e^x is 2^n · e^r with |r| ≤ ln 2 / 2: the power of two is made from its bits, e^r by its Taylor series.
     """
     x = min(max(x, np.float32(-87.0)), np.float32(88.0))
     n = np.floor(x * np.float32(1.4426950408889634) + np.float32(0.5))
@@ -384,7 +385,7 @@ def exp(x):
 
 @_serial
 def erf(x):
-    """The error function to 4e-7 by a rational approximation on [-4, 4] (Eigen's, as in XLA)."""
+    """Compute the error function to 4e-7 by a rational approximation on [-4, 4] (Eigen's, as in XLA)."""
     x = min(max(x, np.float32(-4.0)), np.float32(4.0))
     square = x * x
     above = np.float32(-2.72614225801306e-10)
@@ -404,7 +405,7 @@ def erf(x):
 
 @_serial
 def _activate(inner_BU, activation, output_BI):
-    """SwiGLU of the halves [gate | up], or GELU."""
+    """Apply SwiGLU to the halves [gate | up], or GELU."""
     num_rows, size = output_BI.shape
     for b in range(num_rows):
         inner, output = inner_BU[b], output_BI[b]
@@ -424,7 +425,7 @@ def _activate(inner_BU, activation, output_BI):
 
 @_serial
 def _normalise(hidden_BD, norm, eps, output_BD):
-    """RMSNorm, or with a bias LayerNorm."""
+    """Apply RMSNorm, or LayerNorm if there is a bias."""
     weight_D, bias_D = norm
     num_rows, size = hidden_BD.shape
     for b in range(num_rows):
@@ -461,7 +462,7 @@ def _rotate(heads_Nd, cosines_d, sines_d):
 
 @_serial
 def _attend_with_head(query_d, keys_Sd, values_Sd, extents_R2, num_keys, mixed_d):
-    """Attention of one query of one head to the first `num_keys` slots of these extents."""
+    """Attend from one query of one head to the first `num_keys` slots of these extents."""
     size = len(query_d)
     scale = np.float32(1.0 / math.sqrt(size))
     scores = np.empty(num_keys, np.float32)
@@ -491,9 +492,9 @@ def _attend_with_head(query_d, keys_Sd, values_Sd, extents_R2, num_keys, mixed_d
 
 @_serial
 def _attend_group(qkv_BHd, keys_KSd, values_KSd, extents_R2, row_extents_B2, num_keys_B, mixed_BHd, part):
-    """Attention of one row's heads that share a key/value head.
+    """Attend from one row's heads that share a key/value head.
 
-    `part` counts the rows of the first key/value head, then those of the next: rows may share keys too.
+    `part` counts the rows of the first key/value head, then the rows of the next: rows may share keys too.
     """
     num_sharing = mixed_BHd.shape[1] // len(keys_KSd)
     k, b = divmod(part, len(mixed_BHd))
@@ -526,13 +527,13 @@ def _attend(qkv_BHd, keys_KSd, values_KSd, extents_R2, row_extents_B2, num_keys_
 
 @_entry
 def compute_block(hidden_BD, norms, eps, matrices, activation, rotation, cache, slots):
-    """One block of the network for one token per row; changes `hidden_BD` in place.
+    """Compute one block of the network for one token per row; change `hidden_BD` in place.
 
-    `norms`: weight and bias of the norm before attention, and of that before the feed-forward layer.
+    `norms`: weight and bias of the norm before attention, and of the norm before the feed-forward layer.
     `matrices`: weight, scale and bias of q/k/v, output, up (SwiGLU: gate, then up) and down. `rotation`:
-    cosines and sines [P, d], empty without rotary positions. `cache`: this block's keys and values [K, S, d],
-    to which those of the new tokens are written. `slots`: position and new slot of each row, the extents
-    [R, 2], the range of extents of each row [B, 2], and the number of keys of each row.
+    cosines and sines [P, d], empty without rotary positions. `cache`: this block's keys and values [K, S, d];
+    the kernel writes the new ones. `slots`: position and new slot of each row, the extents [R, 2], the range
+    of extents of each row [B, 2], and the number of keys of each row.
     """
     (qkv_weight, qkv_scale, qkv_bias), (out_weight, out_scale, out_bias) = matrices[0], matrices[1]
     (up_weight, up_scale, up_bias), (down_weight, down_scale, down_bias) = matrices[2], matrices[3]

@@ -16,12 +16,16 @@ DTYPE = torch.uint8  # of packed weights
 
 
 def can_pack(weight_OI: Tensor) -> bool:
-    """Whether the rows of the matrix consist of whole steps."""
+    """Whether the rows of the matrix consist of whole steps.
+
+    >>> can_pack(torch.ones(1, 256)), can_pack(torch.ones(1, 100))
+    (True, False)
+    """
     return weight_OI.shape[1] % PACKED_STEP == 0
 
 
 def pack(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
-    """The packed bytes [O, I / 2] and the scale of each group (float32 [O, I / 64]).
+    """Return the packed bytes [O, I / 2] and the scale of each group (float32 [O, I / 64]).
 
     The number with the largest magnitude in a group is represented exactly: the scale makes it -1/2, the end
     of the range that four bits include. A group of zeros gets the scale 1.
@@ -44,7 +48,7 @@ def pack(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def unpack(packed_OP: Tensor, scale_OG: Tensor, dtype: torch.dtype) -> Tensor:
-    """The matrix [O, I] that was packed, as far as four bits represent it."""
+    """Return the matrix [O, I] that was packed, as far as four bits represent it."""
     words = packed_OP.view(torch.int32).view(len(packed_OP), -1, 1, PACKED_LANES)
     shifts = torch.arange(0, 32, 4, dtype=torch.int32, device=words.device)[:, None]
     numbers_OGg = (words >> shifts).bitwise_and_(15).sub_(8).to(dtype).view(*scale_OG.shape, GROUP_SIZE)

@@ -1,9 +1,9 @@
 """Weights stored in fewer bits than the network computes in: int4 or int8 with scales, or half precision.
 
-Decoding reads all weights for every token, so a quarter of float32's bytes gives up to four times the speed,
-if the product is not bound by computing (gemv.py). Int8 is symmetric and rounded to nearest, with one scale
-per output row; int4 has one scale per group in a row (packing.py). Neither needs calibration data. Half
-precision is a storage dtype too on processors that cannot multiply in it.
+Decoding reads all weights for every token, so a quarter of float32's bytes means up to four times the speed,
+as long as memory bounds the product (gemv.py). Int8 is symmetric and rounded to nearest, with one scale per
+output row; int4 has one scale per group in a row (packing.py). Neither needs calibration data. Half precision
+is a storage dtype too on processors that cannot multiply in it.
 """
 
 from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ class QuantizedLinear(nn.Module):
         return self.weight_OI.dtype == packing.DTYPE
 
     def _dequantized(self, rows: slice, dtype: torch.dtype) -> Tensor:
-        """Rows of the weight in `dtype`. Scales of rows are not applied: the caller scales the products."""
+        """Return rows of the weight in `dtype`, without the scales of int8 rows: the caller applies them."""
         if self._is_packed:
             assert self.scale is not None
             return _unpack(self.weight_OI[rows], self.scale[rows], dtype)
@@ -98,7 +98,7 @@ def quantize(transformer: Transformer, dtype: torch.dtype = torch.float32, *, nu
 
 
 def set_compute_dtype(transformer: Transformer, dtype: torch.dtype = torch.float32) -> None:
-    """Keep the storage dtype of all matrices, but compute in `dtype`. Training is no longer possible."""
+    """Keep the storage dtype of all matrices, but compute in `dtype`. Prevents further training."""
     _store_matrices(transformer, lambda weight_OI, _: (weight_OI.detach(), None), dtype)
 
 
@@ -127,7 +127,7 @@ def _store_matrices(
 
 
 def quantized_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
-    """The matrix in int8 and the scale (float32) of each row; a row of zeros gets the scale 1.
+    """Return the matrix in int8 and the scale (float32) of each row; a row of zeros gets the scale 1.
 
     >>> int8_OI, scale_O = quantized_rows(torch.tensor([[1.0, -0.5], [0.0, 0.0]]))
     >>> int8_OI.tolist(), scale_O[1].item()
@@ -145,7 +145,7 @@ def quantized_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def packed_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
-    """The matrix packed in four bits and the scales of its groups (packing.py)."""
+    """Return the matrix packed in four bits and the scales of its groups (packing.py)."""
     parts = [packing.pack(weight_OI.detach()[rows]) for rows in _chunks(weight_OI, weight_OI.shape[1])]
     packed, scales = zip(*parts, strict=True)
     return torch.cat(packed), torch.cat(scales)
@@ -164,7 +164,7 @@ def _unpack(packed_OP: Tensor, scale_OG: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _chunks(weight: Tensor, row_length: int) -> Iterator[slice]:
-    """Slices of rows that are converted at once: a whole matrix would be in memory twice."""
+    """Yield slices of rows that are converted at once: a whole matrix would be in memory twice."""
     chunk_size = _CHUNK if weight.device.type == "cpu" else _GPU_CHUNK
     num_together = max(1, chunk_size // row_length)
     for start in range(0, len(weight), num_together):

@@ -138,7 +138,7 @@ class TransformerConfig:
 
 
 def outline(config: TransformerConfig) -> dict[str, Tensor]:
-    """The network's weights by name, in any order, on the device `meta`: their shapes, and no memory.
+    """Return the network's weights by name, in any order, on the device `meta`: their shapes, and no memory.
 
     >>> from incoder.model.sizes import config_for
     >>> outline(config_for("mini", "llama", vocab_size=1000))["embedding.weight"].shape
@@ -162,8 +162,7 @@ class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        # With `_weight` given, no random numbers are drawn: on `meta` that imports the compiler, which takes
-        # 2 s.
+        # Given `_weight`, PyTorch draws no random numbers, which on `meta` would import the compiler (2 s).
         self.embedding: nn.Module = nn.Embedding(
             config.vocab_size,
             config.hidden_size,
@@ -219,11 +218,11 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """Run whole rows through the network; return hidden_BTD after the final norm.
 
-        Training and scoring use this; generation has its own step with a cache. `positions_BT` count from 0,
-        by default along each row. `attention_mask` is bool, broadcastable to [B, 1, T, T], True where a query
-        may attend to a key, and already causal; or the segments of packed rows. Without it, every query
-        attends to all keys up to its own position. `checkpoint_blocks` keeps only the hidden states between
-        blocks for the backward pass, which computes the rest again.
+        Training and scoring use this; generation uses backends with a cache (inference/backends/).
+        `positions_BT` count from 0, by default along each row. `attention_mask` is bool, broadcastable to
+        [B, 1, T, T], True where a query may attend to a key, and already causal; or the segments of packed
+        rows. Without it, every query attends to all keys up to its own position. `checkpoint_blocks` stores
+        only the hidden states between blocks for the backward pass, which recomputes the rest.
 
         Raises:
             IncoderError: more tokens than the model has positions.
@@ -256,7 +255,7 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator) -> None:
-        """Initialise the weights; the same generator state gives the same weights.
+        """Initialise the weights; equal generator states produce equal weights.
 
         `xglm` as in fairseq: embedding N(0, d^-0.5), q/k/v Xavier with gain 1/√2, the rest Xavier. The other
         shapes as in GPT-2: N(0, 0.02), and the projections into the residual stream divided by √(2 · layers).

@@ -20,7 +20,7 @@ CHOICES = (
 )
 
 _INDEX = ".index.json"
-_MAX_INDEX_BYTES = 20_000_000  # a hundred times the index of a model with 100 layers
+_MAX_INDEX_BYTES = 20_000_000  # about a hundred times the index of a model with 100 layers
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,250}")  # the name of a file, on any system
 _FOREIGN = {
     "adapter_config.json": (
@@ -47,6 +47,11 @@ def choose(names: Collection[str]) -> str | None:
 
 
 def is_index(name: str) -> bool:
+    """Whether a file is the index of several weight files.
+
+    >>> is_index("model.safetensors.index.json")
+    True
+    """
     return name.endswith(_INDEX)
 
 
@@ -70,7 +75,7 @@ def shards(index: Path) -> list[str]:
 
 
 def with_foreign_kind(problem: str, names: Collection[str]) -> str:
-    """Append to a problem which other kind of folder this is and what to do, if its file names say so.
+    """Append to a problem the kind of folder that the file names show, if it is another kind, and the remedy.
 
     >>> with_foreign_kind("it has no config.json", ["README.md", "mini-q4.gguf"])
     "it has no config.json; it holds weights in llama.cpp's format (GGUF): load the model they were made from"

@@ -143,7 +143,7 @@ def test_a_text_ends_with_the_last_line_that_it_may_have(
     spelled = b"".join(map(tiny_tokenizer.token_bytes, (*decoded.read, *decoded.unread)))
     assert spelled.decode() == expected
     assert decoded.unread
-    assert row.num_read_in_vain == 0
+    assert row.num_to_roll_back == 0
 
 
 def test_max_lines_end_each_completion_alone(

@@ -1,12 +1,12 @@
-"""How the new tokens of one step attend to all tokens of their sequences, in place in the cache.
+"""Attention of the new tokens of one step to all tokens of their sequences, in place in the cache.
 
-Three ways, each where it is the fastest:
+There are three ways, each used where it is the fastest:
 
 - The slots of a sequence are one extent: PyTorch's attention reads a view of the cache.
 - A chunk of several tokens over several extents: the extents are concatenated first.
 - One new token each in many sequences over several extents (decoding candidates that share a prompt): a long
-  or shared extent is read once for all sequences that have it; the short rest of every sequence is gathered
-  and padded; and the partial attention states are merged by their log-sum-exps (cascade attention, as in
+  or shared extent is read once for all sequences that have it, and the short rest of every sequence is
+  gathered and padded. The partial attention states are merged by their log-sum-exps (cascade attention, as in
   Hydragen, arXiv 2402.05099).
 
 Knows slots, not blocks.
@@ -27,8 +27,8 @@ from incoder.model.attention import Attend, choose_attention
 # The number of slots from which an extent is read in place even for one sequence: a gather would copy it.
 _MIN_SLOTS_IN_PLACE = 256
 
-# Attention over some of the keys [n, H, d] and the log-sum-exp of their scores [n, H], both in float32: two
-# such states merge into that of all the keys.
+# The output of attention over some of the keys [n, H, d] and the log-sum-exp of their scores [n, H], both in
+# float32. `merge_state` combines two of them into the output over all the keys.
 AttentionState = tuple[Tensor, Tensor]
 
 
@@ -83,7 +83,7 @@ class StepAttention:
 def attend_gathered(
     q_nHd: Tensor, keys_KSd: Tensor, values_KSd: Tensor, slots_nR: Tensor, is_padding_nR: Tensor | None
 ) -> AttentionState:
-    """Attention of each row to the keys in its own slots."""
+    """Attend from each row to the keys in its own slots."""
     gathered = (len(keys_KSd), *slots_nR.shape, -1)
     keys_KnRd = keys_KSd.index_select(1, slots_nR.flatten()).view(gathered)
     values_KnRd = values_KSd.index_select(1, slots_nR.flatten()).view(gathered)
@@ -100,7 +100,7 @@ def attend_gathered(
 
 
 def _grouped(q_nHd: Tensor, num_kv_heads: int) -> Tensor:
-    """Scaled queries [n, K, G, d]: grouped by the key/value head that they share."""
+    """Return scaled queries [n, K, G, d], grouped by the key/value head that they share."""
     num_rows, _, head_dim = q_nHd.shape
     return (q_nHd / math.sqrt(head_dim)).view(num_rows, num_kv_heads, -1, head_dim)
 
@@ -139,7 +139,7 @@ class _CascadeAttention:
             self._is_padding_nR = torch.arange(num_slots, device=device) >= lengths_n1
 
     def __call__(self, q_nHd: Tensor, keys_KSd: Tensor, values_KSd: Tensor) -> Tensor:
-        """[n, H, d], float32."""
+        """Return the outputs of attention [n, H, d], float32."""
         total: AttentionState | None = None
         if self._num_slots:
             total = attend_gathered(q_nHd, keys_KSd, values_KSd, self._slots_nR, self._is_padding_nR)
@@ -152,7 +152,7 @@ class _CascadeAttention:
 
 
 def _attend_to_extent(q_nKGd: Tensor, keys_KLd: Tensor, values_KLd: Tensor) -> AttentionState:
-    """Attention of all rows to the same keys: one matrix product reads them once for all rows."""
+    """Attend from all rows to the same keys: one matrix product reads them once for all rows."""
     num_rows = len(q_nKGd)
     q_KMd = q_nKGd.transpose(0, 1).flatten(1, 2)  # M = n · G
     scores_KML = torch.bmm(q_KMd, keys_KLd.transpose(1, 2)).float()
@@ -168,7 +168,12 @@ def _attend_to_extent(q_nKGd: Tensor, keys_KLd: Tensor, values_KLd: Tensor) -> A
 def merge_state(
     total: AttentionState | None, state: AttentionState, rows: slice | Tensor, num_rows: int
 ) -> AttentionState:
-    """Attention over the keys of `total` and, in `rows`, over those of `state` as well."""
+    """Merge two partial attention states by their log-sum-exps: in `rows`, attend to the keys of both.
+
+    >>> half = torch.ones(1, 1, 2), torch.zeros(1, 1)
+    >>> merge_state(half, half, slice(None), num_rows=1)[0].flatten().tolist()
+    [1.0, 1.0]
+    """
     if total is None:
         if isinstance(rows, slice):
             return state
@@ -184,13 +189,13 @@ def merge_state(
 
 
 def _concatenated(tensor_KSd: Tensor, extents: Sequence[Extent]) -> Tensor:
-    """[1, K, L, d]: a view of a single extent, a copy of several."""
+    """Return the slots [1, K, L, d]: a view of a single extent, a copy of several."""
     if len(extents) == 1:
         return tensor_KSd[None, :, slice(*extents[0])]
     return torch.cat([tensor_KSd[:, slice(*extent)] for extent in extents], dim=1)[None]
 
 
 def _as_slice(slots: Sequence[int]) -> slice | None:
-    """The slots as a slice, which is faster to index with, or None if they are not contiguous."""
+    """Return the slots as a slice, which is faster to index with, or None if they are not contiguous."""
     is_contiguous = all(slot == slots[0] + i for i, slot in enumerate(slots))
     return slice(slots[0], slots[-1] + 1) if is_contiguous else None

@@ -44,29 +44,29 @@ class Backend(Protocol):
         """Whether this machine can run the backend on these weights at all."""
 
     def can_run(self, chunks: Sequence[Chunk]) -> Sequence[int]:
-        """The indices of the chunks that it can run, in one call; empty for none."""
+        """Return the indices of the chunks that the backend can run in one call."""
 
     def __call__(self, chunks: Sequence[Chunk]) -> Tensor:
-        """The logits of these chunks, one after the other (sum of `num_logits` × V)."""
+        """Return the logits of these chunks, one after the other (sum of `num_logits` × V)."""
 
 
 def tokens_of(chunks: Sequence[Chunk]) -> list[int]:
-    """The tokens of all chunks, one chunk after the other."""
+    """Return the tokens of all chunks, one chunk after the other."""
     return [token_id for chunk in chunks for token_id in chunk.token_ids]
 
 
 def positions_of(chunks: Sequence[Chunk]) -> list[int]:
-    """Each token's position in its sequence."""
+    """Return each token's position in its sequence."""
     return [position for chunk in chunks for position in range(chunk.start, len(chunk.sequence))]
 
 
 def new_slots_of(chunks: Sequence[Chunk]) -> list[int]:
-    """The slot of each token."""
+    """Return the slot of each token."""
     return [slot for chunk in chunks for slot in chunk.sequence.slots(chunk.start)]
 
 
 def logits_indices(chunks: Sequence[Chunk], device: torch.device) -> slice | Tensor:
-    """Which of the tokens logits are returned for; a slice if possible, which copies nothing."""
+    """Return the indices of the tokens whose logits are needed; a slice if possible, which copies nothing."""
     if len(chunks) == 1:
         num_tokens = len(chunks[0].token_ids)
         return slice(num_tokens - chunks[0].num_logits, num_tokens)
@@ -79,6 +79,6 @@ def logits_indices(chunks: Sequence[Chunk], device: torch.device) -> slice | Ten
 
 
 def to_device(numbers: list[int], device: torch.device) -> Tensor:
-    """The numbers (int64) on the device. The CPU does not wait until a GPU has finished the step before."""
+    """Return the numbers (int64) on the device, without waiting for a GPU to finish the previous step."""
     tensor = torch.tensor(numbers, dtype=torch.long, pin_memory=device.type == "cuda")
     return tensor.to(device, non_blocking=True)

@@ -21,7 +21,7 @@ from incoder.inference.backends.step_inputs import StepInputs
 from incoder.inference.cache.kv_cache import KVCache
 
 _NUM_WARM_UPS = 2  # runs before the capture: they choose kernels and allocate their memory
-_MIN_SLOTS = 256  # of the smallest graph: fewer are no faster, and each size is a graph of its own
+_MIN_SLOTS = 256  # of the smallest graph: fewer slots are no faster, and each size needs a graph of its own
 # Of chunks of several tokens, each token is a row that reads the whole context again. With more of such rows
 # than this in a step, the eager step is faster.
 _MAX_ROWS_OF_SEVERAL = 16
@@ -52,7 +52,7 @@ class FixedSizeStep:
         self._step, self._cache, self._inputs = step, cache, inputs
 
     def __call__(self) -> Tensor:
-        """The logits (num_rows × V). Writes the keys and values of the new tokens to the cache."""
+        """Write the keys and values of the new tokens to the cache; return the logits (num_rows × V)."""
         slots_BL, positions_B = self._inputs.slots_BL, self._inputs.positions_B.long()
         positions_B1 = positions_B[:, None]
         new_slots_B = slots_BL.gather(1, positions_B1)[:, 0].long()
@@ -103,7 +103,7 @@ class GraphPool:
         return len(self._captures)
 
     def __call__(self, chunks: Sequence[Chunk]) -> Tensor:
-        """The logits of these chunks (sum of `num_logits` × V)."""
+        """Return the logits of these chunks (sum of `num_logits` × V)."""
         new_ids = [chunk.token_ids for chunk in chunks]
         extents = [chunk.sequence.extents() for chunk in chunks]
         num_rows = sum(map(len, new_ids))
@@ -125,9 +125,9 @@ class GraphPool:
 
 
 def chunks_for_graph(chunks: Sequence[Chunk]) -> list[int]:
-    """The indices of the chunks that are worth a graph, in which each token is a row of its own.
+    """Return the indices of the chunks that are worth a graph, in which each token is a row of its own.
 
-    These are all chunks of one token, and those of several tokens as long as they are few in all.
+    These are all chunks of one token, and chunks of several tokens up to `_MAX_ROWS_OF_SEVERAL` in all.
     """
     indices, num_rows = [], 0
     for index, chunk in enumerate(chunks):
@@ -159,7 +159,7 @@ class EagerGraphs:
 
 
 def power_of_two(number: int) -> int:
-    """The smallest power of two that is not less than `number`.
+    """Return the smallest power of two that is not less than `number`.
 
     >>> [power_of_two(number) for number in (1, 2, 3, 64, 65)]
     [1, 2, 4, 64, 128]

@@ -83,7 +83,7 @@ class EagerStep:
         attend: AttendAt,
         logits_indices: int | slice | Tensor = slice(None),
     ) -> Tensor:
-        """The logits after the tokens at `logits_indices` (num_indices × V)."""
+        """Return the logits after the tokens at `logits_indices` (num_indices × V)."""
         hidden_ND = self.embed(token_ids_N, positions)
         rotation = None
         if self._rotation is not None:
@@ -104,14 +104,14 @@ class EagerStep:
         return self.logits(hidden_ND[logits_indices])
 
     def embed(self, token_ids_N: Tensor, positions: int | slice | Tensor) -> Tensor:
-        """The input of the first block, [N, D]."""
+        """Return the input of the first block, [N, D]."""
         hidden_ND: Tensor = self._embedding(token_ids_N)
         if self._sinusoids is None:
             return hidden_ND
         return hidden_ND * math.sqrt(self._config.hidden_size) + self._sinusoids[positions]
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
-        """The logits (N × V) from the output of the last block."""
+        """Return the logits (N × V) from the output of the last block."""
         return self._lm_head(self._final_norm(hidden_ND))
 
     def _attend(
@@ -180,7 +180,7 @@ class _ModuleMatrix:
 
 
 def _matrix(linear: Linear) -> _Matrix:
-    """The fastest way to multiply by this layer's weight on its device."""
+    """Return the fastest way to multiply by this layer's weight on its device."""
     gemv = make_gemv(linear.weight_OI, linear.scale, linear.bias_O)
     if linear.is_quantized:
         return _GemvMatrix(gemv, MAX_ROWS_QUANTIZED, linear.module) if gemv else _ModuleMatrix(linear.module)
@@ -211,7 +211,7 @@ class _EagerLayer:
 
 
 def _norm(norm: Norm) -> Callable[[Tensor], Tensor]:
-    """The norm as a plain function: calling a module takes longer than a small norm itself."""
+    """Return the norm as a plain function: calling a module takes longer than a small norm itself."""
     weight, bias, eps = norm.weight_D, norm.bias_D, norm.eps
     shape = weight.shape
     if bias is not None:

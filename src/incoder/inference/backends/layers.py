@@ -54,7 +54,7 @@ class Norm:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One block of the network. With SwiGLU, `up` is [2 · I, D]: the gate's rows, then those of up."""
+    """One block of the network. With SwiGLU, `up` is [2 · I, D]: the rows of gate, then the rows of up."""
 
     attention_norm: Norm
     qkv: Linear
@@ -80,7 +80,7 @@ class ModelLayers:
     position_table: Tensor  # sinusoids [P, D], or cosines and sines [2, P, d / 2]
 
     def rotation(self) -> tuple[Tensor, Tensor] | None:
-        """Cosines and sines [P, d] in the network's dtype, or None without rotary positions.
+        """Return cosines and sines [P, d] in the network's dtype, or None without rotary positions.
 
         The first half of the sines is negative: so a rotation is x · cos + roll(x, d / 2) · sin.
         """
@@ -90,7 +90,7 @@ class ModelLayers:
         return torch.cat((cosines, cosines), dim=-1), torch.cat((-sines, sines), dim=-1)
 
     def weights(self) -> Iterator[Tensor]:
-        """Every tensor that a step reads, but for the position table."""
+        """Yield every tensor that a step reads, but for the position table."""
         norms, linears = [self.final_norm], [self.embedding_weight, self.lm_head]
         for layer in self.layers:
             norms += [layer.attention_norm, layer.feed_forward_norm]
@@ -104,7 +104,7 @@ class ModelLayers:
 
 
 def read_layers(transformer: Transformer) -> ModelLayers:
-    """The layers of a network, after all changes to its weights (quantization, layout in memory)."""
+    """Return the layers of a network, after all changes to its weights (quantization, layout in memory)."""
     config = transformer.config
     embedding_weight = _linear(transformer.embedding)
     return ModelLayers(

@@ -58,7 +58,7 @@ class NumbaBackend:
         return all(_matrices(layer) is not None for layer in layers.layers)
 
     def can_run(self, chunks: Sequence[Chunk]) -> Sequence[int]:
-        """All chunks or none: a second pass for the others would read all weights again."""
+        """Return all chunks or none: running the rest elsewhere would read all weights again."""
         return range(len(chunks)) if sum(len(chunk.token_ids) for chunk in chunks) <= MAX_ROWS else ()
 
     def __call__(self, chunks: Sequence[Chunk]) -> Tensor:
@@ -94,7 +94,7 @@ def _arrays(norm: Norm) -> _NormArrays:
 
 
 def _matrices(layer: Layer) -> tuple[tuple[NDArray[np.generic], ...], ...] | None:
-    """The matrices in the order that the kernel takes; None if it cannot read one of them.
+    """Return the matrices in the order that the kernel takes; None if it cannot read one of them.
 
     Plain tuples: numba stores the types of arguments beside what it compiled, and a class of ours that was
     renamed since could not be loaded again.

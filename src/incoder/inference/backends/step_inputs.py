@@ -33,7 +33,7 @@ class StepInputs:
         self._extents: list[list[Extent]] = [[] for _ in range(num_rows)]
 
     def set(self, new_ids: Sequence[Sequence[int]], extents: Sequence[Sequence[Extent]]) -> None:
-        """The new tokens of each sequence, and the extents of all its tokens, the new ones included."""
+        """Set the new tokens of each sequence, and the extents of all its tokens, the new ones included."""
         if self._copied is not None:
             self._copied.synchronize()  # the staged numbers of the last step have left the host
         extents_of_rows: list[Sequence[Extent]] = []
@@ -78,8 +78,9 @@ class StepInputs:
         self._extents[row] = list(extents)
 
     def _views(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The slots of each row's sequence [B, L]; and, [B] each, the row's position, the number of rows
-        directly before it that have tokens of the same sequence, and its token.
+        """Return views: the slots of each row's sequence [B, L], its position, `num_before` and token [B].
+
+        `num_before` is the number of rows directly before a row that have tokens of the same sequence.
         """
         sizes = [self.num_rows * self.num_slots, *[self.num_rows] * 3]
         slots, positions_B, num_before_B, token_ids_B = torch.split(numbers, sizes)

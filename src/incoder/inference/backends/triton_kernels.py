@@ -26,7 +26,7 @@ def _wait(OVERLAPPED: tl.constexpr):
 
 @triton.jit
 def _moments(input_ptr, eps, SIZE: tl.constexpr, PADDED_SIZE: tl.constexpr, CENTERED: tl.constexpr):
-    """The mean (zero for RMSNorm) and the reciprocal of the standard deviation."""
+    """Return the mean (zero for RMSNorm) and the reciprocal of the standard deviation."""
     i = tl.arange(0, PADDED_SIZE)
     values = tl.load(input_ptr + i, mask=i < SIZE, other=0.0).to(tl.float32)
     mean = 0.0
@@ -59,7 +59,7 @@ def embed(
     PADDED_D: tl.constexpr,
     OVERLAPPED: tl.constexpr,
 ):
-    """Each row is its token's row of the weight times `factor`, plus its position's row of the table."""
+    """Embed: the token's row of the weight times `factor`, plus the position's row of the table."""
     if OVERLAPPED:
         tl.extra.cuda.gdc_launch_dependents()
     row = tl.program_id(0)
@@ -87,7 +87,7 @@ def normalize(
     CENTERED: tl.constexpr,
     OVERLAPPED: tl.constexpr,
 ):
-    """RMSNorm or LayerNorm; one program per row."""
+    """Apply RMSNorm or LayerNorm; one program per row."""
     row = tl.program_id(0)
     d = tl.arange(0, PADDED_D)
     weight = tl.load(weight_ptr + d, mask=d < D, other=0.0).to(tl.float32)
@@ -120,7 +120,7 @@ def multiply_row(
     BLOCK_K: tl.constexpr,
     OVERLAPPED: tl.constexpr,
 ):
-    """GEMV: one row, normalised if a norm is given, times a matrix of N rows; `ADDED` adds to the output.
+    """GEMV: multiply one row by a matrix of N rows. A norm is applied first; `ADDED` adds to the output.
 
     With "swiglu" the matrix has 2 · N rows: the gates of all outputs, then their factors.
     """
@@ -205,7 +205,7 @@ def multiply_rows(
     BLOCK_K: tl.constexpr,
     OVERLAPPED: tl.constexpr,
 ):
-    """The same for several rows and without a norm; the matrix is read once for all rows."""
+    """GEMM: multiply several rows, without a norm, by a matrix that is read once for all of them."""
     GATED: tl.constexpr = ACTIVATION == "swiglu"
     b = tl.arange(0, PADDED_B)
     n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
@@ -247,7 +247,7 @@ def multiply_rows(
 
 @triton.jit
 def _head(head_ptr, d, cosines, sines, D: tl.constexpr):
-    """A query or a key, rotated by its position's angles if there are any."""
+    """Load a query or a key, rotated by its position's angles if there are any."""
     values = tl.load(head_ptr + d, mask=d < D, other=0.0).to(tl.float32)
     if cosines is not None:
         partner = tl.where(d < D // 2, d + D // 2, d - D // 2)
@@ -286,7 +286,7 @@ def attend(
     """Write the new key and value, then attend to one part of the slots; one program per row, head and part.
 
     The `num_before` rows before this one have tokens of the same sequence, which other programs are writing
-    at the same time: their keys and values are computed here again, in the part that has the row's own token.
+    at the same time. Their keys and values are recomputed here, in the part that has the row's own token.
     The last program of a head to finish merges the parts. Slots after the tokens of earlier steps may never
     have been written and may hold NaN, so they are not read.
     """

@@ -40,10 +40,10 @@ class Tiling(NamedTuple):
 
 
 def tiling(num_rows: int, num_outputs: int, weight: Tensor, dtype: torch.dtype, *, is_gated: bool) -> Tiling:
-    """A tiling with some 64 KB of weights in flight on each processor, and programs for all processors.
+    """Return a tiling that keeps about 64 KB of weights in flight on each processor and occupies all of them.
 
-    With one input row, short rows of the weight are loaded whole: all that a program reads is then in flight
-    while the kernel before it ends.
+    With one input row, short rows of the weight are loaded whole, so that all reads of a program are in
+    flight while the previous kernel ends.
     """
     width = power_of_two(weight.shape[1])
     if num_rows == 1:
@@ -92,7 +92,7 @@ class TritonGraphs:
         )
 
     def can_run(self, chunks: Sequence[Chunk]) -> Sequence[int]:
-        """All chunks that are worth a graph, or none if they have too many rows for the kernels."""
+        """Return the chunks that are worth a graph, or none if they have too many rows for the kernels."""
         indices = chunks_for_graph(chunks)
         return indices if sum(len(chunks[index].token_ids) for index in indices) <= MAX_ROWS else ()
 
@@ -121,7 +121,7 @@ class TritonStep:
         return torch.cuda.get_device_capability(device) >= (9, 0)
 
     def __call__(self) -> Tensor:
-        """The logits (num_rows × V, float32). Writes the keys and values of the new tokens to the cache."""
+        """Write the new tokens' keys and values to the cache; return the logits (num_rows × V, float32)."""
         buffers, activation = self._buffers, self._layers.activation
         self._embed()
         for index, layer in enumerate(self._layers.layers):
@@ -296,7 +296,7 @@ class _Buffers:
 
 
 def _num_parts(config: TransformerConfig, inputs: StepInputs) -> int:
-    """The number of parts that the slots of a row are divided into, a power of two."""
+    """Return the number of parts that the slots of a row are divided into, a power of two."""
     most = min(
         max(1, _NUM_PROGRAMS // (inputs.num_rows * config.num_heads)),
         max(1, inputs.num_slots // _MIN_SLOTS),

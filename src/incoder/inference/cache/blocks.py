@@ -17,16 +17,20 @@ _EMPTY = -1  # the time of last use of a block without cached contents: allocate
 
 
 class OutOfBlocks(Exception):  # noqa: N818 - an event: the owner of the memory grows it or lets others finish
-    """Fewer blocks are free than were asked for."""
+    """Too few blocks are free for an allocation."""
 
 
 def root_hash(salt: str) -> BlockHash:
-    """The hash before a sequence's first block: sequences with different salts share no block."""
+    """Return the hash before a sequence's first block: sequences with different salts share no block.
+
+    >>> root_hash(""), root_hash("a tenant") == root_hash("another")
+    (b'', False)
+    """
     return blake2b(salt.encode("utf-8", "surrogateescape"), digest_size=16).digest() if salt else b""
 
 
 def chained_hash(parent: BlockHash, token_ids: Sequence[int]) -> BlockHash:
-    """The hash of a block with these tokens that follows the block with hash `parent` (b"" for the first).
+    """Return the hash of a block of these tokens after the block with the hash `parent` (b"" at the start).
 
     >>> first = chained_hash(b"", [1, 2])
     >>> chained_hash(first, [3, 4]) == chained_hash(b"", [3, 4])
@@ -66,15 +70,15 @@ class BlockPool:
         return self._num_free
 
     def ref_count(self, block: int) -> int:
-        """How many sequences use this block."""
+        """Return the number of sequences that use this block."""
         return self._ref_counts[block]
 
     def allocate(self, num_blocks: int, after: int | None = None) -> list[int]:
-        """Blocks with a reference count of one; as far as possible one extent that continues `after`.
+        """Return blocks with a reference count of one; as far as possible one extent that continues `after`.
 
-        The blocks right after `after` are reused if their cached contents continued those of `after`: they
-        hold what followed before the user typed on. Otherwise the extent whose contents are the least
-        recently used is allocated, or single blocks if no extent is long enough.
+        The blocks directly after `after` are reused if their cached contents continued the contents of
+        `after`: an edit has replaced them. Otherwise the least recently used extent is allocated, or single
+        blocks if no extent is long enough.
 
         Raises:
             OutOfBlocks: too few blocks are free; nothing was allocated.
@@ -121,7 +125,7 @@ class BlockPool:
             self._hashes[block] = self._parents[block] = None
 
     def lookup(self, hashes: Iterable[BlockHash]) -> list[int]:
-        """The cached blocks with these hashes, up to the first miss.
+        """Return the cached blocks with these hashes, up to the first miss.
 
         Call `incref` on them before the next `allocate`, which may overwrite them.
         """
@@ -147,7 +151,7 @@ class BlockPool:
         self._parents = self._parents[:num_blocks] + nothing
 
     def smallest_size(self) -> int:
-        """The fewest blocks that `resize` accepts: up to the last block in use."""
+        """Return the smallest number that `resize` accepts: the last block in use and all before it."""
         return next((block + 1 for block in reversed(range(self.num_blocks)) if self._ref_counts[block]), 0)
 
     def _use(self, blocks: list[int]) -> list[int]:
@@ -159,7 +163,7 @@ class BlockPool:
         return blocks
 
     def _continuing(self, after: int, num_blocks: int) -> list[int]:
-        """The free blocks right after this one that are empty or hold contents that continued it."""
+        """Return the free blocks right after this one that are empty or hold contents that continued it."""
         blocks: list[int] = []
         block_hash = self._hashes[after]
         for block in range(after + 1, min(after + 1 + num_blocks, self.num_blocks)):
@@ -172,7 +176,7 @@ class BlockPool:
         return blocks
 
     def _lru_extent(self, num_blocks: int) -> list[int]:
-        """The free extent whose most recent use is oldest (LRU); empty if none is long enough.
+        """Return the free extent whose most recent use is oldest (LRU); empty if none is long enough.
 
         One pass over the blocks. `newest` holds the free blocks of the last `num_blocks` that may be the most
         recently used of an extent, in falling order of use (a sliding-window maximum).
@@ -199,6 +203,6 @@ class BlockPool:
         return list(range(best_start, best_start + num_blocks)) if best_start >= 0 else []
 
     def _lru_blocks(self, num_blocks: int) -> list[int]:
-        """The least recently used free blocks, in ascending order."""
+        """Return the least recently used free blocks, in ascending order."""
         free = [block for block in range(self.num_blocks) if self._ref_counts[block] == 0]
         return sorted(sorted(free, key=self._last_used.__getitem__)[:num_blocks])

@@ -1,7 +1,7 @@
 """The memory of the key/value cache: for every layer one tensor of keys and one of values, [K, slots, d].
 
-An extent of slots is a view of these tensors and is read in place. On a CPU, memory that was never written to
-takes no space.
+An extent of slots is a view of these tensors and is read in place. On a CPU, the operating system provides
+memory only for slots that were written.
 """
 
 import torch
@@ -43,5 +43,5 @@ class KVCache:
 
 
 def bytes_per_token(config: TransformerConfig, dtype: torch.dtype) -> int:
-    """The size of one token's keys and values in all layers."""
+    """Return the size of one token's keys and values in all layers."""
     return 2 * config.num_layers * config.num_kv_heads * config.head_dim * dtype.itemsize

@@ -63,12 +63,12 @@ class BlockSequence:
         return len(self.token_ids)
 
     def num_blocks_shared(self, token_ids: Sequence[int], num_to_compute: int = 1) -> int:
-        """The number of blocks in use that `match_prefix` would share instead of taking free ones."""
+        """Return the number of blocks in use that `match_prefix` would share instead of taking free ones."""
         found = self._pool.lookup(self._prefix_hashes(token_ids, num_to_compute)[1:])
         return sum(self._pool.ref_count(block) > 0 for block in found)
 
     def num_blocks_needed(self, num_tokens: int) -> int:
-        """The number of blocks that appending this many tokens allocates: at first, all that are expected."""
+        """Return the number of blocks that appending this many tokens allocates: at first, all expected."""
         first = len(self.token_ids) // self._block_size
         num_copied = first < len(self._blocks) and self._pool.ref_count(self._blocks[first]) > 1
         return max(0, self._num_blocks_for(num_tokens) - len(self._blocks)) + num_copied
@@ -118,7 +118,7 @@ class BlockSequence:
         del self.token_ids[num_left:]
         del self._hashes[num_left // self._block_size + 1 :]
         unused = self._blocks[-(-num_left // self._block_size) :]
-        if any(self._pool.ref_count(block) > 1 for block in unused):  # others use them: leave them alone
+        if any(self._pool.ref_count(block) > 1 for block in unused):  # other sequences use them
             self._pool.free(unused)
             self._blocks = self._blocks[: len(self._blocks) - len(unused)]
             self._block_extents = None
@@ -127,7 +127,7 @@ class BlockSequence:
                 self._pool.evict(block)
 
     def fork(self) -> "BlockSequence":
-        """A copy that shares all blocks that hold tokens."""
+        """Return a copy that shares all blocks that hold tokens."""
         copy = BlockSequence(self._pool, self._block_size, self._num_slots)
         copy.token_ids = list(self.token_ids)
         copy._blocks = self._blocks[: -(-len(self.token_ids) // self._block_size)]
@@ -157,12 +157,12 @@ class BlockSequence:
         self._block_extents = []
 
     def slots(self, start: int) -> list[int]:
-        """The slots of the tokens from index `start` on."""
+        """Return the slots of the tokens from index `start` on."""
         size, blocks = self._block_size, self._blocks
         return [blocks[i // size] * size + i % size for i in range(start, len(self.token_ids))]
 
     def extents(self) -> list[Extent]:
-        """The slots of all tokens, in order. Forks have identical extents for what they share."""
+        """Return the slots of all tokens, in order. Forks have identical extents for what they share."""
         if self._block_extents is None:
             self._block_extents = self._find_extents()
         extents, num_left, size = [], len(self.token_ids), self._block_size
@@ -174,14 +174,14 @@ class BlockSequence:
         return extents
 
     def _prefix_hashes(self, token_ids: Sequence[int], num_to_compute: int) -> list[BlockHash]:
-        """The chained hashes of the full blocks without the last tokens, after the sequence's root hash."""
+        """Return the root hash, then the chained hashes of the full blocks before the tokens to compute."""
         hashes, size = self._hashes[:1], self._block_size
         for start in range(0, len(token_ids) - num_to_compute - size + 1, size):
             hashes.append(chained_hash(hashes[-1], token_ids[start : start + size]))
         return hashes
 
     def _find_extents(self) -> list[tuple[int, int]]:
-        """The first block and the number of blocks of each extent; an extent ends at a fork point."""
+        """Return the first block and the number of blocks of each extent; an extent ends at a fork point."""
         extents: list[tuple[int, int]] = []
         for index, block in enumerate(self._blocks):
             if extents and block == sum(extents[-1]) and index not in self._fork_points:

@@ -1,7 +1,7 @@
-"""Beam search for one hole or completion: the most probable infills instead of drawn ones.
+"""Beam search for one hole or completion: the most probable infills instead of sampled ones.
 
-The rules are those of transformers' `generate(num_beams=…)`, so that the results are the same on the same
-weights. Beams are rows of one `Sequences`, which keeps what they have in common once.
+It follows the rules of transformers' `generate(num_beams=…)`, so the results are the same on the same
+weights. Beams are rows of one `Sequences`, which shares the cache blocks of their common prefix.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,19 +43,19 @@ def beam_search(
     num_alternatives: int = 0,
     is_time_up: Callable[[], bool] = lambda: False,
 ) -> Generation[list[Decoded]]:
-    """The `params.num_beams` best infills that were found, or fewer, the best first.
+    """Return the `params.num_beams` best infills that were found, or fewer, the best first.
 
-    An infill's score is the sum of its tokens' log-probabilities, divided by their number (the end's
-    included) to the power of `length_penalty`; bias and penalties (the repetition penalty also that of tokens
-    in `context`) change them before they are added up. The search ends when no beam can still become better
-    than the worst of `num_beams` finished ones, or with `early_stopping` as soon as there are that many.
-    Afterwards the contents of the sequences mean nothing.
+    An infill's score is the sum of its tokens' log-probabilities, divided by their number (the end token
+    included) to the power of `length_penalty`. Bias and penalties change the log-probabilities before they
+    are added up; the repetition penalty also applies to tokens in `context`. The search ends when no beam can
+    become better than the worst of `num_beams` finished infills, or with `early_stopping` as soon as that
+    many are finished. Afterwards the contents of the sequences are undefined.
     """
     num_beams = params.num_beams
-    num_kept = max(2, 1 + len(vocabulary.end_ids)) * num_beams  # so that enough are left if many end
+    num_kept = max(2, 1 + len(vocabulary.end_ids)) * num_beams  # enough are left even if many beams end
     finished: list[tuple[float, SequenceState]] = []
-    room = max_positions - sequences.lengths[0]
-    beams = [_Beam(SequenceState(required_prefix, params, room, vocabulary, context, stopping), 0.0, 0)]
+    max_tokens = max_positions - sequences.lengths[0]
+    beams = [_Beam(SequenceState(required_prefix, params, max_tokens, vocabulary, context, stopping), 0.0, 0)]
     logits_BV, num_tokens = logits_1V, 0
     while True:
         num_tokens += 1
@@ -88,7 +88,7 @@ def _continued(
     num_kept: int,
     num_alternatives: int,
 ) -> list[_Beam]:
-    """The beams with one more token, the most probable first."""
+    """Return the beams with one more token, the most probable first."""
     states = [beam.state for beam in beams]
     log_sums_B = logits_BV.logsumexp(dim=-1)
     logprobs_BV = logits_BV - log_sums_B[:, None]

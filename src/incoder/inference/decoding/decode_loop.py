@@ -1,7 +1,7 @@
-"""One hole, or one completion, in all rows of a batch: choose a token, read it, until every row has ended.
+"""The decode loop, for one hole or completion in all rows of a batch: choose a token, read it, repeat.
 
-Works on token ids and bytes, with a model seen through `Sequences`. Knows no texts, no windows, and nothing
-of what is before or after in the prompt.
+Works on token ids and bytes, with a model as `Sequences`. Knows no texts, no windows, and nothing of the
+rest of the prompt.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,13 +37,13 @@ def decoding(
     is_time_up: Callable[[], bool] = lambda: False,
     on_bytes: OnBytes | None = None,
 ) -> Generation[list[Decoded]]:
-    """Generate in every row to the end of the infill, a stop string, a stopping rule, or a limit.
+    """Generate in every row up to an end token, a stop string, a stopping rule, or a limit.
 
-    `logits_BV` are those of what the rows have read; each row draws from a generator of its own. The infill
-    begins after the bytes `required_prefix`, which the first tokens must spell and which do not count as new.
-    `contexts` are the tokens that each row has read, for penalties and drafts; a row's stopping rules may end
-    its infill early. `on_bytes(row, data)` gets the bytes of the infill as they come, once nothing can take
-    them back.
+    `logits_BV` are the logits after the tokens that the rows have read. Each row samples with a generator of
+    its own. The first tokens must spell the bytes `required_prefix`, which are not part of the infill and do
+    not count as new. `contexts` are the tokens that each row has read, for penalties and drafts. A row's
+    stopping rules may end its infill early. `on_bytes(row, data)` is called with bytes of the infill once
+    they can no longer be retracted.
 
     A single sequence verifies prompt-lookup drafts in the forward pass of its last token. Accepted or not,
     each token is chosen from the same logits with the same random number, so drafts never change the result.
@@ -86,8 +86,8 @@ def decoding(
         else:
             logits_BV = yield Forward(sequences, [state.next_to_read for state in states])
     for index, state in enumerate(states):
-        if state.num_read_in_vain:
-            sequences.rollback(index, state.num_read_in_vain)
+        if state.num_to_roll_back:
+            sequences.rollback(index, state.num_to_roll_back)
         if on_bytes is not None:
             on_bytes(index, state.newly_committed())
     return [state.decoded() for state in states]
@@ -95,7 +95,7 @@ def decoding(
 
 @dataclass(frozen=True, slots=True)
 class _Chooser:
-    """Chooses the next tokens of the sequences, each with its own random numbers."""
+    """Chooses the next tokens of the sequences, each with its own generator."""
 
     states: Sequence[SequenceState]
     params: SamplingParams
@@ -104,7 +104,7 @@ class _Chooser:
     num_alternatives: int
 
     def choose(self, live: Sequence[int], logits_BV: Tensor) -> None:
-        """The next token of each sequence that is live."""
+        """Choose the next token of each sequence that is live."""
         states = [self.states[index] for index in live]
         if self._is_plain(states):
             results_3B = choose_greedy(logits_BV, self.vocabulary.bias_for(logits_BV))
@@ -114,20 +114,20 @@ class _Chooser:
             token_ids_B = choose(permitted_BV, self.params, [self.rngs[index] for index in live])
             results_3B = with_logprobs(logits_BV, token_ids_B)
         rankings = most_probable(logits_BV, self.num_alternatives)
-        # In one piece: until then nothing waits for a GPU, which is still at the step that gave the logits.
+        # One transfer for all rows: the CPU waits for a GPU only here.
         results = zip(*results_3B.tolist(), strict=True)
         for state, result, ranking in zip(states, results, rankings, strict=True):
             _take(state, result, ranking)
 
     def choose_along(self, draft: Sequence[int], logits_TV: Tensor, lookup: PromptLookup) -> int:
-        """The next tokens of the only sequence, up to the first that differs from the draft.
+        """Verify a draft: choose the only sequence's next tokens, up to the first that differs from it.
 
-        Returns how many tokens of the draft were accepted.
+        Returns the number of accepted draft tokens.
         """
         (state,) = self.states
         num_accepted = 0
         results = None
-        if self._is_plain(self.states):  # no choice depends on the one before: all are waited for at once
+        if self._is_plain(self.states):  # no choice depends on the one before: one transfer for all of them
             results_3T = choose_greedy(logits_TV, self.vocabulary.bias_for(logits_TV))
             results = list(zip(*results_3T.tolist(), strict=True))
             rankings = most_probable(logits_TV, self.num_alternatives)
@@ -145,7 +145,7 @@ class _Chooser:
         return num_accepted
 
     def _is_plain(self, states: Sequence[SequenceState]) -> bool:
-        """Whether each of these gets the token with the greatest logit that may be generated at all."""
+        """Whether each of these states takes the greatest logit of all tokens that are ever generated."""
         return self.params.takes_the_greatest and not any(state.is_constrained for state in states)
 
 

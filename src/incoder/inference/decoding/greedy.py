@@ -1,8 +1,7 @@
 """The next token of each row in greedy decoding: the one with the greatest logit.
 
-On a GPU two kernels (greedy_kernels.py) replace a dozen of PyTorch's, each of which starts when the one
-before has ended, while the next step cannot start yet. PyTorch's way is the reference implementation. Knows
-no settings.
+On a GPU two kernels (greedy_kernels.py) replace a dozen of PyTorch's, which run one after the other and delay
+the next step. PyTorch's computation is the reference implementation. Knows no settings.
 """
 
 import importlib
@@ -12,17 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_BLOCK_V = 2048  # logits that a program reads: some 25 programs a row with 50,000 tokens
+_BLOCK_V = 2048  # logits per program: about 25 programs per row with 50,000 tokens
 
 
 def choose_greedy(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
-    """Each row's token, its log-probability, and the logarithm of the sum of exponentials (float32, 3 × B).
+    """Return each row's token, its log-probability, and the log-sum-exp of its logits (float32, 3 × B).
 
-    `bias_V` is zero, or minus infinity for a token that must not come next. The token is the one with the
-    greatest logit of those that may; of equal ones the first. Its log-probability is under the model's own
-    distribution, over all tokens. A row with a NaN or plus infinity has a sum that is no finite number, and
-    a token that means nothing. All in one tensor, since reading it waits for the GPU; up to 2^24 an id is a
-    float32.
+    `bias_V` is minus infinity for tokens that must not come next, else zero. The token is the permitted one
+    with the greatest logit, the first of equal ones. Its log-probability is under the model's own
+    distribution, over all tokens. If a row has a NaN or plus infinity, its log-sum-exp is not finite and its
+    token meaningless. The result is one tensor, so that reading it waits for the GPU only once; float32
+    represents ids up to 2^24.
+
+    >>> choose_greedy(torch.tensor([[0.0, 2.0, 1.0]]), torch.zeros(3))[0].tolist()
+    [1.0]
     """
     if logits_BV.is_cuda and _can_fuse(logits_BV.device):
         return greedy_by_triton(logits_BV, bias_V)
@@ -30,13 +32,13 @@ def choose_greedy(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
 
 
 def greedy_by_torch(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
-    """The reference implementation."""
+    """Choose greedily with PyTorch's operators: the reference implementation."""
     token_ids_B = (logits_BV + bias_V).argmax(dim=-1)
     return with_logprobs(logits_BV, token_ids_B)
 
 
 def greedy_by_triton(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
-    """Two Triton kernels; the results are those of the reference implementation."""
+    """Choose greedily with two Triton kernels; the results equal the reference implementation's."""
     kernels: Any = importlib.import_module("incoder.inference.decoding.greedy_kernels")
     logits_BV = logits_BV.contiguous()
     num_rows, vocab_size = logits_BV.shape
@@ -60,7 +62,7 @@ def greedy_by_triton(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
 
 
 def with_logprobs(logits_BV: Tensor, token_ids_B: Tensor) -> Tensor:
-    """The result of `choose_greedy` for tokens that were chosen in another way."""
+    """Return the result of `choose_greedy` for tokens that were chosen in another way."""
     log_sums_B = logits_BV.logsumexp(dim=-1)
     logprobs_B = logits_BV.gather(1, token_ids_B[:, None])[:, 0] - log_sums_B
     return torch.stack((token_ids_B.float(), logprobs_B, log_sums_B))

@@ -1,7 +1,7 @@
-"""Greedy choice as Triton compiles it for a GPU: a program for each part of a row, then one for each row.
+"""Triton kernels of greedy choice: one program for each part of a row, then one program for each row.
 
-Import this module only where Triton is installed, as it is with PyTorch for CUDA; greedy.py tells what is
-computed.
+Import this module only if Triton is installed, as it is with PyTorch for CUDA. greedy.py says what the
+kernels compute.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -12,10 +12,10 @@ import triton.language as tl
 
 @triton.jit
 def choose_in_parts(logits_ptr, bias_ptr, parts_ptr, vocab_size, BLOCK_V: tl.constexpr):
-    """What there is in each part (4 × B × S, for `join_parts`).
+    """Reduce each part of each row (4 × B × S, for `join_parts`).
 
-    The first of the best tokens that may come next, its logit, the greatest logit of all tokens, and the sum
-    of the exponentials of all less that one.
+    The four numbers are the first of the best permitted tokens, its logit, the greatest logit of all tokens,
+    and the sum of exp(logit - greatest logit) over all tokens.
     """
     row, part = tl.program_id(0), tl.program_id(1)
     v = part * BLOCK_V + tl.arange(0, BLOCK_V)
@@ -25,7 +25,7 @@ def choose_in_parts(logits_ptr, bias_ptr, parts_ptr, vocab_size, BLOCK_V: tl.con
     permitted = logits + tl.load(bias_ptr + v, mask=is_in, other=0.0).to(tl.float32)
     best = tl.max(permitted, axis=0)
     token_id = tl.min(tl.where(permitted == best, v, vocab_size), axis=0)
-    top = tl.maximum(tl.max(logits, axis=0), -3e38)  # minus infinity less itself would be no number
+    top = tl.maximum(tl.max(logits, axis=0), -3e38)  # -inf - -inf would be NaN
     total = tl.sum(tl.exp(logits - top), axis=0)
     num_places = tl.num_programs(0) * tl.num_programs(1)
     parts_ptr += row * tl.num_programs(1) + part
@@ -37,7 +37,7 @@ def choose_in_parts(logits_ptr, bias_ptr, parts_ptr, vocab_size, BLOCK_V: tl.con
 
 @triton.jit
 def join_parts(logits_ptr, parts_ptr, results_ptr, vocab_size, num_parts, PADDED_PARTS: tl.constexpr):
-    """The token of each row, its log-probability and the logarithm of the sum of exponentials (3 × B)."""
+    """Join the parts of each row: its token, the token's log-probability, and the log-sum-exp (3 × B)."""
     row, num_rows = tl.program_id(0), tl.num_programs(0)
     s = tl.arange(0, PADDED_PARTS)
     is_in = s < num_parts
@@ -48,7 +48,7 @@ def join_parts(logits_ptr, parts_ptr, results_ptr, vocab_size, num_parts, PADDED
     tops = tl.load(parts_ptr + 2 * num_places, mask=is_in, other=-3e38)
     totals = tl.load(parts_ptr + 3 * num_places, mask=is_in, other=0.0)
     is_best = is_in & (bests == tl.max(bests, axis=0))
-    # A NaN is equal to nothing, so that there may be no best; there is a logit to read all the same.
+    # NaN equals nothing, so there may be no best token; the clamped id still points at a logit.
     token_id = tl.min(tl.where(is_best, token_ids, vocab_size - 1), axis=0)
     token_id = tl.minimum(token_id, vocab_size - 1)
     top = tl.max(tops, axis=0)

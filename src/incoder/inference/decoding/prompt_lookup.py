@@ -1,25 +1,28 @@
-"""Drafts of the next tokens by prompt lookup: what came after the same tokens before, in the prompt or an
-infill.
+"""Prompt lookup: drafts the tokens that followed the same tokens earlier, in the prompt or an infill.
 
-A draft costs little to verify, since a model reads a few tokens in nearly the time of one, and saves a step
-for each token that is accepted (as Hugging Face's `prompt_lookup_num_tokens`). An edit is mostly a copy with
-a name changed here and there: where the text has left what it was copied from, it is expected back a little
-further on. Where drafts are mostly wrong they become shorter, and pause for longer and longer. Knows no
-model.
+A model verifies a draft of a few tokens in nearly the time of one token, and each accepted token saves a step
+(as Hugging Face's `prompt_lookup_num_tokens`). An edit is mostly a copy with some names changed, so after a
+difference from its source the text is expected to continue the source a few tokens later. If drafts are
+mostly rejected, they become shorter, with longer and longer pauses between them. Knows no model.
 """
 
 from collections.abc import Collection, Iterable
 
-_NGRAMS = (3, 2)  # tokens that must be the same; the longer first
-_MAX_DRAFT = 7  # with the token before them 8, the most rows of a product for few rows (gemv.py)
+_NGRAMS = (3, 2)  # numbers of tokens that must match, the longer first
+_MAX_DRAFT = 7  # with the last token 8 rows, the most that GEMV multiplies (gemv.py)
 _FIRST_DRAFT = 3
 _FIRST_PAUSE = 1  # tokens
 _MAX_PAUSE = 128
-_MAX_APART = 8  # tokens that a copy may leave out, put in or change and still be a copy
+_MAX_APART = 8  # consecutive tokens that may differ from the source before it is given up
 
 
 class PromptLookup:
-    """Remembers the tokens of one sequence, its prompt first; never drafts one of `never`."""
+    """Drafts from the tokens of one sequence, its prompt first; never drafts one of `never`.
+
+    >>> lookup = PromptLookup([1, 2, 3, 4, 1, 2])
+    >>> lookup.draft(max_num_tokens=2)
+    [3, 4]
+    """
 
     def __init__(self, token_ids: Iterable[int], never: Collection[int] = ()) -> None:
         self._token_ids: list[int] = []
@@ -28,19 +31,19 @@ class PromptLookup:
         self._length = _FIRST_DRAFT
         self._pause = 0  # tokens until the next draft
         self._next_pause = _FIRST_PAUSE
-        self._source: int | None = None  # the place whose token comes next, if what was drafted is a copy
-        self._num_apart = 0  # tokens since the copy and its source were last the same
+        self._source: int | None = None  # the place of the source's next token, if the text copies a source
+        self._num_apart = 0  # tokens since the text last agreed with its source
         for token_id in token_ids:
             self._add(token_id)
 
     def add(self, token_id: int) -> None:
-        """The sequence has one more token."""
+        """Append a token of the sequence."""
         self._follow(token_id)
         self._add(token_id)
         self._pause = max(0, self._pause - 1)
 
     def draft(self, max_num_tokens: int) -> list[int]:
-        """The tokens that may come next; empty if nothing suggests any, or drafts have not paid."""
+        """Return the likely next tokens; empty without a match, or in a pause after rejected drafts."""
         length = min(self._length, max_num_tokens)
         if self._pause or length < 1:
             return []
@@ -53,7 +56,7 @@ class PromptLookup:
         return draft[:stop]
 
     def observe(self, num_drafted: int, num_accepted: int) -> None:
-        """How many tokens of the last draft were accepted: those before the first wrong one."""
+        """Adapt the length of drafts to the number of accepted tokens of the last one."""
         if num_accepted == num_drafted:
             self._length = min(2 * self._length, _MAX_DRAFT)
         else:
@@ -65,7 +68,7 @@ class PromptLookup:
             self._next_pause = min(2 * self._next_pause, _MAX_PAUSE)
 
     def _likely_place(self) -> int | None:
-        """After the same three tokens, or where a copy goes on, or after the same two."""
+        """Return the place after the same three tokens, else of the source's next token, else after two."""
         is_copy = self._source is not None and self._num_apart == 0
         for size in _NGRAMS:
             place = self._place_after.get(tuple(self._token_ids[-size:]))

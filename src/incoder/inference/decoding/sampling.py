@@ -1,7 +1,7 @@
-"""From logits to the next token: pure functions, randomness comes in as numbers.
+"""From logits to the next token: pure functions, which take generators as arguments.
 
-The order is fixed: logit bias, repetition penalty, presence and frequency penalty, temperature, top-k, top-p,
-min-p, as in Hugging Face's `generate`; request.py says what they mean. Knows no model, no cache and no text.
+The order is fixed, as in Hugging Face's `generate`: logit bias, repetition penalty, presence and frequency
+penalty, temperature, top-k, top-p, min-p; sampling_params.py explains them. Knows no model, cache or text.
 """
 
 import math
@@ -14,24 +14,28 @@ from torch import Tensor
 from incoder.errors import IncoderError
 from incoder.sampling_params import SamplingParams
 
-_FIRST_SORTED = 128  # tokens that nearly always hold top_p; sorting 8,192 takes 0.5 ms, finding these 0.05 ms
+_FIRST_SORTED = 128  # tokens, nearly always enough for top_p: found in 0.05 ms, while sorting 8,192 takes 0.5
 
 
 def candidate_rng(seed: int, candidate: int) -> torch.Generator:
-    """The random numbers of one candidate, the same on every device."""
+    """Return the generator of one candidate; its numbers are the same on every device.
+
+    >>> candidate_rng(seed=0, candidate=1).initial_seed() == candidate_rng(seed=0, candidate=2).initial_seed()
+    False
+    """
     # A large odd multiplier spreads (seed, candidate) so that neighbours share no numbers.
     return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + candidate) % 2**63)
 
 
 def check_log_sums(log_sums: Iterable[float]) -> None:
-    """Refuse logits that are no numbers, by the logarithms of their sums of exponentials.
+    """Raise if logits are not finite, which their log-sum-exps show.
 
     Raises:
         IncoderError: one of the logarithms is not finite.
     """
     if not all(map(math.isfinite, log_sums)):
         raise IncoderError(
-            "the model computed something that is no number, as float16 does where it overflows; load it "
+            "the model computed values that are no numbers, as float16 does where it overflows; load it "
             "with the dtype bfloat16 or float32"
         )
 
@@ -49,7 +53,7 @@ class Penalised(Protocol):
 
 
 def adjusted(logits_BV: Tensor, params: SamplingParams, sequences: Sequence[Penalised]) -> Tensor:
-    """The logits with bias and penalties; row i is that of sequence i."""
+    """Return the logits with bias and penalties; row i belongs to sequence i."""
     if not params.changes_logits:
         return logits_BV
     logits_BV = logits_BV.clone()
@@ -70,7 +74,11 @@ def adjusted(logits_BV: Tensor, params: SamplingParams, sequences: Sequence[Pena
 
 
 def most_probable(logits_BV: Tensor, num_tokens: int) -> list[list[tuple[int, float]]]:
-    """The most probable tokens of each row with their log-probabilities, the best first; none for 0."""
+    """Return the `num_tokens` most probable tokens of each row with their log-probabilities, best first.
+
+    >>> [[token_id for token_id, _ in row] for row in most_probable(torch.tensor([[0.0, 2.0, 1.0]]), 2)]
+    [[1, 2]]
+    """
     if not num_tokens:
         return [[] for _ in range(len(logits_BV))]
     logprobs_BK, token_ids_BK = logits_BV.log_softmax(dim=-1).topk(min(num_tokens, logits_BV.shape[-1]))
@@ -81,10 +89,13 @@ def most_probable(logits_BV: Tensor, num_tokens: int) -> list[list[tuple[int, fl
 
 
 def next_token_probabilities(logits_BV: Tensor, params: SamplingParams) -> Tensor:
-    """The distribution that is sampled from: `logits_BV` after temperature, top-k and top-p.
+    """Return the distribution that `choose` samples from: `logits_BV` after temperature, top-k and top-p.
 
-    Tokens that must not be generated have a logit of minus infinity. Greedy decoding puts all
-    probability on one of the largest logits.
+    Tokens that must not be generated have a logit of minus infinity. In greedy decoding, the token with the
+    greatest logit has all probability.
+
+    >>> next_token_probabilities(torch.tensor([[0.0, 2.0]]), SamplingParams(temperature=0)).tolist()
+    [[0.0, 1.0]]
     """
     if params.temperature == 0:
         best_B1 = logits_BV.argmax(dim=-1, keepdim=True)
@@ -95,9 +106,12 @@ def next_token_probabilities(logits_BV: Tensor, params: SamplingParams) -> Tenso
 
 
 def choose(logits_BV: Tensor, params: SamplingParams, rngs: Sequence[torch.Generator]) -> Tensor:
-    """One token for each row; row i takes one random number from `rngs[i]`, greedy decoding takes none.
+    """Choose a token for each row, with one random number from `rngs[i]` for row i, or none if greedy.
 
-    Logits that are no numbers give some token, too.
+    For logits that are NaN, the token is arbitrary.
+
+    >>> choose(torch.tensor([[0.0, 2.0]]), SamplingParams(temperature=0), []).tolist()
+    [1]
     """
     if params.temperature == 0:
         return logits_BV.argmax(dim=-1)
@@ -105,13 +119,13 @@ def choose(logits_BV: Tensor, params: SamplingParams, rngs: Sequence[torch.Gener
     cumulative_BK = kept_BK.double().cumsum(dim=-1)
     uniform_B = torch.cat([torch.rand(1, generator=rng, dtype=torch.float64) for rng in rngs])
     threshold_B1 = uniform_B.to(cumulative_BK.device)[:, None] * cumulative_BK[:, -1:]
-    # right=True: a token without probability, whose cumulative sum equals its neighbour's, is never hit.
+    # right=True: never choose a token of probability 0, whose cumulative sum equals its neighbour's.
     place_B1 = torch.searchsorted(cumulative_BK, threshold_B1, right=True).clamp_(max=kept_BK.shape[1] - 1)
     return token_ids_BK.gather(-1, place_B1)[:, 0]
 
 
 def _kept(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
-    """The probabilities of the tokens that are kept, not normalised, and their ids."""
+    """Return the probabilities of the tokens that are kept, not normalised, and their ids."""
     kept_BK, token_ids_BK = _kept_by_rank(logits_BV, params)
     if params.min_p:
         kept_BK = kept_BK.masked_fill(kept_BK < params.min_p * kept_BK.amax(dim=-1, keepdim=True), 0.0)
@@ -119,8 +133,8 @@ def _kept(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
 
 
 def _kept_by_rank(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
-    """The tokens that top-k and top-p keep."""
-    logits_BV = logits_BV - logits_BV.amax(dim=-1, keepdim=True)  # a tiny temperature must not overflow
+    """Return the tokens that top-k and top-p keep."""
+    logits_BV = logits_BV - logits_BV.amax(dim=-1, keepdim=True)  # no overflow at a tiny temperature
     probabilities_BV = torch.softmax(logits_BV / params.temperature, dim=-1)
     vocab_size = logits_BV.shape[-1]
     if params.top_k is not None:
@@ -133,9 +147,10 @@ def _kept_by_rank(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Te
 
 
 def _ranked(probabilities_BV: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """The most probable tokens, at least those of the nucleus, equal ones by their ids; and the ids.
+    """Return the most probable tokens in order, at least the nucleus, with ties by id; and their ids.
 
-    If the first few suffice for all rows only they are found, else all are sorted. Both give the same result.
+    If the first few contain the nucleus of all rows, only they are sorted, else all tokens. The result of
+    `_nucleus` is the same.
     """
     if probabilities_BV.shape[-1] > _FIRST_SORTED:
         largest_BK, token_ids_BK = probabilities_BV.topk(_FIRST_SORTED, dim=-1)
@@ -152,7 +167,7 @@ def _ranked(probabilities_BV: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
 
 
 def _nucleus(sorted_BK: Tensor, top_p: float) -> Tensor:
-    """The smallest set that reaches `top_p`: a token stays while those before it have not reached it."""
+    """Keep the smallest set that reaches `top_p`: a token stays while the mass before it is less."""
     if top_p == 1:
         return sorted_BK
     mass_before_BK = sorted_BK.cumsum(dim=-1) - sorted_BK

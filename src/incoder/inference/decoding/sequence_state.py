@@ -1,6 +1,6 @@
-"""One infill while it is written, token by token: its bytes, where it ends, and why.
+"""The state of one infill while it is generated, token by token: its bytes, its end, and the reason.
 
-Works on token ids and bytes. Knows no model and nothing of what is before or after in the prompt.
+Works on token ids and bytes. Knows no model, and nothing of the rest of the prompt.
 """
 
 from bisect import bisect_right
@@ -20,13 +20,12 @@ Ranking = Sequence[tuple[int, float]]  # token ids with their log-probabilities,
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What one sequence generated.
+    """The generated infill of one sequence.
 
     `spelling` are the bytes of the infill, without its required prefix. `token_ids`, `logprobs` and
-    `rankings` have every token that was chosen (the required prefix's, the end of the infill, those of the
-    stop string, too), under the model's own distribution: temperature 1, nothing left out. `read` are the
-    tokens of the required prefix and the infill that the model has read, `unread` those of the infill that it
-    has not read yet.
+    `rankings` have every chosen token, including the required prefix, the end token and a stop string, under
+    the model's own distribution: temperature 1, over all tokens. `read` are the tokens of the required prefix
+    and the infill that the model has read, `unread` the tokens of the infill that it has not read yet.
     """
 
     spelling: bytes
@@ -39,24 +38,24 @@ class Decoded:
 
 
 class SequenceState:
-    """One infill while it is written; `room` is how many more tokens its sequence can have."""
+    """One infill while it is generated; its sequence can have `max_tokens` more tokens."""
 
     def __init__(
         self,
         required_prefix: bytes,
         params: SamplingParams,
-        room: int,
+        max_tokens: int,
         vocabulary: Vocabulary,
         context: Sequence[int] = (),
         stopping: StoppingRules | None = None,
     ) -> None:
         self.finish_reason: FinishReason | None = None
-        self.num_read_in_vain = 0
+        self.num_to_roll_back = 0  # tokens that the model has read after the end of the infill
         self._vocabulary = vocabulary
-        self._num_healed = len(required_prefix)  # bytes before the infill
+        self._num_healed = len(required_prefix)  # bytes of the spelling before the infill
         self._required = required_prefix + (stopping.start if stopping is not None else b"")
         self._params = params
-        self._room = room
+        self._max_tokens = max_tokens
         self._stopping = stopping
         self._stops = [stop.encode("utf-8", "surrogateescape") for stop in params.stop]
         self._spelling = b""  # of all tokens, the required prefix included
@@ -67,13 +66,13 @@ class SequenceState:
         self._num_new_tokens = 0
         self._cut: int | None = None  # where in the spelling the infill ends, by a stop string or a rule
         self._end_id: int | None = None
-        self._num_committed = self._num_healed  # bytes that were handed out as they came
-        # Not the ends of other infills: an infill must not become less likely to end.
+        self._num_committed = self._num_healed  # bytes that `newly_committed` has returned
+        # Without end tokens of other infills: the penalty must not make this infill less likely to end.
         self._seen = set(context) - vocabulary.end_ids if params.repetition_penalty != 1 else set()
         self._counts: Counter[int] = Counter()
 
     def copy(self) -> "SequenceState":
-        """The same infill, to be continued otherwise."""
+        """Return a copy of the infill so far, to be continued with other tokens."""
         fork = copy(self)
         fork._token_ids, fork._ends = [*self._token_ids], [*self._ends]
         fork._logprobs, fork._rankings = [*self._logprobs], [*self._rankings]
@@ -102,7 +101,7 @@ class SequenceState:
 
     @property
     def seen(self) -> Collection[int]:
-        """The tokens that the repetition penalty is for."""
+        """The tokens to which the repetition penalty applies."""
         return self._seen
 
     @property
@@ -116,9 +115,9 @@ class SequenceState:
 
     @property
     def max_draft_tokens(self) -> int:
-        """How many more tokens can be read and still leave one to choose; none while a prefix is required."""
+        """The longest draft that leaves one token to choose; 0 while a prefix is required."""
         num_new = self._params.max_new_tokens - self._num_new_tokens
-        return 0 if self.required_left else min(num_new, self._room - len(self._token_ids)) - 1
+        return 0 if self.required_left else min(num_new, self._max_tokens - len(self._token_ids)) - 1
 
     @property
     def next_to_read(self) -> list[int]:
@@ -129,14 +128,14 @@ class SequenceState:
         return self._spelling[self._num_healed :]
 
     def take(self, token_id: int, logprob: float, ranking: Ranking = ()) -> None:
-        """Go on with this token; `ranking` are the most probable ones in its place."""
+        """Append a chosen token; `ranking` are the most probable tokens in its place."""
         self._logprobs.append(logprob)
         self._rankings.append(ranking)
         if token_id in self._vocabulary.end_ids:
             self._end_id = token_id
             self._cut = self._place_of_rules(len(self._spelling))
             self.finish_reason = "end" if self._cut is None else "stop"
-            self._count_read_in_vain(len(self._token_ids))
+            self._count_to_roll_back(len(self._token_ids))
             return
         self._seen.add(token_id)
         if self._params.counts_tokens:
@@ -149,15 +148,15 @@ class SequenceState:
         self._cut = self._stop_after(num_bytes_before)
         if self._cut is not None:
             self.finish_reason = "stop"
-            self._count_read_in_vain(len(self._token_ids) - 1)
-        elif self._num_new_tokens >= self._params.max_new_tokens or len(self._token_ids) >= self._room:
+            self._count_to_roll_back(len(self._token_ids) - 1)
+        elif self._num_new_tokens >= self._params.max_new_tokens or len(self._token_ids) >= self._max_tokens:
             self.end("length")
 
     def end(self, reason: Literal["length", "time"]) -> None:
         """End the infill at its last token, for a reason other than its text."""
         self.finish_reason = reason
         self._cut = self._place_of_rules(len(self._spelling))
-        self._count_read_in_vain(len(self._token_ids) - (reason == "length"))
+        self._count_to_roll_back(len(self._token_ids) - (reason == "length"))
 
     def decoded(self) -> Decoded:
         assert self.finish_reason is not None
@@ -180,7 +179,7 @@ class SequenceState:
         )
 
     def newly_committed(self) -> bytes:
-        """The bytes of the infill that can no longer be retracted and were not handed out yet."""
+        """Return the bytes of the infill that can no longer be retracted and were not returned before."""
         end = self._cut
         if end is None:
             end = len(self._spelling)
@@ -192,7 +191,7 @@ class SequenceState:
         return self._spelling[start:end]
 
     def _stop_after(self, num_bytes_before: int) -> int | None:
-        """Where a stop string begins that ends in the bytes after `num_bytes_before`, or a rule cuts."""
+        """Return where a stop string begins that ends after `num_bytes_before`, or where a rule cuts."""
         places = []
         for stop in self._stops:
             start = max(self._num_healed, num_bytes_before - len(stop) + 1)
@@ -207,7 +206,7 @@ class SequenceState:
         return min((place for place in found if place is not None), default=None)
 
     def _last_line_place(self) -> int | None:
-        """Where the last of `max_lines` lines ends; None if it is not finished, or without a limit."""
+        """Return the end of the last of `max_lines` lines; None if it is not finished, or without a limit."""
         if self._params.max_lines is None:
             return None
         text = self._spelling[len(self._required) :]
@@ -219,19 +218,19 @@ class SequenceState:
         return len(self._required) + place
 
     def _place_of_rules(self, end: int | None = None) -> int | None:
-        """Where in the spelling the stopping rules cut the infill so far, or the one that ends at `end`."""
+        """Return where in the spelling the rules cut the infill so far, or one that has ended at `end`."""
         if self._stopping is None or self.required_left:
             return None
         infill = self._spelling[self._num_healed : end]
         place = self._stopping.cut(infill) if end is None else self._stopping.cut_at_end(infill)
         return None if place is None else self._num_healed + place
 
-    def _count_read_in_vain(self, num_read: int) -> None:
+    def _count_to_roll_back(self, num_read: int) -> None:
         if self._cut is not None:
-            self.num_read_in_vain = max(0, num_read - bisect_right(self._ends, self._cut))
+            self.num_to_roll_back = max(0, num_read - bisect_right(self._ends, self._cut))
 
 
 def _overlap(spelling: bytes, stop: bytes) -> int:
-    """How many bytes at the end of the spelling may be the beginning of a stop string."""
+    """Return the length of the longest end of the spelling that is a proper beginning of a stop string."""
     longest = min(len(stop) - 1, len(spelling))
     return next((length for length in range(longest, 0, -1) if spelling.endswith(stop[:length])), 0)

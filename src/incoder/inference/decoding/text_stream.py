@@ -1,4 +1,4 @@
-"""Text as it is written: bytes in, whole characters out."""
+"""Streamed text: bytes in, whole characters out."""
 
 import codecs
 
@@ -7,7 +7,7 @@ from incoder.results import OnText, TextPiece
 
 
 class TextStream:
-    """Passes on the text of each candidate's infills; a character that is not complete yet waits."""
+    """Calls `on_text` with the text of each candidate's infills; holds back incomplete characters."""
 
     def __init__(self, request: InfillRequest, on_text: OnText) -> None:
         self._request = request
@@ -15,7 +15,7 @@ class TextStream:
         self._decoders: dict[tuple[int, int], codecs.IncrementalDecoder] = {}
 
     def add(self, candidate: int, hole: int, data: bytes) -> None:
-        """More bytes of an infill."""
+        """Add bytes of an infill; call back if they complete a character."""
         decoder = self._decoders.get((candidate, hole))
         if decoder is None:
             decoder = codecs.getincrementaldecoder("utf-8")("replace")

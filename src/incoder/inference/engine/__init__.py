@@ -1,1 +1,1 @@
-"""Many sequences read side by side, over one cache of keys and values in blocks."""
+"""Continuous batching: many sequences in the same steps, over one key/value cache in blocks."""

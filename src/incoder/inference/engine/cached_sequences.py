@@ -1,8 +1,8 @@
 """A Transformer as a `LanguageModel`: all sequences of all requests share one key/value cache of blocks.
 
-Holes, candidates, windows of a long file and keystrokes are all sequences with a common prefix. Each takes
-the prefix from the cache, and the code above does not have to know. A single sequence is one extent, which is
-read as a view: as fast as a cache of its own.
+Holes, candidates, windows of a long file and keystrokes are all sequences with a common prefix, which each
+finds in the cache without the caller's help. A single sequence is one extent, which attention reads as a
+view: as fast as a cache of its own.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class CachedSequences:
         return sum(sequence.num_cached or 0 for sequence in self._prefills)
 
     def schedule(self, rows: Sequence[Sequence[int]], *, all_logits: bool = False) -> list[ScheduledSequence]:
-        """The rows with the tokens that each gets. The caller starts and computes them."""
+        """Return the rows with their new tokens. The caller starts and computes them."""
         assert any(rows)
         scheduled = [
             ScheduledSequence(sequence, row, all_logits=all_logits)
@@ -78,9 +78,9 @@ class CachedSequences:
 
 
 def logits_of(scheduled: Sequence[ScheduledSequence], *, all_logits: bool) -> Tensor:
-    """The logits of all rows, one row after the other.
+    """Return the logits of all rows, concatenated.
 
-    A row that got no tokens has meaningless logits, or none with `all_logits`.
+    A row without new tokens has meaningless logits, or none with `all_logits`.
     """
     first = next(sequence for sequence in scheduled if sequence.has_logits)
     if len(scheduled) == 1:

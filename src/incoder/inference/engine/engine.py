@@ -32,11 +32,19 @@ class Engine:
     and is computed again later. A request that does not fit into the cache alone fails.
 
     Thread safety: `submit`, and `cancel` of the futures that it returns, may be called from any thread, also
-    from callbacks. `step` and `run` belong to one thread, in which the coroutines and their callbacks run:
-    that of an `EngineWorker`, or yours if there is none. `result()` of a future waits for that thread.
+    from callbacks. Call `step` and `run` from one thread only; the coroutines and their callbacks run in it
+    (an `EngineWorker` has such a thread). `result()` of a future waits for that thread.
 
     Raises:
         IncoderError: a model without a key/value cache for several requests.
+
+    >>> from incoder import InfillRequest
+    >>> engine = Engine(model.language_model)
+    >>> request = InfillRequest.from_settings("x = <FILL>\\n", max_new_tokens=4)
+    >>> future = engine.submit(model.generation(request))
+    >>> engine.run()
+    >>> len(future.result().infills)
+    1
     """
 
     def __init__(self, model: LanguageModel, max_active: int | None = None) -> None:
@@ -61,10 +69,10 @@ class Engine:
         return bool(self._submitted or self._waiting or self._active)
 
     def submit(self, generation: Generation[T]) -> Future[T]:
-        """Put a generation coroutine at the end of the queue; `step` begins it.
+        """Append a generation coroutine to the queue; `step` starts it.
 
         The future has the coroutine's result or error. Cancelling it ends the coroutine between two steps,
-        also during prefill, and frees its part of the cache.
+        also during prefill, and frees its cache blocks.
         """
         request = _Request(generation, self._runner)
 
@@ -80,7 +88,7 @@ class Engine:
     def step(self) -> bool:
         """Compute one step of the active requests; return whether any request is left.
 
-        If computing fails, as it does without memory, all requests fail that were in the step. An error that
+        If computing fails, for example out of memory, all requests of the step fail. A `BaseException` that
         is no `Exception`, such as KeyboardInterrupt in a callback, ends its request and is raised.
         """
         while self._submitted:
@@ -125,17 +133,17 @@ class Engine:
             request = self._waiting[0]
             if not request.is_begun and not request.is_done:
                 request.begin()
-            if not request.is_done and not self._has_room(request):
+            if not request.is_done and not self._fits(request):
                 break
             self._waiting.popleft()
             if not request.is_done:
                 request.start()
                 self._active.append(request)
 
-    def _has_room(self, request: "_Request[Any]") -> bool:
-        """Whether the blocks that the request needs first are free, beside those that active requests need.
+    def _fits(self, request: "_Request[Any]") -> bool:
+        """Whether enough blocks are free for the request's first step and the next one of active requests.
 
-        If there are no others, a request is always admitted: only computing shows whether it fits.
+        If no request is active, the request is always admitted: only computing shows whether it fits.
         """
         if not self._active:
             return True
@@ -143,7 +151,7 @@ class Engine:
         return num_needed <= self._runner.pool.num_free
 
     def _compute(self) -> None:
-        """One step of the active requests, the youngest of which are preempted if none has free blocks."""
+        """Compute a step of the active requests; preempt the youngest while none has enough free blocks."""
         self._is_full = False
         try:
             while self._active:
@@ -168,14 +176,14 @@ class Engine:
     def _too_large(self) -> IncoderError:
         num_tokens = self._runner.pool.num_blocks * BLOCK_SIZE
         return IncoderError(
-            f"the request does not fit into the key/value cache, which has room for {num_tokens} tokens of "
-            "all its candidates; ask for fewer candidates or beams, give a shorter text, or make the cache "
+            f"the request does not fit into the key/value cache, which holds {num_tokens} tokens of all its "
+            "candidates together; ask for fewer candidates or beams, give a shorter text, or make the cache "
             "larger (num_blocks of TransformerModel)"
         )
 
 
 class _Request(Generic[T]):
-    """A submitted generation coroutine: what it waits for, and the future for its result."""
+    """A submitted generation coroutine, the sequences that it waits for, and the future of its result."""
 
     def __init__(self, generation: Generation[T], runner: Runner) -> None:
         self.future: Future[T] = Future()
@@ -206,14 +214,14 @@ class _Request(Generic[T]):
         self._run_coroutine(lambda: next(self._generation))
 
     def start(self) -> None:
-        """Take cached prefixes; from now on the request holds blocks."""
+        """Match cached prefixes; from now on the request holds blocks."""
         self._is_active = True
         with self._runner.lock:
             for sequence in self._rows:
                 sequence.start()
 
     def preempt(self) -> None:
-        """Free the blocks of all rows that the coroutine waits for, until the next `start`."""
+        """Free the blocks of all rows, until the next `start`."""
         self._is_active = False
         with self._runner.lock:
             for sequence in self._rows:
@@ -224,12 +232,12 @@ class _Request(Generic[T]):
         self._run_coroutine(lambda: self._generation.send(logits_of(self._rows, all_logits=self._all_logits)))
 
     def fail(self, error: BaseException) -> None:
-        """End the coroutine; the future raises this error. Harmless when done."""
+        """End the coroutine; the future raises this error. Does nothing if the request is done."""
         if not self.is_done:
             self._finish(lambda future: future.set_exception(error))
 
     def end(self) -> None:
-        """End the coroutine of a cancelled future. Harmless when done."""
+        """End the coroutine of a cancelled future. Does nothing if the request is done."""
         if not self.is_done:
             self._finish(lambda _: None)
 
@@ -248,14 +256,14 @@ class _Request(Generic[T]):
             self._finish(lambda future: future.set_result(value))
         except BaseException as error:
             self.fail(error)
-            if not isinstance(error, Exception):  # the owner's, and must not end the other requests
+            if not isinstance(error, Exception):  # for the thread's owner; the other requests go on
                 raise
 
-    def _finish(self, settle: Callable[[Future[T]], None]) -> None:
-        """Close the coroutine, which frees its blocks; then settle the future unless it was cancelled."""
+    def _finish(self, resolve: Callable[[Future[T]], None]) -> None:
+        """Close the coroutine, which frees its blocks; then resolve the future unless it was cancelled."""
         self.is_done, self._rows = True, ()
         try:
             self._generation.close()
         finally:
             if self.future.set_running_or_notify_cancel():
-                settle(self.future)
+                resolve(self.future)

@@ -1,8 +1,8 @@
 """Runs one step: the chunks of several sequences in one pass through the network, by the fastest backends.
 
-Owns the memory of the cache. The cache has a fixed size for what is kept between requests. A request outside
-of an engine that needs more gets a larger copy until it ends; the memory of the fixed size stays where it is,
-and so the CUDA graphs that were captured on it stay valid. Does not decide which sequence computes when.
+Owns the memory of the cache, which has a fixed size. A request outside of an engine that needs more blocks
+gets a larger copy of the cache until it ends. The fixed memory keeps its addresses meanwhile, so the CUDA
+graphs that were captured on it stay valid. Does not decide which sequence computes when.
 """
 
 import threading
@@ -22,7 +22,9 @@ from incoder.model.transformer import Transformer
 
 BLOCK_SIZE = 16  # tokens; after an edit, half a block on average is computed again
 _MAX_BYTES = 2**30  # of the cache by default, unless one context takes more
-_MAX_CONTEXTS = 16  # of the cache by default: a small model's steps are so short that a long pool delays them
+_MAX_CONTEXTS = (
+    16  # in the cache by default: a pass over a longer pool would delay a small model's short steps
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class _Memory:
 class Runner:
     """A Transformer and its cache of `num_blocks` blocks; `backends` in order of preference.
 
-    All calls that change sequences or compute are made with `lock` held, so that several threads can use one
-    model: they take turns by steps.
+    Callers hold `lock` while they change sequences or compute, so that several threads can use one model and
+    take turns step by step.
     """
 
     def __init__(
@@ -69,14 +71,14 @@ class Runner:
         return self._memory.backends
 
     def open(self, num_slots: int, cache_salt: str = "") -> BlockSequence:
-        """An empty sequence that is expected to have at most `num_slots` tokens.
+        """Return an empty sequence that is expected to have at most `num_slots` tokens.
 
         It shares blocks with sequences of the same salt only.
         """
         return BlockSequence(self.pool, BLOCK_SIZE, num_slots, root_hash(cache_salt))
 
     def close(self, sequences: Sequence[BlockSequence]) -> None:
-        """Free the blocks of these sequences, and the memory beyond the fixed size if nobody needs it now."""
+        """Free the blocks of these sequences, and the memory beyond the fixed size if it is unused."""
         for sequence in sequences:
             sequence.close()
         if self.pool.num_blocks > self._num_blocks and self.pool.smallest_size() <= self._num_blocks:
@@ -93,7 +95,7 @@ class Runner:
 
     @torch.inference_mode()
     def allocate(self, chunk: Chunk, *, may_grow: bool = True) -> bool:
-        """Append the chunk's tokens to its sequence; False if the cache is full and may not grow."""
+        """Append the chunk's tokens to its sequence; return False if the cache is full and may not grow."""
         sequence, token_ids = chunk.sequence, chunk.token_ids
         try:
             copy = sequence.append(token_ids)
@@ -109,7 +111,7 @@ class Runner:
 
     @torch.inference_mode()
     def compute(self, chunks: Sequence[Chunk]) -> list[Tensor]:
-        """The logits of each chunk (num_logits × V, float32); their keys and values are in the cache then."""
+        """Write the chunks' keys and values to the cache; return their logits (num_logits × V, float32)."""
         logits: dict[int, Tensor] = {}
         left = list(range(len(chunks)))
         for backend in self.backends:

@@ -15,7 +15,7 @@ STEP_TOKENS = 512  # a larger step is no faster per token, and the other sequenc
 
 
 class ScheduledSequence:
-    """Computes `token_ids` after those of the sequence; collects the logits of the last one or of all."""
+    """New `token_ids` of a sequence to compute, and the logits of the last one or of all."""
 
     def __init__(
         self, sequence: BlockSequence, token_ids: Sequence[int], *, all_logits: bool = False
@@ -25,7 +25,7 @@ class ScheduledSequence:
         self._num_logits = len(token_ids) if all_logits else min(1, len(token_ids))
         self._num_computed = 0
         self._logits: list[Tensor] = []
-        self.num_cached: int | None = None  # tokens that earlier sequences had computed; None before `start`
+        self.num_cached: int | None = None  # tokens found in the prefix cache; None before `start`
 
     @property
     def num_left(self) -> int:
@@ -41,10 +41,10 @@ class ScheduledSequence:
         return num_blocks - self.sequence.num_blocks_shared(self._token_ids, self._num_logits)
 
     def start(self) -> None:
-        """If the sequence is empty, take its prefix from the prefix cache as far as no logits are needed."""
+        """Match an empty sequence's prefix in the cache, except for tokens whose logits are needed."""
         if not len(self.sequence):
             self._num_computed = self.sequence.match_prefix(self._token_ids, self._num_logits)
-        if self.num_cached is None:  # after a preemption, the match is with blocks of its own
+        if self.num_cached is None:  # after a preemption the sequence matches blocks of its own
             self.num_cached = self._num_computed
 
     def preempt(self) -> None:
@@ -54,7 +54,7 @@ class ScheduledSequence:
         self._logits = []
 
     def next_chunk(self, num_tokens: int) -> Chunk:
-        """The next tokens to compute. `take` their logits before asking for more."""
+        """Return the next tokens to compute. Call `take` with their logits before the next call."""
         start, end = self._num_computed, self._num_computed + num_tokens
         first_with_logits = len(self._token_ids) - self._num_logits
         num_logits = max(0, end - max(start, first_with_logits))
@@ -68,16 +68,16 @@ class ScheduledSequence:
 
     @property
     def has_logits(self) -> bool:
-        """Whether any logits are asked for: not for a row of a batch that gets no tokens."""
+        """Whether logits are needed: not for a row of a batch without new tokens."""
         return self._num_logits > 0
 
     def logits(self) -> Tensor:
-        """The logits (num_logits × V), once no token is left."""
+        """Return the logits (num_logits × V), once no token is left."""
         return self._logits[0] if len(self._logits) == 1 else torch.cat(self._logits)
 
 
 class StepResult(NamedTuple):
-    """How many sequences a step has extended, and how many had to wait for free blocks."""
+    """The numbers of sequences that a step has extended, and that had to wait for free blocks."""
 
     num_computed: int
     num_waiting: int
@@ -92,8 +92,7 @@ def step(
 ) -> StepResult:
     """Compute one step of these requests' sequences, the oldest request first.
 
-    If the cache has too few free blocks for a sequence, the cache grows, or the sequence waits unless the
-    cache `may_grow`.
+    If too few blocks are free for a sequence, the cache grows if it `may_grow`; else the sequence waits.
     """
     scheduled = [sequence for request in requests for sequence in request]
     shares = schedule([sequence.num_left for sequence in scheduled], num_tokens)
@@ -116,7 +115,7 @@ def step(
 
 
 def _allocation_order(requests: Sequence[Sequence[ScheduledSequence]]) -> list[int]:
-    """Indices into all sequences: older requests first, the sequences of one request in reverse.
+    """Return indices into all sequences: older requests first, the sequences of one request in reverse.
 
     In reverse: among forks that share their last block, the original appends last. By then it is the only
     user, so it is not copied and keeps its reserved extent.

@@ -1,8 +1,8 @@
 """The token budget of a step: how many tokens each sequence computes. Numbers in, numbers out.
 
-Sequences with few tokens left come first: they are decoding, and a user is watching. The rest of the budget
-goes to prefills in order of arrival (chunked prefill), so that a long prompt neither delays the others nor
-waits for them to end.
+Sequences with few tokens left come first: they decode while a user watches. Prefills share the rest of the
+budget in order of arrival (chunked prefill), so that a long prompt neither delays the others nor waits for
+them to end.
 """
 
 from collections.abc import Sequence

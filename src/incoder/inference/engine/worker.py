@@ -1,4 +1,4 @@
-"""A thread that owns an engine, so that requests may come from any thread and from asyncio."""
+"""A thread that owns an engine and accepts requests from any thread and from asyncio."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class EngineWorker:
-    """Runs the requests of one model in a thread of its own; `max_active` is that of `Engine`.
+    """Runs the requests of one model in a thread of its own, with an `Engine` of `max_active` requests.
 
     Thread safety: every method may be called from every thread. Coroutines and their callbacks (streamed
     text) run in the worker's thread, one at a time and between two steps, so a slow callback delays all
@@ -27,6 +27,13 @@ class EngineWorker:
 
     Raises:
         IncoderError: a model that an Engine cannot run, or a process that was forked from one that computes.
+
+    >>> from incoder import InfillRequest
+    >>> with EngineWorker(model.language_model) as worker:
+    ...     request = InfillRequest.from_settings("x = <FILL>\\n", max_new_tokens=4)
+    ...     future = worker.submit(model.generation(request))
+    >>> len(future.result().infills)
+    1
     """
 
     def __init__(self, model: LanguageModel, max_active: int | None = None) -> None:
@@ -44,7 +51,7 @@ class EngineWorker:
         `cancel()` of the future ends the coroutine between two steps, also during prefill.
 
         Raises:
-            IncoderError: the worker is closed, or this process was forked from the one that has its thread.
+            IncoderError: the worker is closed, or this process was forked from the worker's process.
         """
         check_process()
         return self._control.submit(generation)
@@ -52,8 +59,8 @@ class EngineWorker:
     def run(self, generation: Generation[T]) -> T:
         """Run a coroutine to its end beside the others, and return its result or raise its error.
 
-        If waiting is interrupted (Ctrl-C), the request is cancelled. Called in a callback, which runs in the
-        worker's own thread, it runs the coroutine at once and alone.
+        If waiting is interrupted (Ctrl-C), the request is cancelled. If it is called in a callback, and so in
+        the worker's own thread, it runs the coroutine at once and alone.
         """
         if threading.current_thread() is self._thread:
             return run_alone(generation)
@@ -87,7 +94,7 @@ class EngineWorker:
 
 
 class _Control:
-    """What the worker and its thread share. The thread must not keep the worker itself alive."""
+    """The state that a worker and its thread share, so that the thread does not keep the worker alive."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -110,7 +117,7 @@ class _Control:
             self._changed.notify()
 
     def wait_for_work(self) -> bool:
-        """Sleep until there is something to step; False if the thread is to end."""
+        """Sleep until a step has work to do; return False if the thread must end."""
         with self._changed:
             while not self.engine.has_work and not self._is_closed:
                 self._changed.wait()
@@ -118,7 +125,7 @@ class _Control:
 
 
 def _serve(control: _Control) -> None:
-    """The worker's thread."""
+    """Run the worker's thread."""
     while control.wait_for_work():
         try:
             control.engine.step()

@@ -1,1 +1,1 @@
-"""Which models there are, how they are found and fetched, and how one is loaded."""
+"""The catalogue of models, fetching from the hub, and loading."""

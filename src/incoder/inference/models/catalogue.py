@@ -1,7 +1,7 @@
-"""Which models there are, and what their folders say about them, without loading one.
+"""The catalogue of models, described from their files without loading one.
 
-A model is a folder in Hugging Face's layout; those in `incoder/embedded` come with the package and go by
-their folder's name, those on the hub by `owner/model` (see hub.py). Imports no torch.
+A model is a folder in Hugging Face's format. Embedded models are in `incoder/embedded` and are named by their
+folder, models on the hub by `owner/model` (hub.py). Imports no torch.
 """
 
 import errno
@@ -21,10 +21,10 @@ from incoder.tokenizer.formats import choose_format, read_tokenizer
 EMBEDDED = Path(__file__).resolve().parents[2] / "embedded"
 
 _CONFIG = "config.json"
-_CHECKPOINT_OF_RUN = "model"  # the folder of the checkpoint in that of a training run
+_CHECKPOINT_OF_RUN = "model"  # the checkpoint's folder in the folder of a training run
 _MAX_CONFIG_BYTES = 10_000_000
 _MAX_NAME = 200  # characters of a name in a message
-_MODEL_TYPES = frozenset({"xglm", "llama", "qwen2", "starcoder2"})  # those of model/hugging_face.py
+_MODEL_TYPES = frozenset({"xglm", "llama", "qwen2", "starcoder2"})  # that model/hugging_face.py reads
 _LICENCE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
 
 
@@ -34,10 +34,10 @@ class _BadSettingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What is known of a model; `num_bytes` is the size of its files, `context_length` counts tokens.
+    """A description of a model; `num_bytes` is the size of its files, `context_length` counts tokens.
 
-    Only models on the hub have a `revision`.
-    `num_parameters` is None where weights are pickled, and counting them would mean reading them.
+    Only models on the hub have a `revision`. `num_parameters` is None for pickled weights, which would have
+    to be read to count them.
     """
 
     name: str
@@ -53,7 +53,11 @@ class ModelInfo:
 
 
 def embedded_models() -> list[str]:
-    """The names of the models that come with the package."""
+    """Return the names of the models that come with the package.
+
+    >>> "mini" in embedded_models() or not embedded_models()
+    True
+    """
     return sorted(config.parent.name for config in EMBEDDED.glob(f"*/{_CONFIG}"))
 
 
@@ -67,12 +71,13 @@ def cached_models() -> list[tuple[str, str, Path]]:
 
 
 def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fetch: bool = True) -> Path:
-    """The folder of an embedded model, a checkpoint, the checkpoint of a training run, or a model on the hub.
+    """Return the folder of an embedded model, a checkpoint, a training run's checkpoint, or a hub model.
 
-    The last is fetched if it is not in the cache, unless `fetch` is False. Only it has revisions.
+    A model on the hub is fetched if it is not in the cache, unless `fetch` is False. Only hub models have
+    revisions.
 
     Raises:
-        IncoderError: there is none; the message says what there is.
+        IncoderError: there is no such model; the message names the choices.
     """
     if not isinstance(name, str | os.PathLike):
         raise IncoderError(f"a model is given by its name or its folder, got {name!r}")
@@ -108,12 +113,12 @@ def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fet
 def describe_model(
     name: str | os.PathLike[str], revision: str | None = None, *, folder: Path | None = None
 ) -> ModelInfo:
-    """What the files of a model say about it; weights are not read, and nothing is fetched.
+    """Describe a model from its files, without reading its weights or fetching anything.
 
-    Where the `folder` is known, the name is not looked up.
+    If the `folder` is given, the name is not looked up.
 
     Raises:
-        IncoderError: there is no such model, or its files are not what they should be.
+        IncoderError: there is no such model, or its files are not valid.
     """
     folder = folder or find_model(name, revision, fetch=False)
     config = _read_config(folder / _CONFIG)
@@ -135,7 +140,7 @@ def describe_model(
 
 
 def _checkpoint_at(path: Path) -> Path | None:
-    """The checkpoint's folder: `path` itself, or the one in a training run; None if `path` is no folder.
+    """Return the checkpoint at `path` or in the training run there; None if `path` is no folder.
 
     Raises:
         IncoderError: the folder holds no checkpoint, or something that is not a file, such as a FIFO.
@@ -162,7 +167,7 @@ def _checkpoint_at(path: Path) -> Path | None:
 
 
 def _model_type(folder: Path) -> str | None:
-    """None where the configuration cannot be read: the cache is shared, and may hold anything."""
+    """Return the architecture, or None if it cannot be read: other programs write to the cache, too."""
     try:
         return _architecture(_read_config(folder / _CONFIG))
     except (IncoderError, _BadSettingError):
@@ -181,7 +186,7 @@ def _architecture(config: dict[str, Any]) -> str:
 
 
 def _context_length(config: dict[str, Any]) -> int:
-    """As many positions as there are; StarCoder2 has no more than its window of attention here."""
+    """Return the maximum context length; for StarCoder2, at most its attention window."""
     length = _count(config, "max_position_embeddings")
     if config["model_type"] == "starcoder2" and config.get("sliding_window") is not None:
         return min(length, _count(config, "sliding_window"))
@@ -219,7 +224,7 @@ def _num_parameters(folder: Path) -> int | None:
 
 
 def _licence(model_card: Path) -> str | None:
-    """The licence that the model card's front matter names, in the hub's spelling."""
+    """Return the licence that the model card's front matter names, in the hub's spelling."""
     try:
         match = _LICENCE.search(model_card.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):

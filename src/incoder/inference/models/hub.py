@@ -1,8 +1,8 @@
 """Models from the Hugging Face hub: fetched once, then read from its cache without asking the network.
 
-A name and a revision in, a folder out. Only what loading needs is fetched (configuration, tokenizer, card,
-and weights in one form), and what arrived is compared with the hub's checksums. Where the cache is, and
-whether the network may be used (`HF_HUB_OFFLINE`), is the client library's business. Imports no torch.
+A name and a revision in, a folder out. Fetches only the files that loading needs (configuration, tokenizer,
+card, and weights in one format) and compares them with the hub's checksums. The client library decides where
+the cache is, and whether the network may be used (`HF_HUB_OFFLINE`). Imports no torch.
 """
 
 import errno
@@ -31,7 +31,11 @@ class _File:
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether a name has the form `owner/model`, by the hub's rules."""
+    """Whether a name has the form `owner/model`, by the hub's rules.
+
+    >>> is_hub_name("facebook/incoder-1B"), is_hub_name("mini")
+    (True, False)
+    """
     if _NAME.fullmatch(name) is None:
         return False
     from huggingface_hub.errors import HFValidationError
@@ -45,7 +49,7 @@ def is_hub_name(name: str) -> bool:
 
 
 def cached_folder(name: str, revision: str | None = None, *, cache: Path | None = None) -> Path | None:
-    """The folder of a model that was fetched completely, or None."""
+    """Return the folder of a model that was fetched completely, or None."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(name, "config.json", cache_dir=cache, revision=revision or MAIN)
@@ -72,10 +76,10 @@ def cached_models(cache: Path | None = None) -> Iterator[tuple[str, str, Path]]:
 def fetch(
     name: str, revision: str | None = None, *, cache: Path | None = None, endpoint: str | None = None
 ) -> Path:
-    """The folder of a model, fetched with a progress bar if it is not in the cache.
+    """Return the folder of a model, fetched with a progress bar if it is not in the cache.
 
     Raises:
-        IncoderError: it is not there, may not be read, or could not be brought here whole.
+        IncoderError: the hub has no such model, denies access, or could not send all files.
     """
     from huggingface_hub import constants, errors
 
@@ -117,7 +121,7 @@ def _not_fetched(name: str, error: Exception) -> str:
     reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
     return (
         f"{name} is not a folder and could not be fetched from the hub: {reason}. Check the network and try "
-        "again; what has arrived is kept"
+        "again; the files that have arrived are kept"
     )
 
 
@@ -138,17 +142,17 @@ def _download(name: str, revision: str, cache: Path, endpoint: str | None) -> Pa
     weights = weight_files.choose(files)
     assert weights is not None
     shards = weight_files.shards(bring(weights)) if weight_files.is_index(weights) else [weights]
-    wanted = [file for file in (*_small_files(files), *shards) if not (folder / file).exists()]
-    missing = [file for file in wanted if file not in files]
+    needed = [file for file in (*_small_files(files), *shards) if not (folder / file).exists()]
+    missing = [file for file in needed if file not in files]
     if missing:
         raise IncoderError(f"{name} on the hub lacks {missing[0]}, which {weights} names")
-    num_bytes = sum(files[file].num_bytes for file in wanted)
+    num_bytes = sum(files[file].num_bytes for file in needed)
     free = shutil.disk_usage(cache).free
     if num_bytes > free:
         raise IncoderError(
             f"{name} needs {num_bytes / 1e9:.1f} GB more, and the disk with {cache} has {free / 1e9:.1f} GB"
         )
-    for file in wanted:
+    for file in needed:
         _check(bring(file), files[file], name)
     return folder
 
@@ -165,12 +169,12 @@ def _refuse_incomplete(name: str, files: Collection[str]) -> None:
 
 
 def _small_files(files: Collection[str]) -> list[str]:
-    wanted = _ALWAYS if "tokenizer.json" in files else (*_ALWAYS, *_OLD_TOKENIZER)
-    return [file for file in wanted if file in files]
+    useful = _ALWAYS if "tokenizer.json" in files else (*_ALWAYS, *_OLD_TOKENIZER)
+    return [file for file in useful if file in files]
 
 
 def _check(path: Path, file: _File, name: str) -> None:
-    """Compare what arrived with the hub's checksum, and throw it away if they differ."""
+    """Compare a downloaded file with the hub's checksum; delete the file if they differ."""
     if file.sha256 is None:
         return
     digest = sha256_of(path)
@@ -179,7 +183,7 @@ def _check(path: Path, file: _File, name: str) -> None:
         path.unlink(missing_ok=True)
         raise IncoderError(
             f"{file.name} of {name} arrived damaged: its SHA-256 is {digest}, the hub's {file.sha256}. "
-            "It was thrown away; fetch it again"
+            "It was deleted; fetch it again"
         )
 
 

@@ -1,4 +1,4 @@
-"""From a name to a loaded model: where its folder is, on which device, in which precision."""
+"""From a name to a loaded model: finds its folder, chooses device and precision, reads the weights."""
 
 import os
 from pathlib import Path
@@ -29,7 +29,7 @@ def load(
     dtype: str | torch.dtype | None = None,
     infilling_format: str | None = None,
 ) -> InfillModel:
-    """See `incoder.load`.
+    """Load a model; `incoder.load` explains the arguments.
 
     Raises:
         IncoderError: no such model, device, dtype or format, the tokenizer and the weights do not belong

@@ -1,7 +1,7 @@
-"""A text as models know it: lines end with `\\n`, and there is no byte order mark.
+"""The form of a text that models read: lines end with `\\n`, and there is no byte order mark.
 
-Models are trained on files with Unix line ends. The text around the holes is never rebuilt from what the
-model saw; only the line ends of infills are converted back.
+Models are trained on files with Unix line ends. The text around the holes is never rebuilt from this form;
+only the line ends of infills are converted back.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ UNIX, WINDOWS, OLD_MAC = "\n", "\r\n", "\r"
 
 
 def line_end(texts: Sequence[str]) -> str:
-    """The line end of most lines in a text; a lone `\\r` counts only if there is no `\\n` at all."""
+    """Return the line end of most lines in a text; a lone `\\r` counts only if there is no `\\n` at all."""
     num_newlines = sum(text.count("\n") for text in texts)
     if not num_newlines:
         return OLD_MAC if any(OLD_MAC in text for text in texts) else UNIX
@@ -20,7 +20,7 @@ def line_end(texts: Sequence[str]) -> str:
 
 
 def as_model_sees(texts: Sequence[str]) -> list[str]:
-    """The parts of a text with `\\n` for its line ends, without a byte order mark at the start."""
+    """Return the parts of a text with `\\n` for its line ends, without a byte order mark at the start."""
     is_old_mac = line_end(texts) == OLD_MAC
     unix = [text.replace(OLD_MAC, UNIX) if is_old_mac else to_unix(text) for text in texts]
     unix[0] = unix[0].removeprefix(BYTE_ORDER_MARK)
@@ -28,9 +28,18 @@ def as_model_sees(texts: Sequence[str]) -> list[str]:
 
 
 def to_unix(text: str) -> str:
+    """Replace Windows line ends.
+
+    >>> to_unix("a\\r\\nb")
+    'a\\nb'
+    """
     return text.replace(WINDOWS, UNIX)
 
 
 def with_line_end(infill: str, end: str) -> str:
-    """An infill with `end` instead of `\\n`."""
+    """Return an infill with `end` instead of `\\n`.
+
+    >>> with_line_end("a\\nb", "\\r\\n")
+    'a\\r\\nb'
+    """
     return infill if end == UNIX else to_unix(infill).replace(UNIX, end)

@@ -1,8 +1,8 @@
 """The prefix tail: the last lines of the prefix, given to the model as the beginning of the infill.
 
-A prompt with a suffix ends far from the text before the hole. With the prefix tail moved to the end, the
-infill follows directly on the text before it; and while someone types on that line, all that comes before the
-prefix tail stays as it was, suffix included, and need not be read again. To the model it is a hole that began
+In a prompt, the suffix separates the prefix from the infill. With the prefix tail moved to the end, the
+infill directly continues the text before it; and while someone types on that line, the prompt before the
+prefix tail stays the same, suffix included, so the cache holds it. To the model it is a hole that begins
 earlier. Texts in, texts out.
 """
 
@@ -12,12 +12,12 @@ from incoder.tokenizer.prefix_tail import filled_lines, first_tail_line, split_l
 
 
 def split_tail(text: str, num_lines: int, num_kept: int = 0) -> tuple[str, str]:
-    """The text before the prefix tail, and the tail: the beginning of the last line, and lines before it.
+    """Split a text before a hole into the part before its prefix tail, and the prefix tail.
 
-    The tail has `num_lines` lines that are not blank, its last one counted even if it is empty, and the blank
-    ones among them. With 0 it is empty. The first `num_kept` lines of the text are never in it, except for
-    the hole's own: in a text between two holes they show the first hole what comes after it. If both holes
-    are on one line, the tail of the second is empty.
+    The tail has `num_lines` lines that are not blank (the last line, which the hole is on, counts even if it
+    is empty) and the blank lines among them. With 0 it is empty. The first `num_kept` lines of the text are
+    never in it, except for the hole's own: between two holes they are the suffix of the first hole. If both
+    holes are on one line, the tail of the second is empty.
 
     >>> split_tail("import os\\n\\nx = 1\\ny = ", 2)
     ('import os\\n\\n', 'x = 1\\ny = ')

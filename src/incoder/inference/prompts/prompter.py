@@ -1,7 +1,7 @@
-"""The prompt before an infill: the text around the holes, cut to a window, in the model's prompt format.
+"""The prompt before an infill: the text around the holes, cut to a window, in the model's infilling format.
 
-Texts in, token ids out, and the required prefix of each infill. Texts are as the model knows them
-(line_endings.py). Knows no sequences and generates nothing.
+Texts in, token ids and required prefixes out. Texts have the form that the model reads (line_endings.py).
+Knows no sequences and generates nothing.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,14 @@ from incoder.inference.prompts.window import Window, cut_window
 from incoder.inference.vocabulary import Vocabulary
 from incoder.results import ShownPrompt
 
-SPARE = 16  # tokens: a required prefix may be spelled by more than were removed, and each hole has its marks
-_SPARE_PER_HOLE = 32  # so that a window full of text still has room for short infills of neighbouring holes
-_MAX_SPARE_HOLES = 3
-_LINES_BETWEEN = (
-    5  # at most, of a text between two holes: they are the first one's suffix, not the other's prefix tail
+SPARE = 16  # tokens: spelling a required prefix may take more than were removed, and each hole has sentinels
+_SPARE_PER_HOLE = (
+    32  # tokens, so that a full window also leaves space for short infills of neighbouring holes
 )
+_MAX_SPARE_HOLES = 3
+# Between two holes, at most this many lines are kept as the suffix of the first hole; later ones may be in
+# the prefix tail of the second.
+_LINES_BETWEEN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,9 @@ class Prompt:
 class Prompter:
     """Writes the prompts for the holes of one text, for a model of `max_positions`.
 
-    `header` (attributes) is put before the text, and the tokens `context` before every prompt. The last
-    `num_tail_lines` of the text before a hole are given as the start of its infill (prefix_tail.py), and
-    `marks_tails` ends them with a mark, for a model that was trained so. `token_healing` removes tokens that
+    `header` (attributes) precedes the text, and the tokens `context` precede every prompt. The last
+    `num_tail_lines` of the text before a hole are given as the start of its infill (prefix_tail.py); with
+    `marks_tails` a sentinel ends them, for a model that was trained so. `token_healing` removes tokens that
     may be partial (vocabulary.py).
     """
 
@@ -62,33 +64,33 @@ class Prompter:
         self._num_tail_lines = num_tail_lines
         self._marks_tails = marks_tails
         self._token_healing = token_healing
-        self.infill_room = infill_room(max_new_tokens, max_positions)
+        self.infill_budget = infill_budget(max_new_tokens, max_positions)
 
     def prompt(self, texts: Sequence[str], infills: Sequence[str]) -> Prompt:
-        """The prompt for the first hole without an infill, and for as many after it as are near."""
+        """Return the prompt for the first hole without an infill, and the next ones in the same window."""
         num_filled = len(infills)
         prefix = Parts(tuple(texts[: num_filled + 1])).join(infills)
         parts = [prefix, *texts[num_filled + 1 :]]
         if self._layout.max_num_holes == 1 and len(parts) > 2:
             parts = [prefix, "".join(parts[1:])]  # later holes are shown as if there was nothing to fill
         spare = _SPARE_PER_HOLE * min(len(parts) - 1, _MAX_SPARE_HOLES)
-        room = self._max_positions - self.infill_room - spare - self._num_before
+        budget = self._max_positions - self.infill_budget - spare - self._num_before
         while True:
-            window = cut_window(parts, room, self._layout.max_num_holes, self._num_tokens)
+            window = cut_window(parts, budget, self._layout.max_num_holes, self._num_tokens)
             prompt = self._written(window, has_holes=len(parts) > 1)
-            excess = len(prompt.token_ids) + self.infill_room - self._max_positions
-            if excess <= 0 or room <= 0:
+            excess = len(prompt.token_ids) + self.infill_budget - self._max_positions
+            if excess <= 0 or budget <= 0:
                 return prompt
-            room -= excess
+            budget -= excess
 
     def full_texts(self, texts: Sequence[str], infills: Sequence[Sequence[str]]) -> list[list[int]]:
-        """The text with each of these infills of all holes, without a trace of the holes, cut as prompts are.
+        """Return the tokens of the full text with each of these infills, cut to a window as prompts are.
 
-        The end of a text is cut off if there is no room for it.
+        They have no sentinels. If the end of a text does not fit, it is cut off.
         """
         longest = max(sum(map(self._num_tokens, each)) for each in infills)
-        room = self._max_positions - infill_room(longest, self._max_positions) - self._num_before
-        window = cut_window(texts, room, len(texts) - 1, self._num_tokens)
+        budget = self._max_positions - infill_budget(longest, self._max_positions) - self._num_before
+        window = cut_window(texts, budget, len(texts) - 1, self._num_tokens)
         is_start = window.is_start or bool(self._header)
         num_shown = len(window.parts) - 1
         rows = []
@@ -99,7 +101,7 @@ class Prompter:
         return rows
 
     def shown(self, prompt: Prompt) -> ShownPrompt:
-        """The prompt as text, with the names of special tokens."""
+        """Return the prompt as text, with the names of special tokens."""
         tokenizer = self.vocabulary.tokenizer
         names = {token_id: name.encode() for name, token_id in tokenizer.special_ids.items()}
         read = b"".join(names.get(one) or tokenizer.token_bytes(one) for one in prompt.token_ids)
@@ -115,7 +117,7 @@ class Prompter:
         return self._layout.end_of_infill_id
 
     def marks_before(self, prompt: Prompt, hole: int) -> list[int]:
-        """The tokens between the end of the infill before and this hole's infill: marks, the prefix tail."""
+        """Return the tokens between the previous infill's end and this infill: sentinel, prefix tail."""
         return self._hole_start(hole, prompt.tails[hole])
 
     def _written(self, window: Window, *, has_holes: bool) -> Prompt:
@@ -154,15 +156,19 @@ class Prompter:
         return len(self.vocabulary.tokenizer.encode(text))
 
 
-def infill_room(max_new_tokens: int, max_positions: int) -> int:
-    """The tokens kept free for an infill: at most half of the positions; the rest is for the text."""
+def infill_budget(max_new_tokens: int, max_positions: int) -> int:
+    """Return the number of tokens kept free for an infill: at most half of the positions.
+
+    >>> infill_budget(128, 2048), infill_budget(2000, 2048)
+    (144, 1024)
+    """
     return min(max_new_tokens + SPARE, max_positions // 2)
 
 
 def _bytes_of_last_line(text: str) -> int:
-    """How much of a text token healing may remove: the hole's own line.
+    """Return the size of the last line, the most that token healing may remove.
 
-    A run of line ends is left alone, though a longer run may be one token: in training, whole
-    lines are cut out after their predecessor's line end, and hardly ever together with it.
+    A run of line ends is kept although a longer run may be one token: in training, whole lines are masked
+    after the line end before them, and hardly ever together with it.
     """
     return len(text[1 + max(text.rfind("\n"), text.rfind("\r")) :].encode("utf-8", "surrogateescape"))

@@ -259,7 +259,11 @@ _BEGINNINGS = [
 
 
 def syntax_of(path: str | PurePath | None, text: str = "") -> Syntax:
-    """The syntax of a file by the extension or the name in its `path`, else by how its `text` begins."""
+    """Return the syntax of a file by the extension or name in its `path`, else by the start of its `text`.
+
+    >>> syntax_of(PurePath("main.rb"), "") is syntax_of(None, "#!/usr/bin/ruby")
+    True
+    """
     if path is not None:
         name = PurePath(path).name.lower()
         syntax = _BY_NAME.get(name) or _BY_EXTENSION.get(PurePath(name).suffix)

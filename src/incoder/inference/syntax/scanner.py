@@ -67,7 +67,7 @@ START = Place()
 
 
 def scan(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = True) -> Iterator[Mark]:
-    """The marks of `data` after `place`.
+    """Yield the marks of `data` after `place`.
 
     Unless `is_all` is true, more data may follow: a mark at the end that more bytes could turn into another
     one is then omitted, so that the marks of a text are the first marks of every longer text.
@@ -87,7 +87,7 @@ def scan(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = Tr
 
 
 def last_place(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = True) -> Place:
-    """The place after the last mark of `data`, or later; its stack is also that at the end of `data`."""
+    """Return the place after the last mark of `data`, or later; its stack is the one at the end of `data`."""
     for mark in scan(data, syntax, place, is_all=is_all):
         place = Place(mark.end, mark.stack)
     end = len(data) - CONTEXT
@@ -99,7 +99,7 @@ def last_place(data: bytes, syntax: Syntax, place: Place = START, *, is_all: boo
 
 
 def _read(data: bytes, match: re.Match[bytes], top: Open | None, code: Syntax, stack: Stack) -> Mark | None:
-    """The mark at a match; None if it has no meaning there."""
+    """Return the mark at a match; None if it has no meaning there."""
     start, end, text = match.start(), match.end(), match[0]
     if top is not None and top.literal is not None:
         return _read_in_literal(start, end, text, top, top.literal, stack)
@@ -145,7 +145,7 @@ def _read_in_literal(
 
 
 def _element_with_other_language(data: bytes, end: int, tag: Open) -> bytes | None:
-    """The element whose opening tag ends at `end`, if its content is in another language (`<script>`)."""
+    """Return the element whose opening tag ends at `end` if its content has another language (`<script>`)."""
     element = _ELEMENT.match(data, max(0, data.rfind(b"<", 0, end)))
     if element is None or data[end - 1 : end] == b"/":
         return None
@@ -170,7 +170,7 @@ _open = cache(Open)  # equal constructs are one object, so that stacks compare f
 
 
 def _closing_bracket(start: int, end: int, text: bytes, stack: Stack) -> Mark:
-    """The mark of a bracket that closes the innermost one of its kind, and all left open inside it."""
+    """Return the mark of a closing bracket: it closes the innermost one of its kind, and all inside it."""
     for depth in range(len(stack) - 1, -1, -1):
         if not stack[depth].is_bracket:
             break
@@ -180,13 +180,13 @@ def _closing_bracket(start: int, end: int, text: bytes, stack: Stack) -> Mark:
 
 
 def _at_line_end(stack: Stack) -> Stack:
-    """The stack without literals that end with their line, and without what is open inside them."""
+    """Return the stack without literals that end with their line, and without what is open inside them."""
     return next((stack[:depth] for depth, each in enumerate(stack) if each.is_in_line), stack)
 
 
 @cache
 def _marks(top: Open | None, code: Syntax) -> tuple[bytes, ...]:
-    """The marks that have a meaning while `top` is open, without escapes."""
+    """Return the marks that have a meaning while `top` is open, without escapes."""
     literal = top.literal if top is not None else None
     line_end = [NEWLINE] if top is not None and top.is_in_line else []
     if top is not None and literal is not None:

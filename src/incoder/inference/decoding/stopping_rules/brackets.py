@@ -56,7 +56,7 @@ class Brackets:
         return closer == _BRACE and self._has_braces
 
     def _closers_after(self, hole: Hole) -> list[bytes]:
-        """The brackets that the suffix closes without having opened them, from the inside out."""
+        """Return the brackets that the suffix closes without having opened them, from the inside out."""
         around = hole.code_stack[: len(hole.code_stack) - len(hole.open_brackets)]
         marks = []
         for mark in scan(hole.suffix, hole.syntax, Place(0, around)):
@@ -72,7 +72,7 @@ class Brackets:
 
 
 def _statement_end(hole: Hole, marks: Sequence[Mark]) -> int:
-    """The end, in the suffix, of the statement that contains the hole.
+    """Return the end, in the suffix, of the statement that contains the hole.
 
     The statement continues over lines that are blank, begin with a closing bracket, begin inside a string, or
     are indented more than the statement.
@@ -89,7 +89,7 @@ def _statement_end(hole: Hole, marks: Sequence[Mark]) -> int:
 
 
 def _statement_width(hole: Hole) -> int:
-    """The indentation of the statement that contains the hole.
+    """Return the indentation of the statement that contains the hole.
 
     It is that of the hole's line or, if the hole's line is empty, of the last line before it that is not
     blank. If that line is inside brackets, it is the indentation of the line that opens them: the nearest

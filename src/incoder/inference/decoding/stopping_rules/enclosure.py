@@ -19,7 +19,11 @@ class Enclosure:
         return len(infill.text) - num_begun(infill.text, self._closing)
 
 
-def num_begun(text: bytes, wanted: bytes) -> int:
-    """The length of the longest suffix of `text` that is a prefix of `wanted`."""
-    longest = min(len(wanted), len(text))
-    return next((size for size in range(longest, 0, -1) if text.endswith(wanted[:size])), 0)
+def num_begun(text: bytes, mark: bytes) -> int:
+    """Return the length of the longest end of `text` that is a beginning of `mark`.
+
+    >>> num_begun(b'a doc string""', b'\"\"\"')
+    2
+    """
+    longest = min(len(mark), len(text))
+    return next((size for size in range(longest, 0, -1) if text.endswith(mark[:size])), 0)

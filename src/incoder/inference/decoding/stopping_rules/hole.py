@@ -18,7 +18,7 @@ _CONTINUES, _CONTINUES_INDENTED = re.compile(rb" ?[=:,] "), re.compile(rb" \S|[=
 class Hole:
     """A hole between `prefix` and `suffix`, in a file of this syntax.
 
-    `place` is a place in the prefix up to which the marks are known from the hole before this one.
+    `place` is a place in the prefix that the previous hole has been scanned up to.
     """
 
     def __init__(self, prefix: bytes, suffix: bytes, syntax: Syntax, place: Place = START) -> None:
@@ -75,7 +75,7 @@ class Hole:
         return None if self.enclosure is None else self.stack[self.enclosure].literal
 
     def _goes_on(self, depth: int) -> bool:
-        """Whether the suffix begins inside what is open at this depth, because it plausibly closes that."""
+        """Whether the suffix begins inside the construct at this depth: it plausibly closes it."""
         enclosing = self.stack[depth]
         literal = enclosing.literal
         if enclosing.closing == NEWLINE:
@@ -91,7 +91,7 @@ class Hole:
             return literal.opening not in following[: closing.start]
         if not self.sees_all_after and closing.start <= len(self.rest):
             return True
-        # Opening and closing quotes look alike: the string continues if the quotes that follow then pair up.
+        # Opening and closing quotes look alike: the string continues if the next quotes then pair up.
         is_even = _leaves_no_string_open(following, self.syntax, self.stack)
         return is_even or not _leaves_no_string_open(following, self.syntax, self.stack[:depth])
 
@@ -108,8 +108,7 @@ class Hole:
         return stack[1 + max((i for i, each in enumerate(stack) if not each.is_bracket), default=-1) :]
 
     def num_misfits(self, infill: bytes) -> int:
-        """The number of strings left open at the end of the hole's line with this infill, plus the number of
-        closing brackets that close nothing."""
+        """Count the strings that this infill leaves open on the hole's line, and its unopened brackets."""
         data = self._tail + infill + self.rest.rstrip()
         marks = list(scan(data, self.syntax, self._place_in_tail))
         stack = marks[-1].stack if marks else self._place_in_tail.stack
@@ -117,7 +116,7 @@ class Hole:
         return num_open + sum(mark.is_unopened for mark in marks)
 
     def marks_of(self, infill: bytes) -> list[Mark]:
-        """The marks that end in an infill and cannot change with more text; places count from its start."""
+        """Return the marks that end in an infill and cannot change with more text, by place in the infill."""
         size = len(self._tail)
         marks = scan(self._tail + infill, self.syntax, self._place_in_tail, is_all=False)
         return [
@@ -128,7 +127,7 @@ class Hole:
 
 
 class Infill:
-    """The text that was written into a hole so far."""
+    """The infill of a hole so far, and its marks."""
 
     def __init__(self, hole: Hole, text: bytes) -> None:
         self.text = text
@@ -140,7 +139,7 @@ class Infill:
         return self._hole.marks_of(self.text)
 
     def stack_at(self, place: int) -> Stack:
-        """The stack after this many bytes."""
+        """Return the stack after this many bytes."""
         return stack_at(self.marks, place, self._hole.stack)
 
     def is_text(self, place: int) -> bool:
@@ -150,18 +149,26 @@ class Infill:
 
 
 def stack_at(marks: Sequence[Mark], place: int, stack: Stack) -> Stack:
-    """The stack at a place, after the marks that end before it; `stack` is the one before all of them."""
+    """Return the stack after the marks that end before a place; `stack` is the one before all marks."""
     num_before = bisect_right(marks, place, key=lambda mark: mark.end)
     return marks[num_before - 1].stack if num_before else stack
 
 
 def letters(text: bytes) -> str:
-    """The text without white space and without bytes that are not UTF-8."""
+    """Return the text without white space and without bytes that are not UTF-8.
+
+    >>> letters(b"a + b ")
+    'a+b'
+    """
     return re.sub(r"\s", "", text.decode("utf-8", "ignore"))
 
 
 def width(line: bytes) -> int:
-    """The indentation of a line, in columns."""
+    """Return the indentation of a line in columns; a tab reaches to the next multiple of 8.
+
+    >>> width(b"    x"), width(b"\\tx")
+    (4, 8)
+    """
     line = line.expandtabs(8)
     return len(line) - len(line.lstrip(b" "))
 

@@ -12,12 +12,12 @@ _ENDS_OF_LABELS = (b"", b":", b")")
 
 
 class Indentation:
-    """No line of an infill may be dedented below its first one and at or below the line after the hole.
+    """Cut before a line that is dedented below the infill's first line, and at or below the following code.
 
     If nothing follows the hole, column 0 is the limit. Lines that continue a statement are exempt: a closing
     bracket, `else:`, a word that ends a block unless the suffix has it, a label. Indentation does not count
-    in a string or comment of several lines. `start` is the indentation that an infill must begin with if it
-    is the first line of a block.
+    in a string or comment of several lines. An infill that is the first line of a block must begin with the
+    indentation `start`.
     """
 
     def __init__(self, hole: Hole) -> None:
@@ -58,7 +58,7 @@ class Indentation:
         return start if not line.strip() or self._may_be(line, is_growing=True) else len(text)
 
     def _may_be(self, line: bytes, *, is_growing: bool) -> bool:
-        """Whether a line may be dedented, because it continues what is before it.
+        """Whether a line may be dedented because it continues the statement or block before it.
 
         If the line `is_growing`, it is enough that more text could make it such a line.
         """
@@ -80,7 +80,7 @@ class Indentation:
 
 
 def _start_of_block(hole: Hole) -> bytes:
-    """The missing part of a block's indentation, if the line before the hole opens one by its colon."""
+    """Return the missing part of a block's indentation if the line before the hole opens one with a colon."""
     if not hole.syntax.is_indented or hole.stack or not hole.is_line_start or not hole.lines_before:
         return b""
     opener = hole.lines_before[-1]
@@ -91,7 +91,7 @@ def _start_of_block(hole: Hole) -> bytes:
 
 
 def _unit(hole: Hole) -> bytes:
-    """The most frequent indentation of a block near the hole, else four spaces."""
+    """Return the most frequent indentation of a block near the hole, else four spaces."""
     lines = [*hole.lines_before, *hole.lines_after]
     units = Counter(
         inner[len(outer) :]
@@ -107,6 +107,10 @@ def _indentation(line: bytes) -> bytes:
 
 
 def first_word(text: bytes) -> bytes:
-    """The first word of a line without its indentation, or its first run of marks (`;;`)."""
+    """Return the first word of a line without its indentation, or its first run of marks.
+
+    >>> first_word(b"end if"), first_word(b";; esac")
+    (b'end', b';;')
+    """
     match = re.match(rb"[\w\x80-\xff]+[;.]?(?!\S)|[\w\x80-\xff]+|\S*", text)
     return match[0] if match is not None else b""

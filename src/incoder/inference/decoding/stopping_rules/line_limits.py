@@ -24,12 +24,12 @@ class FirstLine:
 
 
 class FirstBlock:
-    """An infill ends where the block that begins at the hole ends.
+    """An infill ends with the block that begins at the hole.
 
-    A hole that begins a line is the first line of the block, which ends before the first line with less
-    indentation. A hole after text on its line is part of a statement, whose block ends before the first line
-    that is not indented more than it. A line that closes the block is its last one (`}`, `end`), unless the
-    text after the hole has such a line already.
+    If the hole begins a line, that line is the first of the block, which ends before the first line with less
+    indentation. If text precedes the hole on its line, the hole is part of a statement, whose block ends
+    before the first line that is not indented more. A line that closes the block (`}`, `end`) is its last
+    one, unless the text after the hole has such a line already.
     """
 
     def __init__(self, hole: Hole) -> None:
@@ -73,7 +73,7 @@ class FirstBlock:
 
 
 def line_limit(hole: Hole, lines: LinesWanted | None) -> FirstLine | FirstBlock | None:
-    """The rule that a request's `lines` asks for, if any.
+    """Return the rule that a request's `lines` asks for, if any.
 
     "auto" is the block if one begins at the hole, else one line.
     """

@@ -4,7 +4,7 @@ import re
 
 from incoder.inference.decoding.stopping_rules.hole import Hole, Infill, letters
 
-_TELLING_CHARACTERS = 8  # a line with fewer that are not blank may well occur twice
+_TELLING_CHARACTERS = 8  # lines with fewer characters that are not blank often occur twice by chance
 _WIDE = 0x2E80  # characters from here on (CJK) count as two
 _MAX_LOOP_LINES = 4
 
@@ -41,7 +41,7 @@ class Repetition:
         return len(infill.text)
 
     def _lines(self, text: bytes) -> list[tuple[int, bytes]]:
-        """The lines and their starts, without finished blank lines and the rest of the hole's own line."""
+        """Return the lines and their starts, without finished blank lines and without the hole's own line."""
         lines, start = [], 0
         for line in text.split(b"\n"):
             end = start + len(line) + 1
@@ -52,11 +52,11 @@ class Repetition:
 
 
 class Loops:
-    """An infill must not write the same one to four lines three times in a row: once is kept.
+    """An infill must not write the same one to four lines three times in a row: they are kept once.
 
-    If the first time is right before the hole, nothing is kept. Blank lines do not count. Nor may an infill
-    begin by repeating the line right before the hole (none of the 1,033 missing lines of HumanEval does),
-    except in markup, where elements repeat.
+    If they first occur directly before the hole, none is kept. Blank lines do not count. An infill must not
+    begin with a repetition of the line directly before the hole (none of the 1,033 missing lines of HumanEval
+    does) either, except in markup, where elements repeat.
     """
 
     def __init__(self, hole: Hole) -> None:
@@ -85,7 +85,7 @@ class Loops:
         lines, ends, last = self._lines(infill.text)
         committed = len(infill.text)
         for size in range(1, min(_MAX_LOOP_LINES, len(lines)) + 1):
-            second = len(lines)  # where the second time begins, if the line being written is in the third
+            second = len(lines)  # the start of the second occurrence if the unfinished line is in the third
             if lines[second - size].startswith(last.rstrip()):
                 while second > max(size, self._first_own) and lines[second - 1] == lines[second - 1 - size]:
                     second -= 1
@@ -93,8 +93,10 @@ class Loops:
         return committed
 
     def _lines(self, text: bytes) -> tuple[list[bytes], list[int], bytes]:
-        """The finished lines that are not blank, some of them from before the hole; the place in the infill
-        where each ends (0 for lines before the hole); and the last, unfinished line."""
+        """Return the finished lines that are not blank, their ends, and the last, unfinished line.
+
+        The last lines before the hole come first. Ends are places in the infill, 0 for lines before the hole.
+        """
         lines, ends, end = list(self._before), [0] * len(self._before), -len(self._hole_line)
         *finished, last = (self._hole_line + text).split(b"\n")
         for line in finished:
@@ -106,7 +108,11 @@ class Loops:
 
 
 def is_telling(lines: list[bytes]) -> bool:
-    """Whether these lines are more than brackets, numbers and short words, which repeat by chance."""
+    """Whether these lines are more than brackets, numbers and short words, which repeat by chance.
+
+    >>> is_telling([b"    total += price"]), is_telling([b"    )", b"]"])
+    (True, False)
+    """
     text = letters(b"".join(lines))
     size = sum(2 if ord(character) >= _WIDE else 1 for character in text)
     return size >= _TELLING_CHARACTERS and re.search(r"[^\W\d]", text) is not None

@@ -1,10 +1,9 @@
 """Stopping rules: the place where an infill should have ended, judged by the text around its hole.
 
 A model that runs past its hole closes the string that contains the hole, repeats the code after it, repeats
-the same lines over and over, leaves the block, or closes a bracket twice. Each rule takes
-the bytes of an infill and returns the place from which they are cut off. The rules know which strings,
-comments and brackets are open at the hole (syntax/) but need no grammar, so they work in broken files and in
-most languages.
+the same lines over and over, leaves the block, or closes a bracket twice. Each rule takes the bytes of an
+infill and returns the place from which they are cut off. The rules know which strings, comments and brackets
+are open at the hole (syntax/) but need no grammar, so they work in broken files and in most languages.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,29 +27,34 @@ class Rule(Protocol):
     """One stopping rule for one hole, called after every token of its infill."""
 
     def cut(self, infill: Infill) -> int | None:
-        """The place where the infill so far must be cut; None if it need not be."""
+        """Return the place where the infill so far must be cut; None if it need not be."""
 
     def num_committed(self, infill: Infill) -> int:
-        """The number of bytes that stay however the infill continues; only called if `cut` returned None."""
+        """Return how many bytes stay however the infill continues; called only if `cut` returned None."""
 
 
 class Trim(Protocol):
     """A rule for the end of an infill, applied once it has ended."""
 
     def trimmed(self, text: bytes) -> int:
-        """The number of bytes of the finished infill that stay."""
+        """Return the number of bytes of the finished infill that stay."""
 
     def num_kept(self, text: bytes) -> int:
-        """The number of bytes that stay whether the infill ends here or later."""
+        """Return how many bytes stay whether the infill ends here or later."""
 
 
 class StoppingRules:
     """The named rules together, for a hole between `prefix` and `suffix` in a file of this syntax.
 
-    `place` may be a place in the prefix up to which the marks are known from the hole before. Unless it
-    `allows_tags`, no infill contains the tags of training documents, whatever the rules; `lines` limits it in
-    the same way (line_limits.py). An infill must begin with `start`, the missing indentation if a block
-    begins at the hole.
+    `place` may be a place in the prefix that the previous hole has been scanned up to. Unless `allows_tags`
+    is set, no infill contains the tags of training documents, whatever the rules; `lines` limits it in the
+    same way (line_limits.py). An infill must begin with `start`, the missing indentation if a block begins at
+    the hole.
+
+    >>> from incoder.inference.syntax.languages import PYTHON
+    >>> rules = StoppingRules(b'name = "', b'"\\n', ("strings",), PYTHON)
+    >>> rules.cut(b'Ada" + "Lovelace')
+    3
     """
 
     def __init__(
@@ -90,7 +94,7 @@ class StoppingRules:
         return self._hole.place
 
     def cut(self, text: bytes) -> int | None:
-        """The place where an unfinished infill must be cut; None if it need not be.
+        """Return the place where an unfinished infill must be cut; None if it need not be.
 
         The earliest prefix that a rule cuts decides, so the place does not depend on where tokens end.
         """
@@ -102,19 +106,19 @@ class StoppingRules:
         return self._trimmed(text[:place])
 
     def cut_at_end(self, text: bytes) -> int | None:
-        """The place where a finished infill must be cut; if a line ends there, its last line counts, too."""
+        """Return the place where a finished infill must be cut. At a line end, the last line counts, too."""
         place = self.cut(text + b"\n" if self._hole.ends_a_line else text)
         place = self._trimmed(text) if place is None else min(place, len(text))
         return place if place < len(text) else None
 
     def num_committed(self, text: bytes) -> int:
-        """The number of bytes that stay however the infill continues; only called if `cut` returned None."""
+        """Return how many bytes stay however the infill continues; called only if `cut` returned None."""
         infill = self._infill(text)
         committed = min((rule.num_committed(infill) for rule in self._rules), default=len(text))
         return min((trim.num_kept(text[:committed]) for trim in self._trims), default=committed)
 
     def forbidden_next(self, text: bytes) -> bytes | None:
-        """The bytes that the next token must not begin with; None if none will be from here on."""
+        """Return the bytes that the next token must not begin with; None if none will be from here on."""
         return None if self._tags is None else self._tags.forbidden_next(text)
 
     def _place_in(self, text: bytes) -> int | None:

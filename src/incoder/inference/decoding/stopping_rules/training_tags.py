@@ -28,7 +28,7 @@ class TrainingTags:
         return len(infill.text) - (infill.text.endswith(line) and line == _OPENING[:1])
 
     def forbidden_next(self, text: bytes) -> bytes | None:
-        """The bytes that the next token must not begin with; None once the infill has other text."""
+        """Return the bytes that the next token must not begin with; None once the infill has other text."""
         line = (self._own_line + text).rpartition(b"\n")[2]
         is_begun = text.strip(_BLANKS_AND_OPENING) or (text.strip() and line != _OPENING[:1])
         if is_begun or self._own_line.strip():
