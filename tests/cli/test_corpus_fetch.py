@@ -180,7 +180,7 @@ def test_a_list_is_fetched_and_what_fails_is_named_and_tried_again(
     assert status_of(run_cli, tmp_path / "out")["num_fetched"] == 2
 
 
-def test_the_folder_may_be_named_from_where_one_stands(
+def test_the_folder_may_be_relative_to_the_current_one(
     run_cli: RunCli, repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -233,8 +233,8 @@ def test_a_folder_goes_on_only_as_it_was_begun(run_cli: RunCli, api: Any, tmp_pa
     outcome = run_cli(*command, "--min-stars", "2")
     assert outcome.status == 1
     assert (
-        f"{tmp_path} was begun with min_stars 0, and now min_stars is 2; go on as it was begun"
-        in outcome.stderr
+        f"{tmp_path} was begun with min_stars 0, and now min_stars is 2; continue with the settings it was "
+        "begun with" in outcome.stderr
     )
     outcome = run_cli(*command)
     assert outcome.status == 0
@@ -282,6 +282,6 @@ def test_ctrl_c_ends_it_with_a_word_on_going_on(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert said == "stopped; the same command goes on\n"
+    assert said == "stopped; the same command continues\n"
     (row,) = parquet.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
     assert row["outcome"] == "listed"

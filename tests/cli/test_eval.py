@@ -52,7 +52,7 @@ def test_every_benchmark_has_a_command_that_explains_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [BENCHMARK, "humaneval-multi-line"])
-def test_the_ceiling_of_the_harness_is_told_and_with_json_one_object(
+def test_the_ceiling_of_the_harness_is_shown_and_with_json_one_object(
     shared: Path, tmp_path: Path, name: str
 ) -> None:
     data = shared / "bench/human-eval-infilling"
@@ -167,7 +167,7 @@ def test_a_value_outside_of_its_range_is_bad_usage_before_a_model_is_loaded(
     assert not (tmp_path / "run").exists()
 
 
-def test_equal_samples_are_told_of(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_samples_are_noted(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = SimpleNamespace(run=lambda _: SimpleNamespace(infills=[GOLD]))
     monkeypatch.setattr(eval_command, "_load", lambda *_: (model, ENVIRONMENT))
     monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
@@ -247,7 +247,9 @@ def test_defaults_are_what_fill_does_without_options(
     assert "incoder fill without options uses the same settings" in result.stderr
 
 
-def test_both_ways_of_writing_are_told_with_a_result(recorder: Recorder, tmp_path: Path, data: Path) -> None:
+def test_the_settings_of_eval_and_fill_are_noted_with_a_result(
+    recorder: Recorder, tmp_path: Path, data: Path
+) -> None:
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run")
     assert "decoding: greedy, at most 64 tokens, token healing on, stopping rules none" in result.stderr
     assert "incoder fill without options (--defaults): temperature 0.2" in result.stderr
@@ -263,7 +265,7 @@ def test_each_stopping_rule_can_be_switched_on_alone(
     assert f"stopping rules {rule}" in result.stderr
 
 
-def test_healing_and_ranking_can_be_switched(recorder: Recorder, tmp_path: Path, data: Path) -> None:
+def test_token_healing_and_ranking_can_be_switched(recorder: Recorder, tmp_path: Path, data: Path) -> None:
     run = (BENCHMARK, "--data", data, "--output")
     options: tuple[str, ...] = (
         "--no-token-healing",

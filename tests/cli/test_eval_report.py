@@ -39,7 +39,7 @@ def runs(tmp_path: Path) -> list[Path]:
     return [tmp_path / name for name in ANSWERS]
 
 
-def test_rates_stand_beside_each_other_with_their_intervals(runs: list[Path]) -> None:
+def test_rates_are_shown_side_by_side_with_their_intervals(runs: list[Path]) -> None:
     result = invoke("report", *runs)
     assert result.exit_code == 0
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
@@ -50,9 +50,9 @@ def test_rates_stand_beside_each_other_with_their_intervals(runs: list[Path]) ->
 
 
 def test_json_holds_the_table_and_the_curves(runs: list[Path]) -> None:
-    told = json.loads(invoke("report", "--json", *runs).stdout)
-    assert [row[2][0]["value"] for row in told["table"]["rows"]] == [1, 0]
-    assert len(told["curves"]) == 2
+    shown = json.loads(invoke("report", "--json", *runs).stdout)
+    assert [row[2][0]["value"] for row in shown["table"]["rows"]] == [1, 0]
+    assert len(shown["curves"]) == 2
 
 
 def test_picture_and_page_are_written(runs: list[Path], tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_a_file_that_is_named_counts_whatever_it_is(tmp_path: Path) -> None:
     assert find_files(names[:1], is_python).is_one
 
 
-def test_of_a_folder_count_the_wanted_files_that_are_not_hidden(tmp_path: Path) -> None:
+def test_a_folder_means_its_matching_files_that_are_not_hidden(tmp_path: Path) -> None:
     make(tmp_path, "b.py", "a.py", "a.txt", "in/c.py", ".hidden/d.py", ".e.py", "__pycache__/f.py")
     make(tmp_path, "environment/pyvenv.cfg", "environment/lib/g.py", "node_modules/h/h.py")
     assert found(tmp_path) == ["a.py", "b.py", "in/c.py"]
@@ -118,7 +118,7 @@ def test_a_folder_counts_as_several_files_even_if_it_has_one_or_none(tmp_path: P
     assert find_files([str(tmp_path / "none")], is_python).paths == ()
 
 
-def test_standard_input_stands_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_must_be_named_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make(tmp_path, "-/a.py")
     assert find_files(["-"], is_python).paths == ("-",)

@@ -31,7 +31,7 @@ def show(*arguments: str, **settings: Any) -> str:
     return runner.invoke(command.app, ["show", *arguments], catch_exceptions=False, **settings).stdout
 
 
-def test_spans_stand_behind_their_sentinels_at_the_end(file: str, saved: str) -> None:
+def test_spans_follow_their_sentinels_at_the_end(file: str, saved: str) -> None:
     shown = show(file, "--tokenizer", saved, "--seed", "3", "--mean-spans", "2")
     assert shown.startswith("block 1 of 1: ")
     assert shown.count("<|mask:0|>") == 3  # where it was cut out, where it is now, and in the legend

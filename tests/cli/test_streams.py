@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not FULL.exists(), reason="only Linux has /dev/f
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Put a full disk behind `stdout` or `stderr`."""
+    """Redirect `stdout` or `stderr` to a full disk."""
     opened: list[io.TextIOWrapper] = []
 
     def fill_up(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Models that need no training: one that knows what it wants to write, and the slow twin of the cache."""
+"""Models that need no training: one that writes a given document, and a reference without a cache."""
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -77,7 +77,7 @@ class Author:
     """Knows the finished document, and only in the tokens that it has without the holes' left edges.
 
     Wherever the text so far ends inside one of those tokens it has no idea and writes "?". That makes visible
-    whether a hole's left edge was healed.
+    whether token healing was applied at a hole's start.
     """
 
     def __init__(self, document: str, tokenizer: Tokenizer) -> None:

@@ -206,8 +206,8 @@ def test_special_tokens_in_the_text_stay_text(make_folder: MakeFolder, family_na
     assert num_marks == sum(token_id in special for token_id in prompter.prompt(["x", "y"], []).token_ids)
 
 
-def test_a_hole_inside_a_word_is_healed(make_folder: MakeFolder, family_name: str) -> None:
-    """What is held back of the prefix is what the fill must spell first."""
+def test_token_healing_applies_to_a_hole_inside_a_word(make_folder: MakeFolder, family_name: str) -> None:
+    """The infill must first spell the bytes that token healing removes from the prefix."""
     model = incoder.load(make_folder(family_name)[0], device="cpu")
     prompter = Prompter(model._vocabulary, model.language_model.max_positions, 5)
     prompt = prompter.prompt(["import os\nimport nump", "\n"], [])
@@ -219,7 +219,7 @@ def test_a_hole_inside_a_word_is_healed(make_folder: MakeFolder, family_name: st
 
 @pytest.mark.parametrize("name", ["codellama", "qwen2.5-coder", "starcoder"])
 @pytest.mark.parametrize("max_new_tokens", [3, 10_000])
-def test_other_files_are_shown_as_far_as_half_of_what_a_fill_leaves_goes(
+def test_other_files_get_half_of_the_context_that_an_infill_leaves(
     make_folder: MakeFolder, name: str, max_new_tokens: int
 ) -> None:
     model = incoder.load(make_folder(name)[0], device="cpu")

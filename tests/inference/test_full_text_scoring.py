@@ -1,4 +1,4 @@
-"""Candidates ranked by the whole text: what stands behind a hole counts as what stands before it does."""
+"""Candidates ranked by the full text: the text after a hole counts as the text before it does."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Holes, edges, stops and windows, with a model that knows what it wants to write."""
+"""Holes, stopping rules, stop strings and windows, with a model that writes one given document."""
 
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -81,13 +81,13 @@ def test_a_hole_that_begins_inside_a_token_is_filled_as_if_it_did_not(author: Ma
         assert author(DOCUMENT).infill(parts, temperature=0).text == DOCUMENT, parts
 
 
-def test_without_healing_such_a_hole_is_not_filled(author: MakeAuthor) -> None:
+def test_without_token_healing_such_a_hole_is_not_filled(author: MakeAuthor) -> None:
     parts = ["".join(DOCUMENT.partition("    ret")[:2]), DOCUMENT.partition("    return sum(xs)")[2]]
     assert author(DOCUMENT).infill(parts, temperature=0).text == DOCUMENT
     assert author(DOCUMENT).infill(parts, temperature=0, token_healing=False).infills[0].startswith("?")
 
 
-def test_every_hole_is_healed(author: MakeAuthor) -> None:
+def test_token_healing_applies_to_every_hole(author: MakeAuthor) -> None:
     parts = [
         "import nu",
         DOCUMENT[len("import numpy") : DOCUMENT.index("urn ")],
@@ -96,14 +96,14 @@ def test_every_hole_is_healed(author: MakeAuthor) -> None:
     assert author(DOCUMENT).infill(parts, temperature=0).infills == ("mpy", "urn")
 
 
-def test_a_character_cut_in_two_is_healed(author: MakeAuthor) -> None:
+def test_token_healing_completes_a_character_cut_in_two(author: MakeAuthor) -> None:
     document = "# 漢字 and 🙂 are text as well\n"
     data = document.encode()
     for cut in range(len(data) + 1):
         prefix = data[:cut].decode("utf-8", "surrogateescape")
         infill = author(document).infill([prefix, ""], temperature=0).infills[0]
         assert (prefix + infill).encode("utf-8", "surrogateescape")[:cut] == data[:cut]
-        if not 0x80 <= (data[cut : cut + 1] or b"a")[0] < 0xC0:  # at a character the fill is text
+        if not 0x80 <= (data[cut : cut + 1] or b"a")[0] < 0xC0:  # at a character, the infill is text
             assert prefix + infill == document
 
 
@@ -113,14 +113,14 @@ def test_a_line_end_is_not_taken_back(author: MakeAuthor, transcript: Transcript
     assert transcript(model).startswith("<START>import numpy as np\n<0>")
 
 
-def test_a_completion_is_healed_and_ends_at_its_length(author: MakeAuthor) -> None:
+def test_a_completion_has_token_healing_and_ends_at_its_length(author: MakeAuthor) -> None:
     result = author(DOCUMENT).complete("import nu", temperature=0, max_new_tokens=7)
     assert result.text == "import nu" + result.infills[0]
     assert DOCUMENT.startswith(result.text)
     assert result.candidates[0].finish_reasons == ("length",)
 
 
-def test_a_fill_has_at_most_max_new_tokens(author: MakeAuthor, tiny_tokenizer: Tokenizer) -> None:
+def test_an_infill_has_at_most_max_new_tokens(author: MakeAuthor, tiny_tokenizer: Tokenizer) -> None:
     for length in range(1, 6):
         result = author(DOCUMENT).infill(
             ["import numpy as np\n\n\n", ""], temperature=0, max_new_tokens=length
@@ -137,10 +137,10 @@ def test_a_fill_has_at_most_max_new_tokens(author: MakeAuthor, tiny_tokenizer: T
         (["no such", "len", "(xs)"], "sum", "stop"),
         ("sum", "", "stop"),
         ("\r\n", "sum(xs) / len(xs)", "end"),
-        ("    return", "sum(xs) / len(xs)", "end"),  # stands before the fill, not in it
+        ("    return", "sum(xs) / len(xs)", "end"),  # occurs before the infill, not in it
     ],
 )
-def test_a_fill_ends_before_a_stop_string(
+def test_an_infill_ends_before_a_stop_string(
     stop: str | Sequence[str], expected: str, reason: str, author: MakeAuthor
 ) -> None:
     candidate = (
@@ -162,13 +162,15 @@ def test_a_stop_string_may_have_windows_line_ends(author: MakeAuthor) -> None:
     assert same.infills == ("",)
 
 
-def test_the_next_hole_sees_a_fill_as_it_was_cut(author: MakeAuthor, transcript: Transcript) -> None:
+def test_the_next_hole_sees_an_infill_as_it_was_cut(author: MakeAuthor, transcript: Transcript) -> None:
     model = author(DOCUMENT)
     model.infill(with_holes("sum(xs) / len(xs)", "range"), temperature=0, stop="s) / le", max_new_tokens=20)
     assert "    return sum(x<EOM>" in transcript(model)
 
 
-def test_a_fill_without_an_end_gets_one_before_the_next(author: MakeAuthor, transcript: Transcript) -> None:
+def test_an_infill_without_an_end_gets_one_before_the_next(
+    author: MakeAuthor, transcript: Transcript
+) -> None:
     model = author(DOCUMENT)
     parts = with_holes("sum(xs) / len(xs)", "range")
     result = model.infill(parts, temperature=0, max_new_tokens=2, token_healing=False)
@@ -185,7 +187,7 @@ def test_the_prompt_is_the_papers(author: MakeAuthor, transcript: Transcript) ->
     assert transcript(model) == expected
 
 
-def test_healed_text_moves_behind_the_sentinel(author: MakeAuthor, transcript: Transcript) -> None:
+def test_the_required_prefix_moves_after_the_sentinel(author: MakeAuthor, transcript: Transcript) -> None:
     model = author("x is None")
     model.infill(["x is No", ""], temperature=0)
     written = transcript(model)
@@ -250,7 +252,7 @@ def test_logprobs_are_the_models_own(dice: InfillModel, tiny_tokenizer: Tokenize
     assert -12 < last < 0
 
 
-def test_every_fill_is_reported(author: MakeAuthor) -> None:
+def test_every_infill_is_reported(author: MakeAuthor) -> None:
     reports: list[tuple[int, int]] = []
     author(DOCUMENT).infill(
         with_holes("numpy", "sum"),
@@ -273,14 +275,14 @@ def test_a_bias_for_an_id_that_no_token_has_is_refused_before_anything_is_read(d
     assert not dice.language_model.opened  # type: ignore[attr-defined]
 
 
-def test_an_edge_is_told_by_all_that_stands_before_it_on_its_line(author: MakeAuthor) -> None:
-    """Though only a space stands between the holes, the second fill does not repeat the line behind it."""
+def test_the_stopping_rules_see_the_whole_line_before_a_hole(author: MakeAuthor) -> None:
+    """Though only a space is between the holes, the second infill does not repeat the line after it."""
     document = "a = - total / n\ntotal / n\n"
     result = author(document).infill(["a = ", " ", "\ntotal / n\n"], temperature=0, token_healing=False)
     assert result.text == document
 
 
-def test_a_fill_that_ends_in_the_rest_of_its_line_is_cut_before_it_and_so_read(
+def test_an_infill_that_ends_in_the_rest_of_its_line_is_cut_before_it_and_so_read(
     author: MakeAuthor, transcript: Transcript
 ) -> None:
     model, parts = author("with open(a) as f::\n    x\n"), ("with open(a) as ", ":\n    x\n", "")
@@ -299,7 +301,7 @@ def test_a_fill_that_ends_in_the_rest_of_its_line_is_cut_before_it_and_so_read(
 def test_a_file_name_that_fills_the_context_is_refused(author: MakeAuthor) -> None:
     model = author(DOCUMENT, 64)
     with pytest.raises(
-        IncoderError, match=r"leaves no room for it: \d+ tokens, of which the model can read 64"
+        IncoderError, match=r"the \d+ tokens before the text leave no space for it: the model can read 64"
     ):
         model.complete("x", attributes={"filename": "a b c " * 40})
 
@@ -307,7 +309,7 @@ def test_a_file_name_that_fills_the_context_is_refused(author: MakeAuthor) -> No
 def test_a_later_hole_is_written_in_view_of_all_that_was_read(
     author: MakeAuthor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For the repetition penalty: neither what was cut off nor less than the marks and the lead between."""
+    """The repetition penalty counts the sentinels and the prefix tail between holes, not cut-off tokens."""
     seen: list[list[list[int]]] = []
 
     def noting(*arguments: Any, **settings: Any) -> Any:
@@ -336,7 +338,7 @@ def test_lone_carriage_returns_stay_and_infills_get_them(author: MakeAuthor) -> 
     assert author(DOCUMENT).infill(parts, temperature=0).text == DOCUMENT.replace("\n", "\r")
 
 
-def test_a_fill_of_bad_bytes_is_text() -> None:
+def test_an_infill_of_bad_bytes_is_text() -> None:
     assert text_of("é🙂".encode()) == "é🙂"
     assert text_of("é🙂".encode()[:-1]) == "é"
     assert text_of(b"a\xffb") == "a\ufffdb"
@@ -396,7 +398,7 @@ def test_more_holes_than_sentinels_are_filled(dice: InfillModel) -> None:
     assert len(result.infills) == 300
 
 
-def test_a_fill_stops_where_the_context_ends(dice: InfillModel) -> None:
+def test_an_infill_ends_where_the_context_ends(dice: InfillModel) -> None:
     candidate = dice.infill(["x", "y"], temperature=1.0, top_p=1.0, max_new_tokens=10_000).candidates[0]
     row = dice.language_model.opened[0].rows[0]  # type: ignore[attr-defined]
     if candidate.finish_reasons == ("length",):

@@ -117,7 +117,7 @@ def likes(tokenizer: Tokenizer, **logits: float) -> Callable[[list[int]], Tensor
     ],
 )
 @pytest.mark.parametrize("speculate", [True, False])
-def test_penalties_are_for_what_the_infill_has_already(
+def test_penalties_apply_to_tokens_that_the_infill_has_already(
     reading_again: Callable[..., InfillModel],
     tiny_tokenizer: Tokenizer,
     penalties: dict[str, float],

@@ -14,18 +14,18 @@ TEXTS = ["def add(a, b):\n    return a", "def add(a, b):\n    return a + b\n", "
 INFILLS = ["a + b", "a", "0\n    # not at all\n", ""]
 
 
-def fill_alone(
-    model: InfillModel, parts: list[str], fills: list[str], header: str = "", lead: str = ""
+def score_alone(
+    model: InfillModel, parts: list[str], given: list[str], header: str = "", tail: str = ""
 ) -> list[float]:
-    """The log-probabilities of the fills' tokens and ends in the document as training writes it."""
+    """The log-probabilities of the infills' tokens and ends in the document as training writes it."""
     tokenizer, layout = model.tokenizer, model.infilling_format
     assert layout.end_of_infill_id is not None
     ids = layout.prompt([tokenizer.encode_start(header + parts[0]), *map(tokenizer.encode, parts[1:])])
     wanted: list[int] = []
-    for hole, fill in enumerate(fills):
-        ids += [*layout.hole_start(hole), *tokenizer.encode(lead)]
+    for hole, infill in enumerate(given):
+        ids += [*layout.hole_start(hole), *tokenizer.encode(tail)]
         start = len(ids)
-        ids += [*tokenizer.encode(fill), layout.end_of_infill_id]
+        ids += [*tokenizer.encode(infill), layout.end_of_infill_id]
         wanted += range(start, len(ids))
     logprobs = model.language_model.logprobs(ids).tolist()
     return [logprobs[index - 1] for index in wanted]
@@ -61,20 +61,22 @@ def test_fills_scored_together_score_as_each_alone(
     parts = ["def add(a, b):\n    return ", "\n\nprint(add(1, 2))\n"]
     scores = fast.score_infills(parts, INFILLS, path=path, token_healing=False)
     for infill, score in zip(INFILLS, scores, strict=True):
-        expected = fill_alone(slow, parts, [infill], header_of(path))
+        expected = score_alone(slow, parts, [infill], header_of(path))
         assert score.token_logprobs == pytest.approx(expected, abs=1e-4)
 
 
-def test_fills_of_several_holes_are_scored_with_the_earlier_ones_in_view(
+def test_infills_of_several_holes_are_scored_with_the_earlier_ones_in_view(
     fast: InfillModel, slow: InfillModel
 ) -> None:
     parts = ["a = ", "\nb = ", "\nc = ", "\n"]
     infills = [["1", "a", "a + b"], ["1", "2", "3"], ["2", "", "long_name(a)"]]
-    for fills, score in zip(infills, fast.score_infills(parts, infills, token_healing=False), strict=True):
-        assert score.token_logprobs == pytest.approx(fill_alone(slow, parts, fills), abs=1e-4)
+    for given, score in zip(infills, fast.score_infills(parts, infills, token_healing=False), strict=True):
+        assert score.token_logprobs == pytest.approx(score_alone(slow, parts, given), abs=1e-4)
 
 
-def test_a_fill_that_starts_inside_a_word_has_the_score_that_it_was_written_with(author: MakeModel) -> None:
+def test_an_infill_that_starts_inside_a_word_has_the_score_that_it_was_written_with(
+    author: MakeModel,
+) -> None:
     parts = ["import num", "\n\nvalue = nu", ".zeros(4)\n"]
     model = author("import numpy\n\nvalue = numpy.zeros(4)\n")
     (written,) = model.infill(parts).candidates
@@ -84,15 +86,15 @@ def test_a_fill_that_starts_inside_a_word_has_the_score_that_it_was_written_with
     assert score.mean_logprob == pytest.approx(written.logprob, abs=1e-4)
 
 
-def test_lead_lines_are_given_and_not_scored(fast: InfillModel, slow: InfillModel) -> None:
+def test_the_prefix_tail_is_given_and_not_scored(fast: InfillModel, slow: InfillModel) -> None:
     (score,) = fast.score_infills(
         ["a = 1\nb = 2\n", "d = 4\n"], ["c = 3\n"], num_tail_lines=2, token_healing=False
     )
-    expected = fill_alone(slow, ["a = 1\n", "d = 4\n"], ["c = 3\n"], lead="b = 2\n")
+    expected = score_alone(slow, ["a = 1\n", "d = 4\n"], ["c = 3\n"], tail="b = 2\n")
     assert score.token_logprobs == pytest.approx(expected, abs=1e-4)
 
 
-def test_fills_in_windows_of_their_own_are_all_scored(fast: InfillModel) -> None:
+def test_infills_in_windows_of_their_own_are_all_scored(fast: InfillModel) -> None:
     parts = ["a = ", "\n" + "# far\n" * 60 + "b = ", "\n"]
     (both,) = fast.score_infills(parts, [("1", "22")], token_healing=False)
     (later,) = fast.score_infills(["a = 1" + parts[1], "\n"], ["22"], token_healing=False)

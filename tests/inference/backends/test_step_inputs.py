@@ -43,7 +43,7 @@ def test_a_sequence_that_reads_several_tokens_has_a_row_for_each() -> None:
     assert inputs.slots_BL.tolist() == [first, first, first, [9] * 6, third, third, first, first]
 
 
-def test_inputs_follow_sequences_that_forget_what_was_guessed() -> None:
+def test_inputs_follow_sequences_that_roll_back_drafts() -> None:
     inputs = StepInputs(num_rows=2, num_slots=8, device=torch.device("cpu"))
     steps = [
         ([Extent(4, 6), Extent(10, 14)], [4, 5, 10, 11, 12, 13, 4, 4]),

@@ -1,4 +1,4 @@
-"""The fused step against its slow twin: on a CUDA device, else as Triton's interpreter computes it."""
+"""The Triton step against its reference implementation: on a CUDA device, else by Triton's interpreter."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -110,13 +110,13 @@ def result(step: Callable[[], torch.Tensor], runner: Runner, sequences: Sequence
 
 
 def opened(runner: Runner, lengths: Sequence[int]) -> list[BlockSequence]:
-    """Sequences that have read so many tokens."""
+    """Return sequences that have read these numbers of tokens."""
     sequences = [runner.open(160) for _ in lengths]
     read(runner, sequences, [TOKEN_IDS[i : i + length] for i, length in enumerate(lengths)])
     return sequences
 
 
-def twins(
+def fused_and_reference(
     model: Transformer, lengths: Sequence[int], num_rows: int, num_new: Sequence[int] | None = None
 ) -> tuple[Result, Result]:
     """What the fused step computes after texts of these lengths, and what PyTorch does.
@@ -145,7 +145,7 @@ def assert_near(found: Result, expected: Result) -> None:
 def test_a_fused_step_is_pytorchs(name: str, lengths: list[int]) -> None:
     """Rows and slots of padding, and memory that was never written, make no difference."""
     num_rows = 1 if len(lengths) == 1 else 4
-    assert_near(*twins(random_model(CONFIGS[name]), lengths, num_rows))
+    assert_near(*fused_and_reference(random_model(CONFIGS[name]), lengths, num_rows))
 
 
 @pytest.mark.parametrize(("lengths", "num_new"), [([20], [7]), ([20, 61, 1], [3, 4, 1])], ids=str)
@@ -154,7 +154,7 @@ def test_a_fused_step_reads_several_tokens_of_a_sequence(
     name: str, lengths: list[int], num_new: list[int]
 ) -> None:
     """Each sees those before it, which are nowhere in the cache yet; alone, and beside single ones."""
-    assert_near(*twins(random_model(CONFIGS[name]), lengths, 8, num_new))
+    assert_near(*fused_and_reference(random_model(CONFIGS[name]), lengths, 8, num_new))
 
 
 @pytest.mark.parametrize("name", ["qwen2", "xglm"])
@@ -166,30 +166,30 @@ def test_several_tokens_of_a_sequence_may_be_in_several_parts_of_its_slots(
     monkeypatch.setattr(gpu_step, "_NUM_PROGRAMS", 10_000)
     model = random_model(replace(CONFIGS[name], num_layers=1))
     for lengths, num_new in [([30], [4]), ([25, 32], [7, 1]), ([14], [20])]:
-        assert_near(*twins(model, lengths, sum(num_new), num_new))
+        assert_near(*fused_and_reference(model, lengths, sum(num_new), num_new))
 
 
-def test_a_fused_step_reads_what_was_guessed_as_a_step_of_any_size_does() -> None:
-    """And when some of it is forgotten, what comes in its place is read over it."""
+def test_a_fused_step_reads_drafts_as_a_step_of_any_size_does() -> None:
+    """After a rollback, new tokens overwrite the rejected ones."""
     model = random_model(CONFIGS["llama"])
     runner = runner_of(model)
     eager = Runner(model, backends=[EagerBackend])
-    (sequence,), (twin,) = opened(runner, [30]), opened(eager, [30])
+    (sequence,), (reference,) = opened(runner, [30]), opened(eager, [30])
     inputs = StepInputs(4, num_slots=128, device=DEVICE)
     step = fused_step(model, runner, inputs)
     for ids, num_kept in [([5, 6, 7], 1), ([8, 9, 10, 11], 4), ([12], 1), ([13, 14], 0), ([15, 16, 17], 3)]:
         sequence.append(ids)
         inputs.set([ids], [sequence.extents()])
-        (expected,) = eager.run([Chunk(twin, ids, len(ids))])
+        (expected,) = eager.run([Chunk(reference, ids, len(ids))])
         logits_BV, _ = result(step, runner, [sequence])
         torch.testing.assert_close(logits_BV[: len(ids)], expected, rtol=1e-4, atol=1e-4)
-        for one in (sequence, twin):
+        for one in (sequence, reference):
             one.rollback(len(ids) - num_kept)
 
 
 def test_a_fused_step_of_many_rows_is_pytorchs() -> None:
     model = random_model(replace(CONFIGS["starcoder2"], num_layers=1))
-    assert_near(*twins(model, [*range(1, 16), 70], num_rows=16))
+    assert_near(*fused_and_reference(model, [*range(1, 16), 70], num_rows=16))
 
 
 @pytest.mark.parametrize("lengths", [[70], [64, 5]], ids=str)
@@ -202,14 +202,14 @@ def test_large_matrices_and_long_texts_are_read_in_several_blocks(
     monkeypatch.setattr(gpu_step, "_MIN_SLOTS", 16)
     for num_programs in (1, 8 * len(lengths)):  # one part of the slots, and two
         monkeypatch.setattr(gpu_step, "_NUM_PROGRAMS", num_programs)
-        assert_near(*twins(random_model(CONFIGS[name]), lengths, len(lengths)))
+        assert_near(*fused_and_reference(random_model(CONFIGS[name]), lengths, len(lengths)))
 
 
 @pytest.mark.parametrize("kept", [torch.int8, torch.bfloat16])
 @pytest.mark.parametrize("lengths", [[20], [20, 5]], ids=str)
 def test_a_fused_step_reads_weights_in_few_bits(lengths: list[int], kept: torch.dtype) -> None:
     model = random_model(CONFIGS["qwen2"], kept=kept)
-    assert_near(*twins(model, lengths, len(lengths)))
+    assert_near(*fused_and_reference(model, lengths, len(lengths)))
 
 
 @pytest.mark.parametrize("kept", [None, torch.int8])
@@ -221,12 +221,12 @@ def test_a_fused_step_in_half_precision_is_as_near_to_float32_as_pytorchs(
     # The interpreter multiplies the bits of several rows of bfloat16, not the numbers.
     can_multiply_rows = DEVICE.type == "cuda" or dtype != torch.bfloat16
     for lengths in [[20], [20, 5]] if can_multiply_rows else [[20]]:
-        (found, _), (twin, _) = twins(model, lengths, len(lengths))
+        (found, _), (reference, _) = fused_and_reference(model, lengths, len(lengths))
         wide = copy.deepcopy(model).float()
         if isinstance(wide.embedding, QuantizedEmbedding):
             wide.embedding._dtype = torch.float32
-        _, (exact, _) = twins(wide, lengths, len(lengths))
-        assert (found - exact).norm() < 1.2 * (twin - exact).norm()
+        _, (exact, _) = fused_and_reference(wide, lengths, len(lengths))
+        assert (found - exact).norm() < 1.2 * (reference - exact).norm()
 
 
 def test_norms_see_small_differences_beside_a_large_mean() -> None:
@@ -236,7 +236,7 @@ def test_norms_see_small_differences_beside_a_large_mean() -> None:
         weight_VD = model.embedding.get_parameter("weight")
         weight_VD.add_(100)
         weight_VD[:, 7].mul_(10)
-    assert_near(*twins(model, [20], 1))
+    assert_near(*fused_and_reference(model, [20], 1))
 
 
 def test_a_fused_step_reads_what_forks_share_and_what_they_do_not() -> None:
@@ -257,13 +257,13 @@ def test_a_step_can_be_taken_again_and_again() -> None:
     runner = runner_of(model)
     sequences = opened(runner, [62])
     inputs = with_more(runner, sequences, 1, [[40]])
-    fused, twin = (
+    fused, reference = (
         fused_step(model, runner, inputs),
         FixedSizeStep(EagerStep(read_layers(model)), runner.cache, inputs),
     )
     for token_id in range(10, 14):  # beyond the slots that one program reads
         result(fused, runner, sequences)
-        assert_near(result(fused, runner, sequences), result(twin, runner, sequences))
+        assert_near(result(fused, runner, sequences), result(reference, runner, sequences))
         sequences[0].append([token_id])
         inputs.set([[token_id]], [sequences[0].extents()])
 

@@ -19,7 +19,7 @@ class Row:
 
 
 class SequenceMachine(RuleBasedStateMachine):
-    """Rows that read, forget, are copied and end; each slot of the memory knows which text ends in it."""
+    """Rows that read, roll back, fork and end; each slot of the memory knows which text ends in it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class SequenceMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.rows)
     @rule(data=st.data())
-    def forget(self, data: st.DataObject) -> None:
+    def roll_back(self, data: st.DataObject) -> None:
         row = data.draw(st.sampled_from(self.rows))
         num_left = data.draw(st.integers(0, len(row.token_ids)))
         row.sequence.rollback(len(row.sequence) - num_left)
@@ -71,9 +71,9 @@ class SequenceMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def fork(self, data: st.DataObject) -> None:
         row = data.draw(st.sampled_from(self.rows))
-        twin = Row(row.sequence.fork())
-        twin.token_ids = list(row.token_ids)
-        self.rows.append(twin)
+        copy = Row(row.sequence.fork())
+        copy.token_ids = list(row.token_ids)
+        self.rows.append(copy)
 
     @precondition(lambda self: self.rows)
     @rule(data=st.data())

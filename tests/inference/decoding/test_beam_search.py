@@ -100,7 +100,7 @@ def _length(row: list[int], layout: CausalMaskingFormat) -> int:
     return ends[0] + 1 if ends else len(row)
 
 
-def test_the_best_of_many_beams_is_at_least_as_probable_as_the_greedy_fill(fast: InfillModel) -> None:
+def test_the_best_of_many_beams_is_at_least_as_probable_as_the_greedy_infill(fast: InfillModel) -> None:
     greedy = fast.infill(["x = ", "\n"], temperature=0, max_new_tokens=6, stop="\n")
     beams = fast.infill(["x = ", "\n"], num_beams=8, max_new_tokens=6, length_penalty=0.0, stop="\n")
     assert beams.candidates[0].total_logprob >= greedy.candidates[0].total_logprob - 1e-4

@@ -62,7 +62,7 @@ def test_logits_that_are_no_numbers_are_refused(
         model.complete("x", temperature=temperature, num_beams=num_beams)
 
 
-def test_the_end_of_an_earlier_fill_is_not_penalised(tiny_tokenizer: Tokenizer) -> None:
+def test_the_end_of_an_earlier_infill_is_not_penalised(tiny_tokenizer: Tokenizer) -> None:
     vocabulary = Vocabulary(tiny_tokenizer)
     (end_id,) = vocabulary.end_ids
     row = SequenceState(b"", SamplingParams(repetition_penalty=2.0), 9, vocabulary, [300, end_id])

@@ -1,4 +1,4 @@
-"""Greedy choice by Triton against its slow twin: on a CUDA device, else by Triton's interpreter."""
+"""Greedy choice by Triton against the reference implementation: on a CUDA device or in Triton's interpreter."""
 
 import importlib
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def forbidding(vocab_size: int, *token_ids: int) -> Tensor:
     return bias_V.to(DEVICE)
 
 
-def assert_twins_agree(logits_BV: Tensor, bias_V: Tensor) -> None:
+def assert_agrees_with_reference(logits_BV: Tensor, bias_V: Tensor) -> None:
     fast_3B, slow_3B = greedy_by_triton(logits_BV, bias_V), greedy_by_torch(logits_BV, bias_V)
     assert fast_3B[0].tolist() == slow_3B[0].tolist()
     torch.testing.assert_close(fast_3B, slow_3B, rtol=1e-5, atol=1e-5)
@@ -46,15 +46,15 @@ def assert_twins_agree(logits_BV: Tensor, bias_V: Tensor) -> None:
 
 @pytest.mark.parametrize("vocab_size", [61, 2048, 2049, 5000, 50_518])
 @pytest.mark.parametrize("num_rows", [1, 3])
-def test_token_logprob_and_sum_are_those_of_the_slow_twin(num_rows: int, vocab_size: int) -> None:
-    assert_twins_agree(random_logits(num_rows, vocab_size), forbidding(vocab_size))
+def test_token_logprob_and_sum_equal_the_reference_implementation(num_rows: int, vocab_size: int) -> None:
+    assert_agrees_with_reference(random_logits(num_rows, vocab_size), forbidding(vocab_size))
 
 
 def test_of_equal_logits_the_first_is_taken_across_and_within_parts() -> None:
     for places in [(3, 9), (7, 2100), (2047, 2048, 4999)]:
         logits_BV = random_logits(2, 5000)
         logits_BV[:, list(places)] = 50.0
-        assert_twins_agree(logits_BV, forbidding(5000))
+        assert_agrees_with_reference(logits_BV, forbidding(5000))
         assert greedy_by_triton(logits_BV, forbidding(5000))[0].tolist() == [places[0]] * 2
 
 
@@ -62,7 +62,7 @@ def test_a_forbidden_token_is_not_taken_and_counts_in_the_sum() -> None:
     logits_BV = random_logits(2, 5000)
     logits_BV[0, 4321], logits_BV[1, 0] = 40.0, 30.0
     bias_V = forbidding(5000, 0, 4321, *range(2048, 4096))
-    assert_twins_agree(logits_BV, bias_V)
+    assert_agrees_with_reference(logits_BV, bias_V)
     result_3B = greedy_by_triton(logits_BV, bias_V)
     assert result_3B[2].tolist() == pytest.approx([40.0, 30.0], abs=1e-4)
     assert (result_3B[1] < -5).all()
@@ -72,11 +72,11 @@ def test_logits_of_minus_infinity_count_for_nothing() -> None:
     logits_BV = random_logits(2, 5000)
     logits_BV[0, 2000:] = -torch.inf
     logits_BV[1, :4500] = -torch.inf
-    assert_twins_agree(logits_BV, forbidding(5000))
+    assert_agrees_with_reference(logits_BV, forbidding(5000))
 
 
 def test_great_logits_do_not_overflow() -> None:
-    assert_twins_agree(1000 * random_logits(2, 5000), forbidding(5000))
+    assert_agrees_with_reference(1000 * random_logits(2, 5000), forbidding(5000))
 
 
 @pytest.mark.parametrize("logit", [torch.nan, torch.inf])
@@ -93,5 +93,5 @@ def test_a_logit_that_is_no_number_makes_the_sum_of_its_row_none(logit: float) -
 
 def test_rows_that_are_the_same_memory_are_chosen_alike() -> None:
     logits_BV = random_logits(1, 5000).expand(3, -1)
-    assert_twins_agree(logits_BV, forbidding(5000))
+    assert_agrees_with_reference(logits_BV, forbidding(5000))
     assert choose_greedy(logits_BV, forbidding(5000)).shape == (3, 3)

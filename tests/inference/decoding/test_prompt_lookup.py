@@ -27,7 +27,7 @@ def test_a_draft_stops_before_a_token_that_cannot_come() -> None:
     assert PromptLookup([1, 2, 3, 4, 5, 1, 2, 3], never={5}).draft(3) == [4]
 
 
-def test_a_copy_with_a_word_changed_is_expected_to_go_on_behind_it() -> None:
+def test_a_copy_with_a_changed_word_is_expected_to_continue_after_it() -> None:
     lookup = PromptLookup([1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3])
     lookup.observe(len(lookup.draft(1)), 1)
     for token_id in (4, 50, 51, 6):
@@ -56,9 +56,11 @@ def test_drafts_grow_while_they_are_right_and_pause_while_they_are_wrong() -> No
 
 
 @given(st.lists(st.integers(0, 3), max_size=40), st.integers(0, 9))
-def test_a_draft_is_a_piece_of_what_was_seen_and_not_too_long(token_ids: list[int], room: int) -> None:
-    draft = PromptLookup(token_ids).draft(room)
-    assert len(draft) <= room
+def test_a_draft_is_a_piece_of_what_was_seen_and_not_too_long(
+    token_ids: list[int], max_num_tokens: int
+) -> None:
+    draft = PromptLookup(token_ids).draft(max_num_tokens)
+    assert len(draft) <= max_num_tokens
     spelled = "".join(map(str, token_ids))
     assert "".join(map(str, draft)) in spelled
 

@@ -14,18 +14,18 @@ BLOCK = b"def f(xs):\n    total = 0\n"
 ONLY_LINES: tuple[StoppingRule, ...] = ("lines",)
 
 
-def kept(prefix: bytes, fill: bytes, suffix: bytes, *rules: StoppingRule) -> bytes:
-    """What is left of a fill that comes byte by byte, as from a model, and stops where it is cut."""
+def kept(prefix: bytes, infill: bytes, suffix: bytes, *rules: StoppingRule) -> bytes:
+    """Return the rest of an infill that comes byte by byte, as from a model, and ends where it is cut."""
     stopping = StoppingRules(prefix, suffix, rules or ALL_STOPPING_RULES)
-    for end in range(1, len(fill) + 1):
-        place = stopping.cut(fill[:end])
+    for end in range(1, len(infill) + 1):
+        place = stopping.cut(infill[:end])
         if place is not None:
-            return fill[:place]
-    return fill
+            return infill[:place]
+    return infill
 
 
 @pytest.mark.parametrize(
-    ("prefix", "fill", "suffix", "left"),
+    ("prefix", "infill", "suffix", "left"),
     [
         (BLOCK, b"    total += 1\n    return total / n\n", b"    return total / n\n", b"    total += 1\n"),
         (BLOCK + b"    x = ", b"1\n    return total / n\n    y\n", b"\n    return total / n\n", b"1\n"),
@@ -42,13 +42,13 @@ def kept(prefix: bytes, fill: bytes, suffix: bytes, *rules: StoppingRule) -> byt
     ],
 )
 def test_what_follows_the_hole_is_not_written_again(
-    prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
+    prefix: bytes, infill: bytes, suffix: bytes, left: bytes | None
 ) -> None:
-    assert kept(prefix, fill, suffix, "repetition") == (fill if left is None else left)
+    assert kept(prefix, infill, suffix, "repetition") == (infill if left is None else left)
 
 
 @pytest.mark.parametrize(
-    ("prefix", "fill", "suffix", "left"),
+    ("prefix", "infill", "suffix", "left"),
     [
         (b"with open(a) as ", b"f:", b":\n    y\n", b"f"),
         (b"with open(a) as ", b"f:\n", b":\n    y\n", b"f"),
@@ -62,11 +62,11 @@ def test_what_follows_the_hole_is_not_written_again(
         (BLOCK + b"    if a:\n        ", b"b()\n    el", b"se:\n    d()\n", None),
     ],
 )
-def test_the_end_of_a_fill_is_the_end_of_a_line_where_one_follows(
-    prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
+def test_the_end_of_an_infill_is_the_end_of_a_line_where_one_follows(
+    prefix: bytes, infill: bytes, suffix: bytes, left: bytes | None
 ) -> None:
-    assert fill[: StoppingRules(prefix, suffix, ALL_STOPPING_RULES).cut_at_end(fill)] == (
-        fill if left is None else left
+    assert infill[: StoppingRules(prefix, suffix, ALL_STOPPING_RULES).cut_at_end(infill)] == (
+        infill if left is None else left
     )
 
 
@@ -74,7 +74,7 @@ LINE = b"    total = total\n"
 
 
 @pytest.mark.parametrize(
-    ("prefix", "fill", "left"),
+    ("prefix", "infill", "left"),
     [
         (BLOCK, LINE * 4, LINE),
         (BLOCK, b"\n" + LINE + b"\n" + LINE + LINE, b"\n" + LINE),
@@ -100,13 +100,13 @@ LINE = b"    total = total\n"
     ],
 )
 def test_the_same_lines_three_times_in_a_row_are_kept_once(
-    prefix: bytes, fill: bytes, left: bytes | None
+    prefix: bytes, infill: bytes, left: bytes | None
 ) -> None:
-    assert kept(prefix, fill, b"", "loops") == (fill if left is None else left)
+    assert kept(prefix, infill, b"", "loops") == (infill if left is None else left)
 
 
 @pytest.mark.parametrize(
-    ("prefix", "fill", "suffix", "left"),
+    ("prefix", "infill", "suffix", "left"),
     [
         (BLOCK, b"    return 1\n\n\ndef g():\n", b"\n\nprint()\n", b"    return 1\n\n\n"),
         (BLOCK + b"    if xs:", b"\n        a()\n    b()\n", b"\n    c()\n", None),  # b() may be missing
@@ -119,14 +119,14 @@ def test_the_same_lines_three_times_in_a_row_are_kept_once(
         (BLOCK, b"\n    a()\nb()\n", b"c()\n", b"\n    a()\n"),
     ],
 )
-def test_a_fill_ends_with_the_block_that_its_hole_is_in(
-    prefix: bytes, fill: bytes, suffix: bytes, left: bytes | None
+def test_an_infill_ends_with_the_block_that_its_hole_is_in(
+    prefix: bytes, infill: bytes, suffix: bytes, left: bytes | None
 ) -> None:
-    assert kept(prefix, fill, suffix, "indentation") == (fill if left is None else left)
+    assert kept(prefix, infill, suffix, "indentation") == (infill if left is None else left)
 
 
 @pytest.mark.parametrize(
-    ("fill", "suffix", "left"),
+    ("infill", "suffix", "left"),
     [
         (b"a, b)", b")\n", b"a, b"),
         (b"a, f(b), c) + 1", b") * 2\n", b"a, f(b), c"),
@@ -138,10 +138,10 @@ def test_a_fill_ends_with_the_block_that_its_hole_is_in(
         (b"[1, {2: (3)}]", b")\n", None),
     ],
 )
-def test_a_bracket_that_is_closed_behind_the_hole_is_not_closed_in_it(
-    fill: bytes, suffix: bytes, left: bytes | None
+def test_a_bracket_that_is_closed_after_the_hole_is_not_closed_in_it(
+    infill: bytes, suffix: bytes, left: bytes | None
 ) -> None:
-    assert kept(b"f(", fill, suffix, "brackets") == (fill if left is None else left)
+    assert kept(b"f(", infill, suffix, "brackets") == (infill if left is None else left)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_bracket_that_is_closed_behind_the_hole_is_not_closed_in_it(
         (b"if x:\n    f(", b"\n    # 1) no\n    2)\n", False),
     ],
 )
-def test_brackets_behind_the_hole_are_those_of_its_statement(
+def test_brackets_after_the_hole_count_within_its_statement(
     prefix: bytes, suffix: bytes, is_cut: bool
 ) -> None:
     assert kept(prefix, b"x)", suffix, "brackets") == (b"x" if is_cut else b"x)")
@@ -167,15 +167,15 @@ def test_brackets_behind_the_hole_are_those_of_its_statement(
 
 @pytest.mark.parametrize("quotes", [b'"""', b"'''"])
 def test_brackets_in_long_strings_are_text(quotes: bytes) -> None:
-    fill = quotes + b"\na) \\" + quotes + b" it's \\)\n" + quotes + b", b"
-    assert kept(b"f(", fill + b")", b")\n", "brackets") == fill
+    infill = quotes + b"\na) \\" + quotes + b" it's \\)\n" + quotes + b", b"
+    assert kept(b"f(", infill + b")", b")\n", "brackets") == infill
 
 
 def test_each_rule_is_off_unless_it_is_named() -> None:
-    fill = b"    return total / n\nx)\n"
+    infill = b"    return total / n\nx)\n"
     rules = StoppingRules(BLOCK, b"    return total / n)\n", ())
-    assert rules.cut(fill) is None
-    assert rules.num_committed(fill) == len(fill)
+    assert rules.cut(infill) is None
+    assert rules.num_committed(infill) == len(infill)
 
 
 def test_the_first_line_of_a_block_begins_with_its_indentation() -> None:

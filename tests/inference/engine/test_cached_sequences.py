@@ -1,4 +1,4 @@
-"""The cache against its slow twin, which reads every row from its start, alone, at every step."""
+"""The cache against the reference implementation, which reads every row alone from its start, every step."""
 
 from itertools import pairwise
 

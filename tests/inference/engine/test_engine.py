@@ -335,7 +335,7 @@ def test_a_request_that_can_never_fit_fails_with_what_to_do(small: InfillModel) 
     too_large = engine.submit(small.generation(replace(LONG, num_candidates=12)))
     after = engine.submit(small.generation(REQUESTS[0]))
     engine.run()
-    with pytest.raises(IncoderError, match="room for 192 tokens of all its candidates; ask for fewer"):
+    with pytest.raises(IncoderError, match="holds 192 tokens of all its candidates together; ask for fewer"):
         too_large.result()
     assert outcome(beside.result()) == outcome(after.result())
     assert pool.num_free == pool.num_blocks

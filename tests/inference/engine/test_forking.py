@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_is_told_so_and_a_process_with_an_open_worker_ends() -> None:
+def test_a_forked_process_is_refused_and_a_process_with_an_open_worker_ends() -> None:
     program = """
 import os, incoder
 from incoder.errors import IncoderError

@@ -211,7 +211,7 @@ def test_a_forked_child_says_at_once_that_it_cannot_compute(folder: Path) -> Non
     assert status == "3"
 
 
-def test_the_folder_of_a_training_run_stands_for_its_model(folder: Path, tmp_path: Path) -> None:
+def test_the_folder_of_a_training_run_names_its_model(folder: Path, tmp_path: Path) -> None:
     folder.rename(tmp_path / "model")
     (tmp_path / "metrics.jsonl").touch()
     assert catalogue.find_model(tmp_path) == tmp_path / "model"

@@ -1,4 +1,4 @@
-"""The lines before a hole as the beginning of its fill."""
+"""The lines before a hole as the beginning of its infill."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ Transcript = Callable[..., str]
 
 
 @pytest.mark.parametrize(
-    ("num_lines", "lead"),
+    ("num_lines", "tail"),
     [
         (0, ""),
         (1, "    ret"),
@@ -45,11 +45,11 @@ Transcript = Callable[..., str]
         (9, "\ta\rb\n\n \n  c()\r\n    ret"),
     ],
 )
-def test_the_lead_is_the_holes_own_line_and_lines_before_it_that_are_not_blank(
-    num_lines: int, lead: str
+def test_the_prefix_tail_is_the_holes_own_line_and_lines_before_it_that_are_not_blank(
+    num_lines: int, tail: str
 ) -> None:
     text = "\n\ta\rb\n\n \n  c()\r\n    ret"
-    assert split_tail(text, num_lines) == (text.removesuffix(lead), lead)
+    assert split_tail(text, num_lines) == (text.removesuffix(tail), tail)
 
 
 def test_at_the_start_of_a_line_its_beginning_is_empty() -> None:
@@ -71,13 +71,13 @@ def test_a_hole_keeps_the_beginning_of_its_own_line_unless_another_hole_is_on_it
 
 
 @given(st.text(st.sampled_from("ab \t\r\n"), max_size=40), st.integers(0, 6))
-def test_nothing_is_lost_between_text_and_lead(text: str, num_lines: int) -> None:
-    kept, lead = split_tail(text, num_lines)
-    assert kept + lead == text
+def test_nothing_is_lost_between_text_and_prefix_tail(text: str, num_lines: int) -> None:
+    kept, tail = split_tail(text, num_lines)
+    assert kept + tail == text
     own_line = text[1 + max(text.rfind("\n"), text.rfind("\r")) :]
-    assert not num_lines or lead.endswith(own_line)
+    assert not num_lines or tail.endswith(own_line)
     assert not kept or not num_lines or kept[-1] in "\r\n"
-    whole_lines = lead.removesuffix(own_line).replace("\r", "\n").split("\n")
+    whole_lines = tail.removesuffix(own_line).replace("\r", "\n").split("\n")
     assert sum(bool(line.strip()) for line in whole_lines) <= max(0, num_lines - 1)
 
 
@@ -85,7 +85,7 @@ def test_nothing_is_lost_between_text_and_lead(text: str, num_lines: int) -> Non
 @pytest.mark.parametrize(
     "gone", [["\n    return len"], ["import os"], ["listdir", "file in", "(files)\n"], [""]]
 )
-def test_fills_are_the_same_with_a_lead(gone: list[str], num_lines: int, author: MakeAuthor) -> None:
+def test_infills_are_the_same_with_a_prefix_tail(gone: list[str], num_lines: int, author: MakeAuthor) -> None:
     parts, rest = [], DOCUMENT
     for piece in gone:
         before, _, rest = rest.partition(piece) if piece else ("", "", rest)
@@ -95,7 +95,7 @@ def test_fills_are_the_same_with_a_lead(gone: list[str], num_lines: int, author:
     assert result.text == DOCUMENT
 
 
-def test_the_lead_stands_behind_the_mark_of_its_hole(author: MakeAuthor, transcript: Transcript) -> None:
+def test_the_prefix_tail_follows_the_sentinel_of_its_hole(author: MakeAuthor, transcript: Transcript) -> None:
     model = author(DOCUMENT)
     first, _, rest = DOCUMENT.partition("listdir")
     second, _, last = rest.partition("print")
@@ -109,7 +109,7 @@ def test_the_lead_stands_behind_the_mark_of_its_hole(author: MakeAuthor, transcr
     )
 
 
-def test_a_model_that_was_trained_with_leads_sees_where_they_end(
+def test_a_model_that_was_trained_with_prefix_tails_sees_where_they_end(
     dice: InfillModel, transcript: Transcript
 ) -> None:
     model = dice

@@ -27,17 +27,17 @@ def test_a_token_extends_bytes_when_it_begins_with_them_and_is_longer(
     assert table.extends(data) is expected
 
 
-@pytest.mark.parametrize("forced", [b"i", b"    ", b"    return s", b"\n", b"zzz", b"\xff\xfe"])
+@pytest.mark.parametrize("required", [b"i", b"    ", b"    return s", b"\n", b"zzz", b"\xff\xfe"])
 def test_allowed_tokens_are_those_that_agree_with_the_forced_bytes(
-    forced: bytes, table: TokenTable, tiny_tokenizer: Tokenizer
+    required: bytes, table: TokenTable, tiny_tokenizer: Tokenizer
 ) -> None:
     expected = [
         token_id
         for token_id in range(tiny_tokenizer.vocab_size)
         if (spelling := tiny_tokenizer.token_bytes(token_id))
-        and (spelling.startswith(forced) or forced.startswith(spelling))
+        and (spelling.startswith(required) or required.startswith(spelling))
     ]
-    allowed = table.allowed_after(forced).tolist()
+    allowed = table.allowed_after(required).tolist()
     assert sorted(allowed) == expected
     assert len(set(allowed)) == len(allowed)
 
@@ -45,13 +45,15 @@ def test_allowed_tokens_are_those_that_agree_with_the_forced_bytes(
 def test_what_is_held_back_and_kept_is_the_prefix(table: TokenTable, tiny_tokenizer: Tokenizer) -> None:
     text = "import numpy as np\n\n\ndef mean(xs):\n    retu"
     token_ids = tiny_tokenizer.encode(text)
-    kept, held = table.split_required_prefix(token_ids, len(text))
+    kept, required = table.split_required_prefix(token_ids, len(text))
     assert token_ids[: len(kept)] == kept
-    assert tiny_tokenizer.decode_bytes(kept) + held == text.encode()
-    assert held == b"    retu"
+    assert tiny_tokenizer.decode_bytes(kept) + required == text.encode()
+    assert required == b"    retu"
 
 
-def test_every_token_across_the_edge_can_still_come(table: TokenTable, tiny_tokenizer: Tokenizer) -> None:
+def test_every_token_across_the_start_of_the_hole_can_still_come(
+    table: TokenTable, tiny_tokenizer: Tokenizer
+) -> None:
     """Wherever a text is cut, its own tokens up to the last whole one are kept, or fewer."""
     text = "def größe(text: str) -> int:\n    return len(text)\n\n\nfor x in range(10):\n    print(x)\n"
     data = text.encode()
@@ -60,9 +62,9 @@ def test_every_token_across_the_edge_can_still_come(table: TokenTable, tiny_toke
         *accumulate(len(tiny_tokenizer.token_bytes(token_id)) for token_id in tiny_tokenizer.encode(text)),
     }
     for cut in range(len(data) + 1):
-        kept, held = table.split_required_prefix(tiny_tokenizer.encode_bytes(data[:cut]), cut)
-        assert cut - len(held) <= max(end for end in ends if end <= cut)
-        assert tiny_tokenizer.decode_bytes(kept) + held == data[:cut]
+        kept, required = table.split_required_prefix(tiny_tokenizer.encode_bytes(data[:cut]), cut)
+        assert cut - len(required) <= max(end for end in ends if end <= cut)
+        assert tiny_tokenizer.decode_bytes(kept) + required == data[:cut]
 
 
 def test_no_more_is_held_back_than_allowed(table: TokenTable, tiny_tokenizer: Tokenizer) -> None:

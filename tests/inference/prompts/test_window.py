@@ -21,8 +21,8 @@ def numbered(num_lines: int, name: str = "line") -> str:
     return "".join(f"{name} {number}\n" for number in range(num_lines))
 
 
-def cut(parts: Sequence[str], room: int) -> Window:
-    return cut_window(parts, room, ANY_NUMBER_OF_HOLES, count)
+def cut(parts: Sequence[str], budget: int) -> Window:
+    return cut_window(parts, budget, ANY_NUMBER_OF_HOLES, count)
 
 
 def test_a_text_that_fits_stays_whole() -> None:
@@ -46,7 +46,7 @@ def test_the_first_lines_are_kept() -> None:
     assert before.endswith("line 999\n")
 
 
-def test_without_room_for_the_first_line_the_start_is_missing() -> None:
+def test_a_budget_too_small_for_the_first_line_omits_the_start() -> None:
     window = cut(["a b c d e f g h\n" + numbered(1000), ""], 60)
     assert not window.is_start
     assert window.parts[0].startswith("line 9")
@@ -117,20 +117,20 @@ def test_no_more_holes_are_shown_than_there_are_sentinels() -> None:
     assert cut_window(["a"] * 10, 100, 3, count).parts == ("a", "a", "a", "a")
 
 
-def test_no_room_shows_nothing() -> None:
+def test_an_empty_budget_shows_nothing() -> None:
     assert cut(["a b c\n", "d e f\n"], 0) == Window(("", ""), is_start=False)
 
 
-@pytest.mark.parametrize("room", [1, 7, 40, 400])
+@pytest.mark.parametrize("budget", [1, 7, 40, 400])
 @given(
     parts=st.lists(
         st.text(st.sampled_from("ab \n\r"), max_size=200).map(lambda text: text * 3), min_size=2, max_size=5
     )
 )
-def test_a_window_fits_and_touches_its_hole(parts: list[str], room: int) -> None:
-    window = cut(parts, room)
+def test_a_window_fits_and_touches_its_hole(parts: list[str], budget: int) -> None:
+    window = cut(parts, budget)
     cost = sum(map(count, window.parts))
-    assert cost <= room
+    assert cost <= budget
     assert len(window.parts) >= 2
     assert window.parts[1 : len(window.parts) - 1] == tuple(parts[1 : len(window.parts) - 1])
     last = len(window.parts) - 1
