@@ -470,7 +470,9 @@ def test_the_number_of_tail_lines_is_saved_and_read_by_its_old_name_too(
 
 def test_an_unknown_architecture_names_the_known_ones(folder: Path) -> None:
     change_config(folder, model_type="mamba")
-    with pytest.raises(IncoderError, match="'mamba' is not known; known are xglm, llama, qwen2, starcoder2"):
+    with pytest.raises(
+        IncoderError, match="'mamba' is not known; known are xglm, llama, mistral, qwen2, starcoder2"
+    ):
         load_checkpoint(folder)
 
 

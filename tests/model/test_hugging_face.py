@@ -2,9 +2,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from incoder.errors import IncoderError
-from incoder.model.hugging_face import from_hugging_face
+from incoder.model.hugging_face import from_hugging_face, to_hugging_face
 from incoder.model.rotary import RopeScaling
 
 ORIGIN = Path("config.json")
@@ -78,6 +79,21 @@ def test_the_context_of_starcoder2_ends_where_its_window_of_attention_does() -> 
     assert from_hugging_face({**published, "sliding_window": None}, ORIGIN).max_positions == 16384
 
 
+def test_the_context_of_mistral_s_first_version_ends_where_its_window_of_attention_does() -> None:
+    published = {**LLAMA, "model_type": "mistral", "max_position_embeddings": 32768, "sliding_window": 4096}
+    config = from_hugging_face(published, ORIGIN)
+    assert (config.shape, config.max_positions) == ("llama", 4096)
+    assert from_hugging_face({**published, "sliding_window": None}, ORIGIN).max_positions == 32768
+
+
+@pytest.mark.parametrize("biases", [{"attention_bias": True}, {"mlp_bias": True}])
+def test_biases_of_granite_code_survive_being_saved(biases: dict[str, bool]) -> None:
+    config = from_hugging_face({**LLAMA, **biases}, ORIGIN)
+    written = to_hugging_face(config, torch.float32)
+    assert written["model_type"] == "llama"
+    assert from_hugging_face(written, ORIGIN) == config
+
+
 def test_what_old_files_leave_out_has_the_family_s_default() -> None:
     config = from_hugging_face(LLAMA, ORIGIN)
     assert (config.num_kv_heads, config.head_dim, config.rope_theta, config.norm_eps) == (4, 12, 10_000, 1e-6)
@@ -91,8 +107,8 @@ def test_of_several_end_tokens_the_first_is_taken() -> None:
 @pytest.mark.parametrize(
     "setting",
     [
-        {"attention_bias": True},
-        {"mlp_bias": True},
+        {"model_type": "qwen2", "attention_bias": True},
+        {"model_type": "mistral", "mlp_bias": True},
         {"use_sliding_window": True},
         {"hidden_act": "gelu"},
         {"rope_scaling": {"type": "dynamic", "factor": 4.0}},

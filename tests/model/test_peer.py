@@ -22,6 +22,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "LlamaForCausalLM-wide-heads": ("llama", {"head_dim": 16, "rope_theta": 5e5, "norm_eps": 1e-6}),
     "LlamaForCausalLM-linear": ("llama", {"rope_theta": 1e5, "rope_scaling": RopeScaling(4.0)}),
     "LlamaForCausalLM-llama3": ("llama", {"rope_scaling": RopeScaling(8.0, 32, 1.0, 4.0)}),
+    "LlamaForCausalLM-biases": ("llama", {"qkv_bias": True, "out_bias": True, "mlp_bias": True}),
     "Qwen2ForCausalLM": ("llama", {"qkv_bias": True}),
     "Starcoder2ForCausalLM": ("starcoder2", {"rope_theta": 999999.4420358813}),
     "Starcoder2ForCausalLM-untied": ("starcoder2", {"tie_embeddings": False}),

@@ -27,7 +27,7 @@ LLAMA = TransformerConfig(
 )
 CONFIGS = {
     "llama": LLAMA,
-    "untied, with biases": replace(LLAMA, tie_embeddings=False, qkv_bias=True),
+    "untied, with biases": replace(LLAMA, tie_embeddings=False, qkv_bias=True, out_bias=True, mlp_bias=True),
     "xglm": replace(LLAMA, shape="xglm", num_kv_heads=4),
 }
 

@@ -59,13 +59,15 @@ def to_hugging_face(config: TransformerConfig, dtype: torch.dtype) -> dict[str, 
             "use_bias": True,
         }
     else:
-        family = "Qwen2" if config.qkv_bias else "Llama"
+        family = "Qwen2" if config.qkv_bias and not config.out_bias else "Llama"
+        biases = {"attention_bias": config.out_bias, "mlp_bias": config.mlp_bias}
         own = {
             "architectures": [f"{family}ForCausalLM"],
             "model_type": family.lower(),
             "hidden_act": "silu",
             "head_dim": config.head_dim,
             "rms_norm_eps": config.norm_eps,
+            **{name: True for name, is_on in biases.items() if is_on},
         }
     return {
         **own,
@@ -94,6 +96,7 @@ def from_hugging_face(values: object, origin: Path) -> TransformerConfig:
     readers = {
         "xglm": _from_xglm,
         "llama": _from_llama,
+        "mistral": _from_llama,
         "qwen2": _from_llama,
         "starcoder2": _from_starcoder2,
     }
@@ -130,15 +133,22 @@ def _from_xglm(values: dict[str, Any]) -> TransformerConfig:
 
 def _from_llama(values: dict[str, Any]) -> TransformerConfig:
     _refuse_others(values, "hidden_act", "silu")
-    _refuse_others(values, "attention_bias", False)  # Llama's has one on the output as well, unlike Qwen2's
-    _refuse_others(values, "mlp_bias", False)
     _refuse_others(values, "use_sliding_window", False)
+    if values["model_type"] != "llama":
+        _refuse_others(values, "attention_bias", False)
+        _refuse_others(values, "mlp_bias", False)
+    has_attention_biases = _flag(values, "attention_bias", False)  # Qwen2 has none on the output
+    max_positions = values["max_position_embeddings"]
+    if values["model_type"] == "mistral":
+        max_positions = _within_window(max_positions, values)
     return TransformerConfig(
         shape="llama",
-        max_positions=values["max_position_embeddings"],
+        max_positions=max_positions,
         head_dim=values.get("head_dim") or values["hidden_size"] // values["num_attention_heads"],
         norm_eps=float(values.get("rms_norm_eps", 1e-6)),
-        qkv_bias=values["model_type"] == "qwen2",
+        qkv_bias=values["model_type"] == "qwen2" or has_attention_biases,
+        out_bias=has_attention_biases,
+        mlp_bias=_flag(values, "mlp_bias", False),
         tie_embeddings=_flag(values, "tie_word_embeddings", False),
         **_rotary_sizes(values),
     )
@@ -147,17 +157,24 @@ def _from_llama(values: dict[str, Any]) -> TransformerConfig:
 def _from_starcoder2(values: dict[str, Any]) -> TransformerConfig:
     _refuse_others(values, "hidden_act", "gelu_pytorch_tanh")
     _refuse_others(values, "use_bias", True)
-    # Published models attend to the last 4,096 tokens of up to 16,384. Within a window nothing is left out,
-    # so the window is the maximum context length here: results are exact, and caches need no windows.
-    max_positions = values["max_position_embeddings"]
     return TransformerConfig(
         shape="starcoder2",
-        max_positions=min(max_positions, values.get("sliding_window") or max_positions),
+        max_positions=_within_window(values["max_position_embeddings"], values),
         head_dim=values["hidden_size"] // values["num_attention_heads"],
         norm_eps=float(values.get("norm_epsilon", 1e-5)),
         tie_embeddings=_flag(values, "tie_word_embeddings", True),
         **_rotary_sizes(values),
     )
+
+
+def _within_window(max_positions: Any, values: Mapping[str, Any]) -> Any:
+    """Return the maximum context length of a model with a sliding window of attention, or without one.
+
+    StarCoder2 attends to the last 4,096 of up to 16,384 tokens, the first version of Mistral to as many of
+    32,768. Within a window nothing is left out, so the window is the maximum context length here: results
+    are exact, and caches need no windows.
+    """
+    return min(max_positions, values.get("sliding_window") or max_positions)
 
 
 def _rotary_sizes(values: dict[str, Any]) -> dict[str, Any]:

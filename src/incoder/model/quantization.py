@@ -78,16 +78,24 @@ class QuantizedEmbedding(nn.Module):
         return rows if self.scale_V is None else rows * self.scale_V[token_ids, None].to(self._dtype)
 
 
-def quantize(transformer: Transformer, dtype: torch.dtype = torch.float32, *, num_bits: int = 8) -> None:
+def quantize(
+    transformer: Transformer,
+    dtype: torch.dtype = torch.float32,
+    *,
+    num_bits: int = 8,
+    read: Callable[[Tensor], Tensor] = lambda weight: weight,
+) -> None:
     """Quantize all matrices in place, one at a time, and convert the rest to `dtype`.
 
     With four bits, the matrices of the blocks are packed if their rows consist of whole steps; the embedding
-    and the output layer are int8. The network can no longer be trained.
+    and the output layer are int8. `read` is called with each matrix in turn and returns its values, so that
+    the network may be on the meta device and only one matrix in memory. The network can no longer be trained.
     """
     assert num_bits in (4, 8)
     mapped = MappedMemory()
 
-    def store(weight_OI: Tensor, is_in_block: bool) -> Stored:
+    def store(outline_OI: Tensor, is_in_block: bool) -> Stored:
+        weight_OI = read(outline_OI)
         is_packed = num_bits == 4 and is_in_block and packing.can_pack(weight_OI)
         stored = packed_rows(weight_OI) if is_packed else quantized_rows(weight_OI)
         mapped.give_back(weight_OI)

@@ -44,7 +44,7 @@ class TransformerConfig:
     | shape | positions | norm | feed-forward | biases |
     |---|---|---|---|---|
     | xglm | sinusoidal | LayerNorm | exact GELU | everywhere |
-    | llama | rotary | RMSNorm | SwiGLU | none, or q/k/v's |
+    | llama | rotary | RMSNorm | SwiGLU | none, or q/k/v's (Qwen2), or everywhere (Granite Code) |
     | starcoder2 | rotary | LayerNorm | tanh GELU | everywhere |
 
     Raises:
@@ -64,6 +64,8 @@ class TransformerConfig:
     rope_scaling: RopeScaling | None = None
     norm_eps: float = 1e-5
     qkv_bias: bool = False
+    out_bias: bool = False
+    mlp_bias: bool = False
     tie_embeddings: bool = True
     bos_id: int = 2
     eos_id: int = 2
@@ -128,7 +130,7 @@ class TransformerConfig:
 
     @property
     def has_biases(self) -> bool:
-        """Whether every linear layer has a bias, not only q/k/v."""
+        """Whether every linear layer has a bias, whatever `qkv_bias`, `out_bias` and `mlp_bias` say."""
         return self.shape != "llama"
 
     @property
@@ -309,7 +311,7 @@ class Attention(nn.Module):
             sum(self._heads) * config.head_dim,
             bias=config.has_biases or config.qkv_bias,
         )
-        self.out = nn.Linear(width, config.hidden_size, bias=config.has_biases)
+        self.out = nn.Linear(width, config.hidden_size, bias=config.has_biases or config.out_bias)
 
     def forward(self, hidden_BTD: Tensor, rotation: Tensor | None, attend: Attend) -> Tensor:
         num_heads, num_kv_heads, _ = self._heads
@@ -330,8 +332,8 @@ class SwiGLU(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.gate_up = nn.Linear(config.hidden_size, 2 * config.inner_size, bias=False)
-        self.down = nn.Linear(config.inner_size, config.hidden_size, bias=False)
+        self.gate_up = nn.Linear(config.hidden_size, 2 * config.inner_size, bias=config.mlp_bias)
+        self.down = nn.Linear(config.inner_size, config.hidden_size, bias=config.mlp_bias)
 
     def forward(self, hidden_BTD: Tensor) -> Tensor:
         gate, up = self.gate_up(hidden_BTD).chunk(2, dim=-1)

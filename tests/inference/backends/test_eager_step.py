@@ -29,6 +29,7 @@ LLAMA = TransformerConfig(
 CONFIGS = {
     "llama": LLAMA,
     "qwen2": replace(LLAMA, qkv_bias=True),
+    "granite code": replace(LLAMA, qkv_bias=True, out_bias=True, mlp_bias=True),
     "untied": replace(LLAMA, tie_embeddings=False),
     "as many key heads as heads": replace(LLAMA, num_kv_heads=4),
     "starcoder2": replace(LLAMA, shape="starcoder2", head_dim=8),

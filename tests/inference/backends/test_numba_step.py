@@ -33,6 +33,7 @@ LLAMA = TransformerConfig(
 CONFIGS = {
     "llama": LLAMA,
     "qwen2": replace(LLAMA, qkv_bias=True),
+    "granite code": replace(LLAMA, qkv_bias=True, out_bias=True, mlp_bias=True),
     "starcoder2": replace(LLAMA, shape="starcoder2", num_heads=4, head_dim=10),
     "stretched positions": replace(LLAMA, rope_scaling=RopeScaling(4.0)),
     "xglm": replace(LLAMA, shape="xglm", num_heads=4, num_kv_heads=4, head_dim=10),

@@ -36,6 +36,7 @@ LLAMA = TransformerConfig(
 CONFIGS = {
     "llama": LLAMA,
     "qwen2": replace(LLAMA, qkv_bias=True, tie_embeddings=False),
+    "granite code": replace(LLAMA, qkv_bias=True, out_bias=True, mlp_bias=True),
     "starcoder2": replace(LLAMA, shape="starcoder2", num_heads=4, head_dim=10),
     "xglm": replace(LLAMA, shape="xglm", num_heads=4, num_kv_heads=4, head_dim=10),
 }
