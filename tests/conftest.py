@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,10 @@ def family_tokenizers() -> Any:
         "deepseek-coder": _deepseek_coder,
         "qwen2.5-coder": _qwen,
         "starcoder": _starcoder2,
+        "granite-code": _granite_code,
+        "mellum": _mellum,
+        "seed-coder": _seed_coder,
+        "codestral": _codestral,
     }
     return cache(lambda name: makers[name]())
 
@@ -135,9 +140,20 @@ def _qwen() -> dict[str, Any]:
     )
 
 
+FIM = ("|endoftext|", "fim_prefix", "fim_middle", "fim_suffix", "fim_pad")
+
+
 def _starcoder2() -> dict[str, Any]:
-    names = ("|endoftext|", "fim_prefix", "fim_middle", "fim_suffix", "fim_pad", "repo_name", "file_sep")
-    front = [f"<{name}>" for name in (*names, "issue_start", "jupyter_start")]
+    return _starcoder_with(*FIM, "repo_name", "file_sep", "issue_start", "jupyter_start")
+
+
+def _granite_code() -> dict[str, Any]:
+    """StarCoder's first vocabulary."""
+    return _starcoder_with(*FIM, "filename", "gh_stars", "issue_start", "reponame")
+
+
+def _starcoder_with(*names: str) -> dict[str, Any]:
+    front = [f"<{name}>" for name in names]
     split = pre_tokenizers.Digits(individual_digits=True)
     return _finished(
         _learnt(
@@ -147,6 +163,32 @@ def _starcoder2() -> dict[str, Any]:
         ),
         dict.fromkeys(front, True),
         post_processor=processors.ByteLevel(trim_offsets=True),
+        decoder=decoders.ByteLevel(),
+    )
+
+
+def _mellum() -> dict[str, Any]:
+    front = [f"<{name}>" for name in (*FIM, "filename", "|im_start|", "|im_end|")]
+    return _finished(
+        _learnt(_byte_level(use_regex=True), list(vocabulary_layout.BYTE_CHARACTERS), front),
+        dict.fromkeys(front, True),
+        decoder=decoders.ByteLevel(),
+    )
+
+
+def _seed_coder() -> dict[str, Any]:
+    words = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+"
+        r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+    split = pre_tokenizers.Split(tokenizers.Regex(words), "isolated")
+    names = ("begin▁of▁sentence", "PAD▁TOKEN", "end▁of▁sentence", "fim-prefix", "fim-suffix", "fim-middle")
+    front = [f"<[{name}]>" for name in names]
+    return _finished(
+        _learnt(
+            pre_tokenizers.Sequence([split, _byte_level()]), list(vocabulary_layout.BYTE_CHARACTERS), front
+        ),
+        dict.fromkeys(front, True),
         decoder=decoders.ByteLevel(),
     )
 
@@ -174,13 +216,20 @@ def _deepseek_coder() -> dict[str, Any]:
     )
 
 
+def _codestral() -> dict[str, Any]:
+    """Mistral's third vocabulary: control tokens before the bytes."""
+    controls = (
+        "<unk>",
+        "<s>",
+        "</s>",
+        *(f"[{name}]" for name in ("INST", "/INST", "PREFIX", "MIDDLE", "SUFFIX")),
+    )
+    return _sentencepiece(_learned_pieces(controls), controls)
+
+
 def _codellama() -> dict[str, Any]:
-    front = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    alphabet = ["▁", "☺", *map(chr, range(0x21, 0x7F))]
-    content = _learnt(pre_tokenizers.Metaspace(prepend_scheme="never"), alphabet, front, unk_token="<unk>")
-    content["pre_tokenizer"] = None
+    content = _learned_pieces(("<unk>", "<s>", "</s>"))
     model = content["model"]
-    model |= {"byte_fallback": True, "fuse_unk": True}
     for word in ("PRE", "SUF", "MID", "EOT"):  # as published: merges lead from text to the special tokens
         token = "▁"
         for character in f"<{word}>":
@@ -188,7 +237,21 @@ def _codellama() -> dict[str, Any]:
                 model["merges"].append([token, character])
             token += character
             model["vocab"].setdefault(token, len(model["vocab"]))
-    names = ("<unk>", "<s>", "</s>", "▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>")
+    return _sentencepiece(content, ("<unk>", "<s>", "</s>", "▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>"))
+
+
+def _learned_pieces(controls: Iterable[str]) -> dict[str, Any]:
+    """The vocabulary and the merges of a SentencePiece model."""
+    front = [*controls, *(f"<0x{byte:02X}>" for byte in range(256))]
+    alphabet = ["▁", "☺", *map(chr, range(0x21, 0x7F))]
+    content = _learnt(pre_tokenizers.Metaspace(prepend_scheme="never"), alphabet, front, unk_token="<unk>")
+    content["pre_tokenizer"] = None
+    content["model"] |= {"byte_fallback": True, "fuse_unk": True}
+    return content
+
+
+def _sentencepiece(content: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """As transformers converts such a model."""
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     return _finished(
         content,

@@ -85,6 +85,23 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "use_bias": True,
     },
 }
+CONFIGS |= {  # only one test is about these: of their logits and their formats
+    "granite-code": {**LLAMA, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
+    "mellum": {**LLAMA, "num_key_value_heads": 2, "tie_word_embeddings": False},
+    "seed-coder": {**LLAMA, "num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": False},
+    "codestral": {
+        **SIZES,
+        "architectures": ["MistralForCausalLM"],
+        "model_type": "mistral",
+        "hidden_act": "silu",
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-05,
+        "rope_theta": 1000000.0,
+        "sliding_window": None,
+        "tie_word_embeddings": False,
+    },
+}
+FORMATS = {"granite-code": "starcoder"}  # a family with another family's format
 PUBLISHED_AS = {  # file names, and in how many files
     "codellama": ("model{}.safetensors", 2),
     "deepseek-coder": ("pytorch_model{}.bin", 2),
@@ -148,7 +165,7 @@ def make_folder(family_tokenizers: Any, tmp_path_factory: pytest.TempPathFactory
             weights = dict(peer.state_dict())
             if CONFIGS[name].get("tie_word_embeddings", True):
                 weights.pop("lm_head.weight", None)
-            write_weights(weights, folder, *PUBLISHED_AS[name])
+            write_weights(weights, folder, *PUBLISHED_AS.get(name, ("model{}.safetensors", 1)))
             (folder / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
             made[name] = (folder, peer)
         return made[name]
@@ -171,6 +188,19 @@ def test_logits_equal_those_of_transformers(make_folder: MakeFolder, family_name
     model = incoder.load(folder, device="cpu")
     assert model.infilling_format.name == family_name
     assert_logits_equal(model, peer, model.tokenizer.vocab_size)
+
+
+@pytest.mark.parametrize("name", ["granite-code", "mellum", "seed-coder", "codestral"])
+def test_more_families_compute_as_transformers_does_and_fill(make_folder: MakeFolder, name: str) -> None:
+    folder, peer = make_folder(name)
+    model = incoder.load(folder, device="cpu")
+    assert model.infilling_format.name == FORMATS.get(name, name)
+    assert_logits_equal(model, peer, model.tokenizer.vocab_size)
+    result = model.infill(["def mean(", "):\n    return ", "\n"], max_new_tokens=4)
+    assert result.text.startswith("def mean(")
+    quantized = incoder.load(folder, device="cpu", dtype="int8")  # the biases are not left out
+    scores = [one.score("def mean(xs):\n").total_logprob for one in (model, quantized)]
+    assert scores[1] == pytest.approx(scores[0], rel=0.02)
 
 
 def test_several_holes_are_filled_one_after_the_other(make_folder: MakeFolder, family_name: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from incoder.errors import IncoderError
+from incoder.tokenizer import vocabulary_layout
 from incoder.tokenizer.family_tokenizer import FamilyTokenizer
 from incoder.tokenizer.fill_in_the_middle import FAMILIES
 
@@ -123,6 +124,25 @@ def test_ids_that_are_not_used_stand_for_nothing(family_tokenizers: Contents) ->
         tokenizer.token_bytes(last + 11)
 
 
+def test_a_byte_that_the_vocabulary_lacks_is_refused_only_where_a_text_holds_it(
+    family_tokenizers: Contents,
+) -> None:
+    """As SmolLM2's lacks the control character 0x04, and 0xf1, with which no assigned character begins."""
+    content = copy.deepcopy(family_tokenizers("starcoder"))
+    for byte in (0x04, 0xF1):
+        del content["model"]["vocab"][vocabulary_layout.BYTE_CHARACTERS[byte]]
+    tokenizer = FamilyTokenizer(content)
+    assert tokenizer.decode(tokenizer.encode("größe = 1\n")) == "größe = 1\n"
+    for text, name in (("a\x04b", "0x04"), ("\U00040000", "0xf1")):
+        message = f"the text holds the byte {name}, for which the vocabulary has no token; remove"
+        with pytest.raises(IncoderError, match=message):
+            tokenizer.encode(text)
+        with pytest.raises(IncoderError, match=message):
+            tokenizer.encode_bytes(text.encode())
+    with pytest.raises(IncoderError, match="no token for the byte 0xf1"):
+        tokenizer.encode_bytes(b"\xf1")  # alone it is not UTF-8
+
+
 def test_half_of_a_surrogate_pair_is_refused(tokenizer: FamilyTokenizer) -> None:
     with pytest.raises(IncoderError, match="half of a surrogate pair"):
         tokenizer.encode("a\ud800")
@@ -133,7 +153,7 @@ def test_half_of_a_surrogate_pair_is_refused(tokenizer: FamilyTokenizer) -> None
     [
         ({"model": {"type": "Unigram", "vocab": []}}, "its model is Unigram; only BPE is supported"),
         ({"pre_tokenizer": None}, "neither byte-level nor falls back to bytes"),
-        ({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}, "no token for the byte 0x00"),
+        ({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}, "no token for the byte 0x09"),
         ({"model": None}, "not a tokenizer.json of a known form"),
         ({"added_tokens": [{}]}, "not a tokenizer.json of a known form"),
         (

@@ -10,8 +10,14 @@ import tokenizers
 
 from incoder.errors import IncoderError
 from incoder.tokenizer.family_tokenizer import FamilyTokenizer
-from incoder.tokenizer.fill_in_the_middle import FAMILIES, FillInTheMiddleFormat
-from incoder.tokenizer.formats import NoInfillingFormat, choose_format, format_names, read_tokenizer
+from incoder.tokenizer.fill_in_the_middle import FillInTheMiddleFormat
+from incoder.tokenizer.formats import (
+    SPECIAL_TOKENS,
+    NoInfillingFormat,
+    choose_format,
+    format_names,
+    read_tokenizer,
+)
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -22,12 +28,14 @@ DOCUMENTED = {  # the prompt as text, in which each family's own tokenizer recog
     "qwen2.5-coder": "<|fim_prefix|>{prefix}<|fim_suffix|>{suffix}<|fim_middle|>",
     "starcoder": "<fim_prefix>{prefix}<fim_suffix>{suffix}<fim_middle>",
     "starcoder-spm": "<fim_prefix><fim_suffix>{suffix}<fim_middle>{prefix}",
+    "granite-code": "<fim_prefix>{prefix}<fim_suffix>{suffix}<fim_middle>",
+    "mellum": "<fim_suffix>{suffix}<fim_prefix>{prefix}<fim_middle>",
+    "seed-coder": "<[fim-suffix]>{suffix}<[fim-prefix]>{prefix}<[fim-middle]>",
 }
 
 
 def tools_for(content: dict[str, Any]) -> tuple[FamilyTokenizer, tokenizers.Tokenizer]:
-    special = [token for family in FAMILIES for token in family.tokens]
-    return FamilyTokenizer(content, special), tokenizers.Tokenizer.from_str(json.dumps(content))
+    return FamilyTokenizer(content, SPECIAL_TOKENS), tokenizers.Tokenizer.from_str(json.dumps(content))
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
@@ -37,7 +45,7 @@ def test_the_prompt_is_the_documented_one(
 ) -> None:
     tokenizer, peer = tools_for(family_tokenizers(name.removesuffix("-spm")))
     parts = [tokenizer.encode_start(prefix), tokenizer.encode(suffix)]
-    layout = choose_format(tokenizer, name)
+    layout = choose_format(tokenizer, name if name.endswith("-spm") else None)
     documented = DOCUMENTED[name].format(prefix=prefix, suffix=suffix)
     assert layout.prompt(parts) == peer.encode(documented, add_special_tokens=False).ids
     assert layout.hole_start(0) == []
@@ -61,9 +69,30 @@ def test_code_llama_s_prompt_is_that_of_its_authors_code(
     assert layout.prompt([tokenizer.encode_start(prefix), tokenizer.encode(suffix)]) == expected
 
 
+@pytest.mark.parametrize(("prefix", "suffix"), [(PREFIX, SUFFIX), ("", ""), (" x", " y"), ("x", "")])
+def test_codestral_s_prompt_is_that_of_its_authors_pages(
+    family_tokenizers: Contents, prefix: str, suffix: str
+) -> None:
+    """`<s>[SUFFIX]suffix[PREFIX] prefix`: SentencePiece puts a space before the prefix, as before a text."""
+    tokenizer, peer = tools_for(family_tokenizers("codestral"))
+    begin, suf, pre = (peer.token_to_id(token) for token in ("<s>", "[SUFFIX]", "[PREFIX]"))
+    before = peer.encode(prefix, add_special_tokens=False).ids
+    after = peer.encode("☺" + suffix, add_special_tokens=False).ids[2:]
+    layout = choose_format(tokenizer)
+    assert layout.name == "codestral"
+    prompt = layout.prompt([tokenizer.encode_start(prefix), tokenizer.encode(suffix)])
+    assert prompt == [begin, suf, *after, pre, *before]
+    assert peer.token_to_id("[MIDDLE]") in layout.never_generated_ids
+
+
 @pytest.mark.parametrize(
     ("name", "documented"),
     [
+        (
+            "mellum",
+            "<filename>a.py\nx = 1\n<filename>b/c.py\ny\n<filename>main.py\n"
+            "<fim_suffix>{suffix}<fim_prefix>{prefix}<fim_middle>",
+        ),
         (
             "qwen2.5-coder",
             "<|repo_name|>zoo\n<|file_sep|>a.py\nx = 1\n<|file_sep|>b/c.py\ny\n<|file_sep|>main.py\n"
@@ -98,6 +127,15 @@ def test_a_completion_is_begun_as_a_document(family_tokenizers: Contents, family
     tokenizer, peer = tools_for(family_tokenizers(family_name))
     begin = {"codellama": ["<s>"], "deepseek-coder": ["<｜begin▁of▁sentence｜>"]}.get(family_name, [])
     assert choose_format(tokenizer).prompt([[7, 8]]) == [*map(peer.token_to_id, begin), 7, 8]
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-coder", "starcoder", "mellum"])
+def test_an_empty_text_begins_after_the_end_of_another(family_tokenizers: Contents, name: str) -> None:
+    """These families put nothing before a text, and a model must read something."""
+    tokenizer, peer = tools_for(family_tokenizers(name))
+    layout = choose_format(tokenizer)
+    assert layout.prompt([[]]) == [peer.token_to_id("<|endoftext|>")]
+    assert layout.document_start_id is None
 
 
 def test_fills_end_at_the_family_s_tokens_and_hold_no_others(

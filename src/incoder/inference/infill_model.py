@@ -195,8 +195,10 @@ class InfillModel:
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
         """Return the log-probabilities of `text` as a document of its own.
 
-        A text longer than the context is read in windows that overlap by half, so every token after the first
-        half window has at least half a window before it.
+        The text starts as `complete` starts one: with the family's start token, if it has one. Without such a
+        token the first token of the text has no log-probability, since nothing is before it. A text longer
+        than the context is read in windows that overlap by half, so every token after the first half window
+        has at least half a window before it.
 
         >>> model.score("x = 1\\n").num_tokens > 0
         True
@@ -217,9 +219,10 @@ class InfillModel:
         logprobs = self.score(text, path=path).token_logprobs
         token_ids = self._encode_document(text)
         lines: list[list[float]] = [[] for _ in range(text.count("\n") + 1)]
-        line = 0
         # The first token has no log-probability if nothing precedes it.
-        for token_id, logprob in zip(token_ids[len(token_ids) - len(logprobs) :], logprobs, strict=True):
+        num_unscored = len(token_ids) - len(logprobs)
+        line = self.tokenizer.decode_bytes(token_ids[:num_unscored]).count(b"\n")
+        for token_id, logprob in zip(token_ids[num_unscored:], logprobs, strict=True):
             lines[line].append(logprob)
             line += self.tokenizer.token_bytes(token_id).count(b"\n")
         return tuple(sum(values) / max(1, len(values)) for values in lines)
@@ -235,7 +238,8 @@ class InfillModel:
         rows = [[*before, *self._encode_document(text)] for text in arguments.texts("texts", texts)]
         num_given = max(1, len(before))
         lengths = [len(row) for row in rows]
-        if not rows or min(lengths) <= num_given or max(lengths) > self.language_model.max_positions:
+        starts_equal = len({tuple(row[:num_given]) for row in rows}) == 1
+        if not starts_equal or min(lengths) <= num_given or max(lengths) > self.language_model.max_positions:
             return tuple(self.score(text, path=path) for text in texts)
         found = self._run(score_rows(self.language_model, rows, num_given))
         return tuple(Score(tuple(logprobs)) for logprobs in found)

@@ -127,7 +127,11 @@ def score_full_texts(
     different = list(dict.fromkeys(map(tuple, rows)))
     if len(different) == 1 or min(map(len, different)) < 2:  # nothing to compare, or a text without a token
         return [0.0] * len(rows)
-    found = yield from score_rows(model, different, max(1, shared_length(different)), cache_salt=cache_salt)
+    # If the texts have no first token in common, the token that ends a document comes before each.
+    before = () if shared_length(different) else (prompter.end_id,)
+    full_rows = [(*before, *row) for row in different]
+    num_given = max(1, shared_length(full_rows))
+    found = yield from score_rows(model, full_rows, num_given, cache_salt=cache_salt)
     totals = dict(zip(different, map(sum, found), strict=True))
     return [totals[tuple(row)] for row in rows]
 
@@ -169,7 +173,8 @@ def _logprobs(logits_TV: Tensor, token_ids: Sequence[int]) -> list[float]:
 
 def _overlapping(num_tokens: int, window: int) -> Iterator[tuple[int, int]]:
     start, end = 0, min(num_tokens, window)
-    yield start, end
+    if num_tokens:
+        yield start, end
     while end < num_tokens:
         start = end - window // 2
         end = min(num_tokens, start + window)

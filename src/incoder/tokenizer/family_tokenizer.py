@@ -9,6 +9,7 @@ finds bytes in ö and a dozen other letters). Knows no model, and not what the s
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 import tokenizers
@@ -19,6 +20,7 @@ from incoder.tokenizer import vocabulary_layout
 _SPACE = "▁"  # U+2581: what SentencePiece writes for a space
 _BYTE = re.compile("<0x([0-9A-F]{2})>")  # what it writes for a byte of a character that has no token
 _MAX_VOCAB_SIZE = 1 << 21  # well above the largest published, some 300,000
+_PRINTABLE = {ord("\t"), ord("\n"), *range(0x20, 0x7F)}  # the bytes that every vocabulary needs
 _NEVER_IN_UTF_8 = {0xC0, 0xC1, *range(0xF5, 0x100)}
 
 
@@ -61,15 +63,18 @@ class FamilyTokenizer:
         special = {*(added.keys() - is_byte), *(ids.keys() & set(special_tokens))}
         self.special_ids: Mapping[str, int] = {name: ids[name] for name in special}
         self.vocab_size: int = max(ids.values()) + 1
+        self.start_ids: tuple[int, ...] | None = _start_ids(content, ids)
         self._bytes_by_id = {
             token_id: b"" if token in special else self._bytes_of(token) for token, token_id in ids.items()
         }
         self._byte_ids: dict[int, int] = {
             byte: ids[token] for byte in range(256) if (token := self._byte_token(byte)) in ids
         }
-        lacking = set(range(256)) - self._byte_ids.keys() - _NEVER_IN_UTF_8
-        if lacking:
-            raise IncoderError(f"it has no token for the byte {min(lacking):#04x}")
+        self._lacking = bytes(sorted(set(range(256)) - self._byte_ids.keys() - _NEVER_IN_UTF_8))
+        # A vocabulary may lack bytes that were in no text of its training (SmolLM2 lacks 0x04 and 0xf1).
+        needed = set(self._lacking) & (_PRINTABLE if self._is_byte_level else set(range(256)))
+        if needed:
+            raise IncoderError(f"it has no token for the byte {min(needed):#04x}")
         self._begins_with_a_space = not self._is_byte_level and _prepends_space(content)
         # Escaped bytes, and the character that would be decoded as a space.
         also = "" if self._is_byte_level else _SPACE
@@ -117,11 +122,23 @@ class FamilyTokenizer:
         return self.decode_bytes(token_ids).decode("utf-8", errors)
 
     def _encode_plain(self, text: str) -> list[int]:
+        if self._lacking:  # the backend would leave such bytes out without an error
+            self._refuse_lacking(text)
         spelled = text if self._is_byte_level else text.replace(" ", _SPACE)
         try:
             return self._backend.encode(spelled, add_special_tokens=False).ids
         except TypeError as error:  # the backend's error for a lone surrogate
             raise IncoderError("cannot encode half of a surrogate pair: it is not a character") from error
+
+    def _refuse_lacking(self, text: str) -> None:
+        """Raise if the text holds a byte that the vocabulary lacks."""
+        data = text.encode("utf-8", "replace")  # the backend raises for lone surrogates
+        if len(data.translate(None, self._lacking)) < len(data):
+            byte = next(byte for byte in data if byte in self._lacking)
+            raise IncoderError(
+                f"the text holds the byte {byte:#04x}, for which the vocabulary has no token; remove its "
+                "character from the text, or use another model"
+            )
 
     def _byte_id(self, byte: int) -> int:
         if byte not in self._byte_ids:
@@ -164,6 +181,17 @@ def _text_backend(
         return tokenizers.Tokenizer.from_str(json.dumps(plain))
     except Exception as error:  # the backend raises bare Exceptions
         raise IncoderError(f"not a tokenizer.json: {error}") from error
+
+
+def _start_ids(content: Mapping[str, Any], ids: Mapping[str, int]) -> tuple[int, ...] | None:
+    """Return the tokens that a `TemplateProcessing` puts before a text, or None without such a step."""
+    step = content.get("post_processor")
+    steps = (step, *step.get("processors", ())) if step else ()
+    templates = [one for one in steps if one["type"] == "TemplateProcessing"]
+    if not templates:
+        return None
+    before = takewhile(lambda part: "SpecialToken" in part, templates[-1]["single"])
+    return tuple(ids[part["SpecialToken"]["id"]] for part in before)
 
 
 def _prepends_space(content: Mapping[str, Any]) -> bool:

@@ -4,7 +4,8 @@ Token ids in, token ids out. A family is one entry of `FAMILIES`: the names of i
 is the prefix, S the suffix, M the middle):
 
     PSM    begin PREFIX prefix SUFFIX suffix MIDDLE → infill END
-    SPM    begin PREFIX SUFFIX suffix MIDDLE prefix → infill END        (Code Llama's and StarCoder's variant)
+    SPM    begin PREFIX SUFFIX suffix MIDDLE prefix → infill END    (a variant of Code Llama and StarCoder)
+    SPM    begin SUFFIX suffix PREFIX prefix MIDDLE → infill END    (the only order if `suffix_leads`)
 
 Several holes are filled one after the other: the caller appends each infill to the next prefix. Knows no
 model, and no text but file names.
@@ -23,24 +24,29 @@ class Family:
 
     `ends` end an infill and a completion; tokens that the vocabulary lacks are ignored, and the first one
     that it has ends a document. `repository` precedes the name of a repository, `file` each of its files. If
-    `path_in_prefix`, the path of the file with the hole follows the prefix's token.
+    `path_in_prefix`, the path of the file with the hole follows the prefix's token. If `suffix_leads`, the
+    suffix and its token come first. `marks` are further tokens that the vocabulary must have for the family
+    to be recognised; they tell it from a family with the same tokens in another order.
     """
 
     name: str
     prefix: str
     suffix: str
-    middle: str
+    middle: str | None
     ends: tuple[str, ...]
     begin: str | None = None
     has_spm: bool = False
     repository: str | None = None
     file: str | None = None
     path_in_prefix: bool = False
+    suffix_leads: bool = False
+    marks: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> tuple[str, ...]:
         """The tokens that a vocabulary needs for this format."""
-        return (self.prefix, self.suffix, self.middle, *([self.begin] if self.begin else []))
+        tokens = (self.prefix, self.suffix, self.middle, self.begin)
+        return tuple(token for token in tokens if token is not None)
 
 
 FAMILIES = (
@@ -76,6 +82,17 @@ FAMILIES = (
         repository="<|repo_name|>",
         file="<|file_sep|>",
     ),
+    # The examples on the model card of JetBrains/Mellum-4b-base. Before StarCoder, which has the same tokens.
+    Family(
+        "mellum",
+        prefix="<fim_prefix>",
+        suffix="<fim_suffix>",
+        middle="<fim_middle>",
+        ends=("<|endoftext|>", "<filename>", "<|im_end|>"),
+        file="<filename>",
+        suffix_leads=True,
+        marks=("<filename>", "<|im_start|>"),
+    ),
     # Lozhkov et al., arXiv 2402.19173, section 5.1; StarCoder has other tokens for repositories.
     Family(
         "starcoder",
@@ -87,6 +104,26 @@ FAMILIES = (
         repository="<repo_name>",
         file="<file_sep>",
         path_in_prefix=True,
+    ),
+    # ByteDance Seed, arXiv 2506.03524, section on fill-in-the-middle.
+    Family(
+        "seed-coder",
+        prefix="<[fim-prefix]>",
+        suffix="<[fim-suffix]>",
+        middle="<[fim-middle]>",
+        ends=("<[end▁of▁sentence]>",),
+        suffix_leads=True,
+    ),
+    # mistralai/cookbook, concept-deep-dive/tokenization: <s>[SUFFIX]suffix[PREFIX] prefix; SentencePiece puts
+    # the space there. The vocabulary has a [MIDDLE] that the format does not use.
+    Family(
+        "codestral",
+        prefix="[PREFIX]",
+        suffix="[SUFFIX]",
+        middle=None,
+        begin="<s>",
+        ends=("</s>",),
+        suffix_leads=True,
     ),
 )
 
@@ -111,10 +148,11 @@ class FillInTheMiddleFormat:
         self.name = f"{family.name}-spm" if suffix_first else family.name
         self._family = family
         self._suffix_first = suffix_first
-        self._begin = [ids[family.begin]] if family.begin else []
-        self._prefix, self._suffix, self._middle = (
-            ids[token] for token in (family.prefix, family.suffix, family.middle)
-        )
+        # If the tokenizer's file says how a text begins (GGUF files do), it has the last word.
+        begin = [ids[family.begin]] if family.begin else []
+        self._begin = begin if tokenizer.start_ids is None else list(tokenizer.start_ids)
+        self._prefix, self._suffix = ids[family.prefix], ids[family.suffix]
+        self._middle = [] if family.middle is None else [ids[family.middle]]
         self._repository = ids.get(family.repository or "")
         self._file = ids.get(family.file or "")
         self.end_of_infill_ids, self.never_generated_ids = ends_and_unspelled(tokenizer, family.ends)
@@ -122,17 +160,18 @@ class FillInTheMiddleFormat:
         if not ends:
             raise IncoderError(f"the vocabulary has no {family.ends[0]}, so no infill would ever end")
         self.end_of_infill_id = ends[0]
-        self.document_start_id = ids[family.begin] if family.begin else ends[0]
+        self.document_start_id = self._begin[0] if self._begin else None
 
     @property
     def reads_repositories(self) -> bool:
         """Whether the family has a format for whole repositories, and the vocabulary has its tokens."""
-        return self._repository is not None and self._file is not None
+        return self._file is not None and (self._family.repository is None or self._repository is not None)
 
     def prompt(self, parts: Sequence[Sequence[int]], *, is_start: bool = True) -> list[int]:
         """Return the prompt for the hole between two parts, or for completing a single part.
 
-        These models were trained without a sign of a document's start, so `is_start` changes nothing.
+        These models were trained without a sign of a document's start, so `is_start` changes nothing. If the
+        prompt would be empty, it is the token that ends a document: a new document begins after it.
 
         Raises:
             IncoderError: more than one hole.
@@ -141,11 +180,13 @@ class FillInTheMiddleFormat:
         if len(parts) > 2:
             raise IncoderError(f"{self.name} fills one hole at a time, got {len(parts) - 1}")
         if len(parts) < 2:
-            return [*self._begin, *parts[0]]
+            return [*self._begin, *parts[0]] or [self.end_of_infill_id]
         prefix, suffix = parts
+        if self._family.suffix_leads:
+            return [*self._begin, self._suffix, *suffix, self._prefix, *prefix, *self._middle]
         if self._suffix_first:
-            return [*self._begin, self._prefix, self._suffix, *suffix, self._middle, *prefix]
-        return [*self._begin, self._prefix, *prefix, self._suffix, *suffix, self._middle]
+            return [*self._begin, self._prefix, self._suffix, *suffix, *self._middle, *prefix]
+        return [*self._begin, self._prefix, *prefix, self._suffix, *suffix, *self._middle]
 
     def hole_start(self, hole: int) -> list[int]:
         """Return nothing: the prompt ends where its only infill begins."""
@@ -159,10 +200,11 @@ class FillInTheMiddleFormat:
 
         Returns their ids, and the text that the prefix must begin with.
         """
-        assert self._repository is not None
         assert self._file is not None
         family_ends_lines = not self._family.path_in_prefix  # Qwen's examples do, StarCoder2's do not
-        token_ids = [self._repository, *encode(repository + "\n" * family_ends_lines)]
+        token_ids = list[int]()
+        if self._repository is not None:
+            token_ids += [self._repository, *encode(repository + "\n" * family_ends_lines)]
         for name, text in files.items():
             end = "\n" if family_ends_lines and not text.endswith("\n") else ""
             token_ids += [self._file, *encode(f"{name}\n{text}{end}")]

@@ -18,8 +18,9 @@ from incoder.tokenizer.text_tokenizer import TextTokenizer
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.tokenizer.vocabulary_layout import END_OF_MASK
 
-_SPECIAL_TOKENS = frozenset(token for family in FAMILIES for token in (*family.tokens, *family.ends))
-# Models that only complete: the tokens that begin and end a document, in the families that load here.
+SPECIAL_TOKENS = frozenset(token for family in FAMILIES for token in (*family.tokens, *family.ends))
+# Models that only complete: the tokens that end a document, and those that begin one if the tokenizer's file
+# does not say how a text begins.
 _BEGINS = ("<s>", "<|begin_of_text|>")
 _ENDS = ("</s>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|im_end|>")
 
@@ -39,7 +40,7 @@ class InfillingFormat(Protocol):
 
     @property
     def document_start_id(self) -> int | None:
-        """The token before a whole document."""
+        """The token before a whole document, in `complete` and `score` alike, or None if there is none."""
 
     @property
     def reads_attributes(self) -> bool:
@@ -86,15 +87,30 @@ class NoInfillingFormat:
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
         ids = tokenizer.special_ids
-        self.document_start_id = next((ids[name] for name in (*_BEGINS, *_ENDS) if name in ids), None)
-        self._begin = [ids[name] for name in _BEGINS if name in ids][:1]
+        begins = [ids[name] for name in _BEGINS if name in ids]
+        self._begin = begins[:1] if tokenizer.start_ids is None else list(tokenizer.start_ids)
+        self.document_start_id = self._begin[0] if self._begin else None
+        self._end_id = next((ids[name] for name in _ENDS if name in ids), None)
         self.end_of_infill_ids, self.never_generated_ids = ends_and_unspelled(tokenizer, _ENDS)
 
     def prompt(self, parts: Sequence[Sequence[int]], *, is_start: bool = True) -> list[int]:
-        """Return the token that begins a document, and the only part."""
+        """Return the tokens with which the family's tokenizer begins a text, and the only part.
+
+        If both are empty, the prompt is the token that ends a document: a new document begins after it.
+
+        Raises:
+            IncoderError: the text is empty, and the vocabulary has no such token.
+        """
         del is_start
         assert len(parts) == 1
-        return [*self._begin, *parts[0]]
+        prompt = [*self._begin, *parts[0]]
+        if prompt:
+            return prompt
+        if self._end_id is None:
+            raise IncoderError(
+                "this model cannot complete an empty text: no token of its vocabulary begins or ends one"
+            )
+        return [self._end_id]
 
     def hole_start(self, hole: int) -> list[int]:
         raise AssertionError(f"no prompt of this format has a hole {hole}")
@@ -127,7 +143,7 @@ def choose_format(tokenizer: TextTokenizer, name: str | None = None) -> Infillin
         return CausalMaskingFormat(tokenizer)
     if name is None:
         for family in FAMILIES:
-            if all(token in tokenizer.special_ids for token in family.tokens):
+            if all(token in tokenizer.special_ids for token in (*family.tokens, *family.marks)):
                 return FillInTheMiddleFormat(tokenizer, family)
         return NoInfillingFormat(tokenizer)
     if name == CausalMaskingFormat.name:
@@ -155,7 +171,7 @@ def read_tokenizer(folder: Path) -> TextTokenizer:
     if text is None or f'"{END_OF_MASK}"' in text:
         return Tokenizer.from_file(folder)
     try:
-        return FamilyTokenizer(parse_json(text, "the file"), _SPECIAL_TOKENS)
+        return FamilyTokenizer(parse_json(text, "the file"), SPECIAL_TOKENS)
     except IncoderError as error:
         raise IncoderError(f"{file} is not a tokenizer.json that can be read: {error}") from error
 

@@ -15,6 +15,10 @@ class TextTokenizer(Protocol):
     def special_ids(self) -> Mapping[str, int]:
         """The special tokens by name."""
 
+    @property
+    def start_ids(self) -> tuple[int, ...] | None:
+        """The tokens that the family's own tokenizer puts before a text, or None if its file does not say."""
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of a piece of a text; lone surrogates (`surrogateescape`) encode as their bytes.
 

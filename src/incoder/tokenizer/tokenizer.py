@@ -37,6 +37,7 @@ class Tokenizer:
     pad_id = vocabulary_layout.FRONT.index(vocabulary_layout.PAD)
     document_start_id = vocabulary_layout.FRONT.index(vocabulary_layout.DOCUMENT_START)
     unknown_id = vocabulary_layout.FRONT.index(vocabulary_layout.UNKNOWN)
+    start_ids = (document_start_id,)
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
         problem = vocabulary_layout.problem_with(backend.get_vocab(with_added_tokens=True))

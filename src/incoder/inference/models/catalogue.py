@@ -24,7 +24,8 @@ _CONFIG = "config.json"
 _CHECKPOINT_OF_RUN = "model"  # the checkpoint's folder in the folder of a training run
 _MAX_CONFIG_BYTES = 10_000_000
 _MAX_NAME = 200  # characters of a name in a message
-_MODEL_TYPES = frozenset({"xglm", "llama", "qwen2", "starcoder2"})  # that model/hugging_face.py reads
+# The same as in model/hugging_face.py, which imports torch.
+_MODEL_TYPES = frozenset({"xglm", "llama", "mistral", "qwen2", "starcoder2"})
 _LICENCE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
 
 
@@ -186,9 +187,9 @@ def _architecture(config: dict[str, Any]) -> str:
 
 
 def _context_length(config: dict[str, Any]) -> int:
-    """Return the maximum context length; for StarCoder2, at most its attention window."""
+    """Return the maximum context length; for StarCoder2 and Mistral, at most their attention window."""
     length = _count(config, "max_position_embeddings")
-    if config["model_type"] == "starcoder2" and config.get("sliding_window") is not None:
+    if config["model_type"] in ("starcoder2", "mistral") and config.get("sliding_window") is not None:
         return min(length, _count(config, "sliding_window"))
     return length
 
