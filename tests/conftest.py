@@ -1,12 +1,14 @@
 """Fixtures that more than one room uses."""
 
 import json
+import re
 import signal
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tokenizers
 import torch
@@ -59,6 +61,122 @@ def shared() -> Path:
 def tiny_tokenizer() -> Tokenizer:
     """640 ids, learnt from a few lines of Python (the special tokens and the bytes alone are 517)."""
     return train_tokenizer(TINY_DOCUMENTS, vocab_size=640)
+
+
+@pytest.fixture(scope="session")
+def write_gguf() -> Any:
+    """Write a GGUF file with llama.cpp's own writer: metadata by key, tensors by name with their types.
+
+    A tensor is an array of float32, or of bytes that are already blocks of its type.
+    """
+    gguf = pytest.importorskip("gguf")
+
+    def write(path: Path, metadata: dict[str, Any], tensors: dict[str, tuple[Any, str]]) -> None:
+        writer = gguf.GGUFWriter(path, metadata.get("general.architecture", "llama"))
+        for key, value in metadata.items():
+            if key == "general.architecture":
+                continue
+            if isinstance(value, list):
+                writer.add_array(key, value)
+            else:
+                add = {
+                    bool: writer.add_bool,
+                    int: writer.add_uint32,
+                    float: writer.add_float32,
+                    str: writer.add_string,
+                }
+                add[type(value)](key, value)
+        for name, (values, type_name) in tensors.items():
+            kind = gguf.GGMLQuantizationType[type_name]
+            stored = values if values.dtype == np.uint8 else gguf.quants.quantize(values, kind)
+            writer.add_tensor(name, stored, raw_dtype=kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def gguf_vocabulary() -> Any:
+    """Convert the content of a `tokenizer.json` to metadata, as llama.cpp's converter does."""
+
+    def convert(content: dict[str, Any], pre_tokenizer: str) -> dict[str, Any]:
+        added = {token["content"]: token["id"] for token in content["added_tokens"]}
+        ids = {**content["model"]["vocab"], **added}
+        tokens = sorted(ids, key=ids.__getitem__)
+        assert [ids[token] for token in tokens] == list(range(len(ids)))
+        merges = content["model"]["merges"]
+        metadata: dict[str, Any] = {
+            "tokenizer.ggml.tokens": tokens,
+            "tokenizer.ggml.token_type": [3 if token in added else 1 for token in tokens],
+        }
+        if pre_tokenizer == "spm":  # SentencePiece's scores fall from merge to merge
+            scores = {left + right: -float(rank) for rank, (left, right) in enumerate(merges)}
+            types = [6 if re.fullmatch("<0x..>", token) else 3 if token in added else 1 for token in tokens]
+            return metadata | {
+                "tokenizer.ggml.model": "llama",
+                "tokenizer.ggml.scores": [scores.get(token, -1e9) for token in tokens],
+                "tokenizer.ggml.token_type": types,
+                "tokenizer.ggml.bos_token_id": ids["<s>"],
+            }
+        return metadata | {
+            "tokenizer.ggml.model": "gpt2",
+            "tokenizer.ggml.pre": pre_tokenizer,
+            "tokenizer.ggml.merges": [" ".join(merge) for merge in merges],
+        }
+
+    return convert
+
+
+@pytest.fixture(scope="session")
+def make_gguf(write_gguf: Any, gguf_vocabulary: Any, family_tokenizers: Any) -> Any:
+    """Write the GGUF file of a small network with random weights and a family's vocabulary."""
+
+    def make(
+        path: Path, family: str, pre_tokenizer: str, architecture: str = "qwen2", **changes: Any
+    ) -> Path:
+        vocabulary = gguf_vocabulary(family_tokenizers(family), pre_tokenizer)
+        random = np.random.default_rng(0)
+
+        def matrix(num_rows: int, num_columns: int) -> tuple[Any, str]:
+            return 0.3 * random.standard_normal((num_rows, num_columns), dtype=np.float32), "Q8_0"
+
+        def vector(size: int, mean: float) -> tuple[Any, str]:
+            return mean + 0.1 * random.standard_normal(size, dtype=np.float32), "F32"
+
+        tensors = {
+            "token_embd.weight": matrix(len(vocabulary["tokenizer.ggml.tokens"]) + 3, 32),
+            "output_norm.weight": vector(32, 1.0),
+            "blk.0.attn_norm.weight": vector(32, 1.0),
+            "blk.0.attn_q.weight": matrix(32, 32),
+            "blk.0.attn_k.weight": matrix(16, 32),
+            "blk.0.attn_v.weight": matrix(16, 32),
+            "blk.0.attn_output.weight": matrix(32, 32),
+            "blk.0.ffn_norm.weight": vector(32, 1.0),
+            "blk.0.ffn_gate.weight": matrix(64, 32),
+            "blk.0.ffn_up.weight": matrix(64, 32),
+            "blk.0.ffn_down.weight": matrix(32, 64),
+        }
+        if architecture == "qwen2":
+            sizes = {"q": 32, "k": 16, "v": 16}
+            tensors |= {f"blk.0.attn_{name}.bias": vector(size, 0.0) for name, size in sizes.items()}
+        settings = {
+            "block_count": 1,
+            "context_length": 128,
+            "embedding_length": 32,
+            "feed_forward_length": 64,
+            "attention.head_count": 4,
+            "attention.head_count_kv": 2,
+            "attention.layer_norm_rms_epsilon": 1e-6,
+        }
+        metadata = {f"{architecture}.{name}": value for name, value in settings.items()}
+        facts = {"general.architecture": architecture, "general.license": "apache-2.0"}
+        write_gguf(path, facts | metadata | vocabulary | changes, tensors)
+        return path
+
+    return make
 
 
 @pytest.fixture(params=["codellama", "deepseek-coder", "qwen2.5-coder", "starcoder"])

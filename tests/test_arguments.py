@@ -116,7 +116,7 @@ WRONG: dict[str, tuple[Call, str]] = {
     ),
     "a model without a name": (
         lambda _: incoder.load(None),  # type: ignore[arg-type]
-        "a model is given by its name or its folder, got None",
+        "a model is given by its name, folder or file, got None",
     ),
 }
 

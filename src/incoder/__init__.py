@@ -99,7 +99,7 @@ def load(
     dtype: "str | torch.dtype | None" = None,
     infilling_format: str | None = None,
 ) -> "InfillModel":
-    """Load a model: an embedded one (`mini`), a folder in Hugging Face's format, or one on the hub.
+    """Load a model: an embedded one (`mini`), a checkpoint folder, a GGUF file, or one on the hub.
 
     A model on the hub (`facebook/incoder-1B`, with an optional `revision`) is fetched the first time, then
     read from the cache. By default the model runs on CUDA in bfloat16 if there is a GPU, else on the CPU in

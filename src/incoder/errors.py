@@ -23,3 +23,14 @@ def shown(value: object) -> str:
     ("'llama'", 80)
     """
     return _shortened.repr(value)
+
+
+def shown_name(name: str) -> str:
+    """Return a name from a file as it is, or its shortened repr if it is long or not printable.
+
+    Names may contain anything, control sequences of a terminal included.
+
+    >>> shown_name("token_embd.weight"), shown_name("a\\x1b[2J")
+    ('token_embd.weight', "'a\\\\x1b[2J'")
+    """
+    return name if name.isprintable() and len(name) <= _MAX_SHOWN else shown(name)

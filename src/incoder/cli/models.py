@@ -51,7 +51,8 @@ def info(
     name: Annotated[
         str,
         typer.Argument(
-            help="An embedded model, a checkpoint folder, or a fetched model.", show_default=False
+            help="An embedded model, a checkpoint folder, a GGUF file, or a fetched model.",
+            show_default=False,
         ),
     ],
     revision: options.Revision = None,
@@ -86,7 +87,8 @@ def info(
 @app.command()
 def warm(
     model: Annotated[
-        str, typer.Argument(help="An embedded model, a checkpoint folder, or a model on the hub.")
+        str,
+        typer.Argument(help="An embedded model, a checkpoint folder, a GGUF file, or a model on the hub."),
     ] = options.DEFAULT_MODEL,
     revision: options.Revision = None,
     dtype: options.Dtype = None,

@@ -16,8 +16,8 @@ DEFAULT_MODEL = "mini"
 Model = Annotated[
     str,
     typer.Option(
-        help="An embedded model (see: incoder models), a checkpoint folder, or a model on the hub "
-        "(owner/model), which is fetched once.",
+        help="An embedded model (see: incoder models), a checkpoint folder, a GGUF file, or a model on the "
+        "hub (owner/model), which is fetched once.",
         metavar="NAME|FOLDER",
     ),
 ]

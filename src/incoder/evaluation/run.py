@@ -50,6 +50,8 @@ class Environment:
 
 def checkpoint_fingerprint(folder: Path) -> str:
     """The sha256 of a checkpoint's weights, configuration and vocabulary, whatever its folder's name."""
+    if folder.is_file():  # a GGUF file holds all of them
+        return sha256_of(folder)
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), *folder.glob("*.json")]):
         digest.update(f"{path.name} {sha256_of(path)}\n".encode())

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from incoder.errors import IncoderError, shown
+from incoder.errors import IncoderError, shown, shown_name
 from incoder.files import make_folder, read_json_object, replaced_atomically, write_text
 from incoder.model import weight_files
 from incoder.model.hugging_face import (
@@ -210,8 +210,7 @@ def _check_weights(stored: Mapping[str, object], outlines: Mapping[str, Tensor],
 
 
 def _some(names: list[str]) -> str:
-    # Names in a file may contain anything, control sequences of a terminal included.
-    first = ", ".join(name if name.isprintable() and len(name) < 100 else shown(name) for name in names[:3])
+    first = ", ".join(map(shown_name, names[:3]))
     return f"{first} and {len(names) - 3} more" if len(names) > 3 else first
 
 

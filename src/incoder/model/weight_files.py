@@ -8,7 +8,7 @@ from collections.abc import Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from incoder.errors import IncoderError, shown
+from incoder.errors import IncoderError, shown, shown_name
 from incoder.files import read_json_object
 
 # In order of preference.
@@ -27,7 +27,7 @@ _FOREIGN = {
         "a LoRA adapter, which changes a model and is none by itself: merge it into its base model (peft's "
         "merge_and_unload, then save_pretrained) and load the merged folder"
     ),
-    "*.gguf": "weights in llama.cpp's format (GGUF): load the model they were made from",
+    "*.gguf": "a model in llama.cpp's format: give the path of its GGUF file on this machine, such as {file}",
     "consolidated.*": (
         "weights under their authors' own names: load the folder in Hugging Face's layout, whose name often "
         "ends in -hf"
@@ -78,10 +78,12 @@ def with_foreign_kind(problem: str, names: Collection[str]) -> str:
     """Append to a problem the kind of folder that the file names show, if it is another kind, and the remedy.
 
     >>> with_foreign_kind("it has no config.json", ["README.md", "mini-q4.gguf"])
-    "it has no config.json; it holds weights in llama.cpp's format (GGUF): load the model they were made from"
+    "it has no config.json; it holds a model in llama.cpp's format: give the path of its GGUF file on this
+    machine, such as mini-q4.gguf"
     """
     if choose(names) is None:
         for pattern, kind in _FOREIGN.items():
-            if any(fnmatchcase(name, pattern) for name in names):
-                return f"{problem}; it holds {kind}"
+            file = min((name for name in names if fnmatchcase(name, pattern)), default=None)
+            if file is not None:
+                return f"{problem}; it holds {kind.format(file=shown_name(file))}"
     return problem

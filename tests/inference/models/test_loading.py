@@ -100,7 +100,10 @@ def test_four_bits_are_those_of_a_blocks_matrices(tiny_tokenizer: Tokenizer, tmp
     [
         ("../gigantic", r"there is no model '../gigantic'; give"),
         ("a--b/c.git", r"there is no model 'a--b/c.git'; give"),
-        ("gigantic", r"there is no model 'gigantic'; give an embedded model \(.*\), a checkpoint folder, or"),
+        (
+            "gigantic",
+            r"there is no model 'gigantic'; give an embedded model \(.*\), a .* folder, a GGUF file, or",
+        ),
         ("/", r"/ is not a checkpoint: it has no config.json"),
     ],
 )

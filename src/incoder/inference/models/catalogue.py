@@ -1,7 +1,7 @@
 """The catalogue of models, described from their files without loading one.
 
-A model is a folder in Hugging Face's format. Embedded models are in `incoder/embedded` and are named by their
-folder, models on the hub by `owner/model` (hub.py). Imports no torch.
+A model is a folder in Hugging Face's format, or a GGUF file (gguf_model.py). Embedded models are in
+`incoder/embedded` and are named by their folder, models on the hub by `owner/model` (hub.py). Imports no torch.
 """
 
 import errno
@@ -15,7 +15,9 @@ from typing import Any
 from incoder.errors import IncoderError, shown
 from incoder.files import kind_of, read_json_object
 from incoder.inference.models import hub
+from incoder.inference.models.gguf_model import facts, gguf_file_at, tokenizer_and_format
 from incoder.model import weight_files
+from incoder.model.gguf_file import GGUFFile, is_gguf
 from incoder.tokenizer.formats import choose_format, read_tokenizer
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "embedded"
@@ -72,7 +74,7 @@ def cached_models() -> list[tuple[str, str, Path]]:
 
 
 def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fetch: bool = True) -> Path:
-    """Return the folder of an embedded model, a checkpoint, a training run's checkpoint, or a hub model.
+    """Return the path of a model: a folder (embedded, a checkpoint, a training run's, from the hub) or a GGUF file.
 
     A model on the hub is fetched if it is not in the cache, unless `fetch` is False. Only hub models have
     revisions.
@@ -81,17 +83,18 @@ def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fet
         IncoderError: there is no such model; the message names the choices.
     """
     if not isinstance(name, str | os.PathLike):
-        raise IncoderError(f"a model is given by its name or its folder, got {name!r}")
+        raise IncoderError(f"a model is given by its name, folder or file, got {name!r}")
     embedded = embedded_models()
     if name in embedded:
         if revision is not None:
             raise IncoderError(f"{name} is embedded, and only models on the hub have revisions")
         return EMBEDDED / name
-    folder = _checkpoint_at(Path(name))
-    if folder is not None:
+    here = gguf_file_at(Path(name)) if is_gguf(Path(name)) else _checkpoint_at(Path(name))
+    if here is not None:
         if revision is not None:
-            raise IncoderError(f"{folder} is a folder, and only models on the hub have revisions")
-        return folder
+            kind = "file" if here.is_file() else "folder"
+            raise IncoderError(f"{here} is a {kind}, and only models on the hub have revisions")
+        return here
     if hub.is_hub_name(str(name)):
         cached = hub.fetch(str(name), revision) if fetch else hub.cached_folder(str(name), revision)
         if cached is None:
@@ -107,7 +110,7 @@ def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fet
     shown = str(name) if len(str(name)) <= _MAX_NAME else f"{str(name)[:_MAX_NAME]}…"
     raise IncoderError(
         f"there is no model {shown!r}; give an embedded model ({known}), a checkpoint folder, "
-        "or the name of a model on the hub (owner/model)"
+        "a GGUF file, or the name of a model on the hub (owner/model)"
     )
 
 
@@ -122,6 +125,8 @@ def describe_model(
         IncoderError: there is no such model, or its files are not valid.
     """
     folder = folder or find_model(name, revision, fetch=False)
+    if not folder.is_dir():
+        return _describe_gguf(str(name), folder)
     config = _read_config(folder / _CONFIG)
     try:
         return ModelInfo(
@@ -138,6 +143,24 @@ def describe_model(
         )
     except _BadSettingError as error:
         raise IncoderError(f"{folder / _CONFIG} {error}") from error
+
+
+def _describe_gguf(name: str, path: Path) -> ModelInfo:
+    file = GGUFFile(path)
+    architecture, num_parameters, context_length, licence = facts(file)
+    tokenizer, layout = tokenizer_and_format(file)
+    return ModelInfo(
+        name=name,
+        revision=None,
+        folder=path,
+        architecture=architecture,
+        num_parameters=num_parameters,
+        num_bytes=path.stat().st_size,
+        vocab_size=tokenizer.vocab_size,
+        context_length=context_length,
+        infilling_format=layout.name,
+        licence=licence,
+    )
 
 
 def _checkpoint_at(path: Path) -> Path | None:

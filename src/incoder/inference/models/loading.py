@@ -1,4 +1,4 @@
-"""From a name to a loaded model: finds its folder, chooses device and precision, reads the weights."""
+"""From a name to a loaded model: finds its folder or file, chooses device and precision, reads the weights."""
 
 import os
 from pathlib import Path
@@ -11,10 +11,15 @@ from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.engine.forking import check_process
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.models.catalogue import embedded_models, find_model
+from incoder.inference.models.gguf_model import tokenizer_and_format
 from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines
 from incoder.model.device import choose_device, is_fast_in
+from incoder.model.gguf_checkpoint import gguf_config, load_gguf
+from incoder.model.gguf_file import GGUFFile
 from incoder.model.quantization import quantize, set_compute_dtype
+from incoder.model.transformer import Transformer
 from incoder.tokenizer.formats import choose_format, read_tokenizer
+from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _NUM_BITS: dict[str | torch.dtype | None, int] = {"int8": 8, torch.int8: 8, "int4": 4}  # of matrices
@@ -43,34 +48,46 @@ def load(
         raise IncoderError(f"device must be a name such as cpu or cuda:1, got {device!r}")
     if not isinstance(dtype, str | torch.dtype | None):
         raise IncoderError(f"dtype must be one of {', '.join(_NAMES)}, got {dtype!r}")
-    folder = find_model(name, revision)
+    path = find_model(name, revision)
     chosen_device = choose_device(device)
-    tokenizer = read_tokenizer(folder)
-    layout = choose_format(tokenizer, infilling_format)
     num_bits = _NUM_BITS.get(dtype)
     chosen_dtype = _dtype(None if num_bits else dtype, chosen_device)
-    if num_bits:
-        transformer = load_checkpoint(folder, device=chosen_device)  # in the precision that it is stored in
-        quantize(transformer, chosen_dtype, num_bits=num_bits)
+    tokenizer: TextTokenizer
+    if path.is_dir():
+        tokenizer = read_tokenizer(path)
+        layout = choose_format(tokenizer, infilling_format)
+        transformer = _from_folder(path, chosen_dtype, chosen_device, num_bits)
     else:
-        transformer = load_checkpoint(folder, dtype=chosen_dtype, device=chosen_device)
-        if not is_fast_in(chosen_dtype, chosen_device):
-            set_compute_dtype(transformer)
+        file = GGUFFile(path)
+        gguf_config(file)  # refuses a network that is not implemented before its vocabulary is read
+        tokenizer, layout = tokenizer_and_format(file, infilling_format)
+        transformer = load_gguf(file, dtype=chosen_dtype, device=chosen_device, num_bits=num_bits)
+    if not num_bits and not is_fast_in(chosen_dtype, chosen_device):
+        set_compute_dtype(transformer)
     if tokenizer.vocab_size > transformer.config.vocab_size:
         raise IncoderError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "
+            f"{path}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "
             f"{transformer.config.vocab_size}; they do not belong together"
         )
-    is_folder = str(name) not in embedded_models() and Path(name).is_dir()
+    is_path = str(name) not in embedded_models() and Path(name).exists()
     source = {
-        "name": str(Path(name).absolute()) if is_folder else str(name),  # for any working directory
+        "name": str(Path(name).absolute()) if is_path else str(name),  # for any working directory
         "revision": revision,
         "device": device,
         "dtype": dtype,
         "infilling_format": infilling_format,
     }
     language_model = TransformerModel(transformer)
-    return InfillModel(language_model, tokenizer, layout, load_num_tail_lines(folder), source)
+    num_tail_lines = load_num_tail_lines(path) if path.is_dir() else 0
+    return InfillModel(language_model, tokenizer, layout, num_tail_lines, source)
+
+
+def _from_folder(folder: Path, dtype: torch.dtype, device: torch.device, num_bits: int | None) -> Transformer:
+    if num_bits is None:
+        return load_checkpoint(folder, dtype=dtype, device=device)
+    transformer = load_checkpoint(folder, device=device)  # in the precision that it is stored in
+    quantize(transformer, dtype, num_bits=num_bits)
+    return transformer
 
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
