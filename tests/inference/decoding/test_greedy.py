@@ -1,4 +1,4 @@
-"""Greedy choice by Triton against the reference implementation: on a CUDA device or in Triton's interpreter."""
+"""Greedy choice by Triton against its reference implementation: on a CUDA device or interpreted."""
 
 import importlib
 from collections.abc import Iterator

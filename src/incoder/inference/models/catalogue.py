@@ -1,7 +1,8 @@
 """The catalogue of models, described from their files without loading one.
 
 A model is a folder in Hugging Face's format, or a GGUF file (gguf_model.py). Embedded models are in
-`incoder/embedded` and are named by their folder, models on the hub by `owner/model` (hub.py). Imports no torch.
+`incoder/embedded` and are named by their folder, models on the hub by `owner/model` (hub.py). Imports no
+torch.
 """
 
 import errno
@@ -74,7 +75,7 @@ def cached_models() -> list[tuple[str, str, Path]]:
 
 
 def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fetch: bool = True) -> Path:
-    """Return the path of a model: a folder (embedded, a checkpoint, a training run's, from the hub) or a GGUF file.
+    """Return a model's path: a folder (embedded, a checkpoint, a run's, from the hub) or a GGUF file.
 
     A model on the hub is fetched if it is not in the cache, unless `fetch` is False. Only hub models have
     revisions.

@@ -1,4 +1,4 @@
-"""From a name to a loaded model: finds its folder or file, chooses device and precision, reads the weights."""
+"""From a name to a loaded model: finds folder or file, chooses device and precision, reads the weights."""
 
 import os
 from pathlib import Path
