@@ -1,1 +1,1 @@
-"""Benchmarks and repositories that models are judged by, kept out of what they learn from."""
+"""Keeps benchmarks and their repositories out of the training data."""

@@ -1,4 +1,4 @@
-"""Documents that hold a task of a benchmark, found by runs of words that both share.
+"""Finds documents that contain a benchmark's task, by the word n-grams that both share.
 
 Words are compared in small letters and without the characters between them, so that other spacing, quotes or
 brackets hide nothing. Each run of a document is looked up by its hash and then compared itself. Runs of
@@ -47,7 +47,7 @@ _COMMON = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The first run of words that a text shares with a task."""
+    """The first n-gram that a text shares with a task."""
 
     benchmark: str
     task: str
@@ -56,7 +56,7 @@ class Match:
 
 @dataclass(slots=True)
 class _Field:
-    """One text of a task, such as its solution, and the number of runs in it that are no mere numbers."""
+    """One text of a task, such as its solution, with its number of n-grams that are no mere numbers."""
 
     benchmark: str
     task: str
@@ -64,7 +64,7 @@ class _Field:
 
 
 class BenchmarkTasks:
-    """The runs of words of all tasks, by hash."""
+    """The word n-grams of all tasks, by hash."""
 
     def __init__(self, settings: DecontaminationSettings) -> None:
         """Read the benchmarks.
@@ -83,7 +83,7 @@ class BenchmarkTasks:
         self._table[self._hashes >> np.uint64(64 - _TABLE_BITS)] = True
 
     def match(self, text: str) -> Match | None:
-        """The first shared run of words, or None."""
+        """The first shared n-gram, or None."""
         words = words_of(text, lower=True)
         hashes = ngram_hashes(words, self._num_words)
         likely = np.flatnonzero(self._table[hashes >> np.uint64(64 - _TABLE_BITS)])
@@ -135,7 +135,7 @@ class BenchmarkTasks:
         self._fields.append(field)
 
     def _runs(self, words: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-        """Each run of words that is not of numbers and single letters alone, with its hash."""
+        """Yield each n-gram that has more than numbers and single letters, with its hash."""
         for start, hashed in enumerate(ngram_hashes(words, self._num_words).tolist()):
             run = words[start : start + self._num_words]
             if len(_distinct(run)) >= _MIN_DISTINCT_WORDS:
@@ -145,7 +145,7 @@ class BenchmarkTasks:
 def decontaminated(
     documents: Iterable[Document], tasks: BenchmarkTasks, on_drop: OnDrop
 ) -> Iterator[Document]:
-    """The documents that share no run of words with a task."""
+    """Yield the documents that share no n-gram with a task."""
     for document in documents:
         if match := tasks.match(document.text):
             on_drop(
@@ -172,7 +172,7 @@ def _distinct(run: list[bytes]) -> set[bytes]:
 
 
 def _num_telling(run: list[bytes]) -> int:
-    """How many words of a run can tell a task from other code: none of `for i in range(n): for j in …`."""
+    """The number of words that are not common to all code: 0 in `for i in range(n): for j in …`."""
     return len(_distinct(run) - _COMMON)
 
 

@@ -1,4 +1,4 @@
-"""What a corpus must not hold, since models are judged by it: the schema of `[decontamination]`."""
+"""Benchmarks and repositories that a corpus must not contain: the schema of `[decontamination]`."""
 
 from typing import Annotated
 

@@ -1,6 +1,6 @@
-"""Records that a user names in a recipe: JSON lines, plain or in gzip, a JSON array, or parquet.
+"""Records of a file that a recipe names: JSON lines, plain or in gzip, a JSON array, or parquet.
 
-Unlike a source's, each must be right.
+Unlike in a source, one invalid record is an error.
 """
 
 import gzip
@@ -15,7 +15,7 @@ from incoder.files import parse_json
 
 
 def read_text(path: Path) -> str:
-    """The whole file, unpacked where it begins as gzip does.
+    """The whole file, unpacked if it begins like gzip.
 
     Raises:
         IncoderError: the file cannot be read, or is no UTF-8.
@@ -27,7 +27,7 @@ def read_text(path: Path) -> str:
 
 
 def json_records(path: Path) -> Iterator[dict[str, Any]]:
-    """One record a line, an element of the array, or a row.
+    """Yield one record per line, element of the array, or row.
 
     Raises:
         IncoderError: the file cannot be read, or a line or an element is not a JSON object.

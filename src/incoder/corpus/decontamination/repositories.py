@@ -13,7 +13,7 @@ _FIELDS = ("repo", "repo_name", "nwo", "full_name", "path_with_namespace")
 
 
 class ListedRepositories:
-    """Which projects are in the lists of a recipe."""
+    """The projects in the lists of a recipe."""
 
     def __init__(self, settings: DecontaminationSettings) -> None:
         """Read the lists.
@@ -33,7 +33,7 @@ class ListedRepositories:
                     self._list_of.setdefault(name.rpartition("/")[2], path.stem)
 
     def reason(self, project: str) -> str | None:
-        """Why a project is left out, or None. An entry without an owner means that name of any owner."""
+        """Why a project is left out, or None. An entry without an owner means repositories of all owners."""
         project = project.lower()
         found = self._list_of.get(project) or self._list_of.get(project.rpartition("/")[2])
         return f"in repository list: {found}" if found else None

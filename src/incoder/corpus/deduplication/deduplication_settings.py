@@ -1,4 +1,4 @@
-"""How duplicates are found: the schema of `[deduplication]`."""
+"""The search for duplicates: the schema of `[deduplication]`."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from incoder.config import Recipe
 
 
 class DeduplicationSettings(Recipe):
-    """How duplicates are found, and which one stays.
+    """The search for duplicates, and the choice of the one that is kept.
 
     `exact` keeps the one with the most stars, in whatever order the documents come. `paper` is one pass with
     a Bloom filter, sized for `expected_documents` so that less than `error_rate` of the others are taken for

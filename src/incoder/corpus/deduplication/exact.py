@@ -24,14 +24,14 @@ Duplicates = np.ndarray[tuple[int], np.dtype[np.void]]  # of DUPLICATE_ROW
 SIGNATURE = np.dtype(
     [("key", "<u8"), ("key_rest", "<u8"), ("stars", "<i8"), ("tie", "<u8"), ("position", "<u8")]
 )
-# A document to drop, and the one that stays for it.
+# The positions of a document to drop and of its kept duplicate.
 DUPLICATE_ROW = np.dtype([("position", "<u8"), ("kept", "<u8")])
 
 UNKNOWN_STARS = -1
 
 
 def token_key(text: str, extension: str, words: Sequence[bytes] | None = None) -> bytes:
-    """The paper's key; its length depends on the extension's. `words` are those of the text, where known.
+    """The paper's key; its length depends on the extension's. `words` are the text's, if they are known.
 
     >>> token_key("f(x)", ".py") == token_key("f (\\n x )", ".py") != token_key("f(x)", ".js")
     True
@@ -42,7 +42,7 @@ def token_key(text: str, extension: str, words: Sequence[bytes] | None = None) -
 
 
 def document_key(document: Document, words: Sequence[bytes] | None = None) -> bytes:
-    """The same in 16 bytes, to be kept for each of many documents."""
+    """The key in 16 bytes, which many documents' signatures contain."""
     key = token_key(document.text, extension_of(document.path), words)
     return hashlib.blake2b(key, digest_size=16).digest()
 
@@ -50,14 +50,14 @@ def document_key(document: Document, words: Sequence[bytes] | None = None) -> by
 def signature(
     document: Document, position: int, words: Sequence[bytes] | None = None
 ) -> tuple[int, int, int, int, int]:
-    """One row of SIGNATURE; `position` is any number by which the caller finds the document again."""
+    """One row of SIGNATURE; `position` is any number that identifies the document for the caller."""
     key = document_key(document, words)
     stars = UNKNOWN_STARS if document.stars is None else document.stars
     return int.from_bytes(key[:8]), int.from_bytes(key[8:]), stars, tie_of(document), position
 
 
 def tie_of(document: Document) -> int:
-    """A number by which equals are put in order: it depends on the document alone."""
+    """A number that orders documents with equal stars; it depends only on the document."""
     name = "\0".join((document.source, document.project, document.path, document.text))
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
@@ -69,7 +69,7 @@ def partition_of(signatures: Signatures, num_partitions: int) -> np.ndarray[tupl
 
 
 def duplicates_among(signatures: Signatures) -> Duplicates:
-    """The documents to drop, by position, each with the position of the duplicate that stays.
+    """The positions of the documents to drop, each with that of its kept duplicate.
 
     Memory: about twice that of the signatures.
     """
@@ -85,5 +85,5 @@ def duplicates_among(signatures: Signatures) -> Duplicates:
 
 
 def _last_keys(signatures: Signatures) -> list[np.ndarray[Any, Any]]:
-    """What `lexsort` looks at after the ties, the most important last."""
+    """The columns that `lexsort` compares after the ties, the most important last."""
     return [-signatures["stars"], signatures["key_rest"], signatures["key"]]

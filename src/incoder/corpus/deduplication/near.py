@@ -1,4 +1,4 @@
-"""Near deduplication by MinHash: documents whose sets of five successive words overlap for the most part.
+"""Near-deduplication by MinHash: documents that share most of their n-grams of five words.
 
 Each document leaves a sketch of 1 kB; pairs that agree in one of the sketch's bands are compared by the
 share of the sketch that is equal, which estimates the overlap (Jaccard). Documents joined by such pairs are
@@ -26,12 +26,12 @@ _SEED = 1
 
 
 def shingles(words: Sequence[bytes]) -> Hashes:
-    """The set of runs of five successive words of a text, as numbers."""
+    """The hashes of all n-grams of five words in a text."""
     return np.unique(ngram_hashes(words, NUM_WORDS))
 
 
 def sketches(sets: Sequence[Hashes]) -> Sketches:
-    """One row for each set of shingles. An empty set has a sketch of zeros and is near nothing.
+    """One row per set of shingles. An empty set has a sketch of zeros and no near-duplicates.
 
     Raises:
         IncoderError: rensa is not installed.
@@ -55,9 +55,9 @@ def near_duplicates_among(
     positions: np.ndarray[Any, Any],
     threshold: float,
 ) -> Duplicates:
-    """The documents to drop, by position, each with the position of the one that stays for its cluster.
+    """The positions of the documents to drop, each with that of the document kept for its cluster.
 
-    All four arrays are of the same documents, in any order; stars, ties and positions are as in SIGNATURE.
+    All four arrays describe the same documents, in any order; stars, ties and positions are as in SIGNATURE.
     """
     best_first = np.lexsort([positions, ties, -stars])
     sketches_NP, positions = sketches_NP[best_first], positions[best_first]
@@ -76,7 +76,7 @@ def near_duplicates_among(
 
 
 def _pairs(rows_NR: np.ndarray[Any, Any], indices: np.ndarray[Any, Any]) -> list[tuple[int, int]]:
-    """Of the documents `indices`, best first: the best of each bucket with each other one in it."""
+    """The pairs to compare: the best document of each bucket with each other. `indices` are best first."""
     _, buckets = np.unique(rows_NR[indices], axis=0, return_inverse=True)
     order = np.lexsort([indices, buckets.ravel()])
     pairs, first = list[tuple[int, int]](), -1
@@ -90,7 +90,7 @@ def _pairs(rows_NR: np.ndarray[Any, Any], indices: np.ndarray[Any, Any]) -> list
 
 
 def _join(parents: np.ndarray[Any, Any], one: int, other: int) -> None:
-    """The better of both, which has the lower number, leads the joint cluster."""
+    """Join two clusters; the better leader, which has the lower number, leads the joint one."""
     first, second = sorted((_root(parents, one), _root(parents, other)))
     parents[second] = first
 

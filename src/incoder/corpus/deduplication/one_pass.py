@@ -1,6 +1,6 @@
 """Deduplication in one pass with a Bloom filter, as in the paper (section 3.1).
 
-Of several duplicates the first in the stream stays, so that the order decides, and one process sees all
+The first of several duplicates is kept, so the order decides, and one process sees all
 documents. A document is taken for a duplicate by mistake at most at the rate that the filter is sized for.
 """
 
@@ -12,7 +12,7 @@ DUPLICATE = "duplicate"
 
 
 class SeenKeys:
-    """Which keys came by, in a fixed number of bytes: 5.4 for each expected one at an error rate of 1e-9.
+    """The set of keys seen so far, in a fixed size: 5.4 bytes per expected key at an error rate of 1e-9.
 
     Keys are 16 bytes as random as a digest's.
     """
@@ -21,7 +21,7 @@ class SeenKeys:
         self._filter = _rbloom().Bloom(expected_documents, error_rate, _as_number)
 
     def add(self, key: bytes) -> bool:
-        """Whether the key is new: False for one that came by, and nearly always True for others."""
+        """Add a key; return whether it is new: False for a key seen before, nearly always True for others."""
         if key in self._filter:
             return False
         self._filter.add(key)
@@ -29,7 +29,7 @@ class SeenKeys:
 
 
 def _as_number(key: bytes) -> int:
-    """The filter wants a signed integer of 128 bits, and the key is one already."""
+    """The key as the signed integer of 128 bits that the filter takes as a hash."""
     return int.from_bytes(key, signed=True)
 
 

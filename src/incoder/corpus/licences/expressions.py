@@ -34,7 +34,7 @@ _OWN = "LicenseRef-"  # how SPDX writes a licence that is not in its list
 
 @cache
 def normalised(expression: str) -> str | None:
-    """The expression in SPDX's spelling, or None for text that is none; `LicenseRef-…` is any name.
+    """The expression in SPDX's spelling, or None for any other text; names after `LicenseRef-` are free.
 
     >>> normalised("mit or (apache-2.0)")
     'MIT OR Apache-2.0'
@@ -62,9 +62,9 @@ def licence_id(name: str) -> str:
 
 
 def allows(expression: str, licences: Collection[str]) -> bool:
-    """Whether the listed licences suffice for an SPDX expression: AND asks for both sides, OR for one.
+    """Whether the listed licences suffice for an SPDX expression: AND needs both sides, OR needs one.
 
-    Text that is no expression is not allowed. `X WITH Y` is allowed where X is: exceptions only add rights.
+    Text that is no expression is not allowed. `X WITH Y` is allowed if X is: exceptions only add rights.
 
     >>> allows("MIT OR GPL-3.0-only", ["MIT"]), allows("MIT AND GPL-3.0-only", ["MIT"])
     (True, False)

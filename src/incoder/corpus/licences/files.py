@@ -1,6 +1,6 @@
 """The licence of each file of a project on disk, from the licence files in its folders.
 
-The nearest folder with a licence file decides: one in a subfolder is about that subfolder.
+The nearest folder with a licence file decides, so a licence file in a subfolder applies to that subfolder.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ def with_detected_licences(
     licences: Collection[str],
     on_drop: OnDrop,
 ) -> Iterator[SourceFile]:
-    """The files under an allowed licence, where the source asks to detect it; else all files."""
+    """Yield the files under an allowed licence if the source detects licences, or else all files."""
     if source.licence != LICENCE_FROM_TEXT:
         yield from files
         return
@@ -52,10 +52,10 @@ def allowed(
     reported: set[str],
     on_drop: OnDrop,
 ) -> Iterator[SourceFile]:
-    """The file with its licence, if the listed ones suffice for it.
+    """Yield the file with its licence, if the listed licences suffice for it.
 
-    Otherwise the project is reported, once, or the file where the licence is that of a subfolder. `reported`
-    are the projects that were reported.
+    Otherwise the project is reported, once, or the file if the licence is a subfolder's. `reported` has the
+    projects that were reported.
     """
     if licence is not None and allows(licence, licences):
         yield replace(file, licence=licence)
@@ -69,7 +69,7 @@ def allowed(
 
 
 def joined_licences(found: Collection[str | None]) -> str | None:
-    """The expression for files that must all be obeyed; None where there is none, or one is unknown."""
+    """The expression for licences that all apply; None if there are none, or if one is unknown."""
     known = sorted(licence for licence in found if licence is not None)
     return " AND ".join(known) if known and len(known) == len(found) else None
 
@@ -84,7 +84,7 @@ def _top_of(file: SourceFile, source: FolderSource | GitSource) -> Path:
 
 
 def _licences_in(folder: Path) -> set[str | None] | None:
-    """What each licence file in a folder says; None if the folder has no licence file."""
+    """The licence of each licence file in a folder; None if the folder has no licence file."""
     found, has_any = set[str | None](), False
     try:
         for path in sorted(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""Which licence a package's metadata names, as an SPDX expression. Reads no licence file."""
+"""The licence that a package's metadata names, as an SPDX expression, without reading licence files."""
 
 import re
 from importlib.metadata import PackageMetadata
@@ -63,10 +63,10 @@ _NAMES = {
 
 
 def licence_of(metadata: PackageMetadata) -> str | None:
-    """The licence that a package's metadata names, or None where it names none that is known here.
+    """The licence that a package's metadata names, or None if it names none or an unknown one.
 
-    The `License-Expression` is taken in SPDX's spelling. Else the classifiers decide, and several of them
-    must all hold, since they do not say how they are meant; else the free-text field, where it is a known
+    The `License-Expression` is taken in SPDX's spelling. Else the classifiers decide; of several, all
+    apply, since metadata does not say how they combine. Else the free-text field decides, if it is a known
     name or text.
     """
     if expression := field(metadata, "License-Expression"):

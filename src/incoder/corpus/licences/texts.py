@@ -1,4 +1,4 @@
-"""Recognising licence files, and the texts of licences that ask for no more than a notice.
+"""Recognises licence files, by the texts of licences that require no more than a notice.
 
 Letters and digits alone are compared, so that line breaks, comment signs, bullets and quotes are the same. A
 text with a clause of another licence in it, or one that puts part of the project under other terms, is not
@@ -99,7 +99,7 @@ _PARTIAL = re.compile(
 
 
 def recognised_licence(text: str) -> str | None:
-    """The SPDX expression of a licence text, or None; several texts in one file must all hold."""
+    """The SPDX expression of a licence text, or None; several texts in one file all apply."""
     words = " ".join(re.findall(r"[a-z0-9]+", text.lower()))
     if any(phrase in words for phrase in _OTHER) or _PARTIAL.search(words):
         return None

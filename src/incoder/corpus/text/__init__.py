@@ -1,1 +1,1 @@
-"""What a document's text is: words, languages, markup, notebooks, filters, redaction, attributes."""
+"""The text of a document: words, languages, markup, notebooks, filters, redaction, attributes."""

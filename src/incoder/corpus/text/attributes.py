@@ -1,8 +1,8 @@
 """Metadata written into a document's text, at its start or its end (paper, section 3.3 and appendix A.3).
 
-`<| file ext=.py source=github |>⏎…text…⏎<|/ file filename=string_utils.py |>`: for each attribute a coin says
-at which end it is written, so that a model learns both to be steered by it and to predict it. Both tags are
-always there, as in the authors' code, also with no attribute in them.
+`<| file ext=.py source=github |>⏎…text…⏎<|/ file filename=string_utils.py |>`: a coin
+decides for each attribute at which end it is written, so that a model learns both to be conditioned on it and
+to predict it. Both tags are always written, as in the authors' code, even without an attribute in them.
 """
 
 from pathlib import PurePosixPath
@@ -15,9 +15,9 @@ from incoder.tags import closing_tag, opening_tag
 
 
 def attributes_of(file: SourceFile, settings: AttributeSettings, seed: int) -> dict[str, str]:
-    """The attributes of a file, which the document made from it carries.
+    """The attributes of a file, which its document gets.
 
-    `dstars` depends on what others have and comes later (stars.py).
+    `dstars` depends on the stars of other repositories and is added later (stars.py).
     """
     if not carries_attributes(file.project, file.path, settings, seed):
         return {}
@@ -30,12 +30,12 @@ def attributes_of(file: SourceFile, settings: AttributeSettings, seed: int) -> d
 
 
 def carries_attributes(project: str, path: str, settings: AttributeSettings, seed: int) -> bool:
-    """Whether a document has attributes: a share of 1 − `rate` has none."""
+    """Whether a document gets attributes: a share of 1 − `rate` gets none."""
     return drawn_share(seed, "attributes", project, path) < settings.rate
 
 
 def render(document: Document, seed: int) -> str:
-    """The text with its attributes, the same for the same seed, project and path.
+    """The text with its attributes, a function of seed, project and path.
 
     >>> render(Document("x = 1", "a.py", "p", "folder", attributes={"ext": ".py"}), seed=0)
     '<| file |>\\nx = 1\\n<|/ file ext=.py |>'

@@ -54,7 +54,7 @@ _ASCII_NOT_LETTER = bytes(set(range(128)) - set(string.ascii_letters.encode()))
 
 
 def filters_of(settings: FilterSettings) -> list[Filter]:
-    """The filters that a recipe asks for, cheapest first."""
+    """The filters that a recipe asks for, the cheapest first."""
     return [
         lambda document: empty(document.text),
         *(_of_code(rule) for rule in _phrase_rules(settings)),
@@ -64,7 +64,7 @@ def filters_of(settings: FilterSettings) -> list[Filter]:
 
 
 def filtered(documents: Iterable[Document], filters: Sequence[Filter], on_drop: OnDrop) -> Iterator[Document]:
-    """The documents that no filter has a reason to drop."""
+    """Yield the documents that no filter drops."""
     for document in documents:
         try:
             reason = next(filter(None, (rule(document) for rule in filters)), None)
@@ -126,7 +126,7 @@ def low_alphabetic(text: str, min_fraction: float) -> str | None:
 
 
 def encoded_data(text: str) -> str | None:
-    """Base64 and the like: one run of more than 1024 characters, or runs that are half of the text."""
+    """Encoded data such as base64: a run of more than 1024 characters, or runs that are half of the text."""
     total = 0
     for run in _ENCODED.finditer(text):
         length = run.end() - run.start()
@@ -137,7 +137,7 @@ def encoded_data(text: str) -> str | None:
 
 
 def little_visible_text(text: str, min_fraction: float) -> str | None:
-    """For HTML: what a browser shows is less than this share, or less than 100 characters."""
+    """For HTML: a browser shows less than this share of the text, or less than 100 characters."""
     from incoder.corpus.text.html import visible_text
 
     num_visible = len(visible_text(text))
@@ -146,14 +146,14 @@ def little_visible_text(text: str, min_fraction: float) -> str | None:
 
 
 def num_word_characters(text: str) -> int:
-    """How many characters are letters, digits or underscores, in any script."""
+    """The number of letters, digits and underscores, in any script."""
     if text.isascii():
         return len(text.encode().translate(None, _ASCII_NOT_WORD))
     return len(_NOT_WORD.sub("", text))
 
 
 def num_letters(text: str) -> int:
-    """How many characters are letters, in any script."""
+    """The number of letters, in any script."""
     if text.isascii():
         return len(text.encode().translate(None, _ASCII_NOT_LETTER))
     return sum(map(str.isalpha, text))

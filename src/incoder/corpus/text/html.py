@@ -1,4 +1,4 @@
-"""HTML by selectolax: a parser for pages as they are, at about 80 MB/s."""
+"""HTML by selectolax, which also parses invalid pages, at about 80 MB/s."""
 
 from functools import cache
 from typing import Any
@@ -7,7 +7,7 @@ from incoder.extras import missing_extra
 
 
 def parsed_body(html: str) -> Any:
-    """The body of a page or of a fragment, or None where there is none.
+    """The body of a page or of a fragment, or None if it has none.
 
     Raises:
         IncoderError: selectolax is not installed.
@@ -16,7 +16,7 @@ def parsed_body(html: str) -> Any:
 
 
 def visible_text(html: str) -> str:
-    """What a browser shows, with runs of blanks as one."""
+    """The text that a browser shows, with runs of blanks replaced by one."""
     body = parsed_body(html)
     if body is None:
         return ""

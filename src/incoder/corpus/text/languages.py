@@ -1,4 +1,4 @@
-"""Which language a file is taken to be written in: by its extension, as in the paper (section 3.1).
+"""The language of a file by its extension, as in the paper (section 3.1).
 
 The 28 languages are the paper's. Their extensions are those that linguist (github-linguist, MIT) calls
 primary or unambiguous; a few belong to languages outside the 28 as well, and `other_language` recognises

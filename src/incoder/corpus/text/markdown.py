@@ -1,7 +1,7 @@
-"""Markdown without its formatting: what a reader reads.
+"""Markdown without its formatting, as text for reading.
 
-Emphasis, headings' signs, bullets and links' addresses go, their text stays; code stays as it is. HTML and
-bare addresses go, as in the authors' code.
+Marks of emphasis and headings, bullets and addresses of links are removed; their text and code are kept. HTML
+and bare addresses are removed, as in the authors' code.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _MAX_CHARACTERS = 20_000  # of one cell; longer ones are data, and 100,000 open 
 
 
 def plain_text(markdown: str) -> str:
-    """The text, blocks separated by a blank line, list items and rows of tables by a line end."""
+    """The text; a blank line separates blocks, and a line end list items and rows of tables."""
     if len(markdown) > _MAX_CHARACTERS:
         return markdown
     lines = list[str]()

@@ -21,7 +21,7 @@ _ENVIRONMENT = re.compile(
 
 
 class NotANotebook(ValueError):  # noqa: N818 - the name of what was found
-    """The text is no notebook that can be used; the message is the reason."""
+    """The text is no usable notebook; the message is the reason."""
 
 
 def notebook_text(text: str) -> tuple[str, str]:
@@ -52,7 +52,7 @@ def notebook_text(text: str) -> tuple[str, str]:
 
 
 def is_notebook_text(text: str) -> bool:
-    """Whether this is what `notebook_text` made, as in a corpus that is read again."""
+    """Whether `notebook_text` made this text, as in a corpus that is read again."""
     return text.startswith(("<cell>\n", "<text>\n"))
 
 
@@ -77,7 +77,7 @@ def _block(cell: dict[str, Any], line_end: str) -> str | None:
 
 
 def _kernel(metadata: dict[str, Any], cells: list[dict[str, Any]]) -> str | None:
-    """The kernel's name, as in the authors' code; its language where the name is that of an environment."""
+    """The kernel's name, as in the authors' code; its language if the name is an environment's."""
     kernelspec = _mapping(metadata.get("kernelspec"))
     language = kernelspec.get("language") or _mapping(metadata.get("language_info")).get("name")
     names = [kernelspec.get("name"), language, *(cell.get("language") for cell in cells)]

@@ -1,6 +1,6 @@
 """Personal data and secrets: e-mail addresses (paper, section 3.1), and on request IP addresses and keys.
 
-Each becomes a text of its own kind that no one can mistake for the real thing.
+Each is replaced by a text of the same form that nobody can mistake for a real one.
 """
 
 import ipaddress
@@ -105,13 +105,13 @@ def redact_emails(text: str) -> str:
 
 
 def _is_of_a_service(text: str, start: int, at: int, end: int) -> bool:
-    """Whether this is where a repository is, as git writes it: nobody's e-mail address."""
+    """Whether this is a repository's address as git writes it, and so nobody's e-mail address."""
     has_path = text[end : end + 1] == ":" or text[max(0, start - 3) : start] == "://"
     return has_path and text[start:at].lower() in _SERVICES
 
 
 def _start_of_local_part(text: str, at: int) -> int:
-    """Where the name before the @ begins; there itself if it is too long."""
+    """The position at which the name before the @ begins; that of the @ if the name is too long."""
     start = at
     while start and text[start - 1] in _LOCAL_PART:
         start -= 1
@@ -121,7 +121,7 @@ def _start_of_local_part(text: str, at: int) -> int:
 
 
 def redact_ips(text: str) -> str:
-    """Replace every public IP address; private networks, localhost and versions stay.
+    """Replace every public IP address, but no private ones, localhost or versions.
 
     >>> redact_ips("ping 8.8.8.8; version = 8.8.8.8")
     'ping 192.0.2.1; version = 8.8.8.8'
@@ -143,7 +143,7 @@ def redact_keys(text: str) -> str:
 def redacted(
     documents: Iterable[Document], redactions: Sequence[Redaction] = (redact_emails,)
 ) -> Iterator[Document]:
-    """The documents without what the redactions replace."""
+    """Yield the documents with all redactions applied."""
     for document in documents:
         text = document.text
         for redaction in redactions:

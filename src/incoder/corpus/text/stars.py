@@ -1,6 +1,6 @@
 """A repository's stars as an attribute: its bin among the repositories of one source and language.
 
-The bounds of the bins are known when everything was read (bins.py), so that this attribute comes last.
+The bounds of the bins (bins.py) are known only after all documents are read, so this attribute is added last.
 """
 
 from collections import Counter, defaultdict
@@ -20,7 +20,7 @@ FoundStars = dict[tuple[str, str], dict[str, int]]
 
 
 def note_stars(document: Document, found: FoundStars) -> None:
-    """Remember the stars of the repository that a document is of, once for each of its languages."""
+    """Record the stars of a document's repository, once for each of the repository's languages."""
     group = _group(document.source, document.path)
     if document.stars is not None and group is not None:
         found.setdefault(group, {})[document.project] = document.stars
@@ -36,7 +36,7 @@ class StarBins:
 
     @classmethod
     def of(cls, found: Iterable[FoundStars], settings: AttributeSettings, seed: int) -> "StarBins":
-        """From the stars of all repositories; a language's bounds may be given instead."""
+        """Compute the bounds from all repositories' stars, unless the recipe has a language's bounds."""
         if "dstars" not in settings.names:
             return cls({}, settings, seed)
         repositories = defaultdict[tuple[str, str], dict[str, int]](dict)
@@ -50,7 +50,7 @@ class StarBins:
         return cls(bounds, settings, seed)
 
     def bin(self, project: str, path: str, source: str, stars: int | None) -> int | None:
-        """The value of `dstars` for one document, None where it has no such attribute."""
+        """The value of `dstars` for one document; None if it does not get this attribute."""
         group = _group(source, path)
         if stars is None or group is None or group not in self.bounds:
             return None

@@ -1,4 +1,4 @@
-"""A text as its words, and runs of words as numbers: what deduplication and decontamination compare.
+"""The words of a text, and its word n-grams as numbers, which deduplication and decontamination compare.
 
 Words are runs of ASCII letters, digits and underscores; a byte of any other script counts as a letter,
 whatever it is. With `bytes.translate` this is several times faster than a regular expression over text
@@ -21,7 +21,7 @@ _FACTOR = 0x9E3779B97F4A7C15  # odd, with its bits well spread: 2**64 over the g
 
 
 def words_of(text: str, lower: bool = False) -> list[bytes]:
-    """The words in their order; with `lower`, ASCII capitals are small letters.
+    """The words in their order; with `lower`, ASCII letters are in lower case.
 
     >>> words_of("x_1 = F(y)"), words_of("F", lower=True)
     ([b'x_1', b'F', b'y'], [b'f'])
@@ -30,7 +30,7 @@ def words_of(text: str, lower: bool = False) -> list[bytes]:
 
 
 def ngram_hashes(words: Sequence[bytes], n: int) -> Hashes:
-    """One number for each run of `n` words, the same in every process; none where there are fewer words."""
+    """A hash of each n-gram of words, the same in every process; none if there are fewer than `n` words."""
     num_ngrams = len(words) - n + 1
     if num_ngrams < 1:
         return np.empty(0, np.uint64)
