@@ -80,7 +80,11 @@ def cluster_sizes(clusters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, 
 
 
 def largest_clusters(clusters: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int]]:
-    """Rows of reason, name of the kept document, and size of its cluster (itself included)."""
+    """Rows of reason, name of the kept document, and size of its cluster (itself included).
+
+    >>> largest_clusters({"duplicate": {"largest": [[4, "p", "a.py"]]}})
+    [('duplicate', 'p: a.py', 4)]
+    """
     return [
         (reason, f"{project}: {path}", documents)
         for reason, found in clusters.items()

@@ -80,7 +80,11 @@ def language_of(path: PurePath | None) -> Language | None:
 
 
 def is_python(path: PurePath) -> bool:
-    """Whether a file's extension is one of Python's."""
+    """Whether a file's extension is one of Python's.
+
+    >>> is_python(PurePath("a.py")), is_python(PurePath("a.js"))
+    (True, False)
+    """
     return language_of(path) is PYTHON
 
 

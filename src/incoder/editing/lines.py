@@ -58,7 +58,11 @@ def start_of(text: str) -> int:
 
 
 def line_end(text: str) -> str:
-    """The line end of most lines: `\\r\\n` or `\\n`."""
+    """The line end of most lines: `\\r\\n` or `\\n`.
+
+    >>> line_end("a\\r\\nb\\r\\nc\\n")
+    '\\r\\n'
+    """
     return "\r\n" if 2 * text.count("\r\n") > text.count("\n") else "\n"
 
 

@@ -54,7 +54,11 @@ def render(
 
 
 def title(rate: str) -> str:
-    """The name of a rate for people."""
+    """The name of a rate for people.
+
+    >>> title("pass_rate_newline")
+    'pass rate newline'
+    """
     return rate.replace("_", " ")
 
 

@@ -222,6 +222,8 @@ def check_url(base_url: str, header_names: Collection[str]) -> None:
 
     Raises:
         IncoderError: it cannot, or a token would be.
+
+    >>> check_url("https://api.github.com", {"authorization"})
     """
     parts = urlsplit(base_url)
     if parts.scheme not in ("https", "http") or not parts.hostname:

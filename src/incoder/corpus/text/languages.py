@@ -109,7 +109,12 @@ def language_named(name: str) -> str:
 
 
 def other_language(extension: str, text: str) -> str | None:
-    """The language outside the 28 that a text with an ambiguous extension is written in, or None."""
+    """The language outside the 28 that a text with an ambiguous extension is written in, or None.
+
+    >>> other_language(".m", "#import <UIKit/UIKit.h>\\n")
+    'Objective-C'
+    >>> other_language(".m", "x = zeros(3);\\n")
+    """
     beginning = text[:_LOOKED_AT]
     for language, pattern in _OTHER_PATTERNS.get(extension, {}).items():
         if pattern.search(beginning):
