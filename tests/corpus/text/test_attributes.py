@@ -126,7 +126,7 @@ def test_a_build_writes_the_bins_into_its_documents(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(
         "".join(json.dumps({**row, "source": "github"}) + "\n" for row in rows)
     )
-    source = {"kind": "json-lines", "path": str(tmp_path / "rows.jsonl")}
+    source = {"kind": "json-lines", "path": str(tmp_path / "rows.jsonl"), "unknown_licence": "keep"}
     recipe = CorpusRecipe.model_validate({"sources": [source], "licences": [], "validation_fraction": 0.0})
     build_corpus(recipe, tmp_path / "corpus")
     found = {d.stars: d.attributes["dstars"] for d in read_documents(tmp_path / "corpus", "train")}

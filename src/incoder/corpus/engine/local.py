@@ -36,9 +36,7 @@ class LocalExecutor(PipelineExecutor):  # type: ignore[misc] # datatrove has no 
         super().__init__(list(pipeline), logging_dir)
         self._tasks, self._workers = tasks, workers
         self.crashed: dict[int, str] = {}
-        self.full_disk: set[int] = (
-            set()
-        )  # tasks for which the disk was full: they may be unable to write the reason to a file
+        self.full_disk: set[int] = set()  # tasks for which the disk was full, even for a note that says so
 
     @property
     def world_size(self) -> int:

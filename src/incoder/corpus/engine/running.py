@@ -41,9 +41,7 @@ def run_stage(
         executor.run()
         if settings.executor == "slurm":
             _wait_for_slurm(executor)
-    crashed: dict[int, str] = getattr(
-        executor, "crashed", {}
-    )  # Ray and Slurm do not report how a process ended
+    crashed: dict[int, str] = getattr(executor, "crashed", {})  # Ray and Slurm do not say how a process ended
     incomplete = executor.get_incomplete_ranks()
     if full := getattr(executor, "full_disk", None):
         raise IncoderError(

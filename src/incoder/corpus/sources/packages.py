@@ -55,9 +55,7 @@ def normalised(name: str) -> str:
 
 def _sorted_distributions(path: Path | None) -> list[Distribution]:
     found = distributions() if path is None else distributions(path=[str(path)])
-    return sorted(
-        filter(_name, found), key=_name
-    )  # distributions that were removed only in part have no name
+    return sorted(filter(_name, found), key=_name)  # a half-removed distribution has no name
 
 
 def _name(distribution: Distribution) -> str:

@@ -160,10 +160,7 @@ class TokenShard:
         return shard
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (
-            TokenShard.open,
-            self._source,
-        )  # another process maps the files itself instead of getting the tokens
+        return TokenShard.open, self._source  # another process maps the files itself
 
     def __len__(self) -> int:
         return len(self._document_bytes)
