@@ -16,6 +16,7 @@ from incoder.inference.infill_model import InfillModel
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.transformer import Transformer, TransformerConfig
 from incoder.request import MAX_CANDIDATES, InfillRequest
+from incoder.request_settings import RENAMED_SETTINGS, RequestSettings
 from incoder.sampling_params import DEFAULT_TEMPERATURE, SamplingParams
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -88,13 +89,13 @@ WRONG: dict[str, tuple[Call, str]] = {
     ),
     "rules that are one": (
         lambda m: m.infill("<FILL>", stopping_rules="loops"),
-        "stopping_rules must be a sequence of rules, got 'loops'",
+        "stopping_rules must be a sequence of rules, got str",
     ),
     "no rules": (
         lambda m: m.infill("<FILL>", stopping_rules=None),
         "stopping_rules must be a sequence of rules",
     ),
-    "a rank by nothing": (lambda m: m.infill("<FILL>", rank_by=[]), r"rank_by must be one of .*, got \[\]"),
+    "a rank by nothing": (lambda m: m.infill("<FILL>", rank_by=[]), "rank_by must be one of .*, got list"),
     "a biased token that is none": (
         lambda m: m.complete("x", logit_bias={np.int64(640): 1.0}),
         r"logit_bias is for token ids in \[0, \d+\), got one for 640",
@@ -213,3 +214,32 @@ def test_a_process_that_was_forked_from_one_with_a_model_is_told_so(
     for call in calls:
         with pytest.raises(IncoderError, match=r"was forked from process \d+ after a model was loaded"):
             call()
+
+
+@pytest.mark.parametrize("setting", ["stop", "allowed_first_ids", "stopping_rules"])
+@pytest.mark.parametrize("value", [np.array(3), torch.tensor(1)])
+def test_a_scalar_that_claims_to_be_iterable_is_no_sequence(setting: str, value: Any) -> None:
+    with pytest.raises(IncoderError, match=f"^{setting} must be a sequence of .*, got (ndarray|Tensor)"):
+        InfillRequest.from_settings("x<FILL>", **{setting: value})
+
+
+@pytest.mark.parametrize("setting", ["rank_by", "lines", "stopping_rules"])
+@pytest.mark.parametrize("value", [np.array(["a", "b"]), b"one", 1, ["x" * 9999]])
+def test_a_name_of_a_choice_that_is_none_is_refused_in_one_line(setting: str, value: Any) -> None:
+    with pytest.raises(IncoderError, match=f"^{setting}") as caught:
+        InfillRequest.from_settings("x<FILL>", **{setting: value})
+    assert len(str(caught.value)) < 200
+
+
+NUMBERS = [name for name in RequestSettings.__annotations__ if name not in RENAMED_SETTINGS]
+
+
+@pytest.mark.parametrize("setting", NUMBERS)
+@pytest.mark.parametrize("value", [10**400, 10**5000, "9" * 9999], ids=["400", "5000", "text"])
+def test_a_value_of_thousands_of_digits_is_refused_in_one_line(setting: str, value: Any) -> None:
+    try:
+        InfillRequest.from_settings("x<FILL>", **{setting: value})
+    except IncoderError as error:
+        assert len(str(error)) < 250  # noqa: PT017 - long texts are fine where texts are
+    else:
+        assert isinstance(value, str)

@@ -29,7 +29,7 @@ from incoder.sampling_params import SamplingParams
         ({"logit_bias": {3: float("inf")}}, "logit_bias must be a finite number"),
         ({"logit_bias": {"5": 1.0}}, "a token id of logit_bias must be a whole number, got '5'"),
         ({"logit_bias": {5: "x"}}, "a logit_bias must be a number, got 'x'"),
-        ({"logit_bias": [5]}, r"logit_bias must map token ids to numbers, got \[5\]"),
+        ({"logit_bias": [5]}, r"logit_bias must map token ids to numbers, got list"),
         ({"max_new_tokens": 2.5}, "max_new_tokens must be a whole number, got 2.5"),
         ({"top_k": 1.5}, "top_k must be a whole number, got 1.5"),
         ({"seed": 1.5}, "seed must be a whole number, got 1.5"),

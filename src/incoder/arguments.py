@@ -3,7 +3,8 @@
 NumPy's numbers become Python's. `name` is the argument's name in the message. Imports no torch.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import reprlib
+from collections.abc import Callable, Collection, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from incoder.errors import IncoderError
 
 Check = Callable[[str, Any], Any]
+
+_MAX_WHOLE = 2**64  # Python refuses to print numbers of thousands of digits, and none is meant
 
 
 def normalise(instance: object, check: Check, *names: str) -> None:
@@ -35,8 +38,11 @@ def whole_number(name: str, value: Any) -> int:
     3
     """
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise IncoderError(f"{name} must be a whole number, got {value!r}")
-    return int(value)
+        raise IncoderError(f"{name} must be a whole number, got {_shown(value)}")
+    whole = int(value)
+    if abs(whole) > _MAX_WHOLE:
+        raise IncoderError(f"{name} must be a whole number of at most 64 bits, got a larger one")
+    return whole
 
 
 def number(name: str, value: Any) -> float:
@@ -46,7 +52,7 @@ def number(name: str, value: Any) -> float:
     0.0
     """
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise IncoderError(f"{name} must be a number, got {value!r}")
+        raise IncoderError(f"{name} must be a number, got {_shown(value)}")
     try:
         return float(value)
     except OverflowError as error:
@@ -61,7 +67,7 @@ def switch(name: str, value: Any) -> bool:
     incoder.errors.IncoderError: echo must be True or False, got 1
     """
     if not isinstance(value, bool):
-        raise IncoderError(f"{name} must be True or False, got {value!r}")
+        raise IncoderError(f"{name} must be True or False, got {_shown(value)}")
     return value
 
 
@@ -83,15 +89,35 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+def one_of(name: str, value: Any, allowed: Collection[str], remedy: str = "") -> str:
+    """One of a few strings."""
+    if not isinstance(value, str) or value not in allowed:
+        raise IncoderError(f"{name} must be one of {', '.join(allowed)}, got {_shown(value)}{remedy}")
+    return value
+
+
+def items(name: str, value: Any, kind: str) -> tuple[Any, ...]:
+    """What is in a sequence of such a kind; a string is refused, because its characters would be its items.
+
+    NumPy's and PyTorch's scalars are refused, too, which claim to be iterable.
+    """
+    is_text = isinstance(value, str | bytes)
+    if not is_text and isinstance(value, Iterable):
+        try:
+            return tuple(value)
+        except TypeError:
+            pass
+    given = type(value).__name__ if is_text else _shown(value)
+    raise IncoderError(f"{name} must be a sequence of {kind}, got {given}")
+
+
 def texts(name: str, value: Any) -> tuple[str, ...]:
     """Return a sequence of strings; refuse a single string, whose characters would become the sequence.
 
     >>> texts("stop", ["a", "b"])
     ('a', 'b')
     """
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise IncoderError(f"{name} must be a sequence of strings, got {_shown(value)}")
-    return tuple(text(f"{name}[{index}]", one) for index, one in enumerate(value))
+    return tuple(text(f"{name}[{index}]", one) for index, one in enumerate(items(name, value, "strings")))
 
 
 def texts_by_name(name: str, value: Any) -> dict[str, str]:
@@ -111,9 +137,8 @@ def token_ids(name: str, value: Any) -> tuple[int, ...]:
     >>> token_ids("prompt_ids", [5, 3])
     (5, 3)
     """
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise IncoderError(f"{name} must be a sequence of token ids, got {_shown(value)}")
-    ids = tuple(whole_number(f"{name}[{index}]", one) for index, one in enumerate(value))
+    given = items(name, value, "token ids")
+    ids = tuple(whole_number(f"{name}[{index}]", one) for index, one in enumerate(given))
     for index, one in enumerate(ids):
         if one < 0:
             raise IncoderError(f"{name}[{index}] must be a token id, which is at least 0, got {one}")
@@ -127,7 +152,7 @@ def numbers_by_id(name: str, value: Any) -> dict[int, float]:
     {7: -1.0}
     """
     if not isinstance(value, Mapping):
-        raise IncoderError(f"{name} must map token ids to numbers, got {value!r}")
+        raise IncoderError(f"{name} must map token ids to numbers, got {_shown(value)}")
     ids = [whole_number(f"a token id of {name}", one) for one in value]
     return dict(zip(ids, [number(f"a {name}", one) for one in value.values()], strict=True))
 
@@ -146,4 +171,9 @@ def path(name: str, value: Any) -> PurePath | None:
 
 
 def _shown(value: object) -> str:
-    return repr(value) if value is None or isinstance(value, int | float) else type(value).__name__
+    """The value if it is short and says something, else its type."""
+    if isinstance(value, int) and abs(value) > _MAX_WHOLE:
+        return f"a number of {value.bit_length()} bits"
+    if value is None or isinstance(value, int | float | str):
+        return reprlib.repr(value)
+    return type(value).__name__

@@ -7,8 +7,9 @@ loads a model.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import PurePath
 from typing import Any, Unpack, get_args
 
@@ -160,16 +161,6 @@ class InfillRequest:
                 f"num_beams must be at least num_candidates, got {self.sampling.num_beams} for "
                 f"{self.num_candidates}"
             )
-        unknown = [rule for rule in self.stopping_rules if rule not in ALL_STOPPING_RULES]
-        if unknown:
-            raise IncoderError(f"stopping_rules are {', '.join(ALL_STOPPING_RULES)}, got {unknown[0]!r}")
-        if self.rank_by not in get_args(RankBy):
-            raise IncoderError(f"rank_by must be one of {', '.join(get_args(RankBy))}, got {self.rank_by!r}")
-        if self.lines is not None and self.lines not in get_args(LinesWanted):
-            raise IncoderError(
-                f"lines must be one of {', '.join(get_args(LinesWanted))}, got {self.lines!r}; leave it out "
-                "for as many as the model writes"
-            )
         if not 0 <= self.num_alternatives <= MAX_ALTERNATIVES:
             raise IncoderError(
                 f"num_alternatives must be in [0, {MAX_ALTERNATIVES}], got {self.num_alternatives}"
@@ -183,9 +174,8 @@ class InfillRequest:
             if not isinstance(getattr(self, name), kind):
                 given = type(getattr(self, name)).__name__
                 raise IncoderError(f"{name} must be {kind.__name__}, got {given}")
-        if isinstance(self.stopping_rules, str) or not isinstance(self.stopping_rules, Iterable):
-            raise IncoderError(f"stopping_rules must be a sequence of rules, got {self.stopping_rules!r}")
-        if self.rank_by == "whole":  # type: ignore[comparison-overlap] # its name in the previous release
+        given: Any = self.rank_by
+        if isinstance(given, str) and given == "whole":  # its name in the previous release
             warn_renamed('rank_by="whole"', 'rank_by="full-text"')
             object.__setattr__(self, "rank_by", "full-text")
         arguments.normalise(self, arguments.texts, "parts")
@@ -194,7 +184,11 @@ class InfillRequest:
         arguments.normalise(self, arguments.switch, "echo", "allows_tags")
         arguments.normalise(self, arguments.text, "cache_salt")
         arguments.normalise(self, arguments.optional(arguments.number), "deadline")
-        arguments.normalise(self, lambda _, rules: tuple(rules), "stopping_rules")
+        arguments.normalise(self, _stopping_rules, "stopping_rules")
+        arguments.normalise(self, partial(arguments.one_of, allowed=get_args(RankBy)), "rank_by")
+        remedy = "; leave it out for as many as the model writes"
+        lines = partial(arguments.one_of, allowed=get_args(LinesWanted), remedy=remedy)
+        arguments.normalise(self, arguments.optional(lines), "lines")
 
     @classmethod
     def from_settings(
@@ -271,6 +265,14 @@ def parts_of(parts: str | Parts | Sequence[str]) -> tuple[str, ...]:
     if isinstance(parts, str):
         parts = Parts.split(parts)
     return arguments.texts("parts", parts.texts if isinstance(parts, Parts) else parts)
+
+
+def _stopping_rules(name: str, value: Any) -> tuple[str, ...]:
+    """The names of stopping rules."""
+    given = arguments.items(name, value, "rules")
+    return tuple(
+        arguments.one_of(f"{name}[{index}]", one, ALL_STOPPING_RULES) for index, one in enumerate(given)
+    )
 
 
 def _taken(given: dict[str, Any], kind: type[Any]) -> dict[str, Any]:

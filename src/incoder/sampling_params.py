@@ -14,6 +14,10 @@ DEFAULT_TEMPERATURE = 0.2
 MAX_BEAMS = 1024  # generated together, each with keys and values of its own in memory
 _MAX_PENALTY = 2.0  # the range of OpenAI's API, which clients assume
 
+# Beyond these, a logit may become infinite, and the difference of two such ones is no number.
+_MAX_BIAS = 1e30
+_MAX_REPETITION_PENALTY = 1e6
+
 
 def help_text(text: str) -> Mapping[str, str]:
     """Return the metadata of a field that is an option of the command line, with this explanation.
@@ -99,14 +103,20 @@ class SamplingParams:
             raise IncoderError("a stop string must not be empty")
         if not 0 <= self.min_p <= 1:
             raise IncoderError(f"min_p must be in [0, 1], got {self.min_p:g}")
-        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
+        least, greatest = 1 / _MAX_REPETITION_PENALTY, _MAX_REPETITION_PENALTY
+        if not least <= self.repetition_penalty <= greatest:
             raise IncoderError(
-                f"repetition_penalty must be greater than 0 (1 for none), got {self.repetition_penalty:g}"
+                f"repetition_penalty must be greater than 0 (1 for none), in [{least:g}, {greatest:g}], got "
+                f"{self.repetition_penalty:g}"
             )
         _check_penalty("presence_penalty", self.presence_penalty)
         _check_penalty("frequency_penalty", self.frequency_penalty)
-        if not all(map(math.isfinite, self.logit_bias.values())):
-            raise IncoderError(f"a logit_bias must be a finite number, got {dict(self.logit_bias)}")
+        for token_id, bias in self.logit_bias.items():
+            if not -_MAX_BIAS <= bias <= _MAX_BIAS:
+                raise IncoderError(
+                    f"a logit_bias must be a finite number in [-{_MAX_BIAS:g}, {_MAX_BIAS:g}], got {bias:g} "
+                    f"for token {token_id}"
+                )
         if self.allowed_first_ids == ():
             raise IncoderError(
                 "allowed_first_ids must name a token, got none; leave it out to allow every token"

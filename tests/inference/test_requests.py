@@ -13,6 +13,7 @@ from incoder.errors import IncoderError
 from incoder.inference.infill_model import InfillModel, InTurn
 from incoder.inference.language_model import run_alone
 from incoder.request import InfillRequest
+from incoder.request_settings import ALL_STOPPING_RULES
 from incoder.results import TextPiece
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -133,6 +134,62 @@ def test_penalties_apply_to_tokens_that_the_infill_has_already(
         assert written == expected
 
 
+def test_penalties_are_not_for_the_required_prefix(
+    reading_again: Callable[..., InfillModel], tiny_tokenizer: Tokenizer
+) -> None:
+    model = reading_again(likes(tiny_tokenizer, a=5.0, b=4.0), 64)
+    result = model.infill(
+        ("x\naaaa", "\n"), temperature=0, max_new_tokens=2, presence_penalty=2, stopping_rules=()
+    )
+    assert result.prompt is not None
+    assert result.prompt.required_prefix.endswith("a")
+    assert result.infills[0].startswith("a")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-320, 1.0])
+def test_the_greatest_settings_still_choose_by_the_logits(
+    reading_again: Callable[..., InfillModel], tiny_tokenizer: Tokenizer, temperature: float
+) -> None:
+    model = reading_again(likes(tiny_tokenizer, a=50.0), 64)
+    a, b = (tiny_tokenizer.encode(one)[0] for one in "ab")
+    settings: dict[str, Any] = {"temperature": temperature, "max_new_tokens": 3, "token_healing": False}
+    assert model.complete("x ", **settings).infills == ("aaa",)
+    assert model.complete("x ", logit_bias={b: 1e30}, **settings).infills == ("bbb",)
+    assert model.complete("x ", logit_bias={a: -1e30, b: 1e30}, **settings).infills == ("bbb",)
+    assert model.complete("x ", repetition_penalty=1e-6, **settings).infills == ("aaa",)
+
+
+def test_a_bias_for_every_token_costs_about_what_one_does(
+    reading_again: Callable[..., InfillModel], tiny_tokenizer: Tokenizer
+) -> None:
+    model = reading_again(likes(tiny_tokenizer, a=5.0, b=4.0), 64)
+    b = tiny_tokenizer.encode("b")[0]
+    biases = {token_id: 2.0 * (token_id == b) for token_id in range(tiny_tokenizer.vocab_size)}
+    with torch.profiler.profile() as profile:
+        assert model.complete("x ", temperature=0, max_new_tokens=3, logit_bias=biases).infills == ("bbb",)
+    num_additions = sum(event.count for event in profile.key_averages() if event.key == "aten::add_")
+    assert num_additions < len(biases)
+
+
+def test_the_last_of_max_lines_ends_as_the_text_after_the_hole_asks(
+    reading_again: Callable[..., InfillModel], tiny_tokenizer: Tokenizer
+) -> None:
+    newline, letter = tiny_tokenizer.encode("\n")[0], tiny_tokenizer.encode("x")[0]
+
+    def logits_after(token_ids: list[int]) -> Tensor:
+        logits_V = torch.zeros(tiny_tokenizer.vocab_size)
+        logits_V[newline if token_ids[-1] == letter else letter] = 20.0
+        return logits_V
+
+    model = reading_again(logits_after, 64)
+    settings: dict[str, Any] = {"temperature": 0, "max_new_tokens": 9, "max_lines": 1, "token_healing": False}
+    for rules in (("lines",), ALL_STOPPING_RULES):
+        for lines in (None, "block", "auto"):
+            result = model.infill(("a\n", "\nb\n"), stopping_rules=rules, lines=lines, **settings)
+            assert result.text == "a\nx\nb\n"
+    assert model.infill(("a\n", "\nb\n"), stopping_rules=(), **settings).text == "a\nx\n\nb\n"
+
+
 def test_the_first_token_is_one_of_the_allowed(
     reading_again: Callable[..., InfillModel], tiny_tokenizer: Tokenizer
 ) -> None:
@@ -146,6 +203,8 @@ def test_the_first_token_is_one_of_the_allowed(
     with pytest.raises(
         IncoderError, match=r"allowed_first_ids \[\d+\] has no token .* must begin with b'impor'"
     ):
+        model.complete("impor", allowed_first_ids=ids[:1])
+    with pytest.raises(IncoderError, match="or set num_tail_lines=0 and token_healing=False"):
         model.complete("impor", allowed_first_ids=ids[:1])
     with pytest.raises(IncoderError, match=r"allowed_first_ids is for token ids in \[0, 640\)"):
         model.complete("x", allowed_first_ids=[640])

@@ -6,6 +6,7 @@ from the end of the prefix, and the first tokens of the infill must spell its by
 prefix). Knows no model and no text.
 """
 
+import reprlib
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Protocol
@@ -171,8 +172,9 @@ class Vocabulary:
         if not bool((only_V > -torch.inf).any()):
             required = sequence.required_left
             needed = f", and the infill must begin with {required!r}" if required else ""
+            remedy = ", or set num_tail_lines=0 and token_healing=False" if required else ""
             raise IncoderError(
-                f"allowed_first_ids {list(sequence.allowed_ids or ())} has no token that may come first"
-                f"{needed}; allow another one, or turn token_healing off"
+                f"allowed_first_ids {reprlib.repr(list(sequence.allowed_ids or ()))} has no token that may "
+                f"come first{needed}; allow another one{remedy}"
             )
         return only_V

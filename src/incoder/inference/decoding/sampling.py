@@ -57,8 +57,10 @@ def adjusted(logits_BV: Tensor, params: SamplingParams, sequences: Sequence[Pena
     if not params.changes_logits:
         return logits_BV
     logits_BV = logits_BV.clone()
-    for token_id, bias in params.logit_bias.items():
-        logits_BV[:, token_id] += bias
+    if params.logit_bias:  # at once: there may be as many as tokens
+        ids_N = torch.tensor([*params.logit_bias], device=logits_BV.device)
+        bias_N = torch.tensor([*params.logit_bias.values()], device=logits_BV.device, dtype=logits_BV.dtype)
+        logits_BV[:, ids_N] += bias_N
     for logits_V, sequence in zip(logits_BV, sequences, strict=True):
         if params.repetition_penalty != 1:
             ids = torch.tensor(sorted(sequence.seen), dtype=torch.long, device=logits_V.device)
@@ -135,7 +137,10 @@ def _kept(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
 def _kept_by_rank(logits_BV: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
     """Return the tokens that top-k and top-p keep."""
     logits_BV = logits_BV - logits_BV.amax(dim=-1, keepdim=True)  # no overflow at a tiny temperature
-    probabilities_BV = torch.softmax(logits_BV / params.temperature, dim=-1)
+    temperature = max(
+        params.temperature, torch.finfo(logits_BV.dtype).tiny
+    )  # float32 would round it to 0: 0/0
+    probabilities_BV = torch.softmax(logits_BV / temperature, dim=-1)
     vocab_size = logits_BV.shape[-1]
     if params.top_k is not None:
         largest_BK, token_ids_BK = probabilities_BV.topk(min(params.top_k, vocab_size), dim=-1)

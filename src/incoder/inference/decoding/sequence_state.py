@@ -138,12 +138,12 @@ class SequenceState:
             self._count_to_roll_back(len(self._token_ids))
             return
         self._seen.add(token_id)
-        if self._params.counts_tokens:
-            self._counts[token_id] += 1
         num_bytes_before = len(self._spelling)
         self._token_ids.append(token_id)
         self._spelling += self._vocabulary.tokenizer.token_bytes(token_id)
         self._ends.append(len(self._spelling))
+        if self._params.counts_tokens and len(self._spelling) > self._num_healed:
+            self._counts[token_id] += 1  # the infill has it, not only the required prefix
         self._num_new_tokens += len(self._spelling) > len(self._required)
         self._cut = self._stop_after(num_bytes_before)
         if self._cut is not None:
@@ -197,12 +197,8 @@ class SequenceState:
             start = max(self._num_healed, num_bytes_before - len(stop) + 1)
             places.append(self._spelling.find(stop, start))
         stop_place = min((place for place in places if place >= 0), default=None)
-        found = [
-            stop_place,
-            self._last_line_place(),
-            self._place_of_rules(),
-            None if stop_place is None else self._place_of_rules(stop_place),
-        ]
+        ends = [place for place in (stop_place, self._last_line_place()) if place is not None]
+        found = [*ends, self._place_of_rules(), *map(self._place_of_rules, ends)]
         return min((place for place in found if place is not None), default=None)
 
     def _last_line_place(self) -> int | None:
