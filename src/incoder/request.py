@@ -174,8 +174,8 @@ class InfillRequest:
             if not isinstance(getattr(self, name), kind):
                 given = type(getattr(self, name)).__name__
                 raise IncoderError(f"{name} must be {kind.__name__}, got {given}")
-        given: Any = self.rank_by
-        if isinstance(given, str) and given == "whole":  # its name in the previous release
+        ranked_by: Any = self.rank_by
+        if isinstance(ranked_by, str) and ranked_by == "whole":  # its name in the previous release
             warn_renamed('rank_by="whole"', 'rank_by="full-text"')
             object.__setattr__(self, "rank_by", "full-text")
         arguments.normalise(self, arguments.texts, "parts")

@@ -68,3 +68,21 @@ def test_mistakes_are_reported_before_torch_is_loaded(tmp_path: Path) -> None:
     for (call, message), report in zip(MISTAKES.items(), reports, strict=True):
         assert message in report, call
         assert "Traceback" not in report
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggested"),
+    [
+        (("fill", "a.py", "--cadidates", "3"), {"--num-candidates"}),
+        (("fill", "a.py", "--lead-line", "3"), {"--lines", "--tail-lines"}),
+        (("objective", "show", "a.py", "--edge", "token"), {"--seed"}),
+    ],
+)
+def test_a_mistyped_option_is_never_answered_with_an_older_name(
+    arguments: tuple[str, ...], suggested: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command_line()(arguments, prog_name="incoder")
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("Error: No such option:")
+    assert set(re.findall(r"--[a-z-]+", error.partition("(")[2])) == suggested

@@ -88,6 +88,7 @@ def command_line() -> Any:
 def _improve_help(command: Any) -> None:
     if command.help and not command.short_help:  # else Click cuts the help text to a line
         command.short_help = " ".join(inspect.cleandoc(command.help).split("\n\n")[0].split())
+    _suggest_current_names(command)
     kinds = get_type_hints(command.callback) if command.callback else {}
     for parameter in command.params:
         if parameter.param_type_name == "argument":
@@ -97,6 +98,29 @@ def _improve_help(command: Any) -> None:
             parameter.metavar = _metavar(kinds.get(parameter.name))
     for inner in getattr(command, "commands", {}).values():
         _improve_help(inner)
+
+
+def _suggest_current_names(command: Any) -> None:
+    """Let the error about an unknown option suggest only options that `--help` shows, not older names."""
+    parse = command.parse_args
+    hidden = {
+        flag
+        for one in command.params
+        if getattr(one, "hidden", False)
+        for flag in (*one.opts, *one.secondary_opts)
+    }
+
+    def parse_args(context: Any, args: list[str]) -> Any:
+        try:
+            return parse(context, args)
+        except Exception as error:
+            possible = getattr(error, "possibilities", None)  # of Click's NoSuchOption
+            if possible:
+                error.possibilities = [one for one in possible if one not in hidden]  # type: ignore[attr-defined]
+            raise
+
+    if hidden:
+        command.parse_args = parse_args
 
 
 def _metavar(kind: Any) -> str | None:
