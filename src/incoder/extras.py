@@ -11,6 +11,9 @@ def missing_extra(need: str, extra: str) -> IncoderError:
     """Return the error for a library that is not installed: the need, and the command that installs it.
 
     The message is, for example: renaming needs libcst: pip install -e '.[editing]' in /home/ada/incoder
+
+    >>> str(missing_extra("renaming needs libcst", "editing")).partition(": ")[0]
+    'renaming needs libcst'
     """
     return IncoderError(f"{need}: {_command(extra)}")
 

@@ -47,6 +47,14 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
     Raises:
         IncoderError: the folder does not exist or cannot be written, the disk is full, or `path` is not a
             regular file.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "a.txt")
+    ...     with replaced_atomically(path) as temporary:
+    ...         temporary.write_bytes(b"new")
+    ...     path.read_text()
+    3
+    'new'
     """
     target = Path(os.path.realpath(path))
     temporary: Path | None = None
@@ -114,6 +122,11 @@ def write_text(path: Path, content: str) -> None:
 
     Raises:
         IncoderError: see `replaced_atomically`.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(Path(folder, "a.txt"), "x\n")
+    ...     read_text(Path(folder, "a.txt"), max_bytes=100)
+    'x\n'
     """
     write_bytes(path, content.encode("utf-8"))
 
@@ -123,6 +136,9 @@ def read_at_most(path: Path, max_bytes: int) -> bytes | None:
 
     Raises:
         OSError: the file cannot be read.
+
+    >>> read_at_most(Path(__file__), max_bytes=10) is None
+    True
     """
     with path.open("rb") as file:
         content = file.read(max_bytes + 1)
@@ -157,6 +173,11 @@ def read_json_object(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str
 
     Raises:
         IncoderError: as `read_json`, or the file holds a list, a string, a number, true, false or null.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(Path(folder, 'a.json'), '{"num_layers": 6}')
+    ...     read_json_object(Path(folder, "a.json"))
+    {'num_layers': 6}
     """
     value = read_json(path, max_bytes=max_bytes)
     if not isinstance(value, dict):
@@ -194,6 +215,10 @@ def make_folder(path: Path) -> Path:
 
     Raises:
         IncoderError: a file is in the way, or a parent cannot be written.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     make_folder(Path(folder, "a", "b")).name
+    'b'
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -212,7 +237,11 @@ def kind_of(status: os.stat_result) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 digest of a file as hexadecimal digits; the file is read in chunks."""
+    """Return the SHA-256 digest of a file as hexadecimal digits; the file is read in chunks.
+
+    >>> len(sha256_of(Path(__file__)))
+    64
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

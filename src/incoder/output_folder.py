@@ -9,7 +9,11 @@ from incoder.files import read_json
 
 
 def json_of(path: Path) -> object:
-    """Return the content of a JSON file, or None if there is no such file, or it is damaged."""
+    """Return the content of a JSON file, or None if there is no such file, or it is damaged.
+
+    >>> json_of(Path("no-such-file.json")) is None
+    True
+    """
     try:
         return read_json(path)
     except IncoderError:
@@ -17,7 +21,11 @@ def json_of(path: Path) -> object:
 
 
 def written_with(path: Path, *keys: str) -> bool:
-    """Whether a file is a JSON object with all of these keys, which together only our commands write."""
+    """Whether a file is a JSON object with all of these keys, which together only our commands write.
+
+    >>> written_with(Path("no-such-file.json"), "model")
+    False
+    """
     content = json_of(path)
     return isinstance(content, dict) and all(key in content for key in keys)
 
@@ -29,6 +37,8 @@ def refuse_foreign(folder: Path, patterns: Iterable[str], ours: Collection[str] 
 
     Raises:
         IncoderError: there is such an entry; the message names it.
+
+    >>> refuse_foreign(Path("no-such-folder"), ["*.json"])
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     for pattern in patterns:

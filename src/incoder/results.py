@@ -105,8 +105,8 @@ class InfillResult:
     """The candidates, all different, best first: by the request's `rank_by`, or by a beam's score.
 
     There may be fewer than the request asked for, because equal candidates are kept once. `text`, `infills`
-    and `logprob` are those of the best; a completion is one infill at the end. Results compare equal if their
-    candidates do, whatever their `usage` and `prompt`.
+    and `logprob` are the best candidate's; a completion is one infill at the end. Results compare equal if
+    their candidates do, whatever their `usage` and `prompt`.
     """
 
     candidates: tuple[Candidate, ...]

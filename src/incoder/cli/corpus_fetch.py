@@ -169,13 +169,13 @@ def _command(host: str) -> Callable[..., None]:
             )
         files = FileLimits(_as_extensions(extensions or []), max_file_bytes, max_repo_files, max_repo_bytes)
         limits = FetchLimits(files, timeout, workers)
-        wanted = _wanted(host, languages or [], licences or [], min_stars, created_from, created_to)
+        criteria = _criteria(host, languages or [], licences or [], min_stars, created_from, created_to)
         try:
             _fetch(
                 host,
                 output,
                 repos,
-                wanted,
+                criteria,
                 until_given=created_to is not None,
                 max_repos=max_repos,
                 api=api,
@@ -223,7 +223,7 @@ def _fetch(
     host: str,
     output: Path,
     repos: Path | None,
-    wanted: "Wanted",
+    criteria: "Wanted",
     *,
     until_given: bool,
     max_repos: int | None,
@@ -250,7 +250,7 @@ def _fetch(
                 state.add(read_repositories(repos, host))
                 note_rejected(state)
             else:
-                _list(host, state, output, wanted, until_given, max_repos, api, token)
+                _list(host, state, output, criteria, until_given, max_repos, api, token)
             if retry_failed:
                 print_note(f"{state.retry_failed():,} that failed are tried again")
             if limits is not None:
@@ -273,7 +273,7 @@ def _list(
     host: str,
     state: "State",
     output: Path,
-    wanted: "Wanted",
+    criteria: "Wanted",
     until_given: bool,
     max_repos: int | None,
     api_url: str | None,
@@ -287,9 +287,9 @@ def _list(
     from incoder.corpus.acquisition.host_listing import list_repositories
 
     module = _module(host)
-    asked = {"host": host, "api": api_url or module.API, **asdict(wanted)}
+    asked = {"host": host, "api": api_url or module.API, **asdict(criteria)}
     begun = _settle(state, "search", output, asked, ignored=() if until_given else ("last",))
-    wanted = replace(wanted, last=str(begun["last"]))
+    criteria = replace(criteria, last=str(begun["last"]))
     if host == "gitlab" and not token:
         print_note("without a token GitLab does not say which projects are forks; they are listed as well")
     with (
@@ -297,7 +297,7 @@ def _list(
         Api(str(asked["api"]), module.headers(token), on_wait=on_wait) as api,
     ):
         listing: Listing = (
-            github.GitHubListing(api, wanted) if host == "github" else gitlab.GitLabListing(api, wanted)
+            github.GitHubListing(api, criteria) if host == "github" else gitlab.GitLabListing(api, criteria)
         )
         list_repositories(listing, state, max_repositories=max_repos, on_step=on_step)
 
@@ -308,7 +308,7 @@ def _module(host: str) -> ModuleType:
     return github if host == "github" else gitlab
 
 
-def _wanted(
+def _criteria(
     host: str,
     languages: list[str],
     licences: list[str],

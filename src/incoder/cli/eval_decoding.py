@@ -37,7 +37,7 @@ def shown_defaults(benchmark: Benchmark) -> Mapping[str, str]:
 def decoding_of(
     settings: RequestSettings, rules: Sequence[str], benchmark: Benchmark, method: str, *, defaults: bool
 ) -> InfillRequest:
-    """Return the request template of a run, from the given options; `defaults` means those of `incoder fill`.
+    """Return the request template of a run: the given options, or the `defaults` of `incoder fill`.
 
     Raises:
         typer.BadParameter: a value is out of range, or does not go with the method.

@@ -74,7 +74,12 @@ def with_equal_infills(states: Iterable[CandidateState]) -> list[list[CandidateS
 
 
 def first_of_each(found: Sequence[Decoded]) -> list[Decoded]:
-    """Return the first of each group of infills with the same bytes, in their order."""
+    """Return the first of each group of infills with the same bytes, in their order.
+
+    >>> found = [Decoded(b"x", (-1.0,), "end"), Decoded(b"x", (-2.0,), "end")]
+    >>> len(first_of_each(found))
+    1
+    """
     different: dict[bytes, Decoded] = {}
     for decoded in found:
         different.setdefault(decoded.spelling, decoded)
@@ -96,7 +101,11 @@ def _tokens(decoded: Decoded, tokenizer: TextTokenizer) -> Iterable[Token]:
 
 
 def alternatives(ranking: Iterable[tuple[int, float]], tokenizer: TextTokenizer) -> tuple[Alternative, ...]:
-    """Return the most probable tokens of one place, with their bytes."""
+    """Return the most probable tokens of one place, with their bytes.
+
+    >>> alternatives([(500, -0.5)], model.tokenizer)[0].logprob
+    -0.5
+    """
     return tuple(
         Alternative(token_id, tokenizer.token_bytes(token_id), logprob) for token_id, logprob in ranking
     )

@@ -25,8 +25,8 @@ def infill_by_reranking(
 ) -> InfillResult:
     """Complete `prefix`, `truncate` each completion, and rank them by the whole text with the suffix.
 
-    By default ten candidates are sampled at the paper's temperature, 0.8. Their log-probabilities, mean and
-    total, are those of the whole text; they are ranked by the total unless `rank_by` is "mean". Equal
+    By default ten candidates are sampled at the paper's temperature, 0.8. They have the mean and total
+    log-probability of the whole text, and are ranked by the total unless `rank_by` is "mean". Equal
     candidates are kept once.
 
     Raises:

@@ -28,6 +28,10 @@ def score_rows(
     """Score every token of each row after the first `num_given`, which all rows share.
 
     `num_given` is at least 1, and less than the length of any row. Returns the log-probabilities by row.
+
+    >>> from incoder.inference.language_model import run_alone
+    >>> [len(row) for row in run_alone(score_rows(model.language_model, [[5, 6], [5, 7, 8]], num_given=1))]
+    [1, 2]
     """
     assert 1 <= num_given < min(map(len, rows))
     num_shared = shared_length(rows)
@@ -63,6 +67,10 @@ def score_long_text(model: LanguageModel, token_ids: Sequence[int]) -> Generatio
     The windows overlap by half, so every token after the first half window has at least half a window before
     it. Each window is one pass without the cache, so this coroutine yields no request; it is a coroutine only
     to take its turn with generation.
+
+    >>> from incoder.inference.language_model import run_alone
+    >>> len(run_alone(score_long_text(model.language_model, [5, 6, 7])))
+    2
     """
     logprobs: list[float] = []
     for start, end in _overlapping(len(token_ids), model.max_positions):
@@ -120,8 +128,8 @@ def score_full_texts(
 ) -> Generation[list[float]]:
     """Score the full text with each of these infills of all holes, without the prefix that all share.
 
-    So the text after a hole counts as if the model had written it after the infill. Of a long text, the
-    window around the first hole counts, with the infills of later holes in it.
+    So the text after a hole counts as if the model had written it after the infill. If a text is
+    long, the window around its first hole counts, with the infills of later holes in it.
     """
     rows = prompter.full_texts(texts, infills)
     different = list(dict.fromkeys(map(tuple, rows)))
@@ -137,7 +145,11 @@ def score_full_texts(
 
 
 def shared_length(rows: Sequence[Sequence[int]]) -> int:
-    """Return how many tokens all rows begin with, one less where that is all of a row."""
+    """Return how many tokens all rows begin with, one less where that is all of a row.
+
+    >>> shared_length([[1, 2, 3], [1, 2, 4]])
+    2
+    """
     columns = zip(*rows, strict=False)
     same = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
     return min(same, min(map(len, rows)) - 1)
@@ -156,7 +168,7 @@ def _spelled(prompter: Prompter, prompt: Prompt, infills: Sequence[str]) -> _Pie
 
 
 def _num_that_fit(row: _Pieces, budget: int) -> int:
-    """Return how many infills of a row, from the first on, take no more tokens than there is room for."""
+    """Return the number of a row's infills, from the first on, whose tokens fit into the budget."""
     num_tokens = 0
     for index, (token_ids, _) in enumerate(row):
         num_tokens += len(token_ids)

@@ -1,4 +1,4 @@
-"""Greedy choice by Triton against its reference implementation: on a CUDA device or interpreted."""
+"""Greedy choice by Triton against its reference implementation, on CUDA or in Triton's interpreter."""
 
 import importlib
 from collections.abc import Iterator

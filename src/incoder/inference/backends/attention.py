@@ -83,7 +83,14 @@ class StepAttention:
 def attend_gathered(
     q_nHd: Tensor, keys_KSd: Tensor, values_KSd: Tensor, slots_nR: Tensor, is_padding_nR: Tensor | None
 ) -> AttentionState:
-    """Attend from each row to the keys in its own slots."""
+    """Attend from each row to the keys in its own slots.
+
+    >>> values_KSd = torch.tensor([[[1.0], [3.0]]])
+    >>> keys_KSd, slots_nR = torch.zeros(1, 2, 1), torch.tensor([[0, 1]])
+    >>> mixed_nHd, _ = attend_gathered(torch.zeros(1, 1, 1), keys_KSd, values_KSd, slots_nR, None)
+    >>> mixed_nHd.item()
+    2.0
+    """
     gathered = (len(keys_KSd), *slots_nR.shape, -1)
     keys_KnRd = keys_KSd.index_select(1, slots_nR.flatten()).view(gathered)
     values_KnRd = values_KSd.index_select(1, slots_nR.flatten()).view(gathered)

@@ -51,22 +51,50 @@ class Backend(Protocol):
 
 
 def tokens_of(chunks: Sequence[Chunk]) -> list[int]:
-    """Return the tokens of all chunks, one chunk after the other."""
+    """Return the tokens of all chunks, one chunk after the other.
+
+    >>> from incoder.inference.cache.blocks import BlockPool
+    >>> sequence = BlockSequence(BlockPool(4), block_size=4, num_slots=4)
+    >>> sequence.append([7, 8])
+    >>> tokens_of([Chunk(sequence, [7, 8], num_logits=1)])
+    [7, 8]
+    """
     return [token_id for chunk in chunks for token_id in chunk.token_ids]
 
 
 def positions_of(chunks: Sequence[Chunk]) -> list[int]:
-    """Return each token's position in its sequence."""
+    """Return each token's position in its sequence.
+
+    >>> from incoder.inference.cache.blocks import BlockPool
+    >>> sequence = BlockSequence(BlockPool(4), block_size=4, num_slots=4)
+    >>> sequence.append([7, 8])
+    >>> positions_of([Chunk(sequence, [8], num_logits=1)])
+    [1]
+    """
     return [position for chunk in chunks for position in range(chunk.start, len(chunk.sequence))]
 
 
 def new_slots_of(chunks: Sequence[Chunk]) -> list[int]:
-    """Return the slot of each token."""
+    """Return the slot of each token.
+
+    >>> from incoder.inference.cache.blocks import BlockPool
+    >>> sequence = BlockSequence(BlockPool(4), block_size=4, num_slots=4)
+    >>> sequence.append([7, 8])
+    >>> new_slots_of([Chunk(sequence, [7, 8], num_logits=1)])
+    [0, 1]
+    """
     return [slot for chunk in chunks for slot in chunk.sequence.slots(chunk.start)]
 
 
 def logits_indices(chunks: Sequence[Chunk], device: torch.device) -> slice | Tensor:
-    """Return the indices of the tokens whose logits are needed; a slice if possible, which copies nothing."""
+    """Return the indices of the tokens whose logits are needed; a slice if possible, which copies nothing.
+
+    >>> from incoder.inference.cache.blocks import BlockPool
+    >>> sequence = BlockSequence(BlockPool(4), block_size=4, num_slots=4)
+    >>> sequence.append([7, 8])
+    >>> logits_indices([Chunk(sequence, [7, 8], num_logits=1)], torch.device("cpu"))
+    slice(1, 2, None)
+    """
     if len(chunks) == 1:
         num_tokens = len(chunks[0].token_ids)
         return slice(num_tokens - chunks[0].num_logits, num_tokens)
@@ -79,6 +107,10 @@ def logits_indices(chunks: Sequence[Chunk], device: torch.device) -> slice | Ten
 
 
 def to_device(numbers: list[int], device: torch.device) -> Tensor:
-    """Return the numbers (int64) on the device, without waiting for a GPU to finish the previous step."""
+    """Return the numbers (int64) on the device, without waiting for a GPU to finish the previous step.
+
+    >>> to_device([3, 5], torch.device("cpu")).tolist()
+    [3, 5]
+    """
     tensor = torch.tensor(numbers, dtype=torch.long, pin_memory=device.type == "cuda")
     return tensor.to(device, non_blocking=True)

@@ -104,7 +104,11 @@ class ModelLayers:
 
 
 def read_layers(transformer: Transformer) -> ModelLayers:
-    """Return the layers of a network, after all changes to its weights (quantization, layout in memory)."""
+    """Return the layers of a network, after all changes to its weights (quantization, layout in memory).
+
+    >>> read_layers(model.language_model.transformer).activation
+    'swiglu'
+    """
     config = transformer.config
     embedding_weight = _linear(transformer.embedding)
     return ModelLayers(

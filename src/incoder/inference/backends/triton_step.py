@@ -44,6 +44,9 @@ def tiling(num_rows: int, num_outputs: int, weight: Tensor, dtype: torch.dtype, 
 
     With one input row, short rows of the weight are loaded whole, so that all reads of a program are in
     flight while the previous kernel ends.
+
+    >>> tiling(1, 4096, torch.empty(4096, 1024), torch.float32, is_gated=False).block_k
+    1024
     """
     width = power_of_two(weight.shape[1])
     if num_rows == 1:

@@ -43,5 +43,10 @@ class KVCache:
 
 
 def bytes_per_token(config: TransformerConfig, dtype: torch.dtype) -> int:
-    """Return the size of one token's keys and values in all layers."""
+    """Return the size of one token's keys and values in all layers.
+
+    >>> from incoder.model.sizes import config_for
+    >>> bytes_per_token(config_for("mini", "llama", vocab_size=1000), torch.float32)
+    6144
+    """
     return 2 * config.num_layers * config.num_kv_heads * config.head_dim * dtype.itemsize

@@ -32,7 +32,11 @@ def choose_greedy(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
 
 
 def greedy_by_torch(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
-    """Choose greedily with PyTorch's operators: the reference implementation."""
+    """Choose greedily with PyTorch's operators: the reference implementation.
+
+    >>> greedy_by_torch(torch.tensor([[0.0, 2.0]]), torch.zeros(2))[0].tolist()
+    [1.0]
+    """
     token_ids_B = (logits_BV + bias_V).argmax(dim=-1)
     return with_logprobs(logits_BV, token_ids_B)
 
@@ -62,7 +66,12 @@ def greedy_by_triton(logits_BV: Tensor, bias_V: Tensor) -> Tensor:
 
 
 def with_logprobs(logits_BV: Tensor, token_ids_B: Tensor) -> Tensor:
-    """Return the result of `choose_greedy` for tokens that were chosen in another way."""
+    """Return the result of `choose_greedy` for tokens that were chosen in another way.
+
+    >>> results_3B = with_logprobs(torch.zeros(1, 4), torch.tensor([2]))
+    >>> results_3B[0].item(), round(results_3B[1].exp().item(), 2)
+    (2.0, 0.25)
+    """
     log_sums_B = logits_BV.logsumexp(dim=-1)
     logprobs_B = logits_BV.gather(1, token_ids_B[:, None])[:, 0] - log_sums_B
     return torch.stack((token_ids_B.float(), logprobs_B, log_sums_B))

@@ -32,6 +32,8 @@ def check_log_sums(log_sums: Iterable[float]) -> None:
 
     Raises:
         IncoderError: one of the logarithms is not finite.
+
+    >>> check_log_sums([3.5])
     """
     if not all(map(math.isfinite, log_sums)):
         raise IncoderError(
@@ -49,11 +51,15 @@ class Penalised(Protocol):
 
     @property
     def counts(self) -> Mapping[int, int]:
-        """How often it has written each token, for the presence and frequency penalties."""
+        """The number of times that it has written each token, for the presence and frequency penalties."""
 
 
 def adjusted(logits_BV: Tensor, params: SamplingParams, sequences: Sequence[Penalised]) -> Tensor:
-    """Return the logits with bias and penalties; row i belongs to sequence i."""
+    """Return the logits with bias and penalties; row i belongs to sequence i.
+
+    >>> adjusted(torch.zeros(1, 3), SamplingParams(logit_bias={1: 2.0}), [None]).tolist()
+    [[0.0, 2.0, 0.0]]
+    """
     if not params.changes_logits:
         return logits_BV
     logits_BV = logits_BV.clone()

@@ -106,7 +106,7 @@ class SequenceState:
 
     @property
     def counts(self) -> Mapping[int, int]:
-        """How often each token was written, for the presence and frequency penalties; else empty."""
+        """The number of times that each token was written; empty without presence and frequency penalties."""
         return self._counts
 
     @property

@@ -17,6 +17,8 @@ def check_process() -> None:
 
     Raises:
         IncoderError: the process was forked from one that had called this.
+
+    >>> check_process()
     """
     global _computing_process
     if _computing_process is None:

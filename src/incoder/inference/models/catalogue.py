@@ -82,6 +82,9 @@ def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fet
 
     Raises:
         IncoderError: there is no such model; the message names the choices.
+
+    >>> find_model("mini").name
+    'mini'
     """
     if not isinstance(name, str | os.PathLike):
         raise IncoderError(f"a model is given by its name, folder or file, got {name!r}")
@@ -124,6 +127,9 @@ def describe_model(
 
     Raises:
         IncoderError: there is no such model, or its files are not valid.
+
+    >>> describe_model("mini").infilling_format
+    'causal-masking'
     """
     folder = folder or find_model(name, revision, fetch=False)
     if not folder.is_dir():

@@ -49,7 +49,11 @@ def is_hub_name(name: str) -> bool:
 
 
 def cached_folder(name: str, revision: str | None = None, *, cache: Path | None = None) -> Path | None:
-    """Return the folder of a model that was fetched completely, or None."""
+    """Return the folder of a model that was fetched completely, or None.
+
+    >>> cached_folder("owner/model", cache=Path("no-such-folder")) is None
+    True
+    """
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(name, "config.json", cache_dir=cache, revision=revision or MAIN)
@@ -58,7 +62,11 @@ def cached_folder(name: str, revision: str | None = None, *, cache: Path | None 
 
 
 def cached_models(cache: Path | None = None) -> Iterator[tuple[str, str, Path]]:
-    """Name, revision and folder of all that was fetched completely."""
+    """Name, revision and folder of all that was fetched completely.
+
+    >>> list(cached_models(Path("no-such-folder")))
+    []
+    """
     from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 

@@ -11,7 +11,11 @@ UNIX, WINDOWS, OLD_MAC = "\n", "\r\n", "\r"
 
 
 def line_end(texts: Sequence[str]) -> str:
-    """Return the line end of most lines in a text; a lone `\\r` counts only if there is no `\\n` at all."""
+    """Return the line end of most lines in a text; a lone `\\r` counts only if there is no `\\n` at all.
+
+    >>> line_end(["a\\r\\nb"])
+    '\\r\\n'
+    """
     num_newlines = sum(text.count("\n") for text in texts)
     if not num_newlines:
         return OLD_MAC if any(OLD_MAC in text for text in texts) else UNIX
@@ -20,7 +24,11 @@ def line_end(texts: Sequence[str]) -> str:
 
 
 def as_model_sees(texts: Sequence[str]) -> list[str]:
-    """Return the parts of a text with `\\n` for its line ends, without a byte order mark at the start."""
+    """Return the parts of a text with `\\n` for its line ends, without a byte order mark at the start.
+
+    >>> as_model_sees(["\\ufeffa\\r\\nb"])
+    ['a\\nb']
+    """
     is_old_mac = line_end(texts) == OLD_MAC
     unix = [text.replace(OLD_MAC, UNIX) if is_old_mac else to_unix(text) for text in texts]
     unix[0] = unix[0].removeprefix(BYTE_ORDER_MARK)

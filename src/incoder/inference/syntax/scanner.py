@@ -71,6 +71,10 @@ def scan(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = Tr
 
     Unless `is_all` is true, more data may follow: a mark at the end that more bytes could turn into another
     one is then omitted, so that the marks of a text are the first marks of every longer text.
+
+    >>> from incoder.inference.syntax.languages import PYTHON
+    >>> [mark.text for mark in scan(b'f("a")', PYTHON)]
+    [b'(', b'"', b'"', b')']
     """
     stack, start = place.stack, place.offset
     while True:
@@ -87,7 +91,12 @@ def scan(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = Tr
 
 
 def last_place(data: bytes, syntax: Syntax, place: Place = START, *, is_all: bool = True) -> Place:
-    """Return the place after the last mark of `data`, or later; its stack is the one at the end of `data`."""
+    """Return the place after the last mark of `data`, or later; its stack is the one at the end of `data`.
+
+    >>> from incoder.inference.syntax.languages import PYTHON
+    >>> last_place(b'f("a', PYTHON).stack[-1].closing
+    b'"'
+    """
     for mark in scan(data, syntax, place, is_all=is_all):
         place = Place(mark.end, mark.stack)
     end = len(data) - CONTEXT

@@ -76,6 +76,10 @@ def line_limit(hole: Hole, lines: LinesWanted | None) -> FirstLine | FirstBlock 
     """Return the rule that a request's `lines` asks for, if any.
 
     "auto" is the block if one begins at the hole, else one line.
+
+    >>> from incoder.inference.syntax.languages import PYTHON
+    >>> line_limit(Hole(b"x = ", b"\\n", PYTHON), "one").__class__.__name__
+    'FirstLine'
     """
     if lines == "block" or (lines == "auto" and begins_block(hole)):
         return FirstBlock(hole)
@@ -83,7 +87,12 @@ def line_limit(hole: Hole, lines: LinesWanted | None) -> FirstLine | FirstBlock 
 
 
 def begins_block(hole: Hole) -> bool:
-    """Whether a block begins at the hole: the line before opens one or is indented less."""
+    """Whether a block begins at the hole: the line before opens one or is indented less.
+
+    >>> from incoder.inference.syntax.languages import PYTHON
+    >>> begins_block(Hole(b"if x:\\n    ", b"", PYTHON)), begins_block(Hole(b"x = ", b"", PYTHON))
+    (True, False)
+    """
     if hole.is_middle or (hole.stack and hole.stack[-1].literal is not None):
         return False
     opens = _OPENS_INDENTED_BLOCK if hole.syntax.is_indented else _OPENS_BLOCK
