@@ -124,9 +124,9 @@ def write_text(path: Path, content: str) -> None:
         IncoderError: see `replaced_atomically`.
 
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_text(Path(folder, "a.txt"), "x\n")
+    ...     write_text(Path(folder, "a.txt"), "x\\n")
     ...     read_text(Path(folder, "a.txt"), max_bytes=100)
-    'x\n'
+    'x\\n'
     """
     write_bytes(path, content.encode("utf-8"))
 
@@ -175,7 +175,7 @@ def read_json_object(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str
         IncoderError: as `read_json`, or the file holds a list, a string, a number, true, false or null.
 
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_text(Path(folder, 'a.json'), '{"num_layers": 6}')
+    ...     write_text(Path(folder, "a.json"), '{"num_layers": 6}')
     ...     read_json_object(Path(folder, "a.json"))
     {'num_layers': 6}
     """
