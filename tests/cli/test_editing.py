@@ -230,7 +230,7 @@ def test_where_nothing_lacks_it_the_text_comes_as_it_is(command: str, run_cli: R
     outcome = run_cli(command, file, "--all")
     assert (outcome.status, outcome.stdout) == (0, b'"""Doc."""\r\n')
     assert re.fullmatch(
-        r"nothing to do: no (docstring|annotation of .*) is undocumented( or incomplete)?\n", outcome.stderr
+        r"nothing to do: no (docstring|annotation of .*) is lacking( or incomplete)?\n", outcome.stderr
     )
 
 
