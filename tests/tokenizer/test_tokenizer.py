@@ -55,6 +55,16 @@ def test_published_vocabulary_has_the_published_special_ids(published: Tokenizer
     assert published.special_token(50261 + 255) == "<|mask:255|>"
 
 
+@given(texts=st.lists(any_text, max_size=4))
+def test_a_batch_has_the_ids_of_its_texts(tiny_tokenizer: Tokenizer, texts: list[str]) -> None:
+    assert tiny_tokenizer.encode_batch(texts) == [tiny_tokenizer.encode(text) for text in texts]
+
+
+def test_a_batch_may_have_bytes_that_are_not_utf_8(tiny_tokenizer: Tokenizer) -> None:
+    texts = ["x = 1\n", "name = '\udce9'\n"]
+    assert tiny_tokenizer.encode_batch(texts) == [tiny_tokenizer.encode(text) for text in texts]
+
+
 @given(data=any_bytes)
 def test_any_bytes_come_back(tiny_tokenizer: Tokenizer, data: bytes) -> None:
     assert tiny_tokenizer.decode_bytes(tiny_tokenizer.encode_bytes(data)) == data

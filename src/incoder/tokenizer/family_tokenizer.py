@@ -8,7 +8,7 @@ finds bytes in ö and a dozen other letters). Knows no model, and not what the s
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -94,6 +94,10 @@ class FamilyTokenizer:
             elif piece:
                 token_ids += self._encode_plain(piece)
         return token_ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of each text."""
+        return [self.encode(text) for text in texts]
 
     def encode_start(self, text: str) -> list[int]:
         """Return the ids of the first piece of a document: SentencePiece puts a space before it."""

@@ -1,6 +1,6 @@
 """The tokenizer that generation uses, InCoder's or another family's (a Protocol)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 
@@ -25,6 +25,9 @@ class TextTokenizer(Protocol):
         Raises:
             IncoderError: a lone surrogate that represents no byte.
         """
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of each text, in less time."""
 
     def encode_start(self, text: str) -> list[int]:
         """Return the ids of the first piece of a document, which some families spell differently."""

@@ -8,7 +8,7 @@ text are text, unless the caller asks to recognise them. Knows no model, and not
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,22 @@ class Tokenizer:
             return self._backend.encode(text, add_special_tokens=False).ids
         except TypeError:  # a lone surrogate; to look for one first would slow down every other text
             return self.encode_bytes(_escaped_bytes(text))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of each text. A line that occurs several times is encoded once.
+
+        Raises:
+            IncoderError: a lone surrogate that stands for no byte.
+        """
+        lines_of = [vocabulary_layout.LINES.findall(text) for text in texts]
+        distinct = list(dict.fromkeys(line for lines in lines_of for line in lines))
+        try:
+            # No line end is inside a token, so a line has the same ids alone and in its text.
+            encodings = self._backend.encode_batch_fast(distinct, add_special_tokens=False)
+        except TypeError:  # a lone surrogate somewhere
+            return [self.encode(text) for text in texts]
+        ids_by_line = {line: encoding.ids for line, encoding in zip(distinct, encodings, strict=True)}
+        return [[token_id for line in lines for token_id in ids_by_line[line]] for lines in lines_of]
 
     def encode_start(self, text: str) -> list[int]:
         """Return the same ids as `encode`: the first piece of a document is spelled like any other."""

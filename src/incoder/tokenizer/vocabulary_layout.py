@@ -5,6 +5,7 @@ that this package trains have it, too. Also the pre-tokenizer, and the table bet
 that represent them in a byte-level vocabulary. Knows no files and encodes nothing.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
@@ -24,6 +25,10 @@ BACK = (*SENTINELS, END_OF_MASK)  # the last 257 ids
 SPECIAL_TOKENS = frozenset((*FRONT, *BACK))
 NUM_SPECIAL_TOKENS = len(SPECIAL_TOKENS)
 MIN_VOCAB_SIZE = NUM_SPECIAL_TOKENS + 256  # a byte-level vocabulary holds every byte
+
+
+# The pieces of `text_pre_tokenizer`: a run of line ends, or what is between two runs.
+LINES = re.compile(r"[\r\n]+|[^\r\n]+")
 
 
 def _byte_characters() -> tuple[str, ...]:
