@@ -100,6 +100,10 @@ class InfillRequest:
     the result has the text written until then. Unless a request `allows_tags`, no answer contains the tags of
     training documents (tags.py).
 
+    With a `project`, a folder, the model's distribution is mixed with what follows the same tokens in that
+    project's other files and in the text itself (inference/memory/). Log-probabilities are then the
+    mixture's. The saved version of the file at the prompt's `path` is not looked at.
+
     Raises:
         IncoderError: a value of the wrong kind or outside of its range.
 
@@ -142,6 +146,13 @@ class InfillRequest:
     cache_salt: str = ""
     deadline: float | None = None
     allows_tags: bool = False
+    project: PurePath | None = field(
+        default=None,
+        metadata=help_text(
+            "Prefer what the other files of this project have in such places (project memory, "
+            "docs/project-memory.md). Its index is stored in your cache folder."
+        ),
+    )
 
     def __post_init__(self) -> None:
         self._normalise_kinds()
@@ -183,6 +194,7 @@ class InfillRequest:
         arguments.normalise(self, arguments.whole_number, "num_candidates", "num_alternatives")
         arguments.normalise(self, arguments.switch, "echo", "allows_tags")
         arguments.normalise(self, arguments.text, "cache_salt")
+        arguments.normalise(self, arguments.path, "project")
         arguments.normalise(self, arguments.optional(arguments.number), "deadline")
         arguments.normalise(self, _stopping_rules, "stopping_rules")
         arguments.normalise(self, partial(arguments.one_of, allowed=get_args(RankBy)), "rank_by")

@@ -70,6 +70,7 @@ class RequestSettings(PromptSettings, total=False):
     cache_salt: str
     deadline: float | None
     allows_tags: bool
+    project: str | PurePath | None
 
     edge_rules: Sequence[StoppingRule]  # a name of the previous release, read for one more
 

@@ -1,12 +1,13 @@
 """A loaded model: runs requests, and scores given texts. The entry point for users.
 
-Combines prompts, infilling and scoring. Knows no files and no networks.
+Combines prompts, project memory, infilling and scoring. Reads no files itself, and knows no networks.
 """
 
+import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Protocol, TypeVar, Unpack
 
 import torch
@@ -17,6 +18,10 @@ from incoder.document import Parts
 from incoder.errors import IncoderError
 from incoder.inference.infilling import Infilling
 from incoder.inference.language_model import Generation, LanguageModel, run_alone
+from incoder.inference.memory.mixing import DEFAULT_WEIGHTS, MixingWeights
+from incoder.inference.memory.prior import NextTokenPrior
+from incoder.inference.memory.project_memories import ProjectMemories
+from incoder.inference.memory.project_memory import ProjectMemory
 from incoder.inference.prompts.line_endings import as_model_sees
 from incoder.inference.prompts.other_files import as_comments, fitting
 from incoder.inference.prompts.prompter import Prompter, infill_budget
@@ -66,6 +71,7 @@ class InfillModel:
         num_tail_lines: int = 0,
         source: Mapping[str, Any] | None = None,
         run: Run | None = None,
+        memory_weights: MixingWeights = DEFAULT_WEIGHTS,
     ) -> None:
         self.language_model = language_model
         self.tokenizer = tokenizer
@@ -73,6 +79,7 @@ class InfillModel:
         self._source = source
         self._run: Run = InTurn() if run is None else run
         self._vocabulary = Vocabulary(tokenizer, infilling_format)
+        self._memories = ProjectMemories(tokenizer, memory_weights, self._vocabulary.end_ids)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._source is None:
@@ -86,6 +93,30 @@ class InfillModel:
     def infilling_format(self) -> InfillingFormat:
         """The format in which this model reads the holes of a text."""
         return self._vocabulary.layout
+
+    def open_project(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        cache_folder: str | os.PathLike[str] | None = None,
+        hidden_files: Collection[str | PurePath] = (),
+        on_note: Callable[[str], None] = lambda _: None,
+    ) -> ProjectMemory:
+        """Open the memory of the project in the folder `root`, for all requests that name it.
+
+        The index is read from `cache_folder` and stored there; without one it is kept in memory. The saved
+        versions of `hidden_files` are not looked at, and neither is that of a request's own `path`. `on_note`
+        gets messages for the user, such as that the index cannot be stored. The files are looked at when the
+        memory is first used, and again whenever `refresh` is called. A request may also name a project that
+        was not opened: its index is kept in memory, and its files are looked at for every request.
+
+        >>> memory = model.open_project(".")
+        >>> memory.root.is_dir()
+        True
+        """
+        return self._memories.open(
+            Path(root), cache_folder=cache_folder, hidden_files=hidden_files, on_note=on_note
+        )
 
     def infill(
         self,
@@ -177,9 +208,10 @@ class InfillModel:
 
         Raises:
             IncoderError: a request without a text; holes for a model that only completes; other files without
-                a path; attributes for a model that was trained without them; or an id that no token has.
+                a path; attributes for a model that was trained without them; an id that no token has; or a
+                project that cannot be listed.
         """
-        return self._infilling(request, on_infill, on_text).run()
+        return self._infilling(request, on_infill, on_text, self._prior(request)).run()
 
     def shown_prompt(self, request: InfillRequest) -> ShownPrompt:
         """Return the text that the model reads before the first infill of this request.
@@ -330,7 +362,11 @@ class InfillModel:
             )
 
     def _infilling(
-        self, request: InfillRequest, on_infill: OnInfill | None = None, on_text: OnText | None = None
+        self,
+        request: InfillRequest,
+        on_infill: OnInfill | None = None,
+        on_text: OnText | None = None,
+        prior: NextTokenPrior | None = None,
     ) -> Infilling:
         self._check(request)
         return Infilling(
@@ -338,9 +374,15 @@ class InfillModel:
             self._prompter(request.prompt, request.sampling.max_new_tokens),
             request,
             allows_tags=request.allows_tags or not self.infilling_format.reads_attributes,
+            prior=prior,
             on_infill=on_infill,
             on_text=on_text,
         )
+
+    def _prior(self, request: InfillRequest) -> NextTokenPrior | None:
+        if request.project is None:
+            return None
+        return self._memories.prior(Path(request.project), request.parts, request.prompt.path)
 
     def _check(self, request: InfillRequest) -> None:
         """Raise if the model cannot answer this request."""

@@ -29,8 +29,9 @@ from incoder.inference.decoding.sequence_state import Decoded
 from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.decoding.text_stream import TextStream
 from incoder.inference.language_model import Forward, Generation, LanguageModel, Sequences
+from incoder.inference.memory.prior import NextTokenPrior
 from incoder.inference.prompts.line_endings import as_model_sees, to_unix
-from incoder.inference.prompts.prompter import SPARE, Prompt, Prompter
+from incoder.inference.prompts.prompter import LEFT_CONTEXT, SPARE, Prompt, Prompter
 from incoder.inference.scoring import score_full_texts
 from incoder.inference.syntax.languages import syntax_of
 from incoder.request import InfillRequest
@@ -43,7 +44,7 @@ class Infilling:
     """The infilling of one request with one model; the `prompter` has the context before the text.
 
     `InfillModel.generation` explains `on_infill` and `on_text`. Unless `allows_tags` is set, no answer
-    contains the tags of training documents.
+    contains the tags of training documents. The `prior` is mixed into the model's distribution.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Infilling:
         request: InfillRequest,
         *,
         allows_tags: bool = True,
+        prior: NextTokenPrior | None = None,
         on_infill: OnInfill | None = None,
         on_text: OnText | None = None,
     ) -> None:
@@ -61,6 +63,7 @@ class Infilling:
         self._vocabulary = prompter.vocabulary
         self._request = request
         self._allows_tags = allows_tags
+        self._prior = prior
         self._on_infill = on_infill
         self._stream = None if on_text is None else TextStream(request, on_text)
         self._sampling = replace(request.sampling, stop=tuple(map(to_unix, request.sampling.stop)))
@@ -154,6 +157,8 @@ class Infilling:
                     max_positions=self._model.max_positions,
                     contexts=contexts,
                     stopping=[self._stopping(state) for state in states],
+                    prior=self._prior,
+                    left_context=prompt.left_contexts[hole],
                     num_alternatives=self._request.num_alternatives,
                     is_time_up=self._is_time_up,
                     on_bytes=on_bytes if self._stream is not None else None,
@@ -186,6 +191,8 @@ class Infilling:
                     max_positions=self._model.max_positions,
                     context=prompt.token_ids,
                     stopping=self._stopping(best),
+                    prior=self._prior,
+                    left_context=prompt.left_contexts[0],
                     num_alternatives=self._request.num_alternatives,
                     is_time_up=self._is_time_up,
                 )
@@ -207,7 +214,8 @@ class Infilling:
     def _prompt(self, state: CandidateState) -> Prompt:
         """Return the prompt for a candidate's next holes."""
         if self._request.prompt_ids is not None:
-            return Prompt(list(self._request.prompt_ids), ([],), (b"",))
+            token_ids = list(self._request.prompt_ids)
+            return Prompt(token_ids, ([],), (b"",), (token_ids[-LEFT_CONTEXT:],))
         return self._prompter.prompt(self._texts, state.infills)
 
     def _open(self, prompt: Prompt) -> Sequences:

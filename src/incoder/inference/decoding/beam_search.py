@@ -14,6 +14,7 @@ from incoder.inference.decoding.sampling import adjusted, check_log_sums, most_p
 from incoder.inference.decoding.sequence_state import Decoded, SequenceState
 from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.language_model import Forward, Generation, Sequences
+from incoder.inference.memory.prior import NextTokenPrior
 from incoder.inference.vocabulary import Vocabulary
 from incoder.sampling_params import SamplingParams
 
@@ -40,6 +41,8 @@ def beam_search(
     max_positions: int,
     context: Sequence[int] = (),
     stopping: StoppingRules | None = None,
+    prior: NextTokenPrior | None = None,
+    left_context: Sequence[int] = (),
     num_alternatives: int = 0,
     is_time_up: Callable[[], bool] = lambda: False,
 ) -> Generation[list[Decoded]]:
@@ -49,16 +52,20 @@ def beam_search(
     included) to the power of `length_penalty`. Bias and penalties change the log-probabilities before they
     are added up; the repetition penalty also applies to tokens in `context`. The search ends when no beam can
     become better than the worst of `num_beams` finished infills, or with `early_stopping` as soon as that
-    many are finished. Afterwards the contents of the sequences are undefined.
+    many are finished. `prior` and `left_context` are as for `decoding`. Afterwards the contents of the
+    sequences are undefined.
     """
     num_beams = params.num_beams
     num_kept = max(2, 1 + len(vocabulary.end_ids)) * num_beams  # enough are left even if many beams end
     finished: list[tuple[float, SequenceState]] = []
     max_tokens = max_positions - sequences.lengths[0]
-    beams = [_Beam(SequenceState(required_prefix, params, max_tokens, vocabulary, context, stopping), 0.0, 0)]
+    state = SequenceState(required_prefix, params, max_tokens, vocabulary, context, stopping, left_context)
+    beams = [_Beam(state, 0.0, 0)]
     logits_BV, num_tokens = logits_1V, 0
     while True:
         num_tokens += 1
+        if prior is not None:
+            logits_BV = prior.mix(logits_BV, [beam.state.left_context for beam in beams])
         continued = _continued(beams, logits_BV, params, vocabulary, num_kept, num_alternatives)
         finished += [
             (beam.score(num_tokens, params.length_penalty), beam.state)

@@ -16,6 +16,7 @@ from incoder.inference.decoding.sampling import adjusted, check_log_sums, choose
 from incoder.inference.decoding.sequence_state import Decoded, SequenceState
 from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.language_model import Forward, Generation, Sequences
+from incoder.inference.memory.prior import NextTokenPrior
 from incoder.inference.vocabulary import Vocabulary
 from incoder.sampling_params import SamplingParams
 
@@ -33,6 +34,8 @@ def decoding(
     max_positions: int,
     contexts: Sequence[Sequence[int]] | None = None,
     stopping: Sequence[StoppingRules] | None = None,
+    prior: NextTokenPrior | None = None,
+    left_context: Sequence[int] = (),
     num_alternatives: int = 0,
     is_time_up: Callable[[], bool] = lambda: False,
     on_bytes: OnBytes | None = None,
@@ -42,8 +45,9 @@ def decoding(
     `logits_BV` are the logits after the tokens that the rows have read. Each row samples with a generator of
     its own. The first tokens must spell the bytes `required_prefix`, which are not part of the infill and do
     not count as new. `contexts` are the tokens that each row has read, for penalties and drafts. A row's
-    stopping rules may end its infill early. `on_bytes(row, data)` is called with bytes of the infill once
-    they can no longer be retracted.
+    stopping rules may end its infill early. If there is a `prior`, its distribution is mixed into the
+    model's; it sees the last tokens of the text before the hole (`left_context`) and the tokens chosen so
+    far. `on_bytes(row, data)` is called with bytes of the infill once they can no longer be retracted.
 
     A single sequence verifies prompt-lookup drafts in the forward pass of its last token. Accepted or not,
     each token is chosen from the same logits with the same random number, so drafts never change the result.
@@ -52,13 +56,16 @@ def decoding(
     contexts = contexts or [()] * len(lengths)
     rules: Sequence[StoppingRules | None] = stopping or [None] * len(lengths)
     states = [
-        SequenceState(required_prefix, params, max_positions - length, vocabulary, context, rule)
+        SequenceState(
+            required_prefix, params, max_positions - length, vocabulary, context, rule, left_context
+        )
         for length, context, rule in zip(lengths, contexts, rules, strict=True)
     ]
-    chooser = _Chooser(states, params, rngs, vocabulary, num_alternatives)
+    chooser = _Chooser(states, params, rngs, vocabulary, num_alternatives, prior)
     lookup = None
     if params.speculate and len(states) == 1 and contexts[0]:
-        lookup = PromptLookup(contexts[0], vocabulary.layout.never_generated_ids | vocabulary.end_ids)
+        never = vocabulary.layout.never_generated_ids | vocabulary.end_ids
+        lookup = PromptLookup(contexts[0], never, chooser.draft_of_prior)
     draft: list[int] = []
     while live := [index for index, state in enumerate(states) if state.finish_reason is None]:
         if is_time_up():
@@ -102,14 +109,21 @@ class _Chooser:
     rngs: Sequence[torch.Generator]
     vocabulary: Vocabulary
     num_alternatives: int
+    prior: NextTokenPrior | None
 
     def choose(self, live: Sequence[int], logits_BV: Tensor) -> None:
         """Choose the next token of each sequence that is live."""
         states = [self.states[index] for index in live]
+        own_BV, logits_BV = logits_BV, self._mixed(logits_BV, states)
         if self._is_plain(states):
             results_3B = choose_greedy(logits_BV, self.vocabulary.bias_for(logits_BV))
         else:
-            adjusted_BV = adjusted(logits_BV, self.params, states)
+            free_BV = logits_BV
+            if self.prior is not None and any(state.is_constrained for state in states):
+                # Restrict both distributions to what is permitted, then mix them. After mixing, the one that
+                # finds the permitted tokens less improbable would decide alone.
+                free_BV = self._mixed(self.vocabulary.permitted(own_BV, states), states)
+            adjusted_BV = adjusted(free_BV, self.params, states)
             permitted_BV = self.vocabulary.permitted(adjusted_BV, states)
             token_ids_B = choose(permitted_BV, self.params, [self.rngs[index] for index in live])
             results_3B = with_logprobs(logits_BV, token_ids_B)
@@ -127,7 +141,8 @@ class _Chooser:
         (state,) = self.states
         num_accepted = 0
         results = None
-        if self._is_plain(self.states):  # no choice depends on the one before: one transfer for all of them
+        # If no choice depends on the one before, one transfer is enough for all of them.
+        if self.prior is None and self._is_plain(self.states):
             results_3T = choose_greedy(logits_TV, self.vocabulary.bias_for(logits_TV))
             results = list(zip(*results_3T.tolist(), strict=True))
             rankings = most_probable(logits_TV, self.num_alternatives)
@@ -143,6 +158,16 @@ class _Chooser:
         if draft:
             lookup.observe(len(draft), num_accepted)
         return num_accepted
+
+    def draft_of_prior(self, max_num_tokens: int) -> list[int]:
+        """The tokens with which the prior continues the only sequence; none without a prior."""
+        return [] if self.prior is None else self.prior.draft(self.states[0].left_context, max_num_tokens)
+
+    def _mixed(self, logits_BV: Tensor, states: Sequence[SequenceState]) -> Tensor:
+        """The logits of the distribution mixed with the prior's; the same ones without a prior."""
+        if self.prior is None:
+            return logits_BV
+        return self.prior.mix(logits_BV, [state.left_context for state in states])
 
     def _is_plain(self, states: Sequence[SequenceState]) -> bool:
         """Whether each of these states takes the greatest logit of all tokens that are ever generated."""

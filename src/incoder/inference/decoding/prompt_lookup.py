@@ -6,7 +6,7 @@ difference from its source the text is expected to continue the source a few tok
 mostly rejected, they become shorter, with longer and longer pauses between them. Knows no model.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 _NGRAMS = (3, 2)  # numbers of tokens that must match, the longer first
 _MAX_DRAFT = 7  # with the last token 8 rows, the most that GEMV multiplies (gemv.py)
@@ -19,12 +19,20 @@ _MAX_APART = 8  # consecutive tokens that may differ from the source before it i
 class PromptLookup:
     """Drafts from the tokens of one sequence, its prompt first; never drafts one of `never`.
 
+    If the sequence itself suggests nothing, the draft is `other_draft(max_num_tokens)`.
+
     >>> lookup = PromptLookup([1, 2, 3, 4, 1, 2])
     >>> lookup.draft(max_num_tokens=2)
     [3, 4]
     """
 
-    def __init__(self, token_ids: Iterable[int], never: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        token_ids: Iterable[int],
+        never: Collection[int] = (),
+        other_draft: Callable[[int], list[int]] = lambda _: [],
+    ) -> None:
+        self._other_draft = other_draft
         self._token_ids: list[int] = []
         self._place_after: dict[tuple[int, ...], int] = {}
         self._never = never
@@ -49,9 +57,10 @@ class PromptLookup:
             return []
         place = self._likely_place()
         if place is None:
-            return []
-        self._source, self._num_apart = place, 0
-        draft = self._token_ids[place : place + length]
+            draft = self._other_draft(length)
+        else:
+            self._source, self._num_apart = place, 0
+            draft = self._token_ids[place : place + length]
         stop = next((i for i, token_id in enumerate(draft) if token_id in self._never), len(draft))
         return draft[:stop]
 

@@ -48,6 +48,7 @@ class SequenceState:
         vocabulary: Vocabulary,
         context: Sequence[int] = (),
         stopping: StoppingRules | None = None,
+        left_context: Sequence[int] = (),
     ) -> None:
         self.finish_reason: FinishReason | None = None
         self.num_to_roll_back = 0  # tokens that the model has read after the end of the infill
@@ -57,6 +58,7 @@ class SequenceState:
         self._params = params
         self._max_tokens = max_tokens
         self._stopping = stopping
+        self._left_context = [*left_context]
         self._stops = [stop.encode("utf-8", "surrogateescape") for stop in params.stop]
         self._spelling = b""  # of all tokens, the required prefix included
         self._token_ids: list[int] = []
@@ -108,6 +110,11 @@ class SequenceState:
     def counts(self) -> Mapping[int, int]:
         """The number of times that each token was written; empty without presence and frequency penalties."""
         return self._counts
+
+    @property
+    def left_context(self) -> list[int]:
+        """The last tokens of the text before the hole, then those of the infill so far."""
+        return self._left_context + self._token_ids
 
     @property
     def last_token_id(self) -> int:

@@ -10,6 +10,7 @@ from incoder.errors import IncoderError
 from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.engine.forking import check_process
 from incoder.inference.infill_model import InfillModel
+from incoder.inference.memory.mixing import read_weights
 from incoder.inference.models.catalogue import embedded_models, find_model
 from incoder.inference.models.gguf_model import tokenizer_and_format
 from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines
@@ -79,7 +80,9 @@ def load(
     }
     language_model = TransformerModel(transformer)
     num_tail_lines = load_num_tail_lines(path) if path.is_dir() else 0
-    return InfillModel(language_model, tokenizer, layout, num_tail_lines, source)
+    return InfillModel(
+        language_model, tokenizer, layout, num_tail_lines, source, memory_weights=read_weights(path)
+    )
 
 
 def _from_folder(folder: Path, dtype: torch.dtype, device: torch.device, num_bits: int | None) -> Transformer:

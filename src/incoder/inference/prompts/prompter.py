@@ -14,9 +14,9 @@ from incoder.inference.vocabulary import Vocabulary
 from incoder.results import ShownPrompt
 
 SPARE = 16  # tokens: spelling a required prefix may take more than were removed, and each hole has sentinels
-_SPARE_PER_HOLE = (
-    32  # tokens, so that a full window also leaves space for short infills of neighbouring holes
-)
+LEFT_CONTEXT = 8  # tokens of the text before a hole, the most that a prior looks at
+# Tokens, so that a full window also leaves space for short infills of neighbouring holes.
+_SPARE_PER_HOLE = 32
 _MAX_SPARE_HOLES = 3
 # Between two holes, at most this many lines are kept as the suffix of the first hole; later ones may be in
 # the prefix tail of the second.
@@ -27,12 +27,14 @@ _LINES_BETWEEN = 5
 class Prompt:
     """The tokens before the first infill; for each hole its prefix tail and the infill's required prefix.
 
-    The first hole's prefix tail is at the end of `token_ids`.
+    The first hole's prefix tail is at the end of `token_ids`. `left_contexts` are the last tokens of the text
+    before each hole, without those of the required prefix.
     """
 
     token_ids: list[int]
     tails: tuple[list[int], ...]
     required_prefixes: tuple[bytes, ...]
+    left_contexts: tuple[list[int], ...]
 
 
 class Prompter:
@@ -130,7 +132,7 @@ class Prompter:
         ]
         texts = (*(kept for kept, _ in cuts), *texts[len(cuts) :])
         parts = [tokenizer.encode_start(self._header + texts[0]), *map(tokenizer.encode, texts[1:])]
-        tails, required_prefixes = [], []
+        tails, required_prefixes, left_contexts = [], [], []
         for index, (kept, tail) in enumerate(cuts):
             tail_ids, required = tokenizer.encode(tail), b""
             if self._token_healing and tail:
@@ -139,9 +141,10 @@ class Prompter:
                 parts[index], required = table.split_required_prefix(parts[index], _bytes_of_last_line(kept))
             tails.append(tail_ids)
             required_prefixes.append(required)
+            left_contexts.append([*parts[index], *tail_ids][-LEFT_CONTEXT:])
         token_ids = self._layout.prompt(parts, is_start=window.is_start or bool(self._header))
         token_ids += self._hole_start(0, tails[0]) if has_holes else []
-        return Prompt(self._context + token_ids, tuple(tails), tuple(required_prefixes))
+        return Prompt(self._context + token_ids, tuple(tails), tuple(required_prefixes), tuple(left_contexts))
 
     def _hole_start(self, hole: int, tail: Sequence[int]) -> list[int]:
         start = self._layout.hole_start(hole)
