@@ -104,6 +104,9 @@ def test_commands_for_which_mini_is_enough_run_as_written(
     (tmp_path / "src" / "incoder").mkdir(parents=True)
     shutil.copy(ROOT / "src" / "incoder" / "tags.py", tmp_path / "src" / "incoder")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(
+        "XDG_CACHE_HOME", str(tmp_path / "cache")
+    )  # incoder fill --project stores its index there
     if line.text.lstrip().startswith("incoder "):
         typer.main.get_command(app)(list(line.words[1:]), prog_name="incoder", standalone_mode=False)
         return

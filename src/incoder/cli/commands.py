@@ -22,6 +22,7 @@ from incoder.cli.fill import fill
 from incoder.cli.fix import fix
 from incoder.cli.models import app as models
 from incoder.cli.objective import app as objective
+from incoder.cli.project import app as project
 from incoder.cli.rename import rename
 from incoder.cli.settings import find_settings
 from incoder.cli.tokenizer import app as tokenizer
@@ -70,6 +71,7 @@ app.command()(edit)
 app.command()(ask)
 app.command()(attributes)
 app.add_typer(models, name="models")
+app.add_typer(project, name="project")
 app.command()(config)
 app.command()(train)
 app.add_typer(corpus, name="corpus")

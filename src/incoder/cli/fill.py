@@ -13,6 +13,7 @@ from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.editing import load_model
 from incoder.cli.file_list import FileList, find_files
+from incoder.cli.project_memory import open_project
 from incoder.cli.request_options import FILLING, with_request
 from incoder.cli.results import candidate_notes, context_notes, described, unfinished_notes
 from incoder.cli.source import read_source
@@ -97,9 +98,20 @@ def fill(
             "and --show-prompt"
         )
 
+    project = None if request.project is None else Path(request.project)
+    if project is not None and not project.is_dir():
+        raise typer.BadParameter(f"--project: {project} is not a folder")
+
+    def load() -> "InfillModel":
+        loaded = load_model(model, revision, device, dtype, infilling_format)
+        if project is not None and not show_prompt:
+            # With --ext, requests do not have the path of the file whose text they are.
+            open_project(loaded, project, found.paths if extension is not None else ())
+        return loaded
+
     filler = _Filler(
         model,
-        once(lambda: load_model(model, revision, device, dtype, infilling_format)),
+        once(load),
         once(lambda: {path: read_source(path) for path in context or []}),
         hole,
         request,

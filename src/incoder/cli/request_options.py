@@ -9,6 +9,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Final, cast, get_args, get_type_hints
 
 import typer
@@ -24,7 +25,7 @@ Command = Callable[..., None]
 # The options of every command that generates, and more for commands whose result is the text itself.
 DRAWING: Final = ("num_candidates", "temperature", "top_p", "max_new_tokens", "seed")
 COMPLETING: Final = (*DRAWING, "top_k", "stop", "num_beams", "time_limit", "lines", "token_healing")
-FILLING: Final = (*COMPLETING, "rank_by", "num_tail_lines", "stopping_rules")
+FILLING: Final = (*COMPLETING, "rank_by", "num_tail_lines", "stopping_rules", "project")
 
 _FLAGS: Mapping[str, tuple[str, ...]] = {
     "num_candidates": ("--num-candidates", "-n"),
@@ -45,8 +46,9 @@ _NONE_SHOWN: Mapping[str, str | bool] = {  # how help shows a default of None
     "num_tail_lines": "as it was trained",
     "lines": "as many as it writes",
     "stop": False,
+    "project": "none",
 }
-_METAVARS: Mapping[str, str] = {"stop": "TEXT", "rank_by": "|".join(get_args(RankBy))}
+_METAVARS: Mapping[str, str] = {"stop": "TEXT", "rank_by": "|".join(get_args(RankBy)), "project": "DIR"}
 
 
 def with_request(names: Sequence[str], template: InfillRequest | None = None) -> Callable[[Command], Command]:
@@ -199,7 +201,8 @@ _FIELD_TYPES: Final[Mapping[str, Any]] = {
 }
 
 
-_KINDS: Mapping[str, Any] = {"stop": list[str], "stopping_rules": bool}  # on the command line
+# On the command line.
+_KINDS: Mapping[str, Any] = {"stop": list[str], "stopping_rules": bool, "project": Path}
 
 
 def _option_kinds() -> dict[str, tuple[Any, str]]:
