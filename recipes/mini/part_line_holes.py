@@ -1,4 +1,4 @@
-"""How often an infill in the middle of a line is the text that was taken out, with edge rules and without.
+"""How often an infill in the middle of a line is the text that was cut out, with and without stopping rules.
 
     python recipes/mini/part_line_holes.py SITE_PACKAGES networkx httpx werkzeug requests
 
@@ -13,8 +13,9 @@ import random
 from pathlib import Path
 
 import incoder
-from incoder.inference.decoding.stopping_rules.stopping import ALL_EDGE_RULES, Edge
+from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.syntax.languages import PYTHON
+from incoder.request_settings import ALL_STOPPING_RULES
 
 BEFORE, AFTER = 3000, 1500  # characters in view
 SHORTEST, LONGEST = 5, 25
@@ -71,11 +72,11 @@ def part_of_a_line(files: list[Path], rng: random.Random) -> tuple[Path, str, in
 
 
 def left_by_rules(infill: str, prefix: str, suffix: str) -> str:
-    """What the edge rules leave of an infill that was written without them."""
+    """The part of an infill, written without the stopping rules, that they leave."""
     written = infill.encode()
-    edge = Edge(prefix.encode(), suffix.encode(), ALL_EDGE_RULES, PYTHON)
-    place = edge.cut(written)
-    return written[: edge.cut_at_end(written) if place is None else place].decode(errors="replace")
+    stopping = StoppingRules(prefix.encode(), suffix.encode(), ALL_STOPPING_RULES, PYTHON)
+    place = stopping.cut(written)
+    return written[: stopping.cut_at_end(written) if place is None else place].decode(errors="replace")
 
 
 def parses(text: str) -> bool:
