@@ -89,7 +89,8 @@ def test_token_ids_that_the_model_cannot_read_are_refused(dice: InfillModel) -> 
     with pytest.raises(IncoderError, match=r"prompt_ids is for token ids in \[0, 640\), got one for 640"):
         dice.run(InfillRequest(prompt_ids=(640,)))
     with pytest.raises(
-        IncoderError, match="prompt_ids has 256 tokens, and the model reads 256, of which one"
+        IncoderError,
+        match="prompt_ids has 256 tokens; the model's context has 256, of which at least one must",
     ):
         dice.run(InfillRequest(prompt_ids=(300,) * 256))
     with pytest.raises(IncoderError, match="the request has no text: give it parts or prompt_ids"):

@@ -106,18 +106,6 @@ def test_what_was_loaded_can_be_trained_on(folder: Path, token_ids_BT: torch.Ten
     assert all(parameter.grad is not None for parameter in loaded.parameters())
 
 
-@pytest.mark.parametrize("key", ["num_tail_lines", "num_lead_lines"])
-def test_the_number_of_tail_lines_is_read_by_its_name_and_by_its_earlier_one(
-    model: Transformer, tmp_path: Path, key: str
-) -> None:
-    save_checkpoint(model, tmp_path, num_tail_lines=16)
-    path = tmp_path / "generation_config.json"
-    settings = json.loads(path.read_text())
-    settings[key] = settings.pop("num_tail_lines")
-    path.write_text(json.dumps(settings))
-    assert load_num_tail_lines(tmp_path) == 16
-
-
 def test_a_full_disk_is_a_clear_error_and_leaves_the_old_weights(folder: Path, model: Transformer) -> None:
     before = (folder / "model.safetensors").read_bytes()
     with little_room(), pytest.raises(IncoderError, match=r"cannot write .*model\.safetensors"):
