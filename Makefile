@@ -47,8 +47,9 @@ demo: .venv/.core  ## fill the holes of examples/demo.py with the embedded model
 	@$(BIN)/incoder fill examples/demo.py
 	@echo "--- incoder is in $(BIN): run '. $(BIN)/activate', then try: incoder --help"
 
+# Most tests are one thread of Python, so a process for each core takes 7 minutes on two, where one takes 11.
 test: .venv/.dev  ## run the tests
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 lint: .venv/.dev  ## check style, formatting, types and the direction of imports
 	@$(BIN)/ruff check .

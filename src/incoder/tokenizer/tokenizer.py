@@ -130,7 +130,7 @@ class Tokenizer:
         """`encode` of each text. A line that occurs several times is encoded once.
 
         Raises:
-            IncoderError: a lone surrogate that stands for no byte.
+            IncoderError: a lone surrogate that encodes no byte.
         """
         lines_of = [vocabulary_layout.LINES.findall(text) for text in texts]
         distinct = list(dict.fromkeys(line for lines in lines_of for line in lines))
