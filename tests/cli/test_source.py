@@ -35,6 +35,12 @@ def test_wide_characters_are_named(encoding: str, name: str, text: str, file: Pa
         read_source(str(file))
 
 
+def test_json_that_nests_too_deep_to_be_a_notebook_is_text(tmp_path: Path) -> None:
+    file, text = tmp_path / "a.json", '{"nbformat": ' + "[" * 200_000
+    file.write_text(text)
+    assert read_source(str(file)) == text
+
+
 @pytest.mark.parametrize("content", [b"\0", b"\x7fELF\x02\x01\x01\0\0\0\0" * 99, b"x = 1\n\0", bytes(5000)])
 def test_binary_files_are_refused(content: bytes, file: Path) -> None:
     file.write_bytes(content)

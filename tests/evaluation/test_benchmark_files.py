@@ -51,6 +51,7 @@ def test_parquet_is_read_with_its_row_numbers(tmp_path: Path) -> None:
     [
         ("", "it is empty"),
         (json.dumps(row(0)) + "\nnot json\n", "line 2: not JSON"),
+        ("[" * 200_000, "line 1: not JSON"),
         (json.dumps(row(0)) + "\n\n[1]\n", "line 3: must be an object"),
         (json.dumps(row(0) | {"test": 1}), "line 1: no task of humaneval: test: "),
         (json.dumps({"task_id": "x"}), "line 1: no task of humaneval: prompt: "),

@@ -178,7 +178,7 @@ def _refuse_notebook(file: str, text: str) -> None:
 def _has_cells(text: str) -> bool:
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(content, dict) and "cells" in content
 

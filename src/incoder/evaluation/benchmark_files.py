@@ -183,7 +183,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise IncoderError(f"{path}, line {number}: not JSON: {error}") from error
         if not isinstance(row, dict):
             raise IncoderError(f"{path}, line {number}: must be an object, got {line[:40]}")

@@ -214,7 +214,7 @@ def _load(path: Path) -> Result:
         )
     except OSError as error:
         raise IncoderError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IncoderError(f"{path} is not a results.json of incoder eval: {error!r}") from error
 
 

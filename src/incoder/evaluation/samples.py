@@ -92,7 +92,7 @@ def _keep_settings(path: Path, settings: Mapping[str, Any], *, is_begun: bool) -
         return
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise IncoderError(f"cannot read {path}: {error}; remove it or give another --output") from error
     if isinstance(earlier, dict) and "decoding" in earlier:
         earlier["decoding"] = _current_names(earlier["decoding"])
@@ -135,7 +135,7 @@ def _completions(lines: list[str], path: Path) -> dict[str, list[str]]:
             continue
         try:
             task_id, written = _task_and_completions(json.loads(line))
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise IncoderError(f"{path}, line {number}: not a completion: {line[:80]!r}") from error
         for completion in written:
             if not isinstance(completion, str):

@@ -101,7 +101,10 @@ def test_weights_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"weights": {"orders": [1]}}', '{"weights": {"orders": 1}}', '{"weights": 5}'],
+    [
+        *("", "[]", "{}", "[" * 200_000),
+        *('{"weights": {"orders": [1]}}', '{"weights": {"orders": 1}}', '{"weights": 5}'),
+    ],
 )
 def test_other_content_is_refused_with_the_file_and_the_remedy(tmp_path: Path, content: str) -> None:
     write_text(tmp_path / mixing.FILE, content)

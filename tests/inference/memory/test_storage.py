@@ -83,7 +83,9 @@ def test_a_link_in_place_of_the_folder_is_refused(
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "no json", "other json", "bad span"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "changed", "missing", "no json", "other json", "deep json", "bad span"]
+)
 def test_what_is_damaged_is_noticed(
     root: Path, index: ProjectIndex, folder: Path, tiny_tokenizer: Tokenizer, damage: str
 ) -> None:
@@ -102,6 +104,8 @@ def test_what_is_damaged_is_noticed(
         manifest.write_bytes(manifest.read_bytes()[:-3])
     elif damage == "other json":
         manifest.write_text("[]")
+    elif damage == "deep json":
+        manifest.write_text("[" * 200_000)
     else:
         manifest.write_text(manifest.read_text().replace('"segments":[{', '"segments":[],"was":[{'))
     with pytest.raises(DamagedIndexError):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from incoder.errors import IncoderError
+from incoder.files import read_json_object
 from incoder.inference.memory.lookup import Continuations
 from incoder.inference.memory.segment import MAX_ORDER, MIN_ORDER
 
@@ -71,10 +72,10 @@ def read_weights(folder: Path) -> MixingWeights:
     """
     path = folder / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))["weights"]
+        content = read_json_object(path)["weights"] if path.exists() else None
+        if content is None:
+            return DEFAULT_WEIGHTS
         return MixingWeights(**{**content, "orders": tuple(content["orders"])})
-    except (FileNotFoundError, NotADirectoryError):
-        return DEFAULT_WEIGHTS
     except (OSError, ValueError, KeyError, TypeError, IncoderError) as error:
         raise IncoderError(
             f"{path} does not hold weights of project memory ({error}); fit them again, or delete it to use "

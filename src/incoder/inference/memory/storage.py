@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from incoder.errors import IncoderError
+from incoder.files import parse_json
 from incoder.inference.memory.index import IndexedFile, ProjectIndex
 from incoder.inference.memory.segment import Segment, Span, token_width
 
@@ -70,7 +71,7 @@ def read_index(folder: Path, vocab_size: int) -> ProjectIndex | None:
         with _locked(folder.parent, fcntl.LOCK_SH):  # or a writer would remove what the manifest names
             if not path.exists():
                 return None
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+            manifest = _manifest(path)
             if manifest["format"] != _FORMAT:
                 return None
             segments = tuple(_open_segment(folder, one, vocab_size) for one in manifest["segments"])
@@ -90,6 +91,13 @@ def read_index(folder: Path, vocab_size: int) -> ProjectIndex | None:
     with suppress(OSError):
         os.utime(path)  # the last use
     return index
+
+
+def _manifest(path: Path) -> Any:
+    try:
+        return parse_json(path.read_bytes(), path)
+    except IncoderError as error:
+        raise DamagedIndexError(str(error)) from error
 
 
 def write_index(folder: Path, index: ProjectIndex, root: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -140,9 +148,9 @@ def stored_projects(parent: Path) -> list[StoredProject]:
     found = []
     for folder in _project_folders(parent):
         try:
-            content = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+            content = _manifest(folder / _MANIFEST)
             about = str(content["root"]), int(content["num_files"]), int(content["num_tokens"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, DamagedIndexError, ValueError, KeyError, TypeError):
             about = "", 0, 0
         root, num_files, num_tokens = about
         found.append(StoredProject(root, folder, num_files, num_tokens, _size(folder), _last_used(folder)))
