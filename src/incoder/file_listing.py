@@ -61,16 +61,23 @@ class GitFolder:
 
     def run(self, *arguments: str) -> bytes | None:
         """The output of git in this folder; None if it fails, takes too long, or is not installed."""
-        environment = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_CHECKOUT}
-        # A checkout's settings may name a program that watches its files; it must not run.
-        command = ["git", "-C", str(self.folder), "-c", "core.fsmonitor=false", *arguments]
         try:
-            done = subprocess.run(
-                command, capture_output=True, check=True, env=environment, timeout=self.timeout_s
-            )
+            return run_git(self.folder, *arguments, timeout_s=self.timeout_s)
         except (OSError, subprocess.SubprocessError):
             return None
-        return done.stdout
+
+
+def run_git(folder: Path, *arguments: str, timeout_s: float | None = None) -> bytes:
+    """Run git in a folder, whatever checkout the environment names, and return its output.
+
+    Raises:
+        OSError: git cannot be started; it is a FileNotFoundError if git is not installed.
+        subprocess.SubprocessError: git fails (CalledProcessError) or takes too long.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_CHECKOUT}
+    # A checkout's settings may name a program that watches its files; it must not run.
+    command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments]
+    return subprocess.run(command, capture_output=True, check=True, env=environment, timeout=timeout_s).stdout
 
 
 def walk_files(folder: Path, on_error: Callable[[OSError], None] = lambda _: None) -> Iterator[PurePath]:

@@ -115,6 +115,19 @@ def test_a_checkout_gives_its_tracked_files(
     assert listed(of_source(kind="git", path=str(root))) == [(project, "a.py"), (project, "b/naïve name.py")]
 
 
+def test_a_checkout_is_read_whatever_checkout_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.py").write_text("x")
+        for arguments in (["init", "-q"], ["add", "."]):
+            subprocess.run(["git", "-C", str(tmp_path / name), *arguments], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    found = listed(of_source(kind="git", path=str(tmp_path / "one")))
+    assert found == [("one", "one.py")]
+
+
 def test_a_folder_without_git_is_no_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(IncoderError, match="must be a git checkout"):

@@ -13,6 +13,7 @@ from incoder.corpus.sources.source_file import Dropped, OnDrop, OtherFile, Sourc
 from incoder.corpus.sources.source_settings import FolderSource, GitSource
 from incoder.corpus.text.languages import LANGUAGES, extension_of
 from incoder.errors import IncoderError
+from incoder.file_listing import run_git
 
 _NOT_THE_LIBRARY = frozenset({"site-packages", "dist-packages"})
 _CACHE = "__pycache__"
@@ -275,10 +276,8 @@ def _listed(root: Path, *options: str) -> Iterator[str]:
 
 
 def _git(root: Path, *arguments: str) -> bytes:
-    # No program that the checkout's own settings name may run.
-    command: list[str | Path] = ["git", "-C", root, "-c", "core.fsmonitor=false", *arguments]
     try:
-        return subprocess.run(command, capture_output=True, check=True).stdout
+        return run_git(root, *arguments)
     except FileNotFoundError as error:
         raise IncoderError(
             f"{root} is a git checkout, but the command `git` is not installed; install it, or name a folder "

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from incoder.errors import IncoderError
+from incoder.file_listing import run_git
 
 ENVIRONMENTS = (".venv", "venv", "node_modules")
 _CACHES = {".git", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", *ENVIRONMENTS}
@@ -171,9 +172,8 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _listed(root: Path) -> Iterator[Path]:
-    command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
-        listed = subprocess.run(command, capture_output=True, check=True).stdout
+        listed = run_git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     except (OSError, subprocess.CalledProcessError):
         for folder, names, files in os.walk(root):
             names[:] = [name for name in names if name not in _CACHES]
