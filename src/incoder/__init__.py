@@ -98,13 +98,15 @@ def load(
     device: "str | torch.device | None" = None,
     dtype: "str | torch.dtype | None" = None,
     infilling_format: str | None = None,
+    adapter: "str | os.PathLike[str] | None" = None,
 ) -> "InfillModel":
     """Load a model: an embedded one (`mini`), a checkpoint folder, a GGUF file, or one on the hub.
 
     A model on the hub (`facebook/incoder-1B`, with an optional `revision`) is fetched the first time, then
     read from the cache. By default the model runs on CUDA in bfloat16 if there is a GPU, else on the CPU in
     float32; a `dtype` may also be float16, int8 or int4. The vocabulary determines the infilling format
-    unless `infilling_format` names another one.
+    unless `infilling_format` names another one. An `adapter`, the folder of a LoRA adapter in peft's layout,
+    is added to the weights of the model that it was trained on.
 
     Raises:
         IncoderError: there is no such model, or it cannot be fetched or read.
@@ -116,4 +118,11 @@ def load(
         load as load_model,  # torch is imported here, not with the package
     )
 
-    return load_model(name, revision=revision, device=device, dtype=dtype, infilling_format=infilling_format)
+    return load_model(
+        name,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        infilling_format=infilling_format,
+        adapter=adapter,
+    )

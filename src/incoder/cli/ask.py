@@ -46,6 +46,7 @@ def ask(
     json: options.Json = False,
     device: options.Device = None,
     dtype: options.Dtype = None,
+    adapter: options.Adapter = None,
 ) -> None:
     """Answer a question in the format of StackOverflow, for models that were trained on it.
 
@@ -63,7 +64,7 @@ def ask(
 
     from incoder.editing.qa_threads import headlines, seen_in_training
 
-    loaded = editing.load_model(model, revision, device, dtype)
+    loaded = editing.load_model(model, revision, device, dtype, adapter=adapter)
     loaded.check_attributes()
     described: dict[str, Any] = {}
     notes: list[str] = []

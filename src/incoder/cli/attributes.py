@@ -36,6 +36,7 @@ def attributes(
     json: Annotated[bool, typer.Option("--json", help="One JSON object with all values.")] = False,
     device: options.Device = None,
     dtype: options.Dtype = None,
+    adapter: options.Adapter = None,
 ) -> None:
     """Predict a file's attributes from its text alone, with a model that was trained with them.
 
@@ -51,7 +52,7 @@ def attributes(
         raise typer.BadParameter(f"--only must be one of {', '.join(_NAMES)}, got {unknown[0]}")
 
     text = read_source(file)
-    loaded = editing.load_model(model, revision, device, dtype)
+    loaded = editing.load_model(model, revision, device, dtype, adapter=adapter)
     loaded.check_attributes()
     with progress("predicting …"):
         found = {name: predict_attribute(loaded, text, name, request) for name in only or _NAMES}

@@ -43,6 +43,7 @@ def complete(
     ] = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
+    adapter: options.Adapter = None,
 ) -> None:
     """Continue a file from its end, left to right.
 
@@ -61,7 +62,7 @@ def complete(
     request = request.for_parts([text], path=options.path_to_tell(file, extension))
     request = replace(request, prompt=replace(request.prompt, attributes=attributes))
 
-    infill_model = load_model(model, revision, device, dtype)
+    infill_model = load_model(model, revision, device, dtype, adapter=adapter)
     shown = StreamedText(request.parts)
     if stream:
         result = infill_model.run(request, on_text=shown.add)

@@ -36,6 +36,7 @@ def docstring(
     json: options.Json = False,
     device: options.Device = None,
     dtype: options.Dtype = None,
+    adapter: options.Adapter = None,
 ) -> None:
     """Write or complete the docstrings of Python files.
 
@@ -51,7 +52,7 @@ def docstring(
     if style is not None and style not in STYLE_NAMES:
         raise typer.BadParameter(f"--style must be one of {', '.join(STYLE_NAMES)}, got {style}")
     selection = editing.selection(lines, function, is_all, others=module, names=("--module",))
-    loaded = once(lambda: editing.load_model(model, revision, device, dtype))
+    loaded = once(lambda: editing.load_model(model, revision, device, dtype, adapter=adapter))
 
     from incoder.editing.docstring import incomplete, undocumented, write_docstrings
     from incoder.editing.docstrings.draft import Target

@@ -32,6 +32,7 @@ def edit(
     extension: options.Extension = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
+    adapter: options.Adapter = None,
 ) -> None:
     """Rewrite lines of a file, in any language, as a comment asks.
 
@@ -57,7 +58,7 @@ def edit(
     span = selection.span(text)
     is_of_python = function is not None or (path is not None and is_python(path))
     required = required_definitions(text, span, named=function, request=comment) if is_of_python else ()
-    loaded = editing.load_model(model, revision, device, dtype)
+    loaded = editing.load_model(model, revision, device, dtype, adapter=adapter)
     with progress("writing …"):
         candidates = rewrite_lines(
             loaded,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -77,6 +77,7 @@ def load_model(
     device: str | None = None,
     dtype: str | None = None,
     infilling_format: str | None = None,
+    adapter: Path | None = None,
 ) -> "InfillModel":
     """Load the model of this name, fetched if necessary; a note says when its forward pass is compiled.
 
@@ -88,7 +89,12 @@ def load_model(
     options.fetch(model, revision)
     with progress(f"loading {model} …"):
         loaded = incoder.load(
-            model, revision=revision, device=device, dtype=dtype, infilling_format=infilling_format
+            model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            infilling_format=infilling_format,
+            adapter=adapter,
         )
 
     from incoder.model.compilation import before_compiling

@@ -80,6 +80,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         model: options.Model = options.DEFAULT_MODEL,
         revision: options.Revision = None,
         infilling_format: options.Format = None,
+        adapter: options.Adapter = None,
         method: Annotated[
             str, typer.Option(help=about_methods + ".", metavar=f"[{'|'.join(methods)}]")
         ] = benchmark.methods[0],
@@ -156,8 +157,8 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 if num_samples > 1 and chosen.sampling.temperature == 0:
                     print_note("at temperature 0 all samples of a task are alike; give --temperature")
                 options.fetch(model, revision)
-                identity = _identity(model, revision)
-                loaded, environment = _load(model, revision, infilling_format)
+                loaded, environment = _load(model, revision, infilling_format, adapter)
+                identity = _identity(model, revision, adapter)
                 run_settings = settings_for(
                     method=method, model=identity, environment=environment, decoding=chosen
                 )
@@ -194,21 +195,25 @@ app.command()(report)
 app.command()(loss)
 
 
-def _identity(name: str, revision: str | None) -> dict[str, str]:
+def _identity(name: str, revision: str | None, adapter: Path | None) -> dict[str, str]:
     from incoder.evaluation.run import checkpoint_fingerprint
     from incoder.inference.models.catalogue import find_model
+    from incoder.model.adapters import ADAPTER_WEIGHTS
 
-    return {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
+    identity = {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
+    if adapter is not None:
+        identity |= {"adapter": adapter.name, "adapter_sha256": sha256_of(adapter / ADAPTER_WEIGHTS)}
+    return identity
 
 
 def _load(
-    name: str, revision: str | None, infilling_format: str | None
+    name: str, revision: str | None, infilling_format: str | None, adapter: Path | None
 ) -> tuple["InfillModel", "Environment"]:
     import incoder
     from incoder.evaluation.run import Environment
     from incoder.inference.engine.cached_sequences import TransformerModel
 
-    model = incoder.load(name, revision=revision, infilling_format=infilling_format)
+    model = incoder.load(name, revision=revision, infilling_format=infilling_format, adapter=adapter)
     assert isinstance(model.language_model, TransformerModel)
     transformer = model.language_model.transformer
     dtype = str(transformer.dtype).removeprefix("torch.")

@@ -41,6 +41,7 @@ def loss(
     ] = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
+    adapter: options.Adapter = None,
     json: options.ResultAsJson = False,
 ) -> None:
     """Measure the loss of a model on text that it was not trained on.
@@ -62,7 +63,7 @@ def loss(
     import incoder
 
     options.fetch(model, revision)
-    loaded = incoder.load(model, revision=revision, device=device, dtype=dtype)
+    loaded = incoder.load(model, revision=revision, device=device, dtype=dtype, adapter=adapter)
     texts = (held_out for place, held_out in enumerate(_held_out(data, split)) if place in places)
     with progress_bar("reading texts", len(places)) as count:
         found = measure_loss(loaded, texts, on_text=lambda _: count())

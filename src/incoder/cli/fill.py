@@ -74,6 +74,7 @@ def fill(
     infilling_format: options.Format = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
+    adapter: options.Adapter = None,
 ) -> None:
     """Fill the holes of files, with both sides in view.
 
@@ -103,7 +104,7 @@ def fill(
         raise typer.BadParameter(f"--project: {project} is not a folder")
 
     def load() -> "InfillModel":
-        loaded = load_model(model, revision, device, dtype, infilling_format)
+        loaded = load_model(model, revision, device, dtype, infilling_format, adapter)
         if project is not None and not show_prompt:
             # With --ext, requests do not have the path of the file whose text they are.
             open_project(loaded, project, found.paths if extension is not None else ())

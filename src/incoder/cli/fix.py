@@ -60,6 +60,7 @@ def fix(
     extension: options.Extension = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
+    adapter: options.Adapter = None,
 ) -> None:
     """Rewrite lines of a file, in any language.
 
@@ -92,7 +93,7 @@ def fix(
         if runner is not None and failed is None:
             deliver([], nothing_to_do="the command passes as it is")
             return
-        loaded = editing.load_model(model, revision, device, dtype)
+        loaded = editing.load_model(model, revision, device, dtype, adapter=adapter)
         spans = [chosen] if chosen else _suspicious_spans(loaded, text, path, failed, suspects)
         with progress("writing …"):
             changes = rewrite(

@@ -1,6 +1,7 @@
-"""`incoder models`: list the embedded and the fetched models, describe one, compile one in advance."""
+"""`incoder models`: list models, describe one, compile one in advance, merge one with its adapter."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,6 +93,7 @@ def warm(
     ] = options.DEFAULT_MODEL,
     revision: options.Revision = None,
     dtype: options.Dtype = None,
+    adapter: options.Adapter = None,
 ) -> None:
     """Compile a model before its first request, once for each machine and precision.
 
@@ -105,7 +107,7 @@ def warm(
     from incoder.cli.editing import load_model
     from incoder.model.gemv import MAX_ROWS_QUANTIZED, has_kernels
 
-    loaded, started = load_model(model, revision, dtype=dtype), time.monotonic()
+    loaded, started = load_model(model, revision, dtype=dtype, adapter=adapter), time.monotonic()
     if not has_kernels():
         note_nothing_to_do("without the extra fast nothing is compiled")
         return
@@ -113,6 +115,34 @@ def warm(
         for num_rows in (1, MAX_ROWS_QUANTIZED):  # a single sequence, and a batch
             loaded.complete("def f(x):\n", num_candidates=num_rows, temperature=1.0, max_new_tokens=2)
     print_note(f"{model} is ready; that took {time.monotonic() - started:.1f} s")
+
+
+@app.command()
+def merge(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="An embedded model, a checkpoint folder, or a fetched model.", show_default=False
+        ),
+    ],
+    adapter: Annotated[
+        Path, typer.Argument(help="The folder of its LoRA adapter, in peft's layout.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A new folder for the merged model.")],
+    revision: options.Revision = None,
+) -> None:
+    """Write a model with an adapter added to its weights, as a checkpoint of its own.
+
+    Other programs load the folder without knowing of adapters. To use an adapter here, --adapter is enough.
+
+    Example: incoder models merge mini runs/mine/adapter --output runs/mine/merged
+    """
+    from incoder.inference.models.merging import merge_adapter
+
+    options.fetch(model, revision)
+    with progress(f"merging {adapter} into {model} …"):
+        merge_adapter(model, adapter, output, revision=revision)
+    print_note(f"wrote {output}")
 
 
 def _parameters(info: "ModelInfo") -> str:

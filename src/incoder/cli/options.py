@@ -49,6 +49,14 @@ Dtype = Annotated[
         show_default="float32 on a CPU, bfloat16 on CUDA",
     ),
 ]
+Adapter = Annotated[
+    Path | None,
+    typer.Option(
+        help="Add this LoRA adapter, in peft's layout, to the model that it was trained on.",
+        metavar="FOLDER",
+        show_default=False,
+    ),
+]
 InPlace = Annotated[
     bool,
     typer.Option("--in-place", help="Write the result into FILE; the rest of it is not changed."),

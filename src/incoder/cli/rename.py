@@ -42,6 +42,7 @@ def rename(
     json: options.Json = False,
     device: options.Device = None,
     dtype: options.Dtype = None,
+    adapter: options.Adapter = None,
 ) -> None:
     """Rename a variable, parameter or function of a Python file in all its occurrences, and nothing else.
 
@@ -80,7 +81,7 @@ def rename(
     if to is not None:
         changes = [rename_to(renaming, to)]
     else:
-        loaded = editing.load_model(model, revision, device, dtype)
+        loaded = editing.load_model(model, revision, device, dtype, adapter=adapter)
         with progress(f"asking for a name in {len(variable.occurrences)} places …"):
             change = propose_names(loaded, source, renaming, request, path=path)
         changes = [change] if change is not None else []

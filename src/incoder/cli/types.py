@@ -46,6 +46,7 @@ def types(
     json: options.Json = False,
     device: options.Device = None,
     dtype: options.Dtype = None,
+    adapter: options.Adapter = None,
 ) -> None:
     """Add type annotations to Python files, and the imports that they need.
 
@@ -64,7 +65,7 @@ def types(
     if check and STANDARD_INPUT in found.paths:
         raise typer.BadParameter("--check needs a file; mypy finds its imports by the file's path")
     selection = editing.selection(lines, function, is_all)
-    loaded = once(lambda: editing.load_model(model, revision, device, dtype))
+    loaded = once(lambda: editing.load_model(model, revision, device, dtype, adapter=adapter))
 
     from incoder.editing.type_hints import write_annotations
     from incoder.editing.types.missing_annotations import missing_annotations

@@ -24,8 +24,8 @@ _MAX_INDEX_BYTES = 20_000_000  # about a hundred times the index of a model with
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,250}")  # the name of a file, on any system
 _FOREIGN = {
     "adapter_config.json": (
-        "a LoRA adapter, which changes a model and is none by itself: merge it into its base model (peft's "
-        "merge_and_unload, then save_pretrained) and load the merged folder"
+        "a LoRA adapter, which changes a model and is none by itself: load its base model with "
+        "--adapter (in Python, adapter=)"
     ),
     "*.gguf": "a model in llama.cpp's format: give the path of its GGUF file on this machine, such as {file}",
     "consolidated.*": (

@@ -13,6 +13,7 @@ from incoder.inference.infill_model import InfillModel
 from incoder.inference.memory.mixing import read_weights
 from incoder.inference.models.catalogue import embedded_models, find_model
 from incoder.inference.models.gguf_model import tokenizer_and_format
+from incoder.model.adapters import load_adapter, merge
 from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines
 from incoder.model.device import choose_device, is_fast_in
 from incoder.model.gguf_checkpoint import gguf_config, load_gguf
@@ -34,12 +35,14 @@ def load(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     infilling_format: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
 ) -> InfillModel:
     """Load a model; `incoder.load` explains the arguments.
 
     Raises:
-        IncoderError: no such model, device, dtype or format, the tokenizer and the weights do not belong
-            together, or the process was forked from one that had loaded a model.
+        IncoderError: no such model, device, dtype, format or adapter, the tokenizer and the weights do not
+            belong together, the adapter was made for another model, or the process was forked from one that
+            had loaded a model.
     """
     check_process()
     optional_text = arguments.optional(arguments.text)
@@ -49,6 +52,9 @@ def load(
         raise IncoderError(f"device must be a name such as cpu or cuda:1, got {device!r}")
     if not isinstance(dtype, str | torch.dtype | None):
         raise IncoderError(f"dtype must be one of {', '.join(_NAMES)}, got {dtype!r}")
+    if not isinstance(adapter, str | os.PathLike | None):
+        raise IncoderError(f"an adapter is given by its folder, got {adapter!r}")
+    adapter = None if adapter is None else Path(adapter).absolute()
     path = find_model(name, revision)
     chosen_device = choose_device(device)
     num_bits = _NUM_BITS.get(dtype)
@@ -57,12 +63,19 @@ def load(
     if path.is_dir():
         tokenizer = read_tokenizer(path)
         layout = choose_format(tokenizer, infilling_format)
-        transformer = _from_folder(path, chosen_dtype, chosen_device, num_bits)
+        transformer = _from_folder(path, adapter, chosen_dtype, chosen_device, num_bits)
     else:
         file = GGUFFile(path)
         gguf_config(file)  # refuses a network that is not implemented before its vocabulary is read
         tokenizer, layout = tokenizer_and_format(file, infilling_format)
+        if adapter is not None and num_bits:
+            raise IncoderError(
+                f"an adapter cannot be added to {path} in {dtype}, because its weights are quantized one at "
+                "a time while they are read; load it in bfloat16"
+            )
         transformer = load_gguf(file, dtype=chosen_dtype, device=chosen_device, num_bits=num_bits)
+        if adapter is not None:
+            merge(transformer, load_adapter(adapter, transformer.config))
     if not num_bits and not is_fast_in(chosen_dtype, chosen_device):
         set_compute_dtype(transformer)
     if tokenizer.vocab_size > transformer.config.vocab_size:
@@ -77,6 +90,7 @@ def load(
         "device": device,
         "dtype": dtype,
         "infilling_format": infilling_format,
+        "adapter": adapter,
     }
     language_model = TransformerModel(transformer)
     num_tail_lines = load_num_tail_lines(path) if path.is_dir() else 0
@@ -85,11 +99,15 @@ def load(
     )
 
 
-def _from_folder(folder: Path, dtype: torch.dtype, device: torch.device, num_bits: int | None) -> Transformer:
-    if num_bits is None:
-        return load_checkpoint(folder, dtype=dtype, device=device)
-    transformer = load_checkpoint(folder, device=device)  # in the precision that it is stored in
-    quantize(transformer, dtype, num_bits=num_bits)
+def _from_folder(
+    folder: Path, adapter: Path | None, dtype: torch.dtype, device: torch.device, num_bits: int | None
+) -> Transformer:
+    # Weights that are quantized afterwards are read in the precision that they are stored in.
+    transformer = load_checkpoint(folder, dtype=None if num_bits else dtype, device=device)
+    if adapter is not None:
+        merge(transformer, load_adapter(adapter, transformer.config))
+    if num_bits:
+        quantize(transformer, dtype, num_bits=num_bits)
     return transformer
 
 

@@ -1,0 +1,54 @@
+"""`--adapter`, and `incoder models merge`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from incoder.model.adapters import Adapter, Pair, fingerprint, save_adapter
+from incoder.model.checkpoint import load_checkpoint
+from incoder.model.hugging_face import split_weights
+
+RunCli = Callable[..., Any]
+
+
+def adapter_for(base: Path, folder: Path) -> Path:
+    """An adapter of the values that attention reads, large enough to change what is written."""
+    model, generator = load_checkpoint(base), torch.Generator().manual_seed(1)
+    pairs = {
+        name.removesuffix(".weight"): Pair(
+            torch.randn(2, weight.shape[1], generator=generator),
+            torch.randn(weight.shape[0], 2, generator=generator),
+        )
+        for name, weight in split_weights(model.state_dict(), model.config)
+        if name.endswith("v_proj.weight")
+    }
+    save_adapter(Adapter(2, 8.0, pairs, str(base), fingerprint(model)), folder)
+    return folder
+
+
+def test_a_model_fills_with_its_adapter_as_the_merged_model_does(
+    run_cli: RunCli, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    base, merged = str(tiny_checkpoint), tmp_path / "merged"
+    adapter = str(adapter_for(tiny_checkpoint, tmp_path / "adapter"))
+    assert f"wrote {merged}" in run_cli("models", "merge", base, adapter, "-o", str(merged)).stderr
+    source = tmp_path / "a.py"
+    source.write_text("def mean(xs):\n    return <FILL>\n")
+    plain, adapted, whole = (
+        run_cli("fill", source, "--dtype", "bfloat16", "--max-new-tokens", "8", "--model", *model).stdout
+        for model in ((base,), (base, "--adapter", adapter), (str(merged),))
+    )
+    assert plain != adapted
+    assert adapted == whole
+
+
+def test_a_folder_without_an_adapter_is_one_line(
+    run_cli: RunCli, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "a.py"
+    source.write_text("x = <FILL>\n")
+    outcome = run_cli("fill", source, "--model", tiny_checkpoint, "--adapter", tmp_path)
+    assert outcome.status == 1
+    assert f"{tmp_path} is not an adapter: it has no adapter_config.json" in outcome.stderr
