@@ -88,10 +88,12 @@ class InfillRequest:
     `prompt_ids` unchanged, special tokens included; they may not be longer than its context.
 
     `rank_by` ranks candidates by their mean or total log-probability, or by the total plus that of the full
-    text read left to right (if the time limit allows). The `stopping_rules` end an infill where the text
-    around the hole shows that it should have ended (decoding/stopping_rules/). `lines` ends it earlier: "one"
-    at the end of its line, "block" at the end of the block that begins at the hole, "auto" at the end of the
-    line unless a block begins at the hole.
+    text read left to right (if the time limit allows). With "syntax", candidates that add syntax errors to
+    those of the text around their holes come last, by their totals, and the others first, by the full text.
+
+    The `stopping_rules` end an infill where the text around the hole shows that it should have ended
+    (decoding/stopping_rules/). `lines` ends it earlier: "one" at the end of its line, "block" at the end of
+    the block that begins at the hole, "auto" at the end of the line unless a block begins at the hole.
 
     Each token of the result has the `num_alternatives` most probable tokens in its place; with `echo`, the
     result also has the prompt's tokens with their log-probabilities. Requests with different `cache_salt`s
@@ -124,7 +126,7 @@ class InfillRequest:
         metadata=help_text(
             "How candidates are ranked: mean is the log-probability per token, and total that of all tokens; "
             "full-text adds that of the filled text, read left to right, and so prefers infills that fit the "
-            "text after the hole."
+            "text after the hole; syntax does the same after putting infills last that add syntax errors."
         ),
     )
     stopping_rules: tuple[StoppingRule, ...] = field(

@@ -11,7 +11,7 @@ import typer
 from incoder.cli import options
 from incoder.cli.console import notes, print_note, write_result
 from incoder.cli.eval_build import build
-from incoder.cli.eval_decoding import OPTIONS, RULES, decoding_of, shown_defaults
+from incoder.cli.eval_decoding import OPTIONS, RULES, as_fill, decoding_of, shown_defaults
 from incoder.cli.eval_loss import loss
 from incoder.cli.eval_report import report
 from incoder.cli.eval_results import (
@@ -153,12 +153,12 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 run_settings = settings_for(method=method)
                 completions = collect(tasks, output, run_settings, lambda task, _: task.baselines[method])
             else:
-                chosen = decoding
-                if num_samples > 1 and chosen.sampling.temperature == 0:
+                if num_samples > 1 and decoding.sampling.temperature == 0:
                     print_note("at temperature 0 all samples of a task are alike; give --temperature")
                 options.fetch(model, revision)
                 loaded, environment = _load(model, revision, infilling_format, adapter)
                 identity = _identity(model, revision, adapter)
+                chosen = as_fill(decoding.sampling.seed, loaded.num_candidates) if defaults else decoding
                 run_settings = settings_for(
                     method=method, model=identity, environment=environment, decoding=chosen
                 )
@@ -172,7 +172,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 )
             results = write_results(benchmark, tasks, completions, output, run_settings, execution, bars.show)
         if decoding is not None:
-            tell_decoding(decoding)
+            tell_decoding(chosen, loaded.num_candidates)
         if json:
             summary = {name: value for name, value in results.items() if name != "tasks"}
             write_result(json_module.dumps(summary) + "\n")

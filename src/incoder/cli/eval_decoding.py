@@ -1,7 +1,6 @@
 """The decoding settings of `incoder eval`: from its options, or the defaults of `incoder fill`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final, get_args
 
 import typer
@@ -9,6 +8,7 @@ import typer
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import INFILL, INFILL_RERANK, LEFT_TO_RIGHT, RERANK, Benchmark
 from incoder.evaluation.methods import benchmark_request
+from incoder.infill_defaults import with_infill_defaults
 from incoder.request import InfillRequest
 from incoder.request_settings import ALL_STOPPING_RULES, RankBy, RequestSettings, StoppingRule
 
@@ -39,11 +39,13 @@ def decoding_of(
 ) -> InfillRequest:
     """Return the request template of a run: the given options, or the `defaults` of `incoder fill`.
 
+    With `defaults` it is what fill draws of one candidate; `as_fill` has the number that suits the model.
+
     Raises:
         typer.BadParameter: a value is out of range, or does not go with the method.
     """
     if defaults:
-        return _as_fill(settings, rules, method)
+        return _checked_defaults(settings, rules, method)
     is_rerank = method in (RERANK, INFILL_RERANK)
     usual: Mapping[str, RankBy] = {INFILL_RERANK: "full-text", RERANK: benchmark.rank_by}
     rank_by = settings.get("rank_by", usual.get(method, "mean"))
@@ -73,7 +75,12 @@ def decoding_of(
         raise typer.BadParameter(str(error)) from error
 
 
-def _as_fill(settings: RequestSettings, rules: Sequence[str], method: str) -> InfillRequest:
+def as_fill(seed: int, num_candidates: int) -> InfillRequest:
+    """Return what `incoder fill` does without options, with a model that draws this many candidates."""
+    return InfillRequest.from_settings(**with_infill_defaults({"seed": seed}, num_candidates))
+
+
+def _checked_defaults(settings: RequestSettings, rules: Sequence[str], method: str) -> InfillRequest:
     if method != INFILL:
         raise typer.BadParameter(
             f"--defaults needs --method infill, which is how incoder fill works; got {method}"
@@ -82,12 +89,7 @@ def _as_fill(settings: RequestSettings, rules: Sequence[str], method: str) -> In
     if given:
         flag = given[0].replace("_", "-")
         raise typer.BadParameter(f"--defaults uses the settings of incoder fill; leave out --{flag}")
-    return with_seed(InfillRequest(), settings.get("seed", 0))
-
-
-def with_seed(template: InfillRequest, seed: int) -> InfillRequest:
-    """Return the same template, with another seed."""
-    return replace(template, sampling=replace(template.sampling, seed=seed))
+    return as_fill(settings.get("seed", 0), num_candidates=1)
 
 
 def in_words(template: InfillRequest) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from incoder.cli.console import print_note
-from incoder.cli.eval_decoding import in_words, with_seed
+from incoder.cli.eval_decoding import as_fill, in_words
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import GOLD, Benchmark, Task
 from incoder.request import InfillRequest
@@ -38,12 +38,15 @@ def results_as_text(results: dict[str, Any], output: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def tell_decoding(decoding: InfillRequest) -> None:
-    """Print the decoding settings of this run, and the defaults of `incoder fill` if they differ."""
-    as_fill = with_seed(InfillRequest(), decoding.sampling.seed)
+def tell_decoding(decoding: InfillRequest, num_candidates: int) -> None:
+    """Print the decoding settings of this run, and the defaults of `incoder fill` if they differ.
+
+    `num_candidates` is the number that fill draws with the model.
+    """
+    usual = as_fill(decoding.sampling.seed, num_candidates)
     print_note(f"decoding: {in_words(decoding)}")
-    if decoding != as_fill:
-        print_note(f"incoder fill without options (--defaults): {in_words(as_fill)}")
+    if decoding != usual:
+        print_note(f"incoder fill without options (--defaults): {in_words(usual)}")
     else:
         print_note("incoder fill without options uses the same settings")
 

@@ -14,23 +14,33 @@ from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.editing import load_model
 from incoder.cli.file_list import FileList, find_files
 from incoder.cli.project_memory import open_project
-from incoder.cli.request_options import FILLING, with_request
+from incoder.cli.request_options import FILLING, request_of, shown_defaults, with_settings
 from incoder.cli.results import candidate_notes, context_notes, described, unfinished_notes
 from incoder.cli.source import read_source
 from incoder.cli.streamed_text import StreamedText
 from incoder.corpus.text.languages import LANGUAGES, language_named
 from incoder.document import DEFAULT_HOLE, Parts
 from incoder.errors import IncoderError
+from incoder.infill_defaults import SEVERAL_TEMPERATURE, num_candidates_for, with_infill_defaults
 from incoder.request import InfillRequest
+from incoder.request_settings import RequestSettings
 from incoder.results import InfillResult
+from incoder.sampling_params import DEFAULT_TEMPERATURE
 
 if TYPE_CHECKING:
     from incoder.inference.infill_model import InfillModel
 
+# Of options whose default depends on the model or on another option.
+_SHOWN_DEFAULTS = {
+    "num_candidates": f"1; {num_candidates_for(0)} for a single hole and a small model",
+    "temperature": f"{DEFAULT_TEMPERATURE}; {SEVERAL_TEMPERATURE} for several candidates of a single hole",
+    "rank_by": "syntax",
+}
 
-@with_request(FILLING)
+
+@with_settings(FILLING, shown_defaults(InfillRequest()) | _SHOWN_DEFAULTS)
 def fill(
-    request: InfillRequest,
+    settings: RequestSettings,
     files: Annotated[
         list[str],
         typer.Argument(
@@ -80,8 +90,9 @@ def fill(
 
     Mark the places where code is missing with <FILL>. The holes are filled in order, and later ones see the
     earlier infills. The filled text goes to standard output unless an option says otherwise; several files
-    need --in-place, --diff or --json. If there are several candidates (-n), stderr shows the others. If a
-    file is long, the model reads a window around the holes.
+    need --in-place, --diff or --json. A small model draws several candidates for a single hole, of which the
+    best is taken; with -n, stderr shows the others. If a file is long, the model reads a window around the
+    holes.
 
     Example: printf 'def mean(xs):\\n    return <FILL>\\n' | incoder fill -
     """
@@ -93,6 +104,7 @@ def fill(
             "--show-prompt needs a single file, and excludes --in-place, --diff and --json"
         )
     check_output(found, output)
+    request = request_of(settings)
     if stream and (in_place or diff or json or show_prompt or not found.is_one or request.num_candidates > 1):
         raise typer.BadParameter(
             "--stream needs a single file and one candidate (-n 1), and excludes --in-place, --diff, --json "
@@ -110,14 +122,22 @@ def fill(
             open_project(loaded, project, found.paths if extension is not None else ())
         return loaded
 
+    load_once = once(load)
+
+    def template(num_holes: int) -> InfillRequest:
+        if stream or show_prompt:
+            return request
+        return request_of(with_infill_defaults(settings, load_once().num_candidates, num_holes))
+
     filler = _Filler(
         model,
-        once(load),
+        load_once,
         once(lambda: {path: read_source(path) for path in context or []}),
         hole,
-        request,
+        template,
         extension,
         may_lack_holes=not found.is_one,
+        shows_candidates=request.num_candidates > 1,
     )
     if show_prompt:
         filler.show_prompt(found.paths[0])
@@ -135,9 +155,10 @@ class _Filler:
     load: "Callable[[], InfillModel]"
     read_other_files: Callable[[], dict[str, str]]
     hole: str
-    template: InfillRequest
+    template: Callable[[int], InfillRequest]
     extension: str | None
     may_lack_holes: bool
+    shows_candidates: bool
 
     def edit(self, file: str) -> Edited:
         """Fill the holes of a file.
@@ -152,7 +173,7 @@ class _Filler:
             unchanged = {"file": file, "model": self.model, "text": text, "nothing_to_do": reason}
             return Edited(file, text, text, unchanged, nothing_to_do=reason)
         request, model = self._request(file, parts), self.load()
-        total = request.num_candidates * parts.num_holes
+        total = request.num_sequences * parts.num_holes
         with progress(f"0 of {total} infills written …") as update:
             result = model.run(
                 request, on_infill=lambda done, total: update(f"{done} of {total} infills written …")
@@ -190,8 +211,9 @@ class _Filler:
 
     def _request(self, file: str, parts: Parts) -> InfillRequest:
         self._check_has_hole(file, parts)
-        request = self.template.for_parts(parts.texts, path=options.path_to_tell(file, self.extension))
-        return replace(request, prompt=replace(request.prompt, other_files=self.read_other_files()))
+        other_files, path = self.read_other_files(), options.path_to_tell(file, self.extension)
+        request = self.template(parts.num_holes).for_parts(parts.texts, path=path)
+        return replace(request, prompt=replace(request.prompt, other_files=other_files))
 
     def _edited(
         self, file: str, text: str, parts: Parts, request: InfillRequest, result: InfillResult
@@ -212,7 +234,7 @@ class _Filler:
             left=left,
             notes=[
                 *context_notes(other_files, shown),
-                *candidate_notes(result, request.num_candidates),
+                *(candidate_notes(result, request.num_candidates) if self.shows_candidates else []),
                 *unfinished_notes(result, max_new_tokens, remedy),
             ],
         )

@@ -71,7 +71,9 @@ def with_request(names: Sequence[str], template: InfillRequest | None = None) ->
 
 
 def with_settings(
-    names: Sequence[str], shown_defaults: Mapping[str, str], flags: Mapping[str, tuple[str, ...]]
+    names: Sequence[str],
+    shown_defaults: Mapping[str, str | bool],
+    flags: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Callable[[Command], Command]:
     """Decorate a command that takes only the `settings` that were given on the command line.
 
@@ -83,6 +85,21 @@ def with_settings(
 
     options = _options(names, dict.fromkeys(names), shown_defaults, flags)
     return _decorator("settings", options, convert)
+
+
+def shown_defaults(template: InfillRequest) -> dict[str, str | bool]:
+    """Return the defaults of all options as help shows them, for `with_settings`.
+
+    >>> shown_defaults(InfillRequest())["token_healing"]
+    'token-healing'
+    """
+    shown: dict[str, str | bool] = {}
+    for name, value in _settings_of(template).items():
+        if name in _FIELDS:
+            kind, _ = _FIELDS[name]
+            on_and_off = _FLAGS[name][0].replace("--", "").split("/") if kind is bool else ()
+            shown[name] = on_and_off[not value] if on_and_off else _NONE_SHOWN.get(name, str(value))
+    return shown
 
 
 def request_of(settings: RequestSettings) -> InfillRequest:
@@ -122,7 +139,7 @@ def _decorator(
 def _options(
     names: Sequence[str],
     defaults: Mapping[str, Any],
-    shown_defaults: Mapping[str, str],
+    shown_defaults: Mapping[str, str | bool],
     flags: Mapping[str, tuple[str, ...]] | None = None,
 ) -> list[inspect.Parameter]:
     """Return an option for each field, in the dataclasses' order, and a hidden one for each earlier flag."""

@@ -46,14 +46,14 @@ class CandidateState:
         return Candidate(text, infills, mean, total, reasons, tokens)
 
 
-def ranked(candidates: Sequence[Candidate], values: Sequence[float]) -> tuple[Candidate, ...]:
-    """Return the candidates in falling order of their values; of equal infills only the first.
+def ranked(candidates: Sequence[Candidate], keys: Sequence[tuple[bool, float]]) -> tuple[Candidate, ...]:
+    """Return the candidates in falling order of their keys; of equal infills only the first.
 
     >>> one, other = (Candidate(text, (text,), -1.0, -1.0, ("end",)) for text in "ab")
-    >>> [candidate.text for candidate in ranked([one, other, one], [1.0, 2.0, 3.0])]
-    ['a', 'b']
+    >>> [candidate.text for candidate in ranked([one, other], [(False, 2.0), (True, 1.0)])]
+    ['b', 'a']
     """
-    order = sorted(range(len(candidates)), key=values.__getitem__, reverse=True)
+    order = sorted(range(len(candidates)), key=keys.__getitem__, reverse=True)
     distinct: dict[tuple[str, ...], Candidate] = {}
     for index in order:
         distinct.setdefault(candidates[index].infills, candidates[index])

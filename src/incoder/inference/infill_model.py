@@ -27,6 +27,7 @@ from incoder.inference.prompts.other_files import as_comments, fitting
 from incoder.inference.prompts.prompter import Prompter, infill_budget
 from incoder.inference.scoring import score_infills, score_long_text, score_rows
 from incoder.inference.vocabulary import Vocabulary
+from incoder.infill_defaults import with_infill_defaults
 from incoder.request import InfillRequest, PromptOptions, parts_of, prompt_options
 from incoder.request_settings import PromptSettings, RequestSettings, warn_renamed
 from incoder.results import InfillResult, OnInfill, OnText, Score, ShownPrompt
@@ -59,8 +60,9 @@ class InfillModel:
     """Fills holes, completes and scores. Made by `incoder.load`.
 
     Calls from several threads are safe: they queue, and run one after the other. `run` may be another way to
-    run generation coroutines, such as `EngineWorker.run`, which runs many at once in a thread of its own. A
-    model is pickled as the arguments of `incoder.load` (`source`), and unpickling loads it again.
+    run generation coroutines, such as `EngineWorker.run`, which runs many at once in a thread of its own.
+    `infill` draws `num_candidates` unless it is given a number. A model is pickled as the arguments of
+    `incoder.load` (`source`), and unpickling loads it again.
     """
 
     def __init__(
@@ -72,10 +74,12 @@ class InfillModel:
         source: Mapping[str, Any] | None = None,
         run: Run | None = None,
         memory_weights: MixingWeights = DEFAULT_WEIGHTS,
+        num_candidates: int = 1,
     ) -> None:
         self.language_model = language_model
         self.tokenizer = tokenizer
         self.num_tail_lines = num_tail_lines
+        self.num_candidates = num_candidates
         self._source = source
         self._run: Run = InTurn() if run is None else run
         self._vocabulary = Vocabulary(tokenizer, infilling_format)
@@ -135,6 +139,11 @@ class InfillModel:
         `on_infill(done, total)` is called after every infill of every candidate, and `on_text(piece)` with
         the text as it is written.
 
+        For a single hole, `num_candidates` of the model are drawn unless a number is given, at a temperature
+        of 0.8 unless one is given: as many as measured best for models of its size. At temperature 0, in a
+        beam search, for several holes and with `on_text` it is one candidate. Several candidates are ranked
+        by "syntax"; with `on_text` by "mean".
+
         Keys and values stay in the cache: if the next call's prompt has the same prefix, only its other
         tokens are computed.
 
@@ -149,8 +158,11 @@ class InfillModel:
         if on_fill is not None:
             warn_renamed("on_fill", "on_infill")
             on_infill = on_fill
-        request = InfillRequest.from_settings(parts, **settings)
-        if len(request.parts) < 2:
+        texts = parts_of(parts)
+        if on_text is None:
+            settings = with_infill_defaults(settings, self.num_candidates, len(texts) - 1)
+        request = InfillRequest.from_settings(texts, **settings)
+        if len(texts) < 2:
             raise IncoderError(
                 "nothing to fill: the text has no hole; mark one with <FILL>, or give two parts or more"
             )

@@ -34,6 +34,7 @@ from incoder.inference.prompts.line_endings import as_model_sees, to_unix
 from incoder.inference.prompts.prompter import LEFT_CONTEXT, SPARE, Prompt, Prompter
 from incoder.inference.scoring import score_full_texts
 from incoder.inference.syntax.languages import syntax_of
+from incoder.inference.syntax_errors.added_errors import adds_errors
 from incoder.request import InfillRequest
 from incoder.results import Candidate, InfillResult, OnInfill, OnText, ShownPrompt, Token, Usage
 
@@ -94,18 +95,34 @@ class Infilling:
         states = [CandidateState(i, candidate_rng(sampling.seed, i)) for i in range(request.num_sequences)]
         yield from self._fill(states)
         candidates = [state.result(self._parts, tokenizer) for state in states]
-        is_mean = request.rank_by == "mean"
-        values = [one.logprob if is_mean else one.total_logprob for one in candidates]
-        if request.rank_by == "full-text" and len(states) > 1 and not self._is_time_up():
+        keys = yield from self._ranking_keys([state.infills for state in states], candidates)
+        return self._result(states, ranked(candidates, keys))
+
+    def _ranking_keys(
+        self, infills: Sequence[Sequence[str]], candidates: Sequence[Candidate]
+    ) -> Generation[list[tuple[bool, float]]]:
+        """Return for each candidate whether it is one of the first, and its value among its like.
+
+        A full text is read only for candidates that are among the first.
+        """
+        rank_by = self._request.rank_by
+        values = [one.logprob if rank_by == "mean" else one.total_logprob for one in candidates]
+        is_first = [True] * len(candidates)
+        if rank_by in ("full-text", "syntax") and len(candidates) > 1 and not self._is_time_up():
+            if rank_by == "syntax":
+                added = adds_errors(self._texts, infills, self._request.prompt.path)
+                is_first = [not adds for adds in added]
+            chosen = [index for index, first in enumerate(is_first) if first]
             full_texts = yield from score_full_texts(
                 self._model,
                 self._prompter,
                 self._texts,
-                [state.infills for state in states],
-                cache_salt=request.cache_salt,
+                [infills[index] for index in chosen],
+                cache_salt=self._request.cache_salt,
             )
-            values = [value + full for value, full in zip(values, full_texts, strict=True)]
-        return self._result(states, ranked(candidates, values))
+            for index, full_text in zip(chosen, full_texts, strict=True):
+                values[index] += full_text
+        return list(zip(is_first, values, strict=True))
 
     def _fill(self, states: Sequence[CandidateState]) -> Generation[None]:
         """Fill all holes in every candidate; candidates that are equal so far share their prompts."""

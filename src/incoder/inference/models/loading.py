@@ -13,6 +13,7 @@ from incoder.inference.infill_model import InfillModel
 from incoder.inference.memory.mixing import read_weights
 from incoder.inference.models.catalogue import embedded_models, find_model
 from incoder.inference.models.gguf_model import tokenizer_and_format
+from incoder.infill_defaults import num_candidates_for
 from incoder.model.adapters import load_adapter, merge
 from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines
 from incoder.model.device import choose_device, is_fast_in
@@ -95,7 +96,13 @@ def load(
     language_model = TransformerModel(transformer)
     num_tail_lines = load_num_tail_lines(path) if path.is_dir() else 0
     return InfillModel(
-        language_model, tokenizer, layout, num_tail_lines, source, memory_weights=read_weights(path)
+        language_model,
+        tokenizer,
+        layout,
+        num_tail_lines,
+        source,
+        memory_weights=read_weights(path),
+        num_candidates=num_candidates_for(transformer.config.num_parameters),
     )
 
 

@@ -1,0 +1,49 @@
+"""The defaults of an infill: how many candidates are drawn, how much they differ, and how they are ranked.
+
+They are those of `InfillModel.infill` and `incoder fill`. Requests that are made otherwise ask for one
+candidate unless they say more.
+"""
+
+from typing import Final
+
+from incoder.request_settings import RequestSettings
+
+# The temperature of several candidates: they have to differ. docs/mini.md has the measurement.
+SEVERAL_TEMPERATURE: Final = 0.8
+
+# Candidates by the number of parameters, up to the one given. Above the last size one is drawn.
+_NUM_CANDIDATES: Final = ((100_000_000, 5),)
+
+
+def num_candidates_for(num_parameters: int) -> int:
+    """Return how many candidates an infill draws with a model of this size unless it is said.
+
+    >>> num_candidates_for(26_700_000), num_candidates_for(1_300_000_000)
+    (5, 1)
+    """
+    return next((number for most, number in _NUM_CANDIDATES if num_parameters <= most), 1)
+
+
+def with_infill_defaults(
+    settings: RequestSettings, num_candidates: int, num_holes: int = 1
+) -> RequestSettings:
+    """Return the settings of an infill of one hole with `num_candidates` drawn unless they say otherwise.
+
+    A temperature of 0 and a beam search keep to one candidate unless a number is given. Several candidates
+    are drawn at a higher temperature than one, and ranked by syntax first. Of several holes a candidate fills
+    all, so that few of those drawn at a high temperature are right: one is drawn at the usual temperature.
+
+    >>> with_infill_defaults({}, 5)
+    {'num_candidates': 5, 'rank_by': 'syntax', 'temperature': 0.8}
+    >>> with_infill_defaults({"temperature": 0}, 5)
+    {'temperature': 0, 'num_candidates': 1}
+    """
+    chosen = settings.copy()
+    is_search = chosen.get("num_beams", 1) != 1
+    is_drawn = chosen.get("temperature") != 0 and not is_search and num_holes == 1
+    chosen.setdefault("num_candidates", num_candidates if is_drawn else 1)
+    if chosen["num_candidates"] != 1 and not is_search:
+        chosen.setdefault("rank_by", "syntax")
+        if num_holes == 1:
+            chosen.setdefault("temperature", SEVERAL_TEMPERATURE)
+    return chosen
