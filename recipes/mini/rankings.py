@@ -19,8 +19,7 @@ import incoder
 from incoder.evaluation import benchmark_files
 from incoder.evaluation.benchmark import INFILL, Benchmark, Task
 from incoder.evaluation.catalogue import BENCHMARKS
-from incoder.evaluation.execution import Limits
-from incoder.evaluation.judging import judge
+from incoder.evaluation.execution import Limits, run_programs
 from incoder.evaluation.statistics import cluster_bootstrap_interval, paired_difference
 from incoder.inference.syntax_errors.added_errors import adds_errors
 from incoder.request import InfillRequest
@@ -62,30 +61,17 @@ def draw(tasks: list[Task], model_name: str, template: InfillRequest, output: Pa
                 print(f"{number} of {len(tasks)}", flush=True)
 
 
-def report(tasks: list[Task], headline: str, output: Path) -> None:
+def report(tasks: list[Task], headline: str, output: Path, num_workers: int) -> None:
     """Print the rate of greedy infills, and of the best of the first n by each ranking, with intervals."""
     rows = {row["task_id"]: row for row in read_rows(output)}
     tasks = [task for task in tasks if task.key in rows]
-    completions = {
-        task.key: [
-            task.completion([infill], INFILL)
-            for infill in (rows[task.key]["greedy"], *(one["infill"] for one in rows[task.key]["candidates"]))
-        ]
-        for task in tasks
-    }
-    judged = judge(tasks, completions, Limits(seconds=3.0))
+    rates = judged(tasks, rows, headline, num_workers)
     problems = [task.problem for task in tasks]
-    rates = [[sample["rates"][headline] for sample in row["samples"]] for row in judged]
-    greedy = [found[0] for found in rates]
+    greedy = [rates[task.key, rows[task.key]["greedy"]] for task in tasks]
     print(f"{len(tasks)} tasks; greedy {with_interval(greedy, problems)}")
     most = max(len(row["drawn"]) for row in rows.values())
     for number in (one for one in NUMBERS if one <= most):
-        found = [
-            best_of(
-                task, rows[task.key], number, dict(zip(completions[task.key][1:], values[1:], strict=True))
-            )
-            for task, values in zip(tasks, rates, strict=True)
-        ]
+        found = [best_of(task, rows[task.key], number, rates) for task in tasks]
         for name in found[0]:
             values = [one[name] for one in found]
             difference, interval = paired_difference(values, greedy, problems)
@@ -96,7 +82,34 @@ def report(tasks: list[Task], headline: str, output: Path) -> None:
             )
 
 
-def best_of(task: Task, row: dict[str, Any], number: int, rates: dict[str, float]) -> dict[str, float]:
+def judged(
+    tasks: list[Task], rows: dict[str, dict[str, Any]], headline: str, num_workers: int
+) -> dict[tuple[str, str], float]:
+    """The rate of each infill of each task; programs run once."""
+    infills = [
+        (task, infill)
+        for task in tasks
+        for row in [rows[task.key]]
+        for infill in {row["greedy"], *(one["infill"] for one in row["candidates"])}
+    ]
+    programs = {
+        (task.key, infill): task.programs(task.completion([infill], INFILL)).get(headline)
+        for task, infill in infills
+    }
+    chosen = list(dict.fromkeys(one for one in programs.values() if one is not None))
+    verdicts = run_programs(chosen, limits=Limits(seconds=3.0), num_workers=num_workers)
+    passed = {program: float(one.passed) for program, one in zip(chosen, verdicts, strict=True)}
+    return {
+        (task.key, infill): passed[program]
+        if (program := programs[task.key, infill]) is not None
+        else float(task.rates(task.completion([infill], INFILL))[headline] or 0)
+        for task, infill in infills
+    }
+
+
+def best_of(
+    task: Task, row: dict[str, Any], number: int, rates: dict[tuple[str, str], float]
+) -> dict[str, float]:
     """The rate of the best of the first candidates, by ranking; of the best one that there is, by oracle."""
     drawn = set(row["drawn"][:number])
     candidates = [one for one in row["candidates"] if one["infill"] in drawn]
@@ -110,8 +123,8 @@ def best_of(task: Task, row: dict[str, Any], number: int, rates: dict[str, float
         "syntax, then mean": max(unerring, key=itemgetter("mean")),
         "syntax, then full text": unerring[0],
     }
-    rate_of = {one["infill"]: rates[task.completion([one["infill"]], INFILL)] for one in candidates}
-    return {name: rate_of[one["infill"]] for name, one in chosen.items()} | {"oracle": max(rate_of.values())}
+    found = {name: rates[task.key, one["infill"]] for name, one in chosen.items()}
+    return found | {"oracle": max(rates[task.key, one["infill"]] for one in candidates)}
 
 
 def with_interval(values: list[float], problems: list[str]) -> str:
@@ -135,6 +148,7 @@ def main() -> None:
     parser.add_argument("--num-candidates", type=int, default=8)
     parser.add_argument("--temperature", type=float, default=0.8)
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--num-workers", type=int, default=2, help="programs that run at the same time")
     arguments = parser.parse_args()
     benchmark: Benchmark = BENCHMARKS[arguments.benchmark]
     path = benchmark_files.find(benchmark, arguments.data)
@@ -148,7 +162,7 @@ def main() -> None:
     if arguments.stage == "draw":
         draw(tasks, arguments.model, template, arguments.output)
     else:
-        report(tasks, benchmark.headline, arguments.output)
+        report(tasks, benchmark.headline, arguments.output, arguments.num_workers)
 
 
 if __name__ == "__main__":

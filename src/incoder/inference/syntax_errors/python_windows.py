@@ -11,12 +11,12 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from incoder.inference.syntax_errors.filled_text import FilledText
 
-WINDOWS = (30, 120)  # lines on either side of a hole
+WINDOWS = (8, 30, 120)  # lines on either side of a hole
 _MAX_LENGTH = 1 << 16  # characters; parsing more takes too long
 
 _BYTE_ORDER_MARK = "\ufeff"
@@ -88,6 +88,8 @@ def window(text: FilledText, hole: int, num_lines: int) -> str | None:
     start, end = text.spans[hole]
     before, after = text.text[:start], text.text[end:]
     beginning = _beginning(before, num_lines)
+    if num_lines < WINDOWS[-1] and _leaves_block(text.text, start, end, beginning.width):
+        return None  # more of what follows has to show whether it may
     length = _length(after, num_lines, beginning.width)
     if length is None or end + length - beginning.offset > _MAX_LENGTH:
         return None
@@ -121,6 +123,12 @@ def _beginning(before: str, num_lines: int) -> _Beginning:
             if not _CONTINUES.match(before, line.code):
                 chosen = line
     return _Beginning(chosen.offset, _enclosing_blocks(before[: chosen.offset], chosen.width), chosen.width)
+
+
+def _leaves_block(text: str, start: int, end: int, width: int) -> bool:
+    """Whether an infill has a line that is indented less than the block that a window begins in."""
+    lines = takewhile(lambda line: line.offset + line.width >= start, _lines_back(text, end))
+    return any(line.width < width for line in lines)
 
 
 def _enclosing_blocks(before: str, width: int) -> str:
