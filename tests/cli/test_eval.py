@@ -78,7 +78,9 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "config.json").write_text("{}")
-    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(run=run), ENVIRONMENT))
+    monkeypatch.setattr(
+        eval_command, "_load", lambda *_: (SimpleNamespace(run=run, num_candidates=5), ENVIRONMENT)
+    )
     options = ["--temperature", "0.5", "--seed", "3", "--model", str(checkpoint), "--json"]
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", *options)
     assert result.exit_code == 0
@@ -112,7 +114,9 @@ def test_reranking_draws_ten_candidates_at_the_papers_temperature(
         asked.update(described(request))
         return SimpleNamespace(candidates=[SimpleNamespace(infills=[GOLD])])
 
-    monkeypatch.setattr(eval_command, "_load", lambda *_: (SimpleNamespace(run=run), ENVIRONMENT))
+    monkeypatch.setattr(
+        eval_command, "_load", lambda *_: (SimpleNamespace(run=run, num_candidates=5), ENVIRONMENT)
+    )
     monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
     monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", "--method", "rerank")
@@ -168,7 +172,7 @@ def test_a_value_outside_of_its_range_is_bad_usage_before_a_model_is_loaded(
 
 
 def test_equal_samples_are_noted(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = SimpleNamespace(run=lambda _: SimpleNamespace(infills=[GOLD]))
+    model = SimpleNamespace(run=lambda _: SimpleNamespace(infills=[GOLD]), num_candidates=5)
     monkeypatch.setattr(eval_command, "_load", lambda *_: (model, ENVIRONMENT))
     monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
     monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
@@ -202,6 +206,8 @@ def test_no_output_and_an_unknown_method_are_bad_usage(tmp_path: Path, data: Pat
 class Recorder:
     """A model that remembers how it was asked."""
 
+    num_candidates = 5
+
     def __init__(self) -> None:
         self.request = InfillRequest()
 
@@ -233,7 +239,7 @@ def test_defaults_are_what_fill_does_without_options(
         filled.append(request)
         raise IncoderError("asked enough")
 
-    monkeypatch.setattr("incoder.load", lambda *_, **__: SimpleNamespace(run=run))
+    monkeypatch.setattr("incoder.load", lambda *_, **__: SimpleNamespace(run=run, num_candidates=5))
     holes = tmp_path / "holes.py"
     holes.write_text("x = <FILL>\n")
     CliRunner().invoke(commands.app, ["fill", str(holes)])
@@ -252,7 +258,8 @@ def test_the_settings_of_eval_and_fill_are_noted_with_a_result(
 ) -> None:
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run")
     assert "decoding: greedy, at most 64 tokens, token healing on, stopping rules none" in result.stderr
-    assert "incoder fill without options (--defaults): temperature 0.2" in result.stderr
+    assert "incoder fill without options (--defaults): temperature 0.8" in result.stderr
+    assert "the best of 5 by syntax" in result.stderr
     assert recorder.asked["temperature"] == 0
 
 

@@ -1,0 +1,99 @@
+"""The latency of one hole by its number of candidates, and of the check for syntax errors in a long file.
+
+    python benchmarks/ranking.py --model mini
+    python benchmarks/ranking.py --size 350m
+    python benchmarks/ranking.py --check
+
+A hole has 40 lines before it and 20 after it, of which nothing is in the cache, and each candidate at most
+16 tokens. `mini` ranks by syntax. Random weights (--size) rank by the full text, since nothing that they write
+parses: the most that ranking by syntax costs. The check is timed for five candidates of holes all over a file
+of 2,000 lines.
+"""
+
+import argparse
+import inspect
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path, PurePath
+
+import torch
+from measuring.random_models import save_random_model
+
+import incoder
+from incoder.inference.infill_model import InfillModel
+from incoder.inference.syntax_errors.added_errors import adds_errors
+from incoder.request_settings import RankBy
+
+NUMBERS = (1, 2, 3, 5, 8)
+BEFORE, AFTER = 40, 20  # lines around the hole
+NUM_LINES = 2000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--size", help="random weights of this size instead of a model")
+    parser.add_argument("--check", action="store_true", help="time the check for syntax errors")
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    if arguments.check:
+        time_check(arguments.rounds)
+    elif arguments.size is None:
+        time_candidates(incoder.load(arguments.model), "syntax", arguments.rounds)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            save_random_model(Path(folder), arguments.size, "xglm", torch.float32)
+            time_candidates(incoder.load(folder), "full-text", arguments.rounds)
+
+
+def time_candidates(model: InfillModel, rank_by: RankBy, num_rounds: int) -> None:
+    """Print the median seconds for each number of candidates, measured in turns on texts read once."""
+    lines = inspect.getsource(argparse).splitlines(keepends=True)
+    seconds: dict[int, list[float]] = {number: [] for number in NUMBERS}
+    place = 100
+    for is_warm in [False, *[True] * num_rounds]:
+        for number in NUMBERS:
+            place += 27
+            parts = ["".join(lines[place - BEFORE : place]), "".join(lines[place + 1 : place + 1 + AFTER])]
+            start = time.perf_counter()
+            model.infill(
+                parts,
+                num_candidates=number,
+                temperature=0.8,
+                rank_by=rank_by,
+                max_new_tokens=16,
+                path="a.py",
+                cache_salt=str(place),
+            )
+            if is_warm:
+                seconds[number].append(time.perf_counter() - start)
+    one = statistics.median(seconds[1])
+    for number in NUMBERS:
+        median = statistics.median(seconds[number])
+        print(f"{number} candidates: {median:.2f} s, {median / one:.2f} times one")
+
+
+def time_check(num_holes: int) -> None:
+    """Print the median and the greatest milliseconds of CPU time that a candidate's check takes."""
+    lines = (inspect.getsource(argparse) + inspect.getsource(inspect)).splitlines(keepends=True)[:NUM_LINES]
+    rng, found = random.Random(0), []
+    for _ in range(num_holes):
+        hole = rng.choice([index for index, line in enumerate(lines) if line.strip()])
+        gold = lines[hole]
+        mistaken = [gold.replace(")", "", 1), gold.replace(":", "", 1), "    x = 1\n", gold + "  )\n"]
+        start = time.process_time()
+        adds_errors(
+            ["".join(lines[:hole]), "".join(lines[hole + 1 :])],
+            [[infill] for infill in dict.fromkeys([gold, *mistaken])],
+            PurePath("a.py"),
+        )
+        found.append((time.process_time() - start) * 1000 / 5)
+    print(f"{statistics.median(found):.2f} ms a candidate, at most {max(found):.2f} ms, {num_holes} holes")
+
+
+if __name__ == "__main__":
+    main()
