@@ -1,6 +1,6 @@
 """The defaults of an infill: how many candidates are drawn, how much they differ, and how they are ranked.
 
-They are those of `InfillModel.infill` and `incoder fill`. Requests that are made otherwise ask for one
+`InfillModel.infill` and `incoder fill` have them. Requests that are made otherwise ask for one
 candidate unless they say more.
 """
 
@@ -11,7 +11,8 @@ from incoder.request_settings import RequestSettings
 # The temperature of several candidates: they have to differ. docs/mini.md has the measurement.
 SEVERAL_TEMPERATURE: Final = 0.8
 
-# Candidates by the number of parameters, up to the one given. Above the last size one is drawn.
+# Candidates by the number of parameters, up to the one given. Above the last size one is drawn. With mini, five
+# take twice the time of one (benchmarks/ranking.py).
 _NUM_CANDIDATES: Final = ((100_000_000, 5),)
 
 
@@ -30,8 +31,9 @@ def with_infill_defaults(
     """Return the settings of an infill of one hole with `num_candidates` drawn unless they say otherwise.
 
     A temperature of 0 and a beam search keep to one candidate unless a number is given. Several candidates
-    are drawn at a higher temperature than one, and ranked by syntax first. Of several holes a candidate fills
-    all, so that few of those drawn at a high temperature are right: one is drawn at the usual temperature.
+    are drawn at a higher temperature than one, and ranked by syntax first. For several
+    holes one is drawn at the usual temperature, since a candidate fills them all and is right only if every
+    infill is.
 
     >>> with_infill_defaults({}, 5)
     {'num_candidates': 5, 'rank_by': 'syntax', 'temperature': 0.8}

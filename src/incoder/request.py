@@ -89,7 +89,7 @@ class InfillRequest:
 
     `rank_by` ranks candidates by their mean or total log-probability, or by the total plus that of the full
     text read left to right (if the time limit allows). With "syntax", candidates that add syntax errors to
-    those of the text around their holes come last, by their totals, and the others first, by the full text.
+    the text around their holes come last, by their totals, and the others first, by the full text.
 
     The `stopping_rules` end an infill where the text around the hole shows that it should have ended
     (decoding/stopping_rules/). `lines` ends it earlier: "one" at the end of its line, "block" at the end of

@@ -22,7 +22,7 @@ from incoder.output_folder import refuse_foreign, written_with
 from incoder.request import InfillRequest
 
 # Incremented whenever the same completions could get another score, or the same model write others.
-PROTOCOL_VERSION = 6
+PROTOCOL_VERSION = 7
 
 _RESULTS = "results.json"
 
