@@ -11,8 +11,8 @@ from incoder.request_settings import RequestSettings
 # The temperature of several candidates: they have to differ. docs/mini.md has the measurement.
 SEVERAL_TEMPERATURE: Final = 0.8
 
-# Candidates by the number of parameters, up to the one given. Above the last size one is drawn. With mini, five
-# take twice the time of one (benchmarks/ranking.py).
+# Candidates by the number of parameters, up to the one given. Above the last size one is drawn. With mini,
+# five take twice the time of one (benchmarks/ranking.py).
 _NUM_CANDIDATES: Final = ((100_000_000, 5),)
 
 
@@ -31,9 +31,8 @@ def with_infill_defaults(
     """Return the settings of an infill of one hole with `num_candidates` drawn unless they say otherwise.
 
     A temperature of 0 and a beam search keep to one candidate unless a number is given. Several candidates
-    are drawn at a higher temperature than one, and ranked by syntax first. For several
-    holes one is drawn at the usual temperature, since a candidate fills them all and is right only if every
-    infill is.
+    are drawn at a higher temperature than one, and ranked by syntax first. For several holes one is drawn at
+    the usual temperature, since a candidate fills them all and is right only if every infill is.
 
     >>> with_infill_defaults({}, 5)
     {'num_candidates': 5, 'rank_by': 'syntax', 'temperature': 0.8}
