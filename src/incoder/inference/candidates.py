@@ -93,6 +93,8 @@ def text_of(spelling: bytes) -> str:
 
 
 def _tokens(decoded: Decoded, tokenizer: TextTokenizer) -> Iterable[Token]:
+    if not decoded.token_ids:  # another server may have written them, and not named them
+        return
     for token_id, logprob, ranking in zip(decoded.token_ids, decoded.logprobs, decoded.rankings, strict=True):
         yield Token(token_id, tokenizer.token_bytes(token_id), logprob, alternatives(ranking, tokenizer))
 

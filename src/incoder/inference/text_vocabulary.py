@@ -54,6 +54,11 @@ class TokenTable:
         start, end = self._range(spelling)
         return self._token_ids[start:end]
 
+    def id_of(self, spelling: bytes) -> int | None:
+        """Return the first token with exactly these bytes, or None."""
+        found = self._with_bytes(spelling)
+        return int(found[0]) if len(found) else None
+
     def split_required_prefix(self, token_ids: Sequence[int], num_bytes: int) -> tuple[list[int], bytes]:
         """Return the prefix's tokens without partial ones at its end, and the bytes of those (token healing).
 

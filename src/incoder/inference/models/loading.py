@@ -13,8 +13,9 @@ from incoder.inference.infill_model import InfillModel
 from incoder.inference.memory.mixing import read_weights
 from incoder.inference.models.catalogue import embedded_models, find_model
 from incoder.inference.models.gguf_model import tokenizer_and_format
-from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines
+from incoder.model.checkpoint import load_checkpoint
 from incoder.model.device import choose_device, is_fast_in
+from incoder.model.generation_config import load_num_tail_lines
 from incoder.model.gguf_checkpoint import gguf_config, load_gguf
 from incoder.model.gguf_file import GGUFFile
 from incoder.model.quantization import quantize, set_compute_dtype
