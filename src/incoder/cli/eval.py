@@ -24,6 +24,7 @@ from incoder.cli.eval_results import (
 )
 from incoder.cli.log_lines import LoggedProgress
 from incoder.cli.request_options import note_renamed, with_settings
+from incoder.cli.upstream import is_upstream, load_upstream_model
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import LEFT_TO_RIGHT, RERANK, Benchmark
 from incoder.evaluation.catalogue import BENCHMARKS
@@ -33,7 +34,7 @@ from incoder.request_settings import RequestSettings
 if TYPE_CHECKING:
     from incoder.evaluation.execution import Limits
     from incoder.evaluation.run import Environment
-    from incoder.inference.infill_model import InfillModel
+    from incoder.inference.prompting_model import PromptingModel
 
 app = typer.Typer(help="Judge a model on a benchmark, and report on results.", no_args_is_help=True)
 
@@ -155,9 +156,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 chosen = decoding
                 if num_samples > 1 and chosen.sampling.temperature == 0:
                     print_note("at temperature 0 all samples of a task are alike; give --temperature")
-                options.fetch(model, revision)
-                identity = _identity(model, revision)
-                loaded, environment = _load(model, revision, infilling_format)
+                loaded, identity, environment = _load(model, revision, infilling_format)
                 run_settings = settings_for(
                     method=method, model=identity, environment=environment, decoding=chosen
                 )
@@ -194,25 +193,28 @@ app.command()(report)
 app.command()(loss)
 
 
-def _identity(name: str, revision: str | None) -> dict[str, str]:
-    from incoder.evaluation.run import checkpoint_fingerprint
-    from incoder.inference.models.catalogue import find_model
-
-    return {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
-
-
 def _load(
     name: str, revision: str | None, infilling_format: str | None
-) -> tuple["InfillModel", "Environment"]:
+) -> tuple["PromptingModel", dict[str, str], "Environment"]:
+    """Return the model, its name and fingerprint, and where it runs."""
     import incoder
-    from incoder.evaluation.run import Environment
+    from incoder.evaluation.run import Environment, checkpoint_fingerprint
+    from incoder.inference.models.catalogue import find_model
+
+    if is_upstream(name):  # nobody here sees its weights
+        upstream = load_upstream_model(name, infilling_format)
+        identity = {"name": upstream.name, "fingerprint": "unknown"}
+        return upstream, identity, Environment(upstream.infilling_format.name, "unknown", "upstream")
+
     from incoder.inference.engine.cached_sequences import TransformerModel
 
+    options.fetch(name, revision)
+    identity = {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
     model = incoder.load(name, revision=revision, infilling_format=infilling_format)
     assert isinstance(model.language_model, TransformerModel)
     transformer = model.language_model.transformer
     dtype = str(transformer.dtype).removeprefix("torch.")
-    return model, Environment(model.infilling_format.name, dtype, transformer.device.type)
+    return model, identity, Environment(model.infilling_format.name, dtype, transformer.device.type)
 
 
 def _limits(timeout: float) -> "Limits":

@@ -25,7 +25,7 @@ from incoder.request import InfillRequest
 from incoder.results import InfillResult
 
 if TYPE_CHECKING:
-    from incoder.inference.infill_model import InfillModel
+    from incoder.inference.prompting_model import PromptingModel
 
 
 @with_request(FILLING)
@@ -102,7 +102,7 @@ def fill(
     if project is not None and not project.is_dir():
         raise typer.BadParameter(f"--project: {project} is not a folder")
 
-    def load() -> "InfillModel":
+    def load() -> "PromptingModel":
         loaded = load_model(model, revision, device, dtype, infilling_format)
         if project is not None and not show_prompt:
             # With --ext, requests do not have the path of the file whose text they are.
@@ -131,7 +131,7 @@ class _Filler:
     """Fills files one by one with the same settings; the model and the other files are loaded once."""
 
     model: str
-    load: "Callable[[], InfillModel]"
+    load: "Callable[[], PromptingModel]"
     read_other_files: Callable[[], dict[str, str]]
     hole: str
     template: InfillRequest

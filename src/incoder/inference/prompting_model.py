@@ -3,7 +3,7 @@
 Text and requests in; subclasses answer a request. Reads no files and imports no torch.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Unpack
@@ -16,6 +16,7 @@ from incoder.inference.prompts.other_files import as_comments, fitting
 from incoder.inference.prompts.prompter import Prompter, infill_budget
 from incoder.inference.request_state import RequestState
 from incoder.inference.text_vocabulary import TextVocabulary
+from incoder.model_protocol import Model
 from incoder.request import InfillRequest, PromptOptions, parts_of
 from incoder.request_settings import RequestSettings, warn_renamed
 from incoder.results import InfillResult, OnInfill, OnText, ShownPrompt
@@ -24,7 +25,7 @@ from incoder.tokenizer.formats import InfillingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 
-class PromptingModel(ABC):
+class PromptingModel(Model):
     """A model that reads prompts of at most `max_positions` tokens, in the vocabulary's infilling format."""
 
     def __init__(self, vocabulary: TextVocabulary, max_positions: int, num_tail_lines: int = 0) -> None:

@@ -27,8 +27,8 @@ class Capabilities:
     """What one server can do with one model.
 
     `token_ids`: prompts may be token ids. `logprobs`: it returns the log-probabilities of the tokens that it
-    writes; `echo`: of a prompt of token ids. `constraint` is the field that restricts the next token. `extensions`: it
-    accepts vLLM's fields beside OpenAI's. `suffix`: it fills the hole before a suffix by itself.
+    writes; `echo`: of a prompt of token ids. `constraint` is the field that restricts the next token.
+    `extensions`: it accepts vLLM's fields beside OpenAI's. `suffix`: it fills the hole before a suffix.
     `context_length` is None if it does not say.
     """
 
@@ -44,8 +44,8 @@ class Capabilities:
     def notes(self, *, has_tokenizer: bool) -> list[str]:
         """Return a line for everything that the server cannot do, and what that means.
 
-        >>> Capabilities(model="m", token_ids=True, echo=True, constraint="logit_bias").notes(has_tokenizer=True)
-        ['no log-probabilities: candidates are not ranked']
+        >>> Capabilities(model="m").notes(has_tokenizer=False)[1]
+        'no log-probabilities: candidates are not ranked'
         """
         missing = []
         if not has_tokenizer:

@@ -3,15 +3,25 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
+
+import incoder
+from incoder.inference.models.catalogue import EMBEDDED
+from incoder.inference.upstream.model import UpstreamModel
+from incoder.tokenizer.formats import read_tokenizer
 from incoder.tokenizer.text_tokenizer import TextTokenizer
+
+_PLAIN_FIELDS = {"model", "prompt", "max_tokens", "temperature", "stream", "top_p", "seed"}
 
 
 class Refused(Exception):  # noqa: N818
+    """A request that a server of this kind does not take."""
+
     def __init__(self, status: int, body: Any) -> None:
         super().__init__(status)
         self.status, self.body = status, body
@@ -32,8 +42,8 @@ class FakeServer:
     key: str | None = None
     max_model_len: int | None = 2048
     finish_reason: str = "stop"
-    before: Callable[[str, dict[str, Any]], None] = lambda path, body: None  # may raise Refused
-    on_chunk: Callable[[int], None] = lambda number: None  # may raise ConnectionAbortedError
+    before: Callable[[str, dict[str, Any]], tuple[int, Any] | None] = lambda *_: None  # status and body
+    on_chunk: Callable[[int], None] = lambda _: None  # may raise ConnectionAbortedError
     bodies: list[dict[str, Any]] = field(default_factory=list)
     num_open: int = 0
     num_chunks: int = 0
@@ -67,12 +77,9 @@ class FakeServer:
             raise Refused(422, {"detail": "prompt: Input should be a valid string"})
         if "suffix" in body:
             raise Refused(400, {"error": {"message": "suffix is not currently supported"}})
-        if self.kind == "text" and body.keys() - {"model", "prompt", "max_tokens", "temperature", "stream"}:
-            extra = sorted(
-                body.keys() - {"model", "prompt", "max_tokens", "temperature", "stream", "top_p", "seed"}
-            )
-            if extra:
-                raise Refused(400, {"error": f"unknown field {extra[0]}"})
+        extra = sorted(body.keys() - _PLAIN_FIELDS)
+        if self.kind == "text" and extra:
+            raise Refused(400, {"error": f"unknown field {extra[0]}"})
 
     def next_ids(self, body: dict[str, Any]) -> list[int]:
         ids = self.tokenizer.encode(self.continuation(body))
@@ -80,7 +87,7 @@ class FakeServer:
         if allowed and self.kind == "vllm":
             text = self.continuation(body).encode()
             fitting = [one for one in allowed if text.startswith(self.tokenizer.token_bytes(one))]
-            ids = [max(fitting or allowed, key=lambda one: len(self.tokenizer.token_bytes(one)))] + ids[1:]
+            ids = [max(fitting or allowed, key=lambda one: len(self.tokenizer.token_bytes(one))), *ids[1:]]
         return ids[: body["max_tokens"]]
 
     def logprobs(self, body: dict[str, Any], ids: list[int], logprob: float) -> dict[str, Any] | None:
@@ -148,15 +155,18 @@ def running(server: FakeServer) -> Iterator[FakeServer]:
             self.answer(body)
 
         def answer(self, body: dict[str, Any]) -> None:
+            has_key = server.key is None or self.headers.get("authorization") == f"Bearer {server.key}"
             try:
-                if server.key is not None and self.headers.get("authorization") != f"Bearer {server.key}":
-                    raise Refused(401, {"error": "Unauthorized"})
-                server.before(self.path, body)
-                if self.path == "/v1/models":
+                refusal = server.before(self.path, body)
+                if refusal is not None:
+                    self.send(*refusal)
+                elif not has_key:
+                    self.send(401, {"error": "Unauthorized"})
+                elif self.path == "/v1/models":
                     length = {} if server.max_model_len is None else {"max_model_len": server.max_model_len}
                     self.send(200, {"data": [{"id": name, **length} for name in server.models]})
                 elif self.path != "/v1/completions":
-                    raise Refused(404, {"detail": "Not Found"})
+                    self.send(404, {"detail": "Not Found"})
                 elif body.get("stream"):
                     self.stream(server.streamed(body))
                 else:
@@ -202,3 +212,28 @@ def running(server: FakeServer) -> Iterator[FakeServer]:
         http.shutdown()
         http.server_close()
         thread.join()
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def serve(stack: ExitStack) -> Callable[..., FakeServer]:
+    """Starts a server of mini's vocabulary with these settings."""
+    tokenizer = read_tokenizer(EMBEDDED / "mini")
+    return lambda **settings: stack.enter_context(running(FakeServer(tokenizer, **settings)))
+
+
+@pytest.fixture
+def load(stack: ExitStack) -> Callable[..., UpstreamModel]:
+    """Loads the model of these servers."""
+
+    def make(*servers: FakeServer, **options: Any) -> UpstreamModel:
+        urls = [server.url for server in servers]
+        options.setdefault("model", servers[0].models[0])
+        return stack.enter_context(incoder.load(urls if len(urls) > 1 else urls[0], **options))
+
+    return make
