@@ -88,7 +88,8 @@ class InfillRequest:
     `prompt_ids` unchanged, special tokens included; they may not be longer than its context.
 
     `rank_by` ranks candidates by their mean or total log-probability, or by the total plus that of the full
-    text read left to right (if the time limit allows). The `stopping_rules` end an infill where the text
+    text read left to right (if the time limit allows); "none" keeps all of them in the order in which they
+    were drawn, equal ones too. The `stopping_rules` end an infill where the text
     around the hole shows that it should have ended (decoding/stopping_rules/). `lines` ends it earlier: "one"
     at the end of its line, "block" at the end of the block that begins at the hole, "auto" at the end of the
     line unless a block begins at the hole.
@@ -124,7 +125,7 @@ class InfillRequest:
         metadata=help_text(
             "How candidates are ranked: mean is the log-probability per token, and total that of all tokens; "
             "full-text adds that of the filled text, read left to right, and so prefers infills that fit the "
-            "text after the hole."
+            "text after the hole; none keeps all in the order in which they were drawn."
         ),
     )
     stopping_rules: tuple[StoppingRule, ...] = field(

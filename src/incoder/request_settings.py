@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Final, Literal, TypedDict, get_args
 
-# A candidate's mean or total log-probability; or the total plus that of the full text read left to right.
-RankBy = Literal["mean", "total", "full-text"]
+# A candidate's mean or total log-probability; or the total plus that of the full text read left to right; or
+# not at all: every candidate in the order in which they were drawn.
+RankBy = Literal["mean", "total", "full-text", "none"]
 StoppingRule = Literal["strings", "lines", "repetition", "loops", "indentation", "brackets"]
 ALL_STOPPING_RULES: Final[tuple[StoppingRule, ...]] = get_args(StoppingRule)
 LinesWanted = Literal["one", "block", "auto"]

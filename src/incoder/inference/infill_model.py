@@ -6,6 +6,7 @@ Combines prompts, project memory, infilling and scoring. Reads no files itself, 
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, Protocol, TypeVar, Unpack
@@ -85,6 +86,19 @@ class InfillModel(PromptingModel):
                 "parts; save them with save_checkpoint, then load that folder"
             )
         return partial(incoder.load, **self._source), ()
+
+    def with_run(self, run: Run) -> "InfillModel":
+        """Return the same model with another way to run its generation coroutines.
+
+        >>> from incoder import EngineWorker
+        >>> with EngineWorker(model.language_model) as worker:
+        ...     other = model.with_run(worker.run)
+        ...     other.complete("x =", max_new_tokens=1).usage.num_completion_tokens
+        1
+        """
+        other = copy(self)
+        other._run = run
+        return other
 
     def open_project(
         self,

@@ -5,6 +5,7 @@ earlier ones: in the key/value cache if the holes share a window, else as text. 
 model reads (line_endings.py). Knows no files.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -67,6 +68,8 @@ class Infilling(RequestState):
         self._rngs = [candidate_rng(sampling.seed, state.index) for state in states]
         yield from self._fill(states)
         candidates = [state.result(self._parts, tokenizer) for state in states]
+        if request.rank_by == "none":
+            return self._result(states, candidates)
         values = [self._value(one) for one in candidates]
         if request.rank_by == "full-text" and len(states) > 1 and not self._is_time_up():
             full_texts = yield from score_full_texts(
@@ -199,6 +202,8 @@ class Infilling(RequestState):
             logits_1V = yield from self._read_with_echo(sequences, prompt)
         else:
             logits_1V = yield Forward(sequences, [prompt.token_ids])
+        if self._prefilled is None:
+            self._prefilled = time.monotonic()
         usage = self._usage
         self._usage = Usage(
             usage.num_prompt_tokens + len(prompt.token_ids),

@@ -19,7 +19,7 @@ from incoder.inference.prompts.line_endings import as_model_sees, to_unix
 from incoder.inference.prompts.prompter import LEFT_CONTEXT, Prompt, Prompter
 from incoder.inference.syntax.languages import syntax_of
 from incoder.request import InfillRequest
-from incoder.results import Candidate, InfillResult, OnInfill, OnText, ShownPrompt, Usage
+from incoder.results import Candidate, InfillResult, OnInfill, OnText, ShownPrompt, Timing, Usage
 
 
 class RequestState:
@@ -51,6 +51,8 @@ class RequestState:
             self._parts = self._texts = (text,)
         self._syntax = syntax_of(request.prompt.path, self._parts[0])
         self._deadline = math.inf
+        self._started = 0.0
+        self._prefilled: float | None = None
         self._num_written = 0
         self._usage = Usage()
         self._shown: ShownPrompt | None = None
@@ -61,8 +63,9 @@ class RequestState:
 
     def _start_clock(self) -> None:
         """Let the time limit count from now."""
+        self._started = time.monotonic()
         limit = self._sampling.time_limit
-        end = math.inf if limit is None else time.monotonic() + limit
+        end = math.inf if limit is None else self._started + limit
         self._deadline = min(end, math.inf if self._request.deadline is None else self._request.deadline)
 
     def _prompt(self, state: CandidateState) -> Prompt:
@@ -132,6 +135,16 @@ class RequestState:
         return time.monotonic() > self._deadline
 
     def _result(self, states: Sequence[CandidateState], candidates: Sequence[Candidate]) -> InfillResult:
-        num_chosen = sum(len(one.token_ids) for state in states for one in state.decoded)
-        usage = replace(self._usage, num_completion_tokens=num_chosen)
-        return InfillResult(tuple(candidates), usage, self._shown)
+        decoded = [one for state in states for one in state.decoded]
+        usage = replace(
+            self._usage,
+            num_completion_tokens=sum(len(one.token_ids) for one in decoded),
+            num_draft_tokens=sum(one.num_draft_tokens for one in decoded),
+            num_accepted_tokens=sum(one.num_accepted_tokens for one in decoded),
+        )
+        return InfillResult(tuple(candidates), usage, self._shown, self._timing())
+
+    def _timing(self) -> Timing:
+        """Return when the request began, when its first prompt was read, and when it ended."""
+        ended = time.monotonic()
+        return Timing(self._started, ended if self._prefilled is None else self._prefilled, ended)

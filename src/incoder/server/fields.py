@@ -75,6 +75,11 @@ class Fields:
         """Whether the field has a value other than null."""
         return self._values.get(name) is not None
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all fields, for an object that maps names to values."""
+        return list(self._values)
+
     def first_of(self, *names: str) -> str:
         """Return the first of these names that has a value, else the first: for fields with several names.
 

@@ -26,7 +26,8 @@ class Decoded:
     `spelling` are the bytes of the infill, without its required prefix. `token_ids`, `logprobs` and
     `rankings` have every chosen token, including the required prefix, the end token and a stop string, under
     the model's own distribution: temperature 1, over all tokens. `read` are the tokens of the required prefix
-    and the infill that the model has read, `unread` the tokens of the infill that it has not read yet.
+    and the infill that the model has read, `unread` the tokens of the infill that it has not read yet. Of the
+    draft tokens, some were accepted.
     """
 
     spelling: bytes
@@ -36,6 +37,8 @@ class Decoded:
     unread: tuple[int, ...] = ()
     token_ids: tuple[int, ...] = ()
     rankings: tuple[Ranking, ...] = ()
+    num_draft_tokens: int = 0
+    num_accepted_tokens: int = 0
 
 
 class SequenceState:
@@ -53,6 +56,7 @@ class SequenceState:
     ) -> None:
         self.finish_reason: FinishReason | None = None
         self.num_to_roll_back = 0  # tokens that the model has read after the end of the infill
+        self.num_draft_tokens = self.num_accepted_tokens = 0
         self._vocabulary = vocabulary
         self._num_healed = len(required_prefix)
         self._text = InfillText(required_prefix, params, stopping)
@@ -175,6 +179,8 @@ class SequenceState:
             tuple(unread),
             (*self._token_ids, *end_ids),
             tuple(self._rankings),
+            self.num_draft_tokens,
+            self.num_accepted_tokens,
         )
 
     def newly_committed(self) -> bytes:

@@ -1,0 +1,49 @@
+"""Counters for Prometheus, in a registry of their own for each application. They hold no code."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """The counters of one server."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "incoder_requests",
+            "Requests by dialect and outcome.",
+            ["dialect", "outcome"],
+            registry=self.registry,
+        )
+        self.first_token_seconds = Histogram(
+            "incoder_first_token_seconds",
+            "Seconds from a request's arrival to its first token.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "incoder_request_seconds",
+            "Seconds from a request's arrival to its answer.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.prompt_tokens = self._counter("prompt_tokens", "Tokens of prompts.")
+        self.cached_tokens = self._counter("cached_tokens", "Tokens of prompts that were found in the cache.")
+        self.completion_tokens = self._counter("completion_tokens", "Tokens written.")
+        self.decode_seconds = self._counter("decode_seconds", "Seconds in which tokens were written.")
+        self.draft_tokens = self._counter("draft_tokens", "Tokens drafted by prompt lookup.")
+        self.accepted_tokens = self._counter("accepted_tokens", "Drafted tokens that were accepted.")
+        self.suggestions = Counter(
+            "incoder_suggestions",
+            "Suggestions by event, as clients report them.",
+            ["event"],
+            registry=self.registry,
+        )
+
+    def page(self) -> bytes:
+        """Return the counters in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, explanation: str) -> Counter:
+        return Counter(f"incoder_{name}", explanation, registry=self.registry)

@@ -1,0 +1,1 @@
+"""The models behind the port: local ones, each with an engine of its own, and other servers."""
