@@ -33,7 +33,8 @@ class InfillWriter:
 
     `room` is the number of tokens that the server's context has left, None if it is not known. If
     `is_ranked`, a stream is read to its end for its log-probabilities even if the infill ends before.
-    `on_bytes` gets the bytes that can no longer be retracted.
+    `on_bytes` gets the bytes that can no longer be retracted. `on_first_token` is called once a server has
+    begun to answer.
     """
 
     servers: UpstreamServers
@@ -46,6 +47,7 @@ class InfillWriter:
     deadline: float = math.inf
     is_ranked: bool = False
     on_bytes: Callable[[bytes], None] = lambda _: None
+    on_first_token: Callable[[], None] = lambda: None
     _ids: list[int] = field(init=False)
     _tokens: WrittenTokens = field(init=False)
     num_cached: int = 0  # tokens of the prompt in the server's prefix cache, as far as it says
@@ -117,6 +119,7 @@ class InfillWriter:
             token_id = None
             if can.constraint == "allowed_token_ids" or (can.constraint and len(allowed) <= _MAX_BIASES):
                 piece = await server.next_token(self._ids, self.vocabulary, fields, can.constraint, allowed)
+                self.on_first_token()
                 token_id = self._tokens.written_id(piece)
                 token_id = token_id if token_id in allowed else None
             if token_id is None:
@@ -144,6 +147,7 @@ class InfillWriter:
         reason = "stop"
         async with aclosing(server.stream(self._ids, self.vocabulary, fields)) as pieces:
             async for piece in pieces:
+                self.on_first_token()
                 self._tokens.add(piece.tokens)
                 reason = piece.finish_reason or reason
                 self.num_cached = max(self.num_cached, piece.num_cached)

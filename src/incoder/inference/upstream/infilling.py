@@ -6,6 +6,7 @@ failure is an error, since the text may have been shown. Imports no torch.
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
@@ -56,14 +57,17 @@ class UpstreamInfilling(RequestState):
         """Fill the holes in every candidate. The time limit counts from now."""
         self._start_clock()
         states = [CandidateState(index) for index in range(self._request.num_sequences)]
-        await _all(self._fill(state, is_ranked=len(states) > 1) for state in states)
+        is_ranked = len(states) > 1 and self._request.rank_by != "none"
+        await _all(self._fill(state, is_ranked=is_ranked) for state in states)
         candidates = [state.result(self._parts, self._vocabulary.tokenizer) for state in states]
+        if self._request.rank_by == "none":
+            return InfillResult(tuple(candidates), self._usage, self._shown, self._timing())
         values = [self._value(one) for one in candidates]
         if self._request.rank_by == "full-text" and len(states) > 1 and not self._is_time_up():
             infills = [state.infills for state in states]
             full_texts = await self._scorer.answer(full_text_rows(self._prompter, self._texts, infills))
             values = [value + full for value, full in zip(values, full_texts, strict=True)]
-        return InfillResult(ranked(candidates, values), self._usage, self._shown)
+        return InfillResult(ranked(candidates, values), self._usage, self._shown, self._timing())
 
     async def _fill(self, state: CandidateState, *, is_ranked: bool) -> None:
         """Fill all holes of one candidate."""
@@ -97,6 +101,7 @@ class UpstreamInfilling(RequestState):
                 deadline=self._deadline,
                 is_ranked=is_ranked,
                 on_bytes=partial(self._pass_on, state),
+                on_first_token=self._note_prefill,
             )
             decoded = await writer.write()
             self._count(len(context), writer.num_cached, decoded)
@@ -114,6 +119,10 @@ class UpstreamInfilling(RequestState):
             written = WrittenTokens(self._vocabulary, num_alternatives)
             tokens = written.given(prompt.token_ids, piece.tokens)
             self._shown = replace(self._shown, tokens=tokens)
+
+    def _note_prefill(self) -> None:
+        if self._prefilled is None:
+            self._prefilled = time.monotonic()
 
     def _count(self, num_prompt: int, num_cached: int, decoded: Decoded) -> None:
         """Count the tokens of one infill, and of the prompt before it; from bytes they are estimated."""

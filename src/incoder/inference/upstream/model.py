@@ -4,11 +4,12 @@ Imports no torch.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
+from copy import copy
 from functools import partial
 from pathlib import PurePath
-from typing import Any, Unpack
+from typing import Any, Protocol, TypeVar, Unpack
 
 import incoder
 from incoder import arguments
@@ -26,6 +27,14 @@ from incoder.inference.upstream.servers import UpstreamServers
 from incoder.request import InfillRequest, PromptOptions, prompt_options
 from incoder.request_settings import PromptSettings
 from incoder.results import InfillResult, OnInfill, OnText, Score
+
+T = TypeVar("T")
+
+
+class Wait(Protocol):
+    """Waits for a future, and returns its result."""
+
+    def __call__(self, future: Future[T]) -> T: ...
 
 
 class UpstreamModel(PromptingModel):
@@ -49,8 +58,8 @@ class UpstreamModel(PromptingModel):
         notes: Sequence[str] = (),
         source: dict[str, Any] | None = None,
     ) -> None:
-        self._counts_bytes = isinstance(vocabulary.tokenizer, ByteTokenizer)
-        scale = BYTES_PER_TOKEN if self._counts_bytes else 1
+        self.counts_bytes = isinstance(vocabulary.tokenizer, ByteTokenizer)
+        scale = BYTES_PER_TOKEN if self.counts_bytes else 1
         super().__init__(vocabulary, context_length * scale, num_tail_lines)
         self.name = name
         self.context_length = context_length
@@ -59,6 +68,7 @@ class UpstreamModel(PromptingModel):
         self._loop = loop
         self._scorer = Scorer(servers, vocabulary, self.max_positions)
         self._source = source
+        self._wait: Wait | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(incoder.load, **(self._source or {})), ()
@@ -83,7 +93,7 @@ class UpstreamModel(PromptingModel):
         Raises:
             IncoderError: a request that these servers cannot answer, or all of them fail.
         """
-        return self._loop.run(self._infilling(request, on_infill, on_text).run())
+        return self._run(self._infilling(request, on_infill, on_text).run())
 
     def submit(
         self,
@@ -115,7 +125,7 @@ class UpstreamModel(PromptingModel):
         """
         before = self._before_document(path)
         rows = [[*before, *self._encode_document(text)] for text in arguments.texts("texts", texts)]
-        found = self._loop.run(self._score_long_texts(rows))
+        found = self._run(self._score_long_texts(rows))
         return tuple(Score(tuple(one[max(0, len(before) - 1) :])) for one in found)
 
     def line_logprobs(self, text: str, *, path: str | PurePath | None = None) -> tuple[float, ...]:
@@ -143,14 +153,23 @@ class UpstreamModel(PromptingModel):
             return ()
         longest = max(len(self.tokenizer.encode(text)) for one in given for text in one)
         prompter = self._prompter(prompt_options(**options), longest)
-        found = self._loop.run(self._scorer.answer(infill_rows(prompter, texts, given)))
+        found = self._run(self._scorer.answer(infill_rows(prompter, texts, given)))
         return tuple(Score(tuple(logprobs)) for logprobs in found)
+
+    def with_wait(self, wait: Wait) -> "UpstreamModel":
+        """Return the same model; its calls wait for their futures by `wait`, which may cancel them."""
+        other = copy(self)
+        other._wait = wait
+        return other
 
     def close(self) -> None:
         """Cancel the requests that are left, and close all connections."""
         if self._loop.is_open:
             self._loop.run(self.servers.close())
         self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run(work) if self._wait is None else self._wait(self._loop.submit(work))
 
     async def _score_long_texts(self, rows: Sequence[Sequence[int]]) -> list[list[float]]:
         return list(await asyncio.gather(*map(self._scorer.score_long_text, rows)))
@@ -171,12 +190,12 @@ class UpstreamModel(PromptingModel):
             self._scorer,
             self._prompter(request.prompt, request.sampling.max_new_tokens),
             request,
-            counts_bytes=self._counts_bytes,
+            counts_bytes=self.counts_bytes,
             allows_tags=request.allows_tags or not self.infilling_format.reads_attributes,
             on_infill=on_infill,
             on_text=on_text,
         )
 
     def _prompter(self, options: PromptOptions, max_new_tokens: int) -> Prompter:
-        scale = BYTES_PER_TOKEN if self._counts_bytes else 1
+        scale = BYTES_PER_TOKEN if self.counts_bytes else 1
         return super()._prompter(options, max_new_tokens * scale)
