@@ -1,6 +1,7 @@
-"""The ASGI application: all routes of all dialects, their errors in their own shapes, and the guard before them."""
+"""The ASGI application: the routes of all dialects, errors in their shapes, and the guard before them."""
 
 import logging
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -97,15 +98,20 @@ def _endpoint(route: Route, server: Callable[[], Server]) -> Callable[[Request],
         except (RequestError, IncoderError) as error:
             refused = as_request_error(error)
             response = _error_response(refused, route.error)
-        except Exception as error:
-            # Neither the message nor values: they may quote the user's code.
-            logger.error("request %s failed: %s", exchange.id, type(error).__name__, exc_info=None)
+        except Exception as error:  # noqa: BLE001 - one bad request must not end the others
+            log_failure(exchange.id, error)
             response = _error_response(as_request_error(error), route.error)
         exchange.server.metrics.requests.labels(route.dialect, outcome(response.status_code)).inc()
         response.headers["x-request-id"] = exchange.id
         return response
 
     return endpoint
+
+
+def log_failure(request_id: str, error: BaseException) -> None:
+    """Log where an exception was raised, without its message, which may quote the user's code."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("request %s failed with %s\n%s", request_id, type(error).__name__, frames)
 
 
 def outcome(status: int) -> str:

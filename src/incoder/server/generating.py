@@ -59,7 +59,7 @@ async def generate(exchange: "Exchange", call: Call) -> Response:
 
 
 def _complete(exchange: "Exchange", call: Call, request: InfillRequest) -> InfillRequest:
-    """Return the request with what the server decides: its seed, its cache salt, its deadline, its project."""
+    """Return the request with what the server decides: seed, cache salt, deadline, project."""
     settings, sampling = exchange.server.settings, request.sampling
     if not call.has_seed:
         sampling = replace(sampling, seed=secrets.randbelow(2**63))
@@ -97,16 +97,20 @@ class _Generation:
         queued = time.monotonic() - self.exchange.started
         loop = asyncio.get_running_loop()
         futures = await _in_thread(lambda: self._submit(model, loop), _cancel)
+        waiting = [asyncio.wrap_future(future) for future in futures]
         try:
-            waiting = [asyncio.wrap_future(future) for future in futures]
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
             for one in done:
                 if one.cancelled():
                     raise RequestError(503, "the model was unloaded; try again", "unavailable_error")
                 if (error := one.exception()) is not None:
                     raise error if model.is_alive else _engine_died()
-            return self.answer([one.result() for one in waiting], queued)
+            answer = self.answer([one.result() for one in waiting], queued)
+            self.exchange.server.metrics.observe(answer)
+            return answer
         finally:
+            for one in waiting:
+                one.add_done_callback(_retrieve)
             _cancel(futures)
 
     def answer(self, results: Sequence[InfillResult], queued: float = 0.0) -> Answer:
@@ -142,7 +146,11 @@ class _Generation:
         def on_text(index: int) -> OnText | None:
             if self.call.stream is None:
                 return None
-            return lambda piece: loop.call_soon_threadsafe(self._events.put_nowait, (index, piece)) and None
+
+            def put(piece: TextPiece) -> None:
+                loop.call_soon_threadsafe(self._events.put_nowait, (index, piece))
+
+            return put
 
         futures: list[Future[InfillResult]] = []
         try:
@@ -164,6 +172,12 @@ async def _in_thread(function: Callable[[], T], undo: Callable[[T], object]) -> 
             lambda done: None if done.cancelled() or done.exception() else undo(done.result())
         )
         raise
+
+
+def _retrieve(future: "asyncio.Future[InfillResult]") -> None:
+    """Look at a future's error, so that asyncio does not report that nobody has."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _engine_died() -> RequestError:

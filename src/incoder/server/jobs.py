@@ -1,8 +1,8 @@
 """Jobs: calls while they run, admitted in order, cancelled in time, answered once.
 
-A job waits in a bounded queue, uses its model (which may have to be loaded), and does its work there. Whatever
-ends it early (its client leaves, a newer request for its slot, the time limit, the end of the server) cancels
-its task, and with it its requests, also before the first token.
+A job waits in a bounded queue, uses its model (which may have to be loaded), and does its work there.
+Whatever ends it early (its client leaves, a newer request for its slot, the time limit, the end of the
+server) cancels its task, and with it its requests, also before the first token.
 """
 
 import asyncio

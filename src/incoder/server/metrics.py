@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from incoder.server.call import Answer
+
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -40,6 +42,22 @@ class Metrics:
             ["event"],
             registry=self.registry,
         )
+
+    def observe(self, answer: Answer) -> None:
+        """Count the tokens and the time of an answer."""
+        self.request_seconds.observe(answer.total_seconds)
+        timing = answer.results[0].timing
+        if timing is not None:
+            self.first_token_seconds.observe(answer.queued_seconds + timing.prefill_seconds)
+        for result in answer.results:
+            usage = result.usage
+            self.prompt_tokens.inc(usage.num_prompt_tokens)
+            self.cached_tokens.inc(usage.num_cached_tokens)
+            self.completion_tokens.inc(usage.num_completion_tokens)
+            self.draft_tokens.inc(usage.num_draft_tokens)
+            self.accepted_tokens.inc(usage.num_accepted_tokens)
+            if result.timing is not None:
+                self.decode_seconds.inc(result.timing.decode_seconds)
 
     def page(self) -> bytes:
         """Return the counters in Prometheus's text format."""

@@ -1,4 +1,4 @@
-"""Streamed responses: server-sent events, or a line of JSON each. The client's leaving is watched elsewhere."""
+"""Streamed responses: server-sent events, or a line of JSON each. jobs.py watches for clients that leave."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 

@@ -1,8 +1,8 @@
 """OpenAI's POST /v1/completions, with `suffix`.
 
-`prompt` is a text, a list of token ids, or a list of either. With a `suffix`, the hole between both is filled;
-without one, the prompt is continued. What a body leaves out is as `InfillRequest` has it, so the default
-temperature is not OpenAI's.
+`prompt` is a text, a list of token ids, or a list of either. With a `suffix`, the hole between both is
+filled; without one, the prompt is continued. What a body leaves out is as `InfillRequest` has it, so the
+default temperature is not OpenAI's.
 """
 
 from collections.abc import Iterable

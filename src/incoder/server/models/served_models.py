@@ -101,6 +101,7 @@ class ServedModels:
             if place.loaded is None or not place.loaded.is_alive:
                 if place.loading is None:
                     place.loading = asyncio.create_task(self._load(place))
+                    place.loading.add_done_callback(lambda task: task.cancelled() or task.exception())
                 await asyncio.shield(place.loading)  # who waits may leave; loading goes on for the next one
             assert place.loaded is not None
             yield place.loaded

@@ -28,4 +28,4 @@ def _requests(facts: ModelFacts) -> Iterator[tuple[str, InfillRequest]]:
         ("candidates", {"num_candidates": 3, "temperature": 0.8, "max_new_tokens": 8}),
         ("log-probabilities", {"num_alternatives": 1, "temperature": 0, "max_new_tokens": 4}),
     ):
-        yield step, InfillRequest.from_settings(parts, cache_salt="warm-up", path="a.py", **settings)  # type: ignore[arg-type]
+        yield step, InfillRequest.from_settings(parts, cache_salt="warm-up", path="a.py", **settings)

@@ -1,7 +1,7 @@
 """The guard before all routes, in pure ASGI: it lets a request pass, or answers it itself.
 
-Decides on `scope["path"]` and raw headers only: `request.url` is rebuilt from the Host header, which the client
-chooses (CVE-2026-48710).
+Decides on `scope["path"]` and raw headers only: `request.url` is rebuilt from the Host header, which the
+client chooses (CVE-2026-48710).
 """
 
 import hashlib

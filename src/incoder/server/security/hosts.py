@@ -1,4 +1,7 @@
-"""The hosts that a request may name: a web page that reaches us by a name of its own (DNS rebinding) may not."""
+"""The hosts that a request may name.
+
+A web page can let a name of its own point to this machine (DNS rebinding); its requests then have that name.
+"""
 
 import ipaddress
 import re
