@@ -116,12 +116,14 @@ class ShownPrompt:
 
     The infill must begin with `required_prefix`, which token healing removed from the end of the prefix.
     `tokens` are the prompt's tokens with their log-probabilities if the request has `echo`, else empty.
+    `other_files` are the names of those that fit, whole or in part.
     """
 
     text: str
     required_prefix: str
     token_ids: tuple[int, ...]
     tokens: tuple[Token, ...] = ()
+    other_files: tuple[str, ...] = ()
 
     @property
     def num_tokens(self) -> int:

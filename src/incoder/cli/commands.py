@@ -24,6 +24,7 @@ from incoder.cli.models import app as models
 from incoder.cli.objective import app as objective
 from incoder.cli.project import app as project
 from incoder.cli.rename import rename
+from incoder.cli.serve import serve
 from incoder.cli.settings import find_settings
 from incoder.cli.tokenizer import app as tokenizer
 from incoder.cli.train import train
@@ -72,6 +73,7 @@ app.command()(ask)
 app.command()(attributes)
 app.add_typer(models, name="models")
 app.add_typer(project, name="project")
+app.command()(serve)
 app.command()(config)
 app.command()(train)
 app.add_typer(corpus, name="corpus")

@@ -209,6 +209,7 @@ class PromptingModel(Model):
 
     def _prompter(self, options: PromptOptions, max_new_tokens: int) -> Prompter:
         header, context = self._header(options.path, options.attributes), list[int]()
+        shown: dict[str, str] = {}
         if options.other_files:
             shown = self.shown_files(
                 options.other_files,
@@ -228,6 +229,7 @@ class PromptingModel(Model):
             num_tail_lines=self.num_tail_lines if chosen is None else chosen,
             marks_tails=self.num_tail_lines > 0,
             token_healing=options.token_healing,
+            other_files=list(shown),
         )
 
     def _before_document(self, path: str | PurePath | None) -> list[int]:

@@ -1,5 +1,6 @@
 """The ASGI application: the routes of all dialects, errors in their shapes, and the guard before them."""
 
+import asyncio
 import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -33,10 +34,14 @@ def create_app(
     *,
     max_model_bytes: int | None = None,
     note: Note = lambda _: None,
+    on_ready: Callable[[], None] = lambda: None,
+    on_failure: Callable[[Exception], None] = lambda _: None,
 ) -> ASGIApp:
     """Return the application that serves these models, the first one being the default.
 
-    The default model is loaded when the application starts. `routes` are by default those of all dialects.
+    The default model is loaded as soon as the application has started, and requests wait for it; then
+    `on_ready` is called, or `on_failure` if it cannot be loaded. `routes` are by default those of all
+    dialects.
     """
     if routes is None:
         from incoder.server.dialects.catalogue import ROUTES
@@ -50,9 +55,19 @@ def create_app(
             sources, max_bytes=max_model_bytes, idle_seconds=settings.idle_unload, note=note
         )
         server = state["server"] = Server(settings, models)
-        await models.start()
+
+        async def start() -> None:
+            try:
+                await models.start()
+            except Exception as error:  # noqa: BLE001 - whoever runs the application decides
+                on_failure(error)
+            else:
+                on_ready()
+
+        starting = asyncio.create_task(start())
         yield
         await server.jobs.close(SHUTDOWN_SECONDS)
+        starting.cancel()
         await models.close()
 
     app = FastAPI(

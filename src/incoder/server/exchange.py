@@ -1,9 +1,11 @@
 """One HTTP exchange as a dialect's handler sees it: the body, the models, and the way to answer a call."""
 
+import asyncio
 import json
 import secrets
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +18,8 @@ from incoder.server.route import Route
 
 if TYPE_CHECKING:
     from incoder.server.server import Server
+
+T = TypeVar("T")
 
 
 class Exchange:
@@ -55,6 +59,10 @@ class Exchange:
         from incoder.server.generating import generate
 
         return await generate(self, call)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Run a function that takes a while beside the event loop."""
+        return await asyncio.to_thread(function)
 
     def answer(self, value: JSON, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
         """Return a response of compact JSON, as llama.vim needs it."""

@@ -137,6 +137,10 @@ class Fields:
             raise self.error(name, f"must be true or false, got {_shown(value)}")
         return value
 
+    def is_switch(self, name: str) -> bool:
+        """Whether the field is true or false, for fields that may be something else as well."""
+        return isinstance(self._values.get(name), bool)
+
     def texts(self, name: str, most: int = MAX_ITEMS) -> tuple[str, ...]:
         """Return a list of strings; a single string is a list of one."""
         value = self._values.get(name)

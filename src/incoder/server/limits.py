@@ -22,7 +22,7 @@ def checked(requests: Sequence[InfillRequest], settings: ServerSettings) -> list
     incoder.server.request_error.RequestError: a request may ask for at most 16 candidates, got 99
     """
     if not requests:
-        raise RequestError(400, "there must be a prompt, got an empty list")
+        raise RequestError(400, "a body must have a prompt, got none")
     _check("a body", len(requests), settings.max_requests, "prompts")
     for request in requests:
         _check("a request", request.num_candidates, settings.max_candidates, "candidates")

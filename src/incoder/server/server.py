@@ -7,7 +7,7 @@ from incoder.server.metrics import Metrics
 from incoder.server.models.served_models import ServedModels
 from incoder.server.settings import ServerSettings
 
-SHUTDOWN_SECONDS = 3.0  # for running jobs; uvicorn's own end and the models' take some more
+SHUTDOWN_SECONDS = 0.5  # for jobs that still run after uvicorn has waited for their connections
 
 
 @dataclass(slots=True)

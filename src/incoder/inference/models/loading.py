@@ -7,8 +7,10 @@ import torch
 
 from incoder import arguments
 from incoder.errors import IncoderError
+from incoder.inference.cache.kv_cache import bytes_per_token
 from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.engine.forking import check_process
+from incoder.inference.engine.runner import BLOCK_SIZE
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.memory.mixing import read_weights
 from incoder.inference.models.catalogue import embedded_models, find_model
@@ -35,12 +37,18 @@ def load(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     infilling_format: str | None = None,
+    cache_bytes: int | None = None,
+    max_context: int | None = None,
 ) -> InfillModel:
-    """Load a model; `incoder.load` explains the arguments.
+    """Load a model; `incoder.load` explains the first arguments.
+
+    `cache_bytes` is the memory of the key/value cache, `max_context` the longest context in tokens, if it is
+    to be shorter than the network's.
 
     Raises:
-        IncoderError: no such model, device, dtype or format, the tokenizer and the weights do not belong
-            together, or the process was forked from one that had loaded a model.
+        IncoderError: no such model, device, dtype or format, a cache that holds less than one context, the
+            tokenizer and the weights do not belong together, or the process was forked from one that had
+            loaded a model.
     """
     check_process()
     optional_text = arguments.optional(arguments.text)
@@ -79,11 +87,25 @@ def load(
         "dtype": dtype,
         "infilling_format": infilling_format,
     }
-    language_model = TransformerModel(transformer)
+    num_blocks = None if cache_bytes is None else _num_blocks(transformer, cache_bytes, max_context)
+    language_model = TransformerModel(transformer, num_blocks, max_context)
     num_tail_lines = load_num_tail_lines(path) if path.is_dir() else 0
     return InfillModel(
         language_model, tokenizer, layout, num_tail_lines, source, memory_weights=read_weights(path)
     )
+
+
+def _num_blocks(transformer: Transformer, cache_bytes: int, max_context: int | None) -> int:
+    """Return the number of blocks that fit into this much memory."""
+    config = transformer.config
+    block_bytes = BLOCK_SIZE * bytes_per_token(config, transformer.dtype)
+    num_needed = -(-min(max_context or config.max_positions, config.max_positions) // BLOCK_SIZE)
+    if cache_bytes < num_needed * block_bytes:
+        raise IncoderError(
+            f"the cache must hold one context, {num_needed * block_bytes / 1e6:.0f} MB, got "
+            f"{cache_bytes / 1e6:.0f} MB; give it more, or a shorter context"
+        )
+    return cache_bytes // block_bytes
 
 
 def _from_folder(folder: Path, dtype: torch.dtype, device: torch.device, num_bits: int | None) -> Transformer:

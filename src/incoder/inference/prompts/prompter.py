@@ -43,7 +43,7 @@ class Prompter:
     `header` (attributes) precedes the text, and the tokens `context` precede every prompt. The last
     `num_tail_lines` of the text before a hole are given as the start of its infill (prefix_tail.py); with
     `marks_tails` a sentinel ends them, for a model that was trained so. `token_healing` removes tokens that
-    may be partial (text_vocabulary.py).
+    may be partial (text_vocabulary.py). `other_files` names the files in `context` and `header`.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Prompter:
         num_tail_lines: int = 0,
         marks_tails: bool = False,
         token_healing: bool = True,
+        other_files: Sequence[str] = (),
     ) -> None:
         self.vocabulary = vocabulary
         self._layout = vocabulary.layout
@@ -66,6 +67,7 @@ class Prompter:
         self._num_tail_lines = num_tail_lines
         self._marks_tails = marks_tails
         self._token_healing = token_healing
+        self._other_files = tuple(other_files)
         self.infill_budget = infill_budget(max_new_tokens, max_positions)
 
     def prompt(self, texts: Sequence[str], infills: Sequence[str]) -> Prompt:
@@ -110,7 +112,7 @@ class Prompter:
         text, required = (
             data.decode("utf-8", "surrogateescape") for data in (read, prompt.required_prefixes[0])
         )
-        return ShownPrompt(text, required, tuple(prompt.token_ids))
+        return ShownPrompt(text, required, tuple(prompt.token_ids), other_files=self._other_files)
 
     @property
     def end_id(self) -> int:

@@ -1,6 +1,13 @@
 """All routes of the server."""
 
-from incoder.server.dialects import health, openai
+from incoder.server.dialects import edit, health, infill, models_list, openai, tokens
 from incoder.server.route import Route
 
-ROUTES: tuple[Route, ...] = (*health.ROUTES, *openai.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *health.ROUTES,
+    *openai.ROUTES,
+    *models_list.ROUTES,
+    *tokens.ROUTES,
+    *infill.ROUTES,
+    *edit.ROUTES,
+)

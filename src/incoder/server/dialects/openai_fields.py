@@ -33,7 +33,7 @@ def read_sampling(body: Fields, default_max_tokens: int) -> SamplingParams:
         presence_penalty=body.number("presence_penalty", 0.0, -2, 2),
         frequency_penalty=body.number("frequency_penalty", 0.0, -2, 2),
         repetition_penalty=body.number("repetition_penalty", 1.0, 0.01, 100),
-        logit_bias=_read_biases(body),
+        logit_bias=read_biases(body),
     )
 
 
@@ -47,7 +47,12 @@ def read_seed(body: Fields, name: str = "seed") -> int | None:
     return None if seed is None else seed % 2**63
 
 
-def _read_biases(body: Fields) -> dict[int, float]:
+def read_biases(body: Fields) -> dict[int, float]:
+    """Return `logit_bias`, whose token ids are strings in JSON.
+
+    >>> read_biases(Fields({"logit_bias": {"7": -100}}))
+    {7: -100.0}
+    """
     biases = body.nested("logit_bias")
     if len(biases.names) > _MAX_BIASES:
         raise body.error("logit_bias", f"must have at most {_MAX_BIASES} tokens, got {len(biases.names)}")

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incoder.inference.models.catalogue import ModelInfo
 from incoder.model_protocol import Model
 from incoder.request import InfillRequest
 from incoder.results import InfillResult, OnText
 from incoder.server.models.served_model import ModelFacts, Note, Wait
 from incoder.server.models.warm_up import warm_up
+from incoder.tokenizer.formats import max_num_holes
 
 if TYPE_CHECKING:
     from incoder.inference.infill_model import InfillModel
@@ -52,6 +54,7 @@ class LocalSource:
     load_model: Callable[[], "InfillModel"]
     max_active: int | None = None
     projects: Sequence[Path] = ()
+    cache_folder: Path | None = None
     warms_up: bool = True
 
     def load(self, note: Note) -> LocalModel:
@@ -59,11 +62,32 @@ class LocalSource:
         note(f"loading {self.facts.name}")
         model = self.load_model()
         for project in self.projects:
-            model.open_project(project, on_note=note).refresh()
+            note(f"{self.facts.name}: looking at the files of {project}")
+            model.open_project(project, cache_folder=self.cache_folder, on_note=note).refresh()
         loaded = LocalModel(model, self.max_active)
         if self.warms_up:
             warm_up(loaded, self.facts, note)
         return loaded
+
+
+def facts_from_files(info: ModelInfo, max_context: int | None = None) -> ModelFacts:
+    """Return the facts of a model that is not loaded yet.
+
+    >>> from incoder.inference.models.catalogue import describe_model
+    >>> facts_from_files(describe_model("mini"), 512).context_length
+    512
+    """
+    return ModelFacts(
+        name=info.name,
+        context_length=min(info.context_length, max_context or info.context_length),
+        vocab_size=info.vocab_size,
+        infilling_format=info.infilling_format,
+        max_num_holes=max_num_holes(info.infilling_format),
+        num_parameters=info.num_parameters,
+        num_bytes=info.num_bytes,
+        path=str(info.folder),
+        licence=info.licence,
+    )
 
 
 def facts_of(name: str, model: "InfillModel") -> ModelFacts:

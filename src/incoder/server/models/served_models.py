@@ -81,7 +81,11 @@ class ServedModels:
         return self._places[name].loaded
 
     async def start(self) -> None:
-        """Load the default model; the server is ready afterwards."""
+        """Load the default model; the server is ready afterwards.
+
+        Raises:
+            IncoderError: it cannot be loaded.
+        """
         async with self.use(self.default.facts.name):
             self.is_ready = True
         if self._idle_seconds is not None:

@@ -8,11 +8,14 @@ import hashlib
 import hmac
 from collections.abc import Collection, Mapping
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from incoder.server.exchange import json_response
 from incoder.server.request_error import ErrorShape, RequestError, openai_error
+from incoder.server.security.headers import header_values
 from incoder.server.security.hosts import is_allowed_host
+from incoder.server.security.origins import allowed_origin
 from incoder.server.settings import ServerSettings
 
 
@@ -38,19 +41,24 @@ class Guard:
         if scope["type"] != "http":  # a websocket: there are none here
             await send({"type": "websocket.close", "code": 1008})
             return
+        allowed: dict[str, str] = {}
         try:
             self._check_host(scope)
+            allowed = allowed_origin(scope, self._settings.origins)
+            if allowed and scope["method"] == "OPTIONS":  # a browser asks before it sends the request
+                await Response(status_code=204, headers=allowed)(scope, receive, send)
+                return
             self._check_key(scope)
         except RequestError as error:
             shape = self._shapes.get(scope["path"], openai_error)
-            headers = {"www-authenticate": "Bearer"} if error.status == 401 else None
-            response = json_response(shape(error), status=error.status, headers=headers)
+            headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+            response = json_response(shape(error), status=error.status, headers={**headers, **allowed})
             await response(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, _with_headers(send, {**allowed, "x-content-type-options": "nosniff"}))
 
     def _check_host(self, scope: Scope) -> None:
-        hosts = _values(scope, b"host")
+        hosts = header_values(scope, b"host")
         if len(hosts) != 1 or not is_allowed_host(hosts[0], self._settings):
             raise RequestError(
                 403, "this server does not answer to that host name; allow it with --allow-host", "host_error"
@@ -72,13 +80,21 @@ class Guard:
             )
 
 
+def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
+    """Return a `send` that adds these headers to the response."""
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *encoded]
+        await send(message)
+
+    return send_with_headers
+
+
 def _given_key(scope: Scope) -> bytes:
-    for value in _values(scope, b"authorization"):
+    for value in header_values(scope, b"authorization"):
         scheme, _, key = value.partition(b" ")
         if scheme.lower() == b"bearer":
             return key.strip()
-    return next(iter(_values(scope, b"x-api-key")), b"")
-
-
-def _values(scope: Scope, name: bytes) -> list[bytes]:
-    return [value for key, value in scope["headers"] if key == name]
+    return next(iter(header_values(scope, b"x-api-key")), b"")
