@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import print_note
+from incoder.cli.console import print_note, progress
 from incoder.cli.project_memory import cache_folder
 from incoder.errors import IncoderError
 from incoder.extras import missing_extra
@@ -37,7 +37,31 @@ def serve(
             help="A model, as in incoder fill. Repeatable: the first one is loaded at once and answers "
             "requests that name none, the others are loaded when a request names them.",
             metavar="NAME|FOLDER",
-            show_default="mini",
+            show_default="mini, without --upstream",
+        ),
+    ] = None,
+    upstream: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The URL of a completions server, such as vLLM, whose model is served first "
+            "(docs/scale-out.md). Repeatable: requests are balanced over servers of one model.",
+            metavar="URL",
+            show_default="none",
+        ),
+    ] = None,
+    upstream_model: Annotated[
+        str | None,
+        typer.Option(help="The model on those servers.", metavar="NAME", show_default="their only one"),
+    ] = None,
+    upstream_api_key_file: Annotated[
+        Path | None, typer.Option(help="A file with the key of those servers.", show_default="none")
+    ] = None,
+    upstream_tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder with that model's tokenizer.json, or a GGUF file.",
+            metavar="DIR",
+            show_default="the one in the cache",
         ),
     ] = None,
     dtype: options.Dtype = None,
@@ -143,14 +167,19 @@ def serve(
         projects=tuple(_folder(one) for one in project or ()),
         allows_tests=allow_tests,
     )
-    sources = _sources(
-        model or [options.DEFAULT_MODEL],
-        settings,
-        dtype=dtype,
-        device=device,
-        context=context,
-        cache_bytes=None if cache_memory is None else cache_memory * _MEGABYTE,
+    sources = _upstream_sources(
+        upstream or [], upstream_model, upstream_api_key_file, upstream_tokenizer, has_project=bool(project)
     )
+    names = model or ([] if sources else [options.DEFAULT_MODEL])
+    if names:
+        sources += _sources(
+            names,
+            settings,
+            dtype=dtype,
+            device=device,
+            context=context,
+            cache_bytes=None if cache_memory is None else cache_memory * _MEGABYTE,
+        )
     max_model_bytes = None if model_memory is None else model_memory * _MEGABYTE
     _run(settings, sources, max_model_bytes, host, port)
 
@@ -219,6 +248,28 @@ def _sources(
         )
         for name in dict.fromkeys(names)
     ]
+
+
+def _upstream_sources(
+    urls: Sequence[str],
+    model: str | None,
+    api_key_file: Path | None,
+    tokenizer: Path | None,
+    *,
+    has_project: bool,
+) -> "list[ModelSource]":
+    """Return the model of the upstream servers, which are asked now what they can do."""
+    if not urls:
+        if model is not None or api_key_file is not None or tokenizer is not None:
+            raise typer.BadParameter("--upstream-… options need the --upstream that they are for")
+        return []
+    from incoder.server.models.upstream_model import UpstreamSettings, UpstreamSource
+
+    if has_project:
+        print_note("--project does not change what the model of --upstream writes")
+    settings = UpstreamSettings(urls=urls, model=model, api_key_file=api_key_file, tokenizer=tokenizer)
+    with progress(f"asking {', '.join(urls)} …"):
+        return [UpstreamSource(settings)]
 
 
 def _run(

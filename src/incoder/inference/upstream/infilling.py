@@ -104,7 +104,7 @@ class UpstreamInfilling(RequestState):
                 on_first_token=self._note_prefill,
             )
             decoded = await writer.write()
-            self._count(len(context), writer.num_cached, decoded)
+            self._count(0 if hole else len(context), writer.num_cached, decoded)
             context += self._vocabulary.tokenizer.encode_bytes(required + decoded.spelling)
             self._add(state, decoded)
 

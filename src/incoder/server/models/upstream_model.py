@@ -6,7 +6,7 @@ asked for its model when this server starts, and again when it was unreachable. 
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from incoder.inference.upstream.loading import load_upstream
@@ -32,8 +32,11 @@ class ServedUpstream:
         return None if self.model.counts_bytes else self.model.tokenizer
 
     def submit(self, request: InfillRequest, on_text: OnText | None = None) -> Future[InfillResult]:
-        """Begin a request; cancelling the future closes it at the upstream."""
-        return self.model.submit(request, on_text)
+        """Begin a request; cancelling the future closes it at the upstream.
+
+        The project that the server adds to requests is for models on this machine only.
+        """
+        return self.model.submit(replace(request, project=None), on_text)
 
     def for_editing(self, wait: Wait) -> Model:
         """Return the model, whose calls wait by `wait`."""
