@@ -16,6 +16,7 @@ from incoder.cli.config import config
 from incoder.cli.console import write_result
 from incoder.cli.corpus import app as corpus
 from incoder.cli.docstring import docstring
+from incoder.cli.doctor import doctor
 from incoder.cli.edit import edit
 from incoder.cli.eval import app as evaluation
 from incoder.cli.fill import fill
@@ -75,6 +76,7 @@ app.add_typer(models, name="models")
 app.add_typer(project, name="project")
 app.command()(serve)
 app.command()(config)
+app.command()(doctor)
 app.command()(train)
 app.add_typer(corpus, name="corpus")
 app.add_typer(tokenizer, name="tokenizer")

@@ -15,6 +15,7 @@ from incoder.cli.project_memory import cache_folder
 from incoder.errors import IncoderError
 from incoder.extras import missing_extra
 from incoder.files import read_text
+from incoder.server.doctor.clients import find_client, settings_text
 
 if TYPE_CHECKING:
     from incoder.server.models.served_model import ModelSource
@@ -343,14 +344,12 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def client_settings(url: str) -> list[str]:
-    """Return settings of three clients, ready to paste.
+    """Return settings of three clients, ready to paste; `incoder doctor` has those of all.
 
     >>> client_settings("http://127.0.0.1:8012")[0]
-    "llama.vim:   let g:llama_config = {'endpoint_fim': 'http://127.0.0.1:8012/infill'}"
+    "llama.vim: let g:llama_config = {'endpoint_fim': 'http://127.0.0.1:8012/infill'}"
     """
-    return [
-        f"llama.vim:   let g:llama_config = {{'endpoint_fim': '{url}/infill'}}",
-        f'llama.vscode (settings.json):   "llama-vscode.endpoint": "{url}"',
-        f'Zed (settings.json):   "edit_predictions": {{"provider": "open_ai_compatible_api", '
-        f'"open_ai_compatible_api": {{"api_url": "{url}/v1/completions", "model": "starcoder2:incoder"}}}}',
+    shown = [
+        f"{name}: {settings_text(find_client(name), url)}" for name in ("llama.vim", "llama.vscode", "zed")
     ]
+    return [" ".join(one.split()) for one in shown] + ["more: incoder doctor"]
