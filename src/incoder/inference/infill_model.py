@@ -6,7 +6,6 @@ Combines prompts, project memory, infilling and scoring. Reads no files itself, 
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import copy
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, Protocol, TypeVar, Unpack
@@ -96,8 +95,8 @@ class InfillModel(PromptingModel):
         ...     other.complete("x =", max_new_tokens=1).usage.num_completion_tokens
         1
         """
-        other = copy(self)
-        other._run = run
+        other = object.__new__(type(self))  # copy() would load the model again, by `__reduce__`
+        other.__dict__.update(self.__dict__, _run=run)
         return other
 
     def open_project(

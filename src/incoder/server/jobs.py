@@ -41,6 +41,10 @@ class Job(Generic[T]):
         assert self._task is not None
         self._task.add_done_callback(lambda _: function())
 
+    @property
+    def is_done(self) -> bool:
+        return self._task is not None and self._task.done()
+
     def cancel(self, error: RequestError) -> None:
         """End the job early: whoever waits for it gets this error. The first one counts."""
         if self._task is not None and not self._task.done():

@@ -16,8 +16,7 @@ from incoder.tokenizer.fill_in_the_middle import FAMILIES, Family, FillInTheMidd
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 from incoder.tokenizer.tokenizer import Tokenizer
-from incoder.tokenizer.vocabulary_layout import NUM_SENTINELS
-from incoder.tokenizer.vocabulary_layout import END_OF_MASK
+from incoder.tokenizer.vocabulary_layout import END_OF_MASK, NUM_SENTINELS
 
 SPECIAL_TOKENS = frozenset(token for family in FAMILIES for token in (*family.tokens, *family.ends))
 # Models that only complete: the tokens that end a document, and those that begin one if the tokenizer's file

@@ -59,7 +59,10 @@ def read(body: Fields) -> Call:
         num_alternatives=logprobs or 0,
         echo=echo and logprobs is not None,
     )
-    requests = [_request(body, template, one, suffix) for one in body.prompts("prompt") or (("",),)]
+    prompts = body.prompts("prompt") if "prompt" in body else (("",),)  # OpenAI's default: a new document
+    if not prompts:
+        raise body.error("prompt", "must have a prompt, got an empty list")
+    requests = [_request(body, template, one, suffix) for one in prompts]
     writer = _Writer(
         requests,
         num_choices,
