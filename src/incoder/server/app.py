@@ -89,6 +89,7 @@ def create_app(
             tags=[route.dialect],
             operation_id=f"{route.method.lower()}{route.path.replace('/', '_')}",
             openapi_extra=_openapi(route),
+            include_in_schema=route.is_listed,
             response_class=Response,
             response_model=None,
         )

@@ -36,6 +36,7 @@ class Route:
     answer: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
     streams: Literal["text/event-stream", "application/x-ndjson"] | None = None
     is_public: bool = False  # needs no key: /health only
+    is_listed: bool = True  # in /openapi.json
 
 
 def chosen_by_field(name: str, if_present: Handler, otherwise: Handler) -> Handler:

@@ -1,6 +1,7 @@
 """All routes of the server."""
 
 from incoder.server.dialects import edit, health, infill, models_list, openai, tokens
+from incoder.server.pages import ROUTES as PAGES
 from incoder.server.route import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -10,4 +11,5 @@ ROUTES: tuple[Route, ...] = (
     *tokens.ROUTES,
     *infill.ROUTES,
     *edit.ROUTES,
+    *PAGES,
 )
