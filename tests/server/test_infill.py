@@ -14,8 +14,8 @@ TEXT = "import <FILL>\n\n\ndef main():\n    print(<FILL>)\n"
 BODY = {"text": TEXT, "temperature": 0.7, "num_candidates": 2, "seed": 4, "max_new_tokens": 8}
 
 
-def post(client: TestClient, path: str, **body: Any) -> Any:
-    answer = client.post(path, json=body)
+def post(client: TestClient, route: str, **body: Any) -> Any:
+    answer = client.post(route, json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -63,7 +63,13 @@ def test_every_setting_of_a_request_is_a_field() -> None:
         {"attributes": {"dstars": "5"}, "path": "a.py"},
         {"stop": "\n", "max_lines": 1, "token_healing": False, "num_tail_lines": 1},
         {"echo": True, "speculate": False, "cache_salt": "s", "time_limit": 30},
-        {"logit_bias": {"7": -5}, "allowed_first_ids": [40, 50], "allows_tags": True},
+        {
+            "logit_bias": {"7": -5},
+            "allowed_first_ids": [40, 50],
+            "allows_tags": True,
+            "token_healing": False,
+            "num_tail_lines": 0,
+        },
     ],
 )
 def test_settings_reach_the_model(client: TestClient, mini: InfillModel, settings: dict[str, Any]) -> None:
@@ -135,7 +141,7 @@ def test_a_tool_returns_the_changed_text_and_its_candidates(
     ("tool", "body", "status", "message"),
     [
         ("docstring", {}, 400, "text is required"),
-        ("docstring", {"text": "def f(:"}, 400, "does not parse"),
+        ("docstring", {"text": "def f(:"}, 400, "invalid syntax (line 1)"),
         ("edit", {"text": "x\n", "comment": "y"}, 400, "lines must be given"),
         ("edit", {"text": "x\n", "comment": "y", "lines": "7"}, 400, "7"),
         ("rename", {"text": "x = 1\n", "name": "y"}, 400, "no variable"),
