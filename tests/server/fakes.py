@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from incoder.errors import IncoderError
 from incoder.model_protocol import Model
 from incoder.request import InfillRequest
 from incoder.results import Candidate, InfillResult, OnText
@@ -23,7 +24,7 @@ def facts(name: str, num_bytes: int = 0) -> ModelFacts:
 
 
 def result(text: str) -> InfillResult:
-    return InfillResult((Candidate(text, (text,), -1.0, -1.0, ("end",)),))
+    return InfillResult((Candidate(text, (text,), -1.0, -1.0, ("end",), ((),)),))
 
 
 @dataclass
@@ -49,7 +50,7 @@ class FakeModel:
         return future
 
     def for_editing(self, wait: Wait) -> Model:
-        raise NotImplementedError(wait)
+        raise IncoderError(f"a fake edits nothing, and waits for nothing by {wait}")
 
     def close(self) -> None:
         self.is_closed = True

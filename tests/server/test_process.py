@@ -1,7 +1,6 @@
 """`incoder serve` as a process, through real clients."""
 
 import asyncio
-import os
 import re
 import signal
 import subprocess
@@ -26,9 +25,18 @@ class Process:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self._ready = threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
         assert self._ready.wait(240), self.lines
         (self.url,) = re.findall(r"ready: (\S+)", "".join(self.lines))
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        """Send the process a signal, and wait until it has ended."""
+        self.process.send_signal(number)
+        self.process.wait(timeout=10)
+        self._reading.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -43,8 +51,7 @@ class Process:
 def server() -> Iterator[str]:
     process = Process()
     yield process.url
-    process.process.kill()
-    process.process.wait()
+    process.end()
 
 
 def test_openai_python_completes_infills_and_streams(server: str) -> None:
@@ -126,8 +133,7 @@ def test_sigterm_ends_it_within_five_seconds_while_a_request_runs(tmp_path: Path
     thread.start()
     time.sleep(0.5)
     started = time.monotonic()
-    process.process.send_signal(signal.SIGTERM)
-    process.process.wait(timeout=10)
+    process.end(signal.SIGTERM)
     assert time.monotonic() - started < 5.5
     thread.join()
     assert "x" not in [line.strip() for line in process.lines]
@@ -139,9 +145,7 @@ def test_after_kill_9_a_new_server_answers_on_the_same_port() -> None:
     port = first.url.rpartition(":")[2]
     client = openai.OpenAI(base_url=f"{first.url}/v1", api_key="none", max_retries=8)
     assert client.completions.create(model="mini", prompt="x", max_tokens=1).choices
-    os.kill(first.process.pid, signal.SIGKILL)
-    first.process.wait()
+    first.end(signal.SIGKILL)
     second = Process("--port", port)
     assert client.completions.create(model="mini", prompt="x", max_tokens=1).choices
-    second.process.kill()
-    second.process.wait()
+    second.end()
