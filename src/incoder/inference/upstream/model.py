@@ -6,7 +6,6 @@ Imports no torch.
 import asyncio
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
-from copy import copy
 from functools import partial
 from pathlib import PurePath
 from typing import Any, Protocol, TypeVar, Unpack
@@ -158,8 +157,8 @@ class UpstreamModel(PromptingModel):
 
     def with_wait(self, wait: Wait) -> "UpstreamModel":
         """Return the same model; its calls wait for their futures by `wait`, which may cancel them."""
-        other = copy(self)
-        other._wait = wait
+        other = object.__new__(type(self))  # copy() would ask the servers again, by `__reduce__`
+        other.__dict__.update(self.__dict__, _wait=wait)
         return other
 
     def close(self) -> None:
