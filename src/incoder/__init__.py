@@ -9,7 +9,7 @@ TYPE_CHECKING = False  # type checkers treat it as typing's, whose import would 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
-    from typing import overload as _overload
+    from typing import overload
 
     import torch
 
@@ -97,11 +97,11 @@ def __dir__() -> list[str]:
 
 if not TYPE_CHECKING:
 
-    def _overload(function: object) -> object:
+    def overload(function: object) -> object:
         return function
 
 
-@_overload
+@overload
 def load(
     name: "str | os.PathLike[str]" = "mini",
     *,
@@ -110,7 +110,7 @@ def load(
     dtype: "str | torch.dtype | None" = None,
     infilling_format: str | None = None,
 ) -> "InfillModel": ...
-@_overload
+@overload
 def load(  # noqa: F811
     name: "str | Sequence[str]",
     *,
@@ -140,7 +140,7 @@ def load(  # noqa: F811
     unless `infilling_format` names another one.
 
     The base URL of an OpenAI-compatible completions server (`http://127.0.0.1:8000/v1`, or several of them)
-    gives the `model` that runs there, by default its only one. `api_key_file` holds the key, and `tokenizer`
+    loads the `model` that runs there, by default its only one. `api_key_file` holds the key, and `tokenizer`
     is a folder with the model's `tokenizer.json`, by default that of the model in this machine's cache.
     docs/scale-out.md explains what such a model can do without one.
 

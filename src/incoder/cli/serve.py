@@ -344,7 +344,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def client_settings(url: str) -> list[str]:
-    """Return settings of three clients, ready to paste; `incoder doctor` has those of all.
+    """Return settings of three clients, ready to paste; `incoder doctor` shows all clients'.
 
     >>> client_settings("http://127.0.0.1:8012")[0]
     "llama.vim: let g:llama_config = {'endpoint_fim': 'http://127.0.0.1:8012/infill'}"

@@ -189,7 +189,7 @@ class Infilling(RequestState):
     def _open(self, prompt: Prompt) -> Sequences:
         """Open a sequence that is expected to hold the prompt and its infills."""
         num_tokens, max_positions = len(prompt.token_ids), self._model.max_positions
-        self._check_room(prompt, max_positions)
+        self._check_space(prompt, max_positions)
         num_slots = num_tokens + len(prompt.required_prefixes) * (self._prompter.infill_budget + SPARE)
         return self._model.open(min(num_slots, max_positions), self._request.cache_salt)
 

@@ -75,7 +75,7 @@ class RequestState:
             return Prompt(token_ids, ([],), (b"",), (token_ids[-LEFT_CONTEXT:],))
         return self._prompter.prompt(self._texts, state.infills)
 
-    def _check_room(self, prompt: Prompt, max_positions: int) -> None:
+    def _check_space(self, prompt: Prompt, max_positions: int) -> None:
         """Raise if a prompt leaves no position for an infill."""
         num_tokens = len(prompt.token_ids)
         if num_tokens >= max_positions:

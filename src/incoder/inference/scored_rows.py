@@ -1,7 +1,7 @@
 """The rows of tokens whose log-probabilities score infills and filled texts, and what is made of those.
 
 The functions are generators: they yield rows of tokens, are sent the log-probabilities of each row's tokens
-after those that all rows share, and return what was asked for. So whoever computes log-probabilities scores
+after those that all rows share, and return what was asked for. So models here and on other servers score
 alike. Texts have the form that the model reads (line_endings.py). Imports no torch.
 """
 

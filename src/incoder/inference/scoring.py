@@ -120,10 +120,10 @@ def _scored(
 ) -> Generation[T]:
     """Answer the generator's rows with their log-probabilities; return what it returns."""
     try:
-        wanted = next(rows)
+        asked = next(rows)
         while True:
-            found = yield from score_rows(model, wanted.token_ids, wanted.num_given, cache_salt=cache_salt)
-            wanted = rows.send(found)
+            found = yield from score_rows(model, asked.token_ids, asked.num_given, cache_salt=cache_salt)
+            asked = rows.send(found)
     except StopIteration as end:
         result: T = end.value
         return result

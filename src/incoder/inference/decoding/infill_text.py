@@ -1,7 +1,7 @@
 """The bytes of one infill while they are written, and the place where they must end.
 
 Bytes in, places out: stop strings, a limit of lines, the stopping rules, and the required prefix. Knows no
-tokens and no model, so it serves whoever writes the bytes: a sequence of tokens, or a stream of text.
+tokens and no model, so it serves a sequence of tokens and a stream of text alike.
 """
 
 from incoder.inference.decoding.stopping_rules.stopping import StoppingRules

@@ -81,18 +81,18 @@ async def find_capabilities(
         if await _try(client, {"model": name, "prompt": ids}) is not None:
             found, prompt = replace(found, token_ids=True), ids
     body = {"model": name, "prompt": prompt}
-    wanted = _some_token(tokenizer)
+    token_id = _some_token(tokenizer)
     written, extended, allowed, biased, echoed, filled = await asyncio.gather(
         _try(client, body | {"logprobs": 1}),
         _try(client, body | {"stop_token_ids": [0], "return_tokens_as_token_ids": True, "top_k": 5}),
-        _try(client, body | _constrained("allowed_token_ids", wanted)),
-        _try(client, body | _constrained("logit_bias", wanted)),
+        _try(client, body | _constrained("allowed_token_ids", token_id)),
+        _try(client, body | _constrained("logit_bias", token_id)),
         _try(client, body | {"logprobs": 1, "echo": True}),
         _try(client, {"model": name, "prompt": _TEXT, "suffix": "\nz = 2\n"}),
     )
     constraint: Constraint | None = None
     if tokenizer is not None and found.token_ids:
-        text = tokenizer.decode([wanted])
+        text = tokenizer.decode([token_id])
         if allowed is not None and allowed.text == text:
             constraint = "allowed_token_ids"
         elif biased is not None and biased.text == text:

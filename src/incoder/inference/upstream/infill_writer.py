@@ -31,10 +31,9 @@ _MAX_BIASES = 300  # of OpenAI's API; a required prefix with more continuations 
 class InfillWriter:
     """Writes the infill after the tokens `context` into `text`.
 
-    `room` is the number of tokens that the server's context has left, None if it is not known. If
-    `is_ranked`, a stream is read to its end for its log-probabilities even if the infill ends before.
-    `on_bytes` gets the bytes that can no longer be retracted. `on_first_token` is called once a server has
-    begun to answer.
+    `num_free` tokens of the server's context are left, None if that is not known. If `is_ranked`, a stream is
+    read to its end for its log-probabilities even if the infill ends before. `on_bytes` gets the bytes that
+    can no longer be retracted. `on_first_token` is called once a server has begun to answer.
     """
 
     servers: UpstreamServers
@@ -43,7 +42,7 @@ class InfillWriter:
     context: Sequence[int]
     text: InfillText
     seed: int
-    room: int | None
+    num_free: int | None
     deadline: float = math.inf
     is_ranked: bool = False
     on_bytes: Callable[[bytes], None] = lambda _: None
@@ -82,8 +81,8 @@ class InfillWriter:
         if self.text.cut is not None:
             return "stop"
         num_left = self.request.sampling.max_new_tokens - self._num_new
-        if self.room is not None:
-            num_left = min(num_left, self.room - (len(self._ids) - len(self.context)))
+        if self.num_free is not None:
+            num_left = min(num_left, self.num_free - (len(self._ids) - len(self.context)))
         if num_left <= 0:
             self.text.finish()
             return "length"

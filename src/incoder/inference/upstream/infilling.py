@@ -80,7 +80,7 @@ class UpstreamInfilling(RequestState):
     async def _fill_window(self, state: CandidateState, *, is_ranked: bool) -> None:
         """Fill the holes of one candidate that fit into one window."""
         prompt, max_positions = self._prompt(state), self._prompter.max_positions
-        self._check_room(prompt, max_positions)
+        self._check_space(prompt, max_positions)
         await self._show(prompt)
         context = list(prompt.token_ids)
         for hole, required in enumerate(prompt.required_prefixes):
@@ -97,7 +97,7 @@ class UpstreamInfilling(RequestState):
                 context=context,
                 text=InfillText(required, self._sampling, self._stopping(state)),
                 seed=_seed(self._sampling.seed, state),
-                room=None if self._counts_bytes else max_positions - len(context),
+                num_free=None if self._counts_bytes else max_positions - len(context),
                 deadline=self._deadline,
                 is_ranked=is_ranked,
                 on_bytes=partial(self._pass_on, state),

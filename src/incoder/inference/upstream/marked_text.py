@@ -124,7 +124,7 @@ class SuffixFieldFormat:
 def text_format(model: str, name: str | None, *, has_suffix: bool) -> tuple[ByteTokenizer, InfillingFormat]:
     """Return how to write prompts as text: by the format's name, the server's `suffix`, or the model's name.
 
-    A server that has a `suffix` knows its model's format better than a guess from the model's name.
+    A server that has a `suffix` knows its model's format better than the model's name says it.
 
     Raises:
         IncoderError: there is no such format, or it is not one of text.

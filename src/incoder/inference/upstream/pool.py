@@ -83,7 +83,7 @@ class Pool(Generic[S]):
             state.num_active -= 1
 
     def answered(self, server: S) -> None:
-        """Forget the server's failures."""
+        """Count the server's failures from 0 again."""
         state = self._states[server.url]
         state.num_failures, state.retry_at = 0, 0.0
 

@@ -36,9 +36,9 @@ class Scorer:
     async def answer(self, rows: Generator[Rows, Logprobs, T]) -> T:
         """Answer the generator's rows with their log-probabilities; return what it returns."""
         try:
-            wanted = next(rows)
+            asked = next(rows)
             while True:
-                wanted = rows.send(await self._score_rows(wanted))
+                asked = rows.send(await self._score_rows(asked))
         except StopIteration as end:
             result: T = end.value
             return result

@@ -45,7 +45,7 @@ class UpstreamServer:
                 self._capabilities = await find_capabilities(self._client, self._model, self._tokenizer)
         return self._capabilities
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Ask for the capabilities again at the next request: the server may have been replaced."""
         self._capabilities = None
 

@@ -63,7 +63,7 @@ class UpstreamServers:
                 if not error.is_temporary:
                     raise
                 self.pool.failed(server)
-                server.forget()
+                server.reset()
                 problems.append(str(error))
                 if not may_retry():
                     break
