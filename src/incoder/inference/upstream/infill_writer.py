@@ -17,6 +17,7 @@ from incoder.inference.decoding.infill_text import InfillText
 from incoder.inference.decoding.sequence_state import Decoded
 from incoder.inference.text_vocabulary import TextVocabulary
 from incoder.inference.upstream.capabilities import Capabilities
+from incoder.inference.upstream.client import UpstreamError
 from incoder.inference.upstream.completions import sampling_fields, unsupported
 from incoder.inference.upstream.server import UpstreamServer
 from incoder.inference.upstream.servers import UpstreamServers
@@ -24,7 +25,8 @@ from incoder.inference.upstream.written_tokens import WrittenTokens
 from incoder.request import InfillRequest
 from incoder.results import FinishReason
 
-_MAX_BIASES = 300  # of OpenAI's API; a required prefix with more continuations is given to the model instead
+_MAX_BIASES = 1024  # of one request; a required prefix with more continuations is given to the model
+_REFUSALS = (400, 413, 422)  # of a body that the server does not take
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,13 +116,7 @@ class InfillWriter:
         """
         first_ids = self.request.sampling.allowed_first_ids if not self._tokens else None
         while self.text.cut is None and (self.text.required_left or first_ids is not None):
-            allowed = self._allowed(first_ids)
-            token_id = None
-            if can.constraint == "allowed_token_ids" or (can.constraint and len(allowed) <= _MAX_BIASES):
-                piece = await server.next_token(self._ids, self.vocabulary, fields, can.constraint, allowed)
-                self.on_first_token()
-                token_id = self._tokens.written_id(piece)
-                token_id = token_id if token_id in allowed else None
+            token_id = await self._next_of(server, can, fields, self._allowed(first_ids))
             if token_id is None:
                 if first_ids is not None:
                     raise IncoderError(f"{server.url} cannot restrict the first token (allowed_first_ids)")
@@ -129,10 +125,29 @@ class InfillWriter:
             else:
                 data = self.vocabulary.tokenizer.token_bytes(token_id)
                 self._ids.append(token_id)
-                self._tokens.add(piece.tokens)
             self.text.append(data)
             self._num_new += len(self.text.spelling) > len(self.text.required)
             first_ids = None
+
+    async def _next_of(
+        self, server: UpstreamServer, can: Capabilities, fields: dict[str, Any], allowed: Sequence[int]
+    ) -> int | None:
+        """Return the model's next token among the allowed ones; None if the server cannot restrict it."""
+        is_few = can.constraint == "allowed_token_ids" or len(allowed) <= _MAX_BIASES
+        if can.constraint is None or not allowed or not is_few:
+            return None
+        try:
+            piece = await server.next_token(self._ids, self.vocabulary, fields, can.constraint, allowed)
+        except UpstreamError as error:
+            if error.status not in _REFUSALS:
+                raise
+            return None
+        self.on_first_token()
+        token_id = self._tokens.written_id(piece)
+        if token_id not in allowed:
+            return None
+        self._tokens.add(piece.tokens)
+        return token_id
 
     def _allowed(self, first_ids: Sequence[int] | None) -> list[int]:
         if not self.text.required_left:
