@@ -90,7 +90,7 @@ def proxy_note(base: str, environment: Mapping[str, str]) -> str | None:
     """Return a warning if clients that follow the environment's proxy do not reach the server.
 
     >>> proxy_note("http://127.0.0.1:8012", {"HTTP_PROXY": "http://proxy:3128"})
-    "HTTP_PROXY is set: clients that follow it ask the proxy for 127.0.0.1; add it to NO_PROXY"
+    'HTTP_PROXY is set: clients that follow it ask the proxy for 127.0.0.1; add it to NO_PROXY'
     """
     host = urlsplit(base).hostname or ""
     values = {name.lower(): (name, value) for name, value in environment.items() if value}
