@@ -156,7 +156,8 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 chosen = decoding
                 if num_samples > 1 and chosen.sampling.temperature == 0:
                     print_note("at temperature 0 all samples of a task are alike; give --temperature")
-                loaded, identity, environment = _load(model, revision, infilling_format)
+                loaded, environment = _load(model, revision, infilling_format)
+                identity = _identity(model, revision, loaded)
                 run_settings = settings_for(
                     method=method, model=identity, environment=environment, decoding=chosen
                 )
@@ -193,28 +194,35 @@ app.command()(report)
 app.command()(loss)
 
 
-def _load(
-    name: str, revision: str | None, infilling_format: str | None
-) -> tuple["PromptingModel", dict[str, str], "Environment"]:
-    """Return the model, its name and fingerprint, and where it runs."""
-    import incoder
-    from incoder.evaluation.run import Environment, checkpoint_fingerprint
+def _identity(name: str, revision: str | None, loaded: "PromptingModel") -> dict[str, str]:
+    """Return the name and the fingerprint of a model; nobody here sees the weights of one on a server."""
+    if is_upstream(name):
+        return {"name": str(getattr(loaded, "name", name)), "fingerprint": "unknown"}
+    from incoder.evaluation.run import checkpoint_fingerprint
     from incoder.inference.models.catalogue import find_model
 
-    if is_upstream(name):  # nobody here sees its weights
+    return {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
+
+
+def _load(
+    name: str, revision: str | None, infilling_format: str | None
+) -> tuple["PromptingModel", "Environment"]:
+    """Return the model, and where it runs."""
+    import incoder
+    from incoder.evaluation.run import Environment
+
+    if is_upstream(name):
         upstream = load_upstream_model(name, infilling_format)
-        identity = {"name": upstream.name, "fingerprint": "unknown"}
-        return upstream, identity, Environment(upstream.infilling_format.name, "unknown", "upstream")
+        return upstream, Environment(upstream.infilling_format.name, "unknown", "upstream")
 
     from incoder.inference.engine.cached_sequences import TransformerModel
 
     options.fetch(name, revision)
-    identity = {"name": name, "fingerprint": checkpoint_fingerprint(find_model(name, revision))}
     model = incoder.load(name, revision=revision, infilling_format=infilling_format)
     assert isinstance(model.language_model, TransformerModel)
     transformer = model.language_model.transformer
     dtype = str(transformer.dtype).removeprefix("torch.")
-    return model, identity, Environment(model.infilling_format.name, dtype, transformer.device.type)
+    return model, Environment(model.infilling_format.name, dtype, transformer.device.type)
 
 
 def _limits(timeout: float) -> "Limits":
