@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,19 +66,23 @@ def test_any_json_gets_an_answer_that_is_no_failure(fake_client: TestClient, rou
     check()
 
 
+def operations(client: TestClient) -> list[Any]:
+    """The operations that the server describes, as schemathesis reads them."""
+    schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+    results: list[Any] = list(schema.get_all_operations())
+    return [one.ok() for one in results]
+
+
 def test_the_description_is_one_that_schemathesis_reads(fake_client: TestClient) -> None:
-    schema = schemathesis.openapi.from_dict(fake_client.get("/openapi.json").json())
-    described = {(one.ok().method.upper(), one.ok().path) for one in schema.get_all_operations()}
+    described = {(one.method.upper(), one.path) for one in operations(fake_client)}
     expected = {(one.method, one.path.replace(":path", "")) for one in ROUTES if one.is_listed}
     assert described == expected
 
 
 @pytest.mark.slow
-def test_schemathesis_finds_no_failure(client: TestClient, tmp_path: Path) -> None:
+def test_schemathesis_finds_no_failure(client: TestClient) -> None:
     """Every operation with a real model; `pytest -m slow --hypothesis-seed=…` repeats a finding."""
-    schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
-    del tmp_path
-    for operation in (one.ok() for one in schema.get_all_operations()):
+    for operation in operations(client):
 
         @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         @given(case=operation.as_strategy())

@@ -113,15 +113,16 @@ def test_equal_seeds_give_equal_answers_and_none_gives_others(client: TestClient
 def test_echo_with_logprobs_scores_the_prompt(client: TestClient, mini: InfillModel) -> None:
     """As lm-evaluation-harness asks for the likelihood of a continuation."""
     ids = mini.tokenizer.encode("import os\nimport sys\n")
-    body = {
-        "prompt": [ids, ids[:3]],
+    prompts = [ids, ids[:3]]
+    body: dict[str, Any] = {
+        "prompt": prompts,
         "max_tokens": 1,
         "logprobs": 1,
         "echo": True,
         "temperature": 0,
         "seed": 1,
     }
-    for choice, prompt in zip(complete(client, **body)["choices"], body["prompt"], strict=True):
+    for choice, prompt in zip(complete(client, **body)["choices"], prompts, strict=True):
         found = choice["logprobs"]
         assert len(found["tokens"]) == len(prompt) + 1
         assert found["token_logprobs"][0] is None

@@ -143,8 +143,8 @@ def serve(
         bool,
         typer.Option(
             "--allow-tests",
-            help="Let requests to /v1/edit/fix run commands on files of the projects. Whoever may send "
-            "requests can then run anything.",
+            help="Let requests to /v1/edit/fix run commands on files of the projects. Every client "
+            "can then run anything as you.",
         ),
     ] = False,
 ) -> None:

@@ -40,8 +40,8 @@ def create_app(
     """Return the application that serves these models, the first one being the default.
 
     The default model is loaded as soon as the application has started, and requests wait for it; then
-    `on_ready` is called, or `on_failure` if it cannot be loaded. `routes` are by default those of all
-    dialects.
+    `on_ready` is called, or `on_failure` if it cannot be loaded. `routes` are by default the routes
+    of all dialects.
     """
     if routes is None:
         from incoder.server.dialects.catalogue import ROUTES
@@ -59,7 +59,7 @@ def create_app(
         async def start() -> None:
             try:
                 await models.start()
-            except Exception as error:  # noqa: BLE001 - whoever runs the application decides
+            except Exception as error:  # noqa: BLE001 - the caller decides what to do
                 on_failure(error)
             else:
                 on_ready()

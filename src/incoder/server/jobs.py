@@ -46,7 +46,7 @@ class Job(Generic[T]):
         return self._task is not None and self._task.done()
 
     def cancel(self, error: RequestError) -> None:
-        """End the job early: whoever waits for it gets this error. The first one counts."""
+        """End the job early; its result is this error. Only the first call counts."""
         if self._task is not None and not self._task.done():
             self.error = self.error or error
             self._task.cancel()

@@ -1,8 +1,12 @@
 """Counters for Prometheus, in a registry of their own for each application. They hold no code."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+import functools
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from incoder.server.call import Answer
+from incoder.server.jobs import Jobs
+from incoder.server.models.served_models import ServedModels
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -59,9 +63,21 @@ class Metrics:
             if result.timing is not None:
                 self.decode_seconds.inc(result.timing.decode_seconds)
 
+    def watch(self, jobs: Jobs, models: ServedModels) -> None:
+        """Show how many jobs run and wait, and which models are in memory, whenever the page is read."""
+        self._gauge("requests_running", "Requests that run now.").set_function(lambda: jobs.num_running)
+        self._gauge("requests_waiting", "Requests in the queue.").set_function(lambda: jobs.num_waiting)
+        loaded = Gauge("incoder_model_loaded", "Models in memory.", ["model"], registry=self.registry)
+        for source in models.sources:
+            name = source.facts.name
+            loaded.labels(name).set_function(functools.partial(models.is_loaded, name))
+
     def page(self) -> bytes:
         """Return the counters in Prometheus's text format."""
         return generate_latest(self.registry)
+
+    def _gauge(self, name: str, explanation: str) -> Gauge:
+        return Gauge(f"incoder_{name}", explanation, registry=self.registry)
 
     def _counter(self, name: str, explanation: str) -> Counter:
         return Counter(f"incoder_{name}", explanation, registry=self.registry)

@@ -40,7 +40,7 @@ class Route:
 
 
 def chosen_by_field(name: str, if_present: Handler, otherwise: Handler) -> Handler:
-    """Return a handler for a path that two dialects share: a field of the body tells them apart."""
+    """Return a handler for a path that two dialects share: a field of the body decides."""
 
     async def choose(exchange: "Exchange") -> Response:
         chosen = if_present if name in await exchange.fields() else otherwise

@@ -21,3 +21,4 @@ class Server:
 
     def __post_init__(self) -> None:
         self.jobs = Jobs(self.settings, self.models)
+        self.metrics.watch(self.jobs, self.models)

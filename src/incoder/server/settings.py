@@ -10,8 +10,8 @@ from incoder.errors import IncoderError
 class ServerSettings:
     """How a server answers, whatever its models.
 
-    `keys` are the API keys that clients may use; without any, nobody needs one. `hosts` are names besides
-    those of the loopback device that a request's Host header may have; `origins` the web pages that may call
+    `keys` are the API keys that clients may use; without any, nobody needs one. `hosts` are names
+    that a request's Host header may have besides localhost; `origins` the web pages that may call
     it. At most `max_concurrent` calls run at once, and `max_queue` wait. `time_limit` is in seconds for a
     call, `idle_unload` in seconds without calls until a model's memory is freed. Requests may name only the
     folders in `projects`. `allows_tests` lets /v1/edit/fix run commands.

@@ -1,4 +1,4 @@
-"""GET /v1/models: the models behind this port, and what each can do. Neither route loads a model."""
+"""GET /v1/models: the models of this server, and what each can do. Neither route loads a model."""
 
 from typing import Any
 

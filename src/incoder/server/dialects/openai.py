@@ -127,7 +127,7 @@ def head(answer: Answer, kind: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """Writes the choices of the requests; `is_empty` if not a single token is wanted (max_tokens 0)."""
+    """Writes the choices of the requests; `is_empty` if `max_tokens` is 0."""
 
     requests: list[InfillRequest]
     num_choices: int

@@ -1,1 +1,1 @@
-"""The editing tools behind the port: from the fields of a body to changes, and running them."""
+"""The editing tools over HTTP: from the fields of a body to changes, and running them."""

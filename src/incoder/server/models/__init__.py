@@ -1,1 +1,1 @@
-"""The models behind the port: local ones, each with an engine of its own, and other servers."""
+"""The models of the server: local ones, each with an engine of its own, and other servers."""

@@ -1,4 +1,4 @@
-"""All models behind the port: found by name, loaded at first use within a memory bound, unloaded when idle.
+"""All models of the server: found by name, loaded at first use within a memory bound, unloaded when idle.
 
 Used in the event loop's thread; models load and end in threads beside it.
 """

@@ -1,4 +1,4 @@
-"""The web pages that may call: those of this server, and those whose origin the operator has named.
+"""The web pages that may call: our own, and pages whose origin the operator has named.
 
 A browser sends a page's origin with every request that is not a plain GET. Without this check, any page could
 make the server compute: a simple request needs no permission, only reading its answer does.
