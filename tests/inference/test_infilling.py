@@ -1,11 +1,13 @@
 """Holes, stopping rules, stop strings and windows, with a model that writes one given document."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import time
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
+import Callable
 import pytest
+import Sequence
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
@@ -486,3 +488,26 @@ def test_the_path_tells_the_rules_the_language(author: MakeAuthor) -> None:
     parts = ["def f(x)\n  if x\n    g", "\n"]
     model = author("<| file ext=.rb |>\ndef f(x)\n  if x\n    g\n  end\nend\n")
     assert model.infill(parts, temperature=0, path="a.rb").infills == ("\n  end\nend",)
+
+
+def test_unranked_candidates_keep_their_order_and_equal_ones(fast: InfillModel) -> None:
+    settings: dict[str, Any] = {"num_candidates": 5, "temperature": 0.3, "max_new_tokens": 2, "seed": 1}
+    every = fast.complete("import ", rank_by="none", **settings).candidates
+    alone = [fast.complete("import ", rank_by="none", **{**settings, "num_candidates": n}) for n in (1, 3)]
+    assert len(every) == 5
+    assert [one.infills for one in alone[1].candidates] == [one.infills for one in every[:3]]
+    assert alone[0].infills == every[0].infills
+    distinct = fast.complete("import ", **settings).candidates
+    assert {one.infills for one in distinct} == {one.infills for one in every}
+
+
+def test_a_result_has_its_times_and_its_drafts(fast: InfillModel) -> None:
+    before = time.monotonic()
+    result = fast.complete("x = 1\ny = 2\n" * 6, temperature=0, max_new_tokens=24)
+    timing = result.timing
+    assert timing is not None
+    assert before <= timing.started <= timing.prefilled <= timing.ended <= time.monotonic()
+    assert 0 <= result.usage.num_accepted_tokens <= result.usage.num_draft_tokens
+    assert result.usage.num_draft_tokens > 0
+    without = fast.complete("x = 1\ny = 2\n" * 6, temperature=0, max_new_tokens=24, speculate=False)
+    assert without.usage.num_draft_tokens == 0

@@ -200,9 +200,13 @@ def read_keys(path: Path) -> tuple[str, ...]:
 
 def _settings(*, host: str, **values: Any) -> "ServerSettings":
     try:
-        from incoder.server.settings import ServerSettings
+        import fastapi  # noqa: F401 - before a model is fetched
+        import prometheus_client  # noqa: F401
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise missing_extra("the server needs FastAPI, uvicorn and prometheus-client", "server") from error
+    from incoder.server.settings import ServerSettings
+
     is_loopback = host in _LOOPBACK or host.startswith("127.")
     if not is_loopback and not values["keys"]:
         raise IncoderError(
@@ -285,13 +289,11 @@ def _run(
     Raises:
         IncoderError: the address cannot be used, or the first model cannot be loaded.
     """
-    try:
-        import uvicorn
+    import uvicorn
 
-        from incoder.server.app import create_app
-        from incoder.server.protocol import PatientProtocol
-    except ImportError as error:
-        raise missing_extra("the server needs FastAPI, uvicorn and prometheus-client", "server") from error
+    from incoder.server.app import create_app
+    from incoder.server.protocol import PatientProtocol
+
     listening = _listen(host, port)
     shown_host = f"[{host}]" if ":" in host else host
     url = f"http://{shown_host}:{listening.getsockname()[1]}"

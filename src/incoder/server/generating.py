@@ -45,8 +45,11 @@ async def generate(exchange: "Exchange", call: Call) -> Response:
     if call.stream is not None:
         call.stream.start(generation.answer(()))
         events = generation.stream(job, call.stream)
+        first: list[JSON] = []  # an error before it is an ordinary HTTP error
         try:
-            first = await anext(events)
+            first.append(await anext(events))
+        except StopAsyncIteration:
+            pass
         except BaseException:
             watcher.cancel()
             raise

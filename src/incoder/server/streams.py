@@ -1,6 +1,6 @@
 """Streamed responses: server-sent events, or a line of JSON each. jobs.py watches for clients that leave."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -17,13 +17,13 @@ _MEDIA_TYPES = {
 
 
 class StreamedResponse(Response):
-    """A response of events: `first`, which is there already, then the others as they come.
+    """A response of events: `first`, which are there already, then the others as they come.
 
     An error after the first event is written as the dialect's error event, and ends the stream.
     """
 
     def __init__(
-        self, first: JSON, events: AsyncIterator[JSON], call: Call, *, on_end: Callable[[], object]
+        self, first: Sequence[JSON], events: AsyncIterator[JSON], call: Call, *, on_end: Callable[[], object]
     ) -> None:
         assert call.stream is not None
         self._first = first
@@ -41,7 +41,8 @@ class StreamedResponse(Response):
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
-            await self._send(send, self._first)
+            for value in self._first:
+                await self._send(send, value)
             try:
                 async for value in self._events:
                     await self._send(send, value)
