@@ -51,6 +51,7 @@ class RequestSettings(PromptSettings, total=False):
     stop: str | Sequence[str] | None
     num_beams: int
     time_limit: float | None
+    decode_time_limit: float | None
     min_p: float
     repetition_penalty: float
     presence_penalty: float

@@ -15,7 +15,7 @@ from incoder.inference import infilling
 from incoder.inference.candidates import text_of
 from incoder.inference.decoding.decode_loop import decoding
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.language_model import run_alone
+from incoder.inference.language_model import Generation, run_alone
 from incoder.request import InfillRequest
 from incoder.results import InfillResult
 from incoder.sampling_params import SamplingParams
@@ -447,6 +447,32 @@ def test_nothing_is_read_for_holes_that_the_time_does_not_suffice_for(
     assert "<EOM>" not in transcript(dice)
     assert len(dice.language_model.opened) == 1  # type: ignore[attr-defined]
     assert reports[-1] == (3, 3)
+
+
+def test_a_limit_for_decoding_begins_after_the_prefill(
+    dice: InfillModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(infilling, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    request = InfillRequest.from_settings(
+        "x = ", temperature=0, max_new_tokens=50, speculate=False, decode_time_limit=5
+    )
+    generation, num_steps = dice.generation(request), 0
+
+    def timed() -> Generation[InfillResult]:
+        nonlocal num_steps
+        forward = next(generation)
+        while True:
+            logits = yield forward
+            now[0] += 1 if num_steps else 1000  # the prefill alone takes longer than the limit
+            num_steps += 1
+            try:
+                forward = generation.send(logits)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+
+    assert run_alone(timed()).candidates[0].finish_reasons == ("time",)
+    assert num_steps == 1 + 5 + 1
 
 
 TAGS = "<| file ext=.py |>\nx = 1\n<|/ file filename=a.py |>"

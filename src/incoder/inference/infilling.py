@@ -5,7 +5,6 @@ earlier ones: in the key/value cache if the holes share a window, else as text. 
 model reads (line_endings.py). Knows no files.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -202,8 +201,7 @@ class Infilling(RequestState):
             logits_1V = yield from self._read_with_echo(sequences, prompt)
         else:
             logits_1V = yield Forward(sequences, [prompt.token_ids])
-        if self._prefilled is None:
-            self._prefilled = time.monotonic()
+        self._note_prefill()
         usage = self._usage
         self._usage = Usage(
             usage.num_prompt_tokens + len(prompt.token_ids),

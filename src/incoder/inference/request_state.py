@@ -68,6 +68,14 @@ class RequestState:
         end = math.inf if limit is None else self._started + limit
         self._deadline = min(end, math.inf if self._request.deadline is None else self._request.deadline)
 
+    def _note_prefill(self) -> None:
+        """Note when the first prompt has been read: from then on the time limit of decoding counts."""
+        if self._prefilled is None:
+            self._prefilled = time.monotonic()
+            limit = self._sampling.decode_time_limit
+            if limit is not None:
+                self._deadline = min(self._deadline, self._prefilled + limit)
+
     def _prompt(self, state: CandidateState) -> Prompt:
         """Return the prompt for a candidate's next holes."""
         if self._request.prompt_ids is not None:

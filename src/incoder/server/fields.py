@@ -80,6 +80,26 @@ class Fields:
         """The names of all fields, for an object that maps names to values."""
         return list(self._values)
 
+    def without(self, *names: str) -> "Fields":
+        """Return the other fields, for a reader that takes these in another way."""
+        return Fields({name: one for name, one in self._values.items() if name not in names}, self._path)
+
+    def is_text(self, name: str) -> bool:
+        """Whether the field is a string, for one that may be something else."""
+        return isinstance(self._values.get(name), str)
+
+    def is_list(self, name: str) -> bool:
+        """Whether the field is a list, for one that may be something else."""
+        return isinstance(self._values.get(name), list)
+
+    def has_effect(self, name: str) -> bool:
+        """Whether a field, whatever its kind, asks for something: it is not null, false, 0 or empty.
+
+        >>> Fields({"grammar": "", "format": "json"}).has_effect("grammar")
+        False
+        """
+        return bool(self._values.get(name))
+
     def first_of(self, *names: str) -> str:
         """Return the first of these names that has a value, else the first: for fields with several names.
 

@@ -14,6 +14,7 @@ from incoder.inference.prompts.line_endings import line_end, with_line_end
 from incoder.request import InfillRequest
 from incoder.results import InfillResult, OnText, TextPiece
 from incoder.server.call import Answer, Call, StreamWriter
+from incoder.server.dialects.markers import under_alias
 from incoder.server.jobs import Job, watch_client
 from incoder.server.limits import checked
 from incoder.server.models.served_model import LoadedModel
@@ -33,7 +34,7 @@ _SUBMITTING = ThreadPoolExecutor(4, "incoder-submit")
 
 async def generate(exchange: "Exchange", call: Call) -> Response:
     """Answer a call, as `Exchange.generate` says."""
-    server = exchange.server
+    server, call = exchange.server, under_alias(call)
     source = server.models.find(call.model, any_model=call.any_model)
     requests = [_complete(exchange, call, one) for one in checked(call.requests, server.settings)]
     generation = _Generation(exchange, call, source.facts.name, source.facts.context_length, requests)

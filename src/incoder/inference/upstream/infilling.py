@@ -6,7 +6,6 @@ failure is an error, since the text may have been shown. Imports no torch.
 """
 
 import asyncio
-import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
@@ -119,10 +118,6 @@ class UpstreamInfilling(RequestState):
             written = WrittenTokens(self._vocabulary, num_alternatives)
             tokens = written.given(prompt.token_ids, piece.tokens)
             self._shown = replace(self._shown, tokens=tokens)
-
-    def _note_prefill(self) -> None:
-        if self._prefilled is None:
-            self._prefilled = time.monotonic()
 
     def _count(self, num_prompt: int, num_cached: int, decoded: Decoded) -> None:
         """Count the tokens of one infill, and of the prompt before it; from bytes they are estimated."""

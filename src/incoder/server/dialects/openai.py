@@ -241,7 +241,7 @@ _PROMPT_SCHEMA = {
     ]
 }
 
-BODY_SCHEMA = {
+BODY_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "model": {"type": ["string", "null"]},

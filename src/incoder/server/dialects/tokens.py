@@ -23,6 +23,8 @@ async def tokenize(exchange: Exchange) -> Response:
         tokenizer = _tokenizer(model.tokenizer)
         special = tokenizer.special_ids.get(text)
         ids = await exchange.in_thread(lambda: tokenizer.encode(text)) if special is None else [special]
+    if body.switch("add_special", False):
+        ids = [*(tokenizer.start_ids or ()), *ids]
     if body.switch("with_pieces", False):
         pieces = [{"id": one, "piece": _piece(tokenizer, one)} for one in ids]
         return exchange.answer({"tokens": pieces})
@@ -77,6 +79,8 @@ def _tokenizer(tokenizer: TextTokenizer | None) -> TextTokenizer:
 def _piece(tokenizer: TextTokenizer, token_id: int) -> str | list[int]:
     """Return a token's text, or its bytes if they are no whole characters, as llama.cpp does."""
     data = tokenizer.token_bytes(token_id)
+    if not data:
+        return next((name for name, one in tokenizer.special_ids.items() if one == token_id), "")
     try:
         return data.decode()
     except UnicodeDecodeError:

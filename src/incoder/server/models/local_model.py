@@ -98,4 +98,5 @@ def facts_of(name: str, model: "InfillModel") -> ModelFacts:
         vocab_size=model.tokenizer.vocab_size,
         infilling_format=model.infilling_format.name,
         max_num_holes=model.infilling_format.max_num_holes,
+        num_tail_lines=model.num_tail_lines,
     )

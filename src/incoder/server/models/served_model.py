@@ -21,7 +21,8 @@ Note = Callable[[str], None]  # gets a line for the operator, such as what is lo
 class ModelFacts:
     """What is known of a model without loading it; `num_bytes` is the memory that it will take, about.
 
-    `max_num_holes` is 0 for a model that only completes, 1 or more for one that infills.
+    `max_num_holes` is 0 for a model that only completes, 1 or more for one that infills, `num_tail_lines` the
+    length of the prefix tails that it was trained with.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ModelFacts:
     vocab_size: int
     infilling_format: str
     max_num_holes: int
+    num_tail_lines: int = 0
     num_parameters: int | None = None
     num_bytes: int = 0
     path: str = ""

@@ -9,6 +9,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from incoder.server.dialects.markers import split_alias
 from incoder.server.models.served_model import LoadedModel, ModelSource, Note
 from incoder.server.request_error import RequestError
 
@@ -62,9 +63,13 @@ class ServedModels:
     def find(self, name: str, *, any_model: bool = False) -> ModelSource:
         """Return the model of this name; an empty name, and with `any_model` an unknown one, is the default.
 
+        An alias that declares a family's markers (dialects/markers.py) is a name, too.
+
         Raises:
             RequestError: there is no such model; the message names those there are.
         """
+        if name not in self._places:
+            name = split_alias(name)[1]
         if name in self._places:
             return self._places[name].source
         if not name or any_model:
