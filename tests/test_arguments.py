@@ -116,7 +116,7 @@ WRONG: dict[str, tuple[Call, str]] = {
         "sampling must be SamplingParams, got dict",
     ),
     "a model without a name": (
-        lambda _: incoder.load(None),  # type: ignore[arg-type]
+        lambda _: incoder.load(None),  # type: ignore[call-overload]
         "a model is given by its name, folder or file, got None",
     ),
 }

@@ -8,6 +8,8 @@
 TYPE_CHECKING = False  # type checkers treat it as typing's, whose import would delay the start of the command
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
+    from typing import overload
 
     import torch
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from incoder.inference.engine.worker import EngineWorker as EngineWorker
     from incoder.inference.infill_model import InfillModel as InfillModel
     from incoder.inference.reranking import infill_by_reranking as infill_by_reranking
+    from incoder.inference.upstream.model import UpstreamModel as UpstreamModel
     from incoder.model_protocol import Model as Model
     from incoder.request import InfillRequest as InfillRequest
     from incoder.request import PromptOptions as PromptOptions
@@ -67,6 +70,7 @@ _PUBLIC = {
     "incoder.inference.engine.worker": ("EngineWorker",),
     "incoder.inference.infill_model": ("InfillModel",),
     "incoder.inference.reranking": ("infill_by_reranking",),
+    "incoder.inference.upstream.model": ("UpstreamModel",),
     "incoder.model_protocol": ("Model",),
     "incoder.request": ("InfillRequest", "PromptOptions"),
     "incoder.results": ("Candidate", "InfillResult", "Score", "TextPiece", "Usage"),
@@ -91,6 +95,13 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+if not TYPE_CHECKING:
+
+    def overload(function: object) -> object:
+        return function
+
+
+@overload
 def load(
     name: "str | os.PathLike[str]" = "mini",
     *,
@@ -99,8 +110,31 @@ def load(
     dtype: "str | torch.dtype | None" = None,
     infilling_format: str | None = None,
     adapter: "str | os.PathLike[str] | None" = None,
-) -> "InfillModel":
-    """Load a model: an embedded one (`mini`), a checkpoint folder, a GGUF file, or one on the hub.
+) -> "InfillModel": ...
+@overload
+def load(  # noqa: F811
+    name: "str | Sequence[str]",
+    *,
+    model: str | None,
+    api_key_file: "str | os.PathLike[str] | None" = None,
+    tokenizer: "str | os.PathLike[str] | None" = None,
+    infilling_format: str | None = None,
+) -> "UpstreamModel": ...
+
+
+def load(  # noqa: F811
+    name: "str | os.PathLike[str] | Sequence[str]" = "mini",
+    *,
+    revision: str | None = None,
+    device: "str | torch.device | None" = None,
+    dtype: "str | torch.dtype | None" = None,
+    infilling_format: str | None = None,
+    adapter: "str | os.PathLike[str] | None" = None,
+    model: str | None = None,
+    api_key_file: "str | os.PathLike[str] | None" = None,
+    tokenizer: "str | os.PathLike[str] | None" = None,
+) -> "InfillModel | UpstreamModel":
+    """Load a model: embedded (`mini`), a checkpoint folder, a GGUF file, on the hub, or on a server.
 
     A model on the hub (`facebook/incoder-1B`, with an optional `revision`) is fetched the first time, then
     read from the cache. By default the model runs on CUDA in bfloat16 if there is a GPU, else on the CPU in
@@ -108,18 +142,45 @@ def load(
     unless `infilling_format` names another one. An `adapter`, the folder of a LoRA adapter in peft's layout,
     is added to the weights of the model that it was trained on.
 
+    The base URL of an OpenAI-compatible completions server (`http://127.0.0.1:8000/v1`, or several of them)
+    loads the `model` that runs there, by default its only one. `api_key_file` holds the key, and `tokenizer`
+    is a folder with the model's `tokenizer.json`, by default that of the model in this machine's cache.
+    docs/scale-out.md explains what such a model can do without one.
+
     Raises:
-        IncoderError: there is no such model, or it cannot be fetched or read.
+        IncoderError: there is no such model, it cannot be fetched or read, or no server answers.
 
     >>> load("mini", device="cpu").infilling_format.name
     'causal-masking'
     """
+    from incoder.errors import IncoderError
+
+    is_url = isinstance(name, str) and name.startswith(("http://", "https://"))
+    if is_url or isinstance(name, tuple | list):
+        from incoder.inference.upstream.loading import load_upstream
+
+        if any(one is not None for one in (revision, device, dtype, adapter)):
+            raise IncoderError(
+                "revision, device, dtype and adapter are for models on this machine, not on a server"
+            )
+        return load_upstream(
+            [name] if isinstance(name, str) else list(name),  # type: ignore[arg-type] # a sequence here
+            model=model,
+            api_key_file=api_key_file,
+            tokenizer=tokenizer,
+            infilling_format=infilling_format,
+        )
+    if model is not None or api_key_file is not None or tokenizer is not None:
+        raise IncoderError(
+            "model, api_key_file and tokenizer are for the URL of a server, such as http://127.0.0.1:8000/v1"
+        )
+
     from incoder.inference.models.loading import (
         load as load_model,  # torch is imported here, not with the package
     )
 
     return load_model(
-        name,
+        name,  # type: ignore[arg-type] # refuses what is no name
         revision=revision,
         device=device,
         dtype=dtype,

@@ -89,7 +89,8 @@ class InfillRequest:
 
     `rank_by` ranks candidates by their mean or total log-probability, or by the total plus that of the full
     text read left to right (if the time limit allows). With "syntax", candidates that add syntax errors to
-    the text around their holes come last, by their totals, and the others first, by the full text.
+    the text around their holes come last, by their totals, and the others first, by the full text. "none"
+    keeps all of them, equal ones too, in the order in which they were drawn.
 
     The `stopping_rules` end an infill where the text around the hole shows that it should have ended
     (decoding/stopping_rules/). `lines` ends it earlier: "one" at the end of its line, "block" at the end of
@@ -126,7 +127,8 @@ class InfillRequest:
         metadata=help_text(
             "How candidates are ranked: mean is the log-probability per token, and total that of all tokens; "
             "full-text adds that of the filled text, read left to right, and so prefers infills that fit the "
-            "text after the hole; syntax does the same after putting infills last that add syntax errors."
+            "text after the hole; syntax does the same, but puts infills last that add syntax errors; none "
+            "keeps all in the order in which they were drawn."
         ),
     )
     stopping_rules: tuple[StoppingRule, ...] = field(

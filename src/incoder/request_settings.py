@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Final, Literal, TypedDict, get_args
 
-# A candidate's mean or total log-probability; the total plus that of the full text read left to right; or
-# this sum, after the candidates that add no syntax errors were put first.
-RankBy = Literal["mean", "total", "full-text", "syntax"]
+# A candidate's mean or total log-probability; the total plus that of the full text read left to right; this
+# sum, after the candidates that add no syntax errors were put first; or not at all: every candidate in the
+# order in which they were drawn.
+RankBy = Literal["mean", "total", "full-text", "syntax", "none"]
 StoppingRule = Literal["strings", "lines", "repetition", "loops", "indentation", "brackets"]
 ALL_STOPPING_RULES: Final[tuple[StoppingRule, ...]] = get_args(StoppingRule)
 LinesWanted = Literal["one", "block", "auto"]
@@ -51,6 +52,7 @@ class RequestSettings(PromptSettings, total=False):
     stop: str | Sequence[str] | None
     num_beams: int
     time_limit: float | None
+    decode_time_limit: float | None
     min_p: float
     repetition_penalty: float
     presence_penalty: float

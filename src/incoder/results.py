@@ -70,16 +70,44 @@ class Usage:
     """The tokens of a request: in its prompts, found in the cache, and chosen for all candidates.
 
     Each prompt of another window or candidate counts. Chosen tokens count for every candidate, also for one
-    that equals another.
+    that equals another. Of the draft tokens (prompt lookup), those that were accepted saved a step each.
     """
 
     num_prompt_tokens: int = 0
     num_cached_tokens: int = 0
     num_completion_tokens: int = 0
+    num_draft_tokens: int = 0
+    num_accepted_tokens: int = 0
 
     @property
     def num_tokens(self) -> int:
         return self.num_prompt_tokens + self.num_completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Three instants of a request (`time.monotonic()`): its start, its first logits, and its end.
+
+    A request starts when it leaves the queue.
+
+    >>> timing = Timing(started=1.0, prefilled=1.25, ended=3.0)
+    >>> timing.prefill_seconds, timing.decode_seconds
+    (0.25, 1.75)
+    """
+
+    started: float
+    prefilled: float
+    ended: float
+
+    @property
+    def prefill_seconds(self) -> float:
+        """The time in which the first prompt was read."""
+        return self.prefilled - self.started
+
+    @property
+    def decode_seconds(self) -> float:
+        """The time in which the infills were written."""
+        return self.ended - self.prefilled
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +116,14 @@ class ShownPrompt:
 
     The infill must begin with `required_prefix`, which token healing removed from the end of the prefix.
     `tokens` are the prompt's tokens with their log-probabilities if the request has `echo`, else empty.
+    `other_files` are the names of those that fit, whole or in part.
     """
 
     text: str
     required_prefix: str
     token_ids: tuple[int, ...]
     tokens: tuple[Token, ...] = ()
+    other_files: tuple[str, ...] = ()
 
     @property
     def num_tokens(self) -> int:
@@ -104,14 +134,16 @@ class ShownPrompt:
 class InfillResult:
     """The candidates, all different, best first: by the request's `rank_by`, or by a beam's score.
 
-    There may be fewer than the request asked for, because equal candidates are kept once. `text`, `infills`
-    and `logprob` are the best candidate's; a completion is one infill at the end. Results compare equal if
-    their candidates do, whatever their `usage` and `prompt`.
+    There may be fewer than the request asked for, because equal candidates are kept once, unless they are not
+    ranked (`rank_by` "none"). `text`, `infills` and `logprob` are the best candidate's; a completion is one
+    infill at the end. Results compare equal if their candidates do, whatever their `usage`, `prompt` and
+    `timing`.
     """
 
     candidates: tuple[Candidate, ...]
     usage: Usage = field(default=Usage(), compare=False)
     prompt: ShownPrompt | None = field(default=None, compare=False, repr=False)
+    timing: Timing | None = field(default=None, compare=False, repr=False)
 
     @property
     def text(self) -> str:

@@ -39,10 +39,11 @@ class SamplingParams:
     read or written before, and multiplies negative ones. `presence_penalty` is subtracted from the logits of
     tokens that the infill has already, `frequency_penalty` once for each of their occurrences. `logit_bias`
     is added to the logits of its token ids. The first token of every infill is one of `allowed_first_ids`, if
-    given. `time_limit` is in seconds, for all holes. `speculate` allows prompt-lookup drafts, which save time
-    and never change the output. With more than one beam (`num_beams`), beam search replaces sampling;
-    beam_search.py explains `length_penalty` and `early_stopping`. An infill ends after `max_lines` finished
-    lines; newlines at its beginning do not count.
+    given. `time_limit` is in seconds, for all holes; `decode_time_limit` too, but without the prefill of the
+    first prompt. `speculate` allows prompt-lookup drafts, which save time and never change the output. With
+    more than one beam (`num_beams`), beam search replaces sampling; beam_search.py explains `length_penalty`
+    and `early_stopping`. An infill ends after `max_lines` finished lines; newlines at its beginning do not
+    count.
 
     Raises:
         IncoderError: a value of the wrong kind or outside of its range.
@@ -72,6 +73,7 @@ class SamplingParams:
     time_limit: float | None = field(
         default=None, metadata=help_text("Seconds for each file; the infills written by then are kept.")
     )
+    decode_time_limit: float | None = None
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     presence_penalty: float = 0.0
@@ -127,8 +129,10 @@ class SamplingParams:
             )
         if not math.isfinite(self.length_penalty):
             raise IncoderError(f"length_penalty must be a finite number, got {self.length_penalty:g}")
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise IncoderError(f"time_limit must be greater than 0 seconds, got {self.time_limit:g}")
+        for name in ("time_limit", "decode_time_limit"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise IncoderError(f"{name} must be greater than 0 seconds, got {limit:g}")
 
     @property
     def takes_the_greatest(self) -> bool:
@@ -151,7 +155,7 @@ class SamplingParams:
         arguments.normalise(self, arguments.optional(arguments.whole_number), "top_k", "max_lines")
         arguments.normalise(self, arguments.number, "temperature", "top_p", "min_p", "repetition_penalty")
         arguments.normalise(self, arguments.number, "presence_penalty", "frequency_penalty", "length_penalty")
-        arguments.normalise(self, arguments.optional(arguments.number), "time_limit")
+        arguments.normalise(self, arguments.optional(arguments.number), "time_limit", "decode_time_limit")
         arguments.normalise(self, arguments.switch, "speculate", "early_stopping")
         arguments.normalise(self, arguments.texts, "stop")
         arguments.normalise(self, arguments.numbers_by_id, "logit_bias")

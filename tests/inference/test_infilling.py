@@ -1,5 +1,6 @@
 """Holes, stopping rules, stop strings and windows, with a model that writes one given document."""
 
+import time
 from collections.abc import Callable, Sequence
 from itertools import count
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from incoder.inference import infilling
 from incoder.inference.candidates import text_of
 from incoder.inference.decoding.decode_loop import decoding
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.language_model import run_alone
+from incoder.inference.language_model import Generation, run_alone
 from incoder.request import InfillRequest
 from incoder.results import InfillResult
 from incoder.sampling_params import SamplingParams
@@ -447,6 +448,32 @@ def test_nothing_is_read_for_holes_that_the_time_does_not_suffice_for(
     assert reports[-1] == (3, 3)
 
 
+def test_a_limit_for_decoding_begins_after_the_prefill(
+    dice: InfillModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(infilling, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    request = InfillRequest.from_settings(
+        "x = ", temperature=0, max_new_tokens=50, speculate=False, decode_time_limit=5
+    )
+    generation, num_steps = dice.generation(request), 0
+
+    def timed() -> Generation[InfillResult]:
+        nonlocal num_steps
+        forward = next(generation)
+        while True:
+            logits = yield forward
+            now[0] += 1 if num_steps else 1000  # the prefill alone takes longer than the limit
+            num_steps += 1
+            try:
+                forward = generation.send(logits)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+
+    assert run_alone(timed()).candidates[0].finish_reasons == ("time",)
+    assert num_steps == 1 + 5 + 1
+
+
 TAGS = "<| file ext=.py |>\nx = 1\n<|/ file filename=a.py |>"
 
 
@@ -486,3 +513,26 @@ def test_the_path_tells_the_rules_the_language(author: MakeAuthor) -> None:
     parts = ["def f(x)\n  if x\n    g", "\n"]
     model = author("<| file ext=.rb |>\ndef f(x)\n  if x\n    g\n  end\nend\n")
     assert model.infill(parts, temperature=0, path="a.rb").infills == ("\n  end\nend",)
+
+
+def test_unranked_candidates_keep_their_order_and_equal_ones(fast: InfillModel) -> None:
+    settings: dict[str, Any] = {"num_candidates": 5, "temperature": 0.3, "max_new_tokens": 2, "seed": 1}
+    every = fast.complete("import ", rank_by="none", **settings).candidates
+    alone = [fast.complete("import ", rank_by="none", **{**settings, "num_candidates": n}) for n in (1, 3)]
+    assert len(every) == 5
+    assert [one.infills for one in alone[1].candidates] == [one.infills for one in every[:3]]
+    assert alone[0].infills == every[0].infills
+    distinct = fast.complete("import ", **settings).candidates
+    assert {one.infills for one in distinct} == {one.infills for one in every}
+
+
+def test_a_result_has_its_times_and_its_drafts(fast: InfillModel) -> None:
+    before = time.monotonic()
+    result = fast.complete("x = 1\ny = 2\n" * 6, temperature=0, max_new_tokens=24)
+    timing = result.timing
+    assert timing is not None
+    assert before <= timing.started <= timing.prefilled <= timing.ended <= time.monotonic()
+    assert 0 <= result.usage.num_accepted_tokens <= result.usage.num_draft_tokens
+    assert result.usage.num_draft_tokens > 0
+    without = fast.complete("x = 1\ny = 2\n" * 6, temperature=0, max_new_tokens=24, speculate=False)
+    assert without.usage.num_draft_tokens == 0

@@ -6,7 +6,7 @@ import pytest
 
 from incoder.errors import IncoderError
 from incoder.inference.infill_model import InfillModel
-from incoder.inference.infill_model import attribute_header as header_of
+from incoder.inference.prompting_model import attribute_header as header_of
 from incoder.inference.reranking import infill_by_reranking
 
 MakeModel = Callable[..., InfillModel]

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from incoder.errors import IncoderError
 from incoder.model import checkpoint
-from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines, save_checkpoint
+from incoder.model.checkpoint import load_checkpoint, save_checkpoint
+from incoder.model.generation_config import load_num_tail_lines
 from incoder.model.hugging_face import disk_names
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
 

@@ -17,7 +17,8 @@ from incoder.corpus.storage.token_shards import TokenShard, write_meta
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
 from incoder.inference.models.catalogue import EMBEDDED
-from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines
+from incoder.model.checkpoint import load_checkpoint
+from incoder.model.generation_config import load_num_tail_lines
 from incoder.objective.masking import MaskingConfig
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.inputs import RunInputs

@@ -18,7 +18,7 @@ from incoder.results import Candidate
 
 if TYPE_CHECKING:
     from incoder.editing.qa_threads import Turn
-    from incoder.inference.infill_model import InfillModel
+    from incoder.inference.prompting_model import PromptingModel
 
 
 @with_request(DRAWING, ASK)
@@ -103,7 +103,11 @@ def ask(
 
 
 def _conversation(
-    model: "InfillModel", question: str, request: InfillRequest, tags: Sequence[str], comments: Sequence[str]
+    model: "PromptingModel",
+    question: str,
+    request: InfillRequest,
+    tags: Sequence[str],
+    comments: Sequence[str],
 ) -> "tuple[list[Turn], Sequence[Candidate]]":
     """Return the earlier answers with their comments, and the candidates for the answer after them."""
     from incoder.editing.qa_threads import Turn, answers

@@ -16,6 +16,7 @@ from incoder.cli.config import config
 from incoder.cli.console import write_result
 from incoder.cli.corpus import app as corpus
 from incoder.cli.docstring import docstring
+from incoder.cli.doctor import doctor
 from incoder.cli.edit import edit
 from incoder.cli.eval import app as evaluation
 from incoder.cli.fill import fill
@@ -24,6 +25,7 @@ from incoder.cli.models import app as models
 from incoder.cli.objective import app as objective
 from incoder.cli.project import app as project
 from incoder.cli.rename import rename
+from incoder.cli.serve import serve
 from incoder.cli.settings import find_settings
 from incoder.cli.tokenizer import app as tokenizer
 from incoder.cli.train import train
@@ -72,7 +74,9 @@ app.command()(ask)
 app.command()(attributes)
 app.add_typer(models, name="models")
 app.add_typer(project, name="project")
+app.command()(serve)
 app.command()(config)
+app.command()(doctor)
 app.command()(train)
 app.add_typer(corpus, name="corpus")
 app.add_typer(tokenizer, name="tokenizer")

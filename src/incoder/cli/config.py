@@ -18,6 +18,7 @@ def config(json: Annotated[bool, typer.Option("--json", help="One JSON object.")
     An option on the command line wins, then the environment (INCODER_MODEL, INCODER_DTYPE and so on), then
     the project's .incoder.toml (hole and leave_out only), then ~/.config/incoder/config.toml. The files
     contain lines such as model = "Qwen/Qwen2.5-Coder-1.5B", dtype = "int8" or leave_out = ["Shell", "SQL"].
+    The upstream_… settings belong to a model that is the URL of a server (docs/scale-out.md).
 
     Example: INCODER_DTYPE=int8 incoder config
     """

@@ -11,6 +11,7 @@ from incoder.cli import batch, options
 from incoder.cli.batch import Edited, Output
 from incoder.cli.console import print_note, progress, progress_bar
 from incoder.cli.source import STANDARD_INPUT, read_source
+from incoder.cli.upstream import is_upstream, load_upstream_model
 from incoder.editing.candidates import Change
 from incoder.editing.edits import apply_edits
 from incoder.editing.languages import UNNAMED_PYTHON, require_python
@@ -19,7 +20,7 @@ from incoder.editing.selection import Selection
 from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
-    from incoder.inference.infill_model import InfillModel
+    from incoder.inference.prompting_model import PromptingModel
 
 PythonFiles = Annotated[
     list[str],
@@ -78,12 +79,20 @@ def load_model(
     dtype: str | None = None,
     infilling_format: str | None = None,
     adapter: Path | None = None,
-) -> "InfillModel":
+) -> "PromptingModel":
     """Load the model of this name, fetched if necessary; a note says when its forward pass is compiled.
+
+    For the URL of a server, the model that runs there; notes say what the server cannot do.
 
     Raises:
         IncoderError: there is no such model.
     """
+    if is_upstream(model):
+        if any(one is not None for one in (revision, device, dtype, adapter)):
+            raise typer.BadParameter(
+                "--revision, --device, --dtype and --adapter are for models on this machine"
+            )
+        return load_upstream_model(model, infilling_format)
     import incoder
 
     options.fetch(model, revision)

@@ -24,6 +24,7 @@ from incoder.cli.eval_results import (
 )
 from incoder.cli.log_lines import LoggedProgress
 from incoder.cli.request_options import note_renamed, with_settings
+from incoder.cli.upstream import is_upstream, load_upstream_model
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import LEFT_TO_RIGHT, RERANK, Benchmark
 from incoder.evaluation.catalogue import BENCHMARKS
@@ -33,7 +34,7 @@ from incoder.request_settings import RequestSettings
 if TYPE_CHECKING:
     from incoder.evaluation.execution import Limits
     from incoder.evaluation.run import Environment
-    from incoder.inference.infill_model import InfillModel
+    from incoder.inference.prompting_model import PromptingModel
 
 app = typer.Typer(help="Judge a model on a benchmark, and report on results.", no_args_is_help=True)
 
@@ -155,9 +156,8 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
             else:
                 if num_samples > 1 and decoding.sampling.temperature == 0:
                     print_note("at temperature 0 all samples of a task are alike; give --temperature")
-                options.fetch(model, revision)
                 loaded, environment = _load(model, revision, infilling_format, adapter)
-                identity = _identity(model, revision, adapter)
+                identity = _identity(model, revision, adapter, loaded)
                 chosen = as_fill(decoding.sampling.seed, loaded.num_candidates) if defaults else decoding
                 run_settings = settings_for(
                     method=method, model=identity, environment=environment, decoding=chosen
@@ -195,7 +195,12 @@ app.command()(report)
 app.command()(loss)
 
 
-def _identity(name: str, revision: str | None, adapter: Path | None) -> dict[str, str]:
+def _identity(
+    name: str, revision: str | None, adapter: Path | None, loaded: "PromptingModel"
+) -> dict[str, str]:
+    """Return the name and the fingerprint of a model; nobody here sees the weights of one on a server."""
+    if is_upstream(name):
+        return {"name": str(getattr(loaded, "name", name)), "fingerprint": "unknown"}
     from incoder.evaluation.run import checkpoint_fingerprint
     from incoder.inference.models.catalogue import find_model
     from incoder.model.adapters import ADAPTER_WEIGHTS
@@ -208,11 +213,18 @@ def _identity(name: str, revision: str | None, adapter: Path | None) -> dict[str
 
 def _load(
     name: str, revision: str | None, infilling_format: str | None, adapter: Path | None
-) -> tuple["InfillModel", "Environment"]:
+) -> tuple["PromptingModel", "Environment"]:
+    """Return the model, and where it runs."""
     import incoder
     from incoder.evaluation.run import Environment
+
+    if is_upstream(name):
+        upstream = load_upstream_model(name, infilling_format)
+        return upstream, Environment(upstream.infilling_format.name, "unknown", "upstream")
+
     from incoder.inference.engine.cached_sequences import TransformerModel
 
+    options.fetch(name, revision)
     model = incoder.load(name, revision=revision, infilling_format=infilling_format, adapter=adapter)
     assert isinstance(model.language_model, TransformerModel)
     transformer = model.language_model.transformer

@@ -9,6 +9,7 @@ import typer
 
 from incoder.cli import options
 from incoder.cli.console import print_note, progress_bar, write_result
+from incoder.cli.editing import load_model
 from incoder.errors import IncoderError
 
 _FILE = "loss.json"
@@ -60,10 +61,7 @@ def loss(
         refuse_foreign(output, (_FILE,), ours=(_FILE,) if is_ours else ())
     # Report errors in the data before a model is loaded.
     places = _places(_held_out(data, split), language, limit, data)
-    import incoder
-
-    options.fetch(model, revision)
-    loaded = incoder.load(model, revision=revision, device=device, dtype=dtype, adapter=adapter)
+    loaded = load_model(model, revision, device, dtype, adapter=adapter)
     texts = (held_out for place, held_out in enumerate(_held_out(data, split)) if place in places)
     with progress_bar("reading texts", len(places)) as count:
         found = measure_loss(loaded, texts, on_text=lambda _: count())

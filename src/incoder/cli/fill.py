@@ -28,7 +28,7 @@ from incoder.results import InfillResult
 from incoder.sampling_params import DEFAULT_TEMPERATURE
 
 if TYPE_CHECKING:
-    from incoder.inference.infill_model import InfillModel
+    from incoder.inference.prompting_model import PromptingModel
 
 # Of options whose default depends on the model or on another option.
 _SHOWN_DEFAULTS = {
@@ -115,7 +115,7 @@ def fill(
     if project is not None and not project.is_dir():
         raise typer.BadParameter(f"--project: {project} is not a folder")
 
-    def load() -> "InfillModel":
+    def load() -> "PromptingModel":
         loaded = load_model(model, revision, device, dtype, infilling_format, adapter)
         if project is not None and not show_prompt:
             # With --ext, requests do not have the path of the file whose text they are.
@@ -152,7 +152,7 @@ class _Filler:
     """Fills files one by one with the same settings; the model and the other files are loaded once."""
 
     model: str
-    load: "Callable[[], InfillModel]"
+    load: "Callable[[], PromptingModel]"
     read_other_files: Callable[[], dict[str, str]]
     hole: str
     template: Callable[[int], InfillRequest]

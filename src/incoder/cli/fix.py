@@ -19,7 +19,7 @@ from incoder.request import InfillRequest
 if TYPE_CHECKING:
     from incoder.editing.candidates import Change
     from incoder.editing.test_run.runner import CommandRunner, Outcome
-    from incoder.inference.infill_model import InfillModel
+    from incoder.inference.prompting_model import PromptingModel
 
 _NUM_SHOWN = 10  # lines of the output of a failing command
 _MAX_SHOWN = 80  # characters of a candidate
@@ -144,7 +144,7 @@ def _failure(runner: "CommandRunner", file: str, text: str) -> "Outcome | None":
 
 
 def _suspicious_spans(
-    model: "InfillModel", text: str, path: PurePath | None, failed: "Outcome | None", num_lines: int
+    model: "PromptingModel", text: str, path: PurePath | None, failed: "Outcome | None", num_lines: int
 ) -> list[tuple[int, int]]:
     """Find the most suspicious lines, and print a note that names them; returns their ranges."""
     from incoder.editing.fault_localization import suspicious_lines

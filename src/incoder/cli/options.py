@@ -16,9 +16,9 @@ DEFAULT_MODEL = "mini"
 Model = Annotated[
     str,
     typer.Option(
-        help="An embedded model (see: incoder models), a checkpoint folder, a GGUF file, or a model on the "
-        "hub (owner/model), which is fetched once.",
-        metavar="NAME|FOLDER",
+        help="An embedded model (see: incoder models), a checkpoint folder, a GGUF file, a model on the hub "
+        "(owner/model), which is fetched once, or the URL of a completions server (docs/scale-out.md).",
+        metavar="NAME|FOLDER|URL",
     ),
 ]
 Revision = Annotated[

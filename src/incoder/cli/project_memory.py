@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incoder.cli.console import print_note, progress
+from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
-    from incoder.inference.infill_model import InfillModel
+    from incoder.inference.prompting_model import PromptingModel
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
@@ -22,12 +23,16 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     return (cache if cache.is_absolute() else home / ".cache") / "incoder" / "projects"
 
 
-def open_project(model: "InfillModel", project: Path, hidden_files: Sequence[str]) -> None:
+def open_project(model: "PromptingModel", project: Path, hidden_files: Sequence[str]) -> None:
     """Open the memory of a project for the requests of this command, and bring its index up to date.
 
     Raises:
-        IncoderError: the project cannot be listed.
+        IncoderError: the project cannot be listed, or the model is on another server.
     """
+    from incoder.inference.infill_model import InfillModel
+
+    if not isinstance(model, InfillModel):
+        raise IncoderError("--project needs a model on this machine; leave it out (--no-project)")
     memory = model.open_project(
         project, cache_folder=cache_folder(os.environ), hidden_files=hidden_files, on_note=print_note
     )

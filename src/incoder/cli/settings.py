@@ -36,6 +36,9 @@ class UserSettings(ProjectSettings):
     model: Annotated[str, Field(min_length=1)] | None = None
     device: Annotated[str, Field(min_length=1)] | None = None
     dtype: Literal["float32", "bfloat16", "float16", "int8", "int4"] | None = None
+    upstream_model: Annotated[str, Field(min_length=1)] | None = None
+    upstream_api_key_file: Annotated[str, Field(min_length=1)] | None = None
+    upstream_tokenizer: Annotated[str, Field(min_length=1)] | None = None
     temperature: float | None = None
     top_p: float | None = None
     max_new_tokens: int | None = None

@@ -1,14 +1,12 @@
 """Candidates of a request: their state while holes are filled, their results, and their ranking.
 
-Knows no model, only bytes, tokens and their log-probabilities.
+Knows no model, only bytes, tokens and their log-probabilities. Imports no torch.
 """
 
 import codecs
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-
-import torch
 
 from incoder.document import Parts
 from incoder.inference.decoding.sequence_state import Decoded
@@ -20,10 +18,9 @@ from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 @dataclass(slots=True)
 class CandidateState:
-    """The state of candidate number `index` while its holes are filled; `rng` is its random generator."""
+    """The state of candidate number `index` while its holes are filled."""
 
     index: int
-    rng: torch.Generator = field(default_factory=torch.Generator)
     infills: list[str] = field(default_factory=list)
     decoded: list[Decoded] = field(default_factory=list)
     place: Place = START  # the scanner has read the text so far up to here
@@ -96,6 +93,8 @@ def text_of(spelling: bytes) -> str:
 
 
 def _tokens(decoded: Decoded, tokenizer: TextTokenizer) -> Iterable[Token]:
+    if not decoded.token_ids:  # another server may have written them, and not named them
+        return
     for token_id, logprob, ranking in zip(decoded.token_ids, decoded.logprobs, decoded.rankings, strict=True):
         yield Token(token_id, tokenizer.token_bytes(token_id), logprob, alternatives(ranking, tokenizer))
 

@@ -5,7 +5,7 @@ Combines prompts, project memory, infilling and scoring. Reads no files itself, 
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, Protocol, TypeVar, Unpack
@@ -22,16 +22,13 @@ from incoder.inference.memory.mixing import DEFAULT_WEIGHTS, MixingWeights
 from incoder.inference.memory.prior import NextTokenPrior
 from incoder.inference.memory.project_memories import ProjectMemories
 from incoder.inference.memory.project_memory import ProjectMemory
-from incoder.inference.prompts.line_endings import as_model_sees
-from incoder.inference.prompts.other_files import as_comments, fitting
-from incoder.inference.prompts.prompter import Prompter, infill_budget
+from incoder.inference.prompting_model import PromptingModel
+from incoder.inference.scored_rows import mean_by_line
 from incoder.inference.scoring import score_infills, score_long_text, score_rows
 from incoder.inference.vocabulary import Vocabulary
-from incoder.infill_defaults import with_infill_defaults
-from incoder.request import InfillRequest, PromptOptions, parts_of, prompt_options
-from incoder.request_settings import PromptSettings, RequestSettings, warn_renamed
-from incoder.results import InfillResult, OnInfill, OnText, Score, ShownPrompt
-from incoder.tags import opening_tag
+from incoder.request import InfillRequest, prompt_options
+from incoder.request_settings import PromptSettings
+from incoder.results import InfillResult, OnInfill, OnText, Score
 from incoder.tokenizer.formats import InfillingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
@@ -56,7 +53,7 @@ class InTurn:
             return run_alone(generation)
 
 
-class InfillModel:
+class InfillModel(PromptingModel):
     """Fills holes, completes and scores. Made by `incoder.load`.
 
     Calls from several threads are safe: they queue, and run one after the other. `run` may be another way to
@@ -76,13 +73,11 @@ class InfillModel:
         memory_weights: MixingWeights = DEFAULT_WEIGHTS,
         num_candidates: int = 1,
     ) -> None:
+        self._vocabulary = Vocabulary(tokenizer, infilling_format)
+        super().__init__(self._vocabulary, language_model.max_positions, num_tail_lines, num_candidates)
         self.language_model = language_model
-        self.tokenizer = tokenizer
-        self.num_tail_lines = num_tail_lines
-        self.num_candidates = num_candidates
         self._source = source
         self._run: Run = InTurn() if run is None else run
-        self._vocabulary = Vocabulary(tokenizer, infilling_format)
         self._memories = ProjectMemories(tokenizer, memory_weights, self._vocabulary.end_ids)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -93,10 +88,18 @@ class InfillModel:
             )
         return partial(incoder.load, **self._source), ()
 
-    @property
-    def infilling_format(self) -> InfillingFormat:
-        """The format in which this model reads the holes of a text."""
-        return self._vocabulary.layout
+    def with_run(self, run: Run) -> "InfillModel":
+        """Return the same model with another way to run its generation coroutines.
+
+        >>> from incoder import EngineWorker
+        >>> with EngineWorker(model.language_model) as worker:
+        ...     other = model.with_run(worker.run)
+        ...     other.complete("x =", max_new_tokens=1).usage.num_completion_tokens
+        1
+        """
+        other = object.__new__(type(self))  # copy() would load the model again, by `__reduce__`
+        other.__dict__.update(self.__dict__, _run=run)
+        return other
 
     def open_project(
         self,
@@ -121,71 +124,6 @@ class InfillModel:
         return self._memories.open(
             Path(root), cache_folder=cache_folder, hidden_files=hidden_files, on_note=on_note
         )
-
-    def infill(
-        self,
-        parts: str | Parts | Sequence[str],
-        *,
-        on_infill: OnInfill | None = None,
-        on_text: OnText | None = None,
-        on_fill: OnInfill | None = None,
-        **settings: Unpack[RequestSettings],
-    ) -> InfillResult:
-        """Fill every hole between two parts, or at each `<FILL>` of a string.
-
-        Holes are filled in order, and later ones see the earlier infills. The model reads a window around the
-        holes of a long text; the result has the whole text. Infills get the text's line ends. The settings
-        are the fields of `SamplingParams`, `PromptOptions` and `InfillRequest`, which explain them.
-        `on_infill(done, total)` is called after every infill of every candidate, and `on_text(piece)` with
-        the text as it is written.
-
-        For a single hole, `num_candidates` of the model are drawn unless a number is given, at a temperature
-        of 0.8 unless one is given: as many as measured best for models of its size. At temperature 0, in a
-        beam search, for several holes and with `on_text` it is one candidate. Several candidates are ranked
-        by "syntax"; with `on_text` by "mean".
-
-        Keys and values stay in the cache: if the next call's prompt has the same prefix, only its other
-        tokens are computed.
-
-        Raises:
-            IncoderError: no hole, a model that only completes, or a setting outside of its range.
-            TypeError: no setting has this name.
-
-        >>> result = model.infill("def mean(xs):\\n    return <FILL>\\n", temperature=0, max_new_tokens=16)
-        >>> result.text == "def mean(xs):\\n    return " + result.infills[0] + "\\n"
-        True
-        """
-        if on_fill is not None:
-            warn_renamed("on_fill", "on_infill")
-            on_infill = on_fill
-        texts = parts_of(parts)
-        if on_text is None:
-            settings = with_infill_defaults(settings, self.num_candidates, len(texts) - 1)
-        request = InfillRequest.from_settings(texts, **settings)
-        if len(texts) < 2:
-            raise IncoderError(
-                "nothing to fill: the text has no hole; mark one with <FILL>, or give two parts or more"
-            )
-        return self.run(request, on_infill=on_infill, on_text=on_text)
-
-    def complete(
-        self, prompt: str, *, on_text: OnText | None = None, **settings: Unpack[RequestSettings]
-    ) -> InfillResult:
-        """Continue `prompt` left to right, with the settings of `infill`.
-
-        The completion is the only infill of the result, whose `text` is the prompt with it. Unless the
-        setting `allows_tags` is true, it ends before the tags of training documents (tags.py) and never
-        begins with one.
-
-        Raises:
-            IncoderError: a setting outside of its range, or attributes for a model that knows none.
-            TypeError: no setting has this name.
-
-        >>> model.complete("def hello(", max_new_tokens=4).text.startswith("def hello(")
-        True
-        """
-        request = InfillRequest.from_settings([arguments.text("prompt", prompt)], **settings)
-        return self.run(request, on_text=on_text)
 
     def run(
         self,
@@ -225,17 +163,6 @@ class InfillModel:
         """
         return self._infilling(request, on_infill, on_text, self._prior(request)).run()
 
-    def shown_prompt(self, request: InfillRequest) -> ShownPrompt:
-        """Return the text that the model reads before the first infill of this request.
-
-        Raises:
-            IncoderError: as `generation` says.
-
-        >>> model.shown_prompt(InfillRequest.from_settings("x = <FILL>\\n")).num_tokens > 0
-        True
-        """
-        return self._infilling(request).shown_prompt()
-
     def score(self, text: str, *, path: str | PurePath | None = None) -> Score:
         """Return the log-probabilities of `text` as a document of its own.
 
@@ -261,15 +188,7 @@ class InfillModel:
         2
         """
         logprobs = self.score(text, path=path).token_logprobs
-        token_ids = self._encode_document(text)
-        lines: list[list[float]] = [[] for _ in range(text.count("\n") + 1)]
-        # The first token has no log-probability if nothing precedes it.
-        num_unscored = len(token_ids) - len(logprobs)
-        line = self.tokenizer.decode_bytes(token_ids[:num_unscored]).count(b"\n")
-        for token_id, logprob in zip(token_ids[num_unscored:], logprobs, strict=True):
-            lines[line].append(logprob)
-            line += self.tokenizer.token_bytes(token_id).count(b"\n")
-        return tuple(sum(values) / max(1, len(values)) for values in lines)
+        return mean_by_line(text, self._encode_document(text), logprobs, self.tokenizer)
 
     def score_texts(self, texts: Sequence[str], *, path: str | PurePath | None = None) -> tuple[Score, ...]:
         """Return the `score` of every text; a shared prefix is computed once if all fit into the context.
@@ -308,70 +227,13 @@ class InfillModel:
         >>> one.mean_logprob > other.mean_logprob
         True
         """
-        texts = parts_of(parts)
-        if isinstance(infills, str):
-            raise IncoderError("infills must be a sequence with the infills of each candidate, got a string")
-        given = [arguments.texts("infills", [one] if isinstance(one, str) else one) for one in infills]
-        if len(texts) < 2:
-            raise IncoderError("nothing to score: the text has no hole; mark one with <FILL>")
-        for one in given:
-            if len(one) != len(texts) - 1:
-                raise IncoderError(f"there are {len(texts) - 1} holes, got {len(one)} infills for them")
-        self._check_infills()
+        texts, given = self._infills_to_score(parts, infills)
         if not given:
             return ()
-        seen = as_model_sees(texts)
-        seen_infills = [list(as_model_sees(one)) for one in given]
-        longest = max(len(self.tokenizer.encode(text)) for one in seen_infills for text in one)
+        longest = max(len(self.tokenizer.encode(text)) for one in given for text in one)
         prompter = self._prompter(prompt_options(**options), longest)
-        found = self._run(score_infills(self.language_model, prompter, seen, seen_infills))
+        found = self._run(score_infills(self.language_model, prompter, texts, given))
         return tuple(Score(tuple(logprobs)) for logprobs in found)
-
-    def shown_files(
-        self,
-        other_files: Mapping[str, str],
-        path: str | PurePath | None,
-        *,
-        max_new_tokens: int = 128,
-        repository: str = "project",
-    ) -> dict[str, str]:
-        """Return the other files, or their beginnings, that `infill` shows before the text at `path`.
-
-        They get half of the context that an infill leaves.
-
-        Raises:
-            IncoderError: no path.
-
-        >>> model.shown_files({"b.py": "y = 2\\n"}, "a.py")
-        {'b.py': 'y = 2\\n'}
-        """
-        if path is None:
-            raise IncoderError("other_files need a path for the text with the holes")
-
-        def cost(files: Mapping[str, str]) -> int:
-            context, header = self._context(files, path, repository)
-            return len(context) + len(self.tokenizer.encode(header))
-
-        max_positions = self.language_model.max_positions
-        budget = (max_positions - infill_budget(max_new_tokens, max_positions)) // 2
-        return fitting({name: as_model_sees([text])[0] for name, text in other_files.items()}, budget, cost)
-
-    def check_attributes(self) -> None:
-        """Raise unless the model was trained on documents with their attributes.
-
-        Raises:
-            IncoderError: it was not.
-
-        >>> model.check_attributes()
-        """
-        if not self.infilling_format.reads_attributes:
-            raise IncoderError("this model was not trained on attributes of files; InCoder's models are")
-
-    def _check_infills(self) -> None:
-        if not self.infilling_format.max_num_holes:
-            raise IncoderError(
-                "the vocabulary of this model has no fill-in-the-middle tokens; it can complete, not infill"
-            )
 
     def _infilling(
         self,
@@ -383,6 +245,7 @@ class InfillModel:
         self._check(request)
         return Infilling(
             self.language_model,
+            self._vocabulary,
             self._prompter(request.prompt, request.sampling.max_new_tokens),
             request,
             allows_tags=request.allows_tags or not self.infilling_format.reads_attributes,
@@ -395,76 +258,3 @@ class InfillModel:
         if request.project is None:
             return None
         return self._memories.prior(Path(request.project), request.parts, request.prompt.path)
-
-    def _check(self, request: InfillRequest) -> None:
-        """Raise if the model cannot answer this request."""
-        if not request.parts and request.prompt_ids is None:
-            raise IncoderError("the request has no text: give it parts or prompt_ids")
-        if len(request.parts) > 1:
-            self._check_infills()
-        self._check_token_ids("logit_bias", request.sampling.logit_bias)
-        self._check_token_ids("allowed_first_ids", request.sampling.allowed_first_ids or ())
-        self._check_token_ids("prompt_ids", request.prompt_ids or ())
-        if request.prompt.attributes:
-            self.check_attributes()
-
-    def _check_token_ids(self, name: str, token_ids: Iterable[int]) -> None:
-        for token_id in token_ids:
-            if not 0 <= token_id < self.tokenizer.vocab_size:
-                raise IncoderError(
-                    f"{name} is for token ids in [0, {self.tokenizer.vocab_size}), got one for {token_id}"
-                )
-
-    def _prompter(self, options: PromptOptions, max_new_tokens: int) -> Prompter:
-        header, context = self._header(options.path, options.attributes), list[int]()
-        if options.other_files:
-            shown = self.shown_files(
-                options.other_files,
-                options.path,
-                max_new_tokens=max_new_tokens,
-                repository=options.repository,
-            )
-            assert options.path is not None
-            context, header = self._context(shown, options.path, options.repository)
-        chosen = options.num_tail_lines
-        return Prompter(
-            self._vocabulary,
-            self.language_model.max_positions,
-            max_new_tokens,
-            header=header,
-            context=context,
-            num_tail_lines=self.num_tail_lines if chosen is None else chosen,
-            marks_tails=self.num_tail_lines > 0,
-            token_healing=options.token_healing,
-        )
-
-    def _before_document(self, path: str | PurePath | None) -> list[int]:
-        start = self.infilling_format.document_start_id
-        return [*([] if start is None else [start]), *self.tokenizer.encode(self._header(path))]
-
-    def _encode_document(self, text: str) -> list[int]:
-        return self.tokenizer.encode_start(*as_model_sees([text]))
-
-    def _header(self, path: str | PurePath | None, attributes: Mapping[str, str] | None = None) -> str:
-        return attribute_header(path, attributes) if self.infilling_format.reads_attributes else ""
-
-    def _context(
-        self, files: Mapping[str, str], path: str | PurePath, repository: str
-    ) -> tuple[list[int], str]:
-        """Return the other files before the text at `path`, as tokens and as text after them."""
-        path, header = PurePath(path), self._header(path)
-        if self.infilling_format.reads_repositories:
-            return self.infilling_format.context(files, path.as_posix(), repository, self.tokenizer.encode)
-        return [], header + as_comments(files, path)
-
-
-def attribute_header(path: str | PurePath | None, attributes: Mapping[str, str] | None = None) -> str:
-    """Return the tag with a file's language and other attributes, as it begins training documents.
-
-    >>> attribute_header("a.py", {"dstars": "5"})
-    '<| file ext=.py dstars=5 |>\\n'
-    """
-    path = arguments.path("path", path)
-    extension = path.suffix if path is not None else ""
-    all_attributes = {**({"ext": extension} if extension else {}), **(attributes or {})}
-    return opening_tag("file", all_attributes) + "\n" if all_attributes else ""

@@ -5,16 +5,12 @@ earlier ones: in the key/value cache if the holes share a window, else as text. 
 model reads (line_endings.py). Knows no files.
 """
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from incoder.document import Parts
-from incoder.errors import IncoderError
 from incoder.inference.candidates import (
     CandidateState,
     alternatives,
@@ -26,31 +22,25 @@ from incoder.inference.decoding.beam_search import beam_search
 from incoder.inference.decoding.decode_loop import decoding
 from incoder.inference.decoding.sampling import candidate_rng, most_probable
 from incoder.inference.decoding.sequence_state import Decoded
-from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
-from incoder.inference.decoding.text_stream import TextStream
 from incoder.inference.language_model import Forward, Generation, LanguageModel, Sequences
 from incoder.inference.memory.prior import NextTokenPrior
-from incoder.inference.prompts.line_endings import as_model_sees, to_unix
-from incoder.inference.prompts.prompter import LEFT_CONTEXT, SPARE, Prompt, Prompter
+from incoder.inference.prompts.prompter import SPARE, Prompt, Prompter
+from incoder.inference.request_state import RequestState
 from incoder.inference.scoring import score_full_texts
-from incoder.inference.syntax.languages import syntax_of
-from incoder.inference.syntax_errors.added_errors import adds_errors
+from incoder.inference.vocabulary import Vocabulary
 from incoder.request import InfillRequest
-from incoder.results import Candidate, InfillResult, OnInfill, OnText, ShownPrompt, Token, Usage
+from incoder.results import Candidate, InfillResult, OnInfill, OnText, Token, Usage
 
 _ECHO_CHUNK = 512  # tokens whose logits are held at once: 100 MB in float32 with a vocabulary of 50,000
 
 
-class Infilling:
-    """The infilling of one request with one model; the `prompter` has the context before the text.
-
-    `InfillModel.generation` explains `on_infill` and `on_text`. Unless `allows_tags` is set, no answer
-    contains the tags of training documents. The `prior` is mixed into the model's distribution.
-    """
+class Infilling(RequestState):
+    """The infilling of one request with one model. The `prior` is mixed into the model's distribution."""
 
     def __init__(
         self,
         model: LanguageModel,
+        vocabulary: Vocabulary,
         prompter: Prompter,
         request: InfillRequest,
         *,
@@ -59,65 +49,45 @@ class Infilling:
         on_infill: OnInfill | None = None,
         on_text: OnText | None = None,
     ) -> None:
+        super().__init__(prompter, request, allows_tags=allows_tags, on_infill=on_infill, on_text=on_text)
         self._model = model
-        self._prompter = prompter
-        self._vocabulary = prompter.vocabulary
-        self._request = request
-        self._allows_tags = allows_tags
+        self._vocabulary = vocabulary
         self._prior = prior
-        self._on_infill = on_infill
-        self._stream = None if on_text is None else TextStream(request, on_text)
-        self._sampling = replace(request.sampling, stop=tuple(map(to_unix, request.sampling.stop)))
-        self._parts = request.parts
-        self._texts: Sequence[str] = as_model_sees(request.parts) if request.parts else ()
-        if request.prompt_ids is not None:
-            text = self._vocabulary.tokenizer.decode(request.prompt_ids, "surrogateescape")
-            self._parts = self._texts = (text,)
-        self._syntax = syntax_of(request.prompt.path, self._parts[0])
-        self._deadline = math.inf
-        self._num_written = 0
-        self._usage = Usage()
-        self._shown: ShownPrompt | None = None
-
-    def shown_prompt(self) -> ShownPrompt:
-        """Return the prompt before the first infill."""
-        return self._prompter.shown(self._prompt(CandidateState(0)))
+        self._rngs: list[torch.Generator] = []  # one for each candidate
 
     def run(self) -> Generation[InfillResult]:
         """Fill the holes in every candidate. The time limit counts from the first step."""
         request, sampling = self._request, self._sampling
-        limit = math.inf if sampling.time_limit is None else time.monotonic() + sampling.time_limit
-        self._deadline = min(limit, math.inf if request.deadline is None else request.deadline)
+        self._start_clock()
         tokenizer = self._vocabulary.tokenizer
         if sampling.num_beams > 1:
             states = yield from self._search()
             return self._result(states, tuple(one.result(self._parts, tokenizer) for one in states))
-        states = [CandidateState(i, candidate_rng(sampling.seed, i)) for i in range(request.num_sequences)]
+        states = [CandidateState(index) for index in range(request.num_sequences)]
+        self._rngs = [candidate_rng(sampling.seed, state.index) for state in states]
         yield from self._fill(states)
         candidates = [state.result(self._parts, tokenizer) for state in states]
-        keys = yield from self._ranking_keys([state.infills for state in states], candidates)
+        if request.rank_by == "none":
+            return self._result(states, candidates)
+        keys = yield from self._ranking_keys(states, candidates)
         return self._result(states, ranked(candidates, keys))
 
     def _ranking_keys(
-        self, infills: Sequence[Sequence[str]], candidates: Sequence[Candidate]
+        self, states: Sequence[CandidateState], candidates: Sequence[Candidate]
     ) -> Generation[list[tuple[bool, float]]]:
         """Return for each candidate whether it is one of the first, and its value among its like.
 
         A full text is read only for candidates that are among the first.
         """
-        rank_by = self._request.rank_by
-        values = [one.logprob if rank_by == "mean" else one.total_logprob for one in candidates]
-        is_first = [True] * len(candidates)
-        if rank_by in ("full-text", "syntax") and len(candidates) > 1 and not self._is_time_up():
-            if rank_by == "syntax":
-                added = adds_errors(self._texts, infills, self._request.prompt.path)
-                is_first = [not adds for adds in added]
+        values = [self._value(one) for one in candidates]
+        is_first = self._is_first(states)
+        if self._ranks_by_full_text(states):
             chosen = [index for index, first in enumerate(is_first) if first]
             full_texts = yield from score_full_texts(
                 self._model,
                 self._prompter,
                 self._texts,
-                [infills[index] for index in chosen],
+                [states[index].infills for index in chosen],
                 cache_salt=self._request.cache_salt,
             )
             for index, full_text in zip(chosen, full_texts, strict=True):
@@ -169,7 +139,7 @@ class Infilling:
                     logits_BV,
                     required_prefix=required_prefix,
                     params=self._sampling,
-                    rngs=[state.rng for state in states],
+                    rngs=[self._rngs[state.index] for state in states],
                     vocabulary=self._vocabulary,
                     max_positions=self._model.max_positions,
                     contexts=contexts,
@@ -228,26 +198,10 @@ class Infilling:
             if len(best.infills) == self._request.num_infills:
                 return [best]
 
-    def _prompt(self, state: CandidateState) -> Prompt:
-        """Return the prompt for a candidate's next holes."""
-        if self._request.prompt_ids is not None:
-            token_ids = list(self._request.prompt_ids)
-            return Prompt(token_ids, ([],), (b"",), (token_ids[-LEFT_CONTEXT:],))
-        return self._prompter.prompt(self._texts, state.infills)
-
     def _open(self, prompt: Prompt) -> Sequences:
         """Open a sequence that is expected to hold the prompt and its infills."""
         num_tokens, max_positions = len(prompt.token_ids), self._model.max_positions
-        if num_tokens >= max_positions:
-            if self._request.prompt_ids is not None:
-                raise IncoderError(
-                    f"prompt_ids has {num_tokens} tokens; the model's context has {max_positions}, of which "
-                    "at least one must be free; give fewer"
-                )
-            raise IncoderError(
-                f"the {num_tokens} tokens before the text leave no space for it: the model can read "
-                f"{max_positions}; give a shorter path, fewer attributes, or another model"
-            )
+        self._check_space(prompt, max_positions)
         num_slots = num_tokens + len(prompt.required_prefixes) * (self._prompter.infill_budget + SPARE)
         return self._model.open(min(num_slots, max_positions), self._request.cache_salt)
 
@@ -260,6 +214,7 @@ class Infilling:
             logits_1V = yield from self._read_with_echo(sequences, prompt)
         else:
             logits_1V = yield Forward(sequences, [prompt.token_ids])
+        self._note_prefill()
         usage = self._usage
         self._usage = Usage(
             usage.num_prompt_tokens + len(prompt.token_ids),
@@ -284,49 +239,3 @@ class Infilling:
         assert self._shown is not None
         self._shown = replace(self._shown, tokens=tuple(tokens))
         return logits_TV[-1:]
-
-    def _stopping(self, state: CandidateState) -> StoppingRules:
-        """Return the stopping rules of a candidate's next hole, after its infills so far."""
-        hole, texts = len(state.infills), self._texts
-        before = Parts(tuple(texts[: hole + 1])).join(state.infills)
-        after = texts[hole + 1] if len(texts) > 1 else ""
-        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in (before, after))
-        stopping = StoppingRules(
-            prefix,
-            suffix,
-            self._request.stopping_rules if len(texts) > 1 else (),
-            self._syntax,
-            state.place,
-            lines=self._request.lines,
-            allows_tags=self._allows_tags,
-        )
-        state.place = stopping.place
-        return stopping
-
-    def _add(self, state: CandidateState, decoded: Decoded) -> None:
-        state.add(decoded)
-        self._report()
-
-    def _leave_empty(self, states: Sequence[CandidateState]) -> None:
-        """Fill the remaining holes of these candidates with nothing: the time is up."""
-        for state in states:
-            while len(state.infills) < self._request.num_infills:
-                self._add(state, Decoded(b"", (), "time"))
-
-    def _report(self) -> None:
-        self._num_written += 1
-        if self._on_infill is not None:
-            self._on_infill(self._num_written, self._request.num_sequences * self._request.num_infills)
-
-    def _pass_on(self, state: CandidateState, data: bytes) -> None:
-        """Stream bytes that can no longer be retracted, if there is a callback."""
-        if self._stream is not None:
-            self._stream.add(state.index, len(state.infills), data)
-
-    def _is_time_up(self) -> bool:
-        return time.monotonic() > self._deadline
-
-    def _result(self, states: Sequence[CandidateState], candidates: Sequence[Candidate]) -> InfillResult:
-        num_chosen = sum(len(one.token_ids) for state in states for one in state.decoded)
-        usage = replace(self._usage, num_completion_tokens=num_chosen)
-        return InfillResult(tuple(candidates), usage, self._shown)

@@ -1,25 +1,30 @@
 """The log-probabilities of given tokens, texts and infills: generation coroutines that choose no tokens.
 
 `score_rows` reads the shared prefix of many rows once, `score_long_text` a text in windows, `score_infills`
-infills as if the model had written them, and `score_full_texts` filled texts left to right. Texts have the
-form that the model reads (line_endings.py).
+infills as if the model had written them, and `score_full_texts` filled texts left to right (scored_rows.py
+has their rows). Texts have the form that the model reads (line_endings.py).
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from collections.abc import Generator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from incoder.errors import IncoderError
 from incoder.inference.language_model import Forward, Generation, LanguageModel
-from incoder.inference.prompts.prompter import Prompt, Prompter
+from incoder.inference.prompts.prompter import Prompter
+from incoder.inference.scored_rows import (
+    Logprobs,
+    Rows,
+    full_text_rows,
+    infill_rows,
+    overlapping,
+    shared_length,
+)
+
+T = TypeVar("T")
 
 _CHUNK = 512  # positions whose logits are held at once: 100 MB in float32 with 50,000 tokens
-
-
-_Pieces = list[tuple[list[int], bool]]  # tokens, and whether they belong to an infill
 
 
 def score_rows(
@@ -73,7 +78,7 @@ def score_long_text(model: LanguageModel, token_ids: Sequence[int]) -> Generatio
     2
     """
     logprobs: list[float] = []
-    for start, end in _overlapping(len(token_ids), model.max_positions):
+    for start, end in overlapping(len(token_ids), model.max_positions):
         window_T = model.logprobs(token_ids[start:end])
         logprobs += window_T[len(logprobs) - start :].tolist()
     yield from ()
@@ -90,32 +95,7 @@ def score_infills(
     Raises:
         IncoderError: an infill that the model cannot read together with the text around its hole.
     """
-    logprobs: list[list[float]] = [[] for _ in infills]
-    waiting = [(0, list(range(len(infills))))]
-    while waiting:
-        num_filled, group = waiting.pop()
-        prompt = prompter.prompt(texts, infills[group[0]][:num_filled])
-        budget = model.max_positions - len(prompt.token_ids)
-        spelled = [_spelled(prompter, prompt, infills[index][num_filled:]) for index in group]
-        num_holes = min(_num_that_fit(row, budget) for row in spelled)
-        if not num_holes:
-            raise IncoderError(
-                f"an infill is too long to be scored: the model reads {model.max_positions} tokens, of which "
-                f"the text around the hole leaves {budget}; give a shorter infill"
-            )
-        kept = [row[: 2 * num_holes - 1] for row in spelled]
-        rows = [[*prompt.token_ids, *(i for token_ids, _ in row for i in token_ids)] for row in kept]
-        found = yield from score_rows(model, rows, len(prompt.token_ids))
-        for index, row, values in zip(group, kept, found, strict=True):
-            is_infill = [mark for token_ids, mark in row for _ in token_ids]
-            logprobs[index] += [value for value, mark in zip(values, is_infill, strict=True) if mark]
-        num_filled += num_holes
-        if num_filled < len(texts) - 1:
-            alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
-            for index in group:
-                alike[tuple(infills[index][:num_filled])].append(index)
-            waiting += [(num_filled, same) for same in alike.values()]
-    return logprobs
+    return (yield from _scored(model, infill_rows(prompter, texts, infills)))
 
 
 def score_full_texts(
@@ -131,63 +111,25 @@ def score_full_texts(
     So the text after a hole counts as if the model had written it after the infill. If a text is
     long, the window around its first hole counts, with the infills of later holes in it.
     """
-    rows = prompter.full_texts(texts, infills)
-    different = list(dict.fromkeys(map(tuple, rows)))
-    if len(different) == 1 or min(map(len, different)) < 2:  # nothing to compare, or a text without a token
-        return [0.0] * len(rows)
-    # If the texts have no first token in common, the token that ends a document comes before each.
-    before = () if shared_length(different) else (prompter.end_id,)
-    full_rows = [(*before, *row) for row in different]
-    num_given = max(1, shared_length(full_rows))
-    found = yield from score_rows(model, full_rows, num_given, cache_salt=cache_salt)
-    totals = dict(zip(different, map(sum, found), strict=True))
-    return [totals[tuple(row)] for row in rows]
+    rows = full_text_rows(prompter, texts, infills)
+    return (yield from _scored(model, rows, cache_salt=cache_salt))
 
 
-def shared_length(rows: Sequence[Sequence[int]]) -> int:
-    """Return how many tokens all rows begin with, one less where that is all of a row.
-
-    >>> shared_length([[1, 2, 3], [1, 2, 4]])
-    2
-    """
-    columns = zip(*rows, strict=False)
-    same = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
-    return min(same, min(map(len, rows)) - 1)
-
-
-def _spelled(prompter: Prompter, prompt: Prompt, infills: Sequence[str]) -> _Pieces:
-    """Return the tokens of the first infill and its end, those before the second infill, and so on."""
-    row: _Pieces = []
-    for hole, (required, infill) in enumerate(zip(prompt.required_prefixes, infills, strict=False)):
-        if hole:
-            row.append((prompter.marks_before(prompt, hole), False))
-        data = required + infill.encode("utf-8", "surrogateescape")
-        token_ids = prompter.vocabulary.tokenizer.encode_bytes(data)
-        row.append(([*token_ids, prompter.end_id], True))
-    return row
-
-
-def _num_that_fit(row: _Pieces, budget: int) -> int:
-    """Return the number of a row's infills, from the first on, whose tokens fit into the budget."""
-    num_tokens = 0
-    for index, (token_ids, _) in enumerate(row):
-        num_tokens += len(token_ids)
-        if num_tokens > budget:
-            return (index + 1) // 2
-    return (len(row) + 1) // 2
+def _scored(
+    model: LanguageModel, rows: Generator[Rows, Logprobs, T], *, cache_salt: str = ""
+) -> Generation[T]:
+    """Answer the generator's rows with their log-probabilities; return what it returns."""
+    try:
+        asked = next(rows)
+        while True:
+            found = yield from score_rows(model, asked.token_ids, asked.num_given, cache_salt=cache_salt)
+            asked = rows.send(found)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def _logprobs(logits_TV: Tensor, token_ids: Sequence[int]) -> list[float]:
     token_ids_T = torch.tensor(token_ids, device=logits_TV.device)
     logprobs_T = logits_TV.gather(1, token_ids_T[:, None])[:, 0] - logits_TV.logsumexp(dim=1)
     return list(logprobs_T.tolist())
-
-
-def _overlapping(num_tokens: int, window: int) -> Iterator[tuple[int, int]]:
-    start, end = 0, min(num_tokens, window)
-    if num_tokens:
-        yield start, end
-    while end < num_tokens:
-        start = end - window // 2
-        end = min(num_tokens, start + window)
-        yield start, end

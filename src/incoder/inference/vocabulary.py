@@ -1,102 +1,20 @@
-"""The vocabulary for generation: tokens by their bytes, the permitted next tokens, and the end tokens.
+"""The vocabulary for generation: which tokens may come next, as logits.
 
-`TokenTable` sorts tokens by their bytes, for token healing: a hole that begins in the middle of a likely
-token (`import nu<FILL>`) must be filled as if the text had not been cut there. The partial token is removed
-from the end of the prefix, and the first tokens of the infill must spell its bytes again (the required
-prefix). Knows no model and no text.
+Adds to the tokens of a text vocabulary (text_vocabulary.py) those that a model never generates, and those
+that the required prefix of a token-healed hole permits. Knows no model and no text.
 """
 
 import reprlib
-from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from incoder.errors import IncoderError
-from incoder.tokenizer.formats import InfillingFormat, choose_format
+from incoder.inference.text_vocabulary import TextVocabulary
+from incoder.tokenizer.formats import InfillingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer
-
-TokenIds = NDArray[np.int64]
-
-
-class TokenTable:
-    """The tokens, without special ones, sorted by their bytes, for look-ups by the bytes they begin with."""
-
-    def __init__(self, tokenizer: TextTokenizer) -> None:
-        self._tokenizer = tokenizer
-        entries = sorted(
-            (spelling, token_id)
-            for token_id in range(tokenizer.vocab_size)
-            if (spelling := tokenizer.token_bytes(token_id))
-        )
-        self._spellings = [spelling for spelling, _ in entries]
-        self._token_ids = np.array([token_id for _, token_id in entries], dtype=np.int64)
-        self._max_num_bytes = max(map(len, self._spellings), default=0)
-
-    def extends(self, data: bytes) -> bool:
-        """Whether some token begins with `data` and is longer."""
-        if len(data) >= self._max_num_bytes:
-            return False
-        start, end = self._range(data)
-        while start < end and len(self._spellings[start]) == len(data):
-            start += 1
-        return start < end
-
-    def allowed_after(self, required: bytes) -> TokenIds:
-        """Return the tokens that may come next while `required` must be spelled.
-
-        They begin with all of `required`, or are a beginning of it.
-        """
-        start, end = self._range(required)
-        shorter = [self._with_bytes(required[:length]) for length in range(1, len(required))]
-        return np.concatenate([self._token_ids[start:end], *shorter])
-
-    def beginning_with(self, spelling: bytes) -> TokenIds:
-        """Return the tokens whose bytes begin with `spelling`."""
-        start, end = self._range(spelling)
-        return self._token_ids[start:end]
-
-    def split_required_prefix(self, token_ids: Sequence[int], num_bytes: int) -> tuple[list[int], bytes]:
-        """Return the prefix's tokens without partial ones at its end, and the bytes of those (token healing).
-
-        The cut is at the earliest place, within the last `num_bytes` bytes, from which some token would cross
-        the start of the hole; then it moves back to the start of a token, so that the rest is tokenized as
-        before.
-        """
-        num_kept, required = len(token_ids), b""
-        crossing = self._num_bytes_before_the_hole(token_ids, num_bytes)
-        while len(required) < crossing:
-            spelling = self._tokenizer.token_bytes(token_ids[num_kept - 1])
-            if len(spelling) + len(required) > num_bytes:
-                break
-            num_kept, required = num_kept - 1, spelling + required
-        return list(token_ids[:num_kept]), required
-
-    def _num_bytes_before_the_hole(self, token_ids: Sequence[int], num_bytes: int) -> int:
-        """Return the largest number of bytes before the hole in a token that crosses the hole's start."""
-        tail = self._tokenizer.decode_bytes(token_ids[-self._max_num_bytes :])
-        longest = min(num_bytes, self._max_num_bytes - 1, len(tail))
-        lengths = (length for length in range(longest, 0, -1) if self.extends(tail[-length:]))
-        return next(lengths, 0)
-
-    def _with_bytes(self, spelling: bytes) -> TokenIds:
-        start = bisect_left(self._spellings, spelling)
-        end = start
-        while end < len(self._spellings) and self._spellings[end] == spelling:
-            end += 1
-        return self._token_ids[start:end]
-
-    def _range(self, prefix: bytes) -> tuple[int, int]:
-        """Return the range of the sorted table whose tokens begin with `prefix`."""
-        start = bisect_left(self._spellings, prefix)
-        end = bisect_left(
-            self._spellings, True, lo=start, key=lambda spelling: not spelling.startswith(prefix)
-        )
-        return start, end
 
 
 class Constrained(Protocol):
@@ -115,18 +33,11 @@ class Constrained(Protocol):
         """The only ids that the next token may have, if it is restricted to some."""
 
 
-class Vocabulary:
-    """The tokens that may be generated, those that end an infill, and the bytes of each.
-
-    `layout` is by default the infilling format that the tokenizer's special tokens imply.
-    """
+class Vocabulary(TextVocabulary):
+    """The tokens that may be generated, those that end an infill, and the bytes of each."""
 
     def __init__(self, tokenizer: TextTokenizer, layout: InfillingFormat | None = None) -> None:
-        layout = layout or choose_format(tokenizer)
-        self.tokenizer = tokenizer
-        self.table = TokenTable(tokenizer)
-        self.layout = layout
-        self.end_ids = layout.end_of_infill_ids
+        super().__init__(tokenizer, layout)
         self._biases: dict[tuple[torch.device, int], Tensor] = {}
 
     def permitted(self, logits_BV: Tensor, sequences: Sequence[Constrained]) -> Tensor:

@@ -7,7 +7,6 @@ uses.
 
 import json
 import pickle
-import warnings
 import zipfile
 from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
@@ -19,9 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from incoder.errors import IncoderError, shown, shown_name
+from incoder.errors import IncoderError, shown_name
 from incoder.files import make_folder, read_json_object, replaced_atomically, write_text
 from incoder.model import weight_files
+from incoder.model.generation_config import GENERATION_CONFIG, TAIL_LINES
 from incoder.model.hugging_face import (
     UNQUANTIZED,
     disk_names,
@@ -32,14 +32,9 @@ from incoder.model.hugging_face import (
 from incoder.model.mapped_memory import MappedMemory
 from incoder.model.transformer import Transformer, TransformerConfig, outline
 
-GENERATION_CONFIG = "generation_config.json"
-
 _EMBEDDING = "model.embed_tokens.weight"
 _HEAD = "lm_head.weight"
 _MAX_CONFIG_BYTES = 10_000_000  # published ones have up to 0.2 MB
-_TAIL_LINES = "num_tail_lines"
-_OLD_TAIL_LINES = "num_lead_lines"
-_MAX_TAIL_LINES = 1000
 _QUANTIZED_SUFFIXES = (".qweight", ".qzeros", ".g_idx", ".weight_scale", ".weight_scale_inv", ".absmax")
 _IGNORED_SUFFIXES = ("embed_positions.weights", "rotary_emb.inv_freq")  # computed, not learned
 
@@ -80,7 +75,7 @@ def save_checkpoint(
             raise IncoderError(f"cannot write {path}: {error}; nothing was changed") from error
     generation = {"bos_token_id": config.bos_id, "eos_token_id": config.eos_id, "pad_token_id": config.pad_id}
     if num_tail_lines:
-        generation[_TAIL_LINES] = num_tail_lines
+        generation[TAIL_LINES] = num_tail_lines
     write_text(folder / GENERATION_CONFIG, _json(generation))
     write_text(folder / "config.json", _json(to_hugging_face(config, dtype)))
     if tokenizer is not None:
@@ -131,35 +126,6 @@ def load_config(folder: Path) -> TransformerConfig:
         problem = weight_files.with_foreign_kind("it has no config.json", _file_names(folder))
         raise IncoderError(f"{folder} is not a checkpoint: {problem}")
     return from_hugging_face(read_json_object(path, max_bytes=_MAX_CONFIG_BYTES), path)
-
-
-def load_num_tail_lines(folder: Path) -> int:
-    """Return the number of lines in the prefix tail that the model was trained with, 0 by default.
-
-    Warns:
-        FutureWarning: the setting has its old name, num_lead_lines.
-
-    Raises:
-        IncoderError: `generation_config.json` cannot be read, or the setting is out of range.
-    """
-    path = folder / GENERATION_CONFIG
-    if not path.exists():
-        return 0
-    settings = read_json_object(path, max_bytes=_MAX_CONFIG_BYTES)
-    name = _TAIL_LINES
-    if name not in settings and _OLD_TAIL_LINES in settings:
-        name = _OLD_TAIL_LINES
-        warnings.warn(
-            f"{path}: num_lead_lines is called num_tail_lines now; the next release reads only that name",
-            FutureWarning,
-            stacklevel=2,
-        )
-    num_lines = settings.get(name, 0)
-    if type(num_lines) is not int or not 0 <= num_lines <= _MAX_TAIL_LINES:
-        raise IncoderError(
-            f"{path}: {name} must be a number of lines from 0 to {_MAX_TAIL_LINES}, got {shown(num_lines)}"
-        )
-    return num_lines
 
 
 def _with_stored_head(config: TransformerConfig, stored: MutableMapping[str, Any]) -> TransformerConfig:

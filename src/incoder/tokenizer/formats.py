@@ -16,7 +16,7 @@ from incoder.tokenizer.fill_in_the_middle import FAMILIES, Family, FillInTheMidd
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 from incoder.tokenizer.tokenizer import Tokenizer
-from incoder.tokenizer.vocabulary_layout import END_OF_MASK
+from incoder.tokenizer.vocabulary_layout import END_OF_MASK, NUM_SENTINELS
 
 SPECIAL_TOKENS = frozenset(token for family in FAMILIES for token in (*family.tokens, *family.ends))
 # Models that only complete: the tokens that end a document, and those that begin one if the tokenizer's file
@@ -119,6 +119,17 @@ class NoInfillingFormat:
         self, files: Mapping[str, str], path: str, repository: str, encode: Callable[[str], list[int]]
     ) -> tuple[list[int], str]:
         raise AssertionError(f"no context for {path} in {repository} of {files}, by {encode}")
+
+
+def max_num_holes(name: str) -> int:
+    """Return the number of holes that a prompt of the format with this name may have; 0 if it has none.
+
+    >>> max_num_holes("none"), max_num_holes("codellama"), max_num_holes("causal-masking")
+    (0, 1, 255)
+    """
+    if name == CausalMaskingFormat.name:
+        return NUM_SENTINELS - 1  # the last infill is followed by one more sentinel
+    return FillInTheMiddleFormat.max_num_holes if name in _families_by_name() else 0
 
 
 def format_names() -> list[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from incoder.files import remove_temporaries
-from incoder.model.checkpoint import GENERATION_CONFIG, save_checkpoint
+from incoder.model.checkpoint import save_checkpoint
+from incoder.model.generation_config import GENERATION_CONFIG
 from incoder.model.transformer import Transformer
 from incoder.objective.masking import MaskingConfig
 from incoder.tokenizer.tokenizer import Tokenizer

@@ -7,8 +7,10 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
+from torch import Tensor
 
 from incoder.errors import IncoderError
+from incoder.inference.backends.backend import Chunk
 from incoder.inference.cache.blocks import BlockPool
 from incoder.inference.engine import scheduled_sequence
 from incoder.inference.engine.cached_sequences import CachedSequences, TransformerModel
@@ -324,7 +326,8 @@ def test_requests_are_admitted_in_the_order_in_which_they_came(
     engine = Engine(small.language_model)
     large = replace(LONG, sampling=replace(LONG.sampling, max_new_tokens=60))
     little = InfillRequest.from_settings(("x",), temperature=1.0, max_new_tokens=2)
-    futures = [engine.submit(small.generation(request)) for request in (large, large, little)]
+    other = replace(large, cache_salt="other")  # so that it waits for free blocks, not for those of the first
+    futures = [engine.submit(small.generation(request)) for request in (large, other, little)]
     engine.run()
     assert list(dict.fromkeys(admitted)) == futures
 
@@ -407,3 +410,81 @@ def test_a_model_without_a_cache_is_refused(dice: InfillModel) -> None:
         Engine(dice.language_model)
     with pytest.raises(IncoderError, match="max_active must be at least 1, got 0"):
         Engine(TransformerModel.__new__(TransformerModel), max_active=0)
+
+
+def counted_tokens(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of tokens of each chunk that is computed from here on."""
+    counts: list[int] = []
+    compute = engine._runner.compute
+
+    def counting(chunks: list[Chunk]) -> list[Tensor]:
+        counts.extend(len(chunk.token_ids) for chunk in chunks)
+        return compute(chunks)
+
+    monkeypatch.setattr(engine._runner, "compute", counting)
+    return counts
+
+
+@pytest.mark.parametrize("num_tokens", [16, 40, 512])
+def test_a_common_prefix_is_computed_once_by_requests_that_come_together(
+    fast: InfillModel,
+    make_engine: Callable[[int | None], Engine],
+    monkeypatch: pytest.MonkeyPatch,
+    num_tokens: int,
+) -> None:
+    monkeypatch.setattr(scheduled_sequence.step, "__defaults__", (num_tokens,))
+    engine = make_engine(None)
+    prompt = "def first(items):\n    for item in items:\n        return item\n" * 3
+    requests = [
+        InfillRequest.from_settings((prompt + end,), max_new_tokens=2, temperature=0, cache_salt="common")
+        for end in ("x", "y", "x", "import os")
+    ]
+    counts = counted_tokens(engine, monkeypatch)
+    futures = [engine.submit(fast.generation(request)) for request in requests]
+    engine.run()
+    num_prompt = [future.result().usage.num_prompt_tokens for future in futures]
+    num_shared = min(num_prompt) // BLOCK_SIZE * BLOCK_SIZE - BLOCK_SIZE
+    assert sum(counts) <= sum(num_prompt) - 3 * num_shared + 2 * len(requests)
+    assert [outcome(future.result()) for future in futures] == [outcome(fast.run(one)) for one in requests]
+
+
+def test_a_request_that_waits_for_a_block_lets_others_pass(
+    fast: InfillModel, make_engine: Callable[[int | None], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduled_sequence.step, "__defaults__", (16,))
+    engine = make_engine(None)
+    long = InfillRequest.from_settings(
+        ("for item in items:\n    " * 12,), max_new_tokens=2, cache_salt="passing"
+    )
+    short = InfillRequest.from_settings(("y",), max_new_tokens=1)
+    futures = [engine.submit(fast.generation(request)) for request in (long, long, short)]
+    while not futures[2].done():
+        assert engine.step()
+    assert not futures[0].done()
+    engine.run()
+    assert outcome(futures[0].result()) == outcome(futures[1].result())
+
+
+def test_a_request_goes_on_alone_when_the_one_that_it_waited_for_is_cancelled(
+    fast: InfillModel, make_engine: Callable[[int | None], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduled_sequence.step, "__defaults__", (16,))
+    engine = make_engine(None)
+    long = InfillRequest.from_settings(
+        ("for item in items:\n    " * 12,), max_new_tokens=2, cache_salt="cancelled"
+    )
+    first, second = (engine.submit(fast.generation(long)) for _ in range(2))
+    engine.step()
+    first.cancel()
+    engine.run()
+    assert second.result().usage.num_cached_tokens == 16
+
+
+def test_a_preempted_request_keeps_its_cache_salt(small: InfillModel) -> None:
+    """A request without a salt must not find what a salted one computed after it was preempted."""
+    engine = Engine(small.language_model)
+    salted = [replace(LONG, cache_salt=name) for name in "abc"]
+    futures = [engine.submit(small.generation(request)) for request in salted]
+    engine.run()
+    assert all(future.result().infills for future in futures)
+    assert small.run(LONG).usage.num_cached_tokens == 0

@@ -5,6 +5,7 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from contextlib import suppress
 
 import pytest
 
@@ -219,3 +220,25 @@ def test_a_fault_of_the_engine_fails_the_requests_and_not_the_worker(
         with pytest.raises(ZeroDivisionError):
             future.result(60)
     assert worker.run(fast.generation(SHORT)).infills
+
+
+def test_a_worker_that_dies_fails_its_requests_and_says_that_it_is_dead(
+    fast: InfillModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for ever for a thread that has ended."""
+    worker = EngineWorker(fast.language_model)
+    assert worker.is_alive
+
+    def fail() -> bool:
+        raise MemoryError
+
+    monkeypatch.setattr(worker._control, "wait_for_work", fail)
+    futures = []
+    while worker.is_alive:
+        with suppress(IncoderError):
+            futures.append(worker.submit(fast.generation(LONG)))
+    for future in futures:
+        with suppress(MemoryError):
+            assert future.result(timeout=10)
+    with pytest.raises(IncoderError, match="closed"):
+        worker.submit(fast.generation(SHORT))

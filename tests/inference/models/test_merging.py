@@ -88,7 +88,7 @@ def test_what_is_no_adapter_is_refused_before_anything_is_written(base: Path, tm
     with pytest.raises(IncoderError, match="is not an adapter"):
         incoder.load(base, adapter=tmp_path / "missing")
     with pytest.raises(IncoderError, match="an adapter is given by its folder, got 3"):
-        incoder.load(base, adapter=3)  # type: ignore[arg-type] # that is the point
+        incoder.load(base, adapter=3)  # type: ignore[call-overload] # that is the point
 
 
 def test_a_folder_with_an_adapter_alone_is_refused_with_the_remedy(adapter: Path) -> None:

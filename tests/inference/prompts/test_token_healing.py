@@ -2,7 +2,7 @@ from itertools import accumulate
 
 import pytest
 
-from incoder.inference.vocabulary import TokenTable
+from incoder.inference.text_vocabulary import TokenTable
 from incoder.tokenizer.tokenizer import Tokenizer
 
 

@@ -53,18 +53,27 @@ class BlockSequence:
         """
         assert not self.token_ids
         assert not self._blocks
-        hashes = self._prefix_hashes(token_ids, num_to_compute)
-        found = self._pool.lookup(hashes[1:])
+        hashes = self.prefix_hashes(token_ids, num_to_compute)
+        found = self._pool.lookup(hashes)
         self._pool.incref(found)
         self._blocks = found
-        self._hashes = hashes[: len(found) + 1]
+        self._hashes += hashes[: len(found)]
         self.token_ids = list(token_ids[: len(found) * self._block_size])
         self._block_extents = None
         return len(self.token_ids)
 
+    def prefix_hashes(self, token_ids: Sequence[int], num_to_compute: int = 1) -> list[BlockHash]:
+        """Return the chained hashes of the full blocks that `match_prefix` looks for, in order."""
+        parent, size = self._hashes[0], self._block_size
+        hashes = []
+        for start in range(0, len(token_ids) - num_to_compute - size + 1, size):
+            parent = chained_hash(parent, token_ids[start : start + size])
+            hashes.append(parent)
+        return hashes
+
     def num_blocks_shared(self, token_ids: Sequence[int], num_to_compute: int = 1) -> int:
         """Return the number of blocks in use that `match_prefix` would share instead of taking free ones."""
-        found = self._pool.lookup(self._prefix_hashes(token_ids, num_to_compute)[1:])
+        found = self._pool.lookup(self.prefix_hashes(token_ids, num_to_compute))
         return sum(self._pool.ref_count(block) > 0 for block in found)
 
     def num_blocks_needed(self, num_tokens: int) -> int:
@@ -146,7 +155,7 @@ class BlockSequence:
         """
         token_ids, self.token_ids = self.token_ids, []
         self.close()
-        self._hashes = [b""]
+        self._hashes = self._hashes[:1]  # the root has the salt
         self._fork_points = set()
         return token_ids
 
@@ -172,13 +181,6 @@ class BlockSequence:
             extents.append(Extent(block * size, block * size + min(num_left, num_blocks * size)))
             num_left -= num_blocks * size
         return extents
-
-    def _prefix_hashes(self, token_ids: Sequence[int], num_to_compute: int) -> list[BlockHash]:
-        """Return the root hash, then the chained hashes of the full blocks before the tokens to compute."""
-        hashes, size = self._hashes[:1], self._block_size
-        for start in range(0, len(token_ids) - num_to_compute - size + 1, size):
-            hashes.append(chained_hash(hashes[-1], token_ids[start : start + size]))
-        return hashes
 
     def _find_extents(self) -> list[tuple[int, int]]:
         """Return the first block and the number of blocks of each extent; an extent ends at a fork point."""

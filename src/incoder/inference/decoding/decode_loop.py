@@ -157,6 +157,8 @@ class _Chooser:
             num_accepted += 1
         if draft:
             lookup.observe(len(draft), num_accepted)
+            state.num_draft_tokens += len(draft)
+            state.num_accepted_tokens += num_accepted
         return num_accepted
 
     def draft_of_prior(self, max_num_tokens: int) -> list[int]:

@@ -10,8 +10,9 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
+from incoder.inference.decoding.infill_text import InfillText
 from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
-from incoder.inference.vocabulary import Vocabulary
+from incoder.inference.text_vocabulary import TextVocabulary
 from incoder.results import FinishReason
 from incoder.sampling_params import SamplingParams
 
@@ -25,7 +26,8 @@ class Decoded:
     `spelling` are the bytes of the infill, without its required prefix. `token_ids`, `logprobs` and
     `rankings` have every chosen token, including the required prefix, the end token and a stop string, under
     the model's own distribution: temperature 1, over all tokens. `read` are the tokens of the required prefix
-    and the infill that the model has read, `unread` the tokens of the infill that it has not read yet.
+    and the infill that the model has read, `unread` the tokens of the infill that it has not read yet. Of the
+    draft tokens, some were accepted.
     """
 
     spelling: bytes
@@ -35,6 +37,8 @@ class Decoded:
     unread: tuple[int, ...] = ()
     token_ids: tuple[int, ...] = ()
     rankings: tuple[Ranking, ...] = ()
+    num_draft_tokens: int = 0
+    num_accepted_tokens: int = 0
 
 
 class SequenceState:
@@ -45,30 +49,26 @@ class SequenceState:
         required_prefix: bytes,
         params: SamplingParams,
         max_tokens: int,
-        vocabulary: Vocabulary,
+        vocabulary: TextVocabulary,
         context: Sequence[int] = (),
         stopping: StoppingRules | None = None,
         left_context: Sequence[int] = (),
     ) -> None:
         self.finish_reason: FinishReason | None = None
         self.num_to_roll_back = 0  # tokens that the model has read after the end of the infill
+        self.num_draft_tokens = self.num_accepted_tokens = 0
         self._vocabulary = vocabulary
-        self._num_healed = len(required_prefix)  # bytes of the spelling before the infill
-        self._required = required_prefix + (stopping.start if stopping is not None else b"")
+        self._num_healed = len(required_prefix)
+        self._text = InfillText(required_prefix, params, stopping)
         self._params = params
         self._max_tokens = max_tokens
-        self._stopping = stopping
         self._left_context = [*left_context]
-        self._stops = [stop.encode("utf-8", "surrogateescape") for stop in params.stop]
-        self._spelling = b""  # of all tokens, the required prefix included
         self._token_ids: list[int] = []
         self._ends: list[int] = []  # where in the spelling each token ends
         self._logprobs: list[float] = []
         self._rankings: list[Ranking] = []
         self._num_new_tokens = 0
-        self._cut: int | None = None  # where in the spelling the infill ends, by a stop string or a rule
         self._end_id: int | None = None
-        self._num_committed = self._num_healed  # bytes that `newly_committed` has returned
         # Without end tokens of other infills: the penalty must not make this infill less likely to end.
         self._seen = set(context) - vocabulary.end_ids if params.repetition_penalty != 1 else set()
         self._counts: Counter[int] = Counter()
@@ -76,6 +76,7 @@ class SequenceState:
     def copy(self) -> "SequenceState":
         """Return a copy of the infill so far, to be continued with other tokens."""
         fork = copy(self)
+        fork._text = copy(self._text)
         fork._token_ids, fork._ends = [*self._token_ids], [*self._ends]
         fork._logprobs, fork._rankings = [*self._logprobs], [*self._rankings]
         fork._seen, fork._counts = set(self._seen), self._counts.copy()
@@ -84,12 +85,12 @@ class SequenceState:
     @property
     def required_left(self) -> bytes:
         """The bytes that the next tokens must spell before they are free."""
-        return self._required[len(self._spelling) :]
+        return self._text.required_left
 
     @property
     def forbidden(self) -> bytes | None:
         """The bytes that the next token must not begin with; None if none will be from here on."""
-        return None if self._stopping is None else self._stopping.forbidden_next(self._infill)
+        return self._text.forbidden
 
     @property
     def allowed_ids(self) -> Sequence[int] | None:
@@ -130,30 +131,24 @@ class SequenceState:
     def next_to_read(self) -> list[int]:
         return self._token_ids[-1:] if self.finish_reason is None else []
 
-    @property
-    def _infill(self) -> bytes:
-        return self._spelling[self._num_healed :]
-
     def take(self, token_id: int, logprob: float, ranking: Ranking = ()) -> None:
         """Append a chosen token; `ranking` are the most probable tokens in its place."""
         self._logprobs.append(logprob)
         self._rankings.append(ranking)
         if token_id in self._vocabulary.end_ids:
             self._end_id = token_id
-            self._cut = self._place_of_rules(len(self._spelling))
-            self.finish_reason = "end" if self._cut is None else "stop"
+            self.finish_reason = "end" if self._text.finish() is None else "stop"
             self._count_to_roll_back(len(self._token_ids))
             return
         self._seen.add(token_id)
-        num_bytes_before = len(self._spelling)
         self._token_ids.append(token_id)
-        self._spelling += self._vocabulary.tokenizer.token_bytes(token_id)
-        self._ends.append(len(self._spelling))
-        if self._params.counts_tokens and len(self._spelling) > self._num_healed:
+        cut = self._text.append(self._vocabulary.tokenizer.token_bytes(token_id))
+        num_bytes = len(self._text.spelling)
+        self._ends.append(num_bytes)
+        if self._params.counts_tokens and num_bytes > self._num_healed:
             self._counts[token_id] += 1  # the infill has it, not only the required prefix
-        self._num_new_tokens += len(self._spelling) > len(self._required)
-        self._cut = self._stop_after(num_bytes_before)
-        if self._cut is not None:
+        self._num_new_tokens += num_bytes > len(self._text.required)
+        if cut is not None:
             self.finish_reason = "stop"
             self._count_to_roll_back(len(self._token_ids) - 1)
         elif self._num_new_tokens >= self._params.max_new_tokens or len(self._token_ids) >= self._max_tokens:
@@ -162,78 +157,36 @@ class SequenceState:
     def end(self, reason: Literal["length", "time"]) -> None:
         """End the infill at its last token, for a reason other than its text."""
         self.finish_reason = reason
-        self._cut = self._place_of_rules(len(self._spelling))
+        self._text.finish()
         self._count_to_roll_back(len(self._token_ids) - (reason == "length"))
 
     def decoded(self) -> Decoded:
         assert self.finish_reason is not None
         num_read = len(self._token_ids) - (self.finish_reason == "length")
         unread = self._token_ids[num_read:]
-        if self._cut is not None:  # the cut may be inside a token; the last token was not read
+        cut = self._text.cut
+        if cut is not None:  # the cut may be inside a token; the last token was not read
             num_chosen = len(self._token_ids) - (self._end_id is None)
-            num_read = min(bisect_right(self._ends, self._cut), num_chosen)
+            num_read = min(bisect_right(self._ends, cut), num_chosen)
             start = self._ends[num_read - 1] if num_read else 0
-            unread = self._vocabulary.tokenizer.encode_bytes(self._spelling[start : self._cut])
+            unread = self._vocabulary.tokenizer.encode_bytes(self._text.spelling[start:cut])
         end_ids = [] if self._end_id is None else [self._end_id]
         return Decoded(
-            self._spelling[self._num_healed : self._cut],
+            self._text.infill,
             tuple(self._logprobs),
             self.finish_reason,
             tuple(self._token_ids[:num_read]),
             tuple(unread),
             (*self._token_ids, *end_ids),
             tuple(self._rankings),
+            self.num_draft_tokens,
+            self.num_accepted_tokens,
         )
 
     def newly_committed(self) -> bytes:
         """Return the bytes of the infill that can no longer be retracted and were not returned before."""
-        end = self._cut
-        if end is None:
-            end = len(self._spelling)
-            if self.finish_reason is None:
-                end -= max((_overlap(self._spelling, stop) for stop in self._stops), default=0)
-                if self._stopping is not None:
-                    end = min(end, self._num_healed + self._stopping.num_committed(self._infill))
-        start, self._num_committed = self._num_committed, max(self._num_committed, end)
-        return self._spelling[start:end]
-
-    def _stop_after(self, num_bytes_before: int) -> int | None:
-        """Return where a stop string begins that ends after `num_bytes_before`, or where a rule cuts."""
-        places = []
-        for stop in self._stops:
-            start = max(self._num_healed, num_bytes_before - len(stop) + 1)
-            places.append(self._spelling.find(stop, start))
-        stop_place = min((place for place in places if place >= 0), default=None)
-        ends = [place for place in (stop_place, self._last_line_place()) if place is not None]
-        found = [*ends, self._place_of_rules(), *map(self._place_of_rules, ends)]
-        return min((place for place in found if place is not None), default=None)
-
-    def _last_line_place(self) -> int | None:
-        """Return the end of the last of `max_lines` lines; None if it is not finished, or without a limit."""
-        if self._params.max_lines is None:
-            return None
-        text = self._spelling[len(self._required) :]
-        place = len(text) - len(text.lstrip(b"\n"))
-        for _ in range(self._params.max_lines):
-            place = text.find(b"\n", place) + 1
-            if not place:
-                return None
-        return len(self._required) + place
-
-    def _place_of_rules(self, end: int | None = None) -> int | None:
-        """Return where in the spelling the rules cut the infill so far, or one that has ended at `end`."""
-        if self._stopping is None or self.required_left:
-            return None
-        infill = self._spelling[self._num_healed : end]
-        place = self._stopping.cut(infill) if end is None else self._stopping.cut_at_end(infill)
-        return None if place is None else self._num_healed + place
+        return self._text.newly_committed(is_finished=self.finish_reason is not None)
 
     def _count_to_roll_back(self, num_read: int) -> None:
-        if self._cut is not None:
-            self.num_to_roll_back = max(0, num_read - bisect_right(self._ends, self._cut))
-
-
-def _overlap(spelling: bytes, stop: bytes) -> int:
-    """Return the length of the longest end of the spelling that is a proper beginning of a stop string."""
-    longest = min(len(stop) - 1, len(spelling))
-    return next((length for length in range(longest, 0, -1) if spelling.endswith(stop[:length])), 0)
+        if self._text.cut is not None:
+            self.num_to_roll_back = max(0, num_read - bisect_right(self._ends, self._text.cut))

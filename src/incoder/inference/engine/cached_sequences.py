@@ -5,6 +5,7 @@ finds in the cache without the caller's help. A single sequence is one extent, w
 view: as fast as a cache of its own.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -93,17 +94,20 @@ class TransformerModel:
     """A `LanguageModel` that owns its Transformer, whose weights can no longer be trained.
 
     The cache keeps `num_blocks` blocks between requests: by default as many as fit into 1 GiB, but at least
-    one context and at most 16.
+    one context and at most 16. `max_context` makes the maximum context length smaller than the network's.
     """
 
-    def __init__(self, transformer: Transformer, num_blocks: int | None = None) -> None:
+    def __init__(
+        self, transformer: Transformer, num_blocks: int | None = None, max_context: int | None = None
+    ) -> None:
         store_column_major(transformer)
         self.transformer = transformer
         self.runner = Runner(transformer, num_blocks)
+        self._max_positions = min(max_context or math.inf, transformer.config.max_positions)
 
     @property
     def max_positions(self) -> int:
-        return self.transformer.config.max_positions
+        return int(self._max_positions)
 
     def open(self, num_slots: int, cache_salt: str = "") -> CachedSequences:
         check_process()

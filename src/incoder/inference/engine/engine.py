@@ -1,7 +1,9 @@
 """Many generation coroutines over one model, in the same steps: continuous batching.
 
 A request is admitted when the key/value cache has free blocks for it, first come first served. Long prompts
-are prefilled in chunks between the others' tokens. The result of a request does not depend on the others.
+are prefilled in chunks between the others' tokens. A request whose next block another one is about to compute
+waits for that block, so that a common prefix is computed once. The result of a request does not depend on the
+others.
 """
 
 from collections import deque
@@ -128,17 +130,25 @@ class Engine:
         return [request for request in requests if not request.is_done]
 
     def _admit(self) -> None:
-        """Start requests from the queue while there are free blocks for the first in line."""
+        """Start requests from the queue while there are free blocks for the first in line.
+
+        Requests that wait for a block which an active one is about to compute keep their place in the queue.
+        """
+        held: list[_Request[Any]] = []
         while self._waiting and not self._is_full and len(self._active) != self._max_active:
             request = self._waiting[0]
             if not request.is_begun and not request.is_done:
                 request.begin()
+            if not request.is_done and any(map(request.waits_for, self._active)):
+                held.append(self._waiting.popleft())
+                continue
             if not request.is_done and not self._fits(request):
                 break
             self._waiting.popleft()
             if not request.is_done:
                 request.start()
                 self._active.append(request)
+        self._waiting.extendleft(reversed(held))
 
     def _fits(self, request: "_Request[Any]") -> bool:
         """Whether enough blocks are free for the request's first step and the next one of active requests.
@@ -207,6 +217,11 @@ class _Request(Generic[T]):
     @property
     def num_blocks_needed(self) -> int:
         return sum(sequence.num_blocks_needed for sequence in self.scheduled)
+
+    def waits_for(self, other: "_Request[Any]") -> bool:
+        """Whether an active request is about to compute the next block that this one needs."""
+        missing = {row.first_missing_block(self._runner.pool) for row in self._rows} - {None}
+        return any(row.will_compute(one) for row in other._rows for one in missing if one is not None)
 
     def begin(self) -> None:
         """Run the coroutine up to its first forward request. It holds no blocks yet."""

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from incoder.inference.backends.backend import Chunk
+from incoder.inference.cache.blocks import BlockHash, BlockPool
 from incoder.inference.cache.sequence import BlockSequence
-from incoder.inference.engine.runner import Runner
+from incoder.inference.engine.runner import BLOCK_SIZE, Runner
 from incoder.inference.engine.scheduler import schedule
 
 STEP_TOKENS = 512  # a larger step is no faster per token, and the other sequences wait longer for theirs
@@ -26,6 +27,8 @@ class ScheduledSequence:
         self._num_computed = 0
         self._logits: list[Tensor] = []
         self.num_cached: int | None = None  # tokens found in the prefix cache; None before `start`
+        self._is_prefill = not len(sequence)
+        self._block_hashes: dict[BlockHash, int] | None = None  # of a prefill: the index of each full block
 
     @property
     def num_left(self) -> int:
@@ -40,6 +43,17 @@ class ScheduledSequence:
             return num_blocks
         return num_blocks - self.sequence.num_blocks_shared(self._token_ids, self._num_logits)
 
+    def first_missing_block(self, pool: BlockPool) -> BlockHash | None:
+        """Return the hash of the first full block of a prefill that is not in the prefix cache."""
+        hashes = list(self._hashes_of_prefill())
+        num_found = len(pool.lookup(hashes))
+        return hashes[num_found] if num_found < len(hashes) else None
+
+    def will_compute(self, block_hash: BlockHash) -> bool:
+        """Whether this prefill is about to compute the block with this hash."""
+        index = self._hashes_of_prefill().get(block_hash)
+        return index is not None and index >= len(self.sequence) // BLOCK_SIZE
+
     def start(self) -> None:
         """Match an empty sequence's prefix in the cache, except for tokens whose logits are needed."""
         if not len(self.sequence):
@@ -52,6 +66,15 @@ class ScheduledSequence:
         self._token_ids = [*self.sequence.preempt(), *self._token_ids[self._num_computed :]]
         self._num_computed = 0
         self._logits = []
+        self._is_prefill, self._block_hashes = True, None
+
+    def _hashes_of_prefill(self) -> dict[BlockHash, int]:
+        """Return the hashes of the full blocks of a prefill with their indices; empty for other sequences."""
+        if self._block_hashes is None:
+            tokens = self._token_ids if self._is_prefill else ()
+            hashes = self.sequence.prefix_hashes(tokens, self._num_logits)
+            self._block_hashes = {block_hash: index for index, block_hash in enumerate(hashes)}
+        return self._block_hashes
 
     def next_chunk(self, num_tokens: int) -> Chunk:
         """Return the next tokens to compute. Call `take` with their logits before the next call."""

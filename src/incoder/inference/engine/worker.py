@@ -45,6 +45,11 @@ class EngineWorker:
         self._thread.start()
         self._finalizer = weakref.finalize(self, _shut_down, self._control, self._thread)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the worker accepts requests: it is not closed, and its thread runs."""
+        return self._control.is_open and self._thread.is_alive()
+
     def submit(self, generation: Generation[T]) -> Future[T]:
         """Queue a generation coroutine; the future has its result or its error.
 
@@ -102,6 +107,10 @@ class _Control:
         self._is_closed = False
         self._cancels = False
 
+    @property
+    def is_open(self) -> bool:
+        return not self._is_closed
+
     def submit(self, generation: Generation[T]) -> Future[T]:
         with self._changed:
             if self._is_closed:
@@ -116,6 +125,12 @@ class _Control:
             self._cancels |= cancel
             self._changed.notify()
 
+    def die(self, error: BaseException) -> None:
+        """Accept no more requests, and end those that are left with this error."""
+        with self._changed:
+            self._is_closed = True
+        self.engine.fail_all(error)
+
     def wait_for_work(self) -> bool:
         """Sleep until a step has work to do; return False if the thread must end."""
         with self._changed:
@@ -126,14 +141,17 @@ class _Control:
 
 def _serve(control: _Control) -> None:
     """Run the worker's thread."""
-    while control.wait_for_work():
-        try:
-            control.engine.step()
-        except Exception as error:  # noqa: BLE001 - an error of the engine itself: no request can go on
-            control.engine.fail_all(error)
-        except BaseException:  # noqa: BLE001 - raised in a callback; its request has failed with it
-            pass
-    control.engine.cancel_all()
+    try:
+        while control.wait_for_work():
+            try:
+                control.engine.step()
+            except Exception as error:  # noqa: BLE001 - an error of the engine itself: no request can go on
+                control.engine.fail_all(error)
+            except BaseException:  # noqa: BLE001 - raised in a callback; its request has failed with it
+                pass
+        control.engine.cancel_all()
+    except BaseException as error:  # noqa: BLE001 - the thread ends: nobody may wait for it
+        control.die(error)
 
 
 def _shut_down(control: _Control, thread: threading.Thread) -> None:

@@ -152,6 +152,18 @@ def describe_model(
         raise IncoderError(f"{folder / _CONFIG} {error}") from error
 
 
+def context_length_at(folder: Path) -> int | None:
+    """Return the context length in a folder's configuration; None if there is none that can be read.
+
+    >>> context_length_at(find_model("mini"))
+    2048
+    """
+    try:
+        return _context_length(_read_config(folder / _CONFIG))
+    except (IncoderError, _BadSettingError, KeyError):
+        return None
+
+
 def _describe_gguf(name: str, path: Path) -> ModelInfo:
     file = GGUFFile(path)
     architecture, num_parameters, context_length, licence = facts(file)

@@ -7,16 +7,19 @@ import torch
 
 from incoder import arguments
 from incoder.errors import IncoderError
+from incoder.inference.cache.kv_cache import bytes_per_token
 from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.engine.forking import check_process
+from incoder.inference.engine.runner import BLOCK_SIZE
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.memory.mixing import read_weights
 from incoder.inference.models.catalogue import embedded_models, find_model
 from incoder.inference.models.gguf_model import tokenizer_and_format
 from incoder.infill_defaults import num_candidates_for
 from incoder.model.adapters import load_adapter, merge
-from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines
+from incoder.model.checkpoint import load_checkpoint
 from incoder.model.device import choose_device, is_fast_in
+from incoder.model.generation_config import load_num_tail_lines
 from incoder.model.gguf_checkpoint import gguf_config, load_gguf
 from incoder.model.gguf_file import GGUFFile
 from incoder.model.quantization import quantize, set_compute_dtype
@@ -37,13 +40,18 @@ def load(
     dtype: str | torch.dtype | None = None,
     infilling_format: str | None = None,
     adapter: str | os.PathLike[str] | None = None,
+    cache_bytes: int | None = None,
+    max_context: int | None = None,
 ) -> InfillModel:
-    """Load a model; `incoder.load` explains the arguments.
+    """Load a model; `incoder.load` explains the first arguments.
+
+    `cache_bytes` is the memory of the key/value cache, `max_context` the longest context in tokens, if it is
+    to be shorter than the network's.
 
     Raises:
-        IncoderError: no such model, device, dtype, format or adapter, the tokenizer and the weights do not
-            belong together, the adapter was made for another model, or the process was forked from one that
-            had loaded a model.
+        IncoderError: no such model, device, dtype, format or adapter, a cache that holds less than one
+            context, a tokenizer and weights that do not belong together, an adapter that was made for another
+            model, or a process that was forked from one that had loaded a model.
     """
     check_process()
     optional_text = arguments.optional(arguments.text)
@@ -93,7 +101,8 @@ def load(
         "infilling_format": infilling_format,
         "adapter": adapter,
     }
-    language_model = TransformerModel(transformer)
+    num_blocks = None if cache_bytes is None else _num_blocks(transformer, cache_bytes, max_context)
+    language_model = TransformerModel(transformer, num_blocks, max_context)
     num_tail_lines = load_num_tail_lines(path) if path.is_dir() else 0
     return InfillModel(
         language_model,
@@ -104,6 +113,19 @@ def load(
         memory_weights=read_weights(path),
         num_candidates=num_candidates_for(transformer.config.num_parameters),
     )
+
+
+def _num_blocks(transformer: Transformer, cache_bytes: int, max_context: int | None) -> int:
+    """Return the number of blocks that fit into this much memory."""
+    config = transformer.config
+    block_bytes = BLOCK_SIZE * bytes_per_token(config, transformer.dtype)
+    num_needed = -(-min(max_context or config.max_positions, config.max_positions) // BLOCK_SIZE)
+    if cache_bytes < num_needed * block_bytes:
+        raise IncoderError(
+            f"the cache must hold one context, {num_needed * block_bytes / 1e6:.0f} MB, got "
+            f"{cache_bytes / 1e6:.0f} MB; give it more, or a shorter context"
+        )
+    return cache_bytes // block_bytes
 
 
 def _from_folder(

@@ -9,7 +9,8 @@ from incoder.files import make_folder
 from incoder.inference.memory.mixing import FILE as MEMORY_WEIGHTS
 from incoder.inference.models.catalogue import find_model
 from incoder.model.adapters import load_adapter, merge
-from incoder.model.checkpoint import load_checkpoint, load_num_tail_lines, save_checkpoint
+from incoder.model.checkpoint import load_checkpoint, save_checkpoint
+from incoder.model.generation_config import load_num_tail_lines
 
 # Besides the weights and the configuration, which save_checkpoint writes.
 _COPIED = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from incoder.document import Parts
 from incoder.inference.prompts.prefix_tail import split_tail
 from incoder.inference.prompts.window import Window, cut_window
-from incoder.inference.vocabulary import Vocabulary
+from incoder.inference.text_vocabulary import TextVocabulary
 from incoder.results import ShownPrompt
 
 SPARE = 16  # tokens: spelling a required prefix may take more than were removed, and each hole has sentinels
@@ -43,12 +43,12 @@ class Prompter:
     `header` (attributes) precedes the text, and the tokens `context` precede every prompt. The last
     `num_tail_lines` of the text before a hole are given as the start of its infill (prefix_tail.py); with
     `marks_tails` a sentinel ends them, for a model that was trained so. `token_healing` removes tokens that
-    may be partial (vocabulary.py).
+    may be partial (text_vocabulary.py). `other_files` names the files in `context` and `header`.
     """
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        vocabulary: TextVocabulary,
         max_positions: int,
         max_new_tokens: int,
         *,
@@ -57,15 +57,17 @@ class Prompter:
         num_tail_lines: int = 0,
         marks_tails: bool = False,
         token_healing: bool = True,
+        other_files: Sequence[str] = (),
     ) -> None:
         self.vocabulary = vocabulary
         self._layout = vocabulary.layout
-        self._max_positions = max_positions
+        self.max_positions = max_positions
         self._header = header
         self._context = list(context)
         self._num_tail_lines = num_tail_lines
         self._marks_tails = marks_tails
         self._token_healing = token_healing
+        self._other_files = tuple(other_files)
         self.infill_budget = infill_budget(max_new_tokens, max_positions)
 
     def prompt(self, texts: Sequence[str], infills: Sequence[str]) -> Prompt:
@@ -76,11 +78,11 @@ class Prompter:
         if self._layout.max_num_holes == 1 and len(parts) > 2:
             parts = [prefix, "".join(parts[1:])]  # later holes are shown as if there was nothing to fill
         spare = _SPARE_PER_HOLE * min(len(parts) - 1, _MAX_SPARE_HOLES)
-        budget = self._max_positions - self.infill_budget - spare - self._num_before
+        budget = self.max_positions - self.infill_budget - spare - self._num_before
         while True:
             window = cut_window(parts, budget, self._layout.max_num_holes, self._num_tokens)
             prompt = self._written(window, has_holes=len(parts) > 1)
-            excess = len(prompt.token_ids) + self.infill_budget - self._max_positions
+            excess = len(prompt.token_ids) + self.infill_budget - self.max_positions
             if excess <= 0 or budget <= 0:
                 return prompt
             budget -= excess
@@ -91,7 +93,7 @@ class Prompter:
         They have no sentinels. If the end of a text does not fit, it is cut off.
         """
         longest = max(sum(map(self._num_tokens, each)) for each in infills)
-        budget = self._max_positions - infill_budget(longest, self._max_positions) - self._num_before
+        budget = self.max_positions - infill_budget(longest, self.max_positions) - self._num_before
         window = cut_window(texts, budget, len(texts) - 1, self._num_tokens)
         is_start = window.is_start or bool(self._header)
         num_shown = len(window.parts) - 1
@@ -99,7 +101,7 @@ class Prompter:
         for each in infills:
             text = self._header + Parts(window.parts).join(each[:num_shown])
             token_ids = self._layout.prompt([self.vocabulary.tokenizer.encode_start(text)], is_start=is_start)
-            rows.append([*self._context, *token_ids][: self._max_positions])
+            rows.append([*self._context, *token_ids][: self.max_positions])
         return rows
 
     def shown(self, prompt: Prompt) -> ShownPrompt:
@@ -110,7 +112,7 @@ class Prompter:
         text, required = (
             data.decode("utf-8", "surrogateescape") for data in (read, prompt.required_prefixes[0])
         )
-        return ShownPrompt(text, required, tuple(prompt.token_ids))
+        return ShownPrompt(text, required, tuple(prompt.token_ids), other_files=self._other_files)
 
     @property
     def end_id(self) -> int:

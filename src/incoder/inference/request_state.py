@@ -1,0 +1,170 @@
+"""A request while its holes are filled: its texts as a model sees them, its prompts, its rules, its result.
+
+Whatever computes the tokens asks for the prompt of a candidate's next hole and for its stopping rules, and
+adds the infills. Texts have the form that the model reads (line_endings.py). Imports no torch.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from incoder.document import Parts
+from incoder.errors import IncoderError
+from incoder.inference.candidates import CandidateState
+from incoder.inference.decoding.sequence_state import Decoded
+from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
+from incoder.inference.decoding.text_stream import TextStream
+from incoder.inference.prompts.line_endings import as_model_sees, to_unix
+from incoder.inference.prompts.prompter import LEFT_CONTEXT, Prompt, Prompter
+from incoder.inference.syntax.languages import syntax_of
+from incoder.inference.syntax_errors.added_errors import adds_errors
+from incoder.request import InfillRequest
+from incoder.results import Candidate, InfillResult, OnInfill, OnText, ShownPrompt, Timing, Usage
+
+
+class RequestState:
+    """The state of one request; the `prompter` has the context before the text.
+
+    `PromptingModel.infill` explains `on_infill` and `on_text`. Unless `allows_tags` is set, no answer
+    contains the tags of training documents.
+    """
+
+    def __init__(
+        self,
+        prompter: Prompter,
+        request: InfillRequest,
+        *,
+        allows_tags: bool = True,
+        on_infill: OnInfill | None = None,
+        on_text: OnText | None = None,
+    ) -> None:
+        self._prompter = prompter
+        self._request = request
+        self._allows_tags = allows_tags
+        self._on_infill = on_infill
+        self._stream = None if on_text is None else TextStream(request, on_text)
+        self._sampling = replace(request.sampling, stop=tuple(map(to_unix, request.sampling.stop)))
+        self._parts = request.parts
+        self._texts: Sequence[str] = as_model_sees(request.parts) if request.parts else ()
+        if request.prompt_ids is not None:
+            text = prompter.vocabulary.tokenizer.decode(request.prompt_ids, "surrogateescape")
+            self._parts = self._texts = (text,)
+        self._syntax = syntax_of(request.prompt.path, self._parts[0])
+        self._deadline = math.inf
+        self._started = 0.0
+        self._prefilled: float | None = None
+        self._num_written = 0
+        self._usage = Usage()
+        self._shown: ShownPrompt | None = None
+
+    def shown_prompt(self) -> ShownPrompt:
+        """Return the prompt before the first infill."""
+        return self._prompter.shown(self._prompt(CandidateState(0)))
+
+    def _start_clock(self) -> None:
+        """Let the time limit count from now."""
+        self._started = time.monotonic()
+        limit = self._sampling.time_limit
+        end = math.inf if limit is None else self._started + limit
+        self._deadline = min(end, math.inf if self._request.deadline is None else self._request.deadline)
+
+    def _note_prefill(self) -> None:
+        """Note when the first prompt has been read: from then on the time limit of decoding counts."""
+        if self._prefilled is None:
+            self._prefilled = time.monotonic()
+            limit = self._sampling.decode_time_limit
+            if limit is not None:
+                self._deadline = min(self._deadline, self._prefilled + limit)
+
+    def _prompt(self, state: CandidateState) -> Prompt:
+        """Return the prompt for a candidate's next holes."""
+        if self._request.prompt_ids is not None:
+            token_ids = list(self._request.prompt_ids)
+            return Prompt(token_ids, ([],), (b"",), (token_ids[-LEFT_CONTEXT:],))
+        return self._prompter.prompt(self._texts, state.infills)
+
+    def _check_space(self, prompt: Prompt, max_positions: int) -> None:
+        """Raise if a prompt leaves no position for an infill."""
+        num_tokens = len(prompt.token_ids)
+        if num_tokens >= max_positions:
+            if self._request.prompt_ids is not None:
+                raise IncoderError(
+                    f"prompt_ids has {num_tokens} tokens; the model's context has {max_positions}, of which "
+                    "at least one must be free; give fewer"
+                )
+            raise IncoderError(
+                f"the {num_tokens} tokens before the text leave no space for it: the model can read "
+                f"{max_positions}; give a shorter path, fewer attributes, or another model"
+            )
+
+    def _stopping(self, state: CandidateState) -> StoppingRules:
+        """Return the stopping rules of a candidate's next hole, after its infills so far."""
+        hole, texts = len(state.infills), self._texts
+        before = Parts(tuple(texts[: hole + 1])).join(state.infills)
+        after = texts[hole + 1] if len(texts) > 1 else ""
+        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in (before, after))
+        stopping = StoppingRules(
+            prefix,
+            suffix,
+            self._request.stopping_rules if len(texts) > 1 else (),
+            self._syntax,
+            state.place,
+            lines=self._request.lines,
+            allows_tags=self._allows_tags,
+        )
+        state.place = stopping.place
+        return stopping
+
+    def _value(self, candidate: Candidate) -> float:
+        """Return the log-probability by which a candidate is ranked, without that of the full text."""
+        return candidate.logprob if self._request.rank_by == "mean" else candidate.total_logprob
+
+    def _is_first(self, states: Sequence[CandidateState]) -> list[bool]:
+        """Return for each candidate whether it is among the first: by "syntax", if it adds no error."""
+        if self._request.rank_by != "syntax" or not self._ranks_by_full_text(states):
+            return [True] * len(states)
+        infills = [state.infills for state in states]
+        return [not adds for adds in adds_errors(self._texts, infills, self._request.prompt.path)]
+
+    def _ranks_by_full_text(self, states: Sequence[CandidateState]) -> bool:
+        """Whether the full text counts, too, and there is time to read it."""
+        return self._request.rank_by in ("full-text", "syntax") and len(states) > 1 and not self._is_time_up()
+
+    def _add(self, state: CandidateState, decoded: Decoded) -> None:
+        state.add(decoded)
+        self._report()
+
+    def _leave_empty(self, states: Sequence[CandidateState]) -> None:
+        """Fill the remaining holes of these candidates with nothing: the time is up."""
+        for state in states:
+            while len(state.infills) < self._request.num_infills:
+                self._add(state, Decoded(b"", (), "time"))
+
+    def _report(self) -> None:
+        self._num_written += 1
+        if self._on_infill is not None:
+            self._on_infill(self._num_written, self._request.num_sequences * self._request.num_infills)
+
+    def _pass_on(self, state: CandidateState, data: bytes) -> None:
+        """Stream bytes that can no longer be retracted, if there is a callback."""
+        if self._stream is not None:
+            self._stream.add(state.index, len(state.infills), data)
+
+    def _is_time_up(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def _result(self, states: Sequence[CandidateState], candidates: Sequence[Candidate]) -> InfillResult:
+        decoded = [one for state in states for one in state.decoded]
+        usage = replace(
+            self._usage,
+            num_completion_tokens=sum(len(one.token_ids) for one in decoded),
+            num_draft_tokens=sum(one.num_draft_tokens for one in decoded),
+            num_accepted_tokens=sum(one.num_accepted_tokens for one in decoded),
+        )
+        return InfillResult(tuple(candidates), usage, self._shown, self._timing())
+
+    def _timing(self) -> Timing:
+        """Return when the request began, when its first prompt was read, and when it ended."""
+        ended = time.monotonic()
+        return Timing(self._started, ended if self._prefilled is None else self._prefilled, ended)

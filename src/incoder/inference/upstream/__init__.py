@@ -1,0 +1,1 @@
+"""A model on servers that speak OpenAI's completions: vLLM, llama-cpp-python, another `incoder serve`."""

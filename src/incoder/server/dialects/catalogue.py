@@ -1,0 +1,50 @@
+"""All routes of the server."""
+
+from dataclasses import replace
+
+from incoder.server.dialects import (
+    chat,
+    deepseek,
+    edit,
+    health,
+    infill,
+    mistral,
+    models_list,
+    ollama,
+    ollama_models,
+    openai,
+    tabby,
+    tokens,
+)
+from incoder.server.dialects.llama_cpp import routes as llama_cpp
+from incoder.server.pages import ROUTES as PAGES
+from incoder.server.route import Route, chosen_by_field
+
+_OPENAI_OR_TABBY = tuple(
+    replace(
+        route,
+        handler=chosen_by_field("segments", tabby.completions, openai.completions),
+        body={
+            "type": "object",
+            "properties": {**tabby.BODY_SCHEMA["properties"], **openai.BODY_SCHEMA["properties"]},
+        },
+    )
+    for route in openai.ROUTES
+)
+
+ROUTES: tuple[Route, ...] = (
+    *health.ROUTES,
+    *_OPENAI_OR_TABBY,
+    *models_list.ROUTES,
+    *tokens.ROUTES,
+    *infill.ROUTES,
+    *edit.ROUTES,
+    *llama_cpp.ROUTES,
+    *mistral.ROUTES,
+    *deepseek.ROUTES,
+    *chat.ROUTES,
+    *ollama.ROUTES,
+    *ollama_models.ROUTES,
+    *tabby.ROUTES,
+    *PAGES,
+)

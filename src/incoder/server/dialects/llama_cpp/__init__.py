@@ -1,0 +1,1 @@
+"""llama.cpp's server, as its editor plugins and other clients speak to it."""

@@ -1,0 +1,1 @@
+"""The models of the server: local ones, each with an engine of its own, and other servers."""

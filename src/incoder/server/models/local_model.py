@@ -1,0 +1,102 @@
+"""A model on this machine: its weights, and one `EngineWorker` that runs all its requests."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incoder.inference.models.catalogue import ModelInfo
+from incoder.model_protocol import Model
+from incoder.request import InfillRequest
+from incoder.results import InfillResult, OnText
+from incoder.server.models.served_model import ModelFacts, Note, Wait
+from incoder.server.models.warm_up import warm_up
+from incoder.tokenizer.formats import max_num_holes
+
+if TYPE_CHECKING:
+    from incoder.inference.infill_model import InfillModel
+    from incoder.tokenizer.text_tokenizer import TextTokenizer
+
+
+class LocalModel:
+    """A loaded model and the engine that runs its requests, at most `max_active` at once."""
+
+    def __init__(self, model: "InfillModel", max_active: int | None = None) -> None:
+        from incoder.inference.engine.worker import EngineWorker
+
+        self.model = model
+        self._worker = EngineWorker(model.language_model, max_active)
+
+    @property
+    def tokenizer(self) -> "TextTokenizer":
+        return self.model.tokenizer
+
+    @property
+    def is_alive(self) -> bool:
+        return self._worker.is_alive
+
+    def submit(self, request: InfillRequest, on_text: OnText | None = None) -> Future[InfillResult]:
+        return self._worker.submit(self.model.generation(request, on_text=on_text))
+
+    def for_editing(self, wait: Wait) -> Model:
+        return self.model.with_run(lambda generation: wait(self._worker.submit(generation)))
+
+    def close(self) -> None:
+        self._worker.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSource:
+    """A model that `load_model` loads, with the settings of its engine."""
+
+    facts: ModelFacts
+    load_model: Callable[[], "InfillModel"]
+    max_active: int | None = None
+    projects: Sequence[Path] = ()
+    cache_folder: Path | None = None
+    warms_up: bool = True
+
+    def load(self, note: Note) -> LocalModel:
+        """Load the model and compile what it needs, with a note for every step."""
+        note(f"loading {self.facts.name}")
+        model = self.load_model()
+        for project in self.projects:
+            note(f"{self.facts.name}: looking at the files of {project}")
+            model.open_project(project, cache_folder=self.cache_folder, on_note=note).refresh()
+        loaded = LocalModel(model, self.max_active)
+        if self.warms_up:
+            warm_up(loaded, self.facts, note)
+        return loaded
+
+
+def facts_from_files(info: ModelInfo, max_context: int | None = None) -> ModelFacts:
+    """Return the facts of a model that is not loaded yet.
+
+    >>> from incoder.inference.models.catalogue import describe_model
+    >>> facts_from_files(describe_model("mini"), 512).context_length
+    512
+    """
+    return ModelFacts(
+        name=info.name,
+        context_length=min(info.context_length, max_context or info.context_length),
+        vocab_size=info.vocab_size,
+        infilling_format=info.infilling_format,
+        max_num_holes=max_num_holes(info.infilling_format),
+        num_parameters=info.num_parameters,
+        num_bytes=info.num_bytes,
+        path=str(info.folder),
+        licence=info.licence,
+    )
+
+
+def facts_of(name: str, model: "InfillModel") -> ModelFacts:
+    """Return the facts of a model that is loaded already."""
+    return ModelFacts(
+        name=name,
+        context_length=model.language_model.max_positions,
+        vocab_size=model.tokenizer.vocab_size,
+        infilling_format=model.infilling_format.name,
+        max_num_holes=model.infilling_format.max_num_holes,
+        num_tail_lines=model.num_tail_lines,
+    )

@@ -1,0 +1,1 @@
+"""Who may call: hosts, web pages, keys. Decided before routing, on the raw request."""
