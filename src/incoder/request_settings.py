@@ -13,7 +13,9 @@ from typing import Any, Final, Literal, TypedDict, get_args
 
 # A candidate's mean or total log-probability; or the total plus that of the full text read left to right.
 RankBy = Literal["mean", "total", "full-text"]
-StoppingRule = Literal["strings", "lines", "repetition", "loops", "indentation", "brackets"]
+StoppingRule = Literal[
+    "strings", "lines", "rest", "repetition", "loops", "indentation", "brackets", "openers", "blanks"
+]
 ALL_STOPPING_RULES: Final[tuple[StoppingRule, ...]] = get_args(StoppingRule)
 LinesWanted = Literal["one", "block", "auto"]
 

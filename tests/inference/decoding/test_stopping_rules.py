@@ -37,14 +37,14 @@ def kept(prefix: bytes, infill: bytes, suffix: bytes, *rules: StoppingRule) -> b
         (BLOCK, b"anything\n", b"", None),
         (BLOCK + b"    with open(a) as ", b"f:\n        y\n", b":\n        y\n", b"f"),
         (BLOCK + b"    x", b" = [1,\n 2]\n", b" = [1,\n 2]\n", b""),
-        (BLOCK + b"    if ", b"a:\n        b()\n    if c", b":\n        d()\n", None),
-        (BLOCK + b"    x = su", b"m(xs)\n    return len(x", b"s)\n", None),
+        (BLOCK + b"    if ", b"a:\n        b()\n    if c", b":\n        d()\n", b"a"),
+        (BLOCK + b"    x = su", b"m(xs)\n    return len(x", b"s)\n", b"m(x"),
     ],
 )
 def test_what_follows_the_hole_is_not_written_again(
     prefix: bytes, infill: bytes, suffix: bytes, left: bytes | None
 ) -> None:
-    assert kept(prefix, infill, suffix, "repetition") == (infill if left is None else left)
+    assert kept(prefix, infill, suffix, "repetition", "rest") == (infill if left is None else left)
 
 
 @pytest.mark.parametrize(

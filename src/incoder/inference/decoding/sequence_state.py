@@ -50,6 +50,7 @@ class SequenceState:
         stopping: StoppingRules | None = None,
         left_context: Sequence[int] = (),
     ) -> None:
+        self._arguments = (required_prefix, params, max_tokens, vocabulary, context, stopping, left_context)
         self.finish_reason: FinishReason | None = None
         self.num_to_roll_back = 0  # tokens that the model has read after the end of the infill
         self._vocabulary = vocabulary
@@ -65,6 +66,7 @@ class SequenceState:
         self._ends: list[int] = []  # where in the spelling each token ends
         self._logprobs: list[float] = []
         self._rankings: list[Ranking] = []
+        self._refused: list[int] = []  # tokens that must not come next
         self._num_new_tokens = 0
         self._cut: int | None = None  # where in the spelling the infill ends, by a stop string or a rule
         self._end_id: int | None = None
@@ -84,7 +86,10 @@ class SequenceState:
     @property
     def required_left(self) -> bytes:
         """The bytes that the next tokens must spell before they are free."""
-        return self._required[len(self._spelling) :]
+        left = self._required[len(self._spelling) :]
+        if left or self._stopping is None or not self._stopping.may_require:
+            return left
+        return self._stopping.required_next(self._infill)
 
     @property
     def forbidden(self) -> bytes | None:
@@ -99,7 +104,58 @@ class SequenceState:
     @property
     def is_constrained(self) -> bool:
         """Whether some tokens must not come next, or may be forbidden later."""
-        return bool(self.required_left) or self.forbidden is not None or self.allowed_ids is not None
+        return (
+            bool(self.required_left or self._refused)
+            or (self._stopping is not None and self._stopping.may_require)
+            or self.forbidden is not None
+            or self.allowed_ids is not None
+        )
+
+    @property
+    def refused_ids(self) -> Sequence[int]:
+        """The tokens that must not come next, because a rule does not permit the infill that they make."""
+        return self._refused
+
+    def is_refused(self, token_id: int) -> bool:
+        """Whether a rule does not permit this token as the next one."""
+        if self._stopping is None or not self._stopping.has_needs:
+            return False
+        is_end = token_id in self._vocabulary.end_ids
+        spelling = self._spelling
+        if not is_end:
+            spelling += self._vocabulary.tokenizer.token_bytes(token_id)
+        if len(spelling) < len(self._required):
+            return False
+        infill = spelling[self._num_healed :]
+        if is_end:
+            return not self._stopping.permits_end(infill)
+        if any(stop in infill for stop in self._stops):
+            return False
+        start = min(len(self._infill), len(infill))
+        return not self._stopping.permits(infill[:start], infill[start:])
+
+    @property
+    def is_to_be_repeated(self) -> bool:
+        """Whether the infill has ended in a way for which the rules ask for another one."""
+        if self._stopping is None or self.finish_reason not in ("end", "stop"):
+            return False
+        return self._stopping.asks_for_another(self._spelling[self._num_healed : self._cut])
+
+    @property
+    def num_read(self) -> int:
+        """The number of the infill's tokens that the model has read, once it has ended."""
+        return len(self._token_ids) - (self._end_id is None)
+
+    def repeated(self) -> "SequenceState":
+        """Return the state at the start of another infill of the same hole, with stricter rules."""
+        required_prefix, params, max_tokens, vocabulary, context, stopping, left_context = self._arguments
+        assert stopping is not None
+        strict = stopping.stricter()
+        return SequenceState(required_prefix, params, max_tokens, vocabulary, context, strict, left_context)
+
+    def refuse(self, token_ids: Sequence[int]) -> None:
+        """Refuse tokens as the next one."""
+        self._refused = [*self._refused, *token_ids]
 
     @property
     def seen(self) -> Collection[int]:
@@ -136,6 +192,7 @@ class SequenceState:
 
     def take(self, token_id: int, logprob: float, ranking: Ranking = ()) -> None:
         """Append a chosen token; `ranking` are the most probable tokens in its place."""
+        self._refused = []
         self._logprobs.append(logprob)
         self._rankings.append(ranking)
         if token_id in self._vocabulary.end_ids:
@@ -222,7 +279,7 @@ class SequenceState:
 
     def _place_of_rules(self, end: int | None = None) -> int | None:
         """Return where in the spelling the rules cut the infill so far, or one that has ended at `end`."""
-        if self._stopping is None or self.required_left:
+        if self._stopping is None or len(self._spelling) < len(self._required):
             return None
         infill = self._spelling[self._num_healed : end]
         place = self._stopping.cut(infill) if end is None else self._stopping.cut_at_end(infill)
