@@ -89,7 +89,7 @@ class InfillRequest:
 
     `rank_by` ranks candidates by their mean or total log-probability, or by the total plus that of the full
     text read left to right (if the time limit allows). The `stopping_rules` end an infill where the text
-    around the hole shows that it should have ended (decoding/stopping_rules/). `lines` ends it earlier: "one"
+    around the hole shows that it should have ended, and not before (decoding/stopping_rules/). `lines` ends it earlier: "one"
     at the end of its line, "block" at the end of the block that begins at the hole, "auto" at the end of the
     line unless a block begins at the hole.
 
@@ -131,7 +131,7 @@ class InfillRequest:
         default=ALL_STOPPING_RULES,
         metadata=help_text(
             "End an infill with the string, line or block that its hole is in, or where it repeats what is "
-            "there."
+            "there; leave none blank where something is missing, such as a line that opens a block."
         ),
     )
     lines: LinesWanted | None = field(

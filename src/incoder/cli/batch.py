@@ -115,8 +115,8 @@ def deliver(edited: Edited, output: Output) -> None:
     """Show or write the result of a single file, then its notes.
 
     Raises:
-        IncoderError: no place could be edited, or the file cannot be written, and it is left as it is; or there
-            is a shortfall.
+        IncoderError: no place could be edited, or the file cannot be written, and it is left as it is; or
+            there is a shortfall.
     """
     if output.json:
         write_result(json_format.dumps(edited.described) + "\n")

@@ -41,8 +41,8 @@ def docstring(
 
     A new docstring has the style of the others in the file: its sections and the names of parameters are
     taken from the code, and the model writes the sentences. An existing docstring is kept: missing sections
-    are added, and its text is continued only if it breaks off within a sentence. If some docstrings could not be
-    written, the others are, and the status is 1.
+    are added, and its text is continued only if it breaks off within a sentence. If some docstrings could not
+    be written, the others are, and the status is 1.
 
     Example: incoder docstring shapes.py --function Circle.area --diff
     """

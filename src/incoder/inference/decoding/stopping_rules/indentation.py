@@ -1,7 +1,5 @@
 """The stopping rule for the end of the block that contains a hole: indentation, and words that end blocks."""
 
-import re
-
 from incoder.inference.decoding.stopping_rules.blocks import (
     block_unit,
     first_word,
@@ -86,8 +84,8 @@ class Indentation:
 def _start_of_block(hole: Hole) -> bytes:
     """Return the missing part of a block's indentation if the line before the hole opens one with a colon.
 
-    It is missing if the next line is not indented more, or by more than a block is: then the hole's line is in
-    between.
+    It is missing if the next line is not indented more, or by more than a block is: then the hole's line is
+    in between.
     """
     if not hole.syntax.is_indented or hole.stack or not hole.is_line_start or not hole.lines_before:
         return b""

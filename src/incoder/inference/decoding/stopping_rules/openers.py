@@ -43,8 +43,8 @@ class Opener:
 class Openers:
     """If the line after the hole is indented deeper than the hole's line, the infill ends with an opener.
 
-    In a language of indented blocks that is a line that begins with a word that opens a block (`if`, `for`) and
-    ends with a colon. Elsewhere it is one that leaves open the bracket that the suffix closes at the
+    In a language of indented blocks that is a line that begins with a word that opens a block (`if`, `for`)
+    and ends with a colon. Elsewhere it is one that leaves open the bracket that the suffix closes at the
     indentation of the hole's line. The opener is the infill's last line. An infill that begins a line begins
     with the indentation `start`.
     """
@@ -89,8 +89,8 @@ class Openers:
         if width(line + b"x" * (not line.strip())) > self._opener.max_width:
             return False
         if not line.strip():
-            # In most vocabularies the last blank of an indentation belongs to the token of the first word. Without
-            # that blank, words of the right kind would be improbable.
+            # In most vocabularies the last blank of an indentation belongs to the token of the first word.
+            # Without that blank, words of the right kind would be improbable.
             return not (line.endswith(b" ") and line == self._hole.own_line + self.start)
         if not opens_block(line):
             stack = Infill(self._hole, infill).stack_at(len(infill))
@@ -135,11 +135,11 @@ class Openers:
         return next((word for word in fitting if self._may_come_here(word, own_width)), None)
 
     def _may_come_here(self, word: bytes, own_width: int) -> bool:
-        """Whether the blocks before the hole, or for `try` after it, are such that this word may come here."""
+        """Whether the blocks around the hole are such that this word may come here."""
         if word == b"try":
             after = next((line for line in self._hole.lines_after if width(line) <= own_width), b"")
             return width(after) == own_width and first_word(after.lstrip()) in (b"except", b"finally")
-        if word in (b"def", b"class"):  # within functions they are rare
+        if word in (b"def", b"class"):  # rare within functions
             around = next(
                 (line for line in reversed(self._hole.lines_before) if width(line) < own_width), b""
             )
