@@ -57,7 +57,7 @@ def is_complete(hole: Hole) -> bool:
         return right in CLOSERS or not right or not (is_blank_after or _lacks_left_operand(left, right))
     if left in _OPERATORS and not own.endswith(_ENDS_WITH_OPERATOR):
         needs_operand = not right or right in CLOSERS or _lacks_left_operand(left, right)
-        return not needs_operand and not (left == b"." and is_blank_after)
+        return not needs_operand and not (left == b"." and (is_blank_after or right in BRACKETS))
     if left == b"," and right:
         return right not in CLOSERS and not _lacks_left_operand(left, right)
     return True

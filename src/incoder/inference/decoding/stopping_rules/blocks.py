@@ -40,7 +40,8 @@ def block_unit(hole: Hole) -> bytes:
     """Return the most frequent indentation of a block near the hole, else four spaces."""
     units = Counter(
         inner[len(outer) :]
-        for line, following in pairwise([*hole.lines_before, *hole.lines_after])
+        for lines in (hole.lines_before, hole.lines_after)  # the line between them may be missing
+        for line, following in pairwise(lines)
         if opens_block(line)
         if (inner := indentation(following)).startswith(outer := indentation(line)) and inner != outer
     )
