@@ -12,6 +12,8 @@ BLOCK = b"def f(xs):\n    total = 0\n"
 
 
 ONLY_LINES: tuple[StoppingRule, ...] = ("lines",)
+ONLY_BLANKS: tuple[StoppingRule, ...] = ("blanks",)
+ONLY_OPENERS: tuple[StoppingRule, ...] = ("openers",)
 
 
 def kept(prefix: bytes, infill: bytes, suffix: bytes, *rules: StoppingRule) -> bytes:
@@ -338,7 +340,7 @@ def test_what_is_committed_is_never_cut_and_tokens_do_not_matter(
 def test_an_infill_may_be_blank_only_where_nothing_is_missing(
     prefix: bytes, suffix: bytes, is_right: bool
 ) -> None:
-    rules = StoppingRules(prefix, suffix, ("blanks",), syntax_of("a.py"))
+    rules = StoppingRules(prefix, suffix, ONLY_BLANKS, syntax_of("a.py"))
     assert rules.permits_end(b"") is is_right
     assert rules.permits_end(b"x")
     assert StoppingRules(prefix, suffix, (), syntax_of("a.py")).permits_end(b"")
@@ -364,6 +366,6 @@ def test_an_infill_before_a_deeper_line_opens_a_block(
     path: str, prefix: bytes, suffix: bytes, infill: bytes, is_enough: bool
 ) -> None:
     assert (
-        StoppingRules(prefix, suffix, ("openers",), syntax_of(path)).asks_for_another(infill) is not is_enough
+        StoppingRules(prefix, suffix, ONLY_OPENERS, syntax_of(path)).asks_for_another(infill) is not is_enough
     )
     assert not StoppingRules(prefix, suffix, (), syntax_of(path)).asks_for_another(infill)
