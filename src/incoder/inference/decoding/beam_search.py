@@ -114,7 +114,7 @@ def _continued(
             for total, place in zip(totals_K.tolist(), places_K.tolist(), strict=True)
             if total > -torch.inf
         ]
-        found = likely or found  # if all are refused, those of the last choice are taken
+        found = likely or found  # if all are refused, the last ones are taken
         refused = [
             (parent, token_id) for parent, token_id, _ in likely if states[parent].is_refused(token_id)
         ]
