@@ -92,9 +92,9 @@ class InfillRequest:
     the text around their holes come last, by their totals, and the others first, by the full text. "none"
     keeps all of them, equal ones too, in the order in which they were drawn.
 
-    The `stopping_rules` end an infill where the text around the hole shows that it should have ended
-    (decoding/stopping_rules/). `lines` ends it earlier: "one" at the end of its line, "block" at the end of
-    the block that begins at the hole, "auto" at the end of the line unless a block begins at the hole.
+    The `stopping_rules` end an infill where the text around the hole shows that it should have ended, and not
+    before (decoding/stopping_rules/). `lines` ends it earlier: "one" at the end of its line, "block" at the
+    end of the block that begins at the hole, "auto" at the end of the line unless a block begins at the hole.
 
     Each token of the result has the `num_alternatives` most probable tokens in its place; with `echo`, the
     result also has the prompt's tokens with their log-probabilities. Requests with different `cache_salt`s
@@ -135,7 +135,7 @@ class InfillRequest:
         default=ALL_STOPPING_RULES,
         metadata=help_text(
             "End an infill with the string, line or block that its hole is in, or where it repeats what is "
-            "there."
+            "there; leave none blank where something is missing, such as a line that opens a block."
         ),
     )
     lines: LinesWanted | None = field(

@@ -15,7 +15,9 @@ from typing import Any, Final, Literal, TypedDict, get_args
 # sum, after the candidates that add no syntax errors were put first; or not at all: every candidate in the
 # order in which they were drawn.
 RankBy = Literal["mean", "total", "full-text", "syntax", "none"]
-StoppingRule = Literal["strings", "lines", "repetition", "loops", "indentation", "brackets"]
+StoppingRule = Literal[
+    "strings", "lines", "rest", "repetition", "loops", "indentation", "brackets", "openers", "blanks"
+]
 ALL_STOPPING_RULES: Final[tuple[StoppingRule, ...]] = get_args(StoppingRule)
 LinesWanted = Literal["one", "block", "auto"]
 

@@ -142,6 +142,14 @@ def reading_again(tiny_tokenizer: Tokenizer) -> Callable[[LogitsAfter, int], Inf
 
 
 @pytest.fixture
+def fake_model() -> Callable[..., InfillModel]:
+    """A model from a function of all tokens so far, with any tokenizer and infilling format."""
+    return lambda logits_after, tokenizer, layout: InfillModel(
+        FakeModel(logits_after, 512), tokenizer, layout
+    )
+
+
+@pytest.fixture
 def dice(tiny_tokenizer: Tokenizer) -> InfillModel:
     """A model whose every opinion is random, but always the same after the same tokens."""
 

@@ -40,7 +40,9 @@ class Edited:
 
     `described` is the file's object with --json; `notes` are shown after the result of a single file. `new`
     has an edit in `num_written` places, and `left` has a reason for each place without one. `nothing_to_do`
-    is the reason why there was no place to edit, and `failure` the reason why none could be written.
+    is the reason why there was no place to edit, and `failure` the reason why none could be written. A
+    `shortfall` says that some places were written and others were not, where all of them were asked for: the
+    result is shown or written, and the command fails.
     """
 
     file: str
@@ -51,6 +53,7 @@ class Edited:
     left: Sequence[str] = ()
     nothing_to_do: str | None = None
     failure: str | None = None
+    shortfall: str | None = None
     notes: Sequence[str] = ()
 
 
@@ -112,7 +115,8 @@ def deliver(edited: Edited, output: Output) -> None:
     """Show or write the result of a single file, then its notes.
 
     Raises:
-        IncoderError: no place could be edited, or the file cannot be written; it is left as it is.
+        IncoderError: no place could be edited, or the file cannot be written, and it is left as it is; or
+            there is a shortfall.
     """
     if output.json:
         write_result(json_format.dumps(edited.described) + "\n")
@@ -126,6 +130,8 @@ def deliver(edited: Edited, output: Output) -> None:
         note_nothing_to_do(edited.nothing_to_do)
     elif output.in_place and (edited.num_written or edited.left):
         print_note(f"{edited.file}: {_counted(edited.num_written, edited.left, 'written')}")
+    if edited.shortfall:
+        raise IncoderError(edited.shortfall)
 
 
 def note_nothing_to_do(reason: str) -> None:
@@ -144,6 +150,7 @@ class _Batch:
     num_written: int = 0
     left: list[str] = field(default_factory=list)
     ends: Counter[str] = field(default_factory=Counter)
+    shortfalls: list[str] = field(default_factory=list)
 
     def run(self) -> None:
         try:
@@ -162,6 +169,8 @@ class _Batch:
         print_note(self._summary())
         if self.ends["failed"]:
             raise IncoderError(f"{self.ends['failed']} of {_files(len(self.files.paths))} failed")
+        if self.shortfalls:
+            raise IncoderError(f"{_files(len(self.shortfalls))} fell short; {self.shortfalls[0]}")
 
     def _edit_one(self, file: str) -> str:
         """Edit one file and count it; returns a line that reports on it."""
@@ -182,6 +191,7 @@ class _Batch:
         self.described.append(edited.described)
         self.num_written += edited.num_written
         self.left += edited.left
+        self.shortfalls += [f"{file}: {edited.shortfall}"] if edited.shortfall else []
         self.ends["unchanged" if edited.new == edited.old else "changed"] += 1
         if edited.nothing_to_do:
             return f"{file}: {_nothing_to_do(edited.nothing_to_do)}"

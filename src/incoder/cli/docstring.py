@@ -42,7 +42,8 @@ def docstring(
 
     A new docstring has the style of the others in the file: its sections and the names of parameters are
     taken from the code, and the model writes the sentences. An existing docstring is kept: missing sections
-    are added, and its text is continued only if it breaks off within a sentence.
+    are added, and its text is continued only if it breaks off within a sentence. If some docstrings could not
+    be written, the others are, and the status is 1.
 
     Example: incoder docstring shapes.py --function Circle.area --diff
     """
@@ -72,6 +73,10 @@ def docstring(
             )
         written = write_docstrings(loaded(), source, targets, request, style=chosen, path=path)
         changes = editing.collect("docstrings", len(targets), written)
-        return editing.edited(file, model, text, changes)
+        result = editing.edited(file, model, text, changes)
+        if result.left and not result.failure:
+            missing = f"{len(result.left)} of {len(targets)} docstrings could not be written"
+            return replace(result, shortfall=f"{missing}; try more candidates (-n) or another --seed")
+        return result
 
     edit_files(found, edit, output)

@@ -32,6 +32,10 @@ class Constrained(Protocol):
     def allowed_ids(self) -> Sequence[int] | None:
         """The only ids that the next token may have, if it is restricted to some."""
 
+    @property
+    def refused_ids(self) -> Sequence[int]:
+        """The ids that the next token must not have."""
+
 
 class Vocabulary(TextVocabulary):
     """The tokens that may be generated, those that end an infill, and the bytes of each."""
@@ -43,8 +47,8 @@ class Vocabulary(TextVocabulary):
     def permitted(self, logits_BV: Tensor, sequences: Sequence[Constrained]) -> Tensor:
         """Return the logits, with minus infinity for tokens that must not come next in a sequence.
 
-        A token must spell a sequence's required bytes, must not begin with its forbidden bytes, and must be
-        one of its allowed ids if it has some.
+        A token must spell a sequence's required bytes, must not begin with its forbidden bytes, must be one
+        of its allowed ids if it has some, and none of its refused ones.
 
         Raises:
             IncoderError: none of the allowed tokens spells the required bytes.
@@ -64,6 +68,9 @@ class Vocabulary(TextVocabulary):
                 permitted_BV[index, forbidden] = -torch.inf
             if sequence.allowed_ids is not None:
                 permitted_BV[index] = self._only(sequence, permitted_BV[index])
+            if sequence.refused_ids:
+                refused = torch.tensor(sequence.refused_ids, device=logits_BV.device)
+                permitted_BV[index, refused] = -torch.inf
         return permitted_BV
 
     def bias_for(self, logits_BV: Tensor) -> Tensor:

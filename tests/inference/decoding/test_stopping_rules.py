@@ -12,6 +12,8 @@ BLOCK = b"def f(xs):\n    total = 0\n"
 
 
 ONLY_LINES: tuple[StoppingRule, ...] = ("lines",)
+ONLY_BLANKS: tuple[StoppingRule, ...] = ("blanks",)
+ONLY_OPENERS: tuple[StoppingRule, ...] = ("openers",)
 
 
 def kept(prefix: bytes, infill: bytes, suffix: bytes, *rules: StoppingRule) -> bytes:
@@ -37,14 +39,14 @@ def kept(prefix: bytes, infill: bytes, suffix: bytes, *rules: StoppingRule) -> b
         (BLOCK, b"anything\n", b"", None),
         (BLOCK + b"    with open(a) as ", b"f:\n        y\n", b":\n        y\n", b"f"),
         (BLOCK + b"    x", b" = [1,\n 2]\n", b" = [1,\n 2]\n", b""),
-        (BLOCK + b"    if ", b"a:\n        b()\n    if c", b":\n        d()\n", None),
-        (BLOCK + b"    x = su", b"m(xs)\n    return len(x", b"s)\n", None),
+        (BLOCK + b"    if ", b"a:\n        b()\n    if c", b":\n        d()\n", b"a"),
+        (BLOCK + b"    x = su", b"m(xs)\n    return len(x", b"s)\n", b"m(x"),
     ],
 )
 def test_what_follows_the_hole_is_not_written_again(
     prefix: bytes, infill: bytes, suffix: bytes, left: bytes | None
 ) -> None:
-    assert kept(prefix, infill, suffix, "repetition") == (infill if left is None else left)
+    assert kept(prefix, infill, suffix, "repetition", "rest") == (infill if left is None else left)
 
 
 @pytest.mark.parametrize(
@@ -309,3 +311,61 @@ def test_what_is_committed_is_never_cut_and_tokens_do_not_matter(
     every = list(range(1, len(written) + 1))
     some = data.draw(st.lists(st.sampled_from(every), unique=True).map(sorted)) if every else []
     assert left(every) == left([*some, *every[-1:]])
+
+
+@pytest.mark.parametrize(
+    ("prefix", "suffix", "is_right"),
+    [
+        (b"f(", b")\n", True),
+        (b"f(a, ", b")\n", False),
+        (b"f(", b", b)\n", False),
+        (b"x = ", b"\n", False),
+        (b"x = ", b" + 1\n", False),
+        (b"x = y", b"\n", True),
+        (b"return ", b"\n", False),
+        (b"for ", b" in x:\n", False),
+        (b"a.", b"(1)\n", False),
+        (b"a = 1\n", b"\nb = 2\n", True),
+        (b"def f():\n", b"\nx = 1\n", False),
+        (b"def f():\n", b"\n    return 1\n", True),
+        (b"x = 1\n", b"    y = 2\n", False),
+        (b'def f():\n    """', b'"""\n', False),
+        (b'def f():\n    """Do it.', b'"""\n', True),
+        (b"# ", b"\nx = 1\n", False),
+        (b'x = "', b'"\n', True),
+        (b"x[", b":2]\n", True),
+        (b"", b"", False),
+    ],
+)
+def test_an_infill_may_be_blank_only_where_nothing_is_missing(
+    prefix: bytes, suffix: bytes, is_right: bool
+) -> None:
+    rules = StoppingRules(prefix, suffix, ONLY_BLANKS, syntax_of("a.py"))
+    assert rules.permits_end(b"") is is_right
+    assert rules.permits_end(b"x")
+    assert StoppingRules(prefix, suffix, (), syntax_of("a.py")).permits_end(b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix", "suffix", "infill", "is_enough"),
+    [
+        ("a.py", b"x = 1\n", b"    y = 2\n", b"if x:\n", True),
+        ("a.py", b"x = 1\n", b"    y = 2\n", b"x += 1\n", False),
+        ("a.py", b"x = 1\n", b"    y = 2\n", b"return not (x):\n", False),
+        ("a.py", b"x = 1\n", b"    y = 2\n", b"match x:\n", True),
+        ("a.py", b"for x in y:\n", b"    y = 2\n", b"", True),
+        ("a.py", b"for x in y:\n", b"        y = 2\n", b"    x = 1\n", False),
+        ("a.py", b"x = 1\n", b"    2,\n)\n", b"y = (\n", True),
+        ("a.js", b"a();\n", b"    d();\n}\n", b"if (b) {\n", True),
+        ("a.js", b"a();\n", b"    d();\n}\n", b"b();\n", False),
+        ("a.js", b"f {\n", b"    d();\n}\n", b"b();\n", True),
+        ("a.yaml", b"a: 1\n", b"    b: 2\n", b"c: 3\n", True),
+    ],
+)
+def test_an_infill_before_a_deeper_line_opens_a_block(
+    path: str, prefix: bytes, suffix: bytes, infill: bytes, is_enough: bool
+) -> None:
+    assert (
+        StoppingRules(prefix, suffix, ONLY_OPENERS, syntax_of(path)).asks_for_another(infill) is not is_enough
+    )
+    assert not StoppingRules(prefix, suffix, (), syntax_of(path)).asks_for_another(infill)

@@ -18,6 +18,8 @@ from incoder.inference.memory.prior import NextTokenPrior
 from incoder.inference.vocabulary import Vocabulary
 from incoder.sampling_params import SamplingParams
 
+_MAX_CHOICES = 8  # after that many, a token is taken even if it is refused
+
 
 @dataclass(frozen=True, slots=True)
 class _Beam:
@@ -100,18 +102,29 @@ def _continued(
     log_sums_B = logits_BV.logsumexp(dim=-1)
     logprobs_BV = logits_BV - log_sums_B[:, None]
     scores_BV = adjusted(logprobs_BV, params, states)
-    permitted_BV = vocabulary.permitted(scores_BV, states)
     totals_B = torch.tensor([beam.total for beam in beams], device=logits_BV.device)
-    totals_BV = totals_B[:, None] + permitted_BV
-    totals_K, places_K = totals_BV.flatten().topk(min(num_kept, totals_BV.numel()))
-    logprobs_K = logprobs_BV.flatten()[places_K]
     check_log_sums(log_sums_B.tolist())
     rankings = most_probable(logits_BV, num_alternatives)
-    continued = []
-    for total, place, logprob in zip(totals_K.tolist(), places_K.tolist(), logprobs_K.tolist(), strict=True):
-        if total == -torch.inf:
+    found: list[tuple[int, int, float]] = []
+    for _ in range(_MAX_CHOICES):
+        totals_BV = totals_B[:, None] + vocabulary.permitted(scores_BV, states)
+        totals_K, places_K = totals_BV.flatten().topk(min(num_kept, totals_BV.numel()))
+        likely = [
+            (*divmod(place, logits_BV.shape[-1]), total)
+            for total, place in zip(totals_K.tolist(), places_K.tolist(), strict=True)
+            if total > -torch.inf
+        ]
+        found = likely or found  # if all are refused, the last ones are taken
+        refused = [
+            (parent, token_id) for parent, token_id, _ in likely if states[parent].is_refused(token_id)
+        ]
+        if not refused:
             break
-        parent, token_id = divmod(place, logits_BV.shape[-1])
+        for parent, token_id in refused:
+            states[parent].refuse([token_id])
+    continued = []
+    for parent, token_id, total in found:
+        logprob = float(logprobs_BV[parent, token_id])
         state = states[parent].copy()
         state.take(token_id, logprob, rankings[parent])
         continued.append(_Beam(state, total, parent))

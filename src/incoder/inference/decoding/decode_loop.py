@@ -22,6 +22,10 @@ from incoder.sampling_params import SamplingParams
 
 OnBytes = Callable[[int, bytes], None]
 
+# If a chosen token is refused, this many of the most probable ones are checked before the next choice.
+_CHECKED = 64
+_MAX_CHOICES = 8  # after that many, a token is taken even if it is refused
+
 
 def decoding(
     sequences: Sequences,
@@ -61,6 +65,7 @@ def decoding(
         )
         for length, context, rule in zip(lengths, contexts, rules, strict=True)
     ]
+    first_BV = logits_BV
     chooser = _Chooser(states, params, rngs, vocabulary, num_alternatives, prior)
     lookup = None
     if params.speculate and len(states) == 1 and contexts[0]:
@@ -81,6 +86,11 @@ def decoding(
             num_accepted = chooser.choose_along(draft, logits_BV, lookup)
             if num_accepted < len(draft):
                 sequences.rollback(0, len(draft) - num_accepted)
+        for index in live:
+            if states[index].is_to_be_repeated:
+                sequences.rollback(index, states[index].num_read)
+                states[index] = states[index].repeated()
+                chooser.choose([index], first_BV[index : index + 1])
         if on_bytes is not None:
             for index in live:
                 on_bytes(index, states[index].newly_committed())
@@ -112,7 +122,16 @@ class _Chooser:
     prior: NextTokenPrior | None
 
     def choose(self, live: Sequence[int], logits_BV: Tensor) -> None:
-        """Choose the next token of each sequence that is live."""
+        """Choose the next token of each sequence that is live, again for those whose token is refused."""
+        for number in range(_MAX_CHOICES):
+            is_last = number == _MAX_CHOICES - 1
+            again = self._choose_once(live, logits_BV, takes_refused=is_last)
+            if not again:
+                return
+            live, logits_BV = [live[row] for row in again], logits_BV[again]
+
+    def _choose_once(self, live: Sequence[int], logits_BV: Tensor, *, takes_refused: bool) -> list[int]:
+        """Choose tokens, and take those that are not refused; returns the rows of the others."""
         states = [self.states[index] for index in live]
         own_BV, logits_BV = logits_BV, self._mixed(logits_BV, states)
         if self._is_plain(states):
@@ -130,8 +149,27 @@ class _Chooser:
         rankings = most_probable(logits_BV, self.num_alternatives)
         # One transfer for all rows: the CPU waits for a GPU only here.
         results = zip(*results_3B.tolist(), strict=True)
-        for state, result, ranking in zip(states, results, rankings, strict=True):
-            _take(state, result, ranking)
+        again = []
+        for row, (state, result, ranking) in enumerate(zip(states, results, rankings, strict=True)):
+            check_log_sums(result[2:])
+            is_refused = not takes_refused and state.is_refused(int(result[0]))
+            if is_refused and self._refuse(state, int(result[0]), logits_BV[row : row + 1]):
+                again.append(row)
+            else:
+                state.take(int(result[0]), result[1], ranking)
+        return again
+
+    def _refuse(self, state: SequenceState, token_id: int, logits_1V: Tensor) -> bool:
+        """Refuse a token, and others that are probable; returns whether a permitted one may be left."""
+        (permitted_V,) = self.vocabulary.permitted(adjusted(logits_1V, self.params, [state]), [state])
+        values_K, token_ids_K = permitted_V.topk(min(_CHECKED, len(permitted_V)))
+        found = zip(token_ids_K.tolist(), values_K.tolist(), strict=True)
+        likely = [one for one, value in found if value > -torch.inf]
+        refused = {token_id, *filter(state.is_refused, likely)}
+        if len(likely) < _CHECKED and refused.issuperset(likely):
+            return False
+        state.refuse(sorted(refused))
+        return True
 
     def choose_along(self, draft: Sequence[int], logits_TV: Tensor, lookup: PromptLookup) -> int:
         """Verify a draft: choose the only sequence's next tokens, up to the first that differs from it.
@@ -147,8 +185,10 @@ class _Chooser:
             results = list(zip(*results_3T.tolist(), strict=True))
             rankings = most_probable(logits_TV, self.num_alternatives)
         for place in range(len(draft) + 1):
-            if results is not None:
-                _take(state, results[place], rankings[place])
+            if results is not None and not state.is_refused(int(results[place][0])):
+                token_id, logprob, log_sum = results[place]
+                check_log_sums([log_sum])
+                state.take(int(token_id), logprob, rankings[place])
             else:
                 self.choose([0], logits_TV[place : place + 1])
             lookup.add(state.last_token_id)
@@ -174,9 +214,3 @@ class _Chooser:
     def _is_plain(self, states: Sequence[SequenceState]) -> bool:
         """Whether each of these states takes the greatest logit of all tokens that are ever generated."""
         return self.params.takes_the_greatest and not any(state.is_constrained for state in states)
-
-
-def _take(state: SequenceState, result: Sequence[float], ranking: Sequence[tuple[int, float]]) -> None:
-    token_id, logprob, log_sum = result
-    check_log_sums([log_sum])
-    state.take(int(token_id), logprob, ranking)

@@ -42,6 +42,39 @@ class InfillText:
         return self.required[len(self.spelling) :]
 
     @property
+    def required_next(self) -> bytes:
+        """The bytes that must come next: the rest of the required prefix, then what the rules require."""
+        left = self.required_left
+        if left or self._stopping is None or not self._stopping.may_require:
+            return left
+        return self._stopping.required_next(self._so_far)
+
+    @property
+    def may_require(self) -> bool:
+        """Whether the rules may require bytes somewhere in the infill."""
+        return self._stopping is not None and self._stopping.may_require
+
+    def refuses(self, data: bytes | None) -> bool:
+        """Whether a rule does not permit these bytes next, or the end of the infill (None)."""
+        if self._stopping is None or not self._stopping.has_needs:
+            return False
+        spelling = self.spelling + (data or b"")
+        if len(spelling) < len(self.required):
+            return False
+        infill = spelling[self._num_healed :]
+        if data is None:
+            return not self._stopping.permits_end(infill)
+        if any(stop in infill for stop in self._stops):
+            return False
+        start = min(len(self._so_far), len(infill))
+        return not self._stopping.permits(infill[:start], infill[start:])
+
+    @property
+    def asks_for_another(self) -> bool:
+        """Whether the rules ask for another infill in place of this one, which has ended."""
+        return self._stopping is not None and self._stopping.asks_for_another(self.infill)
+
+    @property
     def forbidden(self) -> bytes | None:
         """The bytes that the next token must not begin with; None if none will be from here on."""
         return None if self._stopping is None else self._stopping.forbidden_next(self._so_far)

@@ -54,6 +54,7 @@ class SequenceState:
         stopping: StoppingRules | None = None,
         left_context: Sequence[int] = (),
     ) -> None:
+        self._arguments = (required_prefix, params, max_tokens, vocabulary, context, stopping, left_context)
         self.finish_reason: FinishReason | None = None
         self.num_to_roll_back = 0  # tokens that the model has read after the end of the infill
         self.num_draft_tokens = self.num_accepted_tokens = 0
@@ -67,6 +68,7 @@ class SequenceState:
         self._ends: list[int] = []  # where in the spelling each token ends
         self._logprobs: list[float] = []
         self._rankings: list[Ranking] = []
+        self._refused: list[int] = []  # tokens that must not come next
         self._num_new_tokens = 0
         self._end_id: int | None = None
         # Without end tokens of other infills: the penalty must not make this infill less likely to end.
@@ -85,7 +87,7 @@ class SequenceState:
     @property
     def required_left(self) -> bytes:
         """The bytes that the next tokens must spell before they are free."""
-        return self._text.required_left
+        return self._text.required_next
 
     @property
     def forbidden(self) -> bytes | None:
@@ -100,7 +102,45 @@ class SequenceState:
     @property
     def is_constrained(self) -> bool:
         """Whether some tokens must not come next, or may be forbidden later."""
-        return bool(self.required_left) or self.forbidden is not None or self.allowed_ids is not None
+        return (
+            bool(self.required_left or self._refused)
+            or self._text.may_require
+            or self.forbidden is not None
+            or self.allowed_ids is not None
+        )
+
+    @property
+    def refused_ids(self) -> Sequence[int]:
+        """The tokens that must not come next, because a rule does not permit the infill that they make."""
+        return self._refused
+
+    def is_refused(self, token_id: int) -> bool:
+        """Whether a rule does not permit this token as the next one."""
+        is_end = token_id in self._vocabulary.end_ids
+        return self._text.refuses(None if is_end else self._vocabulary.tokenizer.token_bytes(token_id))
+
+    @property
+    def is_to_be_repeated(self) -> bool:
+        """Whether the infill has ended in a way for which the rules ask for another one."""
+        return self.finish_reason in ("end", "stop") and self._text.asks_for_another
+
+    @property
+    def num_read(self) -> int:
+        """The number of the infill's tokens that the model has read, once it has ended."""
+        return len(self._token_ids) - (self._end_id is None)
+
+    def repeated(self) -> "SequenceState":
+        """Return the state at the start of another infill of the same hole, with stricter rules."""
+        required_prefix, params, max_tokens, vocabulary, context, stopping, left_context = self._arguments
+        assert stopping is not None
+        strict = stopping.stricter()
+        state = SequenceState(required_prefix, params, max_tokens, vocabulary, context, strict, left_context)
+        state.num_draft_tokens, state.num_accepted_tokens = self.num_draft_tokens, self.num_accepted_tokens
+        return state
+
+    def refuse(self, token_ids: Sequence[int]) -> None:
+        """Refuse tokens as the next one."""
+        self._refused = [*self._refused, *token_ids]
 
     @property
     def seen(self) -> Collection[int]:
@@ -133,6 +173,7 @@ class SequenceState:
 
     def take(self, token_id: int, logprob: float, ranking: Ranking = ()) -> None:
         """Append a chosen token; `ranking` are the most probable tokens in its place."""
+        self._refused = []
         self._logprobs.append(logprob)
         self._rankings.append(ranking)
         if token_id in self._vocabulary.end_ids:

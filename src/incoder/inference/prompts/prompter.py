@@ -15,6 +15,7 @@ from incoder.results import ShownPrompt
 
 SPARE = 16  # tokens: spelling a required prefix may take more than were removed, and each hole has sentinels
 LEFT_CONTEXT = 8  # tokens of the text before a hole, the most that a prior looks at
+_TRIPLE_QUOTES = ('"""', "'''")
 # Tokens, so that a full window also leaves space for short infills of neighbouring holes.
 _SPARE_PER_HOLE = 32
 _MAX_SPARE_HOLES = 3
@@ -138,9 +139,9 @@ class Prompter:
         for index, (kept, tail) in enumerate(cuts):
             tail_ids, required = tokenizer.encode(tail), b""
             if self._token_healing and tail:
-                tail_ids, required = table.split_required_prefix(tail_ids, _bytes_of_last_line(tail))
+                tail_ids, required = table.split_required_prefix(tail_ids, _most_bytes_to_heal(tail))
             elif self._token_healing:
-                parts[index], required = table.split_required_prefix(parts[index], _bytes_of_last_line(kept))
+                parts[index], required = table.split_required_prefix(parts[index], _most_bytes_to_heal(kept))
             tails.append(tail_ids)
             required_prefixes.append(required)
             left_contexts.append([*parts[index], *tail_ids][-LEFT_CONTEXT:])
@@ -170,10 +171,13 @@ def infill_budget(max_new_tokens: int, max_positions: int) -> int:
     return min(max_new_tokens + SPARE, max_positions // 2)
 
 
-def _bytes_of_last_line(text: str) -> int:
-    """Return the size of the last line, the most that token healing may remove.
+def _most_bytes_to_heal(text: str) -> int:
+    """Return the size of the last line, the most that token healing may remove; 0 after triple quotes.
 
     A run of line ends is kept although a longer run may be one token: in training, whole lines are masked
-    after the line end before them, and hardly ever together with it.
+    after the line end before them, and hardly ever together with it. Triple quotes are complete; with the
+    token of six of them in reach, a model too often closes a docstring that it should write.
     """
+    if text.endswith(_TRIPLE_QUOTES):
+        return 0
     return len(text[1 + max(text.rfind("\n"), text.rfind("\r")) :].encode("utf-8", "surrogateescape"))

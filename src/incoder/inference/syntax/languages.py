@@ -45,6 +45,7 @@ PYTHON = Syntax(
     formatted={each.opening: _with(each, b"{") for each in _PYTHON_STRINGS},
     is_indented=True,
     block_middles=_ELSE,
+    block_words=_words("if elif else for while with try except finally def class async match case"),
 )
 # Of an unknown language: quotes and `#` as in most languages, and the usual words that continue a block.
 UNKNOWN = replace(PYTHON, formatted={})

@@ -33,8 +33,9 @@ class Syntax:
 
     `plain` are sequences that open nothing, such as Rust's `'"'`. `formatted` are literals that replace
     others after the letter f, as in Python. One of `block_ends` is the first word of a line that closes a
-    block (`end`), one of `block_middles` of a line that continues it (`else`); lines that match `label` may
-    be indented less than their block. In markup (`is_markup`), strings occur only in tags, and `embedded`
+    block (`end`), one of `block_middles` of a line that continues it (`else`), and one of `block_words` of
+    every line that opens a block with a colon (`if`, `else`); lines that match `label` may be indented less
+    than their block. In markup (`is_markup`), strings occur only in tags, and `embedded`
     languages only in their elements.
     """
 
@@ -46,6 +47,7 @@ class Syntax:
     is_indented: bool = False
     block_ends: frozenset[bytes] = frozenset()
     block_middles: frozenset[bytes] = frozenset()
+    block_words: frozenset[bytes] = frozenset()
     label: re.Pattern[bytes] | None = None
     embedded: Mapping[bytes, "Syntax"] = field(default_factory=dict)
     is_markup: bool = False

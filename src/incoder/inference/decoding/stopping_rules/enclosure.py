@@ -8,7 +8,7 @@ class Enclosure:
 
     def __init__(self, hole: Hole) -> None:
         self._depth = hole.enclosure
-        self._closing = b"" if self._depth is None else hole.stack[self._depth].closing
+        self._closing = hole.closing
 
     def cut(self, infill: Infill) -> int | None:
         if self._depth is None:

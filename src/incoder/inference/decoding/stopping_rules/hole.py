@@ -70,6 +70,11 @@ class Hole:
         return depth if depth is not None and self._goes_on(depth) else None
 
     @property
+    def closing(self) -> bytes:
+        """The mark that ends the enclosure; nothing if there is none."""
+        return b"" if self.enclosure is None else self.stack[self.enclosure].closing
+
+    @property
     def literal(self) -> Literal | None:
         """The string or comment that both the hole and the suffix are in."""
         return None if self.enclosure is None else self.stack[self.enclosure].literal

@@ -1,13 +1,15 @@
 """The stopping rule for the end of the block that contains a hole: indentation, and words that end blocks."""
 
-import re
-from collections import Counter
-from itertools import pairwise
-
+from incoder.inference.decoding.stopping_rules.blocks import (
+    block_unit,
+    first_word,
+    indentation,
+    last_statement,
+    opens_block,
+)
 from incoder.inference.decoding.stopping_rules.brackets import CLOSERS
 from incoder.inference.decoding.stopping_rules.hole import Hole, Infill, width
 
-_OPENS_BLOCK = re.compile(rb":\s*(?:#.*)?\Z")
 _ENDS_OF_LABELS = (b"", b":", b")")
 
 
@@ -80,37 +82,17 @@ class Indentation:
 
 
 def _start_of_block(hole: Hole) -> bytes:
-    """Return the missing part of a block's indentation if the line before the hole opens one with a colon."""
+    """Return the missing part of a block's indentation if the line before the hole opens one with a colon.
+
+    It is missing if the next line is not indented more, or by more than a block is: then the hole's line is
+    in between.
+    """
     if not hole.syntax.is_indented or hole.stack or not hole.is_line_start or not hole.lines_before:
         return b""
-    opener = hole.lines_before[-1]
-    if not _OPENS_BLOCK.search(opener) or (not hole.ends_a_line and width(hole.rest) > width(opener)):
+    opener = last_statement(hole.lines_before)
+    if not opens_block(opener[-1]):
         return b""
-    needed = _indentation(opener) + _unit(hole)
+    needed = indentation(opener[0]) + block_unit(hole)
+    if not hole.ends_a_line and width(opener[0]) < width(hole.rest) <= width(needed + b"x"):
+        return b""
     return needed[len(hole.own_line) :] if needed.startswith(hole.own_line) else b""
-
-
-def _unit(hole: Hole) -> bytes:
-    """Return the most frequent indentation of a block near the hole, else four spaces."""
-    lines = [*hole.lines_before, *hole.lines_after]
-    units = Counter(
-        inner[len(outer) :]
-        for line, following in pairwise(lines)
-        if _OPENS_BLOCK.search(line)
-        if (inner := _indentation(following)).startswith(outer := _indentation(line)) and inner != outer
-    )
-    return max(units, key=units.__getitem__, default=b"    ")
-
-
-def _indentation(line: bytes) -> bytes:
-    return line[: len(line) - len(line.lstrip(b" \t"))]
-
-
-def first_word(text: bytes) -> bytes:
-    """Return the first word of a line without its indentation, or its first run of marks.
-
-    >>> first_word(b"end if"), first_word(b";; esac")
-    (b'end', b';;')
-    """
-    match = re.match(rb"[\w\x80-\xff]+[;.]?(?!\S)|[\w\x80-\xff]+|\S*", text)
-    return match[0] if match is not None else b""

@@ -2,9 +2,9 @@
 
 import re
 
+from incoder.inference.decoding.stopping_rules.blocks import first_word
 from incoder.inference.decoding.stopping_rules.brackets import CLOSERS
 from incoder.inference.decoding.stopping_rules.hole import Hole, Infill, width
-from incoder.inference.decoding.stopping_rules.indentation import first_word
 from incoder.request_settings import LinesWanted
 
 _OPENS_BLOCK = re.compile(rb"[{(\[]\s*\Z")

@@ -2,18 +2,23 @@
 
 A model that runs past its hole closes the string that contains the hole, repeats the code after it, repeats
 the same lines over and over, leaves the block, or closes a bracket twice. Each rule takes the bytes of an
-infill and returns the place from which they are cut off. The rules know which strings, comments and brackets
-are open at the hole (syntax/) but need no grammar, so they work in broken files and in most languages.
+infill and returns the place from which they are cut off. Two rules say which infills must not be: a token
+that would end a blank one is refused, and an infill without the opener that is missing is written again. The
+rules know which strings, comments and brackets are open at the hole (syntax/) but need no grammar, so they
+work in broken files and in most languages.
 """
 
 from collections.abc import Collection, Sequence
+from copy import copy
 from typing import Protocol
 
+from incoder.inference.decoding.stopping_rules.blanks import Blanks
 from incoder.inference.decoding.stopping_rules.brackets import Brackets
 from incoder.inference.decoding.stopping_rules.enclosure import Enclosure
 from incoder.inference.decoding.stopping_rules.hole import Hole, Infill
 from incoder.inference.decoding.stopping_rules.indentation import Indentation
 from incoder.inference.decoding.stopping_rules.line_limits import line_limit
+from incoder.inference.decoding.stopping_rules.openers import Openers
 from incoder.inference.decoding.stopping_rules.own_line import LineEnd, OneLine, RestOfLine
 from incoder.inference.decoding.stopping_rules.repetition import Loops, Repetition
 from incoder.inference.decoding.stopping_rules.training_tags import TrainingTags
@@ -43,13 +48,25 @@ class Trim(Protocol):
         """Return how many bytes stay whether the infill ends here or later."""
 
 
+class Need(Protocol):
+    """A rule for what an infill needs; it applies to holes where `is_on` is true."""
+
+    is_on: bool
+
+    def may_be(self, infill: bytes) -> bool:
+        """Whether these bytes may be the whole infill."""
+
+    def may_begin(self, infill: bytes) -> bool:
+        """Whether an infill may begin with these bytes."""
+
+
 class StoppingRules:
     """The named rules together, for a hole between `prefix` and `suffix` in a file of this syntax.
 
     `place` may be a place in the prefix that the previous hole has been scanned up to. Unless `allows_tags`
     is set, no infill contains the tags of training documents, whatever the rules; `lines` limits it in the
     same way (line_limits.py). An infill must begin with `start`, the missing indentation if a block begins at
-    the hole.
+    the hole, or a line is missing that opens one.
 
     >>> from incoder.inference.syntax.languages import PYTHON
     >>> rules = StoppingRules(b'name = "', b'"\\n', ("strings",), PYTHON)
@@ -69,18 +86,28 @@ class StoppingRules:
         allows_tags: bool = True,
     ) -> None:
         self._hole = hole = Hole(prefix, suffix, syntax, place)
-        line_end, rest, indentation = LineEnd(hole), RestOfLine(hole), Indentation(hole)
+        line_end, indentation = LineEnd(hole), Indentation(hole)
+        openers = Openers(hole)
+        self._openers = openers if "openers" in rules and openers.is_on else None
+        self._is_strict = False
+        needs: dict[StoppingRule, Need] = {"blanks": Blanks(hole)}
+        self._needs = [needs[name] for name in rules if name in needs and needs[name].is_on]
+        rest = RestOfLine(hole, needs_text=needs["blanks"] in self._needs)
         by_name: dict[StoppingRule, tuple[Sequence[Rule], Sequence[Trim]]] = {
             "strings": ([Enclosure(hole)], []),
             "lines": ([OneLine(hole)], [line_end]),
-            "repetition": ([Repetition(hole), rest], [rest]),
+            "rest": ([rest], [rest]),
+            "repetition": ([Repetition(hole)], []),
             "loops": ([Loops(hole)], []),
             "indentation": ([indentation], []),
             "brackets": ([Brackets(hole)], []),
+            "openers": ([], []),
+            "blanks": ([], []),
         }
         self._rules = [rule for name in rules for rule in by_name[name][0]]
         self._trims = [trim for name in rules for trim in by_name[name][1]]
         self.start = indentation.start if "indentation" in rules else b""
+        self._rest = rest if "rest" in rules else None
         self._tags = None if allows_tags else TrainingTags(self._hole)
         self._rules += [] if self._tags is None else [self._tags]
         limit = line_limit(hole, lines)
@@ -92,6 +119,34 @@ class StoppingRules:
     def place(self) -> Place:
         """The place of the last mark before the hole."""
         return self._hole.place
+
+    @property
+    def has_needs(self) -> bool:
+        """Whether there are infills that the rules do not permit."""
+        return bool(self._needs)
+
+    @property
+    def may_require(self) -> bool:
+        """Whether `required_next` may name bytes anywhere in the infill."""
+        return self._openers is not None and self._is_strict
+
+    def required_next(self, text: bytes) -> bytes:
+        """Return the bytes that the next tokens must spell."""
+        return b"" if self._openers is None else self._openers.required_next(text)
+
+    def asks_for_another(self, infill: bytes) -> bool:
+        """Whether a finished infill lacks an opener, so that one should be written by `stricter` rules."""
+        return self._openers is not None and not self._is_strict and not self._openers.may_be(infill)
+
+    def stricter(self) -> "StoppingRules":
+        """Return these rules, which now only permit an infill that is an opener."""
+        assert self._openers is not None
+        strict = copy(self)
+        strict._is_strict = True
+        strict._rules, strict._needs = [*self._rules, self._openers], [*self._needs, self._openers]
+        strict.start = self._openers.start or self.start
+        strict._last, strict._fine = Infill(self._hole, b""), b""
+        return strict
 
     def cut(self, text: bytes) -> int | None:
         """Return the place where an unfinished infill must be cut; None if it need not be.
@@ -108,11 +163,16 @@ class StoppingRules:
     def cut_at_end(self, text: bytes) -> int | None:
         """Return the place where a finished infill must be cut. At a line end, the last line counts, too."""
         place = self.cut(text + b"\n" if self._hole.ends_a_line else text)
-        place = self._trimmed(text) if place is None else min(place, len(text))
+        if place is None:
+            end = self._rest.cut_at_end(self._infill(text)) if self._rest is not None else None
+            place = self._trimmed(text[:end])
+        place = min(place, len(text))
         return place if place < len(text) else None
 
     def num_committed(self, text: bytes) -> int:
         """Return how many bytes stay however the infill continues; called only if `cut` returned None."""
+        if self._openers is not None and not self._is_strict:
+            return 0  # another infill may be written
         infill = self._infill(text)
         committed = min((rule.num_committed(infill) for rule in self._rules), default=len(text))
         return min((trim.num_kept(text[:committed]) for trim in self._trims), default=committed)
@@ -120,6 +180,27 @@ class StoppingRules:
     def forbidden_next(self, text: bytes) -> bytes | None:
         """Return the bytes that the next token must not begin with; None if none will be from here on."""
         return None if self._tags is None else self._tags.forbidden_next(text)
+
+    def permits(self, text: bytes, more: bytes) -> bool:
+        """Whether `more` may come next in an unfinished infill: it could still become one that may be.
+
+        Text that a rule cuts off at once counts as the end of the infill where it is blank so far, or where a
+        line ends.
+        """
+        new = text + more
+        if not all(need.may_begin(new) for need in self._needs):
+            return False
+        if not self._needs or (text.strip() and b"\n" not in more):
+            return True
+        place = self.cut(new)
+        return place is None or self._may_be(new[:place])
+
+    def permits_end(self, text: bytes) -> bool:
+        """Whether an unfinished infill may end here."""
+        return not self._needs or self._may_be(text[: self.cut_at_end(text)])
+
+    def _may_be(self, infill: bytes) -> bool:
+        return all(need.may_be(infill) for need in self._needs)
 
     def _place_in(self, text: bytes) -> int | None:
         infill = self._infill(text)
