@@ -1,16 +1,27 @@
 """`incoder train`: train a model by a recipe, with progress on the terminal, until done or interrupted."""
 
+import os
+import signal
+import sys
+import time
+import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import notes, print_note
+from incoder.cli.console import notes, print_error, print_note
 from incoder.cli.log_lines import LogLines
+from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
-    from incoder.training.loop import StepReport
+    from incoder.training.loop import StepReport, TrainingResult
+    from incoder.training.ranks import Place
+    from incoder.training.recipe import TrainingRecipe
+
+_GRACE = 5.0  # seconds in which a launcher passes on a signal that its processes have had
 
 
 def train(
@@ -55,30 +66,25 @@ def train(
 
     Example: incoder train recipes/tiny/train.toml --output runs/tiny
     """
-    import signal
-    import threading
-
     from incoder.config import load_recipe
     from incoder.training.inputs import RunInputs
+    from incoder.training.ranks import Place
     from incoder.training.recipe import TrainingRecipe
 
     # Report missing or wrong inputs before PyTorch is imported, which takes seconds.
     named = [] if corpus is None else [options.as_override("tokens", corpus / "tokens")]
     named += [] if tokenizer is None else [options.as_override("tokenizer", tokenizer)]
-    resolved = load_recipe(TrainingRecipe, recipe, [*(overrides or []), *named], on_renamed=print_note)
+    settings = [*(overrides or []), *named]
+    place = Place.of(os.environ)
+    if place is not None:
+        _train_rank(place, recipe, settings, output, resume=resume, device=device)
+        return
+    resolved = load_recipe(TrainingRecipe, recipe, settings, on_renamed=print_note)
     inputs = RunInputs.open(resolved)
 
     from incoder.training.loop import train as run_training
 
-    stop = threading.Event()
-
-    def stop_after_this_step(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)  # a second Ctrl-C stops at once
-        notes.print("stopping after this step …")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop_after_this_step)
+    stop = _StopAfterStep()
     with _Watch(resolved.training.steps) as watch:
         result = run_training(
             resolved,
@@ -90,9 +96,70 @@ def train(
             on_note=print_note,
             should_stop=stop.is_set,
         )
+    _tell_end(result, resolved, output)
+
+
+def _train_rank(
+    place: "Place",
+    recipe_file: Path,
+    settings: list[str],
+    output: Path,
+    *,
+    resume: bool,
+    device: str | None,
+) -> None:
+    """Train as one of the processes that a launcher started; the first one speaks for all.
+
+    Until they are joined, the first one of each machine speaks: the recipe may be missing on one of them.
+    """
+    from incoder.config import load_recipe
+    from incoder.training.recipe import TrainingRecipe
+
+    stop = _StopAfterStep(is_silent=place.rank > 0, grace=_GRACE)
+    speaks = place.local_rank == 0
+    try:
+        recipe = load_recipe(
+            TrainingRecipe, recipe_file, settings, on_renamed=print_note if place.rank == 0 else _say_nothing
+        )
+        from incoder.training.loop import train as run_training
+        from incoder.training.process_group import connect, device_of
+
+        own_device = device_of(place, device)
+        ranks = connect(place, own_device, timeout_seconds=recipe.parallel.timeout_seconds)
+        speaks = place.rank == 0
+        with _Watch(recipe.training.steps) if speaks else nullcontext() as watch:
+            result = run_training(
+                recipe,
+                output,
+                resume=resume,
+                device=own_device,
+                ranks=ranks,
+                on_step=watch.on_step if watch else _say_nothing,
+                on_note=print_note if watch else _say_nothing,
+                should_stop=stop.is_set,
+            )
+        ranks.close()
+    except Exception as error:  # noqa: BLE001 - the process ends here, whatever it is
+        if not isinstance(error, IncoderError):
+            traceback.print_exc()
+        elif speaks:
+            print_error(str(error))
+        sys.stderr.flush()
+        os._exit(1)  # threads may still wait for processes that are gone; nothing is left to be written
+    if speaks:
+        _tell_end(result, recipe, output)
+    elif not result.finished:
+        raise typer.Exit(130)
+
+
+def _say_nothing(_: object) -> None:
+    """Another process says it."""
+
+
+def _tell_end(result: "TrainingResult", recipe: "TrainingRecipe", output: Path) -> None:
     if not result.finished:
         notes.print(
-            f"stopped after step {result.steps_done} of {resolved.training.steps}; "
+            f"stopped after step {result.steps_done} of {recipe.training.steps}; "
             "run the same command again with --resume to continue",
             markup=False,
         )
@@ -100,6 +167,33 @@ def train(
     notes.print(
         f"the model is in {result.model_folder}, the loss curve in {output / 'loss.png'}", markup=False
     )
+
+
+class _StopAfterStep:
+    """Ctrl-C and SIGTERM end the run after its step; a second one ends the process at once.
+
+    A launcher passes on a Ctrl-C that the terminal has sent to its processes already: during `grace` seconds
+    after the first signal, another one is the same.
+    """
+
+    def __init__(self, *, is_silent: bool = False, grace: float = 0.0) -> None:
+        self._stopped_at: float | None = None
+        self._is_silent = is_silent
+        self._grace = grace
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    def is_set(self) -> bool:
+        return self._stopped_at is not None
+
+    def _stop(self, number: int, _: object) -> None:
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic()
+            if not self._is_silent:
+                notes.print("stopping after this step …")
+        elif time.monotonic() - self._stopped_at >= self._grace:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
 
 class _Watch:

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from incoder.model.transformer import Transformer
+from incoder.training.gradients import clip_gradients
 from incoder.training.muon import Muon
+from incoder.training.ranks import Ranks
 from incoder.training.recipe import OptimizerSection
 from incoder.training.schedule import learning_rate_factor
 
@@ -19,10 +21,20 @@ _PREFIX = "optimizer."
 
 
 class Optimizers:
-    """The optimizers that a recipe names, stepped together; `precision` is that of Muon's products."""
+    """The optimizers that a recipe names, stepped together; `precision` is that of Muon's products.
 
-    def __init__(self, model: Transformer, config: OptimizerSection, precision: torch.dtype) -> None:
+    If the model's weights are divided among `ranks`, so are the optimizers' states.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        config: OptimizerSection,
+        precision: torch.dtype,
+        ranks: Ranks | None = None,
+    ) -> None:
         self._config = config
+        self._ranks = ranks or Ranks()
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
         self._parameters = list(model.parameters())
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -30,7 +42,7 @@ class Optimizers:
             _block_matrices_and_others(model) if config.name == "muon" else ([], self._parameters)
         )
         if matrices:
-            self._optimizers["muon"] = Muon(
+            self._optimizers["muon"] = _muon(self._ranks)(
                 matrices, lr=config.muon_lr, weight_decay=config.weight_decay, precision=precision
             )
         # Gains and biases are not decayed: pulling them to zero helps nothing.
@@ -45,14 +57,14 @@ class Optimizers:
 
     def step(self, step: int, num_steps: int) -> float:
         """Clip the gradients, move the weights, drop the gradients; return the norm before clipping."""
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm)
+        norm = clip_gradients(self._parameters, self._config.clip_norm, self._ranks)
         factor = learning_rate_factor(step, num_steps, self._config)
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = factor * group["peak_lr"]
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return float(norm)
+        return norm
 
     @property
     def lr(self) -> float:
@@ -83,6 +95,14 @@ class Optimizers:
                 if self._names[id(parameter)] in by_parameter
             }
             optimizer.load_state_dict({**optimizer.state_dict(), "state": numbered})
+
+
+def _muon(ranks: Ranks) -> type[Muon]:
+    if not ranks.is_sharded:
+        return Muon
+    from incoder.training.sharded_muon import ShardedMuon
+
+    return ShardedMuon
 
 
 def _block_matrices_and_others(

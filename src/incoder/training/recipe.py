@@ -78,7 +78,7 @@ class TrainingSection(Recipe):
 
     steps: PositiveInt = 1000
     tokens_per_step: PositiveInt = 4096
-    rows_per_micro_batch: PositiveInt | None = None
+    rows_per_micro_batch: PositiveInt | None = None  # in each process
     phases: tuple[Phase, ...] = (Phase(),)
     # Of matrix products; weights and sums are float32. "auto" is bf16 where the processor is fast in it.
     precision: Literal["auto", "bf16", "fp32"] = "auto"
@@ -91,6 +91,8 @@ class TrainingSection(Recipe):
     weights: dict[Literal["python", "code", "stackoverflow"], Weight] = Field(default_factory=dict)
     checkpoint_every: PositiveInt = 250
     keep_checkpoints: PositiveInt = 2
+    # How often the model folder is written, besides at the end; without a number, at each checkpoint.
+    export_every: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _phases_cover_the_run(self) -> Self:
@@ -115,6 +117,19 @@ class TrainingSection(Recipe):
         return next(phase.window for phase in self.phases if step < phase.until * self.steps)
 
 
+class ParallelSection(Recipe):
+    """How several processes share the work; their number is no setting, and one process ignores these."""
+
+    # How many consecutive processes hold the model together: "all", or fewer, such as all of a machine.
+    # Each such group then has a copy.
+    shard_size: Literal["all"] | PositiveInt = "all"
+    # Free a block's weights between its forward and its backward pass: less memory, a third more traffic.
+    reshard: bool = True
+    # Write checkpoints beside the next steps, from a copy of the state in the CPU's memory.
+    asynchronous_checkpoints: bool = True
+    timeout_seconds: PositiveInt = 600  # how long a process waits for the others in a step
+
+
 class EvaluationSection(Recipe):
     """How often held-out losses are measured, and on how much."""
 
@@ -131,6 +146,7 @@ class TrainingRecipe(Recipe):
     masking: MaskingConfig = MaskingConfig()
     optimizer: OptimizerSection = OptimizerSection()
     training: TrainingSection = TrainingSection()
+    parallel: ParallelSection = ParallelSection()
     evaluation: EvaluationSection = EvaluationSection()
 
     @model_validator(mode="after")
