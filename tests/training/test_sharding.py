@@ -83,7 +83,7 @@ def found(folder: Path, check: str, rank: int = 0) -> Any:
     return torch.load(folder / f"{check}.{rank}.pt")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def in_ranks() -> Any:
     """The checks as a module, to do them in this process, too."""
     spec = spec_from_file_location("run_in_ranks", PROGRAM)
@@ -94,7 +94,7 @@ def in_ranks() -> Any:
     return module
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def one_process(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path, in_ranks: Any) -> Path:
     """The same runs in one process."""
     folder = tmp_path_factory.mktemp("one_process")
@@ -102,7 +102,7 @@ def one_process(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path, in_
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def started(
     tmp_path_factory: pytest.TempPathFactory, recipe_file: Path, other_tokens: Path, in_ranks: Any
 ) -> tuple[Path, Path]:
@@ -124,12 +124,12 @@ def started(
     return one, two
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def one_rank(started: tuple[Path, Path]) -> Path:
     return started[0]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def two_ranks(started: tuple[Path, Path]) -> Path:
     return started[1]
 

@@ -1,37 +1,33 @@
-"""`incoder train`: train a model by a recipe, with progress on the terminal, until done or interrupted."""
+"""`incoder train`: train a model by a recipe, estimate a run, or say how one is going."""
 
 import os
-import signal
-import sys
-import time
-import traceback
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import notes, print_error, print_note
-from incoder.cli.log_lines import LogLines
-from incoder.errors import IncoderError
-
-if TYPE_CHECKING:
-    from incoder.training.loop import StepReport, TrainingResult
-    from incoder.training.ranks import Place
-    from incoder.training.recipe import TrainingRecipe
-
-_GRACE = 5.0  # seconds in which a launcher passes on a signal that its processes have had
+from incoder.cli.console import print_note
+from incoder.cli.train_estimate import print_estimate
+from incoder.cli.train_launch import launch_training
+from incoder.cli.train_run import StopAfterStep, observer, print_end, train_rank
+from incoder.cli.train_status import print_status
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="The training recipe (TOML).", show_default=False)],
+    recipe: Annotated[
+        Path | None, typer.Argument(help="The training recipe (TOML).", show_default=False)
+    ] = None,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "--output", "-o", help="The folder of the run: checkpoints, metrics, model, loss curve."
+            "--output",
+            "-o",
+            help="The folder of the run: checkpoints, metrics, model, loss curve.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     corpus: Annotated[
         Path | None,
         typer.Option(
@@ -58,6 +54,53 @@ def train(
         ),
     ] = None,
     device: options.Device = None,
+    wandb: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROJECT",
+            help="Log to this project of Weights & Biases, too (extra: wandb).",
+            show_default=False,
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Divide the run among processes on this machine, one for each GPU. docs/cluster.md says how "
+            "torchrun does so on several machines.",
+            show_default="1",
+        ),
+    ] = None,
+    max_restarts: Annotated[
+        int,
+        typer.Option(min=0, help="How often --processes starts all of them again after one was killed."),
+    ] = 3,
+    estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate", help="Print what the run would need (memory, time, traffic), and train nothing."
+        ),
+    ] = False,
+    gpus: Annotated[int, typer.Option(min=1, help="The number of GPUs to estimate for.")] = 1,
+    gpu: Annotated[str, typer.Option(help="The GPU to estimate for, such as H200 or A100-40GB.")] = "H100",
+    network: Annotated[
+        float | None,
+        typer.Option(
+            help="The Gbit/s of each machine's network, for --estimate.",
+            show_default="of the GPU's usual machine",
+        ),
+    ] = None,
+    status: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Print how the run in this folder is going, also of another machine; needs no RECIPE.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object in place of what --estimate or --status prints.")
+    ] = False,
 ) -> None:
     """Train a model on the token shards that a recipe or --corpus names.
 
@@ -66,174 +109,57 @@ def train(
 
     Example: incoder train recipes/tiny/train.toml --output runs/tiny
     """
+    if status is not None:
+        print_status(status, as_json=json)
+        return
+    if recipe is None:
+        raise typer.BadParameter("name a recipe, such as recipes/tiny/train.toml")
     from incoder.config import load_recipe
     from incoder.training.inputs import RunInputs
     from incoder.training.ranks import Place
     from incoder.training.recipe import TrainingRecipe
 
-    # Report missing or wrong inputs before PyTorch is imported, which takes seconds.
     named = [] if corpus is None else [options.as_override("tokens", corpus / "tokens")]
     named += [] if tokenizer is None else [options.as_override("tokenizer", tokenizer)]
-    settings = [*(overrides or []), *named]
+    overrides = [*(overrides or []), *named]
+    if output is None and not estimate:
+        raise typer.BadParameter("name the folder of the run with --output")
     place = Place.of(os.environ)
-    if place is not None:
-        _train_rank(place, recipe, settings, output, resume=resume, device=device)
+    if place is not None and output is not None and not estimate:
+        if processes is not None:
+            raise typer.BadParameter("a launcher started this process; leave out --processes")
+        train_rank(place, recipe, overrides, output, resume=resume, device=device, wandb=wandb)
         return
-    resolved = load_recipe(TrainingRecipe, recipe, settings, on_renamed=print_note)
+    # Report missing or wrong inputs before PyTorch is imported, which takes seconds.
+    resolved = load_recipe(TrainingRecipe, recipe, overrides, on_renamed=print_note)
+    if output is None or estimate:
+        print_estimate(resolved, gpu=gpu, num_gpus=gpus, network_gbit_per_second=network, as_json=json)
+        return
     inputs = RunInputs.open(resolved)
+    if processes is not None and processes > 1:
+        arguments = [str(recipe), "--output", str(output), *(f"--set={override}" for override in overrides)]
+        launch_training(
+            [*arguments, *([f"--wandb={wandb}"] if wandb else [])],
+            output,
+            num_processes=processes,
+            max_restarts=max_restarts,
+            resume=resume,
+            device=device,
+        )
+        return
 
     from incoder.training.loop import train as run_training
 
-    stop = _StopAfterStep()
-    with _Watch(resolved.training.steps) as watch:
+    stop = StopAfterStep()
+    with ExitStack() as stack:
         result = run_training(
             resolved,
             output,
             resume=resume,
             device=device,
             inputs=inputs,
-            on_step=watch.on_step,
+            on_step=observer(stack, resolved, output, wandb),
             on_note=print_note,
             should_stop=stop.is_set,
         )
-    _tell_end(result, resolved, output)
-
-
-def _train_rank(
-    place: "Place",
-    recipe_file: Path,
-    settings: list[str],
-    output: Path,
-    *,
-    resume: bool,
-    device: str | None,
-) -> None:
-    """Train as one of the processes that a launcher started; the first one speaks for all.
-
-    Until they are joined, the first one of each machine speaks: the recipe may be missing on one of them.
-    """
-    from incoder.config import load_recipe
-    from incoder.training.recipe import TrainingRecipe
-
-    stop = _StopAfterStep(is_silent=place.rank > 0, grace=_GRACE)
-    speaks = place.local_rank == 0
-    try:
-        recipe = load_recipe(
-            TrainingRecipe, recipe_file, settings, on_renamed=print_note if place.rank == 0 else _say_nothing
-        )
-        from incoder.training.loop import train as run_training
-        from incoder.training.process_group import connect, device_of
-
-        own_device = device_of(place, device)
-        ranks = connect(place, own_device, timeout_seconds=recipe.parallel.timeout_seconds)
-        speaks = place.rank == 0
-        with _Watch(recipe.training.steps) if speaks else nullcontext() as watch:
-            result = run_training(
-                recipe,
-                output,
-                resume=resume,
-                device=own_device,
-                ranks=ranks,
-                on_step=watch.on_step if watch else _say_nothing,
-                on_note=print_note if watch else _say_nothing,
-                should_stop=stop.is_set,
-            )
-        ranks.close()
-    except Exception as error:  # noqa: BLE001 - the process ends here, whatever it is
-        if not isinstance(error, IncoderError):
-            traceback.print_exc()
-        elif speaks:
-            print_error(str(error))
-        sys.stderr.flush()
-        os._exit(1)  # threads may still wait for processes that are gone; nothing is left to be written
-    if speaks:
-        _tell_end(result, recipe, output)
-    elif not result.finished:
-        raise typer.Exit(130)
-
-
-def _say_nothing(_: object) -> None:
-    """Another process says it."""
-
-
-def _tell_end(result: "TrainingResult", recipe: "TrainingRecipe", output: Path) -> None:
-    if not result.finished:
-        notes.print(
-            f"stopped after step {result.steps_done} of {recipe.training.steps}; "
-            "run the same command again with --resume to continue",
-            markup=False,
-        )
-        raise typer.Exit(130)
-    notes.print(
-        f"the model is in {result.model_folder}, the loss curve in {output / 'loss.png'}", markup=False
-    )
-
-
-class _StopAfterStep:
-    """Ctrl-C and SIGTERM end the run after its step; a second one ends the process at once.
-
-    A launcher passes on a Ctrl-C that the terminal has sent to its processes already: during `grace` seconds
-    after the first signal, another one is the same.
-    """
-
-    def __init__(self, *, is_silent: bool = False, grace: float = 0.0) -> None:
-        self._stopped_at: float | None = None
-        self._is_silent = is_silent
-        self._grace = grace
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
-
-    def is_set(self) -> bool:
-        return self._stopped_at is not None
-
-    def _stop(self, number: int, _: object) -> None:
-        if self._stopped_at is None:
-            self._stopped_at = time.monotonic()
-            if not self._is_silent:
-                notes.print("stopping after this step …")
-        elif time.monotonic() - self._stopped_at >= self._grace:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-
-
-class _Watch:
-    """Shows progress: a bar on a terminal, otherwise a line a minute and a line for each evaluation."""
-
-    def __init__(self, num_steps: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._num_steps = num_steps
-        self._lines = LogLines(print_note)
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[speed]} tokens/s"),
-            TimeRemainingColumn(),
-            console=notes,
-            disable=not notes.is_terminal,
-        )
-        self._task = self._progress.add_task("training", total=num_steps, loss="–", speed="–")
-
-    def __enter__(self) -> "_Watch":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def on_step(self, report: "StepReport") -> None:
-        metrics = report.metrics
-        loss, speed = f"{metrics['loss']:.3f}", f"{metrics['tokens_per_second']:,.0f}"
-        self._progress.update(self._task, completed=report.steps_done, loss=loss, speed=speed)
-        if notes.is_terminal:
-            return
-        if "validation_loss" in metrics:
-            infills = metrics.get("validation_infill_loss")
-            notes.print(
-                f"step {report.steps_done}/{self._num_steps}  loss {loss}  held out "
-                f"{metrics['validation_loss']:.3f} ({metrics['validation_bits_per_byte']:.3f} bits/byte)"
-                + (f", in infills {infills:.3f}" if infills is not None else "")
-            )
-        else:
-            self._lines.tell(f"step {report.steps_done}/{self._num_steps}  loss {loss}  {speed} tokens/s")
+    print_end(result, resolved, output)

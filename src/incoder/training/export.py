@@ -15,6 +15,7 @@ from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.ranks import Ranks
 from incoder.training.start_masking import MASKING, save_masking
 
+AVERAGED_MODEL = "model-average"  # in the folder of a run whose recipe has optimizer.average_decay
 _WRITTEN = (
     "model.safetensors*",
     "model-*.safetensors",

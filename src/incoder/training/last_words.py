@@ -7,7 +7,6 @@ find out writes that down for the rest.
 """
 
 import json
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 from incoder.errors import IncoderError
 from incoder.training.heartbeat import FOLDER, Heartbeat, write_json
 from incoder.training.ranks import Place
+from incoder.training.watch import is_running
 
 _ERROR = ".error.json"
 _LOST = re.compile(r"gloo|nccl|process ?group|connection|timed out|broken pipe|tcpstore", re.IGNORECASE)
@@ -69,7 +69,7 @@ def _reason(folder: Path, place: Place, step: int, error: Exception) -> str:
         return str(words[0]["message"])
     others = sorted(_read(folder, "*[0-9].json", place), key=lambda values: (values["step"], values["time"]))
     for other in others:
-        if other["host"] == place.host and _has_ended(int(other["pid"])):
+        if other["host"] == place.host and not is_running(int(other["pid"])):
             return (
                 f"{_named(other, place)} ended without a message after step {other['step']} (last: "
                 f"{other['stage']}): it was killed, often because memory was short; --resume goes on from "
@@ -101,16 +101,3 @@ def _read(folder: Path, pattern: str, place: Place) -> list[dict[str, Any]]:
             if values["rank"] != place.rank and all(key in values for key in ("host", "step", "time")):
                 found.append(values)
     return found
-
-
-def _has_ended(pid: int) -> bool:
-    """Whether the process is gone; on Linux also if it has ended and its parent has not asked how."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
-    return False

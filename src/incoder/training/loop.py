@@ -25,8 +25,9 @@ from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.training.checkpoint import load_newest_state, state_writer, tensor_text, text_tensor
 from incoder.training.chunks import DocumentChunks, PrefetchingLoader
 from incoder.training.data import BatchStream, to_device
+from incoder.training.estimate import memory_for_process, network_config, refuse_what_cannot_fit
 from incoder.training.evaluate import held_out_infill_losses, held_out_loss
-from incoder.training.export import export_model
+from incoder.training.export import AVERAGED_MODEL, export_model
 from incoder.training.first_model import first_model_on
 from incoder.training.heartbeat import Heartbeat
 from incoder.training.inputs import RunInputs
@@ -38,6 +39,7 @@ from incoder.training.ranks import Ranks
 from incoder.training.recipe import TrainingRecipe
 from incoder.training.recipe_comparison import take_over
 from incoder.training.shares import micro_batches
+from incoder.training.spikes import SpikeGuard
 from incoder.training.start import checked_inputs, common_facts, start_run
 
 
@@ -125,6 +127,7 @@ class _Run:
         self.tokenizer = inputs.tokenizer
         self.training_shard, self.validation_shard = inputs.training, inputs.validation
         self.precision = precision
+        self._refuse_what_cannot_fit()
         self.model = first_model_on(device, recipe, self.tokenizer, self.precision, ranks)
         self.optimizers = Optimizers(self.model, recipe.optimizer, self.precision, ranks)
         self.states = state_writer(output / "checkpoints", ranks, keep=recipe.training.keep_checkpoints)
@@ -150,8 +153,21 @@ class _Run:
         # On a CPU the other process would take from training the time that it saves.
         self.chunks = PrefetchingLoader(chunks) if device.type == "cuda" else chunks
         self.stream = BatchStream(self.chunks)
+        self.guard = SpikeGuard(recipe.training.spike_threshold, on_note)
         self.step = 0
         self.tokens = 0
+
+    def _refuse_what_cannot_fit(self) -> None:
+        """Say what is too large before anything is allocated; on a GPU also what probably is."""
+        place, shard_size = self.ranks.place, self.recipe.parallel.shard_size
+        is_gpu = self.device.type == "cuda"
+        refuse_what_cannot_fit(
+            self.recipe,
+            network_config(self.recipe, self.tokenizer.vocab_size),
+            num_shards=place.world_size if shard_size == "all" else min(shard_size, place.world_size),
+            memory_bytes=memory_for_process(self.device, place.local_world_size),
+            on_note=self.on_note if is_gpu else lambda _: None,
+        )
 
     def state(self) -> dict[str, torch.Tensor]:
         """All that the next step depends on besides recipe and data, as one flat dictionary of tensors."""
@@ -159,6 +175,7 @@ class _Run:
         return {
             **self.module.state_dict(),  # whose names begin with `model.`
             **self.optimizers.state(),
+            **self.guard.state(),
             **{f"run.{name}": torch.tensor(number) for name, number in numbers.items()},
             "run.data_fingerprint": text_tensor(self.training_shard.fingerprint),
         }
@@ -202,6 +219,7 @@ class _Run:
         self.stream = BatchStream(self.chunks, BatchStream.position_of(numbers))
         self.module.load_state_dict({name: state[name] for name in expected})
         self.optimizers.load_state(state)
+        self.guard.load_state(state)
 
     def train(self, on_step: Callable[[StepReport], None], should_stop: Callable[[], bool]) -> TrainingResult:
         """Do the steps that are left, until the last one or until `should_stop()`."""
@@ -254,7 +272,8 @@ class _Run:
                 f"the loss is {loss} at step {self.step}: the run has diverged; start another --output "
                 "with a lower optimizer.lr, or a longer optimizer.warmup_steps"
             )
-        gradient_norm = self.optimizers.step(self.step, settings.steps)
+        is_spike = partial(self.guard.is_spike, self.step, window, loss)
+        gradient_norm = self.optimizers.step(self.step, settings.steps, is_skipped=is_spike)
         num_tokens = int((rows.segment_ids >= 0).sum())
         seconds = time.perf_counter() - started
         self.step += 1
@@ -266,6 +285,7 @@ class _Run:
             "gradient_norm": gradient_norm,
             "window": window,
             "tokens_per_second": num_tokens / seconds,
+            **({"skipped": 1.0} if self.guard.has_skipped else {}),
         }
 
     def _backward(self, rows: PackedRows, num_targets: int, *, is_last: bool) -> float:
@@ -316,6 +336,15 @@ class _Run:
         every = self.recipe.training.export_every
         if is_last or every is None or self.step % every == 0:
             export_model(self.model, self.output / "model", self.tokenizer, self.recipe.masking, self.ranks)
+            if self.recipe.optimizer.average_decay is not None:
+                with self.optimizers.averaged():
+                    export_model(
+                        self.model,
+                        self.output / AVERAGED_MODEL,
+                        self.tokenizer,
+                        self.recipe.masking,
+                        self.ranks,
+                    )
         is_beside = self.recipe.parallel.asynchronous_checkpoints and not is_last
         self.states.save(self.step, self.state(), wait=not is_beside)
 

@@ -5,7 +5,9 @@ embeddings, norms and biases.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +20,7 @@ from incoder.training.recipe import OptimizerSection
 from incoder.training.schedule import learning_rate_factor
 
 _PREFIX = "optimizer."
+_AVERAGE = "average"  # a weight's running average among its optimizer's values
 
 
 class Optimizers:
@@ -55,16 +58,47 @@ class Optimizers:
             for group in optimizer.param_groups:
                 group["peak_lr"] = group["lr"]
 
-    def step(self, step: int, num_steps: int) -> float:
-        """Clip the gradients, move the weights, drop the gradients; return the norm before clipping."""
+    def step(
+        self, step: int, num_steps: int, *, is_skipped: Callable[[float], bool] = lambda _: False
+    ) -> float:
+        """Clip the gradients, move the weights, drop the gradients; return the norm before clipping.
+
+        If `is_skipped(norm)`, the weights and the optimizers' states stay as they are.
+        """
         norm = clip_gradients(self._parameters, self._config.clip_norm, self._ranks)
+        moves = not is_skipped(norm)
         factor = learning_rate_factor(step, num_steps, self._config)
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = factor * group["peak_lr"]
-            optimizer.step()
+            if moves:
+                optimizer.step()
+                if self._config.average_decay is not None:
+                    # So that the first weights, which are random, do not stay in the average for long.
+                    decay = min(self._config.average_decay, (1 + step) / (10 + step))
+                    _update_averages(optimizer, decay)
             optimizer.zero_grad(set_to_none=True)
         return norm
+
+    @contextmanager
+    @torch.no_grad()
+    def averaged(self) -> Iterator[None]:
+        """Exchange the model's weights with their averages, if there are any yet, while the block runs."""
+        self._exchange_averages()
+        try:
+            yield
+        finally:
+            self._exchange_averages()
+
+    @torch.no_grad()
+    def _exchange_averages(self) -> None:
+        for optimizer in self._optimizers.values():
+            for parameter, values in optimizer.state.items():
+                if _AVERAGE in values:
+                    weight, average = _local(parameter), _local(values[_AVERAGE])
+                    kept = weight.clone()
+                    weight.copy_(average)
+                    average.copy_(kept)
 
     @property
     def lr(self) -> float:
@@ -103,6 +137,27 @@ def _muon(ranks: Ranks) -> type[Muon]:
     from incoder.training.sharded_muon import ShardedMuon
 
     return ShardedMuon
+
+
+@torch.no_grad()
+def _update_averages(optimizer: torch.optim.Optimizer, decay: float) -> None:
+    """Move the average of each weight towards it; the first one is the weight itself."""
+    weights, averages = [], []
+    for parameter, values in optimizer.state.items():
+        if _AVERAGE in values:
+            weights.append(_local(parameter))
+            averages.append(_local(values[_AVERAGE]))
+        else:
+            values[_AVERAGE] = parameter.detach().clone()
+    if averages:
+        torch._foreach_lerp_(averages, weights, 1 - decay)
+
+
+def _local(tensor: Tensor) -> Tensor:
+    """This rank's rows of a weight that is divided among ranks, or the tensor itself."""
+    whole: Any = tensor.detach()
+    rows: Tensor = whole.to_local() if hasattr(whole, "to_local") else whole
+    return rows
 
 
 def _block_matrices_and_others(

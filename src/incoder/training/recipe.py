@@ -56,8 +56,13 @@ class OptimizerSection(Recipe):
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)  # paper, section 4
     weight_decay: float = Field(0.1, ge=0.0)
     clip_norm: PositiveFloat = 1.0  # paper, section 4
+    # Keep an exponential average of the weights as well, with this decay a step, and export it.
+    average_decay: float | None = Field(None, gt=0.0, lt=1.0)
+    # After the warm-up: the paper's polynomial decay, half a cosine, or a rate that decays only at the end.
+    schedule: Literal["polynomial", "cosine", "warmup_stable_decay"] = "polynomial"
     warmup_steps: int = Field(100, ge=0)
-    decay_power: PositiveFloat = 1.0
+    decay_power: PositiveFloat = 1.0  # not of the cosine
+    decay_fraction: float = Field(0.2, gt=0.0, le=1.0)  # of all steps: the decay of warmup_stable_decay
     final_lr_fraction: Fraction = 0.0
 
 
@@ -85,6 +90,9 @@ class TrainingSection(Recipe):
     compile: bool = False
     # Compute activations again in the backward pass: a second forward pass for a fraction of the memory.
     activation_checkpointing: bool = False
+    # Skip a step whose loss or gradient norm is this many standard deviations above the last steps.
+    # Off by default: small batches are uneven, and skipped documents are not seen again in the epoch.
+    spike_threshold: PositiveFloat | None = None
     seed: int = Field(0, ge=0)
     documents_per_chunk: PositiveInt = 1024
     # How often an epoch has each document, by its kind; a fraction is the chance of one more time.

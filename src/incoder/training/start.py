@@ -16,7 +16,7 @@ from incoder.errors import IncoderError
 from incoder.files import remove_temporaries
 from incoder.objective.masking import MaskingConfig
 from incoder.training.checkpoint import PATTERN, newest_state, remove_partial_states
-from incoder.training.export import remove_unfinished_export
+from incoder.training.export import AVERAGED_MODEL, remove_unfinished_export
 from incoder.training.heartbeat import FOLDER, remove_heartbeats
 from incoder.training.inputs import RunInputs
 from incoder.training.lock import locked
@@ -25,7 +25,10 @@ from incoder.training.recipe import TrainingRecipe
 from incoder.training.recipe_comparison import check_resumable
 from incoder.training.start_masking import with_start_masking
 
-_WRITTEN = ("recipe.toml", "metrics.jsonl", "tensorboard", "checkpoints", "model", "loss.png", FOLDER)
+_WRITTEN = (
+    *("recipe.toml", "metrics.jsonl", "tensorboard", "checkpoints", "loss.png"),
+    *("model", AVERAGED_MODEL, FOLDER),
+)
 
 
 class Started(NamedTuple):
@@ -83,5 +86,6 @@ def _remove_unfinished_files(output: Path) -> None:
     remove_temporaries(output, ("recipe*.toml", "metrics.jsonl", "loss.png"))
     remove_temporaries(output / "checkpoints", (PATTERN,))
     remove_unfinished_export(output / "model")
+    remove_unfinished_export(output / AVERAGED_MODEL)
     remove_partial_states(output / "checkpoints")
     remove_heartbeats(output)
