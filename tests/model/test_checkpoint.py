@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from incoder.errors import IncoderError
 from incoder.model import checkpoint
-from incoder.model.checkpoint import load_checkpoint, save_checkpoint
+from incoder.model.checkpoint import load_checkpoint, save_checkpoint, write_checkpoint
 from incoder.model.generation_config import load_num_tail_lines
 from incoder.model.hugging_face import disk_names
 from incoder.model.transformer import Shape, Transformer, TransformerConfig
@@ -475,3 +475,62 @@ def test_a_cut_file_is_a_clear_error(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(IncoderError, match="cannot be read"):
         load_checkpoint(folder)
+
+
+def weight_names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith("model"))
+
+
+def write_in_files(model: Transformer, folder: Path, max_file_bytes: int) -> None:
+    weights = model.state_dict().items()
+    write_checkpoint(weights, model.config, folder, dtype=torch.float32, max_file_bytes=max_file_bytes)
+
+
+def test_large_weights_are_written_into_several_files_with_an_index(
+    model: Transformer, tmp_path: Path
+) -> None:
+    write_in_files(model, tmp_path / "one", max_file_bytes=1 << 30)
+    assert weight_names(tmp_path / "one") == ["model.safetensors"]
+    largest = max(weight.nbytes for weight in model.state_dict().values())
+    write_in_files(model, tmp_path / "several", max_file_bytes=largest)
+    *files, index = weight_names(tmp_path / "several")
+    assert index == "model.safetensors.index.json"
+    assert len(files) > 2
+    assert files[0] == f"model-00001-of-{len(files):05d}.safetensors"
+    stored = [load_file(tmp_path / "several" / file) for file in files]
+    assert all(sum(weight.nbytes for weight in file.values()) <= largest for file in stored)
+    content = json.loads((tmp_path / "several" / index).read_text())
+    assert content["weight_map"] == {
+        name: file for file, part in zip(files, stored, strict=True) for name in part
+    }
+    assert content["metadata"]["total_size"] == sum(
+        weight.nbytes for weight in load_file(tmp_path / "one" / "model.safetensors").values()
+    )
+    again = load_checkpoint(tmp_path / "several").state_dict()
+    assert all(torch.equal(weight, again[name]) for name, weight in model.state_dict().items())
+
+
+def test_weights_in_another_number_of_files_replace_the_earlier_ones(
+    model: Transformer, tmp_path: Path
+) -> None:
+    for max_file_bytes in (1 << 30, 10_000, 20_000, 1 << 30):
+        write_in_files(model, tmp_path, max_file_bytes)
+        assert len(load_checkpoint(tmp_path).state_dict()) == len(model.state_dict())
+    assert weight_names(tmp_path) == ["model.safetensors"]
+
+
+def test_weights_that_cannot_be_written_whole_leave_all_files_as_they_were(
+    model: Transformer, tmp_path: Path
+) -> None:
+    write_in_files(model, tmp_path, 10_000)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def broken() -> Iterator[tuple[str, torch.Tensor]]:
+        for name, weight in model.state_dict().items():
+            if name.startswith("final_norm"):
+                raise OSError(28, "No space left on device")
+            yield name, weight + 1
+
+    with pytest.raises(IncoderError, match="No space left on device; nothing was changed"):
+        write_checkpoint(broken(), model.config, tmp_path, dtype=torch.float32, max_file_bytes=10_000)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

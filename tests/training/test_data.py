@@ -1,14 +1,18 @@
 import multiprocessing
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from incoder.corpus.storage.token_shards import TokenShard
 from incoder.errors import IncoderError
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import PackedRows
+from incoder.objective.rows import training_rows
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.chunks import Chunk, DocumentChunks, PrefetchingLoader
 from incoder.training.data import BatchStream, Position, to_device
@@ -61,6 +65,35 @@ def test_every_epoch_masks_the_documents_anew(world: Path, tiny_tokenizer: Token
         batches.next_batch(4, 64)
     again = stream(world, tiny_tokenizer, position=Position(epoch=1)).next_batch(4, 64).token_ids
     assert not np.array_equal(first, again)
+
+
+@pytest.mark.parametrize("weights", [None, {"code": 2.5}])
+def test_an_epoch_is_permuted_once_and_divided_as_by_numpy(
+    world: Path, tiny_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, weights: dict[str, float] | None
+) -> None:
+    epochs: list[int] = []
+    original = DocumentChunks.order
+
+    def counted(self: DocumentChunks, epoch: int) -> NDArray[np.integer]:
+        epochs.append(epoch)
+        return original(self, epoch)
+
+    asked: list[Sequence[int]] = []
+
+    def remembered(documents: object, indices: Sequence[int], **settings: Any) -> PackedRows:
+        asked.append(indices)
+        return training_rows(documents, indices, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DocumentChunks, "order", counted)
+    monkeypatch.setattr("incoder.training.chunks.training_rows", remembered)
+    made = chunks(world, tiny_tokenizer, weights=weights)
+    chunk = Chunk(epoch=0, number=0, window=64)
+    while chunk.epoch < 2:
+        made.rows(chunk)
+        chunk = made.after(chunk)
+    assert epochs == [0, 1]
+    expected = [part for epoch in (0, 1) for part in np.array_split(original(made, epoch), len(made))]
+    assert [list(indices) for indices in asked] == [part.tolist() for part in expected]
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,33 @@
-"""`incoder train`: train a model by a recipe, with progress on the terminal, until done or interrupted."""
+"""`incoder train`: train a model by a recipe, estimate a run, or say how one is going."""
 
+import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import notes, print_note
-from incoder.cli.log_lines import LogLines
-
-if TYPE_CHECKING:
-    from incoder.training.loop import StepReport
+from incoder.cli.console import print_note
+from incoder.cli.train_estimate import print_estimate
+from incoder.cli.train_launch import launch_training
+from incoder.cli.train_run import StopAfterStep, observer, print_end, train_rank
+from incoder.cli.train_status import print_status
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="The training recipe (TOML).", show_default=False)],
+    recipe: Annotated[
+        Path | None, typer.Argument(help="The training recipe (TOML).", show_default=False)
+    ] = None,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "--output", "-o", help="The folder of the run: checkpoints, metrics, model, loss curve."
+            "--output",
+            "-o",
+            help="The folder of the run: checkpoints, metrics, model, loss curve.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     corpus: Annotated[
         Path | None,
         typer.Option(
@@ -47,6 +54,53 @@ def train(
         ),
     ] = None,
     device: options.Device = None,
+    wandb: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROJECT",
+            help="Log to this project of Weights & Biases, too (extra: wandb).",
+            show_default=False,
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Divide the run among processes on this machine, one for each GPU. docs/cluster.md says how "
+            "torchrun does so on several machines.",
+            show_default="1",
+        ),
+    ] = None,
+    max_restarts: Annotated[
+        int,
+        typer.Option(min=0, help="How often --processes starts all of them again after one was killed."),
+    ] = 3,
+    estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate", help="Print what the run would need (memory, time, traffic), and train nothing."
+        ),
+    ] = False,
+    gpus: Annotated[int, typer.Option(min=1, help="The number of GPUs to estimate for.")] = 1,
+    gpu: Annotated[str, typer.Option(help="The GPU to estimate for, such as H200 or A100-40GB.")] = "H100",
+    network: Annotated[
+        float | None,
+        typer.Option(
+            help="The Gbit/s of each machine's network, for --estimate.",
+            show_default="of the GPU's usual machine",
+        ),
+    ] = None,
+    status: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Print how the run in this folder is going, also of another machine; needs no RECIPE.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object in place of what --estimate or --status prints.")
+    ] = False,
 ) -> None:
     """Train a model on the token shards that a recipe or --corpus names.
 
@@ -55,91 +109,57 @@ def train(
 
     Example: incoder train recipes/tiny/train.toml --output runs/tiny
     """
-    import signal
-    import threading
-
+    if status is not None:
+        print_status(status, as_json=json)
+        return
+    if recipe is None:
+        raise typer.BadParameter("name a recipe, such as recipes/tiny/train.toml")
     from incoder.config import load_recipe
     from incoder.training.inputs import RunInputs
+    from incoder.training.ranks import Place
     from incoder.training.recipe import TrainingRecipe
 
-    # Report missing or wrong inputs before PyTorch is imported, which takes seconds.
     named = [] if corpus is None else [options.as_override("tokens", corpus / "tokens")]
     named += [] if tokenizer is None else [options.as_override("tokenizer", tokenizer)]
-    resolved = load_recipe(TrainingRecipe, recipe, [*(overrides or []), *named], on_renamed=print_note)
+    overrides = [*(overrides or []), *named]
+    if output is None and not estimate:
+        raise typer.BadParameter("name the folder of the run with --output")
+    place = Place.of(os.environ)
+    if place is not None and output is not None and not estimate:
+        if processes is not None:
+            raise typer.BadParameter("a launcher started this process; leave out --processes")
+        train_rank(place, recipe, overrides, output, resume=resume, device=device, wandb=wandb)
+        return
+    # Report missing or wrong inputs before PyTorch is imported, which takes seconds.
+    resolved = load_recipe(TrainingRecipe, recipe, overrides, on_renamed=print_note)
+    if output is None or estimate:
+        print_estimate(resolved, gpu=gpu, num_gpus=gpus, network_gbit_per_second=network, as_json=json)
+        return
     inputs = RunInputs.open(resolved)
+    if processes is not None and processes > 1:
+        arguments = [str(recipe), "--output", str(output), *(f"--set={override}" for override in overrides)]
+        launch_training(
+            [*arguments, *([f"--wandb={wandb}"] if wandb else [])],
+            output,
+            num_processes=processes,
+            max_restarts=max_restarts,
+            resume=resume,
+            device=device,
+        )
+        return
 
     from incoder.training.loop import train as run_training
 
-    stop = threading.Event()
-
-    def stop_after_this_step(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)  # a second Ctrl-C stops at once
-        notes.print("stopping after this step …")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop_after_this_step)
-    with _Watch(resolved.training.steps) as watch:
+    stop = StopAfterStep()
+    with ExitStack() as stack:
         result = run_training(
             resolved,
             output,
             resume=resume,
             device=device,
             inputs=inputs,
-            on_step=watch.on_step,
+            on_step=observer(stack, resolved, output, wandb),
             on_note=print_note,
             should_stop=stop.is_set,
         )
-    if not result.finished:
-        notes.print(
-            f"stopped after step {result.steps_done} of {resolved.training.steps}; "
-            "run the same command again with --resume to continue",
-            markup=False,
-        )
-        raise typer.Exit(130)
-    notes.print(
-        f"the model is in {result.model_folder}, the loss curve in {output / 'loss.png'}", markup=False
-    )
-
-
-class _Watch:
-    """Shows progress: a bar on a terminal, otherwise a line a minute and a line for each evaluation."""
-
-    def __init__(self, num_steps: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._num_steps = num_steps
-        self._lines = LogLines(print_note)
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[speed]} tokens/s"),
-            TimeRemainingColumn(),
-            console=notes,
-            disable=not notes.is_terminal,
-        )
-        self._task = self._progress.add_task("training", total=num_steps, loss="–", speed="–")
-
-    def __enter__(self) -> "_Watch":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def on_step(self, report: "StepReport") -> None:
-        metrics = report.metrics
-        loss, speed = f"{metrics['loss']:.3f}", f"{metrics['tokens_per_second']:,.0f}"
-        self._progress.update(self._task, completed=report.steps_done, loss=loss, speed=speed)
-        if notes.is_terminal:
-            return
-        if "validation_loss" in metrics:
-            infills = metrics.get("validation_infill_loss")
-            notes.print(
-                f"step {report.steps_done}/{self._num_steps}  loss {loss}  held out "
-                f"{metrics['validation_loss']:.3f} ({metrics['validation_bits_per_byte']:.3f} bits/byte)"
-                + (f", in infills {infills:.3f}" if infills is not None else "")
-            )
-        else:
-            self._lines.tell(f"step {report.steps_done}/{self._num_steps}  loss {loss}  {speed} tokens/s")
+    print_end(result, resolved, output)

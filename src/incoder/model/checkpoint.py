@@ -8,8 +8,10 @@ uses.
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import ExitStack
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +33,8 @@ from incoder.model.hugging_face import (
 )
 from incoder.model.mapped_memory import MappedMemory
 from incoder.model.transformer import Transformer, TransformerConfig, outline
+
+MAX_FILE_BYTES = 5_000_000_000  # of weights in one file, as transformers' own files once had
 
 _EMBEDDING = "model.embed_tokens.weight"
 _HEAD = "lm_head.weight"
@@ -61,18 +65,44 @@ def save_checkpoint(
     Raises:
         IncoderError: the folder cannot be written, or the disk is full.
     """
+    weights = model.state_dict().items()
+    write_checkpoint(
+        weights, model.config, folder, tokenizer=tokenizer, dtype=dtype, num_tail_lines=num_tail_lines
+    )
+
+
+def write_checkpoint(
+    weights: Iterable[tuple[str, Tensor]],
+    config: TransformerConfig,
+    folder: Path,
+    *,
+    tokenizer: SavesItself | None = None,
+    dtype: torch.dtype = torch.bfloat16,
+    num_tail_lines: int = 0,
+    max_file_bytes: int = MAX_FILE_BYTES,
+) -> None:
+    """Write weights, by name in the order of `Transformer.state_dict`, as `save_checkpoint` does.
+
+    Weights of more than `max_file_bytes` are written into several files with an index. Memory holds the
+    weights of one file at a time. The files take their names together, when all are written.
+
+    Raises:
+        IncoderError: the folder cannot be written, or the disk is full; the weights in it stay.
+    """
     make_folder(folder)
-    config = model.config
-    tensors = {
-        name: tensor.detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
-        for name, tensor in split_weights(model.state_dict(), config)
-    }
-    path = folder / "model.safetensors"
-    with replaced_atomically(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={"format": "pt"})
-        except SafetensorError as error:
-            raise IncoderError(f"cannot write {path}: {error}; nothing was changed") from error
+    files = weight_files.divide(_sizes_on_disk(config, dtype), max_file_bytes)
+    with ExitStack() as stack:
+        parts = _split_and_converted(weights, config, dtype)
+        for name, names in files.items():
+            temporary = stack.enter_context(replaced_atomically(folder / name))
+            tensors = dict(islice(parts, len(names)))
+            assert list(tensors) == names
+            try:
+                save_file(tensors, temporary, metadata={"format": "pt"})
+            except SafetensorError as error:
+                raise IncoderError(f"cannot write {folder / name}: {error}; nothing was changed") from error
+        assert next(parts, None) is None
+    weight_files.write_index(folder, files, total_bytes=config.num_parameters * dtype.itemsize)
     generation = {"bos_token_id": config.bos_id, "eos_token_id": config.eos_id, "pad_token_id": config.pad_id}
     if num_tail_lines:
         generation[TAIL_LINES] = num_tail_lines
@@ -80,6 +110,21 @@ def save_checkpoint(
     write_text(folder / "config.json", _json(to_hugging_face(config, dtype)))
     if tokenizer is not None:
         tokenizer.save(folder)
+
+
+def _split_and_converted(
+    weights: Iterable[tuple[str, Tensor]], config: TransformerConfig, dtype: torch.dtype
+) -> Iterator[tuple[str, Tensor]]:
+    for name, weight in weights:
+        for part, tensor in split_weights({name: weight.detach()}, config):
+            yield part, tensor.to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
+
+
+def _sizes_on_disk(config: TransformerConfig, dtype: torch.dtype) -> dict[str, int]:
+    """The bytes of each weight by its name on disk, in the order of `Transformer.state_dict`."""
+    with torch.device("meta"):
+        outlines = Transformer(replace(config, max_positions=1)).state_dict()
+    return {name: part.numel() * dtype.itemsize for name, part in split_weights(outlines, config)}
 
 
 def load_checkpoint(
@@ -93,26 +138,47 @@ def load_checkpoint(
     Raises:
         IncoderError: there is no checkpoint, its architecture is unknown, or its weights do not match it.
     """
+    config, weights = stored_weights(folder, dtype=dtype, device=device)
+    with torch.device("meta"):
+        model = Transformer(config)
+    model.load_state_dict(dict(weights), assign=True)
+    model.position_table = model.position_table.to(device)
+    return model.eval()
+
+
+def stored_weights(
+    folder: Path, *, dtype: torch.dtype | None = None, device: torch.device | None = None
+) -> tuple[TransformerConfig, Iterator[tuple[str, Tensor]]]:
+    """Return the configuration of a checkpoint and its weights, by name in memory, converted one at a time.
+
+    Raises:
+        IncoderError: as for `load_checkpoint`; before the first weight.
+    """
     config = load_config(folder)
     stored = _read_weights(folder)
     config = _with_stored_head(config, stored)
     outlines = outline(config)
     # All names and shapes are checked before a byte is allocated: the configuration is not trusted.
     _check_weights(stored, dict(split_weights(outlines, config)), folder)
-    with torch.device("meta"):
-        model = Transformer(config)
-    dtype = dtype or stored[_EMBEDDING].dtype
-    weights, mapped = {}, MappedMemory()
-    for name in outlines:
+    return config, _converted(stored, list(outlines), config, dtype or stored[_EMBEDDING].dtype, device)
+
+
+def _converted(
+    stored: MutableMapping[str, Tensor],
+    names: list[str],
+    config: TransformerConfig,
+    dtype: torch.dtype,
+    device: torch.device | None,
+) -> Iterator[tuple[str, Tensor]]:
+    """Fuse and convert the weights in turn, and give each one's pages back before the next."""
+    mapped = MappedMemory()
+    for name in names:
         parts = [stored.pop(part) for part in disk_names(name, config)]
-        fused = torch.cat(parts) if len(parts) > 1 else parts[0]
-        weights[name] = fused.to(device=device, dtype=dtype)
+        weight = (torch.cat(parts) if len(parts) > 1 else parts[0]).to(device=device, dtype=dtype)
         for part in parts:
-            if part.data_ptr() != weights[name].data_ptr():
+            if part.data_ptr() != weight.data_ptr():
                 mapped.give_back(part)
-    model.load_state_dict(weights, assign=True)
-    model.position_table = model.position_table.to(device)
-    return model.eval()
+        yield name, weight
 
 
 def load_config(folder: Path) -> TransformerConfig:

@@ -262,24 +262,27 @@ class Transformer(nn.Module):
         `xglm` as in fairseq: embedding N(0, d^-0.5), q/k/v Xavier with gain 1/√2, the rest Xavier. The other
         shapes as in GPT-2: N(0, 0.02), and the projections into the residual stream divided by √(2 · layers).
         """
-        config = self.config
-        residual_scale = 1 / math.sqrt(2 * config.num_layers)
-        for name, parameter in self.named_parameters():
-            if name.endswith("bias"):
-                parameter.zero_()
-            elif parameter.ndim == 1:
-                parameter.fill_(1.0)
-            elif config.shape != "xglm":
-                std = 0.02 * (
-                    residual_scale if name.endswith(("attention.out.weight", "down.weight")) else 1.0
-                )
-                parameter.normal_(std=std, generator=generator)
-            elif name.startswith(("embedding", "lm_head")):
-                parameter.normal_(std=config.hidden_size**-0.5, generator=generator)
-            else:
-                for part in parameter.chunk(3) if name.endswith("qkv.weight") else (parameter,):
-                    gain = 1 / math.sqrt(2) if name.endswith("qkv.weight") else 1.0
-                    nn.init.xavier_uniform_(part, gain=gain, generator=generator)
+        for name, weight in self.named_parameters():
+            init_weight(name, weight, self.config, generator)
+
+
+@torch.no_grad()
+def init_weight(name: str, weight: Tensor, config: TransformerConfig, generator: torch.Generator) -> None:
+    """Initialise one weight, which `Transformer.named_parameters` has by this name."""
+    if name.endswith("bias"):
+        weight.zero_()
+    elif weight.ndim == 1:
+        weight.fill_(1.0)
+    elif config.shape != "xglm":
+        is_residual = name.endswith(("attention.out.weight", "down.weight"))
+        std = 0.02 * (1 / math.sqrt(2 * config.num_layers) if is_residual else 1.0)
+        weight.normal_(std=std, generator=generator)
+    elif name.startswith(("embedding", "lm_head")):
+        weight.normal_(std=config.hidden_size**-0.5, generator=generator)
+    else:
+        for part in weight.chunk(3) if name.endswith("qkv.weight") else (weight,):
+            gain = 1 / math.sqrt(2) if name.endswith("qkv.weight") else 1.0
+            nn.init.xavier_uniform_(part, gain=gain, generator=generator)
 
 
 class Block(nn.Module):

@@ -1,15 +1,17 @@
 """The files that hold a checkpoint's weights: one, or several with an index; safetensors rather than pickles.
 
-Names in, names out; reads an index and no weights. Imports no torch, so that fetching a model needs none.
+Names in, names out; reads and writes an index and no weights. Imports no torch, so that fetching a model
+needs none.
 """
 
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from incoder.errors import IncoderError, shown, shown_name
-from incoder.files import read_json_object
+from incoder.files import read_json_object, write_text
 
 # In order of preference.
 CHOICES = (
@@ -20,6 +22,8 @@ CHOICES = (
 )
 
 _INDEX = ".index.json"
+_OUR_INDEX = "model.safetensors.index.json"
+_OURS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 _MAX_INDEX_BYTES = 20_000_000  # about a hundred times the index of a model with 100 layers
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,250}")  # the name of a file, on any system
 _FOREIGN = {
@@ -44,6 +48,51 @@ def choose(names: Collection[str]) -> str | None:
     'model.safetensors'
     """
     return next((name for name in CHOICES if name in names), None)
+
+
+def divide(sizes: Mapping[str, int], max_bytes: int) -> dict[str, list[str]]:
+    """Divide weights, given by name with their bytes, into files in order: their names, by that of the file.
+
+    A weight larger than `max_bytes` has a file of its own.
+
+    >>> divide({"a": 2, "b": 2}, max_bytes=4)
+    {'model.safetensors': ['a', 'b']}
+    >>> divide({"a": 2, "b": 2, "c": 2}, max_bytes=4)
+    {'model-00001-of-00002.safetensors': ['a', 'b'], 'model-00002-of-00002.safetensors': ['c']}
+    """
+    groups: list[list[str]] = [[]]
+    num_bytes = 0
+    for name, size in sizes.items():
+        if groups[-1] and num_bytes + size > max_bytes:
+            groups.append([])
+            num_bytes = 0
+        groups[-1].append(name)
+        num_bytes += size
+    if len(groups) == 1:
+        return {"model.safetensors": groups[0]}
+    return {
+        f"model-{number:05d}-of-{len(groups):05d}.safetensors": group
+        for number, group in enumerate(groups, 1)
+    }
+
+
+def write_index(folder: Path, files: Mapping[str, Sequence[str]], *, total_bytes: int) -> None:
+    """Write which weight is in which of several files, and remove the weights of an earlier checkpoint.
+
+    Raises:
+        IncoderError: the folder cannot be written.
+    """
+    if len(files) > 1:
+        weight_map = {weight: file for file, weights in files.items() for weight in weights}
+        index = {"metadata": {"total_size": total_bytes}, "weight_map": weight_map}
+        write_text(folder / _OUR_INDEX, json.dumps(index, indent=2) + "\n")
+    try:
+        for path in folder.iterdir():
+            is_old = _OURS.fullmatch(path.name) and path.name not in files
+            if is_old or (path.name == _OUR_INDEX and len(files) == 1):
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise IncoderError(f"cannot remove earlier weights from {folder}: {error.strerror}") from error
 
 
 def is_index(name: str) -> bool:

@@ -1,7 +1,8 @@
 """Held-out losses during training: of whole documents, left to right, and of masked documents."""
 
 import math
-from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +18,11 @@ from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.chunks import DocumentChunks
 from incoder.training.data import BatchStream, to_device
+from incoder.training.ranks import Ranks
+from incoder.training.shares import own_turns
 
 _DOCUMENTS_PER_CHUNK = 64
+_KINDS = ("kept", "infill", "first_token", "end_of_mask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +34,33 @@ class HeldOutLoss:
 
 
 def held_out_loss(
-    model: Transformer, shard: TokenShard, *, window: int, max_tokens: int, precision: torch.dtype
+    model: Transformer,
+    shard: TokenShard,
+    *,
+    window: int,
+    max_tokens: int,
+    precision: torch.dtype,
+    ranks: Ranks | None = None,
 ) -> HeldOutLoss:
     """Score plain documents left to right in consecutive windows, about `max_tokens` tokens in all.
 
     Each window starts without any context, so longer windows give lower losses. Documents are taken evenly
-    from the whole shard.
+    from the whole shard. The windows are shared out among the ranks.
     """
-    device = model.output_weight.device
-    stride = max(1, math.ceil(shard.num_tokens / max_tokens))
-    nats, num_targets, num_bytes, num_tokens = 0.0, 0, 0.0, 0
-    was_training = model.training
-    model.eval()
-    with torch.no_grad(), torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
-        for index in range(0, len(shard), stride):
-            token_ids = shard.document(index)[:max_tokens]
-            for start in range(0, len(token_ids) - 1, window):
-                block = torch.from_numpy(np.asarray(token_ids[start : start + window + 1])).to(device)
-                hidden_TD = model(block[None, :-1])[0]
-                loss, count = chunked_cross_entropy(hidden_TD, model.output_weight, block[1:])
-                nats += float(loss)
-                num_targets += int(count)
-            num_bytes += shard.document_num_bytes(index) * len(token_ids) / len(shard.document(index))
-            num_tokens += len(token_ids)
-            if num_tokens >= max_tokens:
-                break
-    model.train(was_training)
-    return HeldOutLoss(loss=nats / num_targets, bits_per_byte=nats / math.log(2) / num_bytes)
+    ranks = ranks or Ranks()
+    blocks, num_bytes = _held_out_blocks(shard, window, max_tokens)
+    nats, num_targets = 0.0, 0
+    with _evaluating(model, precision):
+        for turn in own_turns(blocks, ranks.place):
+            block = torch.from_numpy(np.asarray(blocks[0] if turn is None else turn)).to(model.device)
+            hidden_TD = model(block[None, :-1])[0]
+            if turn is None:  # the others compute one more, and this rank takes part in gathering weights
+                continue
+            loss, count = chunked_cross_entropy(hidden_TD, model.output_weight, block[1:])
+            nats += float(loss)
+            num_targets += int(count)
+    all_nats, all_targets = ranks.sum(nats, num_targets)
+    return HeldOutLoss(loss=all_nats / all_targets, bits_per_byte=all_nats / math.log(2) / num_bytes)
 
 
 def held_out_infill_losses(
@@ -68,35 +72,62 @@ def held_out_infill_losses(
     window: int,
     max_tokens: int,
     precision: torch.dtype,
+    ranks: Ranks | None = None,
 ) -> dict[str, float]:
     """Return nats per token by kind of token, on documents that are masked in the same way each time.
 
     The kinds: `kept`, around the holes and in prefix tails; `infill`, in the infills with their ends;
     `first_token` of an infill, which shows whether the model finds the hole; `end_of_mask`, which shows
     whether it knows where to end. A kind that does not occur is left out. About `max_tokens` tokens are
-    scored.
+    scored, shared out among the ranks.
     """
-    device = model.output_weight.device
+    ranks = ranks or Ranks()
     chunks = DocumentChunks(shard, tokenizer, masking, seed=0, documents_per_chunk=_DOCUMENTS_PER_CHUNK)
     stream = BatchStream(chunks)
-    nats: dict[str, float] = defaultdict(float)
-    counts: dict[str, int] = defaultdict(int)
-    was_training = model.training
-    model.eval()
-    with torch.no_grad(), torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
-        for _ in range(max(1, max_tokens // window)):
-            rows = stream.next_batch(1, window)
-            batch = to_device(rows, device)
+    nats = dict.fromkeys(_KINDS, 0.0)
+    counts = dict.fromkeys(_KINDS, 0)
+    batches = [stream.next_batch(1, window) for _ in range(max(1, max_tokens // window))]
+    with _evaluating(model, precision):
+        for turn in own_turns(batches, ranks.place):
+            rows = batches[0] if turn is None else turn
+            batch = to_device(rows, model.device)
             hidden_TD = model(batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask)[
                 0
             ]
-            for kind, is_kind in kinds_of_targets(rows, tokenizer).items():
-                targets_T = torch.from_numpy(np.where(is_kind, rows.targets, IGNORED)[0]).to(device)
+            for kind, is_kind in kinds_of_targets(rows, tokenizer).items() if turn is not None else ():
+                targets_T = torch.from_numpy(np.where(is_kind, rows.targets, IGNORED)[0]).to(model.device)
                 loss, count = chunked_cross_entropy(hidden_TD, model.output_weight, targets_T)
                 nats[kind] += float(loss)
                 counts[kind] += int(count)
+    summed = ranks.sum(*nats.values(), *counts.values())
+    pairs = zip(_KINDS, summed[: len(_KINDS)], summed[len(_KINDS) :], strict=True)
+    return {kind: kind_nats / count for kind, kind_nats, count in pairs if count}
+
+
+@contextmanager
+def _evaluating(model: Transformer, precision: torch.dtype) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    device_type = model.device.type
+    with torch.no_grad(), torch.autocast(device_type, dtype=precision, enabled=precision != torch.float32):
+        yield
     model.train(was_training)
-    return {kind: nats[kind] / count for kind, count in counts.items() if count}
+
+
+def _held_out_blocks(
+    shard: TokenShard, window: int, max_tokens: int
+) -> tuple[list[NDArray[np.int64]], float]:
+    """Consecutive windows of documents, one token longer than a window, and how many bytes the text has."""
+    stride = max(1, math.ceil(shard.num_tokens / max_tokens))
+    blocks, num_bytes, num_tokens = [], 0.0, 0
+    for index in range(0, len(shard), stride):
+        token_ids = shard.document(index)[:max_tokens]
+        blocks += [token_ids[start : start + window + 1] for start in range(0, len(token_ids) - 1, window)]
+        num_bytes += shard.document_num_bytes(index) * len(token_ids) / len(shard.document(index))
+        num_tokens += len(token_ids)
+        if num_tokens >= max_tokens:
+            break
+    return blocks, num_bytes
 
 
 def kinds_of_targets(rows: PackedRows, tokenizer: Tokenizer) -> dict[str, NDArray[np.bool_]]:

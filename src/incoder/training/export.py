@@ -1,20 +1,25 @@
 """The model of a run as a Hugging Face folder, which `incoder` and `transformers` load."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from incoder.files import remove_temporaries
-from incoder.model.checkpoint import save_checkpoint
+from incoder.model.checkpoint import write_checkpoint
 from incoder.model.generation_config import GENERATION_CONFIG
 from incoder.model.transformer import Transformer
 from incoder.objective.masking import MaskingConfig
 from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.training.ranks import Ranks
 from incoder.training.start_masking import MASKING, save_masking
 
+AVERAGED_MODEL = "model-average"  # in the folder of a run whose recipe has optimizer.average_decay
 _WRITTEN = (
-    "model.safetensors",
+    "model.safetensors*",
+    "model-*.safetensors",
     "config.json",
     GENERATION_CONFIG,
     "tokenizer*.json",
@@ -24,20 +29,38 @@ _WRITTEN = (
 _OF_SAFETENSORS = re.compile(r"\.tmp[A-Za-z0-9]{6}")  # its own temporary file, as large as the weights
 
 
-def export_model(model: Transformer, folder: Path, tokenizer: Tokenizer, masking: MaskingConfig) -> None:
+def export_model(
+    model: Transformer, folder: Path, tokenizer: Tokenizer, masking: MaskingConfig, ranks: Ranks
+) -> None:
     """Write the weights in bf16, the tokenizer, and how the model was masked in training.
+
+    All ranks gather the weights, one at a time; the first one writes.
 
     Raises:
         IncoderError: the folder cannot be written, or the disk is full.
     """
-    save_checkpoint(
-        model,
+    weights = _whole_weights(model, ranks)
+    if not ranks.is_first:
+        for _ in weights:
+            pass
+        return
+    write_checkpoint(
+        weights,
+        model.config,
         folder,
         tokenizer=tokenizer,
         dtype=torch.bfloat16,
         num_tail_lines=masking.num_tail_lines,
     )
     save_masking(masking, folder)
+
+
+def _whole_weights(model: Transformer, ranks: Ranks) -> Iterable[tuple[str, Tensor]]:
+    if not ranks.is_sharded:
+        return model.state_dict().items()
+    from incoder.training.sharding import whole_weights
+
+    return whole_weights(model, torch.bfloat16)
 
 
 def remove_unfinished_export(folder: Path) -> None:

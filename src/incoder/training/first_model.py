@@ -1,12 +1,17 @@
 """The model before the first step: fresh weights, or the weights of a model folder."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import torch
+from torch import Tensor
 
 from incoder.errors import IncoderError
-from incoder.model.checkpoint import load_checkpoint
+from incoder.model.checkpoint import load_checkpoint, stored_weights
 from incoder.model.sizes import config_for
-from incoder.model.transformer import Transformer
+from incoder.model.transformer import Transformer, TransformerConfig, init_weight
 from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.training.ranks import Ranks
 from incoder.training.recipe import TrainingRecipe
 
 
@@ -17,24 +22,88 @@ def first_model(recipe: TrainingRecipe, tokenizer: Tokenizer) -> Transformer:
         IncoderError: the folder to start from holds no model, has another tokenizer than the recipe, or fewer
             positions than the longest window.
     """
+    if recipe.model.start_from is not None:
+        folder = _checked_start(recipe, tokenizer)
+        model = load_checkpoint(folder, dtype=torch.float32)
+        _check_positions(recipe, model.config)
+        return model.train()
+    model = Transformer(_fresh_config(recipe, tokenizer))
+    model.init_weights(torch.Generator().manual_seed(recipe.training.seed))
+    return model
+
+
+def first_model_on(
+    device: torch.device,
+    recipe: TrainingRecipe,
+    tokenizer: Tokenizer,
+    precision: torch.dtype,
+    ranks: Ranks,
+) -> Transformer:
+    """Make the model on a device, its weights divided among the ranks; `precision` is that of products.
+
+    Raises:
+        IncoderError: as for `first_model`, or the ranks cannot be divided as the recipe says.
+    """
+    if not ranks.is_sharded:
+        return first_model(recipe, tokenizer).to(device)
+    from incoder.training.process_group import ProcessGroup
+    from incoder.training.sharding import sharded_model
+
+    assert isinstance(ranks, ProcessGroup)
+    size = recipe.parallel.shard_size
+    mesh = ranks.mesh(None if size == "all" else size)
+    config, weights = ranks.each(lambda: first_weights(recipe, tokenizer))
+    return sharded_model(config, weights, mesh, device, reshard=recipe.parallel.reshard, precision=precision)
+
+
+def first_weights(
+    recipe: TrainingRecipe, tokenizer: Tokenizer
+) -> tuple[TransformerConfig, Iterator[tuple[str, Tensor]]]:
+    """Return the configuration of `first_model` and its weights by name, each made when it is taken.
+
+    Raises:
+        IncoderError: as for `first_model`.
+    """
+    if recipe.model.start_from is not None:
+        folder = _checked_start(recipe, tokenizer)
+        config, weights = stored_weights(folder, dtype=torch.float32)
+        _check_positions(recipe, config)
+        return config, weights
+    config = _fresh_config(recipe, tokenizer)
+    return config, _fresh_weights(config, recipe.training.seed)
+
+
+def _fresh_config(recipe: TrainingRecipe, tokenizer: Tokenizer) -> TransformerConfig:
     section = recipe.model
-    if section.start_from is None:
-        config = config_for(
-            section.size, section.shape, vocab_size=tokenizer.vocab_size, **section.overrides()
-        )
+    return config_for(section.size, section.shape, vocab_size=tokenizer.vocab_size, **section.overrides())
+
+
+def _fresh_weights(config: TransformerConfig, seed: int) -> Iterator[tuple[str, Tensor]]:
+    """Draw the weights of `Transformer.init_weights` one at a time, all from one generator."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.device("meta"):
         model = Transformer(config)
-        model.init_weights(torch.Generator().manual_seed(recipe.training.seed))
-        return model
-    if Tokenizer.from_file(section.start_from).fingerprint != tokenizer.fingerprint:
+    for name, outline in model.named_parameters():
+        weight = torch.empty(outline.shape)
+        init_weight(name, weight, config, generator)
+        yield name, weight
+
+
+def _checked_start(recipe: TrainingRecipe, tokenizer: Tokenizer) -> Path:
+    folder = recipe.model.start_from
+    assert folder is not None
+    if Tokenizer.from_file(folder).fingerprint != tokenizer.fingerprint:
         raise IncoderError(
-            f"{section.start_from} was trained with another tokenizer than {recipe.tokenizer}; "
+            f"{folder} was trained with another tokenizer than {recipe.tokenizer}; "
             "name the model's own as the recipe's tokenizer, and encode the corpus with it"
         )
-    model = load_checkpoint(section.start_from, dtype=torch.float32)
+    return folder
+
+
+def _check_positions(recipe: TrainingRecipe, config: TransformerConfig) -> None:
     longest = max(phase.window for phase in recipe.training.phases)
-    if longest > model.config.max_positions:
+    if longest > config.max_positions:
         raise IncoderError(
-            f"the window ({longest}) must not exceed the {model.config.max_positions} positions of "
-            f"{section.start_from}"
+            f"the window ({longest}) must not exceed the {config.max_positions} positions of "
+            f"{recipe.model.start_from}"
         )
-    return model.train()

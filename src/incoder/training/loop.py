@@ -1,49 +1,46 @@
 """The training loop: recipe in, checkpoints, metrics and a Hugging Face model folder out.
 
-One process, on a CPU or with CUDA. The loop prints nothing and handles no signals: its caller watches it
-through `on_step` and stops it through `should_stop`. A step depends neither on the clock nor on global random
-state, so a run that is resumed from any checkpoint repeats the losses of a run that was never stopped, to the
-last bit on the same CPU.
+One process or many, on CPUs or with CUDA. Every rank makes the same batches and computes its rows of them, so
+the order of the data does not depend on how many ranks there are. The loop prints nothing and handles no
+signals: its caller watches it through `on_step` and stops it through `should_stop`. A step depends neither on
+the clock nor on global random state, so a run that is resumed from any checkpoint repeats the losses of a run
+that was never stopped, to the last bit on the same CPU and the same number of ranks.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from incoder.config import refuse_other_runs, save_recipe
 from incoder.errors import IncoderError
-from incoder.files import remove_temporaries
 from incoder.model.device import choose_device, is_fast_in
 from incoder.objective.packing import PackedRows
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
-from incoder.training.checkpoint import (
-    PATTERN,
-    load_newest_state,
-    newest_state,
-    save_state,
-    tensor_text,
-    text_tensor,
-)
+from incoder.training.checkpoint import load_newest_state, state_writer, tensor_text, text_tensor
 from incoder.training.chunks import DocumentChunks, PrefetchingLoader
 from incoder.training.data import BatchStream, to_device
+from incoder.training.estimate import memory_for_process, network_config, refuse_what_cannot_fit
 from incoder.training.evaluate import held_out_infill_losses, held_out_loss
-from incoder.training.export import export_model, remove_unfinished_export
-from incoder.training.first_model import first_model
+from incoder.training.export import AVERAGED_MODEL, export_model
+from incoder.training.first_model import first_model_on
+from incoder.training.heartbeat import Heartbeat
 from incoder.training.inputs import RunInputs
-from incoder.training.lock import locked
+from incoder.training.last_words import last_words
 from incoder.training.metrics import BEFORE_START, MetricsLog, plot_losses, read_metrics
 from incoder.training.module import TrainingModule
 from incoder.training.optimizer import Optimizers
+from incoder.training.ranks import Ranks
 from incoder.training.recipe import TrainingRecipe
-from incoder.training.recipe_comparison import check_resumable, take_over
-from incoder.training.start_masking import with_start_masking
-
-_WRITTEN = ("recipe.toml", "metrics.jsonl", "tensorboard", "checkpoints", "model", "loss.png")
+from incoder.training.recipe_comparison import take_over
+from incoder.training.shares import micro_batches
+from incoder.training.spikes import SpikeGuard
+from incoder.training.start import checked_inputs, common_facts, start_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +67,7 @@ def train(
     resume: bool = False,
     device: str | torch.device | None = None,
     inputs: RunInputs | None = None,
+    ranks: Ranks | None = None,
     on_step: Callable[[StepReport], None] = lambda _: None,
     on_note: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -77,8 +75,10 @@ def train(
     """Train a model by a recipe, or go on with the run in `output` if `resume` is True.
 
     Writes `recipe.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `model/` (a Hugging Face folder)
-    and `loss.png` into `output`. `inputs` are the recipe's tokenizer and shards, if they are open already.
-    `on_note` is called with sentences for the user, for example that a damaged checkpoint was skipped.
+    and `loss.png` into `output`, and `ranks/` while it runs. `inputs` are the recipe's tokenizer and shards,
+    if they are open already. `ranks` are the processes of the run, which all call this function; the first
+    one writes. `on_note` is called with sentences for the user, for example that a damaged checkpoint was
+    skipped. The run stops if `should_stop()` is true in any process.
 
     Raises:
         IncoderError: the output is in use, cannot be written, or holds another run or files of somebody else;
@@ -86,24 +86,21 @@ def train(
             a number.
     """
     chosen_device = choose_device(device)
-    recipe_path = output / "recipe.toml"
-    with locked(output):
-        has_state = newest_state(output / "checkpoints") is not None
-        if has_state and not resume:
-            raise IncoderError(f"{output} already holds a run; go on with --resume, or name another --output")
-        recipe = with_start_masking(recipe, on_note, resumed_from=output if has_state else None)
-        if has_state:
-            saved = check_resumable(recipe, recipe_path)
-        else:
-            refuse_other_runs(recipe, recipe_path, _WRITTEN)
-            save_recipe(recipe, recipe_path)
-        _remove_unfinished_files(output)
-        inputs = inputs or RunInputs.open(recipe)
-        inputs.check()
-        run = _Run(recipe, output, chosen_device, inputs, on_note)
-        if has_state:
-            run.load_state(load_newest_state(output / "checkpoints", on_note))
-            take_over(recipe, saved, recipe_path, steps_done=run.step, on_note=on_note)
+    ranks = ranks or Ranks()
+    with ExitStack() as stack:
+        started = ranks.first(lambda: start_run(recipe, output, resume, stack, on_note))
+        recipe = recipe.model_copy(update={"masking": started.masking})
+        heartbeat = stack.enter_context(Heartbeat(output, ranks.place))
+        stack.enter_context(last_words(output, ranks.place, heartbeat))
+        inputs = ranks.each(lambda: checked_inputs(inputs, recipe, ranks.place))
+        precision = _precision(recipe.training.precision, chosen_device)
+        ranks.check_same(common_facts(recipe, inputs, precision))
+        run = _Run(recipe, output, chosen_device, precision, inputs, ranks, heartbeat, on_note)
+        if started.saved is not None:
+            run.load_newest_state()
+            steps_done, path = run.step, output / "recipe.toml"
+            saved = started.saved
+            ranks.first(lambda: take_over(recipe, saved, path, steps_done=steps_done, on_note=on_note))
         return run.train(on_step, should_stop)
 
 
@@ -115,18 +112,25 @@ class _Run:
         recipe: TrainingRecipe,
         output: Path,
         device: torch.device,
+        precision: torch.dtype,
         inputs: RunInputs,
+        ranks: Ranks,
+        heartbeat: Heartbeat,
         on_note: Callable[[str], None],
     ) -> None:
         self.recipe = recipe
         self.output = output
         self.device = device
+        self.ranks = ranks
+        self.heartbeat = heartbeat
         self.on_note = on_note
         self.tokenizer = inputs.tokenizer
         self.training_shard, self.validation_shard = inputs.training, inputs.validation
-        self.model = first_model(recipe, self.tokenizer).to(device)
-        self.precision = _precision(recipe.training.precision, device)
-        self.optimizers = Optimizers(self.model, recipe.optimizer, self.precision)
+        self.precision = precision
+        self._refuse_what_cannot_fit()
+        self.model = first_model_on(device, recipe, self.tokenizer, self.precision, ranks)
+        self.optimizers = Optimizers(self.model, recipe.optimizer, self.precision, ranks)
+        self.states = state_writer(output / "checkpoints", ranks, keep=recipe.training.keep_checkpoints)
         # Sentinels are never a target, so the softmax pushes all of them in one direction. With tied
         # embeddings the model could then no longer tell them apart as inputs (docs/mini.md, appendix A).
         never_targets = sorted(CausalMaskingFormat(self.tokenizer).never_generated_ids)
@@ -149,8 +153,21 @@ class _Run:
         # On a CPU the other process would take from training the time that it saves.
         self.chunks = PrefetchingLoader(chunks) if device.type == "cuda" else chunks
         self.stream = BatchStream(self.chunks)
+        self.guard = SpikeGuard(recipe.training.spike_threshold, on_note)
         self.step = 0
         self.tokens = 0
+
+    def _refuse_what_cannot_fit(self) -> None:
+        """Say what is too large before anything is allocated; on a GPU also what probably is."""
+        place, shard_size = self.ranks.place, self.recipe.parallel.shard_size
+        is_gpu = self.device.type == "cuda"
+        refuse_what_cannot_fit(
+            self.recipe,
+            network_config(self.recipe, self.tokenizer.vocab_size),
+            num_shards=place.world_size if shard_size == "all" else min(shard_size, place.world_size),
+            memory_bytes=memory_for_process(self.device, place.local_world_size),
+            on_note=self.on_note if is_gpu else lambda _: None,
+        )
 
     def state(self) -> dict[str, torch.Tensor]:
         """All that the next step depends on besides recipe and data, as one flat dictionary of tensors."""
@@ -158,16 +175,29 @@ class _Run:
         return {
             **self.module.state_dict(),  # whose names begin with `model.`
             **self.optimizers.state(),
+            **self.guard.state(),
             **{f"run.{name}": torch.tensor(number) for name, number in numbers.items()},
             "run.data_fingerprint": text_tensor(self.training_shard.fingerprint),
         }
 
-    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from a state.
+    def load_newest_state(self) -> None:
+        """Go on from the newest whole state.
 
         Raises:
             IncoderError: it was reached with other token shards, or belongs to another network.
         """
+        folder = self.output / "checkpoints"
+        if not self.ranks.is_sharded:
+            self._load_state(load_newest_state(folder, self.on_note))
+            return
+        from incoder.training.sharding import empty_like, with_shards
+
+        parameters = dict(self.model.named_parameters())
+        empty = partial(empty_like, parameters)
+        state = load_newest_state(folder, self.on_note, ranks=self.ranks, empty=empty)
+        self._load_state(with_shards(state, parameters))
+
+    def _load_state(self, state: Mapping[str, torch.Tensor]) -> None:
         if tensor_text(state["run.data_fingerprint"]) != self.training_shard.fingerprint:
             raise IncoderError(
                 f"the token shards in {self.recipe.tokens} are not those that this run was started with; "
@@ -189,15 +219,16 @@ class _Run:
         self.stream = BatchStream(self.chunks, BatchStream.position_of(numbers))
         self.module.load_state_dict({name: state[name] for name in expected})
         self.optimizers.load_state(state)
+        self.guard.load_state(state)
 
     def train(self, on_step: Callable[[StepReport], None], should_stop: Callable[[], bool]) -> TrainingResult:
         """Do the steps that are left, until the last one or until `should_stop()`."""
         settings = self.recipe.training
         finished = True
         before_start: dict[str, float] = {}
-        with MetricsLog(self.output, first_step=self.step, on_note=self.on_note) as log:
+        with self._metrics_log() as log:
             while self.step < settings.steps:
-                if should_stop():
+                if self.ranks.any(should_stop()):
                     finished = False
                     break
                 if self.step == 0 and self.recipe.model.start_from is not None:
@@ -206,30 +237,43 @@ class _Run:
                 before_start = {}
                 if self.step % self.recipe.evaluation.every == 0 or self.step == settings.steps:
                     metrics |= self._evaluate()
-                log.write(self.step - 1, metrics)
+                if log is not None:
+                    log.write(self.step - 1, metrics)
                 on_step(StepReport(self.step, metrics))
+                self.states.poll()
                 if self.step % settings.checkpoint_every == 0:
-                    self._save()
-        self._save()
-        plot_losses(read_metrics(self.output / "metrics.jsonl"), self.output / "loss.png")
+                    self._save(is_last=False)
+        self._save(is_last=True)
+        if self.ranks.is_first:
+            plot_losses(read_metrics(self.output / "metrics.jsonl"), self.output / "loss.png")
+        self.heartbeat.say(self.step, "finished" if finished else "stopped")
         return TrainingResult(finished, self.step, self.output / "model")
+
+    def _metrics_log(self) -> AbstractContextManager[MetricsLog | None]:
+        if not self.ranks.is_first:
+            return nullcontext()
+        return MetricsLog(self.output, first_step=self.step, on_note=self.on_note)
 
     def _train_step(self) -> dict[str, float]:
         settings = self.recipe.training
         started = time.perf_counter()
         window = settings.window_at(self.step)
-        num_rows = settings.tokens_per_step // window
-        rows = self.stream.next_batch(num_rows, window)
+        self.heartbeat.say(self.step, "reading data")
+        rows = self.stream.next_batch(settings.tokens_per_step // window, window)
         num_targets = int((rows.targets >= 0).sum())
+        self.heartbeat.say(self.step, "computing")
         loss = 0.0
-        for micro_batch in _micro_batches(rows, settings.rows_per_micro_batch or num_rows):
-            loss += self._backward(micro_batch, num_targets)
+        parts = list(micro_batches(rows, self.ranks.place, settings.rows_per_micro_batch))
+        for number, part in enumerate(parts, 1):
+            loss += self._backward(part, num_targets, is_last=number == len(parts))
+        [loss] = self.ranks.sum(loss)
         if not math.isfinite(loss):
             raise IncoderError(
                 f"the loss is {loss} at step {self.step}: the run has diverged; start another --output "
                 "with a lower optimizer.lr, or a longer optimizer.warmup_steps"
             )
-        gradient_norm = self.optimizers.step(self.step, settings.steps)
+        is_spike = partial(self.guard.is_spike, self.step, window, loss)
+        gradient_norm = self.optimizers.step(self.step, settings.steps, is_skipped=is_spike)
         num_tokens = int((rows.segment_ids >= 0).sum())
         seconds = time.perf_counter() - started
         self.step += 1
@@ -241,10 +285,15 @@ class _Run:
             "gradient_norm": gradient_norm,
             "window": window,
             "tokens_per_second": num_tokens / seconds,
+            **({"skipped": 1.0} if self.guard.has_skipped else {}),
         }
 
-    def _backward(self, rows: PackedRows, num_targets: int) -> float:
+    def _backward(self, rows: PackedRows, num_targets: int, *, is_last: bool) -> float:
         """Accumulate the gradients of a micro-batch; return its share of the step's mean loss."""
+        if self.ranks.is_sharded:
+            from incoder.training.sharding import reduce_copies
+
+            reduce_copies(self.model, is_last=is_last)
         batch = to_device(rows, self.device, is_compiled=self.recipe.training.compile)
         loss_sum, _ = self.module(batch)
         loss = loss_sum / num_targets
@@ -252,11 +301,13 @@ class _Run:
         return float(loss.detach())
 
     def _evaluate(self) -> dict[str, float]:
+        self.heartbeat.say(self.step, "evaluating")
         settings: dict[str, Any] = {
             # Not the longest window: the model is bad at positions that it was not trained on yet.
             "window": self.recipe.training.window_at(max(0, self.step - 1)),
             "max_tokens": self.recipe.evaluation.max_tokens,
             "precision": self.precision,
+            "ranks": self.ranks,
         }
         with self.module.eager():
             held_out = held_out_loss(self.model, self.validation_shard, **settings)
@@ -280,14 +331,22 @@ class _Run:
         )
         return {BEFORE_START + name: value for name, value in measured.items()}
 
-    def _save(self) -> None:
-        export_model(self.model, self.output / "model", self.tokenizer, self.recipe.masking)
-        save_state(
-            self.output / "checkpoints",
-            self.step,
-            self.state(),
-            keep=self.recipe.training.keep_checkpoints,
-        )
+    def _save(self, *, is_last: bool) -> None:
+        self.heartbeat.say(self.step, "saving")
+        every = self.recipe.training.export_every
+        if is_last or every is None or self.step % every == 0:
+            export_model(self.model, self.output / "model", self.tokenizer, self.recipe.masking, self.ranks)
+            if self.recipe.optimizer.average_decay is not None:
+                with self.optimizers.averaged():
+                    export_model(
+                        self.model,
+                        self.output / AVERAGED_MODEL,
+                        self.tokenizer,
+                        self.recipe.masking,
+                        self.ranks,
+                    )
+        is_beside = self.recipe.parallel.asynchronous_checkpoints and not is_last
+        self.states.save(self.step, self.state(), wait=not is_beside)
 
 
 def _precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:
@@ -296,17 +355,5 @@ def _precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> t
     return torch.bfloat16 if name == "bf16" else torch.float32
 
 
-def _micro_batches(rows: PackedRows, size: int) -> Iterator[PackedRows]:
-    for start in range(0, len(rows.token_ids), size):
-        yield rows[start : start + size]
-
-
 def _shape_in(state: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:
     return state[name].shape if name in state else None
-
-
-def _remove_unfinished_files(output: Path) -> None:
-    """Remove temporary files of a process that was killed in this folder, which is ours and locked."""
-    remove_temporaries(output, ("recipe*.toml", "metrics.jsonl", "loss.png"))
-    remove_temporaries(output / "checkpoints", (PATTERN,))
-    remove_unfinished_export(output / "model")

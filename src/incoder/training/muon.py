@@ -6,7 +6,7 @@ shape together. Takes matrices only, and knows no schedule.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -37,19 +37,26 @@ class Muon(torch.optim.Optimizer):
         """Move every matrix that has a gradient; `closure` must be None."""
         assert closure is None
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[torch.nn.Parameter]] = defaultdict(list)
-            for matrix in group["params"]:
-                if matrix.grad is not None:
-                    by_shape[matrix.shape].append(matrix)
-            for (num_rows, num_columns), matrices in by_shape.items():
-                directions_NRC = orthogonalized(
-                    torch.stack([self._momentum(matrix, group["momentum"]) for matrix in matrices]),
-                    self._precision,
-                )
+            matrices = [matrix for matrix in group["params"] if matrix.grad is not None]
+            directions = self._directions([self._momentum(matrix, group["momentum"]) for matrix in matrices])
+            for matrix, direction_RC in zip(matrices, directions, strict=True):
+                num_rows, num_columns = matrix.shape
                 step_size = group["lr"] * max(1.0, num_rows / num_columns) ** 0.5
-                for matrix, direction_RC in zip(matrices, directions_NRC, strict=True):
-                    matrix.mul_(1 - group["lr"] * group["weight_decay"])
-                    matrix.add_(direction_RC, alpha=-step_size)
+                matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                matrix.add_(direction_RC, alpha=-step_size)
+
+    def _directions(self, momenta: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Make the matrices orthogonal, all matrices of one shape together."""
+        by_shape: dict[torch.Size, list[int]] = defaultdict(list)
+        for number, momentum_RC in enumerate(momenta):
+            by_shape[momentum_RC.shape].append(number)
+        directions = list(momenta)
+        for numbers in by_shape.values():
+            stacked_NRC = torch.stack([momenta[number] for number in numbers])
+            directions_NRC = orthogonalized(stacked_NRC, self._precision)
+            for number, direction_RC in zip(numbers, directions_NRC, strict=True):
+                directions[number] = direction_RC
+        return directions
 
     def _momentum(self, matrix: torch.nn.Parameter, momentum: float) -> Tensor:
         """Update the running mean of the gradient, and return the gradient mixed with it (Nesterov)."""

@@ -5,24 +5,39 @@ embeddings, norms and biases.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from incoder.model.transformer import Transformer
+from incoder.training.gradients import clip_gradients
 from incoder.training.muon import Muon
+from incoder.training.ranks import Ranks
 from incoder.training.recipe import OptimizerSection
 from incoder.training.schedule import learning_rate_factor
 
 _PREFIX = "optimizer."
+_AVERAGE = "average"  # a weight's running average among its optimizer's values
 
 
 class Optimizers:
-    """The optimizers that a recipe names, stepped together; `precision` is that of Muon's products."""
+    """The optimizers that a recipe names, stepped together; `precision` is that of Muon's products.
 
-    def __init__(self, model: Transformer, config: OptimizerSection, precision: torch.dtype) -> None:
+    If the model's weights are divided among `ranks`, so are the optimizers' states.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        config: OptimizerSection,
+        precision: torch.dtype,
+        ranks: Ranks | None = None,
+    ) -> None:
         self._config = config
+        self._ranks = ranks or Ranks()
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
         self._parameters = list(model.parameters())
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -30,7 +45,7 @@ class Optimizers:
             _block_matrices_and_others(model) if config.name == "muon" else ([], self._parameters)
         )
         if matrices:
-            self._optimizers["muon"] = Muon(
+            self._optimizers["muon"] = _muon(self._ranks)(
                 matrices, lr=config.muon_lr, weight_decay=config.weight_decay, precision=precision
             )
         # Gains and biases are not decayed: pulling them to zero helps nothing.
@@ -43,16 +58,47 @@ class Optimizers:
             for group in optimizer.param_groups:
                 group["peak_lr"] = group["lr"]
 
-    def step(self, step: int, num_steps: int) -> float:
-        """Clip the gradients, move the weights, drop the gradients; return the norm before clipping."""
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm)
+    def step(
+        self, step: int, num_steps: int, *, is_skipped: Callable[[float], bool] = lambda _: False
+    ) -> float:
+        """Clip the gradients, move the weights, drop the gradients; return the norm before clipping.
+
+        If `is_skipped(norm)`, the weights and the optimizers' states stay as they are.
+        """
+        norm = clip_gradients(self._parameters, self._config.clip_norm, self._ranks)
+        moves = not is_skipped(norm)
         factor = learning_rate_factor(step, num_steps, self._config)
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = factor * group["peak_lr"]
-            optimizer.step()
+            if moves:
+                optimizer.step()
+                if self._config.average_decay is not None:
+                    # So that the first weights, which are random, do not stay in the average for long.
+                    decay = min(self._config.average_decay, (1 + step) / (10 + step))
+                    _update_averages(optimizer, decay)
             optimizer.zero_grad(set_to_none=True)
-        return float(norm)
+        return norm
+
+    @contextmanager
+    @torch.no_grad()
+    def averaged(self) -> Iterator[None]:
+        """Exchange the model's weights with their averages, if there are any yet, while the block runs."""
+        self._exchange_averages()
+        try:
+            yield
+        finally:
+            self._exchange_averages()
+
+    @torch.no_grad()
+    def _exchange_averages(self) -> None:
+        for optimizer in self._optimizers.values():
+            for parameter, values in optimizer.state.items():
+                if _AVERAGE in values:
+                    weight, average = _local(parameter), _local(values[_AVERAGE])
+                    kept = weight.clone()
+                    weight.copy_(average)
+                    average.copy_(kept)
 
     @property
     def lr(self) -> float:
@@ -83,6 +129,35 @@ class Optimizers:
                 if self._names[id(parameter)] in by_parameter
             }
             optimizer.load_state_dict({**optimizer.state_dict(), "state": numbered})
+
+
+def _muon(ranks: Ranks) -> type[Muon]:
+    if not ranks.is_sharded:
+        return Muon
+    from incoder.training.sharded_muon import ShardedMuon
+
+    return ShardedMuon
+
+
+@torch.no_grad()
+def _update_averages(optimizer: torch.optim.Optimizer, decay: float) -> None:
+    """Move the average of each weight towards it; the first one is the weight itself."""
+    weights, averages = [], []
+    for parameter, values in optimizer.state.items():
+        if _AVERAGE in values:
+            weights.append(_local(parameter))
+            averages.append(_local(values[_AVERAGE]))
+        else:
+            values[_AVERAGE] = parameter.detach().clone()
+    if averages:
+        torch._foreach_lerp_(averages, weights, 1 - decay)
+
+
+def _local(tensor: Tensor) -> Tensor:
+    """This rank's rows of a weight that is divided among ranks, or the tensor itself."""
+    whole: Any = tensor.detach()
+    rows: Tensor = whole.to_local() if hasattr(whole, "to_local") else whole
+    return rows
 
 
 def _block_matrices_and_others(

@@ -56,8 +56,13 @@ class OptimizerSection(Recipe):
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)  # paper, section 4
     weight_decay: float = Field(0.1, ge=0.0)
     clip_norm: PositiveFloat = 1.0  # paper, section 4
+    # Keep an exponential average of the weights as well, with this decay a step, and export it.
+    average_decay: float | None = Field(None, gt=0.0, lt=1.0)
+    # After the warm-up: the paper's polynomial decay, half a cosine, or a rate that decays only at the end.
+    schedule: Literal["polynomial", "cosine", "warmup_stable_decay"] = "polynomial"
     warmup_steps: int = Field(100, ge=0)
-    decay_power: PositiveFloat = 1.0
+    decay_power: PositiveFloat = 1.0  # not of the cosine
+    decay_fraction: float = Field(0.2, gt=0.0, le=1.0)  # of all steps: the decay of warmup_stable_decay
     final_lr_fraction: Fraction = 0.0
 
 
@@ -78,19 +83,24 @@ class TrainingSection(Recipe):
 
     steps: PositiveInt = 1000
     tokens_per_step: PositiveInt = 4096
-    rows_per_micro_batch: PositiveInt | None = None
+    rows_per_micro_batch: PositiveInt | None = None  # in each process
     phases: tuple[Phase, ...] = (Phase(),)
     # Of matrix products; weights and sums are float32. "auto" is bf16 where the processor is fast in it.
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     compile: bool = False
     # Compute activations again in the backward pass: a second forward pass for a fraction of the memory.
     activation_checkpointing: bool = False
+    # Skip a step whose loss or gradient norm is this many standard deviations above the last steps.
+    # Off by default: small batches are uneven, and skipped documents are not seen again in the epoch.
+    spike_threshold: PositiveFloat | None = None
     seed: int = Field(0, ge=0)
     documents_per_chunk: PositiveInt = 1024
     # How often an epoch has each document, by its kind; a fraction is the chance of one more time.
     weights: dict[Literal["python", "code", "stackoverflow"], Weight] = Field(default_factory=dict)
     checkpoint_every: PositiveInt = 250
     keep_checkpoints: PositiveInt = 2
+    # How often the model folder is written, besides at the end; without a number, at each checkpoint.
+    export_every: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _phases_cover_the_run(self) -> Self:
@@ -115,6 +125,19 @@ class TrainingSection(Recipe):
         return next(phase.window for phase in self.phases if step < phase.until * self.steps)
 
 
+class ParallelSection(Recipe):
+    """How several processes share the work; their number is no setting, and one process ignores these."""
+
+    # How many consecutive processes hold the model together: "all", or fewer, such as all of a machine.
+    # Each such group then has a copy.
+    shard_size: Literal["all"] | PositiveInt = "all"
+    # Free a block's weights between its forward and its backward pass: less memory, a third more traffic.
+    reshard: bool = True
+    # Write checkpoints beside the next steps, from a copy of the state in the CPU's memory.
+    asynchronous_checkpoints: bool = True
+    timeout_seconds: PositiveInt = 600  # how long a process waits for the others in a step
+
+
 class EvaluationSection(Recipe):
     """How often held-out losses are measured, and on how much."""
 
@@ -131,6 +154,7 @@ class TrainingRecipe(Recipe):
     masking: MaskingConfig = MaskingConfig()
     optimizer: OptimizerSection = OptimizerSection()
     training: TrainingSection = TrainingSection()
+    parallel: ParallelSection = ParallelSection()
     evaluation: EvaluationSection = EvaluationSection()
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """Whether a run may go on with a recipe: the one that it was started with, except for a few keys.
 
-These keys say how long a run is, and how often it measures and saves. A step does not depend on them, except
-that the learning rate and the window follow from the number of steps.
+These keys say how long a run is, how often it measures and saves, and how processes share its work. A step
+does not depend on them, except that the learning rate and the window follow from the number of steps.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,11 @@ _MAY_CHANGE = frozenset(
         "training.steps",
         "training.checkpoint_every",
         "training.keep_checkpoints",
+        "training.export_every",
+        "parallel.shard_size",
+        "parallel.reshard",
+        "parallel.asynchronous_checkpoints",
+        "parallel.timeout_seconds",
         "evaluation.every",
         "evaluation.max_tokens",
     }
