@@ -23,7 +23,9 @@ from incoder.errors import IncoderError
 NAMED, VENDORED, NEAR_COPY = "named project", "vendored copy", "near copy"
 
 _LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*?)\s*(?:\[[^]]*\])?\s*(?:(?:[=<>!~]=|[<>]).*)?")
-_MIN_SHINGLES = 100  # of a file to compare: notices of a licence, or files that only import, are alike everywhere
+_MIN_SHINGLES = (
+    100  # of a file to compare: notices of a licence, or files that only import, are alike everywhere
+)
 
 
 def held_out_names(path: Path) -> tuple[str, ...]:
