@@ -86,7 +86,8 @@ def test_a_near_copy_is_found_by_its_text(tmp_path: Path) -> None:
 def test_a_folder_without_code_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(IncoderError, match="there is no folder"):
         HeldOutCode(tmp_path / "nothing", 0.7)
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "folder.py").mkdir(parents=True)
+    (tmp_path / "empty" / "short.py").write_text("import flask\n" * 9)
     with pytest.raises(IncoderError, match="has no source files of held-out projects"):
         HeldOutCode(tmp_path / "empty", 0.7)
 

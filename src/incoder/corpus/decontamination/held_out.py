@@ -23,9 +23,8 @@ from incoder.errors import IncoderError
 NAMED, VENDORED, NEAR_COPY = "named project", "vendored copy", "near copy"
 
 _LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*?)\s*(?:\[[^]]*\])?\s*(?:(?:[=<>!~]=|[<>]).*)?")
-_MIN_SHINGLES = (
-    100  # of a file to compare: notices of a licence, or files that only import, are alike everywhere
-)
+# N-grams of a file to compare: a notice of a licence, and a file that only imports, is alike in many projects.
+_MIN_SHINGLES = 100
 
 
 def held_out_names(path: Path) -> tuple[str, ...]:
@@ -102,7 +101,7 @@ class HeldOutCode:
         """Read all source files below a folder, whose entries are the projects.
 
         Raises:
-            IncoderError: the folder is missing or has no source files.
+            IncoderError: the folder is missing, has no source files of some length, or one cannot be read.
         """
         self._projects, self._sketches_NP = _sketched(folder)
         self._threshold = threshold
@@ -131,7 +130,8 @@ def without_near_copies(
 
 def code_files(folder: Path) -> list[Path]:
     """The source files below a folder, in the 28 languages, by path."""
-    return sorted(path for path in folder.rglob("*") if extension_of(path.name) in LANGUAGES)
+    found = (path for path in folder.rglob("*") if extension_of(path.name) in LANGUAGES)
+    return sorted(path for path in found if path.is_file())
 
 
 def _reason(project: str, kind: str) -> str:
@@ -144,7 +144,10 @@ def _sketched(folder: Path) -> tuple[list[str], Sketches]:
         raise IncoderError(f"there is no folder {folder} with the code of held-out projects")
     projects, found = list[str](), list[np.ndarray[tuple[int], np.dtype[np.uint64]]]()
     for path in code_files(folder):
-        text = path.read_bytes().decode("utf-8", "replace")
+        try:
+            text = path.read_bytes().decode("utf-8", "replace")
+        except OSError as error:
+            raise IncoderError(f"cannot read {path}, code of a held-out project: {error.strerror}") from error
         shingles_of_file = shingles(words_of(text))
         if len(shingles_of_file) >= _MIN_SHINGLES:
             projects.append(comparable(path.relative_to(folder).parts[0]))
