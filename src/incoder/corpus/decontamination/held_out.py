@@ -23,7 +23,7 @@ from incoder.errors import IncoderError
 NAMED, VENDORED, NEAR_COPY = "named project", "vendored copy", "near copy"
 
 _LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*?)\s*(?:\[[^]]*\])?\s*(?:(?:[=<>!~]=|[<>]).*)?")
-# N-grams of a file to compare: a notice of a licence, and a file that only imports, is alike in many projects.
+# N-grams of a file to compare: notices of a licence, and files that only import, are alike everywhere.
 _MIN_SHINGLES = 100
 
 
