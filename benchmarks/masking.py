@@ -3,7 +3,8 @@
     python benchmarks/masking.py [--source FOLDER] [--num-files 300]
 
 The masking of the paper, that of recipes/mini/second.toml (spans of lines) and that of
-recipes/mini/third.toml (all kinds of spans) mask the same files in turns. By default the files are Python's standard library.
+recipes/mini/third.toml (all kinds of spans) mask the same files in turns. By default the files are Python's
+standard library.
 """
 
 import argparse
