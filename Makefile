@@ -7,6 +7,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL := $(PIP) install -c constraints.txt
 
+# Packages whose source is read and never run; the platform is named so that every machine gets the same files.
+AS_DATA := $(PIP) install --no-deps --no-compile --only-binary=:all: --implementation cp --python-version 3.13 \
+  --ignore-requires-python --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --upgrade
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format docs bench tiny mini-corpus mini mini-cpu
 
@@ -80,9 +84,8 @@ tiny: .venv/.training  ## make a small model from nothing and fill a hole with i
 # The run that made the embedded model. Each step is done once; `rm` what should be made again.
 $(MINI)/corpus/report.json: | .venv/.training
 	@mkdir -p $(MINI)
-	$(PIP) install --no-deps --no-compile --only-binary=:all: --implementation cp --python-version 3.13 \
-	  --ignore-requires-python --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
-	  --upgrade --target $(MINI)/packages -r recipes/mini/packages.txt
+	$(AS_DATA) --target $(MINI)/packages -r recipes/mini/packages.txt
+	$(AS_DATA) --target $(MINI)/held-out -r recipes/mini/held-out.txt
 	$(BIN)/incoder corpus build recipes/mini/corpus.toml --output $(MINI)/corpus
 
 $(MINI)/tokenizer/tokenizer.json: $(MINI)/corpus/report.json

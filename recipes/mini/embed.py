@@ -64,6 +64,9 @@ def main() -> None:
         tokens=f"{metrics[-1]['tokens'] / 1e6:.0f}",
         training=_training_table(recipes),
         longest_window=recipes[-1].training.phases[-1].window,
+        validation_projects=", ".join(
+            name for name, project in sorted(report["projects"].items()) if project["split"] == "validation"
+        ),
         validation_loss=f"{last_held_out['validation_loss']:.2f}",
         bits_per_byte=f"{last_held_out['validation_bits_per_byte']:.2f}",
         corpus_megabytes=f"{report['splits']['train']['num_bytes'] / 1e6:.0f}",

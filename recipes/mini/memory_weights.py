@@ -6,8 +6,8 @@
 
 `observe` reads windows of a project's files with the model, and notes for every token what the model and the
 memory say. The memory has the project without the file itself and its near copies, and the file's own text up
-to the window, renewed every few tokens. Fit on other projects than those that are reported, and on none that
-the model was trained on.
+to the window, renewed every few tokens. `fit` refuses the projects of held-out.txt. Fit on none that the
+model was trained on, either.
 """
 
 import argparse
@@ -20,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 import incoder
+from incoder.corpus.decontamination.held_out import refuse_held_out
+from incoder.errors import IncoderError
 from incoder.files import write_text
 from incoder.inference.infill_model import InfillModel, attribute_header
 from incoder.inference.memory.lookup import WeightedSegment, longest_continuations
@@ -44,6 +46,8 @@ RENEWED_AFTER = 8  # tokens, after which the open file's text is indexed again
 MIN_LINE = 10  # characters of a line that counts in the search for near copies
 PENALTY = 1e-3  # of the squared weights, so that what was never seen stays small
 NUM_RESAMPLES = 1000
+HELD_OUT = Path(__file__).with_name("held-out.txt")
+PROJECT = "project"  # of the observations: the name of the folder, the one entry that is no column
 
 
 def main() -> None:
@@ -68,7 +72,10 @@ def main() -> None:
     one.add_argument("--weights", type=Path, required=True, help="the folder of memory.json")
     one.set_defaults(run=test)
     arguments = parser.parse_args()
-    arguments.run(arguments)
+    try:
+        arguments.run(arguments)
+    except IncoderError as error:
+        parser.error(str(error))
 
 
 def observe(arguments: argparse.Namespace) -> None:
@@ -92,7 +99,8 @@ def observe(arguments: argparse.Namespace) -> None:
         notes.append(observe_window(model, project, token_ids, window, path, number))
         print(f"{path}: {len(window)} tokens, {len(copies)} near copies left out", flush=True)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(arguments.output, **{name: np.concatenate([one[name] for one in notes]) for name in notes[0]})
+    columns = {name: np.concatenate([one[name] for one in notes]) for name in notes[0]}
+    np.savez(arguments.output, **columns, **{PROJECT: np.array(arguments.project.resolve().name)})
 
 
 def observe_window(
@@ -170,6 +178,7 @@ def near_copies(text: str, texts: dict[str, str]) -> set[str]:
 
 def fit(arguments: argparse.Namespace) -> None:
     """The weights under which the observed tokens are most probable."""
+    refuse_held_out([project for path in arguments.observations for project in projects_of(path)], HELD_OUT)
     notes = [read(path) for path in arguments.observations]
     known = [one["features"].any(axis=1) for one in notes]
     inputs = torch.tensor(
@@ -276,8 +285,16 @@ def interval(differences: NDArray[np.float64], files: NDArray[np.float64]) -> tu
 def read(path: Path) -> dict[str, NDArray[np.float64]]:
     with np.load(path) as content:
         return {
-            name: content[name].astype(np.float64 if name != "features" else np.float32) for name in content
+            name: content[name].astype(np.float64 if name != "features" else np.float32)
+            for name in content
+            if name != PROJECT
         }
+
+
+def projects_of(path: Path) -> set[str]:
+    """The names of the file and of the folder that was observed."""
+    with np.load(path) as content:
+        return {path.stem, *([str(content[PROJECT])] if PROJECT in content else [])}
 
 
 if __name__ == "__main__":

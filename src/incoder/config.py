@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
 
 from incoder.errors import IncoderError
 from incoder.files import read_at_most, write_text
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]  # ~ is the home folder
+
+
+def _from_recipe(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder", Path())
+    return Path(folder, path.expanduser()).resolve()
+
+
+RecipePath = Annotated[Path, AfterValidator(_from_recipe)]  # relative to the folder of the recipe
 
 
 class Recipe(BaseModel):
@@ -51,7 +59,8 @@ def load_recipe(
     """Read a recipe file, apply `section.key=value` overrides, and fill in the defaults.
 
     An override's value is TOML (`3e-4`, `true`, `"text"`, `[1, 2]`); a value that is not valid TOML is a
-    string. `on_renamed` is called with a note for each key that has its name of the previous release.
+    string. A `RecipePath` is resolved from the folder of the recipe. `on_renamed` is called with a note for
+    each key that has its name of the previous release.
 
     Raises:
         IncoderError: the file cannot be read or parsed, a key is unknown (the nearest one is named), or a
@@ -80,7 +89,7 @@ def load_recipe(
         _apply_override(values, override)
         _rename_keys(schema, values, f"--set {override}", on_renamed, overrides=True)
     try:
-        return schema.model_validate(values)
+        return schema.model_validate(values, context={"folder": path.parent if path else Path()})
     except ValidationError as error:
         raise IncoderError("\n".join(_complaints(schema, error, origin))) from error
 

@@ -1,5 +1,6 @@
 """`incoder eval build` writes a benchmark that `incoder eval` reads, and says what it left out."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from incoder.cli import eval_build
 from incoder.cli.eval import app
 from incoder.evaluation.building.function_rows import BUILDERS
 from incoder.evaluation.building.holes import FILE_BUILDERS
+from incoder.evaluation.building.python_holes import PYTHON_FILE_BUILDERS
 
 CODE = """def longest(words, least):
     sizes = [len(word) for word in words]
@@ -30,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_the_command_offers_is_what_can_be_built() -> None:
-    assert set(eval_build._TASKS) == {*BUILDERS, *FILE_BUILDERS}
+    assert set(eval_build._TASKS) == {*BUILDERS, *FILE_BUILDERS, *PYTHON_FILE_BUILDERS}
 
 
 def test_a_benchmark_is_built_and_its_gold_is_right(folder: Path, tmp_path: Path) -> None:
@@ -61,6 +63,20 @@ def test_holes_in_any_language_are_built_and_their_gold_is_right(task: str, tmp_
     assert "edit similarity 0.0%" in empty.stdout
     other = invoke(task, "--data", data, "--method", "gold", "--output", tmp_path / "run", "--language", "go")
     assert "holds no task in go; it has typescript" in str(other.exception)
+
+
+def test_a_row_may_have_less_than_the_whole_file(tmp_path: Path) -> None:
+    root = tmp_path / "code"
+    root.mkdir()
+    (root / "a.py").write_text("".join(f"value{line} = compute({line})\n" for line in range(200)))
+    built = invoke(
+        "build", "name", "--from", root, "--output", tmp_path / "data", "--limit", "3", "--context", "100"
+    )
+    assert built.exit_code == 0
+    rows = [json.loads(line) for line in (tmp_path / "data/name.jsonl").read_text().splitlines()]
+    assert len(rows) == 3
+    assert all(len(row["prefix"]) < 130 and len(row["suffix"]) < 80 for row in rows)
+    assert json.loads((tmp_path / "data/name.build.json").read_text())["context"] == 100
 
 
 def test_a_benchmark_that_was_not_built_yet_says_how(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from incoder.cli import objective as command
 from incoder.errors import IncoderError
 from incoder.inference.models import catalogue
+from incoder.objective.span_kinds.mixture import SpanKind
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -114,3 +115,24 @@ def test_mistakes_are_named(file: str, saved: str, tmp_path: Path, monkeypatch: 
     with pytest.raises(IncoderError, match="--tokenizer PATH"):
         show(file)
     assert runner.invoke(command.app, ["show", file, "--plain-rate", "2"]).exit_code == 2
+
+
+def test_spans_are_of_the_kinds_that_are_asked_for(saved: str, tmp_path: Path) -> None:
+    (tmp_path / "calls.py").write_text("value = call(first, 'second')\n" * 20)
+    kinds = ["--span-kind", "strings", "--line-span-rate", "1", "--mean-spans", "9"]
+    shown = json.loads(show(str(tmp_path / "calls.py"), "--tokenizer", saved, *kinds, "--json"))
+    spans = [span for block in shown["blocks"] for span in block["spans"]]
+    assert spans
+    assert all("second".endswith(span) for span in spans)
+
+
+def test_the_kinds_in_help_are_those_of_the_objective() -> None:
+    assert set(command._SPAN_KINDS) == set(get_args(SpanKind))
+
+
+@pytest.mark.parametrize("arguments", [("sentences", "--line-span-rate", "1"), ("names",)])
+def test_an_unknown_kind_and_kinds_that_are_never_drawn_are_bad_usage(
+    file: str, saved: str, arguments: tuple[str, ...]
+) -> None:
+    result = runner.invoke(command.app, ["show", file, "--tokenizer", saved, "--span-kind", *arguments])
+    assert result.exit_code == 2

@@ -1,5 +1,6 @@
 from collections.abc import Iterable
 from itertools import product
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from incoder.objective.blocks import masked_blocks
 from incoder.objective.masking import Masker, MaskingConfig, unmask
+from incoder.objective.span_kinds.mixture import SpanKind
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -23,6 +25,14 @@ SETTINGS = [
         }
     )
     for rule, boundaries, mean in product(("paper", "released-code"), ("token", "character"), (1.0, 30.0))
+] + [
+    MaskingConfig(
+        mean_spans=4.0,
+        line_span_rate=1.0,
+        num_tail_lines=3,
+        span_boundaries="character",
+        span_kinds=dict.fromkeys(get_args(SpanKind), 1.0),
+    )
 ]
 
 

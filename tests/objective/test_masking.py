@@ -1,5 +1,6 @@
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from incoder.config import load_recipe
 from incoder.errors import IncoderError
 from incoder.objective.masking import Masker, MaskingConfig, unmask
+from incoder.objective.span_kinds.mixture import SpanKind
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -25,6 +27,17 @@ SETTINGS = [
     MaskingConfig(mean_spans=5.0, span_counts="geometric", line_span_rate=0.5),
     MaskingConfig(mean_spans=3.0, line_span_rate=1.0, num_tail_lines=2),
     MaskingConfig(mean_spans=3.0, line_span_rate=1.0, num_tail_lines=9, vary_tail_lines=True),
+    *(
+        MaskingConfig(
+            mean_spans=6.0,
+            line_span_rate=0.9,
+            num_tail_lines=num_tail_lines,
+            span_boundaries=boundaries,
+            span_kinds=dict.fromkeys(get_args(SpanKind), 1.0),
+        )
+        for boundaries in get_args(MaskingConfig.model_fields["span_boundaries"].annotation)
+        for num_tail_lines in (0, 4)
+    ),
 ]
 
 
@@ -164,8 +177,17 @@ def test_recipes_may_use_the_earlier_names_of_keys(tmp_path: Path) -> None:
     assert len(noted) == 3
 
 
-@pytest.mark.parametrize("setting", [{"plain_rate": 1.1}, {"line_span_rate": -0.1}, {"mean_spans": 0}])
-def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"plain_rate": 1.1},
+        {"line_span_rate": -0.1},
+        {"mean_spans": 0},
+        {"span_kinds": {"lines": 0}},
+        {"span_kinds": {"sentences": 1}},
+    ],
+)
+def test_settings_out_of_range_are_refused(setting: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         MaskingConfig.model_validate(setting)
 

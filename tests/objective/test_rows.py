@@ -1,14 +1,21 @@
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from incoder.config import load_recipe
+from incoder.inference.models.catalogue import EMBEDDED
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import IGNORED, PADDING, PackedRows
 from incoder.objective.rows import training_rows
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.training.recipe import TrainingRecipe
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 
 class Files:
@@ -104,3 +111,37 @@ def test_less_than_three_percent_is_padding(tiny_tokenizer: Tokenizer, code: byt
     files = Files(tiny_tokenizer, code, number=100)
     rows = rows_of(files, tiny_tokenizer)
     assert (rows.segment_ids == PADDING).mean() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("recipe", "digest"),
+    [
+        ("mini/train.toml", "c44ab67ea6f09e56"),
+        ("mini/second.toml", "6957e770ccb9778c"),
+        ("mini/train-cpu.toml", "ea84448d7af5460b"),
+        ("tiny/train.toml", "b0563f4077663dc6"),
+    ],
+)
+def test_recipes_from_before_kinds_of_spans_give_the_rows_that_they_gave(
+    recipe: str, digest: str, code: bytes
+) -> None:
+    # The digests are of version 0.1 (f1869f1), which had no kinds of spans.
+    tokenizer = Tokenizer.from_file(EMBEDDED / "mini")
+    masking = load_recipe(TrainingRecipe, RECIPES / recipe).masking
+
+    class Repeated:
+        def document(self, index: int, /) -> NDArray[np.int64]:
+            return np.array([tokenizer.document_start_id, *tokenizer.encode_bytes(code * (1 + 3 * index))])
+
+    rows = training_rows(
+        Repeated(),
+        range(12),
+        epoch=1,
+        seed=3,
+        window=256,
+        masking=masking,
+        infilling_format=CausalMaskingFormat(tokenizer),
+        tokenizer=tokenizer,
+    )
+    content = rows.token_ids.astype("<i8").tobytes() + rows.targets.astype("<i8").tobytes()
+    assert hashlib.sha256(content).hexdigest()[:16] == digest

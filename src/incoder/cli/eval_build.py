@@ -9,6 +9,7 @@ from incoder.cli.console import print_note, progress
 
 _TASKS = (
     *("single-line", "mid-line", "multi-line"),
+    *("block-opener", "argument", "name"),
     *("return-types", "variable-names", "docstrings", "cloze"),
 )
 
@@ -33,11 +34,21 @@ def build(
         int | None, typer.Option(min=1, help="Draw this number of rows.", show_default="all")
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed draws other rows.")] = 0,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="For benchmarks made of files: characters kept before each hole; half as many are kept "
+            "after it.",
+            show_default="the whole file",
+        ),
+    ] = None,
 ) -> None:
     """Make a benchmark from code that the model was not trained on.
 
     From files in any of the 28 languages: single-line, mid-line and multi-line cut out a line, characters
-    inside a line, or two to eight lines.
+    inside a line, or two to eight lines. From Python files: block-opener, argument and name cut out a line
+    that opens a block, an argument of a call, or a name.
 
     From Python functions, each as a file of its own, the paper's benchmarks. return-types: the annotated
     return type, with all other annotations removed. variable-names: all occurrences of a variable of four
@@ -59,6 +70,7 @@ def build(
             output,
             limit=limit,
             seed=seed,
+            context=context,
             on_source=lambda number: update(f"{number:,} {what} …"),
         )
     for counted, count in sorted(built.counts.items()):

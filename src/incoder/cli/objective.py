@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -14,10 +14,15 @@ from incoder.cli.source import read_input
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from incoder.objective.span_kinds.mixture import SpanKind
     from incoder.tokenizer.tokenizer import Tokenizer
 
 app = typer.Typer(no_args_is_help=True)
 
+_SPAN_KINDS = (
+    *("lines", "block-openers", "bindings", "characters", "words"),
+    *("names", "arguments", "strings", "annotations", "docstrings"),
+)
 _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
 
 
@@ -68,9 +73,20 @@ def show(
     line_span_rate: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="The share of masked blocks whose spans are lines or parts of lines."
+            min=0,
+            max=1,
+            help="The share of masked blocks whose spans are lines or parts of lines, or of --span-kind.",
         ),
     ] = 0.0,
+    span_kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--span-kind",
+            metavar=f"[{'|'.join(_SPAN_KINDS)}]",
+            help="A kind of these spans, in place of lines. Repeatable: each kind is drawn equally often.",
+            show_default=False,
+        ),
+    ] = None,
     num_tail_lines: Annotated[
         int,
         typer.Option(
@@ -103,6 +119,10 @@ def show(
     from incoder.objective.rows import document_rng
     from incoder.tokenizer.infilling_format import CausalMaskingFormat
 
+    if unknown := [kind for kind in span_kinds or () if kind not in _SPAN_KINDS]:
+        raise typer.BadParameter(f"--span-kind must be one of {', '.join(_SPAN_KINDS)}, got {unknown[0]}")
+    if span_kinds and line_span_rate == 0:
+        raise typer.BadParameter("--span-kind needs --line-span-rate above 0, the share of such blocks")
     vocabulary = load_tokenizer(tokenizer)
     config = MaskingConfig(
         rule=rule,
@@ -110,6 +130,7 @@ def show(
         mean_spans=mean_spans,
         span_counts=span_counts,
         line_span_rate=line_span_rate,
+        span_kinds=dict.fromkeys(cast(list["SpanKind"], span_kinds or []), 1.0),
         num_tail_lines=num_tail_lines if num_lead_lines is None else num_lead_lines,
         plain_rate=plain_rate,
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from incoder.config import save_recipe
 from incoder.corpus.decontamination.benchmarks import BenchmarkTasks
+from incoder.corpus.decontamination.held_out import HeldOutCode, HeldOutProjects
 from incoder.corpus.drops import DROPS, KeptDrops, write_drops
 from incoder.corpus.engine.running import have_done_again, run_stage
 from incoder.corpus.engine.stage import OnProgress, Stage
@@ -73,7 +74,10 @@ def build_corpus(
             is, contains or is inside a source.
     """
     refuse_source_as_output(recipe, output)
-    BenchmarkTasks(recipe.decontamination)  # raises now, not in a worker
+    BenchmarkTasks(recipe.decontamination)  # these raise now, not in a worker
+    HeldOutProjects(recipe.decontamination)
+    if recipe.decontamination.held_out_code:
+        HeldOutCode(recipe.decontamination.held_out_code, recipe.deduplication.near_threshold)
     try:
         with work_folder(output) as work:
             refuse_foreign(output, _WRITTEN, names_written(output, MANIFEST, work))

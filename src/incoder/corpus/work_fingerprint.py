@@ -5,6 +5,7 @@ import importlib.metadata
 from collections.abc import Iterable
 from pathlib import Path
 
+from incoder.corpus.decontamination.held_out import code_files
 from incoder.corpus.recipe import NOT_IN_THE_CORPUS, CorpusRecipe
 from incoder.corpus.sources.input_shard import InputShard
 
@@ -21,7 +22,10 @@ class WorkFingerprint:
             repr((_WORK_FORMAT, keeps_drops)),
         ]
         self._digest = hashlib.sha256("\n".join(parts).encode())
-        self._add_files([*recipe.decontamination.repositories, *recipe.decontamination.benchmarks])
+        settings = recipe.decontamination
+        self._add_files([*settings.repositories, *settings.benchmarks])
+        self._add_files([settings.held_out] if settings.held_out else ())
+        self._add_files(code_files(settings.held_out_code) if settings.held_out_code else ())
 
     def add(self, shard: InputShard) -> None:
         """Add an input shard; the order of shards matters."""

@@ -4,15 +4,14 @@ The paper's uniform lengths make most spans about half a document long, so that 
 short infill end. Bytes in, spans of byte positions out. Knows no tokens.
 """
 
-from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
+from incoder.objective.span_kinds.block_text import BlockText
+from incoder.objective.span_kinds.lines import from_line_to_line
 from incoder.objective.spans import place_spans
-from incoder.tokenizer.prefix_tail import filled_lines, first_tail_line, split_lines
-
-_WHOLE_LINES, _FROM_FIRST_CHARACTER = 0.5, 0.75  # cumulative shares; the others start inside the line
+from incoder.tokenizer.prefix_tail import first_tail_line
 
 
 class LineSpan(NamedTuple):
@@ -39,9 +38,8 @@ def line_spans(
     >>> line_spans(1, b"a = 1\nb = 2\n", np.random.default_rng(0), mean_lines=1)
     [LineSpan(start=6, tail_end=6, end=12)]
     """
-    lines = split_lines(data)
-    ends = list(accumulate(map(len, lines)))
-    filled = filled_lines(lines)
+    text = BlockText(data)
+    filled = text.filled
     if not filled:
         return []
     num_before = max(0, num_tail_lines - 1)
@@ -52,17 +50,9 @@ def line_spans(
     spans = []
     for first, last in place_spans(num_lines, room, rng):
         first_line, last_line = filled[first], filled[last - 1 - num_before]
-        start, end = ends[first_line] - len(lines[first_line]), ends[last_line]
-        kind = rng.random()
-        if kind >= _WHOLE_LINES:
-            end -= len(lines[last_line]) - len(lines[last_line].rstrip(b"\r\n"))
-            line_end = start + len(lines[first_line].rstrip())
-            start += len(lines[first_line]) - len(lines[first_line].lstrip())
-            if kind >= _FROM_FIRST_CHARACTER:
-                start = int(rng.integers(start, line_end))
+        start, end = from_line_to_line(text, rng, first_line, last_line)
         tail_start = start
         if num_tail_lines:
-            tail_line = first_tail_line(filled, first_line, num_tail_lines)
-            tail_start = ends[tail_line] - len(lines[tail_line])
+            tail_start = text.starts[first_tail_line(filled, first_line, num_tail_lines)]
         spans.append(LineSpan(tail_start, start, end))
     return spans

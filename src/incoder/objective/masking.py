@@ -1,11 +1,12 @@
 """Causal masking of one block of text: spans are cut out and moved to its end (paper, section 2.1).
 
-Token ids in, token ids out. spans.py and lines.py draw the spans, encoded_text.py cuts the text, and the
-tokenizer's infilling_format.py lays out the result. Knows no windows.
+Token ids in, token ids out. spans.py, lines.py and span_kinds/ draw the spans, encoded_text.py cuts the text,
+and the tokenizer's infilling_format.py lays out the result. Knows no windows.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from functools import partial
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,11 @@ from incoder.config import Recipe
 from incoder.objective import spans as rules
 from incoder.objective.encoded_text import EncodedText
 from incoder.objective.lines import LineSpan, line_spans
+from incoder.objective.span_kinds.mixture import SpanKind, mixed_spans
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
+
+Weight = Annotated[float, Field(gt=0.0, le=1e6)]
 
 
 class MaskingConfig(Recipe):
@@ -37,7 +41,7 @@ class MaskingConfig(Recipe):
     # Bavarian et al.: spans that end inside tokens teach infilling at a cursor inside a word (0.32 against
     # 0.10 on random spans, at 411M).
     span_boundaries: Literal["token", "character"] = "token"
-    # The share of masked blocks whose spans are lines (lines.py) instead of uniform in length.
+    # The share of masked blocks whose spans are lines (lines.py) or of `span_kinds`, not uniform in length.
     line_span_rate: float = Field(0.0, ge=0.0, le=1.0)
     # The mean of the geometric number of lines in such a span: at 2.0 half of them are one line, at 1.25 four
     # of five.
@@ -45,6 +49,9 @@ class MaskingConfig(Recipe):
     # Lines in the prefix tail of such a span, the beginning of its own first line counted; its sentinel is
     # repeated where the tail ends.
     num_tail_lines: int = Field(0, ge=0, le=64)
+    # The kinds of these spans and their weights, such as {lines = 2.0, arguments = 1.0}; without any, all are
+    # lines, whose tails may begin directly after another span.
+    span_kinds: dict[SpanKind, Weight] = Field(default_factory=dict)
     # Draw the number of tail lines evenly from 1 to num_tail_lines for each block, so that the model knows
     # short tails as well as long ones.
     vary_tail_lines: bool = False
@@ -110,13 +117,11 @@ class Masker:
             num_tail_lines = self._config.num_tail_lines
             if self._config.vary_tail_lines and num_tail_lines:
                 num_tail_lines = int(rng.integers(1, num_tail_lines + 1))
-            spans = line_spans(
-                num_spans,
-                text.data,
-                rng,
-                mean_lines=self._config.mean_span_lines,
-                num_tail_lines=num_tail_lines,
-            )
+            draw = line_spans
+            if self._config.span_kinds:
+                draw = partial(mixed_spans, weights=self._config.span_kinds)
+            mean_lines = self._config.mean_span_lines
+            spans = draw(num_spans, text.data, rng, mean_lines=mean_lines, num_tail_lines=num_tail_lines)
             return _at_borders(spans, borders)
         uniform = self._draw_spans[self._config.rule](min(num_spans, length), length, rng)
         at_bytes = [(int(borders[start]), int(borders[end])) for start, end in uniform]
@@ -150,13 +155,15 @@ def unmask(token_ids: Sequence[int], infilling_format: CausalMaskingFormat) -> l
 
 
 def _at_borders(spans: Sequence[LineSpan], borders: NDArray[np.int64]) -> list[LineSpan]:
-    """Widen spans to these borders; they stay disjoint, since line ends are borders."""
+    """Extend spans to these borders. A span that then overlaps the one before, both in one token, goes."""
     if not spans:
         return []
     places = np.array(spans)
     starts = borders[np.searchsorted(borders, places[:, :2], "right") - 1]
     ends = borders[np.searchsorted(borders, places[:, 2])]
-    return [
-        LineSpan(start, tail_end, end)
-        for (start, tail_end), end in zip(starts.tolist(), ends.tolist(), strict=True)
-    ]
+    extended, previous_end = list[LineSpan](), 0
+    for (start, tail_end), end in zip(starts.tolist(), ends.tolist(), strict=True):
+        if start >= previous_end:
+            extended.append(LineSpan(start, tail_end, end))
+            previous_end = end
+    return extended

@@ -1,7 +1,7 @@
 """The prefix tail: the last lines before a hole, which the model sees as the start of the hole's infill.
 
 The rule that says where the tail of a hole begins is here and nowhere else: training cuts spans by it
-(objective/lines.py), and prompts are written by it (inference/prompts/prefix_tail.py). How a tail is marked
+(objective/), and prompts are written by it (inference/prompts/prefix_tail.py). How a tail is marked
 in tokens is in infilling_format.py. Knows no tokens.
 """
 
@@ -9,6 +9,10 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import AnyStr
+
+# Between two holes, at most this many lines are kept as the suffix of the first hole; later ones may be in
+# the prefix tail of the second.
+LINES_BETWEEN_HOLES = 5
 
 _BLANK = " \t\n\r\v\f"  # as bytes.isspace has it
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$")

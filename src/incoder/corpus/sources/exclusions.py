@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from unicodedata import category
 
+from incoder.corpus.decontamination.held_out import HeldOutProjects
 from incoder.corpus.decontamination.repositories import ListedRepositories
 from incoder.corpus.recipe import CorpusRecipe
 from incoder.corpus.sources.source_file import SourceFile
@@ -29,13 +30,16 @@ def exclusion_of(recipe: CorpusRecipe) -> Exclusion:
     """Return a function that says why a file is excluded, or None if it is not.
 
     Raises:
-        IncoderError: a list of repositories cannot be read, or names nothing.
+        IncoderError: a list of projects or repositories cannot be read, or names nothing.
     """
     names = {name.lower() for name in recipe.exclude_projects}
+    held_out = HeldOutProjects(recipe.decontamination)
     listed = ListedRepositories(recipe.decontamination)
     patterns = [re.compile(fnmatch.translate(pattern)) for pattern in recipe.exclude]
 
     def exclusion(file: SourceFile) -> str | None:
+        if reason := held_out.reason(file.project, file.path):
+            return reason
         if bare_name(file.project) in names:
             return "excluded project"
         if any(pattern.match("/" + file.path) for pattern in patterns):

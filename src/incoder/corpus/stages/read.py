@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from incoder.corpus.decontamination.benchmarks import BenchmarkTasks, decontaminated
+from incoder.corpus.decontamination.held_out import HeldOutCode, without_near_copies
 from incoder.corpus.deduplication.exact import SIGNATURE, partition_of, signature
 from incoder.corpus.deduplication.near import NUM_PERMUTATIONS, shingles, sketches
 from incoder.corpus.drops import KeptDrops
@@ -153,6 +154,9 @@ def documents_of(shard: InputShard, recipe: CorpusRecipe, on_drop: OnDrop) -> It
     documents = filtered(documents, filters_of(recipe.filters), on_drop)
     if recipe.decontamination.benchmarks:
         documents = decontaminated(documents, BenchmarkTasks(recipe.decontamination), on_drop)
+    if recipe.decontamination.held_out_code:
+        code = HeldOutCode(recipe.decontamination.held_out_code, recipe.deduplication.near_threshold)
+        documents = without_near_copies(documents, code, on_drop)
     documents = redacted(documents, redactions_of(recipe))
     return quarantined(documents, shard, on_drop)
 

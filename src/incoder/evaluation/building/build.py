@@ -11,7 +11,8 @@ from random import Random
 from incoder.errors import IncoderError
 from incoder.evaluation.building.function_rows import BUILDERS, Row
 from incoder.evaluation.building.functions import functions_of
-from incoder.evaluation.building.holes import FILE_BUILDERS
+from incoder.evaluation.building.holes import FILE_BUILDERS, with_context
+from incoder.evaluation.building.python_holes import PYTHON_FILE_BUILDERS
 from incoder.evaluation.building.source_files import source_files
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.files import make_folder, sha256_of, write_text
@@ -36,12 +37,15 @@ def build(
     *,
     limit: int | None = None,
     seed: int = 0,
+    context: int | None = None,
     on_source: OnSource | None = None,
 ) -> Built:
     """Write the rows of one benchmark to its file in `output`, and how they were made to a file next to it.
 
-    With a `limit`, this number of rows is drawn at random. The same folder and seed produce the same bytes.
-    `on_source` is called with the number of functions or files that were read.
+    With a `limit`, this number of rows is drawn at random. With a `context`, rows of files have about this
+    number of characters before the hole, and half of it after the hole, instead of the whole file. The same
+    folder and seed produce the same bytes. `on_source` is called with the number of functions or files that
+    were read.
 
     Raises:
         IncoderError: no function or file makes a row of this benchmark; or `output` has a file of another
@@ -52,7 +56,7 @@ def build(
     names = (path.name, made_by.name)
     refuse_foreign(output, names, ours=names if _is_as_built(path, made_by) else ())
     benchmark, counts, rows = BENCHMARKS[task], Counter[str](), dict[str, Row]()
-    for number, made in enumerate(_rows(task, folder, counts, seed), start=1):
+    for number, made in enumerate(_rows(task, folder, counts, seed, context), start=1):
         for row in made:
             if (read := benchmark.read(row, number)) is not None:
                 rows[read.key] = row
@@ -72,6 +76,7 @@ def build(
     make_folder(output)
     write_text(path, lines)
     record = {"task": task, "seed": seed, "num_rows": len(keys), "counts": dict(sorted(counts.items()))}
+    record |= {} if context is None else {"context": context}
     record["sha256"] = hashlib.sha256(lines.encode()).hexdigest()
     write_text(made_by, json.dumps(record, indent=1) + "\n")
     return Built(path, len(keys), dict(counts))
@@ -91,11 +96,15 @@ def _drawn(rows: dict[str, Row], limit: int, seed: int) -> dict[str, Row]:
     return {key: row for key, row in rows.items() if key in chosen}
 
 
-def _rows(task: str, folder: Path, counts: Counter[str], seed: int) -> Iterator[list[Row]]:
+def _rows(
+    task: str, folder: Path, counts: Counter[str], seed: int, context: int | None
+) -> Iterator[list[Row]]:
     """Yield the rows of each function or of each file, in order."""
-    if task in FILE_BUILDERS:
+    builders = FILE_BUILDERS | PYTHON_FILE_BUILDERS
+    if task in builders:
         for source in source_files(folder, counts):
-            yield FILE_BUILDERS[task](source, Random(f"{seed} {source.path}"))
+            rows = builders[task](source, Random(f"{seed} {source.path}"))
+            yield rows if context is None else [with_context(row, context) for row in rows]
         return
     for function in functions_of(folder, counts):
         row = BUILDERS[task](function, Random(f"{seed} {function.key}"))

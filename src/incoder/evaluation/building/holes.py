@@ -14,8 +14,8 @@ from incoder.evaluation.building.source_files import SourceText
 Row = Mapping[str, Any]
 BuildRows = Callable[[SourceText, Random], list[Row]]
 
-_LINES_PER_HOLE, _MAX_HOLES = 40, 10  # so that long files do not dominate a benchmark
-_MIN_CHARACTERS, _MAX_CHARACTERS = 5, 200
+LINES_PER_HOLE, MAX_HOLES = 40, 10  # so that long files do not dominate a benchmark
+_MIN_CHARACTERS, MAX_CHARACTERS = 5, 200
 _MIN_LINES, _MAX_LINES = 2, 8
 _MIN_INSIDE = 3  # characters of a hole inside a line
 
@@ -25,7 +25,7 @@ def single_line(source: SourceText, random: Random) -> list[Row]:
     lines = _lines(source.text)
     starts = _starts(lines)
     places = _drawn([number for number, line in enumerate(lines) if _has_content(line)], lines, random)
-    return [_row(source, starts[number], starts[number + 1], number) for number in places]
+    return [row_of(source, starts[number], starts[number + 1]) for number in places]
 
 
 def mid_line(source: SourceText, random: Random) -> list[Row]:
@@ -44,7 +44,7 @@ def mid_line(source: SourceText, random: Random) -> list[Row]:
         start = random.randint(first, last - _MIN_INSIDE)
         end = random.randint(start + _MIN_INSIDE, last)
         if line[start:end].strip():
-            rows.append(_row(source, starts[number] + start, starts[number] + end, number))
+            rows.append(row_of(source, starts[number] + start, starts[number] + end))
     return rows
 
 
@@ -55,7 +55,7 @@ def multi_line(source: SourceText, random: Random) -> list[Row]:
     for number in _drawn([number for number, line in enumerate(lines) if _has_content(line)], lines, random):
         end = number + random.randint(_MIN_LINES, _MAX_LINES)
         if number >= free_from and end <= len(lines) and _has_content(lines[end - 1]):
-            rows.append(_row(source, starts[number], starts[end], number))
+            rows.append(row_of(source, starts[number], starts[end]))
             free_from = end
     return rows
 
@@ -68,7 +68,7 @@ FILE_BUILDERS: dict[str, BuildRows] = {
 
 
 def _drawn(numbers: list[int], lines: list[str], random: Random) -> list[int]:
-    num_holes = min(_MAX_HOLES, 1 + len(lines) // _LINES_PER_HOLE, len(numbers))
+    num_holes = min(MAX_HOLES, 1 + len(lines) // LINES_PER_HOLE, len(numbers))
     return sorted(random.sample(numbers, num_holes))
 
 
@@ -77,7 +77,7 @@ def _has_content(line: str) -> bool:
     text = line.strip()
     return (
         line.endswith("\n")
-        and len(line) <= _MAX_CHARACTERS
+        and len(line) <= MAX_CHARACTERS
         and len("".join(text.split())) >= _MIN_CHARACTERS
         and any(map(str.isalnum, text))
     )
@@ -96,12 +96,23 @@ def _starts(lines: list[str]) -> list[int]:
     return places
 
 
-def _row(source: SourceText, start: int, end: int, number: int) -> Row:
+def row_of(source: SourceText, start: int, end: int) -> Row:
+    """The row of a hole from `start` to before `end`; its id has the number of the line, counted from 1."""
+    text = source.text
+    line = text.count("\n", 0, start) + 1
     return {
-        "task_id": f"{source.path}:{number + 1}",
+        "task_id": f"{source.path}:{line}",
         "path": source.path,
         "language": source.language.lower(),
-        "prefix": source.text[:start],
-        "middle": source.text[start:end],
-        "suffix": source.text[end:],
+        "prefix": text[:start],
+        "middle": text[start:end],
+        "suffix": text[end:],
     }
+
+
+def with_context(row: Row, num_characters: int) -> Row:
+    """The row with about this many characters before the hole, and half as many after it, in whole lines."""
+    prefix, suffix = row["prefix"], row["suffix"]
+    start = prefix.rfind("\n", 0, max(0, len(prefix) - num_characters)) + 1
+    end = suffix.find("\n", num_characters // 2) + 1 or len(suffix)
+    return {**row, "prefix": prefix[start:], "suffix": suffix[:end]}

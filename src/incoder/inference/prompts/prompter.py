@@ -12,6 +12,7 @@ from incoder.inference.prompts.prefix_tail import split_tail
 from incoder.inference.prompts.window import Window, cut_window
 from incoder.inference.text_vocabulary import TextVocabulary
 from incoder.results import ShownPrompt
+from incoder.tokenizer.prefix_tail import LINES_BETWEEN_HOLES
 
 SPARE = 16  # tokens: spelling a required prefix may take more than were removed, and each hole has sentinels
 LEFT_CONTEXT = 8  # tokens of the text before a hole, the most that a prior looks at
@@ -19,9 +20,6 @@ _TRIPLE_QUOTES = ('"""', "'''")
 # Tokens, so that a full window also leaves space for short infills of neighbouring holes.
 _SPARE_PER_HOLE = 32
 _MAX_SPARE_HOLES = 3
-# Between two holes, at most this many lines are kept as the suffix of the first hole; later ones may be in
-# the prefix tail of the second.
-_LINES_BETWEEN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +128,7 @@ class Prompter:
         texts = window.parts if has_holes else window.parts[:1]
         num_lines = self._num_tail_lines if has_holes else 0
         cuts = [
-            split_tail(text, num_lines, num_kept=min(num_lines, _LINES_BETWEEN) if index else 0)
+            split_tail(text, num_lines, num_kept=min(num_lines, LINES_BETWEEN_HOLES) if index else 0)
             for index, text in enumerate(texts[:-1] or texts)
         ]
         texts = (*(kept for kept, _ in cuts), *texts[len(cuts) :])
