@@ -5,6 +5,7 @@ Imports no torch, so that editing, evaluation and servers can read the results o
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Literal
 
 from incoder.request import InfillRequest
@@ -162,11 +163,22 @@ class InfillResult:
 class Score:
     """The log-probabilities (natural) of a text's tokens.
 
+    `infill_lengths` are the numbers of tokens of each infill, ends included, if the text is that of several
+    infills; `by_infill` are their scores.
+
     >>> Score((-1.0, -3.0)).mean_logprob
     -2.0
+    >>> [infill.total_logprob for infill in Score((-1.0, -3.0, -0.5), infill_lengths=(2, 1)).by_infill]
+    [-4.0, -0.5]
     """
 
     token_logprobs: tuple[float, ...]
+    infill_lengths: tuple[int, ...] = ()
+
+    @property
+    def by_infill(self) -> "tuple[Score, ...]":
+        ends = tuple(accumulate(self.infill_lengths))
+        return tuple(Score(self.token_logprobs[start:end]) for start, end in pairwise((0, *ends)))
 
     @property
     def num_tokens(self) -> int:

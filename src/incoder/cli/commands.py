@@ -22,6 +22,7 @@ from incoder.cli.eval import app as evaluation
 from incoder.cli.fill import fill
 from incoder.cli.fix import fix
 from incoder.cli.models import app as models
+from incoder.cli.next_edit import next_edit
 from incoder.cli.objective import app as objective
 from incoder.cli.project import app as project
 from incoder.cli.rename import rename
@@ -39,7 +40,18 @@ app = typer.Typer(
 )
 
 # Commands that write code for a user. Evaluation and training depend only on their own command line.
-_WITH_SETTINGS = ("fill", "complete", "docstring", "types", "rename", "fix", "edit", "ask", "attributes")
+_WITH_SETTINGS = (
+    "fill",
+    "complete",
+    "docstring",
+    "types",
+    "rename",
+    "fix",
+    "edit",
+    "next-edit",
+    "ask",
+    "attributes",
+)
 _METAVARS = {int: "NUMBER", float: "NUMBER", str: "TEXT", Path: "PATH", datetime: "DATE"}
 
 
@@ -70,6 +82,7 @@ app.command()(types)
 app.command()(rename)
 app.command()(fix)
 app.command()(edit)
+app.command()(next_edit)
 app.command()(ask)
 app.command()(attributes)
 app.add_typer(models, name="models")

@@ -13,6 +13,7 @@ from incoder.cli.console import notes, print_note, write_result
 from incoder.cli.eval_build import build
 from incoder.cli.eval_decoding import OPTIONS, RULES, as_fill, decoding_of, shown_defaults
 from incoder.cli.eval_loss import loss
+from incoder.cli.eval_next_edit import next_edit
 from incoder.cli.eval_report import report
 from incoder.cli.eval_results import (
     fit_for_left_to_right,
@@ -193,6 +194,7 @@ for _benchmark in BENCHMARKS.values():
 app.command()(build)
 app.command()(report)
 app.command()(loss)
+app.command()(next_edit)
 
 
 def _identity(

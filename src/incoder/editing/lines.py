@@ -6,6 +6,7 @@ first line, so it stays when the line is replaced.
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 
 from incoder.errors import IncoderError
 
@@ -30,6 +31,11 @@ class Lines:
 
     def __len__(self) -> int:
         return len(self._starts)
+
+    def __iter__(self) -> Iterator[str]:
+        """The lines with their ends; joined, they are the text without its byte order mark."""
+        for number in range(1, len(self) + 1):
+            yield self._text[self.start(number) : self.start(number + 1)]
 
     def start(self, number: int) -> int:
         """The position at which line `number` begins; for the number after the last line, the text's end."""

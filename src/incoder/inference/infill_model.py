@@ -232,8 +232,7 @@ class InfillModel(PromptingModel):
             return ()
         longest = max(len(self.tokenizer.encode(text)) for one in given for text in one)
         prompter = self._prompter(prompt_options(**options), longest)
-        found = self._run(score_infills(self.language_model, prompter, texts, given))
-        return tuple(Score(tuple(logprobs)) for logprobs in found)
+        return tuple(self._run(score_infills(self.language_model, prompter, texts, given)))
 
     def _infilling(
         self,

@@ -7,11 +7,12 @@ alike. Texts have the form that the model reads (line_endings.py). Imports no to
 
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 from typing import NamedTuple
 
 from incoder.errors import IncoderError
 from incoder.inference.prompts.prompter import Prompt, Prompter
+from incoder.results import Score
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 Logprobs = list[list[float]]
@@ -27,15 +28,15 @@ class Rows(NamedTuple):
 
 def infill_rows(
     prompter: Prompter, texts: Sequence[str], infills: Sequence[Sequence[str]]
-) -> Generator[Rows, Logprobs, Logprobs]:
-    """Return the log-probabilities of each of these infills of all holes, the end of every infill included.
+) -> Generator[Rows, Logprobs, list[Score]]:
+    """Return the scores of each of these infills of all holes, the end of every infill included.
 
     A required prefix counts with its infill, as it does in generation.
 
     Raises:
         IncoderError: an infill that the model cannot read together with the text around its hole.
     """
-    logprobs: list[list[float]] = [[] for _ in infills]
+    logprobs: list[list[list[float]]] = [[] for _ in infills]  # by candidate and hole
     waiting = [(0, list(range(len(infills))))]
     while waiting:
         num_filled, group = waiting.pop()
@@ -52,15 +53,16 @@ def infill_rows(
         rows = [[*prompt.token_ids, *(i for token_ids, _ in row for i in token_ids)] for row in kept]
         found = yield Rows(rows, len(prompt.token_ids))
         for index, row, values in zip(group, kept, found, strict=True):
-            is_infill = [mark for token_ids, mark in row for _ in token_ids]
-            logprobs[index] += [value for value, mark in zip(values, is_infill, strict=True) if mark]
+            rest = iter(values)
+            pieces = [(list(islice(rest, len(token_ids))), is_infill) for token_ids, is_infill in row]
+            logprobs[index] += [piece for piece, is_infill in pieces if is_infill]
         num_filled += num_holes
         if num_filled < len(texts) - 1:
             alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
             for index in group:
                 alike[tuple(infills[index][:num_filled])].append(index)
             waiting += [(num_filled, same) for same in alike.values()]
-    return logprobs
+    return [Score(tuple(chain.from_iterable(one)), tuple(map(len, one))) for one in logprobs]
 
 
 def full_text_rows(

@@ -21,6 +21,7 @@ from incoder.inference.scored_rows import (
     overlapping,
     shared_length,
 )
+from incoder.results import Score
 
 T = TypeVar("T")
 
@@ -87,7 +88,7 @@ def score_long_text(model: LanguageModel, token_ids: Sequence[int]) -> Generatio
 
 def score_infills(
     model: LanguageModel, prompter: Prompter, texts: Sequence[str], infills: Sequence[Sequence[str]]
-) -> Generation[list[list[float]]]:
+) -> Generation[list[Score]]:
     """Score the tokens of each of these infills of all holes, the end of every infill included.
 
     A required prefix counts with its infill, as it does in generation.

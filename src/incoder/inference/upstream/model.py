@@ -152,8 +152,7 @@ class UpstreamModel(PromptingModel):
             return ()
         longest = max(len(self.tokenizer.encode(text)) for one in given for text in one)
         prompter = self._prompter(prompt_options(**options), longest)
-        found = self._run(self._scorer.answer(infill_rows(prompter, texts, given)))
-        return tuple(Score(tuple(logprobs)) for logprobs in found)
+        return tuple(self._run(self._scorer.answer(infill_rows(prompter, texts, given))))
 
     def with_wait(self, wait: Wait) -> "UpstreamModel":
         """Return the same model; its calls wait for their futures by `wait`, which may cancel them."""

@@ -1,0 +1,149 @@
+"""From an edit to the next ones: sites scored by a model, filled, and only the convincing ones kept."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from incoder.editing.defaults import NEXT_EDIT
+from incoder.editing.edits import Edit, apply_edits
+from incoder.editing.languages import language_of
+from incoder.editing.next_edits.events import EditEvent, edit_events
+from incoder.editing.next_edits.excerpt import Excerpt, excerpt
+from incoder.editing.next_edits.sites import Reason, candidate_sites
+from incoder.model_protocol import Model
+from incoder.request import InfillRequest
+
+MAX_CHANGED_LINES = 200  # of one edit: beyond, it is a new version of the file rather than an edit
+DEFAULT_MIN_GAIN = 0.0  # nats per token; calibrated as docs/next-edits.md says
+DEFAULT_MIN_SHIFT = 0.5
+_MIN_DROP = 0.1  # nats per token: how much less probable the edit must have made a text to have it rewritten
+
+
+@dataclass(frozen=True, slots=True)
+class NextEdit:
+    """A proposed edit of the text after the user's edit.
+
+    `old` is replaced by `edit.text`, on line `line` (from 1). In nats per token: `drop` is how much less
+    probable the user's edit made the old text, `gain` how much more probable the new text is than the old
+    one, and `shift` how much of that gain is due to the user's edit.
+    """
+
+    edit: Edit
+    line: int
+    old: str
+    drop: float
+    gain: float
+    shift: float
+    reason: Reason
+
+
+def next_edits(
+    model: Model,
+    before: str,
+    after: str,
+    *,
+    path: PurePath | None = None,
+    min_gain: float = DEFAULT_MIN_GAIN,
+    min_shift: float = DEFAULT_MIN_SHIFT,
+    rejected: Collection[tuple[str, str]] = (),
+    template: InfillRequest = NEXT_EDIT,
+) -> list[NextEdit]:
+    """Return the edits that should follow the one from `before` to `after`, the nearest first.
+
+    Proposes nothing that undoes the edit, adds a syntax error, or is in `rejected` (pairs of the old and the
+    new text). The model reads an excerpt of at most 1,600 characters, once for each of the two versions.
+
+    Raises:
+        IncoderError: the model cannot infill.
+
+    >>> from incoder.editing.next_edits.proposals import next_edits
+    >>> next_edits(model, "x = 1\\n", "x = 2\\n")
+    []
+    """
+    events = edit_events(before, after)
+    num_lines = sum(len(event.old) + len(event.new) for event in events)
+    if not 0 < num_lines <= MAX_CHANGED_LINES:
+        return []
+    part = excerpt(after, events, candidate_sites(after, events))
+    if not part.sites:
+        return []
+    olds = tuple(after[site.start : site.end] for site in part.sites)
+    (after_old,) = model.score_infills(part.after, [olds], path=path)
+    (before_old,) = model.score_infills(part.before, [olds], path=path)
+    drops = [
+        (before.total_logprob - after.total_logprob) / before.num_tokens
+        for before, after in zip(before_old.by_infill, after_old.by_infill, strict=True)
+    ]
+    news = _new_texts(model, part, olds, drops, path, template)
+    if news == olds:
+        return []
+    (after_new,) = model.score_infills(part.after, [news], path=path)
+    (before_new,) = model.score_infills(part.before, [news], path=path)
+    proposed = []
+    for place, site in enumerate(part.sites):
+        old, new = olds[place], news[place]
+        num_tokens = max(after_old.by_infill[place].num_tokens, after_new.by_infill[place].num_tokens)
+        gain, gain_before = (
+            (new_score.by_infill[place].total_logprob - old_score.by_infill[place].total_logprob) / num_tokens
+            for new_score, old_score in ((after_new, after_old), (before_new, before_old))
+        )
+        edit = Edit(site.start, site.end, new)
+        if (
+            gain >= min_gain
+            and gain - gain_before >= min_shift
+            and old != new
+            and (old, new) not in rejected
+            and (bool(new.strip()) or site.new is not None)
+            and not _is_reversal(old, new, events)
+            and not _adds_error(after, edit, path)
+        ):
+            proposed.append(
+                NextEdit(edit, site.line, old, drops[place], gain, gain - gain_before, site.reason)
+            )
+    return sorted(proposed, key=lambda one: (_distance(one, events), one.line))
+
+
+def _new_texts(
+    model: Model,
+    part: Excerpt,
+    olds: Sequence[str],
+    drops: Sequence[float],
+    path: PurePath | None,
+    template: InfillRequest,
+) -> tuple[str, ...]:
+    """Return the new text of every site: what the edit suggests, what the model writes, or the old text.
+
+    The model writes where the edit suggests nothing and has made the old text less probable, in document
+    order, with all that is suggested elsewhere in view.
+    """
+    news = [old if site.new is None else site.new for site, old in zip(part.sites, olds, strict=True)]
+    to_write = [
+        place for place, site in enumerate(part.sites) if site.new is None and drops[place] >= _MIN_DROP
+    ]
+    if to_write:
+        parts = [part.after[0]]
+        for place, rest in enumerate(part.after[1:]):
+            if place in to_write:
+                parts.append(rest)
+            else:
+                parts[-1] += news[place] + rest
+        result = model.run(template.for_parts(parts, path=path))
+        for place, infill in zip(to_write, result.infills, strict=True):
+            news[place] = infill
+    return tuple(news)
+
+
+def _is_reversal(old: str, new: str, events: Sequence[EditEvent]) -> bool:
+    """Whether an edit puts back what the user has replaced."""
+    return any((new, old) in event.replaced_texts for event in events)
+
+
+def _adds_error(text: str, edit: Edit, path: PurePath | None) -> bool:
+    language = language_of(path)
+    if language is None or language.syntax_error(text) is not None:
+        return False
+    return language.syntax_error(apply_edits(text, [edit])) is not None
+
+
+def _distance(proposed: NextEdit, events: Sequence[EditEvent]) -> int:
+    return min(abs(proposed.line - event.line) for event in events)
