@@ -1,7 +1,6 @@
 """The defaults of an infill: how many candidates are drawn, how much they differ, and how they are ranked.
 
-`InfillModel.infill` and `incoder fill` have them. Requests that are made otherwise ask for one
-candidate unless they say more.
+`InfillModel.infill` and `incoder fill` have them. All other requests draw one candidate by default.
 """
 
 from typing import Final
@@ -17,7 +16,7 @@ _NUM_CANDIDATES: Final = ((100_000_000, 5),)
 
 
 def num_candidates_for(num_parameters: int) -> int:
-    """Return how many candidates an infill draws with a model of this size unless it is said.
+    """Return how many candidates an infill draws with a model of this size by default.
 
     >>> num_candidates_for(26_700_000), num_candidates_for(1_300_000_000)
     (5, 1)

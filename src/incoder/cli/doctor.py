@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def doctor(
     client: Annotated[
         str | None,
-        typer.Argument(help="The client, such as zed; all of them without it.", show_default="all"),
+        typer.Argument(help="The client, such as zed.", show_default="all"),
     ] = None,
     url: Annotated[
         str, typer.Option(help="The server's URL, or the one in the client's settings, to have it checked.")
@@ -31,8 +31,8 @@ def doctor(
 ) -> None:
     """Show a client's settings, and test the running server with the request that the client sends.
 
-    Says in plain words what is wrong: nothing listens, something else does, a key is missing, a route or a
-    model is not served, or the URL in the client's settings has another path than this client needs. The
+    Says in plain words what is wrong: nothing listens, another program does, a key is missing, a route or a
+    model is not served, or the URL in the client's settings has the wrong path. The
     exit status is 1 if something is wrong.
 
     Example: incoder doctor zed --url http://127.0.0.1:8012/v1

@@ -35,8 +35,8 @@ def serve(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model, as in incoder fill. Repeatable: the first one is loaded at once and answers "
-            "requests that name none, the others are loaded when a request names them.",
+            help="A model, as in incoder fill, but no URL. Repeatable: the first one is loaded at once and "
+            "answers requests that name none, the others are loaded when a request names them.",
             metavar="NAME|FOLDER",
             show_default="mini, without --upstream",
         ),
@@ -44,7 +44,7 @@ def serve(
     upstream: Annotated[
         list[str] | None,
         typer.Option(
-            help="The URL of a completions server, such as vLLM, whose model is served first "
+            help="The URL of a completions server, such as vLLM, whose model is the default "
             "(docs/scale-out.md). Repeatable: requests are balanced over servers of one model.",
             metavar="URL",
             show_default="none",
@@ -151,7 +151,7 @@ def serve(
     """Answer editors and other programs over HTTP, in the dialects that they speak.
 
     One port serves OpenAI's completions (with suffix), llama.cpp, Ollama, Mistral, Tabby and our own
-    /v1/infill; docs/server.md lists them. GET /docs is a page with all routes. By default only programs on
+    /v1/infill; docs/clients.md lists them. GET /docs is a page with all routes. By default only programs on
     this machine can connect.
 
     Example: incoder serve --model mini --project .

@@ -66,8 +66,8 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Divide the run among processes on this machine, one for each GPU. docs/cluster.md says how "
-            "torchrun does so on several machines.",
+            help="Divide the run among processes on this machine, one for each GPU. docs/cluster.md "
+            "describes runs on several machines.",
             show_default="1",
         ),
     ] = None,
@@ -94,12 +94,12 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Print how the run in this folder is going, also of another machine; needs no RECIPE.",
+            help="Print how the run in this folder is going, here or on another machine; needs no RECIPE.",
             show_default=False,
         ),
     ] = None,
     json: Annotated[
-        bool, typer.Option("--json", help="One JSON object in place of what --estimate or --status prints.")
+        bool, typer.Option("--json", help="Print the result of --estimate or --status as one JSON object.")
     ] = False,
 ) -> None:
     """Train a model on the token shards that a recipe or --corpus names.

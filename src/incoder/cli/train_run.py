@@ -34,10 +34,10 @@ def train_rank(
     device: str | None,
     wandb: str | None,
 ) -> None:
-    """Train as one of the processes that a launcher started; the first one speaks for all.
+    """Train as one of the processes that a launcher started; the first one prints for all.
 
-    Until they are joined, the first one of each machine speaks: the recipe may be missing on one of them.
-    Our own launcher speaks for all; it gets the error of a process by a file.
+    Before the processes are joined, the first one of each machine prints errors, since the recipe may be
+    missing on one machine. Our own launcher prints for all; it gets the error of a process by a file.
     """
     from incoder.config import load_recipe
     from incoder.errors import IncoderError

@@ -147,7 +147,7 @@ def _error_response(error: RequestError, shape: ErrorShape) -> Response:
 
 
 def _openapi(route: Route) -> dict[str, Any]:
-    """Return what FastAPI cannot know of a route: its body is read raw."""
+    """Return the schemas that FastAPI cannot derive, because handlers read bodies raw."""
     content: dict[str, Any] = {"application/json": {"schema": dict(route.answer)}}
     if route.streams is not None:
         content[route.streams] = {"schema": {"type": "string"}}

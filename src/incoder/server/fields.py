@@ -1,9 +1,9 @@
 """The fields of a request's JSON body, read one by one: every kind and every range is checked here.
 
-A body is anybody's. Numbers are finite and bounded in all fields, also in those that nothing reads. Texts are
-strings that can be encoded: an editor may cut a character in half, and its halves become U+FFFD. A null is a
-field that was left out, because clients send both. Fields that nothing reads may hold anything else. An error
-names the field, the value and the rule, but never repeats a string, which may be code.
+Bodies are untrusted. Numbers are finite and bounded in all fields, also in those that nothing reads. Texts
+are strings that can be encoded: an editor may cut a character in half, and its halves become U+FFFD. A null
+is a field that was left out, because clients send both. Fields that nothing reads may hold anything else. An
+error names the field, the value and the rule, but never repeats a string, which may be code.
 
 Knows no dialect: each turns a `FieldError` into an answer of its own shape.
 """
@@ -38,7 +38,8 @@ class FieldError(IncoderError):
 class Fields:
     """The fields of a JSON object. `path` is where the object is in the body, for errors.
 
-    Every reader takes the value of a missing field or a null as its default. Raises `FieldError`.
+    Every reader takes the value of a missing field or a null as its default. A wrong value raises
+    `FieldError`.
 
     >>> body = Fields.parse(b'{"n_predict": 16, "stop": null}')
     >>> body.whole("n_predict", -1, -1, 2**31), body.stops("stop")

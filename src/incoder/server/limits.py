@@ -7,7 +7,7 @@ from incoder.request import InfillRequest
 from incoder.server.request_error import RequestError
 from incoder.server.settings import ServerSettings
 
-MAX_NEW_TOKENS = 8192  # of an infill; a greater number means this one
+MAX_NEW_TOKENS = 8192  # of an infill; greater numbers are lowered to it
 
 
 def checked(requests: Sequence[InfillRequest], settings: ServerSettings) -> list[InfillRequest]:

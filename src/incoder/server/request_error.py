@@ -1,4 +1,4 @@
-"""An answer that is no success: its status, message and kind. Each dialect writes it in its own shape."""
+"""An error as an answer: its status, message and kind. Each dialect writes it in its own shape."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from incoder.errors import IncoderError
 
 JSON = Any  # what `json.dumps` accepts
 
-CLIENT_GONE = 499  # nginx's number for a client that closed the connection; nobody reads it but metrics
+CLIENT_GONE = 499  # nginx's number for a client that closed the connection; only metrics show it
 
 
 class RequestError(Exception):

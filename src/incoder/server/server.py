@@ -12,7 +12,7 @@ SHUTDOWN_SECONDS = 0.5  # for jobs that still run after uvicorn has waited for t
 
 @dataclass(slots=True)
 class Server:
-    """What all exchanges share. Must be made in the event loop's thread."""
+    """The state that all exchanges share. Must be made in the event loop's thread."""
 
     settings: ServerSettings
     models: ServedModels

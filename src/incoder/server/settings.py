@@ -8,9 +8,9 @@ from incoder.errors import IncoderError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """How a server answers, whatever its models.
+    """The settings of a server, independent of its models.
 
-    `keys` are the API keys that clients may use; without any, nobody needs one. `hosts` are names
+    `keys` are the API keys that clients may use; without any, none is needed. `hosts` are names
     that a request's Host header may have besides localhost; `origins` the web pages that may call
     it. At most `max_concurrent` calls run at once, and `max_queue` wait. `time_limit` is in seconds for a
     call, `idle_unload` in seconds without calls until a model's memory is freed. Requests may name only the

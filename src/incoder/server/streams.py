@@ -17,7 +17,7 @@ _MEDIA_TYPES = {
 
 
 class StreamedResponse(Response):
-    """A response of events: `first`, which are there already, then the others as they come.
+    """A response of events: `first`, which exist already, then the others as they arrive.
 
     An error after the first event is written as the dialect's error event, and ends the stream.
     """

@@ -1,6 +1,6 @@
 """What a run will need, before it is started: memory, tokens a second, days, traffic, the smallest cluster.
 
-Formulae only: a recipe, the network's configuration and a GPU of the table in, an `Estimate` out. No GPU is
+Formulae turn a recipe, the network's configuration and a GPU of the table into an `Estimate`. No GPU is
 used and nothing is allocated. Memory is in memory.py; the speeds are derived from the shares of peak that
 published runs report, and docs/cluster.md says which figures were measured.
 """
@@ -23,7 +23,7 @@ from incoder.training.recipe import Phase, TrainingRecipe
 # 33 to 39 % and nanochat 41 to 46 % with compilation, on networks of a billion weights and more.
 _SHARE_OF_PEAK = {(True, False): 0.37, (True, True): 0.29, (False, False): 0.27, (False, True): 0.21}
 _BACKWARD_SHARE = 2 / 3  # of a step's operations
-_MOST_GPUS = 4096  # beyond which no cluster is looked for
+_MOST_GPUS = 4096  # in the largest cluster that is tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What each GPU sends and receives, and whether computing hides it."""
+    """What each GPU sends and receives, and whether it overlaps fully with computation."""
 
     bytes_per_micro_batch: float  # gathered weights and reduced gradients, in the shard group
     seconds_per_micro_batch: float
@@ -170,8 +170,8 @@ def refuse_what_cannot_fit(
 ) -> None:
     """Raise before anything is allocated if the weights and their optimizer alone exceed the memory.
 
-    These are certain. Activations are an estimate: if they are what exceeds it, `on_note` is called with a
-    warning. `memory_bytes` is the memory for one process.
+    The size of these is certain. That of activations is an estimate: if only they exceed the memory,
+    `on_note` is called with a warning. `memory_bytes` is the memory for one process.
 
     Raises:
         IncoderError: the run cannot fit; the message names the size, the memory and the remedy.

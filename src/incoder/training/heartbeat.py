@@ -1,7 +1,7 @@
 """`ranks/RANK.json`: how far a process of a run is, for people and programs that look at the run's folder.
 
-The training loop says what it does; a thread writes it, at most once a second, so that the loop never waits
-for a slow disk. `time` is when the loop said so: it does not move while the loop hangs.
+The training loop notes its stage; a thread writes it, at most once a second, so that the loop never waits for
+a slow disk. `time` is when the loop noted it, so it does not change while the loop hangs.
 """
 
 import json

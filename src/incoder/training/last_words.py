@@ -1,9 +1,9 @@
-"""Why a run of several processes ended, in one sentence that every process says alike.
+"""Why a run of several processes ended, in one sentence that is the same in every process.
 
 A process that fails ends the connections of the others, which then only know that a connection is gone. So it
-first writes its message into `ranks/RANK.error.json`; the others read it, and say it instead of theirs. Where
-there is no message, `ranks/` shows which process was killed, or which one the others waited for; the first to
-find out writes that down for the rest.
+first writes its message into `ranks/RANK.error.json`; the others report it instead of their own. If
+there is no message, `ranks/` shows which process was killed, or which one the others waited for; the first
+process that finds out writes that down for the rest.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Starts the processes of a run on this machine, and starts all of them again if one is killed.
 
-It does what `torchrun` does for one machine, with the same variables, and differs in what a user sees: one
-sentence for a failure, status 130 after Ctrl-C, and as much time as a checkpoint needs. The first process has
-the terminal; the output of the others goes into files. Several machines are `torchrun`'s (docs/cluster.md).
+It does what `torchrun` does for one machine, with the same variables. It differs in what a user sees: one
+sentence for a failure, status 130 after Ctrl-C, and enough time to write a checkpoint. The first process has
+the terminal; the output of the others goes into files. `torchrun` starts several machines (docs/cluster.md).
 Imports no torch.
 """
 
@@ -49,8 +49,8 @@ def launch(
 
     Each has the variables that `torchrun` sets, and those in `environment`. If one is killed or lost, all are
     started again, up to `max_restarts` times; the command must then go on from the newest checkpoint. SIGINT
-    and SIGTERM are passed on once, and a second one ends the processes at once. `names` is what a rank is
-    called in messages. Call it in the main thread.
+    and SIGTERM are passed on once, and a second one ends the processes at once. `names` returns a rank's
+    name for messages. Call it in the main thread.
 
     Raises:
         IncoderError: a process failed, or they were started again too often.
@@ -76,7 +76,7 @@ def launch(
         else:
             status = None if any(processes.codes()) else 0
         if status is None:
-            failure = _transient_failure(processes, folder, names)  # raises if another start is of no use
+            failure = _transient_failure(processes, folder, names)  # raises if a new start would fail, too
         shutil.rmtree(folder, ignore_errors=True)
         if status is not None:
             return status

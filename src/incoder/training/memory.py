@@ -178,7 +178,7 @@ def moments_of(network: Network, load: Load) -> dict[str, dict[str, int]]:
 
 
 def _activations(network: Network, load: Load) -> int:
-    """Of all blocks and of the final norm."""
+    """The activations of all blocks and of the final norm."""
     hidden = 4 * network.config.hidden_size
     a_block = hidden if load.checkpoint_activations else network.block_activation_bytes(load.item_bytes)
     return load.num_tokens * (network.config.num_layers * a_block + 2 * hidden)
@@ -206,7 +206,7 @@ def _loss_bytes(network: Network, load: Load) -> int:
 
 
 def _update_bytes(network: Network, load: Load) -> int:
-    """Muon makes all matrices of one shape orthogonal together; among shards, each GPU has its own ones."""
+    """Muon makes all matrices of one shape orthogonal together; among shards, each GPU has its own."""
     if load.optimizer != "muon":
         return 0
     return _MUON_BYTES * max(

@@ -27,7 +27,7 @@ class ProcessError:
 
 
 def leave_error(path: Path, error: BaseException, *, is_lost: bool = False) -> None:
-    """Write down an error; a file that cannot be written is left out.
+    """Write down an error, unless the file cannot be written.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "error.json")

@@ -76,7 +76,7 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether this rank writes the files that a run has once, and speaks to the user."""
+        """Whether this rank writes the files that a run has once, and prints."""
         return self.place.rank == 0
 
     def sum(self, *values: float) -> list[float]:

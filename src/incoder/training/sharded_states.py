@@ -1,9 +1,9 @@
 """The state of a sharded run on disk: `DIR/checkpoints/step-00000500/`, by PyTorch's distributed checkpoint.
 
 Each rank writes its rows of all tensors into one file, with a checksum beside it; the first rank writes
-`.metadata` when all are done. Until then the folder is called `step-00000500.partial`, so that a folder
-without that ending is whole whenever a process dies. A state has the same names as in `checkpoint.py`; any
-number of ranks can read it, and so can one process. Writing may go on beside the next steps.
+`.metadata` when all are done. Until then the folder is called `step-00000500.partial`, so a folder
+without that ending is complete, whenever a process dies. A state has the same names as in `checkpoint.py`;
+any number of ranks can read it, and so can one process. Writing may go on beside the next steps.
 """
 
 import os

@@ -47,7 +47,7 @@ def sharded_model(
         cast(FSDPModule, unit).set_gradient_divide_factor(1.0)
         cast(FSDPModule, unit).set_force_sum_reduction_for_comms(True)  # gloo has no sum with a factor
     table = model.position_table
-    model.to_empty(device=device)  # overwrites the table, too, which is computed and no weight
+    model.to_empty(device=device)  # overwrites the table, too, which is computed and not a weight
     model.position_table = table.to(device)
     left = dict(model.named_parameters())
     for name, whole in weights:

@@ -1,7 +1,6 @@
 """Before the first step: the run's folder locked, checked and cleaned up, and its inputs compared.
 
-The first rank does what concerns the folder, which all ranks share; every rank opens the inputs that its
-machine has.
+The first rank prepares the folder, which all ranks share; every rank opens the inputs on its machine.
 """
 
 from collections.abc import Callable
@@ -67,7 +66,7 @@ def checked_inputs(inputs: RunInputs | None, recipe: TrainingRecipe, place: Plac
 
 
 def common_facts(recipe: TrainingRecipe, inputs: RunInputs, precision: torch.dtype) -> dict[str, str]:
-    """What must be equal on all ranks, which compute the same batches and the same model.
+    """Return the facts that must be equal on all ranks, which compute the same batches and the same model.
 
     `precision` is that of matrix products, which follows from the processor if the recipe does not name it.
     """

@@ -28,7 +28,7 @@ _SILENT_STEPS = 3  # unusually long steps without a sign, after which a process 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """How a run is going. Values that the folder does not say are None.
+    """The state of a run. Values that are not in the folder are None.
 
     `running`; `waiting`: a step takes unusually long; `silent`: no sign for so long that the run seems dead;
     `ended`: its processes are gone, and it did not reach its end; `stopped`: by a user; `finished`.

@@ -1,7 +1,7 @@
 """The metrics of a run on Weights & Biases, beside metrics.jsonl and TensorBoard, for users who ask for it.
 
-The library reads its own settings, such as the key and WANDB_MODE=offline. Whatever fails in it or on the way
-to its servers becomes a note, once, and never ends a run.
+The library reads its own settings, such as the key and WANDB_MODE=offline. A failure in it, or on the way to
+its servers, becomes one note and never ends a run.
 """
 
 import uuid

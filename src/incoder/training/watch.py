@@ -1,7 +1,7 @@
 """Watching the processes of a run by the files that they write into its folder, from any machine that has it.
 
-`ranks/RANK.json` says how many steps a process has done, what it does now, and since when. This module
-concludes from these files which process is alive, and which one the others wait for. Imports no torch.
+`ranks/RANK.json` says how many steps a process has done, its stage, and since when. From these files this
+module finds out which processes are alive, and which one the others wait for. Imports no torch.
 """
 
 import json
@@ -54,7 +54,7 @@ class Heartbeat:
         return self.host == socket.gethostname()
 
     def is_gone(self) -> bool:
-        """Whether it is known that the process exists no more; of another machine nothing is known."""
+        """Whether the process is known to have ended; nothing is known about other machines."""
         return self.is_here() and not is_running(self.pid, since=self.time)
 
 
@@ -113,7 +113,7 @@ def longest_usual_step(lengths: Sequence[float]) -> float:
 
 
 def laggard(beats: Sequence[Heartbeat]) -> Heartbeat | None:
-    """Return the process that the others wait for: the one that is least far, if it is less far than others.
+    """Return the process that the others wait for: the one with the fewest steps, if others have more.
 
     >>> ahead = Heartbeat(0, 2, "a", 1, step=8, stage="computing", time=0.0)
     >>> late = Heartbeat(1, 2, "b", 2, step=8, stage="reading data", time=0.0)
@@ -132,7 +132,7 @@ class Watchdog:
     """Calls `say` with the process that the others wait for, once for each step that takes unusually long.
 
     As a context it polls in a thread. `rank` is the process that it runs in: of all processes that do not
-    lag, only the first speaks. Without it, it always speaks.
+    lag, only the first calls `say`. Without a rank, the watchdog always calls it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a completions server can do, found out by tiny requests when it is first used.
+"""What a completions server can do, found out by probes when it is first used.
 
 Every probe writes one token. A refusal is an answer; only a server that completes no text at all is an error.
 Imports no torch.
@@ -73,7 +73,7 @@ async def find_capabilities(
         IncoderError: it does not have the model, or has several and none was named.
     """
     name, context_length = await choose_model(client, model)
-    await _complete(client, {"model": name, "prompt": _TEXT, "max_tokens": 1})  # else nothing works
+    await _complete(client, {"model": name, "prompt": _TEXT, "max_tokens": 1})  # without it, nothing works
     found = Capabilities(model=name, context_length=context_length)
     prompt: str | list[int] = _TEXT
     if tokenizer is not None:

@@ -1,4 +1,4 @@
-"""One infill of one candidate, written by a server and ended here.
+"""One infill of one candidate: a server generates it, and InCoder ends it.
 
 First the required prefix (token healing), token by token, then the rest as a stream that is closed where a
 rule ends the infill. Imports no torch.

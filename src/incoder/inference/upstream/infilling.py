@@ -1,4 +1,4 @@
-"""From a request to its result on other servers: prompts here, tokens there, rules and ranking here.
+"""From a request to its result on other servers, which only generate tokens for the prompts.
 
 Holes are filled in order, candidates side by side, each by a request of its own, which is closed as soon as a
 rule ends the infill. A server that fails before it has written any text is replaced by another one; later the

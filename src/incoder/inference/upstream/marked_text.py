@@ -1,4 +1,4 @@
-"""Prompts as text, for a server whose tokenizer is not here: a byte is a token, and special ones are names.
+"""Prompts as text, for a server whose tokenizer is not on this machine.
 
 The infilling formats of model families are written in tokens. Without a vocabulary, every byte is a token of
 its own, and each special token is one that is spelled by its name. So windows are cut by bytes, and nothing
@@ -81,7 +81,7 @@ class ByteTokenizer:
 
 
 class SuffixFieldFormat:
-    """Prompts for a server that fills the hole before a `suffix` by itself: both parts, apart by markers."""
+    """Prompts for a server with a `suffix` of its own: prefix and suffix, separated by markers."""
 
     name = "suffix"
     max_num_holes = 1
@@ -124,7 +124,7 @@ class SuffixFieldFormat:
 def text_format(model: str, name: str | None, *, has_suffix: bool) -> tuple[ByteTokenizer, InfillingFormat]:
     """Return how to write prompts as text: by the format's name, the server's `suffix`, or the model's name.
 
-    A server that has a `suffix` knows its model's format better than the model's name says it.
+    A server's `suffix` is preferred to the model's name, because the server knows its model's format.
 
     Raises:
         IncoderError: there is no such format, or it is not one of text.

@@ -1,8 +1,8 @@
-"""Several servers of one model: which one gets a request, and which are left out because they failed.
+"""Several servers of one model: which one gets a request, and which come last because they failed.
 
 Prompts that begin alike go to the same server, whose prefix cache then has their beginning (rendezvous
 hashing: a server that joins or leaves moves only its own share). A server with more than its share of the
-requests in progress is passed over. Knows no HTTP. Imports no torch.
+requests in progress is tried after the others. Knows no HTTP. Imports no torch.
 """
 
 import hashlib
@@ -88,13 +88,13 @@ class Pool(Generic[S]):
         state.num_failures, state.retry_at = 0, 0.0
 
     def failed(self, server: S) -> None:
-        """Leave the server out for a while, longer after each failure in a row."""
+        """Put the server last for a while, longer after each failure in a row."""
         state = self._states[server.url]
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(state.num_failures, 16))
         state.num_failures, state.retry_at = state.num_failures + 1, self._clock() + pause
 
     def is_up(self, server: S) -> bool:
-        """Whether the server is not left out now."""
+        """Whether the server is not put last now."""
         return self._states[server.url].retry_at <= self._clock()
 
 

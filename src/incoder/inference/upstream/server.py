@@ -1,4 +1,4 @@
-"""One server of a model: its client, and what it can do once that was asked. Imports no torch."""
+"""One server of a model: its client, and its capabilities once they are known. Imports no torch."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -35,7 +35,7 @@ class UpstreamServer:
         return self._client.url
 
     async def capabilities(self) -> Capabilities:
-        """Return what the server can do, which is asked once.
+        """Return what the server can do, which is found out once.
 
         Raises:
             IncoderError: as `find_capabilities` says.
@@ -88,7 +88,7 @@ class UpstreamServer:
         """Return the given tokens with their log-probabilities, each after those before it.
 
         Raises:
-            UpstreamError: the server cannot, or returns another number of tokens.
+            UpstreamError: the server cannot echo, or returns another number of tokens.
         """
         can = await self.capabilities()
         if not can.echo:

@@ -1,4 +1,4 @@
-"""Lines of which the last opens a block that goes on in the text after the span."""
+"""Lines of which the last opens a block that continues in the text after the span."""
 
 from itertools import pairwise
 

@@ -1,7 +1,7 @@
 """A block's text as the kinds of spans see it: its lines, and what Python's lexical rules find in it.
 
-A block begins anywhere in a file, so its text may not parse, and `ast` and `tokenize` would refuse it. The
-patterns here read any bytes, and mean the same in every version of Python. Of other languages they find
+A block may begin anywhere in a file, so its text may not parse, and `ast` and `tokenize` would refuse it. The
+patterns here read any bytes, and mean the same in every version of Python. In other languages they find
 strings, names and brackets, too; a mistake, such as an apostrophe in a comment, ends with its line.
 """
 

@@ -1,6 +1,6 @@
 """Spans of several kinds in one block, each with its prefix tail, like the holes of an editor.
 
-Weights in, spans of byte positions out. A new kind is a file with a function `draw` and a line in `_KINDS`.
+Spans are ranges of byte positions. A new kind is a file with a function `draw` and a line in `_KINDS`.
 """
 
 from bisect import bisect
@@ -66,7 +66,7 @@ def mixed_spans(
 ) -> list[LineSpan]:
     r"""Draw the kind of each span by `weights`, and then its place; fewer spans if the text has no more.
 
-    A kind of which the text has nothing, as one of Python's in another language, is replaced by `characters`.
+    If the text has no span of a kind, such as Python's in another language, `characters` replaces it.
     Spans do not touch. With `num_tail_lines` each begins with its prefix tail, as in a prompt: the first
     lines after another span stay where they are, as the suffix of that span.
 

@@ -1,6 +1,6 @@
-"""Asks a running server what each client would ask, and says in plain words what is wrong.
+"""Sends a running server each client's request, and says in plain words what is wrong.
 
-A URL, a key and the names of clients in, findings out. Reads no environment.
+Takes a URL, a key and the names of clients, and returns findings. Reads no environment.
 """
 
 import json
@@ -148,7 +148,7 @@ class Doctor:
         return Report(server, tuple(found))
 
     def server(self) -> ServerFindings:
-        """Return what is there, and whether it is ready."""
+        """Return the models that the server has, or what is wrong with it."""
         found, problem = self._ask("GET", "/health", None)
         if found is None:
             return ServerFindings(self._base, problem=problem)
@@ -172,7 +172,7 @@ class Doctor:
         return ServerFindings(self._base, models)
 
     def client(self, client: Client, model: str) -> ClientFindings:
-        """Return what is wrong for one client, by the request that it really sends."""
+        """Return what is wrong for one client, by the request that it sends."""
         settings = settings_text(client, self._base, model)
         body = {**client.body, **({"model": model} if client.body.get("model") == "{model}" else {})}
         response, problem = self._ask("POST", client.path, body)

@@ -174,7 +174,7 @@ def edit(task: Task) -> Iterable[Change]:
 
 
 def _runner(task: Task) -> "AbstractContextManager[CommandRunner | None]":
-    """Return the runner of the body's test command; it has none for most bodies.
+    """Return the runner of the body's test command; most bodies have none.
 
     Raises:
         RequestError: the server was not started with --allow-tests, or the file is in none of its projects.

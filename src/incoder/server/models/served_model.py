@@ -19,7 +19,7 @@ Note = Callable[[str], None]  # gets a line for the operator, such as what is lo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What is known of a model without loading it; `num_bytes` is the memory that it will take, about.
+    """The facts of a model that need no loading; `num_bytes` is about the memory that it will take.
 
     `max_num_holes` is 0 for a model that only completes, 1 or more for one that infills, `num_tail_lines` the
     length of the prefix tails that it was trained with.
@@ -57,7 +57,8 @@ class LoadedModel(Protocol):
     def submit(self, request: InfillRequest, on_text: OnText | None = None) -> Future[InfillResult]:
         """Queue a request; cancelling the future ends it, before its first token too.
 
-        May take a while (texts are encoded, a project is looked at), so the server calls it in a thread.
+        This may take a while (it encodes texts and looks at a project's files), so the server calls it in
+        a thread.
 
         Raises:
             IncoderError: the model cannot answer this request.
@@ -67,7 +68,7 @@ class LoadedModel(Protocol):
         """Return a model for the editing package; every call of it waits by `wait`."""
 
     def close(self) -> None:
-        """Finish what runs and free all memory."""
+        """Finish the running requests and free all memory."""
 
 
 class ModelSource(Protocol):
