@@ -10,10 +10,12 @@ from starlette.testclient import TestClient
 
 import incoder
 from incoder.inference.infill_model import InfillModel
+from incoder.inference.upstream.client import UpstreamError
 from incoder.inference.upstream.model import UpstreamModel
 from incoder.server.app import create_app
 from incoder.server.models.local_model import LocalSource
 from incoder.server.models.upstream_model import UpstreamSettings, UpstreamSource
+from incoder.server.request_error import as_request_error
 from incoder.server.settings import ServerSettings
 
 pytestmark = pytest.mark.slow
@@ -27,8 +29,7 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def upstream_url(source: LocalSource) -> Iterator[str]:
+def started(source: LocalSource) -> tuple[uvicorn.Server, threading.Thread]:
     server = uvicorn.Server(
         uvicorn.Config(create_app(ServerSettings(), [source]), port=0, log_level="warning", ws="none")
     )
@@ -36,7 +37,17 @@ def upstream_url(source: LocalSource) -> Iterator[str]:
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
+    return server, thread
+
+
+def url_of(server: uvicorn.Server) -> str:
+    return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
+
+
+@pytest.fixture(scope="module")
+def upstream_url(source: LocalSource) -> Iterator[str]:
+    server, thread = started(source)
+    yield url_of(server)
     server.should_exit = True
     thread.join()
 
@@ -92,3 +103,30 @@ def test_a_server_in_front_of_a_server_answers_alike(upstream_url: str, client: 
     assert "data: [DONE]" in streamed
     assert edited.status_code == 200
     assert edited.json()["changes"][0]["candidates"]  # written there, judged here
+
+
+def test_an_upstream_that_has_ended_is_no_mistake_of_the_client(source: LocalSource) -> None:
+    server, thread = started(source)
+    front = create_app(ServerSettings(), [UpstreamSource(UpstreamSettings(urls=(url_of(server),)))])
+    with TestClient(front, base_url="http://127.0.0.1") as client_of_front:
+        server.should_exit = True
+        thread.join()
+        answer = client_of_front.post("/v1/completions", json={"prompt": "x = ", "suffix": "\n"})
+        edited = client_of_front.post("/v1/edit/fix", json={"text": "x = \n", "lines": "1", "path": "a.py"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["error"]["type"] == "unavailable_error"
+    assert "cannot connect" in answer.json()["error"]["message"]
+    assert edited.status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UpstreamError("no answer in time", is_temporary=True), 503),
+        (UpstreamError("it does not accept the API key", status=401), 502),
+        (UpstreamError("it is no completions server"), 502),
+        (UpstreamError("temperature is too high there", status=400), 400),
+    ],
+)
+def test_only_a_request_that_is_wrong_itself_is_refused_as_such(error: UpstreamError, status: int) -> None:
+    assert as_request_error(error).status == status
