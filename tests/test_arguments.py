@@ -13,6 +13,7 @@ import incoder
 from incoder.errors import IncoderError
 from incoder.inference.engine import forking
 from incoder.inference.infill_model import InfillModel
+from incoder.infill_defaults import SEVERAL_TEMPERATURE
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.transformer import Transformer, TransformerConfig
 from incoder.request import MAX_CANDIDATES, InfillRequest
@@ -190,13 +191,13 @@ def test_the_default_temperature_is_the_same_everywhere(model: InfillModel) -> N
     import inspect
 
     from incoder.cli.complete import complete
-    from incoder.cli.fill import fill
 
-    options = {inspect.signature(call).parameters["temperature"].default.default for call in (fill, complete)}
-    assert options == {DEFAULT_TEMPERATURE, SamplingParams().temperature} == {0.2}
-    for call in (model.infill, model.complete):
-        by_default = call("x<FILL>", seed=1, max_new_tokens=9)
-        assert by_default == call("x<FILL>", seed=1, max_new_tokens=9, temperature=0.2)
+    option = inspect.signature(complete).parameters["temperature"].default.default
+    assert option == DEFAULT_TEMPERATURE == SamplingParams().temperature == 0.2
+    for call, num_candidates in ((model.infill, 1), (model.complete, 1), (model.infill, 2)):
+        settings: RequestSettings = {"seed": 1, "max_new_tokens": 9, "num_candidates": num_candidates}
+        temperature = 0.2 if num_candidates == 1 else SEVERAL_TEMPERATURE
+        assert call("x<FILL>", **settings) == call("x<FILL>", temperature=temperature, **settings)
 
 
 def test_a_process_that_was_forked_from_one_with_a_model_is_told_so(

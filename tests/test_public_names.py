@@ -61,6 +61,8 @@ def test_a_setting_is_named_in_few_files() -> None:
         path.relative_to(SOURCE).as_posix()
         for path in sorted(SOURCE.rglob("*.py"))
         if names_temperature(ast.parse(path.read_text(encoding="utf-8")))
+        and not path.is_relative_to(SOURCE / "server" / "dialects")  # names in other programs' requests
+        and not path.is_relative_to(SOURCE / "inference" / "upstream")
     ]
     assert len(naming) <= 7, naming
 

@@ -23,7 +23,7 @@ import incoder
 from incoder.corpus.decontamination.held_out import refuse_held_out
 from incoder.errors import IncoderError
 from incoder.files import write_text
-from incoder.inference.infill_model import InfillModel, attribute_header
+from incoder.inference.infill_model import InfillModel
 from incoder.inference.memory.lookup import WeightedSegment, longest_continuations
 from incoder.inference.memory.mixing import (
     DEFAULT_WEIGHTS,
@@ -36,6 +36,7 @@ from incoder.inference.memory.mixing import (
 from incoder.inference.memory.project_memory import OPEN_FILE_WEIGHT, ProjectMemory
 from incoder.inference.memory.segment import MAX_ORDER, Segment
 from incoder.inference.memory.source_files import read_text
+from incoder.inference.prompting_model import attribute_header
 from incoder.inference.prompts.line_endings import as_model_sees
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 

@@ -73,7 +73,7 @@ def test_mistakes_are_reported_before_torch_is_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "suggested"),
     [
-        (("fill", "a.py", "--cadidates", "3"), {"--num-candidates"}),
+        (("fill", "a.py", "--num-cadidates", "3"), {"--num-candidates"}),
         (("fill", "a.py", "--lead-line", "3"), {"--lines", "--tail-lines"}),
         (("objective", "show", "a.py", "--edge", "token"), {"--seed"}),
     ],

@@ -98,9 +98,9 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
     """Have the commands load this model; by default none may be loaded."""
 
     def replace(model: Any) -> None:
-        monkeypatch.setattr(editing, "load_model", lambda *_: model)
+        monkeypatch.setattr(editing, "load_model", lambda *_, **__: model)
 
-    def refuse(*_: Any) -> NoReturn:
+    def refuse(*_: Any, **__: Any) -> NoReturn:
         raise AssertionError("a model is loaded")
 
     monkeypatch.setattr(editing, "load_model", refuse)
@@ -258,7 +258,7 @@ def test_a_folder_is_edited_with_one_model_and_a_broken_file_stops_nothing(
         (file.parent / name).write_bytes(content)
     loaded: list[str] = []
 
-    def load(model: str, *_: object) -> Writes:
+    def load(model: str, *_: object, **__: object) -> Writes:
         loaded.append(model)
         return Writes("int")
 

@@ -372,7 +372,7 @@ def test_left_to_right_leaves_out_holes_that_end_inside_a_line(
 def test_left_to_right_is_not_offered_on_random_spans() -> None:
     methods = BENCHMARKS["humaneval-random-span"].methods
     assert methods == ("infill", "infill-rerank")
-    assert BENCHMARKS["mid-line"].methods == methods
+    assert "left-to-right" in BENCHMARKS["mid-line"].methods  # told the number of characters
 
 
 def test_options_of_before_are_read_with_a_note(recorder: Recorder, tmp_path: Path, data: Path) -> None:

@@ -63,5 +63,5 @@ def test_where_the_time_is_up_nothing_more_is_read(dice: InfillModel) -> None:
 
 
 def test_an_unknown_order_is_refused(fast: InfillModel) -> None:
-    with pytest.raises(IncoderError, match="rank_by must be one of mean, total, full-text, got 'best'"):
+    with pytest.raises(IncoderError, match=r"rank_by must be one of mean, total, .*, none, got 'best'"):
         fast.infill("x = <FILL>\n", rank_by="best")  # type: ignore[arg-type]

@@ -10,12 +10,13 @@ import pytest
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
-from incoder.inference import infilling
+from incoder.inference import infilling, request_state
 from incoder.inference.candidates import text_of
 from incoder.inference.decoding.decode_loop import decoding
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.language_model import Generation, run_alone
 from incoder.request import InfillRequest
+from incoder.request_settings import RequestSettings
 from incoder.results import InfillResult
 from incoder.sampling_params import SamplingParams
 from incoder.tokenizer.tokenizer import Tokenizer
@@ -217,7 +218,8 @@ def test_later_candidates_do_not_change_earlier_ones(dice: InfillModel) -> None:
 
 
 def test_candidates_come_best_first(dice: InfillModel) -> None:
-    result = dice.infill(["a", "b"], num_candidates=8, temperature=1.0, top_p=1.0, max_new_tokens=6)
+    settings: RequestSettings = {"num_candidates": 8, "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 6}
+    result = dice.infill(["a", "b"], rank_by="mean", **settings)
     logprobs = [candidate.logprob for candidate in result.candidates]
     assert logprobs == sorted(logprobs, reverse=True)
     assert (result.text, result.infills, result.logprob) == (
@@ -412,7 +414,7 @@ def test_an_infill_ends_where_the_context_ends(dice: InfillModel) -> None:
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every look at the clock takes a second."""
     seconds = count()
-    monkeypatch.setattr(infilling, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(request_state, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
 
 
 @pytest.mark.usefixtures("ticking")
@@ -452,7 +454,7 @@ def test_a_limit_for_decoding_begins_after_the_prefill(
     dice: InfillModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(infilling, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(request_state, "time", SimpleNamespace(monotonic=lambda: now[0]))
     request = InfillRequest.from_settings(
         "x = ", temperature=0, max_new_tokens=50, speculate=False, decode_time_limit=5
     )

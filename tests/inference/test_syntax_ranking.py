@@ -16,6 +16,7 @@ SETTINGS: dict[str, Any] = {
     "stopping_rules": (),
     "path": "a.py",
 }
+ADDS_ERRORS = "incoder.inference.request_state.adds_errors"
 PARTS = ["x = 1\ny = (", ")\nz = x\n"]
 
 
@@ -35,7 +36,7 @@ def test_full_texts_of_candidates_with_errors_are_not_read(
     dice: InfillModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "incoder.inference.infilling.adds_errors",
+        ADDS_ERRORS,
         lambda _, infills, __: [True] * (len(infills) - 1) + [False],
     )
     found = dice.infill(PARTS, rank_by="syntax", **SETTINGS)
@@ -44,7 +45,9 @@ def test_full_texts_of_candidates_with_errors_are_not_read(
 
 
 def test_when_the_time_is_up_nothing_is_checked(dice: InfillModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("incoder.inference.infilling.adds_errors", lambda *_: pytest.fail("it was checked"))
+    monkeypatch.setattr(
+        "incoder.inference.request_state.adds_errors", lambda *_: pytest.fail("it was checked")
+    )
     dice.infill(PARTS, rank_by="syntax", time_limit=1e-9, **SETTINGS)
 
 
@@ -64,7 +67,9 @@ def test_a_streamed_hole_is_written_once_and_not_ranked(
     dice: InfillModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dice.num_candidates = 4
-    monkeypatch.setattr("incoder.inference.infilling.adds_errors", lambda *_: pytest.fail("it was checked"))
+    monkeypatch.setattr(
+        "incoder.inference.request_state.adds_errors", lambda *_: pytest.fail("it was checked")
+    )
     pieces: list[int] = []
     result = dice.infill(PARTS, max_new_tokens=3, on_text=lambda piece: pieces.append(piece.candidate))
     assert set(pieces) <= {0}

@@ -364,7 +364,7 @@ def test_quantized_weights_are_called_so(folder: Path, name: str) -> None:
     [
         (
             ("adapter_config.json", "adapter_model.safetensors"),
-            "a LoRA adapter.* merge it into its base model",
+            "a LoRA adapter.* load its base model with --adapter",
         ),
         (("mini-q4_k_m.gguf",), r"llama\.cpp's format"),
         (("consolidated.00.pth", "params.json"), "often ends in -hf"),

@@ -23,6 +23,7 @@ NUMBERS: Final = {
     "frequency_penalty": (-2.0, 2.0),
     "length_penalty": (-100.0, 100.0),
     "time_limit": (0.001, 3600.0),
+    "decode_time_limit": (0.001, 3600.0),
 }
 WHOLES: Final = {
     "top_k": (1, _MOST),
