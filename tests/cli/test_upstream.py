@@ -45,7 +45,7 @@ def test_the_doctor_prints_settings_and_fails_where_nothing_listens() -> None:
     assert [one["name"] for one in report["clients"]] == ["zed"]
     assert "http://127.0.0.1:9/v1/completions" in report["clients"][0]["settings"]
     text = CliRunner().invoke(app, ["doctor", "--url", "http://127.0.0.1:9"]).stdout
-    assert "nothing listens" in text
+    assert text.startswith("PROBLEM: nothing listens at http://127.0.0.1:9; ")
     assert "llama.vim" in text
 
 

@@ -42,7 +42,7 @@ class Process:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.lines.append(line)
-            if "Zed" in line:  # the last line of the start
+            if "more: incoder doctor" in line:  # the last line of the start
                 self._ready.set()
         self._ready.set()
 

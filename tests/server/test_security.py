@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 from tests.server.fakes import FakeSource, facts
+from typer.testing import CliRunner
 
+from incoder.cli.commands import app
+from incoder.errors import IncoderError
 from incoder.server.app import create_app
 from incoder.server.dialects.catalogue import ROUTES
+from incoder.server.security.hosts import checked_host_name
+from incoder.server.security.origins import checked_origin
 from incoder.server.settings import ServerSettings
 
 BODY = {"prompt": "x = ", "suffix": "\n"}
@@ -18,8 +23,8 @@ BODY = {"prompt": "x = ", "suffix": "\n"}
 @contextmanager
 def serving(**settings: Any) -> Iterator[tuple[TestClient, FakeSource]]:
     source = FakeSource(facts("m"), answer=lambda _: "1")
-    app = create_app(ServerSettings(salt_secret=b"secret", **settings), [source])
-    with TestClient(app, base_url="http://127.0.0.1:8012") as client:
+    served = create_app(ServerSettings(salt_secret=b"secret", **settings), [source])
+    with TestClient(served, base_url="http://127.0.0.1:8012") as client:
         yield client, source
 
 
@@ -66,6 +71,37 @@ def test_beyond_the_loopback_device_addresses_are_answered_and_names_are_not() -
     with serving(is_loopback=False, keys=("k",)) as (client, _):
         assert client.get("/health", headers={"host": "192.168.0.1:8012"}).status_code == 200
         assert client.get("/health", headers={"host": "evil.com"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "rule"),
+    [
+        ("--allow-origin", "ide.example", "an origin is a scheme and a host"),
+        ("--allow-origin", "https://ide.example/path", "an origin is a scheme and a host"),
+        ("--allow-origin", "null", "an origin is a scheme and a host"),
+        ("--allow-host", "code.example:8012", "a host is given by its name"),
+        ("--allow-host", "http://code.example", "a host is given by its name"),
+    ],
+)
+def test_names_that_no_request_could_match_are_refused_at_the_start(
+    option: str, value: str, rule: str
+) -> None:
+    found = CliRunner().invoke(app, ["serve", "--port", "0", "--model", "no-such-model", option, value])
+    assert isinstance(found.exception, IncoderError)
+    assert str(found.exception).startswith(rule)
+    assert repr(value) in str(found.exception)
+
+
+def test_allowed_names_are_compared_as_clients_send_them() -> None:
+    assert checked_host_name("Code.Example.") == "code.example"
+    assert checked_host_name("[::1]") == "::1"
+    for origin in (
+        "https://Ide.Example/",
+        "http://localhost:3000",
+        "vscode-webview://a1b2",
+        "http://[::1]:8",
+    ):
+        assert checked_origin(origin) == origin.lower().removesuffix("/")
 
 
 @pytest.mark.parametrize("origin", ["http://evil.com", "null", "http://127.0.0.1:9999", "http://localhost"])

@@ -65,8 +65,11 @@ def doctor(
 
 def _as_text(report: "Report") -> str:
     server = report.server
-    served = f"serves {', '.join(server.models)}" if server.problem is None else server.problem
-    lines = [f"{server.base}: {served}"]
+    if server.problem is None:
+        lines = [f"{server.base}: serves {', '.join(server.models)}"]
+    else:
+        where = "" if server.base in server.problem else f"{server.base}: "
+        lines = [f"PROBLEM: {where}{server.problem}"]
     for one in report.clients:
         lines += ["", f"{one.client.title}, in {one.client.where}:"]
         lines += [f"    {line}" for line in one.settings.splitlines()]

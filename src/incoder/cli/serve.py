@@ -159,8 +159,8 @@ def serve(
     settings = _settings(
         host=host,
         keys=() if api_key_file is None else read_keys(api_key_file),
-        hosts=tuple(name.lower() for name in allow_host or ()),
-        origins=tuple(origin.lower().rstrip("/") for origin in allow_origin or ()),
+        hosts=tuple(allow_host or ()),
+        origins=tuple(allow_origin or ()),
         max_concurrent=max_concurrent,
         max_queue=max_queue,
         time_limit=time_limit,
@@ -205,6 +205,8 @@ def _settings(*, host: str, **values: Any) -> "ServerSettings":
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise missing_extra("the server needs FastAPI, uvicorn and prometheus-client", "server") from error
+    from incoder.server.security.hosts import checked_host_name
+    from incoder.server.security.origins import checked_origin
     from incoder.server.settings import ServerSettings
 
     is_loopback = host in _LOOPBACK or host.startswith("127.")
@@ -214,7 +216,8 @@ def _settings(*, host: str, **values: Any) -> "ServerSettings":
             "on 127.0.0.1"
         )
     own = () if is_loopback else (host.lower(),)
-    values["hosts"] = (*values["hosts"], *own)
+    values["hosts"] = (*map(checked_host_name, values["hosts"]), *own)
+    values["origins"] = tuple(map(checked_origin, values["origins"]))
     return ServerSettings(is_loopback=is_loopback, salt_secret=secrets.token_bytes(32), **values)
 
 

@@ -6,9 +6,28 @@ A web page can let a name of its own point to this machine (DNS rebinding); its 
 import ipaddress
 import re
 
+from incoder.errors import IncoderError, shown
 from incoder.server.settings import ServerSettings
 
-_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::\d{1,5})?", re.IGNORECASE)
+_NAME = r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_.-]+)"
+_HOST = re.compile(_NAME + r"(?::\d{1,5})?", re.IGNORECASE)
+
+
+def checked_host_name(name: str) -> str:
+    """Return a host's name in the form in which names of requests are compared.
+
+    Raises:
+        IncoderError: it is no name, but a URL or a name with a port, which no request could match.
+
+    >>> checked_host_name("Box.example.org.")
+    'box.example.org'
+    """
+    if re.fullmatch(_NAME, name, re.IGNORECASE) is None:
+        raise IncoderError(
+            "a host is given by its name without a scheme or a port, such as box.example.org; got "
+            f"{shown(name)}"
+        )
+    return _compared(name)
 
 
 def is_allowed_host(host: bytes, settings: ServerSettings) -> bool:
@@ -23,7 +42,7 @@ def is_allowed_host(host: bytes, settings: ServerSettings) -> bool:
     match = _HOST.fullmatch(host.decode("latin-1"))
     if match is None:
         return False
-    name = match["name"].lower().rstrip(".").strip("[]")
+    name = _compared(match["name"])
     if name == "localhost" or name.endswith(".localhost") or name in settings.hosts:
         return True
     try:
@@ -31,3 +50,7 @@ def is_allowed_host(host: bytes, settings: ServerSettings) -> bool:
     except ValueError:
         return False
     return address.is_loopback or not settings.is_loopback
+
+
+def _compared(name: str) -> str:
+    return name.lower().rstrip(".").strip("[]")

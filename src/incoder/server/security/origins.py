@@ -4,12 +4,34 @@ A browser sends a page's origin with every request that is not a plain GET. With
 make the server compute: a simple request needs no permission, only reading its answer does.
 """
 
+import re
 from collections.abc import Collection
 
 from starlette.types import Scope
 
+from incoder.errors import IncoderError, shown
 from incoder.server.request_error import RequestError
 from incoder.server.security.headers import header_values
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?")
+
+
+def checked_origin(origin: str) -> str:
+    """Return an origin as browsers send it: in lower case, without a slash at its end.
+
+    Raises:
+        IncoderError: it is no origin, so no browser would ever send it.
+
+    >>> checked_origin("https://Example.org/")
+    'https://example.org'
+    """
+    found = origin.lower().removesuffix("/")
+    if _ORIGIN.fullmatch(found) is None:
+        raise IncoderError(
+            "an origin is a scheme and a host without a path, such as https://example.org or "
+            f"http://localhost:3000; got {shown(origin)}"
+        )
+    return found
 
 
 def allowed_origin(scope: Scope, named: Collection[str]) -> dict[str, str]:
