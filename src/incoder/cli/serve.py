@@ -36,7 +36,7 @@ def serve(
         list[str] | None,
         typer.Option(
             help="A model, as in incoder fill, but no URL. Repeatable: the first one is loaded at once and "
-            "answers requests that name none, the others are loaded when a request names them.",
+            "answers requests that name none; the others are loaded when a request names them.",
             metavar="NAME|FOLDER",
             show_default="mini, without --upstream",
         ),
