@@ -80,7 +80,8 @@ def test_settings_reach_the_model(client: TestClient, mini: InfillModel, setting
     given = {name: value for name, value in settings.items() if name != "was"}
     if "logit_bias" in given:
         given["logit_bias"] = {7: -5}
-    expected = mini.infill("def f(x):\n    return <FILL>\n", seed=1, max_new_tokens=6, **given)
+    given |= {"seed": 1, "max_new_tokens": 6, "num_candidates": 1}  # infill draws several by default
+    expected = mini.infill("def f(x):\n    return <FILL>\n", **given)
     assert answer["candidates"][0]["infills"] == list(expected.infills)
     assert answer["other_files_used"] == list(settings.get("other_files", {}))
     assert bool(settings.get("echo")) == ("prompt_tokens" in answer)
