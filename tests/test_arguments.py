@@ -197,7 +197,8 @@ def test_the_default_temperature_is_the_same_everywhere(model: InfillModel) -> N
     for call, num_candidates in ((model.infill, 1), (model.complete, 1), (model.infill, 2)):
         settings: RequestSettings = {"seed": 1, "max_new_tokens": 9, "num_candidates": num_candidates}
         temperature = 0.2 if num_candidates == 1 else SEVERAL_TEMPERATURE
-        assert call("x<FILL>", **settings) == call("x<FILL>", temperature=temperature, **settings)
+        with_temperature: RequestSettings = {**settings, "temperature": temperature}
+        assert call("x<FILL>", **settings) == call("x<FILL>", **with_temperature)
 
 
 def test_a_process_that_was_forked_from_one_with_a_model_is_told_so(

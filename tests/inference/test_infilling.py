@@ -219,7 +219,8 @@ def test_later_candidates_do_not_change_earlier_ones(dice: InfillModel) -> None:
 
 def test_candidates_come_best_first(dice: InfillModel) -> None:
     settings: RequestSettings = {"num_candidates": 8, "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 6}
-    result = dice.infill(["a", "b"], rank_by="mean", **settings)
+    settings["rank_by"] = "mean"
+    result = dice.infill(["a", "b"], **settings)
     logprobs = [candidate.logprob for candidate in result.candidates]
     assert logprobs == sorted(logprobs, reverse=True)
     assert (result.text, result.infills, result.logprob) == (

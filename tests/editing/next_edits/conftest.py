@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from incoder.request import InfillRequest
-from incoder.results import Candidate, InfillResult, Score
+from incoder.results import Candidate, FinishReason, InfillResult, Score
 
 
 @dataclass
@@ -22,7 +22,8 @@ class EchoingModel:
     def run(self, request: InfillRequest) -> InfillResult:
         self.requests.append(request)
         infills = (self.answer,) * request.num_infills
-        return InfillResult((Candidate("", infills, -1.0, -1.0, ("end",) * len(infills)),))
+        ends: tuple[FinishReason, ...] = tuple("end" for _ in infills)
+        return InfillResult((Candidate("", infills, -1.0, -1.0, ends),))
 
     def score_infills(
         self, parts: Sequence[str], infills: Sequence[str | Sequence[str]], **_: Any
