@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from incoder.cli import serve
 from incoder.model.adapters import Adapter, Pair, fingerprint, save_adapter
 from incoder.model.checkpoint import load_checkpoint
 from incoder.model.hugging_face import split_weights
@@ -52,3 +54,23 @@ def test_a_folder_without_an_adapter_is_one_line(
     outcome = run_cli("fill", source, "--model", tiny_checkpoint, "--adapter", tmp_path)
     assert outcome.status == 1
     assert f"{tmp_path} is not an adapter: it has no adapter_config.json" in outcome.stderr
+
+
+def test_the_server_has_a_model_with_each_adapter_and_the_model_alone(
+    run_cli: RunCli, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[Any] = []
+    monkeypatch.setattr(serve, "_run", lambda _, sources, *__: served.extend(sources))
+    adapter = adapter_for(tiny_checkpoint, tmp_path / "mine")
+    assert run_cli("serve", "--model", tiny_checkpoint, "--adapter", adapter).status == 0
+    adapted, alone = served
+    assert adapted.facts.name == f"{alone.facts.name}+mine"
+    first, second = (source.load_model() for source in (adapted, alone))
+    assert first.score("x = 1\n") != second.score("x = 1\n")
+
+
+def test_the_server_refuses_a_folder_that_is_no_adapter(
+    run_cli: RunCli, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    outcome = run_cli("serve", "--model", tiny_checkpoint, "--adapter", tmp_path / "none")
+    assert (outcome.status, "there is no such folder" in outcome.stderr) == (1, True)

@@ -65,6 +65,15 @@ def serve(
             show_default="the one in the cache",
         ),
     ] = None,
+    adapter: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Serve the first model with this LoRA adapter, as the model NAME+ADAPTER; the first adapter "
+            "answers requests that name no model. Repeatable.",
+            metavar="FOLDER",
+            show_default="none",
+        ),
+    ] = None,
     dtype: options.Dtype = None,
     device: options.Device = None,
     context: Annotated[
@@ -176,11 +185,14 @@ def serve(
         sources += _sources(
             names,
             settings,
+            adapters=adapter or (),
             dtype=dtype,
             device=device,
             context=context,
             cache_bytes=None if cache_memory is None else cache_memory * _MEGABYTE,
         )
+    elif adapter:
+        raise typer.BadParameter("--adapter is for a model on this machine; name it with --model")
     max_model_bytes = None if model_memory is None else model_memory * _MEGABYTE
     _run(settings, sources, max_model_bytes, host, port)
 
@@ -231,31 +243,53 @@ def _sources(
     names: Sequence[str],
     settings: "ServerSettings",
     *,
+    adapters: Sequence[Path],
     dtype: str | None,
     device: str | None,
     context: int | None,
     cache_bytes: int | None,
 ) -> "list[ModelSource]":
-    """Return the models to serve; those on the hub are fetched now, so that no request waits for it."""
+    """Return the models to serve; those on the hub are fetched now, so that no request waits for it.
+
+    The first model comes once with each adapter, and then alone.
+
+    Raises:
+        IncoderError: there is no such model, or a folder is not an adapter.
+    """
+    from dataclasses import replace
     from functools import partial
 
     from incoder.inference.models.catalogue import describe_model
     from incoder.inference.models.loading import load
+    from incoder.model.adapters import refuse_without_adapter
     from incoder.server.models.local_model import LocalSource, facts_from_files
 
     for name in names:
         options.fetch(name, None)
-    return [
-        LocalSource(
-            facts=facts_from_files(describe_model(name), context),
+    for adapter in adapters:
+        refuse_without_adapter(adapter)
+
+    def source(name: str, adapter: Path | None = None) -> LocalSource:
+        facts = facts_from_files(describe_model(name), context)
+        if adapter is not None:
+            facts = replace(facts, name=f"{facts.name}+{adapter.resolve().name}")
+        return LocalSource(
+            facts=facts,
             load_model=partial(
-                load, name, dtype=dtype, device=device, cache_bytes=cache_bytes, max_context=context
+                load,
+                name,
+                adapter=adapter,
+                dtype=dtype,
+                device=device,
+                cache_bytes=cache_bytes,
+                max_context=context,
             ),
             projects=settings.projects,
             cache_folder=cache_folder(os.environ),
         )
-        for name in dict.fromkeys(names)
-    ]
+
+    with_adapters = [source(names[0], adapter) for adapter in dict.fromkeys(adapters)]
+    return [*with_adapters, *(source(name) for name in dict.fromkeys(names))]
 
 
 def _upstream_sources(

@@ -140,9 +140,8 @@ def load_adapter(folder: Path, config: TransformerConfig) -> Adapter:
         IncoderError: the folder has no adapter, a setting is not supported, or a matrix does not fit the
             model.
     """
+    refuse_without_adapter(folder)
     path = folder / ADAPTER_CONFIG
-    if not path.is_file():
-        raise IncoderError(f"{folder} is not an adapter: it has no {ADAPTER_CONFIG}")
     settings = read_json_object(path, max_bytes=_MAX_CONFIG_BYTES)
     _refuse_unsupported(settings, path)
     rank, alpha = _rank(settings, path), _alpha(settings, path)
@@ -157,6 +156,18 @@ def load_adapter(folder: Path, config: TransformerConfig) -> Adapter:
         base_fingerprint=metadata.get(_BASE),
         uses_rslora=settings.get("use_rslora") is True,
     )
+
+
+def refuse_without_adapter(folder: Path) -> None:
+    """Raise if a folder is not an adapter's, without reading its weights.
+
+    Raises:
+        IncoderError: it has no configuration of an adapter.
+    """
+    if not folder.is_dir():
+        raise IncoderError(f"{folder} is not an adapter: there is no such folder")
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise IncoderError(f"{folder} is not an adapter: it has no {ADAPTER_CONFIG}")
 
 
 @torch.no_grad()
