@@ -145,7 +145,7 @@ def test_a_bracket_may_be_opened_in_one_hole_and_closed_in_the_next() -> None:
 
 def test_candidates_that_all_add_errors_are_equal_unless_one_adds_fewer() -> None:
     assert added("x = <FILL>\n", ["(", "["], "a.py") == [False, False]
-    assert added("int x = <FILL>;\n", ["(1", "((1"], "a.c") == [False, True]
+    assert added("val x = <FILL>\n", ["(1", "((1"], "a.kt") == [False, True]  # read by its brackets
 
 
 @pytest.mark.parametrize(
