@@ -154,16 +154,16 @@ def _task(repository: Path, commit: str, name: str) -> Task | None:
         return None
     if any(len(event.old) > _MAX_EVENT_LINES or len(event.new) > _MAX_EVENT_LINES for event in events):
         return None
-    after = _with_first(before, final, events)
+    after = _with_first(before, events)
     rest = edit_events(final, after)  # so that its new lines are lines of `after`
     return Task(repository.name, commit, PurePath(name), before, after, final, rest)
 
 
-def _with_first(before: str, final: str, events: Sequence[EditEvent]) -> str:
+def _with_first(before: str, events: Sequence[EditEvent]) -> str:
     """Return the text before the commit with its first change made."""
     first, lines = events[0], list(Lines(before))
     start = first.line - 1  # all lines before the first change are the same
-    return "".join([*lines[:start], *first.new, *lines[start + len(first.old) :]]) if final else ""
+    return "".join([*lines[:start], *first.new, *lines[start + len(first.old) :]])
 
 
 def _text(repository: Path, spec: str) -> str | None:

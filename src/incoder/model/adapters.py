@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from incoder.errors import IncoderError, shown, shown_name
 from incoder.files import make_folder, read_json_object, replaced_atomically, write_text
+from incoder.model.checkpoint import save_tensors
 from incoder.model.hugging_face import disk_names, split_weights
 from incoder.model.transformer import Transformer, TransformerConfig, outline
 
@@ -121,15 +121,10 @@ def save_adapter(adapter: Adapter, folder: Path) -> None:
         for suffix, tensor in ((_DOWN, pair.down), (_UP, pair.up)):
             on_cpu = tensor.detach().to("cpu", torch.float32, copy=True)
             tensors[f"{_PREFIX}{name}{suffix}"] = on_cpu.contiguous()
-    metadata = {"format": "pt"}
-    if adapter.base_fingerprint is not None:
-        metadata[_BASE] = adapter.base_fingerprint
+    metadata = {} if adapter.base_fingerprint is None else {_BASE: adapter.base_fingerprint}
     path = folder / ADAPTER_WEIGHTS
     with replaced_atomically(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata=metadata)
-        except SafetensorError as error:
-            raise IncoderError(f"cannot write {path}: {error}; nothing was changed") from error
+        save_tensors(tensors, temporary, path, metadata)
     write_text(folder / ADAPTER_CONFIG, json.dumps(_config_of(adapter), indent=2) + "\n")
 
 

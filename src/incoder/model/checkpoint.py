@@ -97,10 +97,7 @@ def write_checkpoint(
             temporary = stack.enter_context(replaced_atomically(folder / name))
             tensors = dict(islice(parts, len(names)))
             assert list(tensors) == names
-            try:
-                save_file(tensors, temporary, metadata={"format": "pt"})
-            except SafetensorError as error:
-                raise IncoderError(f"cannot write {folder / name}: {error}; nothing was changed") from error
+            save_tensors(tensors, temporary, folder / name)
         assert next(parts, None) is None
     weight_files.write_index(folder, files, total_bytes=config.num_parameters * dtype.itemsize)
     generation = {"bos_token_id": config.bos_id, "eos_token_id": config.eos_id, "pad_token_id": config.pad_id}
@@ -125,6 +122,20 @@ def _sizes_on_disk(config: TransformerConfig, dtype: torch.dtype) -> dict[str, i
     with torch.device("meta"):
         outlines = Transformer(replace(config, max_positions=1)).state_dict()
     return {name: part.numel() * dtype.itemsize for name, part in split_weights(outlines, config)}
+
+
+def save_tensors(
+    tensors: dict[str, Tensor], temporary: Path, path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors to the file that will replace `path`, in the format that PyTorch programs read.
+
+    Raises:
+        IncoderError: it cannot be written, or the disk is full.
+    """
+    try:
+        save_file(tensors, temporary, metadata={"format": "pt", **(metadata or {})})
+    except SafetensorError as error:
+        raise IncoderError(f"cannot write {path}: {error}; nothing was changed") from error
 
 
 def load_checkpoint(

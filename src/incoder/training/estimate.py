@@ -13,8 +13,8 @@ import torch
 
 from incoder.errors import IncoderError
 from incoder.model.checkpoint import load_config
-from incoder.model.sizes import config_for
 from incoder.model.transformer import TransformerConfig
+from incoder.training.first_model import fresh_config
 from incoder.training.gpus import Gpu
 from incoder.training.memory import RESERVE_BYTES, Load, Memory, Network, memory_needed, state_bytes
 from incoder.training.recipe import Phase, TrainingRecipe
@@ -123,10 +123,9 @@ def network_config(recipe: TrainingRecipe, vocab_size: int) -> TransformerConfig
     Raises:
         IncoderError: the folder to start from holds no model, or sizes do not match each other.
     """
-    section = recipe.model
-    if section.start_from is not None:
-        return load_config(section.start_from)
-    return config_for(section.size, section.shape, vocab_size=vocab_size, **section.overrides())
+    if recipe.model.start_from is not None:
+        return load_config(recipe.model.start_from)
+    return fresh_config(recipe, vocab_size)
 
 
 def estimate(recipe: TrainingRecipe, config: TransformerConfig, cluster: Cluster) -> Estimate:

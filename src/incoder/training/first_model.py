@@ -27,7 +27,7 @@ def first_model(recipe: TrainingRecipe, tokenizer: Tokenizer) -> Transformer:
         model = load_checkpoint(folder, dtype=torch.float32)
         _check_positions(recipe, model.config)
         return model.train()
-    model = Transformer(_fresh_config(recipe, tokenizer))
+    model = Transformer(fresh_config(recipe, tokenizer.vocab_size))
     model.init_weights(torch.Generator().manual_seed(recipe.training.seed))
     return model
 
@@ -69,13 +69,14 @@ def first_weights(
         config, weights = stored_weights(folder, dtype=torch.float32)
         _check_positions(recipe, config)
         return config, weights
-    config = _fresh_config(recipe, tokenizer)
+    config = fresh_config(recipe, tokenizer.vocab_size)
     return config, _fresh_weights(config, recipe.training.seed)
 
 
-def _fresh_config(recipe: TrainingRecipe, tokenizer: Tokenizer) -> TransformerConfig:
+def fresh_config(recipe: TrainingRecipe, vocab_size: int) -> TransformerConfig:
+    """Return the configuration of a network that a recipe begins with fresh weights."""
     section = recipe.model
-    return config_for(section.size, section.shape, vocab_size=tokenizer.vocab_size, **section.overrides())
+    return config_for(section.size, section.shape, vocab_size=vocab_size, **section.overrides())
 
 
 def _fresh_weights(config: TransformerConfig, seed: int) -> Iterator[tuple[str, Tensor]]:

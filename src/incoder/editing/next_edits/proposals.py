@@ -1,6 +1,6 @@
 """From an edit to the next ones: sites scored by a model, filled, and only the convincing ones kept."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -79,6 +79,7 @@ def next_edits(
         return []
     (after_new,) = model.score_infills(part.after, [news], path=path)
     (before_new,) = model.score_infills(part.before, [news], path=path)
+    syntax_error = _error_check(after, path)
     proposed = []
     for place, site in enumerate(part.sites):
         old, new = olds[place], news[place]
@@ -95,7 +96,7 @@ def next_edits(
             and (old, new) not in rejected
             and (bool(new.strip()) or site.new is not None)
             and not _is_reversal(old, new, events)
-            and not _adds_error(after, edit, path)
+            and (syntax_error is None or syntax_error(apply_edits(after, [edit])) is None)
         ):
             proposed.append(
                 NextEdit(edit, site.line, old, drops[place], gain, gain - gain_before, site.reason)
@@ -138,11 +139,12 @@ def _is_reversal(old: str, new: str, events: Sequence[EditEvent]) -> bool:
     return any((new, old) in event.replaced_texts for event in events)
 
 
-def _adds_error(text: str, edit: Edit, path: PurePath | None) -> bool:
+def _error_check(text: str, path: PurePath | None) -> Callable[[str], str | None] | None:
+    """Return the check of the language's syntax; None if there is none, or the text fails it already."""
     language = language_of(path)
     if language is None or language.syntax_error(text) is not None:
-        return False
-    return language.syntax_error(apply_edits(text, [edit])) is not None
+        return None
+    return language.syntax_error
 
 
 def _distance(proposed: NextEdit, events: Sequence[EditEvent]) -> int:
