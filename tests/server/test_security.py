@@ -150,6 +150,20 @@ def test_every_route_but_health_needs_a_key(route: Any) -> None:
         assert not any(model.requests for model in source.loaded)
 
 
+def test_a_monitor_may_ask_by_head() -> None:
+    with serving(keys=("k",)) as (client, _):
+        health = client.head("/health")
+        assert (health.status_code, health.content) == (200, b"")
+        assert client.head("/v1/models").status_code == 401
+        assert client.head("/v1/completions", headers={"authorization": "Bearer k"}).status_code == 405
+        assert (
+            "head"
+            not in client.get("/openapi.json", headers={"authorization": "Bearer k"}).json()["paths"][
+                "/health"
+            ]
+        )
+
+
 @pytest.mark.parametrize(
     "path", ["/docs", "/openapi.json", "//health", "/health/", "/health%2f..%2fv1", "/nothing"]
 )

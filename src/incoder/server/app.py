@@ -81,9 +81,10 @@ def create_app(
     )
     shapes: dict[str, ErrorShape] = {route.path: route.error for route in routes}
     for route in routes:
+        endpoint = _endpoint(route, lambda: state["server"])
         app.add_api_route(
             route.path,
-            _endpoint(route, lambda: state["server"]),
+            endpoint,
             methods=[route.method],
             summary=route.summary,
             tags=[route.dialect],
@@ -93,6 +94,10 @@ def create_app(
             response_class=Response,
             response_model=None,
         )
+        if route.method == "GET":  # monitors ask by HEAD
+            app.add_api_route(
+                route.path, endpoint, methods=["HEAD"], include_in_schema=False, response_model=None
+            )
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: HTTPException) -> Response:
