@@ -20,7 +20,7 @@ FOLDER = "ranks"  # in the folder of a run
 _SECONDS = 1.0  # between two writes
 
 
-class Heartbeat:
+class HeartbeatWriter:
     """Writes the file of one process while its block runs. A file that cannot be written stops nothing."""
 
     def __init__(self, output: Path, place: Place) -> None:

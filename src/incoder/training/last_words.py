@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from incoder.errors import IncoderError
-from incoder.training.heartbeat import FOLDER, Heartbeat, write_json
+from incoder.training.heartbeat import FOLDER, HeartbeatWriter, write_json
 from incoder.training.ranks import Place
 from incoder.training.watch import is_running
 
@@ -30,7 +30,7 @@ class LostProcessError(IncoderError):
 
 
 @contextmanager
-def last_words(output: Path, place: Place, heartbeat: Heartbeat) -> Iterator[None]:
+def last_words(output: Path, place: Place, heartbeat: HeartbeatWriter) -> Iterator[None]:
     """Write down the error that ends the block; if another process caused it, raise that one's instead.
 
     Raises:

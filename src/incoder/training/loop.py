@@ -29,7 +29,7 @@ from incoder.training.estimate import memory_for_process, network_config, refuse
 from incoder.training.evaluate import held_out_infill_losses, held_out_loss
 from incoder.training.export import AVERAGED_MODEL, export_model
 from incoder.training.first_model import first_model_on
-from incoder.training.heartbeat import Heartbeat
+from incoder.training.heartbeat import HeartbeatWriter
 from incoder.training.inputs import RunInputs
 from incoder.training.last_words import last_words
 from incoder.training.metrics import BEFORE_START, MetricsLog, plot_losses, read_metrics
@@ -90,7 +90,7 @@ def train(
     with ExitStack() as stack:
         started = ranks.first(lambda: start_run(recipe, output, resume, stack, on_note))
         recipe = recipe.model_copy(update={"masking": started.masking})
-        heartbeat = stack.enter_context(Heartbeat(output, ranks.place))
+        heartbeat = stack.enter_context(HeartbeatWriter(output, ranks.place))
         stack.enter_context(last_words(output, ranks.place, heartbeat))
         inputs = ranks.each(lambda: checked_inputs(inputs, recipe, ranks.place))
         precision = _precision(recipe.training.precision, chosen_device)
@@ -115,7 +115,7 @@ class _Run:
         precision: torch.dtype,
         inputs: RunInputs,
         ranks: Ranks,
-        heartbeat: Heartbeat,
+        heartbeat: HeartbeatWriter,
         on_note: Callable[[str], None],
     ) -> None:
         self.recipe = recipe
