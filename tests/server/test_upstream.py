@@ -26,6 +26,8 @@ TEXTS = [
     "class A:\n    def f(self, x):\n        if x:\n<FILL>\n        return 1\n",
     "x = 'a<FILL>'\r\ny = 2\r\n",
     "# é\nname = <FILL>\n",
+    "def f(rows):\n<FILL>\n        print(row)\n    return 2\n",
+    'def area(width, height):\n    """<FILL>"""\n    return width * height\n',
 ]
 
 
@@ -80,7 +82,7 @@ def test_scores_equal_the_local_ones(upstream: UpstreamModel, mini: InfillModel)
 
 
 def test_candidates_are_drawn_and_ranked(upstream: UpstreamModel) -> None:
-    found = upstream.infill(TEXTS[1], num_candidates=4, temperature=1.0, max_new_tokens=16)
+    found = upstream.infill(TEXTS[1], num_candidates=4, temperature=1.0, max_new_tokens=16, rank_by="mean")
     logprobs = [one.logprob for one in found.candidates]
     assert len(found.candidates) > 1
     assert logprobs == sorted(logprobs, reverse=True)

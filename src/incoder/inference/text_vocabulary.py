@@ -6,7 +6,7 @@ must spell its bytes again (the required prefix). Knows no model and no text. Im
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from incoder.tokenizer.formats import InfillingFormat, choose_format
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 TokenIds = NDArray[np.int64]
+
+_NUM_HEAD = 4  # bytes of a token by which it is left out
 
 
 class TokenTable:
@@ -53,6 +55,26 @@ class TokenTable:
         """Return the tokens whose bytes begin with `spelling`."""
         start, end = self._range(spelling)
         return self._token_ids[start:end]
+
+    def permitted(
+        self, may_begin: Callable[[bytes], bool], is_permitted: Callable[[bytes], bool], max_num: int
+    ) -> list[int] | None:
+        """Return the tokens whose bytes are permitted; None if there are more than `max_num`.
+
+        Where no permitted bytes begin as `may_begin` says, the tokens that begin so are not checked.
+        """
+        known = {b"": True}
+        found: list[int] = []
+        for spelling, token_id in zip(self._spellings, self._token_ids.tolist(), strict=True):
+            for size in range(1, min(len(spelling), _NUM_HEAD) + 1):
+                head = spelling[:size]
+                if head not in known:
+                    known[head] = known[head[:-1]] and may_begin(head)
+            if known[spelling[:_NUM_HEAD]] and is_permitted(spelling):
+                if len(found) == max_num:
+                    return None
+                found.append(token_id)
+        return found
 
     def id_of(self, spelling: bytes) -> int | None:
         """Return the first token with exactly these bytes, or None."""

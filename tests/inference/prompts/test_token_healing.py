@@ -42,6 +42,26 @@ def test_allowed_tokens_are_those_that_agree_with_the_forced_bytes(
     assert len(set(allowed)) == len(allowed)
 
 
+def test_permitted_tokens_are_found_by_their_beginnings(table: TokenTable, tiny_tokenizer: Tokenizer) -> None:
+    def may_begin(data: bytes) -> bool:
+        return b"return".startswith(data) or data.startswith(b"return")
+
+    def is_permitted(data: bytes) -> bool:
+        return may_begin(data) and data != b"re"
+
+    expected = [
+        token_id
+        for token_id in range(tiny_tokenizer.vocab_size)
+        if (spelling := tiny_tokenizer.token_bytes(token_id)) and is_permitted(spelling)
+    ]
+    assert expected
+    found = table.permitted(may_begin, is_permitted, 1000)
+    assert found is not None
+    assert sorted(found) == expected
+    assert table.permitted(may_begin, is_permitted, len(expected)) == found
+    assert table.permitted(may_begin, is_permitted, len(expected) - 1) is None
+
+
 def test_what_is_held_back_and_kept_is_the_prefix(table: TokenTable, tiny_tokenizer: Tokenizer) -> None:
     text = "import numpy as np\n\n\ndef mean(xs):\n    retu"
     token_ids = tiny_tokenizer.encode(text)

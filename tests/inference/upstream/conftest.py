@@ -32,11 +32,13 @@ class FakeServer:
     """A server of one model that always writes `answer`; it continues where a prompt has its beginning.
 
     `kind` is "vllm" (token ids, no suffix, one token a chunk), "llama-cpp" (text, extensions ignored), or
-    "text" (neither ids nor log-probabilities). `answer` may depend on the prompt.
+    "text" (neither ids nor log-probabilities). `answer` may depend on the prompt. Where a bias forbids its
+    next token, or its end, it writes `otherwise`.
     """
 
     tokenizer: TextTokenizer
     answer: str | Callable[[str], str] = "1 + 2"
+    otherwise: str = ""
     kind: str = "vllm"
     models: tuple[str, ...] = ("mini",)
     key: str | None = None
@@ -83,7 +85,11 @@ class FakeServer:
 
     def next_ids(self, body: dict[str, Any]) -> list[int]:
         ids = self.tokenizer.encode(self.continuation(body))
-        allowed = body.get("allowed_token_ids") or [int(one) for one in body.get("logit_bias", {})]
+        biases = {int(one): bias for one, bias in body.get("logit_bias", {}).items()}
+        allowed = body.get("allowed_token_ids") or [one for one, bias in biases.items() if bias > 0]
+        next_id = ids[0] if ids else self.tokenizer.special_ids["<|endofmask|>"]
+        if biases.get(next_id, 0) < 0:
+            return self.tokenizer.encode(self.otherwise)[: body["max_tokens"]]
         if allowed and self.kind == "vllm":
             text = self.continuation(body).encode()
             fitting = [one for one in allowed if text.startswith(self.tokenizer.token_bytes(one))]

@@ -88,6 +88,29 @@ def test_without_constraints_the_partial_word_is_given(serve: Serve, load: Load)
     assert any("inside a word" in note for note in model.notes)
 
 
+def test_a_blank_docstring_does_not_end_before_it_has_text(serve: Serve, load: Load) -> None:
+    server = serve(answer=lambda prompt: "Add them." if prompt.endswith("Add") else "", otherwise="Add")
+    found = load(server).infill('def add(a, b):\n    """<FILL>"""\n    return a + b\n', temperature=0)
+    assert found.infills == ("Add them.",)
+
+
+def test_another_infill_is_written_where_an_opener_is_missing(serve: Serve, load: Load) -> None:
+    def answer(_: str) -> str:
+        is_first = server.bodies[-1].get("stream") and len(server.asked) == 1
+        return "    pass\n" if is_first else "    while found:\n"
+
+    server = serve(answer=answer)
+    text = "def f(found):\n<FILL>\n        return 1\n    return 2\n"
+    assert load(server).infill(text, path="a.py", temperature=0).infills == ("    while found:",)
+
+
+def test_without_the_rule_it_is_not_written_again(serve: Serve, load: Load) -> None:
+    server = serve(answer="    pass\n")
+    text = "def f(found):\n<FILL>\n        return 1\n    return 2\n"
+    found = load(server).infill(text, path="a.py", temperature=0, stopping_rules=["lines"])
+    assert found.infills == ("    pass",)
+
+
 def test_a_later_hole_sees_the_earlier_infill(serve: Serve, load: Load) -> None:
     def answer(prompt: str) -> str:
         return "second" if "first" in prompt else "first"

@@ -26,6 +26,7 @@ class InfillText:
         self.cut: int | None = None
         self.required = required_prefix + (stopping.start if stopping is not None else b"")
         self._num_healed = len(required_prefix)  # bytes of the spelling before the infill
+        self._params = params
         self._stopping = stopping
         self._stops = [stop.encode("utf-8", "surrogateescape") for stop in params.stop]
         self._max_lines = params.max_lines
@@ -69,10 +70,26 @@ class InfillText:
         start = min(len(self._so_far), len(infill))
         return not self._stopping.permits(infill[:start], infill[start:])
 
+    def may_begin_with(self, data: bytes) -> bool:
+        """Whether the rules permit some bytes next that begin with these."""
+        spelling = self.spelling + data
+        if self._stopping is None or len(spelling) < len(self.required):
+            return True
+        return self._stopping.may_begin(spelling[self._num_healed :])
+
     @property
     def asks_for_another(self) -> bool:
         """Whether the rules ask for another infill in place of this one, which has ended."""
         return self._stopping is not None and self._stopping.asks_for_another(self.infill)
+
+    def stricter(self) -> "InfillText":
+        """Return the beginning of another infill of the same hole, by stricter rules.
+
+        The rules must ask for another one.
+        """
+        assert self._stopping is not None
+        healed = self.required[: self._num_healed]
+        return InfillText(healed, self._params, self._stopping.stricter())
 
     @property
     def forbidden(self) -> bytes | None:

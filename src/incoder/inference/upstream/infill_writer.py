@@ -1,7 +1,8 @@
 """One infill of one candidate: a server generates it, and InCoder ends it.
 
-First the required prefix (token healing), token by token, then the rest as a stream that is closed where a
-rule ends the infill. Imports no torch.
+First the required prefix (token healing), token by token, then the rest as a stream. The stream is closed
+where a rule ends the infill, and where a rule refuses the next token or requires one. That token is asked for
+by itself, and the rest by another stream. Imports no torch.
 """
 
 import asyncio
@@ -16,9 +17,9 @@ from incoder.errors import IncoderError
 from incoder.inference.decoding.infill_text import InfillText
 from incoder.inference.decoding.sequence_state import Decoded
 from incoder.inference.text_vocabulary import TextVocabulary
-from incoder.inference.upstream.capabilities import Capabilities
+from incoder.inference.upstream.capabilities import BIAS, Capabilities, constrained
 from incoder.inference.upstream.client import UpstreamError
-from incoder.inference.upstream.completions import sampling_fields, unsupported
+from incoder.inference.upstream.completions import Piece, sampling_fields, unsupported
 from incoder.inference.upstream.server import UpstreamServer
 from incoder.inference.upstream.servers import UpstreamServers
 from incoder.inference.upstream.written_tokens import WrittenTokens
@@ -27,6 +28,8 @@ from incoder.results import FinishReason
 
 _MAX_BIASES = 1024  # of one request; a required prefix with more continuations is given to the model
 _REFUSALS = (400, 413, 422)  # of a body that the server does not take
+_MAX_CHOICES = 12  # of one token; after that many, it is taken even if a rule refuses it
+_NUM_SEEN = 5  # the most probable tokens that a choice also shows: OpenAI's limit
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,15 +52,19 @@ class InfillWriter:
     is_ranked: bool = False
     on_bytes: Callable[[bytes], None] = lambda _: None
     on_first_token: Callable[[], None] = lambda: None
-    _ids: list[int] = field(init=False)
-    _tokens: WrittenTokens = field(init=False)
     num_cached: int = 0  # tokens of the prompt in the server's prefix cache, as far as it says
-    _num_new: int = 0
+    _ids: list[int] = field(init=False)  # the context and the infill so far
+    _tokens: WrittenTokens = field(init=False)
+    _num_new: int = field(init=False)
     _has_text: bool = False
 
     def __post_init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self._ids = list(self.context)
         self._tokens = WrittenTokens(self.vocabulary, self.request.num_alternatives)
+        self._num_new = 0
 
     async def write(self) -> Decoded:
         """Write the infill until it ends, or until the deadline.
@@ -79,6 +86,18 @@ class InfillWriter:
     async def _write_on(self, server: UpstreamServer) -> FinishReason:
         can = await server.capabilities()
         fields = self._fields(server, can)
+        while True:
+            reason = await self._write_more(server, can, fields)
+            if reason in ("stop", "end") and can.constraint is not None and self.text.asks_for_another:
+                self.text = self.text.stricter()
+                self._begin()
+            elif reason is not None:
+                return reason
+
+    async def _write_more(
+        self, server: UpstreamServer, can: Capabilities, fields: dict[str, Any]
+    ) -> FinishReason | None:
+        """Write up to the end of the infill, or to a token that a rule has chosen; then return None."""
         await self._spell_required(server, can, fields)
         if self.text.cut is not None:
             return "stop"
@@ -88,9 +107,7 @@ class InfillWriter:
         if num_left <= 0:
             self.text.finish()
             return "length"
-        if can.extensions:
-            fields["stream_options"] = {"include_usage": True}
-        return await self._read(server, fields | {"max_tokens": num_left})
+        return await self._read(server, can, fields, num_left)
 
     def _fields(self, server: UpstreamServer, can: Capabilities) -> dict[str, Any]:
         sampling, layout = self.request.sampling, self.vocabulary.layout
@@ -115,19 +132,23 @@ class InfillWriter:
         If its next token cannot be restricted, it is given these bytes as the beginning of the infill.
         """
         first_ids = self.request.sampling.allowed_first_ids if not self._tokens else None
-        while self.text.cut is None and (self.text.required_left or first_ids is not None):
+        while self.text.cut is None and (self.text.required_next or first_ids is not None):
             token_id = await self._next_of(server, can, fields, self._allowed(first_ids))
             if token_id is None:
                 if first_ids is not None:
                     raise IncoderError(f"{server.url} cannot restrict the first token (allowed_first_ids)")
-                data = self.text.required_left
+                data = self.text.required_next
                 self._ids += self.vocabulary.tokenizer.encode_bytes(data)
+                self.text.append(data)
             else:
-                data = self.vocabulary.tokenizer.token_bytes(token_id)
-                self._ids.append(token_id)
-            self.text.append(data)
-            self._num_new += len(self.text.spelling) > len(self.text.required)
+                self._append(token_id)
             first_ids = None
+
+    def _append(self, token_id: int) -> None:
+        data = self.vocabulary.tokenizer.token_bytes(token_id)
+        self._ids.append(token_id)
+        self.text.append(data)
+        self._num_new += len(self.text.spelling) > len(self.text.required)
 
     async def _next_of(
         self, server: UpstreamServer, can: Capabilities, fields: dict[str, Any], allowed: Sequence[int]
@@ -137,7 +158,8 @@ class InfillWriter:
         if can.constraint is None or not allowed or not is_few:
             return None
         try:
-            piece = await server.next_token(self._ids, self.vocabulary, fields, can.constraint, allowed)
+            only = constrained(can.constraint, allowed)
+            piece = await server.next_token(self._ids, self.vocabulary, fields, only)
         except UpstreamError as error:
             if error.status not in _REFUSALS:
                 raise
@@ -150,30 +172,104 @@ class InfillWriter:
         return token_id
 
     def _allowed(self, first_ids: Sequence[int] | None) -> list[int]:
-        if not self.text.required_left:
+        required = self.text.required_next
+        if not required:
             return list(first_ids or ())
-        allowed: list[int] = self.vocabulary.table.allowed_after(self.text.required_left).tolist()
+        spelling: list[int] = self.vocabulary.table.allowed_after(required).tolist()
+        token_bytes = self.vocabulary.tokenizer.token_bytes
+        allowed = [one for one in spelling if not self.text.refuses(token_bytes(one))] or spelling
         return allowed if first_ids is None else sorted({*first_ids} & {*allowed})
 
-    async def _read(self, server: UpstreamServer, fields: dict[str, Any]) -> FinishReason:
-        """Read the stream up to the end of the infill."""
+    async def _read(
+        self, server: UpstreamServer, can: Capabilities, fields: dict[str, Any], num_left: int
+    ) -> FinishReason | None:
+        """Read a stream up to the end of the infill, or to a token that a rule refuses or requires."""
         needs_logprobs, num_before = self.is_ranked and "logprobs" in fields, len(self._tokens)
-        reason = "stop"
-        async with aclosing(server.stream(self._ids, self.vocabulary, fields)) as pieces:
+        body = fields | {"max_tokens": num_left}
+        if can.extensions:
+            body["stream_options"] = {"include_usage": True}
+        reason, refused = "stop", None
+        async with aclosing(server.stream(self._ids, self.vocabulary, body)) as pieces:
             async for piece in pieces:
                 self.on_first_token()
-                self._tokens.add(piece.tokens)
                 reason = piece.finish_reason or reason
                 self.num_cached = max(self.num_cached, piece.num_cached)
-                if piece.text and self.text.cut is None:
-                    self._has_text = True
-                    self.text.append(piece.text.encode("utf-8", "replace"))
-                    self.on_bytes(self.text.newly_committed(is_finished=False))
+                if can.constraint is not None and self._is_refused(piece):
+                    refused = piece
+                    break
+                self._take(piece)
                 if self.text.cut is not None and not (needs_logprobs and len(self._tokens) == num_before):
                     return "stop"
+                if self.text.cut is None and self.text.required_next and can.constraint is not None:
+                    return None
+        if refused is not None:
+            return await self._choose(server, can, fields, refused)
         if self.text.cut is not None:
             return "stop"
         if reason == "length":
             self.text.finish()
             return "length"
+        if can.constraint is not None and self.text.refuses(None):
+            return await self._choose(server, can, fields, Piece(finish_reason="stop"))
         return "end" if self.text.finish() is None else "stop"
+
+    def _is_refused(self, piece: Piece) -> bool:
+        return self.text.cut is None and bool(piece.text) and self.text.refuses(_bytes(piece))
+
+    async def _choose(
+        self, server: UpstreamServer, can: Capabilities, fields: dict[str, Any], refused: Piece
+    ) -> FinishReason | None:
+        """Take another token in place of what the rules refuse; the refused one if there is none.
+
+        Returns the reason if the infill ends with it.
+        """
+        allowed = self.vocabulary.table.permitted(
+            self.text.may_begin_with, lambda data: not self.text.refuses(data), _MAX_BIASES
+        )
+        token_id = await self._next_of(server, can, fields, allowed or ())
+        if token_id is not None:
+            self._append(token_id)
+            return None if self.text.cut is None else "stop"
+        piece = refused
+        biases = dict.fromkeys(self._refused_ids(piece), -BIAS)
+        asked = fields | ({"logprobs": _NUM_SEEN} if "logprobs" in fields else {})
+        for _ in range(_MAX_CHOICES):
+            only = {"logit_bias": {str(token_id): bias for token_id, bias in biases.items()}}
+            try:
+                piece = await server.next_token(self._ids, self.vocabulary, asked, only)
+            except UpstreamError as error:
+                if error.status not in _REFUSALS:
+                    raise
+                break
+            again = self._refused_ids(piece) - biases.keys()
+            if not again:
+                break
+            biases |= dict.fromkeys(again, -BIAS)
+        self._take(piece)
+        if self.text.cut is None and piece.finish_reason == "stop":
+            return "end" if self.text.finish() is None else "stop"
+        return None if self.text.cut is None else "stop"
+
+    def _refused_ids(self, piece: Piece) -> set[int]:
+        """Return the ids of what a piece writes, if that is refused, and of what it shows besides."""
+        tokenizer = self.vocabulary.tokenizer
+        ends = self.vocabulary.layout.end_of_infill_ids
+        others = self._tokens.probable_ids(piece) - ends
+        refused = {one for one in others if self.text.refuses(tokenizer.token_bytes(one))}
+        return refused | (ends if self.text.refuses(None) else set())
+
+    def _take(self, piece: Piece) -> None:
+        """Append what a server has written."""
+        if self.text.cut is None:
+            ids = self._tokens.ids_of(piece)
+            self._ids += self.vocabulary.tokenizer.encode_bytes(_bytes(piece)) if ids is None else ids
+            self._num_new += len(piece.tokens) or bool(piece.text)
+        self._tokens.add(piece.tokens)
+        if piece.text and self.text.cut is None:
+            self._has_text = True
+            self.text.append(_bytes(piece))
+            self.on_bytes(self.text.newly_committed(is_finished=False))
+
+
+def _bytes(piece: Piece) -> bytes:
+    return piece.text.encode("utf-8", "replace")

@@ -9,8 +9,6 @@ from incoder.inference.text_vocabulary import TextVocabulary
 from incoder.inference.upstream.capabilities import (
     COMPLETIONS,
     Capabilities,
-    Constraint,
-    constrained,
     find_capabilities,
 )
 from incoder.inference.upstream.client import UpstreamClient, UpstreamError
@@ -72,14 +70,12 @@ class UpstreamServer:
         token_ids: Sequence[int],
         vocabulary: TextVocabulary,
         fields: dict[str, Any],
-        constraint: Constraint,
-        allowed: Sequence[int],
+        restriction: dict[str, Any],
     ) -> Piece:
-        """Return a completion by one of the allowed tokens."""
-        body = {**await self._body(token_ids, vocabulary), **fields, "max_tokens": 1}
-        only = constrained(constraint, allowed)
-        biases = {**fields.get("logit_bias", {}), **only.pop("logit_bias", {})}
-        body |= only | ({"logit_bias": biases} if biases else {})
+        """Return a completion by one token, restricted by a field such as `constrained` returns."""
+        body = {**await self._body(token_ids, vocabulary), **fields, "max_tokens": 1} | restriction
+        biases = {**fields.get("logit_bias", {}), **restriction.get("logit_bias", {})}
+        body |= {"logit_bias": biases} if biases else {}
         return parse_piece(await self._client.post(COMPLETIONS, body), self.url)
 
     async def echo(

@@ -43,6 +43,18 @@ class WrittenTokens:
             return self.token_id(piece.tokens[0].token_id, piece.tokens[0].text)
         return self.token_id(None, piece.text)
 
+    def ids_of(self, piece: Piece) -> list[int] | None:
+        """Return the ids of the tokens of a piece; None if one is unknown, or the server names none."""
+        ids = [self.token_id(token.token_id, token.text) for token in piece.tokens]
+        known = [token_id for token_id in ids if token_id is not None]
+        return known if known and len(known) == len(ids) else None
+
+    def probable_ids(self, piece: Piece) -> set[int]:
+        """Return the first token of a piece and the tokens that the server names in its place."""
+        names = [(one.token_id, one.text) for one in piece.tokens[:1]]
+        names += [(token_id, text) for one in piece.tokens[:1] for token_id, text, _ in one.alternatives]
+        return {found for name in names if (found := self.token_id(*name)) is not None}
+
     def given(self, token_ids: Sequence[int], tokens: Sequence[UpstreamToken]) -> tuple[Token, ...]:
         """Return the tokens of a prompt with the log-probabilities of its echo."""
         tokenizer = self._vocabulary.tokenizer

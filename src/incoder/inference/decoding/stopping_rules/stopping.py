@@ -181,6 +181,10 @@ class StoppingRules:
         """Return the bytes that the next token must not begin with; None if none will be from here on."""
         return None if self._tags is None else self._tags.forbidden_next(text)
 
+    def may_begin(self, text: bytes) -> bool:
+        """Whether an infill that may be could begin with this text."""
+        return all(need.may_begin(text) for need in self._needs)
+
     def permits(self, text: bytes, more: bytes) -> bool:
         """Whether `more` may come next in an unfinished infill: it could still become one that may be.
 
@@ -188,7 +192,7 @@ class StoppingRules:
         line ends.
         """
         new = text + more
-        if not all(need.may_begin(new) for need in self._needs):
+        if not self.may_begin(new):
             return False
         if not self._needs or (text.strip() and b"\n" not in more):
             return True
