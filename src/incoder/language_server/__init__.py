@@ -1,0 +1,1 @@
+"""The language server: what an editor shows, from what its user types. Imports no torch."""
