@@ -10,7 +10,7 @@ import re
 
 from incoder.inference.decoding.stopping_rules.blocks import first_word
 from incoder.inference.decoding.stopping_rules.brackets import CLOSERS
-from incoder.inference.decoding.stopping_rules.hole import LOOK_AHEAD, LOOK_BEHIND, Hole
+from incoder.inference.decoding.stopping_rules.hole import Hole
 from incoder.inference.decoding.stopping_rules.repetition import is_telling
 from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.prompts.line_endings import as_model_sees, line_end, with_line_end
@@ -23,6 +23,7 @@ from incoder.request_settings import ALL_STOPPING_RULES, LinesWanted
 _RULES = tuple(rule for rule in ALL_STOPPING_RULES if rule not in ("openers", "blanks"))
 _ENCODING = ("utf-8", "surrogatepass")  # an editor may send half of a surrogate pair
 
+_LENGTH_BEFORE, _LENGTH_AFTER = 1 << 16, 1 << 15  # characters: twice the bytes that a hole looks at
 _LENGTH_OF_START = 200  # characters that may name the language, such as `#!/bin/sh`
 _MIN_CHARACTERS = 2  # beside blanks: one character is typed as fast as it is accepted
 _MIN_COUNTING_LINES = 4  # lines that differ only in their numbers, such as `x1 = 1`, `x2 = 2`
@@ -58,7 +59,7 @@ def shown_suggestion(
     True
     """
     syntax = syntax_of(path_of(language), prefix[:_LENGTH_OF_START])
-    prefix, suffix = prefix[-2 * LOOK_BEHIND :], suffix[: 2 * LOOK_AHEAD]  # more than the rules look at
+    prefix, suffix = prefix[-_LENGTH_BEFORE:], suffix[:_LENGTH_AFTER]
     before, text, after = as_model_sees([prefix, infill, suffix])
     if _is_in_word(before, after):
         return None
