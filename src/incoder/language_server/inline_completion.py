@@ -17,10 +17,13 @@ from lsprotocol import types
 
 from incoder.errors import IncoderError
 from incoder.language_server.documents import Change, Document
+from incoder.language_server.language_ids import path_of
 from incoder.language_server.scope import scope_at
 from incoder.language_server.server import ACCEPTED, Server
 from incoder.language_server.settings import Settings
-from incoder.language_server.standins import TypingRhythm, path_of, shown_suggestion
+from incoder.language_server.suggestion_filters import shown_suggestion
+from incoder.language_server.typed_through import TypedThrough
+from incoder.language_server.typing_rhythm import TypingRhythm
 
 TIME_LIMIT = 10.0  # seconds for the model; what is written by then is the suggestion
 _INVOKED = types.InlineCompletionTriggerKind.Invoked
@@ -44,7 +47,7 @@ class InlineCompletion:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._rhythm = TypingRhythm()
-        self._shown = _Shown()
+        self._shown = TypedThrough()
         self._asking: dict[str, asyncio.Task[list[str]]] = {}
         self._ahead: asyncio.Task[Any] | None = None
 
@@ -67,7 +70,7 @@ class InlineCompletion:
         if (reason := self._reason_against(query, is_invoked=is_invoked)) is not None:
             self._server.log.debug(f"no suggestion: {reason}")
             return None
-        texts = self._shown.find(query)
+        texts = self._stay(query)
         if len(texts) < query.num_items:
             texts = await self._newest(query, 0.0 if is_invoked else self._pause())
         if not texts:
@@ -154,10 +157,15 @@ class InlineCompletion:
             self._server.log.info(f"no suggestion: {error}")
             return []
         texts = list(dict.fromkeys(filter(None, (self._filtered(query, one) for one in answer["candidates"]))))
-        self._shown.add(query, texts)
-        took = 1000 * (time.monotonic() - start)
-        self._server.log.debug(f"{len(texts)} of {len(answer['candidates'])} suggestions in {took:.0f} ms")
+        self._shown.remember(query.uri, query.prefix, query.suffix, texts)
+        took = time.monotonic() - start
+        self._server.log.debug(f"{len(texts)} of {len(answer['candidates'])} suggestions in {1000 * took:.0f} ms")
         return texts
+
+    def _stay(self, query: Query) -> list[str]:
+        """Return what is left of the suggestions that are being typed."""
+        left = self._shown.remaining(query.uri, query.prefix, query.suffix)
+        return [one.text for one in left]
 
     def _body(self, query: Query) -> dict[str, Any]:
         settings = self._server.settings
@@ -194,7 +202,7 @@ class InlineCompletion:
             language=query.language,
             path=query.path,
         )
-        if not self._shown.find(following):
+        if not self._stay(following):
             self._ahead = self._server.start(self._ask(following))
 
     def _items(
@@ -214,31 +222,6 @@ class InlineCompletion:
                 for text in texts[: query.num_items]
             ]
         )
-
-
-class _Shown:
-    """The suggestions that were computed last, found again while their text is being typed."""
-
-    _MOST = 50
-
-    def __init__(self) -> None:
-        self._entries: list[tuple[Query, list[str]]] = []
-
-    def add(self, query: Query, texts: list[str]) -> None:
-        if texts:
-            self._entries = [*self._entries[-self._MOST :], (query, texts)]
-
-    def find(self, query: Query) -> list[str]:
-        for known, texts in reversed(self._entries):
-            if known.uri == query.uri and known.suffix == query.suffix and query.prefix.startswith(known.prefix):
-                typed = query.prefix[len(known.prefix) :]
-                found = [text[len(typed) :] for text in texts if text.startswith(typed) and text != typed]
-                if found:
-                    return found
-        return []
-
-    def drop(self, uri: str) -> None:
-        self._entries = [entry for entry in self._entries if entry[0].uri != uri]
 
 
 def is_secret(path: Path | None, settings: Settings) -> bool:
