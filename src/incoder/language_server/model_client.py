@@ -5,7 +5,6 @@ language server (or another one) started and that hangs is killed; the next atte
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -64,21 +63,21 @@ class ModelClient:
         note: Note = lambda _: None,
         on_failure: Note = lambda _: None,
         *,
-        hang_seconds: float = HANG_SECONDS,
+        hang_seconds: float | None = None,
         engine_seconds: float = ENGINE_SECONDS,
     ) -> None:
         self._connector = connector
         self._note = note
         self._on_failure = on_failure
-        self._hang_seconds = hang_seconds
+        self._hang_seconds = HANG_SECONDS if hang_seconds is None else hang_seconds
         self._engine_seconds = engine_seconds
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._num_failures = 0
         self._next_attempt = 0.0
-        self._last_answer = 0.0
         self._num_open = 0
+        self._owes_since: float | None = None  # the first request after the last answer, even if cancelled
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request, and return the answer's JSON.
@@ -160,59 +159,66 @@ class ModelClient:
 
     async def _send(self, connection: Connection, path: str, body: Mapping[str, Any]) -> httpx2.Response:
         self._num_open += 1
-        self._watch(connection)
+        if self._owes_since is None:
+            self._owes_since = time.monotonic()
+        if connection.may_be_killed and (self._watching is None or self._watching.done()):
+            self._watching = asyncio.create_task(self._watch(connection))
+        sending = asyncio.ensure_future(connection.client.post(path, json=dict(body)))
+        sending.add_done_callback(_retrieve)
+        losing = asyncio.ensure_future(connection.lost.wait())
         try:
-            sending = asyncio.ensure_future(connection.client.post(path, json=dict(body)))
-            losing = asyncio.ensure_future(connection.lost.wait())
-            try:
-                await asyncio.wait({sending, losing}, return_when=asyncio.FIRST_COMPLETED)
-                if not sending.done():
-                    raise httpx2.ReadError("the server is gone")
-                response = sending.result()
-            finally:
-                sending.cancel()
-                losing.cancel()
-            self._last_answer = time.monotonic()
+            await asyncio.wait({sending, losing}, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                raise httpx2.ReadError("the server is gone")
+            response = sending.result()
+            self._owes_since = time.monotonic() if self._num_open > 1 else None
             return response
         finally:
             self._num_open -= 1
+            sending.cancel()
+            losing.cancel()
 
-    def _watch(self, connection: Connection) -> None:
-        """Watch a server of ours while it owes answers, even if their requests are cancelled meanwhile."""
-        if connection.may_be_killed and (self._watching is None or self._watching.done()):
-            self._watching = asyncio.create_task(self._kill_if_it_hangs(connection))
+    async def _watch(self, connection: Connection) -> None:
+        """Kill the server if it owes answers and hangs, even if the requests were cancelled meanwhile."""
+        while (since := self._owes_since) is not None and not connection.lost.is_set():
+            left = since + self._hang_seconds - time.monotonic()
+            if left > 0:
+                await asyncio.sleep(left)
+            elif await self._hangs(connection, since):
+                self._note("the model server hangs; it is killed, and another one is started")
+                connection.kill()
+            elif self._owes_since == since:
+                self._owes_since = time.monotonic() if self._num_open else None
 
-    async def _kill_if_it_hangs(self, connection: Connection) -> None:
-        start = time.monotonic()
-        await asyncio.sleep(self._hang_seconds)
-        if self._last_answer >= start or connection.lost.is_set():
-            return
-        alive = await self._answers(connection, lambda: connection.client.get("/health"), self._hang_seconds)
-        if alive:
-            await asyncio.sleep(self._engine_seconds)
-            if self._last_answer >= start or connection.lost.is_set() or not await self._is_loaded(connection):
-                return
-            post = connection.client.post
-            alive = await self._answers(
-                connection, lambda: post("/v1/infill", json=_SMALL), self._engine_seconds
-            )
-        if not alive and not connection.lost.is_set():
-            self._note("the model server hangs; it is killed, and started again")
-            connection.kill()
+    async def _hangs(self, connection: Connection, since: float) -> bool:
+        """Whether the server does not say how it is, or a model that is loaded writes nothing."""
 
-    async def _answers(
+        def ask_how_it_is() -> Awaitable[httpx2.Response]:
+            return connection.client.get("/health")
+
+        health = await self._answer(connection, ask_how_it_is, self._hang_seconds)
+        if health is None or health.status_code != 200:
+            return health is None
+        await asyncio.sleep(self._engine_seconds)
+        if self._owes_since != since or not self._num_open:
+            return False
+
+        def ask_model() -> Awaitable[httpx2.Response]:
+            return connection.client.post("/v1/infill", json=_SMALL)
+
+        return await self._answer(connection, ask_model, self._engine_seconds) is None
+
+    async def _answer(
         self, connection: Connection, ask: Callable[[], Awaitable[httpx2.Response]], seconds: float
-    ) -> bool:
-        with contextlib.suppress(TimeoutError, httpx2.HTTPError):
-            await asyncio.wait_for(ask(), seconds)
-            return True
-        return connection.lost.is_set()
-
-    async def _is_loaded(self, connection: Connection) -> bool:
-        with contextlib.suppress(TimeoutError, httpx2.HTTPError):
-            found = await asyncio.wait_for(connection.client.get("/health"), self._hang_seconds)
-            return found.status_code == 200
-        return True
+    ) -> httpx2.Response | None:
+        """Return the answer to a request, or None if there is none in time and the server is not gone."""
+        try:
+            return await asyncio.wait_for(ask(), seconds)
+        except TimeoutError:
+            return None
+        except httpx2.HTTPError:
+            connection.lost.set()
+            return httpx2.Response(503)
 
 
 def _said(response: httpx2.Response) -> str:
@@ -220,3 +226,9 @@ def _said(response: httpx2.Response) -> str:
         return str(response.json()["error"]["message"])[:500]
     except (ValueError, KeyError, TypeError):
         return f"the model server answered with status {response.status_code}"
+
+
+def _retrieve(task: "asyncio.Task[httpx2.Response]") -> None:
+    """Look at the exception of a request that nobody waits for any more, so that asyncio does not log it."""
+    if not task.cancelled():
+        task.exception()
