@@ -13,7 +13,7 @@ from incoder.language_server.positions import Encoding, chosen_encoding, to_colu
 
 ENCODINGS = (Encoding.Utf8, Encoding.Utf16, Encoding.Utf32)
 CODECS = {Encoding.Utf8: ("utf-8", 1), Encoding.Utf16: ("utf-16-le", 2), Encoding.Utf32: ("utf-32-le", 4)}
-# ASCII, two bytes, three bytes, an astral character, half of a surrogate pair, every line end, and others that
+# ASCII, two bytes, three bytes, an astral character, half of a surrogate pair, all line ends, and others that
 # Python takes for line ends.
 SIGNS = st.lists(
     st.sampled_from(["a", " ", "é", "中", "😀", "\ud83d", "\n", "\r", "\r\n", "\x0c", "\u2028"])

@@ -418,7 +418,7 @@ class _Listening:
     def with_users_socket(self, settings: "ServerSettings") -> Iterator[list[socket.socket]]:
         """Yield all sockets, with one on which language servers of this user find the server.
 
-        A server that needs keys has none, because whoever connects there shows none.
+        A server that needs keys has none, because language servers have no key.
         """
         second = None
         path = local_socket.runtime_folder(os.environ) / local_socket.USERS_SERVER

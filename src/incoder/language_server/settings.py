@@ -5,6 +5,7 @@ value, the rule and the remedy.
 """
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,8 @@ from incoder.errors import shown
 from incoder.language_server.secret_files import SECRET_FILES
 
 SECTION = "incoder"
+
+_MAX_SHOWN = 80  # characters of a wrong value
 
 Milliseconds = Annotated[int, Field(ge=0, le=10_000)]
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
@@ -129,12 +132,16 @@ def _unknown(name: str) -> str:
 
 
 def _wrong(name: str, value: object, rule: str) -> str:
-    import json
-
-    said = rule.removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"the setting {SECTION}.{name} is {shown(json.dumps(value))}: it must be {said}"
+    said = rule.removeprefix("Input should be ")
+    written = json.dumps(value)
+    if len(written) > _MAX_SHOWN:
+        written = f"{written[:_MAX_SHOWN]} …"
+    return f"the setting {SECTION}.{name} is {written}: it must be {said}"
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of the settings; docs/language-server.md has it."""
-    return Settings.model_json_schema()
+    found = Settings.model_json_schema()
+    for one in (found, *found["properties"].values()):
+        one.pop("title", None)  # pydantic's, made from the names
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "InCoder", **found}

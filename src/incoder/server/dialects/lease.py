@@ -1,7 +1,7 @@
 """GET /v1/lease: a stream that a language server keeps open for as long as it needs this server.
 
 Its only line of JSON has the process and whether that ends with its last client
-(`--end-with-clients`). The connection's end tells each side that the other one is gone.
+(`--end-with-clients`). The connection's end shows each side that the other one is gone.
 """
 
 import asyncio
