@@ -142,6 +142,7 @@ def _wrong(name: str, value: object, rule: str) -> str:
 def schema() -> dict[str, Any]:
     """Return the JSON schema of the settings; docs/language-server.md has it."""
     found = Settings.model_json_schema()
+    del found["description"]  # this docstring
     for one in (found, *found["properties"].values()):
         one.pop("title", None)  # pydantic's, made from the names
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "InCoder", **found}
