@@ -86,7 +86,7 @@ def file_of(imported: Import, path: PurePosixPath, files: Collection[str]) -> st
 
 
 def declarations(text: str, names: Sequence[str], path: PurePath) -> str:
-    """Return the declarations of some names in a file: headers, and of a class those of its methods.
+    """Return the declarations of some names in a file: headers, and the headers of a class's methods.
 
     >>> declarations("def area(r):\\n    return r * r\\n\\nX = 1\\n", ["area"], PurePath("shapes.py"))
     'def area(r):\\n'
