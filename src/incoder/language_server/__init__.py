@@ -1,1 +1,1 @@
-"""The language server: what an editor shows, from what its user types. Imports no torch."""
+"""The language server, `incoder lsp`: a thin client of a model server. Its process never imports torch."""
