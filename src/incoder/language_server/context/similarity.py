@@ -66,7 +66,7 @@ def words_in(lines: Sequence[str]) -> list[str]:
 def most_similar(files: Sequence[FileWords], words: frozenset[str], max_windows: int) -> list[Window]:
     """Return the most similar windows, the best first; at most two of a file, none overlapping.
 
-    Of equally similar ones, those of the first file come first.
+    Of two that are equally similar, the first file's comes first.
     """
     found = (window for number, file in enumerate(files) for window in file.windows(words, number))
     enough = heapq.nsmallest(
