@@ -18,6 +18,7 @@ _RECENT = 60.0  # seconds before the latest edit; what was done earlier has noth
 _MAX_RECENT = 5
 _MAX_EDITS = 15
 _MAX_CHARACTERS = 2000  # of an edit's lines, before or after it: more was pasted or generated
+_MAX_CHANGE = 50_000  # characters that are replaced at once; more begins a new history
 _MAX_REPLACED = 100
 _MAX_REJECTED = 200
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]*\Z")
@@ -53,6 +54,9 @@ class EditHistory:
         `lines` are the lines of the text after the change, with their line ends. A change that does not fit
         them makes the history begin anew.
         """
+        if len(old) + len(new) > _MAX_CHANGE:  # the whole text, as a formatter writes it
+            self._edits.clear()
+            return
         num_old, num_new = (len(_LINE_END.findall(text)) + 1 for text in (old, new))
         after = [*lines[line : line + num_new]]
         text = "".join(after)
