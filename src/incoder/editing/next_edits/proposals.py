@@ -103,17 +103,23 @@ def edits_after(
     if not part.sites:
         return []
     olds = tuple(after[site.start : site.end] for site in part.sites)
-    (after_old,) = model.score_infills(part.after, [olds], path=path)
-    (before_old,) = model.score_infills(part.before, [olds], path=path)
+    suggested = tuple(
+        old if site.new is None else site.new for site, old in zip(part.sites, olds, strict=True)
+    )
+    rows = [olds] if suggested == olds else [olds, suggested]  # one pass over the text scores both
+    after_old, *after_suggested = model.score_infills(part.after, rows, path=path)
+    before_old, *before_suggested = model.score_infills(part.before, rows, path=path)
     drops = [
         (before.total_logprob - after.total_logprob) / before.num_tokens
         for before, after in zip(before_old.by_infill, after_old.by_infill, strict=True)
     ]
-    news = _new_texts(model, part, olds, drops, path, template)
+    news = _new_texts(model, part, suggested, drops, path, template)
     if news == olds:
         return []
-    (after_new,) = model.score_infills(part.after, [news], path=path)
-    (before_new,) = model.score_infills(part.before, [news], path=path)
+    if news != suggested:
+        after_suggested = [*model.score_infills(part.after, [news], path=path)]
+        before_suggested = [*model.score_infills(part.before, [news], path=path)]
+    (after_new,), (before_new,) = after_suggested, before_suggested
     syntax_error = _error_check(after, path)
     proposed = []
     for place, site in enumerate(part.sites):
@@ -144,17 +150,17 @@ def edits_after(
 def _new_texts(
     model: Model,
     part: Excerpt,
-    olds: Sequence[str],
+    suggested: Sequence[str],
     drops: Sequence[float],
     path: PurePath | None,
     template: InfillRequest,
 ) -> tuple[str, ...]:
-    """Return the new text of every site: what the edit suggests, what the model writes, or the old text.
+    """Return the new text of every site: the `suggested` one, or what the model writes.
 
     The model writes where the edit suggests nothing and has made the old text less probable, in document
     order, with all that is suggested elsewhere in view.
     """
-    news = [old if site.new is None else site.new for site, old in zip(part.sites, olds, strict=True)]
+    news = list(suggested)
     to_write = [
         place for place, site in enumerate(part.sites) if site.new is None and drops[place] >= _MIN_DROP
     ]
