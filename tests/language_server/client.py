@@ -105,6 +105,10 @@ class Client:
             },
         )
 
+    def version(self, uri: str) -> int:
+        """The version of a document after the last change."""
+        return self._versions[uri]
+
     def type(self, uri: str, line: int, character: int, text: str) -> None:
         self.change(uri, (line, character, line, character, text))
 

@@ -24,6 +24,7 @@ class FakeModelServer:
 
     def __init__(self, infills: Answer, *, ends_with_clients: bool = False) -> None:
         self.infills = infills
+        self.next_edits: Callable[[dict[str, Any]], list[dict[str, Any]]] = lambda _: []
         self.seconds = 0.0
         self.ends_with_clients = ends_with_clients
         self.bodies: list[dict[str, Any]] = []
@@ -83,13 +84,13 @@ class FakeModelServer:
     ) -> None:
         if path == "/v1/lease":
             await self._lease(reader, writer)
-        elif path == "/v1/infill":
-            await self._infill(json.loads(body), reader, writer)
+        elif path in ("/v1/infill", "/v1/edit/next"):
+            await self._model_answer(path, json.loads(body), reader, writer)
         else:
             _write(writer, 200, {"status": "ok", "data": [{"id": "mini"}]})
 
-    async def _infill(
-        self, body: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    async def _model_answer(
+        self, path: str, body: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.bodies.append(body)
         self.on_event({"body": body, "pid": os.getpid()})
@@ -103,6 +104,9 @@ class FakeModelServer:
         await asyncio.wait({leaving})
         if self.status != 200:
             _write(writer, self.status, {"error": {"message": "no", "type": "test", "code": self.status}})
+            return
+        if path == "/v1/edit/next":
+            _write(writer, 200, {"edits": self.next_edits(body)})
             return
         candidates = [
             {"text": "", "infills": [text], "finish_reasons": ["end"], "logprob": -0.1}

@@ -146,6 +146,7 @@ class _Notebook:
 
 
 OnChange = Callable[[Document, Sequence[Change]], None]
+OnEachChange = Callable[[Document, Change], None]
 OnDocument = Callable[[Document], None]
 
 
@@ -153,12 +154,14 @@ OnDocument = Callable[[Document], None]
 class Documents:
     """All open documents by URI. The functions in the lists are called after each event.
 
+    An event may have several changes: `on_each_change` is called when the document is as one has made it.
     `encoding` must be set before the first document is opened.
     """
 
     encoding: Encoding = Encoding.Utf16
     on_open: list[OnDocument] = field(default_factory=list)
     on_change: list[OnChange] = field(default_factory=list)
+    on_each_change: list[OnEachChange] = field(default_factory=list)
     on_save: list[OnDocument] = field(default_factory=list)
     on_close: list[OnDocument] = field(default_factory=list)
     _documents: dict[str, Document] = field(default_factory=dict)
@@ -193,7 +196,11 @@ class Documents:
         document = self._documents.pop(identifier.uri, None)
         if document is not None:
             self._documents[identifier.uri] = document
-            applied = [document.apply(change, identifier.version) for change in changes]
+            applied = []
+            for change in changes:
+                applied.append(document.apply(change, identifier.version))
+                for follow in self.on_each_change:
+                    follow(document, applied[-1])
             for function in self.on_change:
                 function(document, applied)
 

@@ -140,11 +140,12 @@ class Server(LanguageServer):
 
 def create_server(options: Options, log: Log) -> Server:
     """Return a server with all features."""
-    from incoder.language_server import inline_completion
+    from incoder.language_server import inline_completion, next_edits
 
     server = Server(options, log)
     _register_life_cycle(server)
     inline_completion.register(server)
+    next_edits.register(server)
     return server
 
 

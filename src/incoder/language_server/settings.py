@@ -61,6 +61,10 @@ class Settings(BaseModel):
         default=True,
         description="Compute the next suggestion while one is shown, so that it is there at once.",
     )
+    next_edits: bool = Field(
+        default=True,
+        description="Propose the edits that should follow yours, in editors that show next edits.",
+    )
     in_comments: bool = Field(default=True, description="Suggest text inside comments.")
     in_strings: bool = Field(default=True, description="Suggest text inside strings.")
     disabled_languages: tuple[Pattern, ...] = Field(
