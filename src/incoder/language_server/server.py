@@ -52,6 +52,8 @@ class Options:
 class Server(LanguageServer):
     """The language server of one editor. `id` is unique among all that use one model server."""
 
+    protocol: Protocol
+
     def __init__(self, options: Options, log: Log) -> None:
         self.documents = Documents()
         self.settings = Settings()
@@ -178,8 +180,8 @@ def create_server(options: Options, log: Log) -> Server:
     return server
 
 
-def run(options: Options, log: Log, port: int | None = None, host: str = "127.0.0.1") -> None:
-    """Serve one editor on stdin and stdout, or on a port, until it ends."""
+def run(options: Options, log: Log, port: int | None = None, host: str = "127.0.0.1") -> bool:
+    """Serve one editor on stdin and stdout, or on a port; return whether it ended the server as it should."""
     root = logging.getLogger()
     root.addHandler(LibraryHandler(log))
     server = create_server(options, log)
@@ -187,6 +189,7 @@ def run(options: Options, log: Log, port: int | None = None, host: str = "127.0.
         server.start_io()
     else:
         server.start_tcp(host, port)
+    return server.protocol.is_shut_down
 
 
 def _register_life_cycle(server: Server) -> None:
