@@ -1,4 +1,4 @@
-"""`incoder lsp` as a process: its options, its streams, its log, large files, many keys, and an idle editor."""
+"""`incoder lsp` as a process: its options, its streams, its log, large files, many keys, no keys."""
 
 import json
 import os

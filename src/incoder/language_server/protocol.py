@@ -28,7 +28,7 @@ class Protocol(LanguageServerProtocol):
         return bool(self._shutdown)
 
     def structure_message(self, data: dict[str, Any]) -> Any:
-        """Read a message. A request that cannot be read is answered, since pygls would leave it unanswered."""
+        """Read a message; a request that cannot be read is refused, which pygls would leave unanswered."""
         try:
             return super().structure_message(data)
         except JsonRpcException as error:

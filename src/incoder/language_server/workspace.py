@@ -1,4 +1,4 @@
-"""The workspace as far as the model is shown it: files are listed beside the requests, and texts chosen in order.
+"""The workspace as far as the model is shown it: the list of its files, and the texts chosen for a request.
 
 Listing asks git, and choosing may read files, so both run in threads; a request waits for the second only.
 """
