@@ -3,6 +3,7 @@
 Messages are plain JSON; every answer must be one that lsprotocol can read.
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -175,7 +176,7 @@ class Client:
             ]
 
         with self._changed:
-            if not self._changed.wait_for(lambda: found(), seconds):
+            if not self._changed.wait_for(found, seconds):
                 raise TimeoutError(f"no {method} with {text!r}; there were {self.notifications}")
             return found()[0]
 
@@ -193,10 +194,8 @@ class Client:
             thread.join()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert stream is not None
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 stream.close()
-            except BrokenPipeError:
-                pass
 
     def _write(self, message: Mapping[str, Any]) -> None:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
@@ -218,8 +217,9 @@ class Client:
 
     def _take(self, message: Any) -> None:
         if "method" in message and "id" in message:
-            answer = self.answers.get(message["method"], lambda _: None)
-            self._write({"id": message["id"], "result": answer(message.get("params"))})
+            answer = self.answers.get(message["method"])
+            result = None if answer is None else answer(message.get("params"))
+            self._write({"id": message["id"], "result": result})
         with self._changed:
             if "method" in message:
                 self.notifications.append((message["method"], message.get("params")))
@@ -229,8 +229,8 @@ class Client:
 
     def _read_errors(self) -> None:
         assert self.process.stderr is not None
-        while data := self.process.stderr.read1(65536):
-            self.errors += data
+        for line in self.process.stderr:
+            self.errors += line
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:

@@ -1,10 +1,8 @@
 """Language servers in processes of their own, with a model server that answers as the test says."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-
 from tests.language_server.client import Client
 from tests.language_server.fake_model_server import FakeModelServer, by_last_line
 

@@ -3,8 +3,8 @@
     python fake_model_server.py SCRIPT --socket PATH
 
 SCRIPT is a JSON file: `infills` by the last line of the prefix ("" for every other one), `seconds` until an
-answer, and `record`, a file that gets a line of JSON for each request and each client that left. As a process it ends with
-its last client.
+answer, and `record`, a file that gets a line of JSON for each request and each client that left. As a
+process it ends with its last client.
 """
 
 import asyncio

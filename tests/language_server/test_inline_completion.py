@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 import pytest
-
 from tests.language_server.client import INVOKED, Client, RequestError, wait_until
 from tests.language_server.conftest import configure
 from tests.language_server.fake_model_server import FakeModelServer, by_last_line

@@ -6,12 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.language_server.client import ROOT, Client, wait_until
 
 FAKE = Path(__file__).with_name("fake_model_server.py")
@@ -24,7 +23,7 @@ from incoder.language_server.log import Log
 from incoder.language_server.server import Options, run
 model_client.HANG_SECONDS = {hang}
 launch = local_server.Launch(command={command!r}, folder=Path({folder!r}))
-run(Options(launch=launch), Log())
+run(Options(version="1", launch=launch), Log())
 """
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from incoder import __version__
 from incoder.errors import IncoderError
 from incoder.extras import missing_extra
 from incoder.local_socket import runtime_folder
@@ -60,8 +61,10 @@ def lsp(
             *("--end-with-clients", "--idle-unload", str(_IDLE_UNLOAD)),
         ],
         folder=runtime_folder(os.environ),
+        version=__version__,
     )
     options = Options(
+        version=__version__,
         launch=launch,
         url=None if server is None else _checked(server),
         acceptance_file=_state_folder() / "acceptance.json",

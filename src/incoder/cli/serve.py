@@ -198,7 +198,11 @@ def serve(
     )
     with _listening(host, port, socket_path) as listening:  # before anything takes long
         sources = _upstream_sources(
-            upstream or [], upstream_model, upstream_api_key_file, upstream_tokenizer, has_project=bool(project)
+            upstream or [],
+            upstream_model,
+            upstream_api_key_file,
+            upstream_tokenizer,
+            has_project=bool(project),
         )
         names = model or ([] if sources else [options.DEFAULT_MODEL])
         if names:
@@ -406,7 +410,7 @@ def _run(
 class _Listening:
     """A socket that listens, under the name that users know; `path` is that of a Unix socket."""
 
-    socket: socket.socket
+    listener: socket.socket
     name: str
     path: Path | None = None
 
@@ -414,7 +418,7 @@ class _Listening:
     def with_users_socket(self, settings: "ServerSettings") -> Iterator[list[socket.socket]]:
         """Yield all sockets, with one on which language servers of this user find the server.
 
-        A server that needs keys has none, because whoever connects there shows none.
+        A server that needs keys has none, because language servers have no key.
         """
         second = None
         path = local_socket.runtime_folder(os.environ) / local_socket.USERS_SERVER
@@ -424,10 +428,10 @@ class _Listening:
             except IncoderError as error:
                 print_note(f"language servers will not find this server: {error}")
         if second is None:
-            yield [self.socket]
+            yield [self.listener]
             return
         try:
-            yield [self.socket, second]
+            yield [self.listener, second]
         finally:
             local_socket.remove(path)
 

@@ -1,4 +1,4 @@
-"""Counts of suggestions that were shown and accepted, by language. They hold no code, and stay on this machine."""
+"""Counts of suggestions that were shown and accepted, by language. They hold no code."""
 
 import itertools
 import json

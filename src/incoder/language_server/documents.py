@@ -192,7 +192,7 @@ class Documents:
         identifier: types.VersionedTextDocumentIdentifier,
         changes: Iterable[types.TextDocumentContentChangeEvent],
     ) -> None:
-        """Apply the changes in their order. Those of a document that is not open are ignored."""
+        """Apply the changes in their order. Changes of a document that is not open are ignored."""
         document = self._documents.pop(identifier.uri, None)
         if document is not None:
             self._documents[identifier.uri] = document

@@ -9,8 +9,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from lsprotocol import types
@@ -19,8 +18,8 @@ from incoder.errors import IncoderError
 from incoder.language_server.documents import Change, Document
 from incoder.language_server.language_ids import path_of
 from incoder.language_server.scope import scope_at
+from incoder.language_server.secret_files import is_secret
 from incoder.language_server.server import ACCEPTED, Server
-from incoder.language_server.settings import Settings
 from incoder.language_server.suggestion_filters import shown_suggestion
 from incoder.language_server.typed_through import TypedThrough
 from incoder.language_server.typing_rhythm import TypingRhythm
@@ -78,7 +77,9 @@ class InlineCompletion:
         if self._server.settings.prefetch:
             self._look_ahead(query, texts[0])
         start = params.position if selected is None else selected.range.start
-        return self._items(query, texts, types.Range(start, params.position), selected.text if selected else "")
+        return self._items(
+            query, texts, types.Range(start, params.position), selected.text if selected else ""
+        )
 
     def _query(self, document: Document, params: types.InlineCompletionParams) -> Query:
         documents = self._server.documents
@@ -111,7 +112,7 @@ class InlineCompletion:
         path = None if document is None else self._server.documents.path(document)
         if not settings.enabled:
             return "switched off"
-        if is_secret(path, settings):
+        if is_secret(path, settings.secret_files):
             return "a file of secrets"
         if query.language in settings.disabled_languages and not is_invoked:
             return "a disabled language"
@@ -156,10 +157,14 @@ class InlineCompletion:
         except IncoderError as error:
             self._server.log.info(f"no suggestion: {error}")
             return []
-        texts = list(dict.fromkeys(filter(None, (self._filtered(query, one) for one in answer["candidates"]))))
+        texts = list(
+            dict.fromkeys(filter(None, (self._filtered(query, one) for one in answer["candidates"])))
+        )
         self._shown.remember(query.uri, query.prefix, query.suffix, texts)
         took = time.monotonic() - start
-        self._server.log.debug(f"{len(texts)} of {len(answer['candidates'])} suggestions in {1000 * took:.0f} ms")
+        self._server.log.debug(
+            f"{len(texts)} of {len(answer['candidates'])} suggestions in {1000 * took:.0f} ms"
+        )
         return texts
 
     def _stay(self, query: Query) -> list[str]:
@@ -222,18 +227,6 @@ class InlineCompletion:
                 for text in texts[: query.num_items]
             ]
         )
-
-
-def is_secret(path: Path | None, settings: Settings) -> bool:
-    """Whether the name of a file, or of a folder around it, is one of the patterns for secrets.
-
-    >>> is_secret(Path("/home/me/app/.env"), Settings()), is_secret(Path("/home/me/app/env.py"), Settings())
-    (True, False)
-    """
-    if path is None:
-        return False
-    name = path.name.lower()
-    return any(fnmatchcase(name, pattern.lower()) for pattern in settings.secret_files)
 
 
 def register(server: Server) -> None:

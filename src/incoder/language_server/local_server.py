@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx2
 
-from incoder import __version__, local_socket
+from incoder import local_socket
 from incoder.errors import IncoderError
 
 START_SECONDS = 120.0  # until a server that was started grants a lease; it loads its model afterwards
@@ -30,10 +30,14 @@ _NO_TIMEOUT = httpx2.Timeout(None)
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How a server is started: `command` is completed with its socket; its output goes to a log in `folder`."""
+    """How a server is started: `command` gets its socket as an option; its log is a file in `folder`.
+
+    Servers of another `version` are not used.
+    """
 
     command: Sequence[str]
     folder: Path
+    version: str = ""
     environment: dict[str, str] | None = None
 
 
@@ -100,7 +104,7 @@ class LocalServer:
 
     def _key(self) -> str:
         """Servers with other models, or of another version, have other sockets."""
-        parts = json.dumps([__version__, self._model, list(self._launch.command)])
+        parts = json.dumps([self._launch.version, self._model, list(self._launch.command)])
         return hashlib.sha256(parts.encode()).hexdigest()[:12]
 
     async def _has_model(self, connection: Connection) -> bool:
@@ -136,7 +140,7 @@ class LocalServer:
         end = asyncio.get_running_loop().time() + START_SECONDS
         while (left := end - asyncio.get_running_loop().time()) > 0:
             has_ended = process.returncode is not None
-            # Another language server may have been faster. Then the process has ended: one listens on a socket.
+            # If another language server was faster, the process has ended, and the socket is the other one's.
             if (found := await self._connect_to(path, left)) is not None:
                 return found
             if has_ended:

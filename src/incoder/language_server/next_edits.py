@@ -18,7 +18,7 @@ from lsprotocol import types
 from incoder.editing.next_edits.history import EditHistory, Rejections
 from incoder.errors import IncoderError
 from incoder.language_server.documents import Change, Document
-from incoder.language_server.inline_completion import is_secret
+from incoder.language_server.secret_files import is_secret
 from incoder.language_server.server import ACCEPTED, Server
 
 _REQUEST = "textDocument/copilotInlineEdit"
@@ -112,7 +112,7 @@ class NextEdits:
             return []
         if version is not None and document.version is not None and version != document.version:
             return []  # the editor has changed the text since
-        if is_secret(self._server.documents.path(document), self._server.settings):
+        if is_secret(self._server.documents.path(document), self._server.settings.secret_files):
             return []
         state = self._state(uri)
         if state.found is None or state.version != document.version:

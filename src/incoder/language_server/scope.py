@@ -3,11 +3,12 @@
 from pathlib import PurePath
 from typing import Literal
 
-from incoder.inference.decoding.stopping_rules.hole import LOOK_AHEAD, LOOK_BEHIND, Hole
+from incoder.inference.decoding.stopping_rules.hole import Hole
 from incoder.inference.syntax.languages import syntax_of
 
 Scope = Literal["code", "comment", "string"]
 
+_LOOKED_AT = 1 << 16  # characters on each side: more than the scanner looks at
 _START = 200  # characters that may name the language, such as `#!/bin/sh`
 
 
@@ -19,8 +20,8 @@ def scope_at(prefix: str, suffix: str, path: PurePath | None) -> Scope:
     >>> scope_at("x = f'{", "}'\\n", PurePath("a.py"))
     'code'
     """
-    before = prefix[-2 * LOOK_BEHIND :].encode("utf-8", "surrogatepass")
-    after = suffix[:LOOK_AHEAD].encode("utf-8", "surrogatepass")
+    before = prefix[-_LOOKED_AT:].encode("utf-8", "surrogatepass")
+    after = suffix[:_LOOKED_AT].encode("utf-8", "surrogatepass")
     stack = Hole(before, after, syntax_of(path, prefix[:_START])).stack
     literal = stack[-1].literal if stack else None
     if literal is None:

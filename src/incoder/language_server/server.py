@@ -6,7 +6,7 @@ A feature is a module with `register(server)`, which adds its requests, its comm
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
-from incoder import __version__
 from incoder.errors import IncoderError
 from incoder.language_server.acceptance import Acceptance
 from incoder.language_server.documents import Documents
@@ -41,8 +40,9 @@ _NOTEBOOKS = types.NotebookDocumentSyncOptions(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The command line: a server's URL, or how a local one is started; the file with acceptance counts."""
+    """What the command line says: a server's URL, or how a local one is started."""
 
+    version: str
     launch: Launch
     url: str | None = None
     acceptance_file: Path | None = None
@@ -62,7 +62,11 @@ class Server(LanguageServer):
         self._model: ModelClient | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         super().__init__(
-            "incoder", __version__, notebook_document_sync=_NOTEBOOKS, protocol_cls=Protocol, max_workers=4
+            "incoder",
+            options.version,
+            notebook_document_sync=_NOTEBOOKS,
+            protocol_cls=Protocol,
+            max_workers=4,
         )
         log.attach(self)
 
@@ -86,9 +90,9 @@ class Server(LanguageServer):
         inside = [one for one in self.folders if path is not None and path.is_relative_to(one)]
         return max(inside, key=lambda one: len(one.parts), default=None)
 
-    def start(self, work: Any) -> "asyncio.Task[Any]":
+    def start(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Run a coroutine beside the requests; an unexpected exception is logged."""
-        task = asyncio.ensure_future(work)
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -100,14 +104,16 @@ class Server(LanguageServer):
         self.log.level = self.settings.log_level
         for problem in problems:
             self.log.warning(problem)
-            self.window_show_message(types.ShowMessageParams(types.MessageType.Warning, f"InCoder: {problem}"))
+            self.window_show_message(
+                types.ShowMessageParams(types.MessageType.Warning, f"InCoder: {problem}")
+            )
         if self._model is not None and self.settings.model != before.model:
             self.start(self._model.close())
             self._model = None
         for function in self.on_settings:
             function(self.settings)
 
-    def report_server_error(self, error: Exception, source: object) -> None:
+    def report_server_error(self, error: Exception, source: object) -> None:  # noqa: ARG002 - pygls calls it
         """Log an exception that no feature expected, without its message."""
         self.log.failure("a message of the editor", error.__cause__ or error)
 

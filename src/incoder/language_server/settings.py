@@ -1,50 +1,22 @@
 """The settings of the language server, as an editor sends them, with their JSON schema.
 
-A wrong value never ends the server: it keeps its default, and the user is told the value, the rule and the
-remedy.
+A wrong value never ends the server: the setting keeps its value, and a message to the user names the wrong
+value, the rule and the remedy.
 """
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from incoder.errors import shown
+from incoder.language_server.secret_files import SECRET_FILES
 
 SECTION = "incoder"
 
-SECRET_FILES = (
-    ".env",
-    ".env.*",
-    "*.env",
-    ".netrc",
-    ".pgpass",
-    ".npmrc",
-    ".pypirc",
-    ".git-credentials",
-    ".htpasswd",
-    "*.pem",
-    "*.key",
-    "*.p12",
-    "*.pfx",
-    "*.jks",
-    "*.keystore",
-    "*.kdbx",
-    "*.asc",
-    "*.gpg",
-    "*.tfvars",
-    "*.tfstate",
-    "id_rsa*",
-    "id_dsa*",
-    "id_ecdsa*",
-    "id_ed25519*",
-    "credentials",
-    "credentials.*",
-    "secrets.*",
-    "*.secret",
-    "*.secrets",
-)
+_MAX_SHOWN = 80  # characters of a wrong value
 
 Milliseconds = Annotated[int, Field(ge=0, le=10_000)]
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
@@ -67,15 +39,18 @@ class Settings(BaseModel):
     )
     lines: Literal["auto", "one", "block"] = Field(
         default="auto",
-        description="The length of a suggestion: `one` line, the `block` that begins at the cursor, or `auto`: "
-        "a block where one begins, else the rest of the line.",
+        description="The length of a suggestion: `one` line, the `block` that begins at the cursor, or "
+        "`auto`: a block where one begins, else the rest of the line.",
     )
     num_items: int = Field(
         default=3, ge=1, le=16, description="Suggestions to cycle through when you ask for them explicitly."
     )
     max_new_tokens: int = Field(default=128, ge=1, le=4096, description="The longest suggestion, in tokens.")
     temperature: float = Field(
-        default=0.2, ge=0, le=2, description="Randomness of explicitly requested suggestions; others have none."
+        default=0.2,
+        ge=0,
+        le=2,
+        description="Randomness of explicitly requested suggestions; others have none.",
     )
     debounce: Milliseconds | None = Field(
         default=None,
@@ -83,7 +58,8 @@ class Settings(BaseModel):
         "rhythm of your typing.",
     )
     prefetch: bool = Field(
-        default=True, description="Compute the next suggestion while one is shown, so that it is there at once."
+        default=True,
+        description="Compute the next suggestion while one is shown, so that it is there at once.",
     )
     next_edits: bool = Field(
         default=True,
@@ -160,12 +136,17 @@ def _unknown(name: str) -> str:
 
 
 def _wrong(name: str, value: object, rule: str) -> str:
-    import json
-
-    said = rule.removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"the setting {SECTION}.{name} is {shown(json.dumps(value))}: it must be {said}"
+    said = rule.removeprefix("Input should be ")
+    written = json.dumps(value)
+    if len(written) > _MAX_SHOWN:
+        written = f"{written[:_MAX_SHOWN]} …"
+    return f"the setting {SECTION}.{name} is {written}: it must be {said}"
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of the settings; docs/language-server.md has it."""
-    return Settings.model_json_schema()
+    found = Settings.model_json_schema()
+    del found["description"]  # this docstring
+    for one in (found, *found["properties"].values()):
+        one.pop("title", None)  # pydantic's, made from the names
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "InCoder", **found}

@@ -37,13 +37,13 @@ class Leases:
         """End all leases, so that the server can end."""
         self._closed.set()
 
-    async def hold(self, client_left: Callable[[], asyncio.Future[None]]) -> None:
+    async def hold(self, client_left: Callable[[], "asyncio.Task[None]"]) -> None:
         """Hold a lease until its client has left, or the server ends."""
         self._num_held += 1
         if self._timer is not None:
             self._timer.cancel()
         left = client_left()
-        closing = asyncio.ensure_future(self._closed.wait())
+        closing = asyncio.create_task(self._wait_for_end())
         try:
             await asyncio.wait({left, closing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -52,6 +52,9 @@ class Leases:
             self._num_held -= 1
             if self._num_held == 0:
                 self._wait(self._seconds)
+
+    async def _wait_for_end(self) -> None:
+        await self._closed.wait()
 
     def _wait(self, seconds: float) -> None:
         if self._on_unused is not None:

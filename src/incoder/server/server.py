@@ -1,4 +1,4 @@
-"""The server's state: its settings, its models, its jobs, its leases and its metrics. One for each application."""
+"""The server's state: settings, models, jobs, leases and metrics. One for each application."""
 
 from dataclasses import dataclass, field
 

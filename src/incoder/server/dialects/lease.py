@@ -1,7 +1,7 @@
 """GET /v1/lease: a stream that a language server keeps open for as long as it needs this server.
 
 Its only line of JSON has the process and whether that ends with its last client
-(`--end-with-clients`). The connection's end tells each side that the other one is gone.
+(`--end-with-clients`). The connection's end shows each side that the other one is gone.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class _LeaseResponse(Response):
         described = {"pid": os.getpid(), "ends_with_clients": self._leases.ends_with_clients}
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": compact(described) + b"\n", "more_body": True})
-        await self._leases.hold(lambda: asyncio.ensure_future(left()))
+        await self._leases.hold(lambda: asyncio.create_task(left()))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
