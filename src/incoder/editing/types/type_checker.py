@@ -40,21 +40,29 @@ class TypeChecker(Protocol):
 class Mypy:
     """Checks texts with mypy as if they were in the file at `path`; on exit it removes its own files.
 
-    Without a path, mypy knows only the text and the installed libraries. With one `cache` folder for several
-    files, mypy reads its data on libraries only once.
+    The settings are those that mypy finds in the folder `project`, by default the current one. Without a
+    path, mypy knows only the text and the installed libraries. With one `cache` folder for several files, it
+    reads its data on libraries only once.
 
     Raises:
         IncoderError: mypy is not installed, takes too long (`timeout`, seconds), or cannot check the file.
     """
 
     def __init__(
-        self, path: Path | None, text: str, timeout: float = 120.0, cache: Path | None = None
+        self,
+        path: Path | None,
+        text: str,
+        timeout: float = 120.0,
+        cache: Path | None = None,
+        *,
+        project: Path | None = None,
     ) -> None:
         require_mypy()
         self._path = path
         self._text = text
         self._timeout = timeout
         self._cache = cache
+        self._project = project
         self._folder = tempfile.TemporaryDirectory(prefix="incoder-types-")
 
     def __enter__(self) -> "Mypy":
@@ -84,7 +92,7 @@ class Mypy:
             command += [*_ISOLATED, str(shadow)]
         else:
             command += ["--shadow-file", str(self._path), str(shadow), str(self._path)]
-        where = folder if self._path is None else None
+        where = folder if self._path is None else self._project
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=self._timeout, check=False, cwd=where
