@@ -1,7 +1,10 @@
 """Suggestions as an editor gets them: what is asked of the model, what is shown, cancelled and counted."""
 
 import itertools
+import subprocess
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,3 +233,31 @@ def test_a_refusal_of_the_model_server_is_logged_and_shows_nothing(
 
 def test_documents_that_are_not_open_have_no_suggestion(client: Client) -> None:
     assert client.suggest("file:///nowhere.py", 0, 0) == []
+
+
+def test_other_files_of_the_workspace_are_shown_but_none_that_git_ignores(
+    start: Callable[..., Client], model: FakeModelServer, tmp_path: Path
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text("ignored.py\n")
+    helper = "def total_of_prices(prices):\n    return sum(prices)\n"
+    for name in ("shop.py", "ignored.py", "own.py"):
+        (tmp_path / name).write_text(helper)
+    (tmp_path.parent / "outside.py").write_text(helper)
+    client = start("--server", model.url)
+    client.initialize(settings={"debounce": 0, "prefetch": False}, folders=[tmp_path])
+    for path in (tmp_path / "shop.py", tmp_path / "ignored.py", tmp_path.parent / "outside.py"):
+        client.open(path.as_uri(), helper)
+    own = (tmp_path / "own.py").as_uri()
+    client.open(own, "import shop\n\nprices = [1, 2]\nprint(total_of_prices(prices))\nx = \n")
+
+    def files_shown() -> Any:
+        client.type(own, 4, 4, "")
+        client.suggest(own, 4, 4)
+        return model.bodies[-1].get("other_files")
+
+    wait_until(lambda: files_shown() is not None)
+    assert files_shown() == {"shop.py": helper}
+    assert model.bodies[-1]["path"] == "own.py"
+    client.notify("workspace/didChangeConfiguration", {"settings": {"context_bytes": 0, "debounce": 0}})
+    assert files_shown() is None

@@ -34,6 +34,9 @@ def lsp(
             show_default="none",
         ),
     ] = None,
+    stdio: Annotated[  # noqa: ARG001 - what happens anyway; many editors give it
+        bool, typer.Option("--stdio", help="Speak on stdin and stdout, which is the default.")
+    ] = False,
     log_file: Annotated[
         Path | None,
         typer.Option(help="A file to which the log is appended. It holds no code.", show_default="none"),
@@ -69,7 +72,8 @@ def lsp(
         url=None if server is None else _checked(server),
         acceptance_file=_state_folder() / "acceptance.json",
     )
-    run(options, Log(log_file), port)
+    if not run(options, Log(log_file), port):
+        raise typer.Exit(1)  # as the protocol has it if the editor did not ask for the end
 
 
 def _checked(url: str) -> str:

@@ -38,6 +38,7 @@ class Query:
     language: str
     path: PurePath | None
     num_items: int = 1
+    line: int = 0  # of the cursor, from 0
 
 
 class InlineCompletion:
@@ -96,6 +97,7 @@ class InlineCompletion:
             language=document.language_id,
             path=self._named_path(document),
             num_items=self._server.settings.num_items if is_invoked else 1,
+            line=document.place(params.position)[0],
         )
 
     def _named_path(self, document: Document) -> PurePath | None:
@@ -153,7 +155,7 @@ class InlineCompletion:
             await asyncio.sleep(pause)
         start = time.monotonic()
         try:
-            answer = await self._server.model.post("/v1/infill", self._body(query))
+            answer = await self._server.model.post("/v1/infill", await self._body(query))
         except IncoderError as error:
             self._server.log.info(f"no suggestion: {error}")
             return []
@@ -172,8 +174,9 @@ class InlineCompletion:
         left = self._shown.remaining(query.uri, query.prefix, query.suffix)
         return [one.text for one in left]
 
-    def _body(self, query: Query) -> dict[str, Any]:
+    async def _body(self, query: Query) -> dict[str, Any]:
         settings = self._server.settings
+        document = self._server.documents.get(query.uri)
         body: dict[str, Any] = {
             "parts": [query.prefix, query.suffix],
             "lines": settings.lines,
@@ -182,6 +185,8 @@ class InlineCompletion:
             "num_candidates": query.num_items,
             "time_limit": TIME_LIMIT,
         }
+        if document is not None and (files := await self._server.other_files(document, query.line)):
+            body["other_files"] = files
         if query.path is not None:
             body["path"] = str(query.path)
         if settings.model is not None:
@@ -206,6 +211,7 @@ class InlineCompletion:
             suffix=query.suffix,
             language=query.language,
             path=query.path,
+            line=query.line,
         )
         if not self._stay(following):
             self._ahead = self._server.start(self._ask(following))

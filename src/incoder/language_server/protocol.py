@@ -4,7 +4,9 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, cast
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 from pygls.protocol import LanguageServerProtocol
+from pygls.protocol.json_rpc import JsonRPCNotification
 from pygls.protocol.language_server import lsp_method
 
 from incoder.language_server.positions import chosen_encoding
@@ -19,6 +21,21 @@ class Protocol(LanguageServerProtocol):
     @property
     def _owner(self) -> "Server":
         return cast("Server", self._server)
+
+    @property
+    def is_shut_down(self) -> bool:
+        """Whether the editor has asked for the end, as it should before it ends the process."""
+        return bool(self._shutdown)
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """Read a message; a request that cannot be read is refused, which pygls would leave unanswered."""
+        try:
+            return super().structure_message(data)
+        except JsonRpcException as error:
+            if "method" not in data or not isinstance(data.get("id"), int | str):
+                raise
+            self._send_response(data["id"], error=error.to_response_error())
+            return JsonRPCNotification("$/refused", self.VERSION, None)
 
     @lsp_method(types.INITIALIZE)
     def lsp_initialize(self, params: types.InitializeParams) -> Generator[Any, Any, types.InitializeResult]:

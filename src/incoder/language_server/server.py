@@ -17,12 +17,13 @@ from pygls.uris import to_fs_path
 
 from incoder.errors import IncoderError
 from incoder.language_server.acceptance import Acceptance
-from incoder.language_server.documents import Documents
+from incoder.language_server.documents import Document, Documents
 from incoder.language_server.local_server import Launch, LocalServer
 from incoder.language_server.log import LibraryHandler, Log
 from incoder.language_server.model_client import ModelClient, RemoteServer
 from incoder.language_server.protocol import Protocol
 from incoder.language_server.settings import SECTION, Settings, read_settings
+from incoder.language_server.workspace import Workspace
 
 ACCEPTED = "incoder.accepted"  # the command of a suggestion, with its id as the argument
 STATISTICS = "incoder.statistics"  # returns the counts of this session, by language
@@ -51,6 +52,8 @@ class Options:
 class Server(LanguageServer):
     """The language server of one editor. `id` is unique among all that use one model server."""
 
+    protocol: Protocol
+
     def __init__(self, options: Options, log: Log) -> None:
         self.documents = Documents()
         self.settings = Settings()
@@ -60,6 +63,7 @@ class Server(LanguageServer):
         self.id = secrets.token_hex(8)
         self.on_settings: list[Callable[[Settings], None]] = []
         self._model: ModelClient | None = None
+        self._shown_workspace: Workspace | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         super().__init__(
             "incoder",
@@ -68,6 +72,8 @@ class Server(LanguageServer):
             protocol_cls=Protocol,
             max_workers=4,
         )
+        self.documents.on_save.append(self._saved)
+        self.documents.on_close.append(self._closed)
         log.attach(self)
 
     @property
@@ -84,6 +90,21 @@ class Server(LanguageServer):
         uris = [folder.uri for folder in workspace.folders.values()] or [workspace.root_uri or ""]
         paths = [to_fs_path(uri) for uri in uris if uri.lower().startswith("file:")]
         return [Path(path) for path in paths if path]
+
+    async def other_files(self, document: Document, line: int) -> dict[str, str]:
+        """Return what the model is shown of other files, for a cursor on a line of a document."""
+        if self._shown_workspace is None:
+            return {}
+        return await self._shown_workspace.other_files(document, line)
+
+    def show_workspace(self) -> None:
+        """List the files of the workspace's folders, which are those that the editor has open now."""
+        if self._shown_workspace is not None:
+            self._shown_workspace.close()
+        self._shown_workspace = Workspace(
+            self.folders, self.documents, self.settings.context_bytes, self.log.info
+        )
+        self._shown_workspace.refresh()
 
     def folder_of(self, path: Path | None) -> Path | None:
         """Return the innermost folder of the workspace that contains a path; None if none does."""
@@ -110,12 +131,22 @@ class Server(LanguageServer):
         if self._model is not None and self.settings.model != before.model:
             self.start(self._model.close())
             self._model = None
+        if self._shown_workspace is not None:
+            self._shown_workspace.set_max_bytes(self.settings.context_bytes)
         for function in self.on_settings:
             function(self.settings)
 
     def report_server_error(self, error: Exception, source: object) -> None:  # noqa: ARG002 - pygls calls it
         """Log an exception that no feature expected, without its message."""
         self.log.failure("a message of the editor", error.__cause__ or error)
+
+    def _saved(self, document: Document) -> None:
+        if self._shown_workspace is not None:
+            self._shown_workspace.saved(document)
+
+    def _closed(self, document: Document) -> None:
+        if self._shown_workspace is not None:
+            self._shown_workspace.closed(document)
 
     def _new_client(self) -> ModelClient:
         def failed(problem: str) -> None:
@@ -150,8 +181,8 @@ def create_server(options: Options, log: Log) -> Server:
     return server
 
 
-def run(options: Options, log: Log, port: int | None = None, host: str = "127.0.0.1") -> None:
-    """Serve one editor on stdin and stdout, or on a port, until it ends."""
+def run(options: Options, log: Log, port: int | None = None, host: str = "127.0.0.1") -> bool:
+    """Serve one editor on stdin and stdout, or on a port; return whether it ended the server as it should."""
     root = logging.getLogger()
     root.addHandler(LibraryHandler(log))
     server = create_server(options, log)
@@ -159,6 +190,7 @@ def run(options: Options, log: Log, port: int | None = None, host: str = "127.0.
         server.start_io()
     else:
         server.start_tcp(host, port)
+    return server.protocol.is_shut_down
 
 
 def _register_life_cycle(server: Server) -> None:
@@ -168,6 +200,7 @@ def _register_life_cycle(server: Server) -> None:
 
     @server.feature(types.INITIALIZED)
     async def initialized(_: types.InitializedParams) -> None:
+        server.show_workspace()
         if server.settings.enabled:
             server.start(server.model.connection())
 
@@ -180,6 +213,10 @@ def _register_life_cycle(server: Server) -> None:
             asked = types.ConfigurationParams(items=[item])
             (given,) = await server.workspace_configuration_async(asked)
         server.apply_settings(given)
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
+    async def did_change_folders(_: types.DidChangeWorkspaceFoldersParams) -> None:
+        server.show_workspace()
 
     @server.feature(types.SHUTDOWN)
     def shutdown(_: None) -> None:

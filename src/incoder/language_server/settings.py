@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from incoder.errors import shown
+from incoder.language_server.context.other_files import DEFAULT_MAX_BYTES
 from incoder.language_server.secret_files import SECRET_FILES
 
 SECTION = "incoder"
@@ -77,7 +78,7 @@ class Settings(BaseModel):
         "them.",
     )
     context_bytes: int = Field(
-        default=8_000,
+        default=DEFAULT_MAX_BYTES,
         ge=0,
         le=200_000,
         description="The most text of other files that the model is shown, in bytes; 0 shows none.",
