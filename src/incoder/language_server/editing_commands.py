@@ -65,8 +65,8 @@ class EditingCommands:
             if current is None or current.cancelling():
                 raise  # the editor has cancelled the request
             self._server.log.info(f"{name}: the user has cancelled it")
-        except IncoderError as error:
-            self._server.log.info(f"{name}: {error}")
+        except IncoderError as error:  # it may name variables, so it is not logged
+            self._server.log.info(f"{name}: refused, as the user has been shown")
             self._say(str(error), types.MessageType.Warning)
 
     def target(self, uri: str, place: types.Range) -> Target | None:
