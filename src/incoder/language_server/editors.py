@@ -51,9 +51,10 @@ end, { expr = true, desc = 'Accept the suggestion' })""",
                   :activation-fn (lambda (&rest _) t)
                   :add-on? t
                   :server-id 'incoder))
-(add-hook 'prog-mode-hook #'lsp-deferred)
-(add-hook 'lsp-mode-hook #'lsp-inline-completion-mode)""",
-        note="Suggestions are shown when you pause; C-RET accepts one, and M-x lsp-inline-completion-display "
-        "asks for several.",
+(setq lsp-inline-completion-idle-delay 0.2)
+(define-key lsp-inline-completion-active-map (kbd "TAB") #'lsp-inline-completion-accept)
+(add-hook 'prog-mode-hook #'lsp-deferred)""",
+        note="Suggestions are shown when you pause; TAB accepts one. M-x lsp-inline-completion-display asks for "
+        "several.",
     ),
 )

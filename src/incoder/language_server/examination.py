@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 
-TEXT = "def add(a, b):\n    return "
+TEXT = "import os\n\n\ndef size(path):\n    return os."
 _URI = "untitled:incoder-doctor.py"
 _SECONDS = 180.0  # a model may have to be loaded, and its kernels compiled
 

@@ -25,6 +25,8 @@ from incoder.language_server.typed_through import TypedThrough
 from incoder.language_server.typing_rhythm import TypingRhythm
 
 TIME_LIMIT = 10.0  # seconds for the model; what is written by then is the suggestion
+_DRAWN = 2  # candidates for each of several suggestions, because equal and useless ones are not shown
+_MAX_CANDIDATES = 16
 _INVOKED = types.InlineCompletionTriggerKind.Invoked
 
 
@@ -182,7 +184,8 @@ class InlineCompletion:
             "lines": settings.lines,
             "max_new_tokens": settings.max_new_tokens,
             "temperature": settings.temperature if query.num_items > 1 else 0.0,
-            "num_candidates": query.num_items,
+            "num_candidates": 1 if query.num_items == 1 else min(_DRAWN * query.num_items, _MAX_CANDIDATES),
+            "seed": 0,  # the same text has the same suggestion
             "time_limit": TIME_LIMIT,
         }
         if document is not None and (files := await self._server.other_files(document, query.line)):
