@@ -5,5 +5,6 @@
                   :activation-fn (lambda (&rest _) t)
                   :add-on? t
                   :server-id 'incoder))
+(setq lsp-inline-completion-idle-delay 0.2)
+(define-key lsp-inline-completion-active-map (kbd "TAB") #'lsp-inline-completion-accept)
 (add-hook 'prog-mode-hook #'lsp-deferred)
-(add-hook 'lsp-mode-hook #'lsp-inline-completion-mode)

@@ -2,7 +2,7 @@
 
 A command has a URI and a range as its arguments, so an editor may bind a key to it. It shows its progress,
 can be cancelled, and sends its edits for the version of the text that it has read: an editor refuses them if
-the text has changed. If a tool refuses, the user is told the reason.
+the text has changed. If a tool refuses, the user sees the reason.
 """
 
 import asyncio

@@ -130,7 +130,7 @@ def name_at(document: Document, position: types.Position) -> Found | None:
 
 
 def text_edits(document: Document, edits: Iterable[Mapping[str, Any]]) -> types.TextDocumentEdit:
-    """Return edits with ranges in characters as those of a document's present version."""
+    """Return edits, whose ranges count characters, for the present version of a document."""
     changes = [
         types.TextEdit(
             types.Range(document.position_at(edit["start"]), document.position_at(edit["end"])), edit["text"]
