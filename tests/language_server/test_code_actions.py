@@ -325,39 +325,64 @@ def test_other_files_that_may_use_a_name_are_shown_to_the_tool(
     editor.initialize(folders=[tmp_path])
     uri = (tmp_path / "shapes.py").as_uri()
     editor.open(uri, TEXT)
+    unsaved = (tmp_path / "none.py").as_uri()
+    editor.open(unsaved, "import shapes\n\nshapes.area(1)\n")
     rename(editor, uri, 3, 4, "size")
-    assert set(model.bodies[0]["other_files"]) == {"main.py", "other.py"}
+    assert set(model.bodies[0]["other_files"]) == {"main.py", "other.py", "none.py"}
+    (tmp_path / "secrets.py").write_text("from shapes import area\n")
+    with pytest.raises(RequestError, match=r"secrets\.py may use area"):
+        rename(editor, uri, 3, 4, "size")
 
 
 BAD = "def half(x):\n    return len(x) / 2\n"
 
 
-def test_a_trusted_folder_has_its_own_type_checks(
-    start: Callable[..., Client], model: FakeModelServer, tmp_path: Path
-) -> None:
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder whose mypy settings name a plugin, which leaves the file `run` when it runs."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "mypy.ini").write_text("[mypy]\nplugins = plugin.py\n")
-    trap = tmp_path / "run"
     (folder / "plugin.py").write_text(
         "from mypy.plugin import Plugin\nfrom pathlib import Path\n"
-        f"Path({str(trap)!r}).touch()\ndef plugin(version):\n    return Plugin\n"
+        f"Path({str(tmp_path / 'run')!r}).touch()\ndef plugin(version):\n    return Plugin\n"
     )
-    file = folder / "a.py"
-    file.write_text(BAD)
+    (folder / "a.py").write_text(BAD)
+    return folder
+
+
+@pytest.fixture
+def annotate(
+    start: Callable[..., Client], model: FakeModelServer, project: Path
+) -> Callable[..., tuple[Client, Applied]]:
+    """Annotate the project's file, with these settings; the model server's annotation is wrong."""
     at = BAD.index("):") + 1
     model.edited = lambda *_: (200, {"changes": [change((at, at, " -> str"))]})
-    editor = start("--server", model.url)
-    editor.initialize(folders=[folder])
-    applied = Applied(editor)
-    editor.open(file.as_uri(), BAD)
-    command = actions(editor, file.as_uri(), place(0, 0, 0, 0))["annotate types"]
-    editor.execute(command)
+
+    def run(**settings: Any) -> tuple[Client, Applied]:
+        editor = start("--server", model.url)
+        editor.initialize(folders=[project], settings=settings)
+        applied, uri = Applied(editor), (project / "a.py").as_uri()
+        editor.open(uri, BAD)
+        editor.execute(actions(editor, uri, place(0, 0, 0, 0))["annotate types"])
+        return editor, applied
+
+    return run
+
+
+def test_a_folder_that_is_not_trusted_runs_no_plugin(
+    annotate: Callable[..., tuple[Client, Applied]], tmp_path: Path
+) -> None:
+    _, applied = annotate(trusted_folders=[str(tmp_path / "other")])
     assert [text for _, text in applied.changes] == [" -> str"]  # the server's answer, as it is
-    assert not trap.exists()
-    configure(editor, trusted_folders=[str(folder)])
-    applied.edits.clear()
-    editor.execute(command)
-    assert trap.exists()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_trusted_folder_has_its_own_type_checks(
+    annotate: Callable[..., tuple[Client, Applied]], project: Path, tmp_path: Path
+) -> None:
+    editor, applied = annotate(trusted_folders=[str(project)])
+    assert (tmp_path / "run").exists()
     assert applied.edits == []
     assert "rejected by mypy" in editor.notified("window/showMessage", "types")["message"]

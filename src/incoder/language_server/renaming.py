@@ -15,12 +15,14 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 from incoder.errors import IncoderError
+from incoder.file_listing import walk_files
 from incoder.language_server.context.workspace_files import WorkspaceFiles
 from incoder.language_server.documents import Document
 from incoder.language_server.secret_files import is_secret
 from incoder.language_server.server import Server
 
 _NAME = re.compile(r"[^\W\d]\w*")
+_COPIES = frozenset({"build", "dist"})  # folders with copies of what is elsewhere
 _MAX_FILES = 256  # that use the name and are sent along
 _MAX_BYTES = 2_000_000
 _REFUSED = -32803  # RequestFailed
@@ -55,7 +57,7 @@ class Renamer:
         """Return what the tool is asked: the variable on the position's line, and who else uses its name.
 
         Raises:
-            IncoderError: more files use the name than can be looked at.
+            IncoderError: more files may use the name than can be looked at, or one that is not read.
         """
         line = document.place(position)[0] + 1
         others = await asyncio.to_thread(self._users, document, name)
@@ -105,15 +107,22 @@ class Renamer:
         if own is None or folder is None:
             return {}
         files = WorkspaceFiles([folder])
-        files.refresh()
+        if problems := files.refresh():
+            raise IncoderError(problems[0])
         module = own.parent.name if own.stem == "__init__" else own.stem
         uses = re.compile(rf"\b{re.escape(name)}\b")
         of_module = re.compile(rf"\b{re.escape(module)}\b|\b{re.escape(name)}\s*=")
+        opened = {one.path: one.text for one in self._server.documents.all() if one.path is not None}
         found: dict[str, str] = {}
-        for path in files:
-            text = None if path.suffix != ".py" or path == own.resolve() else _text(path)
-            if text is not None and uses.search(text) and of_module.search(text):
-                found[files.name_of(path) or path.name] = text
+        for relative in walk_files(folder):
+            path = folder / relative
+            if path.suffix != ".py" or path == own or _COPIES & set(relative.parts):
+                continue
+            text = opened.get(path) or _text(path)
+            if uses.search(text) and of_module.search(text):
+                if files.name_of(path) is None:  # ignored by git, or it may hold secrets
+                    raise IncoderError(f"{relative} may use {name}, and is a file that is not read")
+                found[relative.as_posix()] = text
         if len(found) > _MAX_FILES or sum(map(len, found.values())) > _MAX_BYTES:
             raise IncoderError(f"{len(found)} other files may use {name}; rename it with: incoder rename")
         return found
@@ -157,8 +166,8 @@ def register(server: Server) -> Renamer:
     return renamer
 
 
-def _text(path: Path) -> str | None:
+def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
+        return ""
