@@ -13,6 +13,7 @@
 #
 #     llama.vim        https://github.com/ggml-org/llama.vim        a1c8e6e40cb45df59b78add5b65d575386832465
 #     minuet-ai.nvim   https://github.com/milanglacier/minuet-ai.nvim   479487c34041f53aad3184597428e42d9f3333b5
+#     sidekick.nvim    https://github.com/folke/sidekick.nvim       8ad0ede3ff9065878a853e4b037ba6ac88231fb0
 set -eu
 
 [ $# -eq 1 ] || { echo "usage: scripts/clients.sh DIR" >&2; exit 2; }

@@ -25,6 +25,8 @@ class FakeModelServer:
     def __init__(self, infills: Answer, *, ends_with_clients: bool = False) -> None:
         self.infills = infills
         self.next_edits: Callable[[dict[str, Any]], list[dict[str, Any]]] = lambda _: []
+        self.edited: Callable[[str, dict[str, Any]], tuple[int, Any]] = lambda *_: (200, {"changes": []})
+        self.paths: list[str] = []
         self.seconds = 0.0
         self.ends_with_clients = ends_with_clients
         self.bodies: list[dict[str, Any]] = []
@@ -84,7 +86,7 @@ class FakeModelServer:
     ) -> None:
         if path == "/v1/lease":
             await self._lease(reader, writer)
-        elif path in ("/v1/infill", "/v1/edit/next"):
+        elif path == "/v1/infill" or path.startswith("/v1/edit/"):
             await self._model_answer(path, json.loads(body), reader, writer)
         else:
             _write(writer, 200, {"status": "ok", "data": [{"id": "mini"}]})
@@ -93,6 +95,7 @@ class FakeModelServer:
         self, path: str, body: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.bodies.append(body)
+        self.paths.append(path)
         self.on_event({"body": body, "pid": os.getpid()})
         leaving = asyncio.ensure_future(reader.read(1))  # a client waits for its answer before it sends more
         done, _ = await asyncio.wait({leaving}, timeout=self.seconds)
@@ -108,8 +111,17 @@ class FakeModelServer:
         if path == "/v1/edit/next":
             _write(writer, 200, {"edits": self.next_edits(body)})
             return
+        if path.startswith("/v1/edit/"):
+            status, answer = self.edited(path.removeprefix("/v1/edit/"), body)
+            _write(writer, status, answer)
+            return
         candidates = [
-            {"text": "", "infills": [text], "finish_reasons": ["end"], "logprob": -0.1}
+            {
+                "text": "",
+                "infills": [text] * (len(body["parts"]) - 1),
+                "finish_reasons": ["end"],
+                "logprob": -0.1,
+            }
             for text in self.infills(body)
         ]
         _write(writer, 200, {"candidates": candidates[: body.get("num_candidates", 1)]})

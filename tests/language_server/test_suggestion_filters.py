@@ -85,6 +85,18 @@ def test_the_language_is_known_by_its_identifier() -> None:
     assert shown_suggestion("def total(prices)\n  ", "\nend\n", infill, "ruby") == "prices.sum"
 
 
+@pytest.mark.parametrize("shift", range(4))
+def test_long_files_may_be_cut_within_a_character(shift: int) -> None:
+    before, after = "x" * shift + "😀é" * 40_000, "\n" + "x" * shift + "é😀" * 40_000
+    assert shown_suggestion(f"{before}\nx = ", after, "total(a)\n    y = 2", "a.txt") is not None
+    assert shown_suggestion(f"# {before}", after, "total(a)", "python") == "total(a)"
+
+
+def test_a_fence_in_a_docstring_is_text() -> None:
+    infill = "An example:\n\n    ```\n    f(1)\n    ```"
+    assert shown_suggestion('def f(x):\n    """', '\n    """\n', infill, "python") == infill
+
+
 def test_halves_of_surrogate_pairs_are_text() -> None:
     assert shown_suggestion("x = '\ud83d' + ", "\n", "y + '\ud83d'", "python") == "y + '\ud83d'"
 

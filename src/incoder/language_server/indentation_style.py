@@ -121,4 +121,4 @@ def _unit(lines: list[str]) -> int | None:
 
 
 def _decoded(line: bytes) -> str:
-    return line.decode("utf-8", "surrogatepass")
+    return line.decode("utf-8", "replace")  # what is far from the hole is cut, also within a character

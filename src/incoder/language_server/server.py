@@ -171,12 +171,13 @@ class Server(LanguageServer):
 
 def create_server(options: Options, log: Log) -> Server:
     """Return a server with all features."""
-    from incoder.language_server import inline_completion, next_edits
+    from incoder.language_server import code_actions, inline_completion, next_edits, renaming
 
     server = Server(options, log)
     _register_life_cycle(server)
     inline_completion.register(server)
     next_edits.register(server)
+    code_actions.register(server, renaming.register(server))
     return server
 
 

@@ -7,6 +7,7 @@ value, the rule and the remedy.
 import difflib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -86,9 +87,31 @@ class Settings(BaseModel):
         default=True,
         description="Prefer what the other files of the workspace have in such places (project memory).",
     )
+    test_command: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="A command that fails as long as code is wrong, for the action that fixes lines, such as "
+        "`pytest -x`. The server must allow it (`incoder serve --allow-tests --project DIR`). Set it in "
+        "your own settings only, never in a workspace's.",
+    )
+    trusted_folders: tuple[Pattern, ...] = Field(
+        default=(),
+        description="Folders whose mypy settings and plugins may be used to check types. Set it in your own "
+        "settings only.",
+    )
     log_level: Literal["error", "warning", "info", "debug"] = Field(
         default="info", description="What is logged to the editor's log. No level logs code."
     )
+
+    def trusts(self, path: Path) -> bool:
+        """Whether a file is in one of the trusted folders, links followed.
+
+        >>> Settings(trusted_folders=("/home/me/app",)).trusts(Path("/home/me/app/src/a.py"))
+        True
+        """
+        folders = (Path(folder).expanduser().resolve() for folder in self.trusted_folders)
+        return any(path.resolve().is_relative_to(folder) for folder in folders)
 
 
 def read_settings(given: object, before: Settings | None = None) -> tuple[Settings, list[str]]:

@@ -65,7 +65,8 @@ def shown_suggestion(
         return None
     data, following = before.encode(*_ENCODING), after.encode(*_ENCODING)
     hole = Hole(data, following, syntax)
-    if syntax is not TEXT:
+    is_text = bool(hole.stack) and hole.stack[-1].literal is not None
+    if syntax is not TEXT and not is_text:
         text = _before(_FENCE, text)
     text = without_double_indentation(hole, _without_leading_blanks(hole, text))
     rules = StoppingRules(data, following, _RULES, syntax, hole.place, lines=lines, allows_tags=False)
@@ -98,7 +99,7 @@ def _without_leading_blanks(hole: Hole, text: str) -> str:
 
     A suggestion for a blank line begins on that line, and one after a blank begins with a word.
     """
-    own = hole.own_line.decode(*_ENCODING)
+    own = hole.own_line.decode("utf-8", "replace")  # a very long line is cut, also within a character
     blank_lines = _BLANK_LINES.match(text)
     if not own.strip():
         following = text[blank_lines.end() :] if blank_lines is not None else ""
@@ -135,11 +136,9 @@ def _without_stutter(text: str) -> str:
 def _without_counting(text: str) -> str:
     """Keep the first of many lines that only count: a model that counts does not know where to end."""
     lines = text.split("\n")
-    masked = [_NUMBER.sub("0", line) for line in lines]
-    for start, line in enumerate(lines):
-        run = masked[start : start + _MIN_COUNTING_LINES]
-        is_run = len(run) == _MIN_COUNTING_LINES and len(set(run)) == 1
-        if is_run and line.strip() and masked[start] != line:
+    masked = [_NUMBER.sub("0", line) if _NUMBER.search(line) else None for line in lines]
+    for start in range(len(lines) - _MIN_COUNTING_LINES + 1):
+        if masked[start] is not None and len(set(masked[start : start + _MIN_COUNTING_LINES])) == 1:
             return "\n".join(lines[: start + 1])
     return text
 
@@ -183,5 +182,5 @@ def _is_same(made: list[bytes], there: list[bytes]) -> bool:
 
 
 def _significant(line: bytes) -> str:
-    text = line.decode("utf-8", "surrogatepass").replace("'", '"')
+    text = line.decode("utf-8", "replace").replace("'", '"')
     return _INSIGNIFICANT.sub("", text)

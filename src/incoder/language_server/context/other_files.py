@@ -84,8 +84,8 @@ class Context:
         declared = _fitting(self._declared(name, imports), self.max_bytes // 2)
         left = self.max_bytes - sum(_size(*item) for item in declared.items())
         files = _fitting(self._similar(own, line, others), left)
-        for name, text in declared.items():
-            files[name] = files.pop(name, "") + text  # last
+        for file, text in declared.items():
+            files[file] = files.pop(file, "") + text  # last
         return files
 
     def _declared(self, name: str, imports: Sequence[Import]) -> dict[str, str]:
