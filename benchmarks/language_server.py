@@ -4,9 +4,9 @@
     python benchmarks/language_server.py --rounds 20
 
 An editor types into a file of 1,000 lines, with three other files open, and asks for a suggestion of one line
-after every key. In turns, the request goes to `incoder lsp` (with the change, until the answer arrives), or the
-request that the language server would send goes to `incoder serve` directly. Both find the text up to the key
-before in the server's cache. Milliseconds: the median, and the 95th percentile.
+after every key. In turns, the request goes to `incoder lsp` (with the change, until the answer arrives), or
+the request that the language server would send goes to `incoder serve` directly. Both find the text up to the
+key before in the server's cache. Milliseconds: the median, and the 95th percentile.
 """
 
 import argparse
@@ -86,7 +86,7 @@ class Editor:
     async def end(self) -> None:
         await self._client.shutdown_async(None)
         self._client.exit(None)
-        await self._client.stop()
+        await self._client.stop()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def recording() -> Iterator[tuple[str, list[dict[str, Any]]]]:
             self.end_headers()
             self.wfile.write(answer)
 
-        def log_message(self, format: str, *arguments: Any) -> None:
+        def log_request(self, *_: Any) -> None:
             """Print nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
@@ -166,7 +166,8 @@ def main() -> None:
         with serving(arguments.model, arguments.dtype) as url:
             in_editor, direct = asyncio.run(measure(url, folder, arguments.rounds))
     print(
-        f"{arguments.model}, {arguments.dtype or 'float32'}; {len(in_editor)} and {len(direct)} keys in {arguments.rounds} files"
+        f"{arguments.model}, {arguments.dtype or 'float32'}; {arguments.rounds} files, "
+        f"{len(in_editor)} and {len(direct)} keys"
     )
     for label, times in (("in the editor", in_editor), ("to the server", direct)):
         print(f"{label:16} {statistics.median(times) * 1000:7.1f} ({percentile(times) * 1000:6.1f})")

@@ -48,7 +48,7 @@ def emacs(sid: Path, desk: Path, initialisation: Path) -> Iterator[Editor]:
     file = desk / "a.py"
     file.write_text(FILE)
     inside = [f"/{path.relative_to(sid)}" for path in (initialisation, file)]
-    terminal = ["setsid", "--ctty", "--wait"]  # Emacs opens /dev/tty
+    terminal: list[str | Path] = ["setsid", "--ctty", "--wait"]  # Emacs opens /dev/tty
     command = [*terminal, "chroot", sid, "emacs", "-nw", "-q", "-l", *inside]
     editor = Editor(command, f"/{desk.relative_to(sid)}")
     yield editor
