@@ -261,3 +261,26 @@ def test_other_files_of_the_workspace_are_shown_but_none_that_git_ignores(
     assert model.bodies[-1]["path"] == "own.py"
     client.notify("workspace/didChangeConfiguration", {"settings": {"context_bytes": 0, "debounce": 0}})
     assert files_shown() is None
+
+
+def test_project_memory_of_the_workspace_is_updated_on_save_and_used(
+    start: Callable[..., Client], model: FakeModelServer, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text("x = \n")
+    client = start("--server", model.url)
+    client.initialize(settings={"debounce": 0, "prefetch": False}, folders=[tmp_path])
+    wait_until(lambda: str(tmp_path) in model.projects)
+    own = (tmp_path / "own.py").as_uri()
+    client.open(own, "x = \n")
+
+    def project() -> Any:
+        client.suggest(own, 0, 4)
+        return model.bodies[-1].get("project")
+
+    wait_until(lambda: project() == str(tmp_path))
+    assert model.bodies[-1]["path"] == "own.py"
+    model.projects.clear()
+    client.notify("textDocument/didSave", {"textDocument": {"uri": own}})
+    wait_until(lambda: model.projects == [str(tmp_path)])
+    client.notify("workspace/didChangeConfiguration", {"settings": {"project_memory": False, "debounce": 0}})
+    assert project() is None

@@ -61,7 +61,7 @@ def lsp(
     launch = Launch(
         command=[
             *(sys.executable, "-m", "incoder", "serve"),
-            *("--end-with-clients", "--idle-unload", str(_IDLE_UNLOAD)),
+            *("--end-with-clients", "--any-project", "--idle-unload", str(_IDLE_UNLOAD)),
         ],
         folder=runtime_folder(os.environ),
         version=__version__,

@@ -192,9 +192,9 @@ class InlineCompletion:
             body["other_files"] = files
         if query.path is not None:
             body["path"] = str(query.path)
-        if settings.model is not None:
-            body["model"] = settings.model
-        return body
+        if document is not None and (project := self._server.project_of(document)) is not None:
+            body["project"] = str(project)
+        return {**body, **self._server.model_field}
 
     def _filtered(self, query: Query, candidate: Any) -> str | None:
         return shown_suggestion(

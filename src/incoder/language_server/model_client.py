@@ -54,7 +54,8 @@ class RemoteServer:
 class ModelClient:
     """Sends requests to the server of a connector. Used in the event loop's thread only.
 
-    `note` gets lines for the editor's log, `on_failure` an error once for each series of failed attempts.
+    `note` gets lines for the editor's log, `on_failure` an error once for each series of failed attempts;
+    `on_connect` is called after each connection to a server.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class ModelClient:
         connector: Connector,
         note: Note = lambda _: None,
         on_failure: Note = lambda _: None,
+        on_connect: Callable[[], None] = lambda: None,
         *,
         hang_seconds: float | None = None,
         engine_seconds: float = ENGINE_SECONDS,
@@ -69,6 +71,7 @@ class ModelClient:
         self._connector = connector
         self._note = note
         self._on_failure = on_failure
+        self._on_connect = on_connect
         self._hang_seconds = HANG_SECONDS if hang_seconds is None else hang_seconds
         self._engine_seconds = engine_seconds
         self._connection: Connection | None = None
@@ -144,6 +147,7 @@ class ModelClient:
         self._num_failures, self._next_attempt = 0, 0.0
         self._connection = found
         self._note(f"connected to {found.name}")
+        self._on_connect()
         return found
 
     def _connected(self, task: "asyncio.Task[Connection]") -> None:

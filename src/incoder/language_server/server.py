@@ -84,6 +84,11 @@ class Server(LanguageServer):
         return self._model
 
     @property
+    def model_field(self) -> dict[str, str]:
+        """The field of requests to the model server that names the model of the settings, if there is one."""
+        return {} if self.settings.model is None else {"model": self.settings.model}
+
+    @property
     def folders(self) -> list[Path]:
         """The folders of the workspace; none if only a file is open."""
         workspace = self.workspace
@@ -102,9 +107,19 @@ class Server(LanguageServer):
         if self._shown_workspace is not None:
             self._shown_workspace.close()
         self._shown_workspace = Workspace(
-            self.folders, self.documents, self.settings.context_bytes, self.log.info
+            self.folders,
+            self.documents,
+            self.settings.context_bytes,
+            self._remember if self.settings.project_memory else None,
+            self.log.info,
         )
         self._shown_workspace.refresh()
+
+    def project_of(self, document: Document) -> Path | None:
+        """Return the folder whose project memory is used for a document."""
+        if self._shown_workspace is None or not self.settings.project_memory:
+            return None
+        return self._shown_workspace.project_of(self.documents.path(document))
 
     def folder_of(self, path: Path | None) -> Path | None:
         """Return the innermost folder of the workspace that contains a path; None if none does."""
@@ -140,6 +155,13 @@ class Server(LanguageServer):
         """Log an exception that no feature expected, without its message."""
         self.log.failure("a message of the editor", error.__cause__ or error)
 
+    async def _remember(self, folder: Path) -> None:
+        await self.model.post("/v1/project", {"project": str(folder), **self.model_field})
+
+    def _connected(self) -> None:
+        if self._shown_workspace is not None:
+            self._shown_workspace.ask_for_memory()
+
     def _saved(self, document: Document) -> None:
         if self._shown_workspace is not None:
             self._shown_workspace.saved(document)
@@ -158,7 +180,7 @@ class Server(LanguageServer):
             if self.options.url is None
             else RemoteServer(self.options.url)
         )
-        return ModelClient(connector, self.log.info, failed)
+        return ModelClient(connector, self.log.info, failed, self._connected)
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
