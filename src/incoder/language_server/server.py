@@ -41,11 +41,12 @@ _NOTEBOOKS = types.NotebookDocumentSyncOptions(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line says: a server's URL, or how a local one is started."""
+    """What the command line says: a server's URL and key, or how a local one is started."""
 
     version: str
     launch: Launch
     url: str | None = None
+    api_key: str | None = None
     acceptance_file: Path | None = None
 
 
@@ -148,6 +149,8 @@ class Server(LanguageServer):
             self._model = None
         if self._shown_workspace is not None:
             self._shown_workspace.set_max_bytes(self.settings.context_bytes)
+            if self.settings.project_memory != before.project_memory:
+                self.show_workspace()
         for function in self.on_settings:
             function(self.settings)
 
@@ -178,7 +181,7 @@ class Server(LanguageServer):
         connector = (
             LocalServer(self.options.launch, self.settings.model, self.log.info)
             if self.options.url is None
-            else RemoteServer(self.options.url)
+            else RemoteServer(self.options.url, self.options.api_key)
         )
         return ModelClient(connector, self.log.info, failed, self._connected)
 
