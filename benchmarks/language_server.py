@@ -32,7 +32,7 @@ from serving import percentile, serving
 NUM_LINES = 1000
 FILES = ("argparse", "tarfile", "pydoc", "zipfile", "pickle", "doctest", "optparse", "inspect")
 TYPED = "result = self.collected_by_name"
-SETTINGS = {"debounce": 0, "prefetch": False, "lines": "one"}
+SETTINGS = {"debounce": 0, "prefetch": False, "lines": "one", "project_memory": False}
 
 
 class Editor:

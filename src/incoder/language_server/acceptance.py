@@ -1,5 +1,6 @@
 """Counts of suggestions that were shown and accepted, by language. They hold no code."""
 
+import fcntl
 import itertools
 import json
 from collections import OrderedDict
@@ -94,14 +95,22 @@ class Acceptance:
         """
         if self.file is None or not any(one.shown for one in self.counts.values()):
             return
+        make_folder(self.file.parent)
+        try:
+            with self.file.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # another editor may end at the same time
+                self._add_to(self.file)
+        except OSError as error:
+            raise IncoderError(f"cannot write {self.file}: {error.strerror}") from error
+        self.counts = {shown.language: Counts() for shown in self._shown.values()}
+
+    def _add_to(self, file: Path) -> None:
         total = {language: Counts(**asdict(counts)) for language, counts in self.counts.items()}
-        for language, before in _read(self.file).items():
+        for language, before in _read(file).items():
             into = total.setdefault(language, Counts())
             for name, number in asdict(before).items():
                 setattr(into, name, getattr(into, name) + number)
-        make_folder(self.file.parent)
-        write_text(self.file, json.dumps({name: asdict(one) for name, one in sorted(total.items())}) + "\n")
-        self.counts = {shown.language: Counts() for shown in self._shown.values()}
+        write_text(file, json.dumps({name: asdict(one) for name, one in sorted(total.items())}) + "\n")
 
 
 def _read(file: Path) -> dict[str, Counts]:
