@@ -4,7 +4,7 @@
 
 SCRIPT is a JSON file: `infills` by the last line of the prefix ("" for every other one), `seconds` until an
 answer, and `record`, a file that gets a line of JSON for each request and each client that left. As a
-process it ends with its last client.
+process it ends with its last client, unless it is the user's `--own`.
 """
 
 import asyncio
@@ -161,7 +161,7 @@ def main() -> None:
 
     if (bound := local_socket.listen(Path(path))) is None:
         sys.exit("error: another server listens there")
-    server = FakeModelServer(by_last_line(script["infills"]), ends_with_clients=True)
+    server = FakeModelServer(by_last_line(script["infills"]), ends_with_clients="--own" not in sys.argv)
     server.seconds = script.get("seconds", 0.0)
 
     def record(event: dict[str, Any]) -> None:

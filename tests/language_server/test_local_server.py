@@ -1,17 +1,23 @@
 """The model server that editors share: found, started, shared, killed and started again."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from tests.language_server.client import ROOT, Client, wait_until
+
+from incoder.language_server.local_server import Launch, LocalServer
+from incoder.language_server.model_client import ModelClient, ModelError
+
+T = TypeVar("T")
 
 FAKE = Path(__file__).with_name("fake_model_server.py")
 TEXT = "x = \n"
@@ -51,6 +57,23 @@ class World:
         client.open("file:///a.py", TEXT)
         return client
 
+    async def run(
+        self,
+        use: Callable[[ModelClient], Coroutine[Any, Any, T]],
+        *,
+        model: str | None = None,
+        hang: float = 0.3,
+        engine: float = 0.3,
+        on_failure: Callable[[str], None] = lambda _: None,
+    ) -> T:
+        """Use a client of such model servers, in this process."""
+        local = LocalServer(Launch(command=self.command, folder=self.folder), model)
+        client = ModelClient(local, on_failure=on_failure, hang_seconds=hang, engine_seconds=engine)
+        try:
+            return await use(client)
+        finally:
+            await client.close()
+
     @property
     def started(self) -> list[int]:
         """The processes that were started as model servers and could serve."""
@@ -85,6 +108,11 @@ def is_running(process: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
+async def suggestion_of(client: ModelClient) -> str:
+    answer = await client.post("/v1/infill", {"parts": ["x = ", "\n"]})
+    return str(answer["candidates"][0]["infills"][0])
+
+
 def suggestion(client: Client) -> Any:
     return [item["insertText"] for item in client.suggest("file:///a.py", 0, 4)]
 
@@ -94,36 +122,11 @@ def test_editors_share_a_server_that_ends_with_the_last_of_them(world: World) ->
     assert suggestion(first) == suggestion(second) == ["total(path)"]
     (process,) = world.started
     first.shut_down()
-    assert suggestion(second) == ["total(path)"] or is_running(process)
+    time.sleep(0.2)
+    assert is_running(process)
     second.process.kill()  # as when an editor crashes
     wait_until(lambda: not is_running(process))
     assert not list(world.folder.glob("*.sock"))
-
-
-def test_only_the_user_can_reach_the_socket(world: World) -> None:
-    suggestion(world.editor())
-    (path,) = world.folder.glob("*.sock")
-    assert world.folder.stat().st_mode & 0o777 == 0o700
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_a_folder_that_others_can_enter_is_refused(world: World) -> None:
-    world.folder.mkdir()
-    world.folder.chmod(0o755)
-    client = world.editor()
-    client.notified("window/showMessage", "nobody else can enter")
-    assert suggestion(client) == []
-
-
-def test_a_server_that_is_killed_is_started_again(world: World) -> None:
-    client = world.editor()
-    assert suggestion(client) == ["total(path)"]
-    os.kill(world.started[0], signal.SIGKILL)
-    client.type("file:///a.py", 0, 0, " ")
-    world.script(infills={" x = ": ["another(path)"]})
-    found = client.suggest("file:///a.py", 0, 5)
-    assert len(world.started) == 2
-    assert len(found) == 1
 
 
 def test_a_server_that_hangs_is_killed_and_the_request_answered_by_the_next_one(world: World) -> None:
@@ -137,19 +140,6 @@ def test_a_server_that_hangs_is_killed_and_the_request_answered_by_the_next_one(
     wait_until(lambda: not is_running(world.started[0]))
 
 
-def test_a_hang_is_noticed_while_requests_are_cancelled_by_newer_ones(world: World) -> None:
-    client = world.editor(hang=0.5)
-    suggestion(client)
-    os.kill(world.started[0], signal.SIGSTOP)
-
-    def type_on() -> bool:
-        client.type("file:///a.py", 0, 0, " ")
-        client.ask_to_suggest("file:///a.py", 0, 5)
-        return len(world.started) == 2
-
-    wait_until(type_on)
-
-
 def test_a_hung_model_does_not_delay_the_end(world: World) -> None:
     client = world.editor(hang=60)
     suggestion(client)
@@ -157,35 +147,150 @@ def test_a_hung_model_does_not_delay_the_end(world: World) -> None:
     client.type("file:///a.py", 0, 0, "\n")
     client.ask_to_suggest("file:///a.py", 1, 4)
     start = time.monotonic()
-    assert client.shut_down() == 0
+    client.request("shutdown", None)
     assert time.monotonic() - start < 1
+    client.notify("exit", None)
+    assert client.process.wait(10) == 0
 
 
-def test_a_server_that_cannot_start_is_said_once(world: World) -> None:
+def test_only_the_user_can_reach_the_socket(world: World) -> None:
+    asyncio.run(world.run(suggestion_of))
+    world.folder.mkdir(exist_ok=True)
+    assert world.folder.stat().st_mode & 0o777 == 0o700
+
+    async def look(client: ModelClient) -> list[int]:
+        await suggestion_of(client)
+        return [path.stat().st_mode & 0o777 for path in world.folder.glob("*.sock")]
+
+    assert asyncio.run(world.run(look)) == [0o600]
+
+
+def test_a_folder_that_others_can_enter_is_refused(world: World) -> None:
+    world.folder.mkdir()
+    world.folder.chmod(0o755)
+    with pytest.raises(ModelError, match="nobody else can enter"):
+        asyncio.run(world.run(suggestion_of))
+    assert world.started == []
+
+
+def test_a_server_that_is_killed_is_started_again(world: World) -> None:
+    async def kill_between(client: ModelClient) -> list[str]:
+        first = await suggestion_of(client)
+        os.kill(world.started[0], signal.SIGKILL)
+        return [first, await suggestion_of(client)]
+
+    assert asyncio.run(world.run(kill_between)) == ["total(path)"] * 2
+    assert len(world.started) == 2
+
+
+def test_a_request_whose_server_is_killed_meanwhile_is_sent_to_the_next_one(world: World) -> None:
+    world.script(infills={"": ["total(path)"]}, seconds=0.5)
+
+    async def kill_meanwhile(client: ModelClient) -> str:
+        asking = asyncio.create_task(suggestion_of(client))
+        while world.num_requests < 1:
+            await asyncio.sleep(0.01)
+        os.kill(world.started[0], signal.SIGKILL)
+        return await asking
+
+    assert asyncio.run(world.run(kill_meanwhile)) == "total(path)"
+    assert len(world.started) == 2
+
+
+def test_a_hang_is_noticed_while_requests_are_cancelled_by_newer_ones(world: World) -> None:
+    async def type_on(client: ModelClient) -> None:
+        await suggestion_of(client)
+        os.kill(world.started[0], signal.SIGSTOP)
+        while len(world.started) < 2:
+            asking = asyncio.create_task(suggestion_of(client))
+            await asyncio.sleep(0.05)
+            asking.cancel()
+
+    asyncio.run(asyncio.wait_for(world.run(type_on), 30))
+    assert not is_running(world.started[0])
+
+
+def test_a_model_that_writes_nothing_is_noticed_although_its_server_says_it_is_well(world: World) -> None:
+    world.script(infills={"": ["total(path)"]}, seconds=1000)
+
+    async def ask(client: ModelClient) -> None:
+        asking = asyncio.create_task(suggestion_of(client))
+        while len(world.started) < 2:
+            await asyncio.sleep(0.05)
+        asking.cancel()
+
+    asyncio.run(asyncio.wait_for(world.run(ask), 30))
+    assert not is_running(world.started[0])
+
+
+def test_a_slow_model_is_left_alone(world: World) -> None:
+    world.script(infills={"": ["total(path)"]}, seconds=0.4)
+
+    async def ask(client: ModelClient) -> str:
+        return await suggestion_of(client)
+
+    assert asyncio.run(world.run(ask, hang=0.1, engine=0.25)) == "total(path)"
+    assert len(world.started) == 1
+
+
+def test_a_failed_start_is_said_once_and_tried_again_later(world: World) -> None:
     world.command = [sys.executable, "-c", "import sys; sys.exit('error: no such model')"]
-    client = world.editor()
-    assert suggestion(client) == []
-    assert suggestion(client) == []
-    shown = [params["message"] for name, params in client.notifications if name == "window/showMessage"]
-    assert shown == ["InCoder: the model server ended at its start: no such model"]
+    said: list[str] = []
+
+    async def ask_often(client: ModelClient) -> list[str]:
+        errors = []
+        for _ in range(3):
+            with pytest.raises(ModelError) as caught:
+                await suggestion_of(client)
+            errors.append(str(caught.value))
+        return errors
+
+    errors = asyncio.run(world.run(ask_often, on_failure=said.append))
+    assert said == ["the model server ended at its start: no such model"]
+    assert errors[:2] == said * 2
+    assert errors[2] == "there is no model server; the next attempt to start one comes later"
 
 
 def test_a_socket_that_a_killed_server_left_is_replaced(world: World) -> None:
-    client = world.editor()
-    suggestion(client)
-    os.kill(world.started[0], signal.SIGKILL)
-    client.end()
+    async def leave(client: ModelClient) -> None:
+        await suggestion_of(client)
+        os.kill(world.started[0], signal.SIGKILL)
+
+    asyncio.run(world.run(leave))
     assert list(world.folder.glob("*.sock"))
-    assert suggestion(world.editor()) == ["total(path)"]
+    assert asyncio.run(world.run(suggestion_of)) == "total(path)"
 
 
-def test_the_users_own_server_is_preferred_and_never_ended(world: World) -> None:
-    own = subprocess.Popen([*world.command, "--socket", str(world.folder / "serve.sock")])
+def test_the_users_own_server_is_preferred_and_never_killed(world: World) -> None:
+    world.folder.mkdir(mode=0o700)
+    own = subprocess.Popen([*world.command, "--socket", str(world.folder / "serve.sock"), "--own"])
     try:
         wait_until(lambda: len(world.started) == 1)
-        client = world.editor()
-        assert suggestion(client) == ["total(path)"]
+
+        async def hang(client: ModelClient) -> bool:
+            assert await suggestion_of(client) == "total(path)"
+            os.kill(own.pid, signal.SIGSTOP)
+            asking = asyncio.create_task(suggestion_of(client))
+            await asyncio.sleep(1)
+            asking.cancel()
+            return own.poll() is None
+
+        assert asyncio.run(world.run(hang))
         assert world.started == [own.pid]
+    finally:
+        own.kill()
+        own.wait()
+
+
+def test_another_model_than_the_users_server_has_gets_a_server_of_its_own(world: World) -> None:
+    world.folder.mkdir(mode=0o700)
+    own = subprocess.Popen([*world.command, "--socket", str(world.folder / "serve.sock"), "--own"])
+    try:
+        wait_until(lambda: len(world.started) == 1)
+        assert asyncio.run(world.run(suggestion_of, model="mini")) == "total(path)"
+        assert len(world.started) == 1
+        assert asyncio.run(world.run(suggestion_of, model="other")) == "total(path)"
+        assert len(world.started) == 2
     finally:
         own.kill()
         own.wait()

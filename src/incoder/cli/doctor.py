@@ -41,10 +41,9 @@ def doctor(
 
     Example: incoder doctor zed --url http://127.0.0.1:8012/v1
     """
+    from incoder.language_server.editors import EDITORS, find_editor
     from incoder.server.doctor.checks import Doctor, base_of, proxy_note
     from incoder.server.doctor.clients import CLIENTS, client_names, find_client
-
-    from incoder.language_server.editors import EDITORS, find_editor
 
     editor = None if client is None else find_editor(client)
     if editor is not None:

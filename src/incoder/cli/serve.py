@@ -3,17 +3,15 @@
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from incoder import local_socket
 from incoder.cli import options
 from incoder.cli.console import print_note, progress
+from incoder.cli.listening import Listening, listening_on
 from incoder.cli.project_memory import cache_folder
 from incoder.errors import IncoderError
 from incoder.extras import missing_extra
@@ -196,7 +194,7 @@ def serve(
         projects=tuple(_folder(one) for one in project or ()),
         allows_tests=allow_tests,
     )
-    with _listening(host, port, socket_path) as listening:  # before anything takes long
+    with listening_on(host, port, socket_path) as listening:  # before anything takes long
         sources = _upstream_sources(
             upstream or [],
             upstream_model,
@@ -342,7 +340,7 @@ def _run(
     settings: "ServerSettings",
     sources: "Sequence[ModelSource]",
     max_model_bytes: int | None,
-    listening: "_Listening",
+    listening: Listening,
     *,
     end_with_clients: bool,
 ) -> None:
@@ -364,12 +362,14 @@ def _run(
             self.should_exit = True
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Not after `run`: then uvicorn raises the signal again that has ended it.
+            listening.close()
             leases.close()  # else their connections stay open for as long as uvicorn waits
             await super().shutdown(sockets)
 
     def on_ready() -> None:
         print_note(f"ready: {listening.name}")
-        for line in client_settings(listening.name) if listening.path is None else ():
+        for line in client_settings(listening.name) if listening.has_url else ():
             print_note(f"  {line}")
 
     def on_failure(error: Exception) -> None:
@@ -400,72 +400,14 @@ def _run(
         )
     )
     print_note(f"listening on {listening.name}; it answers when its model is loaded")
-    with listening.with_users_socket(settings) as sockets:
-        server.run(sockets=sockets)
+    if listening.has_url and settings.is_loopback and not settings.keys:  # language servers have no key
+        try:
+            listening.let_language_servers_find_it()
+        except IncoderError as error:
+            print_note(f"language servers will not find this server: {error}")
+    server.run(sockets=listening.sockets)
     if failures:
         raise failures[0]
-
-
-@dataclass(frozen=True, slots=True)
-class _Listening:
-    """A socket that listens, under the name that users know; `path` is that of a Unix socket."""
-
-    listener: socket.socket
-    name: str
-    path: Path | None = None
-
-    @contextmanager
-    def with_users_socket(self, settings: "ServerSettings") -> Iterator[list[socket.socket]]:
-        """Yield all sockets, with one on which language servers of this user find the server.
-
-        A server that needs keys has none, because language servers have no key.
-        """
-        second = None
-        path = local_socket.runtime_folder(os.environ) / local_socket.USERS_SERVER
-        if self.path is None and settings.is_loopback and not settings.keys:
-            try:
-                second = local_socket.listen(path)
-            except IncoderError as error:
-                print_note(f"language servers will not find this server: {error}")
-        if second is None:
-            yield [self.listener]
-            return
-        try:
-            yield [self.listener, second]
-        finally:
-            local_socket.remove(path)
-
-
-@contextmanager
-def _listening(host: str, port: int, path: Path | None) -> Iterator[_Listening]:
-    """Listen on a Unix socket, or else on a port; the socket's path is removed in the end.
-
-    Raises:
-        IncoderError: the address or the socket cannot be used.
-    """
-    if path is None:
-        yield _listen_on_port(host, port)
-        return
-    path = path.absolute()
-    listening = local_socket.listen(path)
-    if listening is None:
-        raise IncoderError(f"another server listens on {path}; give another --socket")
-    try:
-        yield _Listening(listening, str(path), path)
-    finally:
-        local_socket.remove(path)
-
-
-def _listen_on_port(host: str, port: int) -> _Listening:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=512)
-    except OSError as error:
-        raise IncoderError(
-            f"cannot listen on {host} port {port}: {error.strerror}; give another --port or --host"
-        ) from error
-    shown_host = f"[{host}]" if ":" in host else host
-    return _Listening(listening, f"http://{shown_host}:{listening.getsockname()[1]}")
 
 
 def client_settings(url: str) -> list[str]:

@@ -54,7 +54,7 @@ end, { expr = true, desc = 'Accept the suggestion' })""",
 (setq lsp-inline-completion-idle-delay 0.2)
 (define-key lsp-inline-completion-active-map (kbd "TAB") #'lsp-inline-completion-accept)
 (add-hook 'prog-mode-hook #'lsp-deferred)""",
-        note="Suggestions are shown when you pause; TAB accepts one. M-x lsp-inline-completion-display asks for "
-        "several.",
+        note="Suggestions are shown when you pause; TAB accepts one. M-x lsp-inline-completion-display asks "
+        "for several.",
     ),
 )

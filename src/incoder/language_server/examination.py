@@ -29,14 +29,8 @@ async def _examine(command: Sequence[str], seconds: float) -> Finding:
     client = LanguageClient("incoder-doctor", "1")
     problems: list[str] = []
 
-    @client.feature(types.WINDOW_SHOW_MESSAGE)
-    def shown(params: types.ShowMessageParams) -> None:
-        problems.append(params.message)
-
-    @client.feature(types.WINDOW_LOG_MESSAGE)
-    def logged(_: types.LogMessageParams) -> None:
-        """The log is for editors."""
-
+    client.feature(types.WINDOW_SHOW_MESSAGE)(lambda params: problems.append(params.message))
+    client.feature(types.WINDOW_LOG_MESSAGE)(lambda _: None)  # the log is for editors
     try:
         await client.start_io(*command)
     except OSError as error:
@@ -46,7 +40,7 @@ async def _examine(command: Sequence[str], seconds: float) -> Finding:
     except TimeoutError:
         return Finding(problem=f"there is no suggestion after {seconds:g} seconds")
     finally:
-        await client.stop()
+        await client.stop()  # type: ignore[no-untyped-call]
     if items:
         return Finding(answer=str(items[0].insert_text))
     return Finding(problem=problems[0] if problems else "there is no suggestion; see the log (--log-file)")

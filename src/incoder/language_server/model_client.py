@@ -93,7 +93,7 @@ class ModelClient:
                 response = await self._send(connection, path, body)
             except httpx2.HTTPError as error:
                 await self._drop(connection)
-                if attempt == 2 or isinstance(error, httpx2.ConnectError):
+                if attempt == 2:
                     raise ModelError(f"{connection.name} cannot be reached: {error}") from error
                 continue
             if response.status_code == 200:

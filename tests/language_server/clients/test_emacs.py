@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.server.clients.conftest import Editor
 
 from incoder.language_server.editors import find_editor
-from tests.server.clients.conftest import Editor
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
@@ -23,18 +23,19 @@ def initialisation(desk: Path) -> Path:
     file = desk / "init.el"
     file.write_text(
         f"""
+        (package-activate-all) ; which Emacs does itself unless it is started with -q
         (setenv "PATH" (concat "{inside}:" (getenv "PATH")))
         (add-to-list 'exec-path "{inside}")
         (setq lsp-auto-guess-root t lsp-restart 'ignore lsp-enable-file-watchers nil
               inhibit-startup-screen t make-backup-files nil
-              lsp-headerline-breadcrumb-enable nil create-lockfiles nil)
+              lsp-headerline-breadcrumb-enable nil lsp-enable-snippet nil
+              lsp-session-file "{inside}/session" create-lockfiles nil)
         {editor.settings}
         (add-to-list 'lsp-language-id-configuration '(python-mode . "python"))
         (defun look ()
           (when (lsp-inline-completion--active-p)
-            (with-temp-file "{inside}/shown"
-              (insert (overlay-get lsp-inline-completion--overlay 'after-string))))
-          (when (string-suffix-p "a.py" (buffer-name))
+            (write-region "yes" nil "{inside}/shown" nil 'quiet))
+          (when (and (string-suffix-p "a.py" (buffer-name)) lsp-inline-completion-mode)
             (write-region (buffer-string) nil "{inside}/text" nil 'quiet)))
         (run-with-timer 0.2 0.2 #'look)
         """
@@ -47,7 +48,8 @@ def emacs(sid: Path, desk: Path, initialisation: Path) -> Iterator[Editor]:
     file = desk / "a.py"
     file.write_text(FILE)
     inside = [f"/{path.relative_to(sid)}" for path in (initialisation, file)]
-    command = ["chroot", sid, "emacs", "-nw", "-q", "-l", *inside]
+    terminal: list[str | Path] = ["setsid", "--ctty", "--wait"]  # Emacs opens /dev/tty
+    command = [*terminal, "chroot", sid, "emacs", "-nw", "-q", "-l", *inside]
     editor = Editor(command, f"/{desk.relative_to(sid)}")
     yield editor
     editor.end()
