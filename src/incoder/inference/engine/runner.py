@@ -26,7 +26,7 @@ _MAX_CONTEXTS = (
     16  # in the cache by default: a pass over a longer pool would delay a small model's short steps
 )
 # Tokens of a step. A larger step is no faster per token, and the other sequences wait longer for theirs: with
-# `mini` on two cores, steps of 256 take as long for a long prompt as those of 512, steps of 128 10 % longer.
+# `mini` on two cores, a long prompt takes as long in steps of 256 as of 512, and 10 % longer in steps of 128.
 _STEP_TOKENS, _STEP_TOKENS_ON_CPU = 512, 256
 
 
