@@ -19,7 +19,7 @@ from incoder.errors import IncoderError
 from incoder.language_server.documents import Document
 from incoder.language_server.progress import with_progress
 from incoder.language_server.project_types import checked_in_project
-from incoder.language_server.renaming import Renamer, name_at, text_edits
+from incoder.language_server.renaming import Renamer, name_at, workspace_edit
 from incoder.language_server.secret_files import is_secret
 from incoder.language_server.server import Server
 
@@ -179,7 +179,7 @@ class EditingCommands:
         """Make edits of the target's text, unless the document has changed since."""
         if target.document.version != target.version:
             raise IncoderError("the text has changed meanwhile, so nothing was edited; try again")
-        edit = types.WorkspaceEdit(document_changes=[text_edits(target.document, edits)])
+        edit = workspace_edit(self._server, target.document, edits)
         answer = await self._server.workspace_apply_edit_async(
             types.ApplyWorkspaceEditParams(edit, f"InCoder: {label}")
         )

@@ -83,7 +83,7 @@ class Renamer:
         if document.version != version:
             raise RefusedError("the text has changed meanwhile; try again")
         edits = [edit for change in answer["changes"] for edit in change["candidates"][0]["edits"]]
-        return types.WorkspaceEdit(document_changes=[text_edits(document, edits)])
+        return workspace_edit(self._server, document, edits)
 
     def found(self, uri: str, position: types.Position) -> Found | None:
         """Return the name at a position of a Python file."""
@@ -138,16 +138,25 @@ def name_at(document: Document, position: types.Position) -> Found | None:
     return None
 
 
-def text_edits(document: Document, edits: Iterable[Mapping[str, Any]]) -> types.TextDocumentEdit:
-    """Return edits, whose ranges count characters, for the present version of a document."""
+def workspace_edit(
+    server: Server, document: Document, edits: Iterable[Mapping[str, Any]]
+) -> types.WorkspaceEdit:
+    """Return edits of a document's present version, whose ranges count characters, as the editor reads them.
+
+    An editor that knows versions refuses them if its text is a newer one.
+    """
     changes = [
         types.TextEdit(
             types.Range(document.position_at(edit["start"]), document.position_at(edit["end"])), edit["text"]
         )
         for edit in edits
     ]
+    workspace = server.client_capabilities.workspace
+    announced = None if workspace is None else workspace.workspace_edit
+    if announced is None or not announced.document_changes:
+        return types.WorkspaceEdit(changes={document.uri: changes})
     identifier = types.OptionalVersionedTextDocumentIdentifier(uri=document.uri, version=document.version)
-    return types.TextDocumentEdit(text_document=identifier, edits=[*changes])
+    return types.WorkspaceEdit(document_changes=[types.TextDocumentEdit(identifier, [*changes])])
 
 
 def register(server: Server) -> Renamer:
