@@ -32,7 +32,7 @@ from serving import percentile, serving
 NUM_LINES = 1000
 FILES = ("argparse", "tarfile", "pydoc", "zipfile", "pickle", "doctest", "optparse", "inspect")
 TYPED = "result = self.collected_by_name"
-SETTINGS = {"debounce": 0, "prefetch": False, "lines": "one"}
+SETTINGS = {"debounce": 0, "prefetch": False, "lines": "one", "project_memory": False}
 
 
 class Editor:
@@ -130,7 +130,8 @@ async def measure(url: str, folder: Path, rounds: int) -> tuple[list[float], lis
                 await editor.type(line, 0, "        ")
                 await editor.suggestion(line, 8)
                 await editor.end()
-            prefix, suffix = bodies[0]["parts"]
+            asked = next(body for body in bodies if "parts" in body)
+            prefix, suffix = asked["parts"]
             editor = Editor(url, folder)
             await editor.start(names)
             await editor.type(line, 0, "        ")
@@ -142,7 +143,7 @@ async def measure(url: str, folder: Path, rounds: int) -> tuple[list[float], lis
                     await editor.suggestion(line, 9 + index)
                     in_editor.append(time.perf_counter() - started)
                 else:
-                    body = {**bodies[0], "parts": [prefix + TYPED[: index + 1], suffix]}
+                    body = {**asked, "parts": [prefix + TYPED[: index + 1], suffix]}
                     (await http.post("/v1/infill", json=body)).raise_for_status()
                     direct.append(time.perf_counter() - started)
                     await editor.type(line, 8 + index, key)

@@ -30,6 +30,7 @@ class FakeModelServer:
         self.seconds = 0.0
         self.ends_with_clients = ends_with_clients
         self.bodies: list[dict[str, Any]] = []
+        self.projects: list[str] = []
         self.num_cancelled = 0
         self.status = 200
         self.on_event: Callable[[dict[str, Any]], None] = lambda _: None
@@ -88,6 +89,9 @@ class FakeModelServer:
             await self._lease(reader, writer)
         elif path == "/v1/infill" or path.startswith("/v1/edit/"):
             await self._model_answer(path, json.loads(body), reader, writer)
+        elif path == "/v1/project":
+            self.projects.append(json.loads(body)["project"])
+            _write(writer, 200, {})
         else:
             _write(writer, 200, {"status": "ok", "data": [{"id": "mini"}]})
 

@@ -85,6 +85,59 @@ def test_acceptance_is_counted_once_and_by_language(client: Client, model: FakeM
     assert (counted["shown"], counted["accepted"], counted["accepted_characters"]) == (1, 1, 11)
 
 
+def test_a_suggestion_that_is_being_typed_is_counted_once(client: Client, model: FakeModelServer) -> None:
+    model.infills = by_last_line({"": ["total(path)"]})
+    uri = opened(client, "x = \n", "{}.js", "javascript")
+    client.suggest(uri, 0, 4)
+    client.type(uri, 0, 4, "tot")
+    (item,) = client.suggest(uri, 0, 7)
+    client.execute(item["command"])
+    counted = client.execute({"command": "incoder.statistics"})["javascript"]
+    assert (counted["shown"], counted["accepted"], counted["accepted_characters"]) == (1, 1, 8)
+
+
+def test_the_next_suggestion_is_computed_once_while_this_one_is_typed(
+    client: Client, model: FakeModelServer
+) -> None:
+    def infills(_: object) -> list[str]:
+        model.seconds = 30  # from the next request on
+        return ["total(path)"]
+
+    configure(client, prefetch=True)
+    model.infills = infills
+    uri = opened(client, "x = \n")
+    client.suggest(uri, 0, 4)
+    for number, key in enumerate("total"):
+        client.type(uri, 0, 4 + number, key)
+        client.suggest(uri, 0, 5 + number)
+    wait_until(lambda: len(model.bodies) == 2)
+    assert model.bodies[1]["parts"] == ["x = total(path)", "\n"]
+    assert model.num_cancelled == 0
+    client.type(uri, 0, 9, "x")
+    client.ask_to_suggest(uri, 0, 10)
+    wait_until(lambda: model.num_cancelled == 1)
+
+
+def test_half_of_a_surrogate_pair_does_no_harm(client: Client, model: FakeModelServer) -> None:
+    model.infills = by_last_line({"": ["total(path)"]})
+    uri = opened(client, "# \ud83d\nx = \n")
+    assert texts(client.suggest(uri, 1, 4)) == ["total(path)"]
+    assert model.bodies[0]["parts"][0] == "# \ud83d\nx = "
+
+
+def test_the_far_ends_of_a_huge_file_are_not_sent(client: Client, model: FakeModelServer) -> None:
+    line = "value = 1\n"
+    uri = opened(client, line * 60_000)
+    for number in range(3):
+        client.type(uri, 50_000, number, "v")
+        client.suggest(uri, 50_000, number + 1)
+    starts = {len(body["parts"][0]) - number for number, body in enumerate(model.bodies)}
+    assert len(starts) == 1
+    assert all(body["parts"][0].startswith(line) for body in model.bodies)
+    assert len(model.bodies[0]["parts"][0]) <= 300_000
+    assert len(model.bodies[0]["parts"][1]) <= 100_000
+
+
 def test_parts_of_a_suggestion_that_are_accepted_one_by_one_are_counted(
     client: Client, model: FakeModelServer
 ) -> None:
@@ -261,3 +314,26 @@ def test_other_files_of_the_workspace_are_shown_but_none_that_git_ignores(
     assert model.bodies[-1]["path"] == "own.py"
     client.notify("workspace/didChangeConfiguration", {"settings": {"context_bytes": 0, "debounce": 0}})
     assert files_shown() is None
+
+
+def test_project_memory_of_the_workspace_is_updated_on_save_and_used(
+    start: Callable[..., Client], model: FakeModelServer, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text("x = \n")
+    client = start("--server", model.url)
+    client.initialize(settings={"debounce": 0, "prefetch": False}, folders=[tmp_path])
+    wait_until(lambda: str(tmp_path) in model.projects)
+    own = (tmp_path / "own.py").as_uri()
+    client.open(own, "x = \n")
+
+    def project() -> Any:
+        client.suggest(own, 0, 4)
+        return model.bodies[-1].get("project")
+
+    wait_until(lambda: project() == str(tmp_path))
+    assert model.bodies[-1]["path"] == "own.py"
+    model.projects.clear()
+    client.notify("textDocument/didSave", {"textDocument": {"uri": own}})
+    wait_until(lambda: model.projects == [str(tmp_path)])
+    client.notify("workspace/didChangeConfiguration", {"settings": {"project_memory": False, "debounce": 0}})
+    assert project() is None

@@ -153,6 +153,14 @@ def test_a_hung_model_does_not_delay_the_end(world: World) -> None:
     assert client.process.wait(10) == 0
 
 
+def test_editors_that_start_at_the_same_time_share_a_server(world: World) -> None:
+    async def together() -> list[str]:
+        return await asyncio.gather(*(world.run(suggestion_of) for _ in range(4)))
+
+    assert asyncio.run(together()) == ["total(path)"] * 4
+    assert len(world.started) == 1
+
+
 def test_only_the_user_can_reach_the_socket(world: World) -> None:
     asyncio.run(world.run(suggestion_of))
     world.folder.mkdir(exist_ok=True)

@@ -171,6 +171,7 @@ def test_the_log_holds_no_code(start: Start, model: FakeModelServer, tmp_path: P
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
+        (["--api-key-file", "keys"], 2, "--api-key-file is for the server at --server URL"),
         (
             ["--server", "localhost"],
             1,

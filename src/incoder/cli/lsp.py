@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from incoder import __version__
+from incoder.cli.serve import read_keys
 from incoder.errors import IncoderError
 from incoder.extras import missing_extra
 from incoder.local_socket import runtime_folder
@@ -24,6 +25,10 @@ def lsp(
             metavar="URL",
             show_default="found or started",
         ),
+    ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(help="A file with the API key of that server.", show_default="none"),
     ] = None,
     port: Annotated[
         int | None,
@@ -49,6 +54,8 @@ def lsp(
 
     Example: incoder lsp --server http://127.0.0.1:8012
     """
+    if api_key_file is not None and server is None:
+        raise typer.BadParameter("--api-key-file is for the server at --server URL")
     try:
         import httpx2  # noqa: F401 - for the error
         import pygls  # noqa: F401
@@ -61,7 +68,7 @@ def lsp(
     launch = Launch(
         command=[
             *(sys.executable, "-m", "incoder", "serve"),
-            *("--end-with-clients", "--idle-unload", str(_IDLE_UNLOAD)),
+            *("--end-with-clients", "--any-project", "--idle-unload", str(_IDLE_UNLOAD)),
         ],
         folder=runtime_folder(os.environ),
         version=__version__,
@@ -70,6 +77,7 @@ def lsp(
         version=__version__,
         launch=launch,
         url=None if server is None else _checked(server),
+        api_key=None if api_key_file is None else read_keys(api_key_file)[0],
         acceptance_file=_state_folder() / "acceptance.json",
     )
     if not run(options, Log(log_file), port):

@@ -158,6 +158,13 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    any_project: Annotated[
+        bool,
+        typer.Option(
+            "--any-project",
+            help="With --socket, let requests name any folder of yours for project memory.",
+        ),
+    ] = False,
     end_with_clients: Annotated[
         bool,
         typer.Option(
@@ -182,6 +189,8 @@ def serve(
 
     Example: incoder serve --model mini --project .
     """
+    if any_project and socket_path is None:
+        raise typer.BadParameter("--any-project needs --socket: others must not read your folders")
     settings = _settings(
         host=host,
         keys=() if api_key_file is None else read_keys(api_key_file),
@@ -193,6 +202,7 @@ def serve(
         idle_unload=idle_unload,
         projects=tuple(_folder(one) for one in project or ()),
         allows_tests=allow_tests,
+        allows_any_project=any_project,
     )
     with listening_on(host, port, socket_path) as listening:  # before anything takes long
         sources = _upstream_sources(
@@ -284,7 +294,7 @@ def _sources(
     from incoder.inference.models.catalogue import describe_model
     from incoder.inference.models.loading import load
     from incoder.model.adapters import refuse_without_adapter
-    from incoder.server.models.local_model import LocalSource, facts_from_files
+    from incoder.server.models.local_model import LocalSource, Projects, facts_from_files
 
     for name in names:
         options.fetch(name, None)
@@ -306,8 +316,7 @@ def _sources(
                 cache_bytes=cache_bytes,
                 max_context=context,
             ),
-            projects=settings.projects,
-            cache_folder=cache_folder(os.environ),
+            projects=Projects(list(settings.projects), cache_folder(os.environ)),
         )
 
     with_adapters = [source(names[0], adapter) for adapter in dict.fromkeys(adapters)]

@@ -1,9 +1,10 @@
 """Counts of suggestions that were shown and accepted, by language. They hold no code."""
 
+import fcntl
 import itertools
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -37,21 +38,29 @@ class Acceptance:
 
     file: Path | None = None
     counts: dict[str, Counts] = field(default_factory=dict)
+    _id_of: dict[Hashable, str] = field(default_factory=dict)
     _shown: "OrderedDict[str, _Shown]" = field(default_factory=OrderedDict)
     _ids: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
 
-    def show(self, language: str, text: str) -> str:
-        """Count a suggestion that is shown, and return its id.
+    def show(self, language: str, text: str, same: Hashable = None) -> str:
+        """Count a suggestion that is shown, and return its id; one that is the `same` is counted once.
 
         >>> acceptance = Acceptance()
         >>> acceptance.accept(acceptance.show("python", "sum(xs)"))
         >>> acceptance.counts["python"].accepted
         1
         """
+        known = self._shown.get(self._id_of.get(same, ""))
+        if same is not None and known is not None:
+            known.num_characters = known.num_accepted + len(text)
+            return self._id_of[same]
         shown_id = str(self._ids())
         self._shown[shown_id] = _Shown(language, len(text))
         if len(self._shown) > _MAX_PENDING:
             self._shown.popitem(last=False)
+        if same is not None:
+            self._id_of[same] = shown_id
+            self._id_of = {key: one for key, one in self._id_of.items() if one in self._shown}
         counts = self.counts.setdefault(language, Counts())
         counts.shown += 1
         counts.shown_characters += len(text)
@@ -86,14 +95,22 @@ class Acceptance:
         """
         if self.file is None or not any(one.shown for one in self.counts.values()):
             return
+        make_folder(self.file.parent)
+        try:
+            with self.file.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # another editor may end at the same time
+                self._add_to(self.file)
+        except OSError as error:
+            raise IncoderError(f"cannot write {self.file}: {error.strerror}") from error
+        self.counts = {shown.language: Counts() for shown in self._shown.values()}
+
+    def _add_to(self, file: Path) -> None:
         total = {language: Counts(**asdict(counts)) for language, counts in self.counts.items()}
-        for language, before in _read(self.file).items():
+        for language, before in _read(file).items():
             into = total.setdefault(language, Counts())
             for name, number in asdict(before).items():
                 setattr(into, name, getattr(into, name) + number)
-        make_folder(self.file.parent)
-        write_text(self.file, json.dumps({name: asdict(one) for name, one in sorted(total.items())}) + "\n")
-        self.counts = {shown.language: Counts() for shown in self._shown.values()}
+        write_text(file, json.dumps({name: asdict(one) for name, one in sorted(total.items())}) + "\n")
 
 
 def _read(file: Path) -> dict[str, Counts]:

@@ -21,12 +21,13 @@ from incoder.language_server.scope import scope_at
 from incoder.language_server.secret_files import is_secret
 from incoder.language_server.server import ACCEPTED, Server
 from incoder.language_server.suggestion_filters import shown_suggestion
-from incoder.language_server.typed_through import TypedThrough
+from incoder.language_server.typed_through import Remainder, TypedThrough
 from incoder.language_server.typing_rhythm import TypingRhythm
 
 TIME_LIMIT = 10.0  # seconds for the model; what is written by then is the suggestion
 _DRAWN = 2  # candidates for each of several suggestions, because equal and useless ones are not shown
 _MAX_CANDIDATES = 16
+_MAX_BEFORE, _MAX_AFTER, _STEP = 300_000, 100_000, 50_000  # characters; no context is longer
 _INVOKED = types.InlineCompletionTriggerKind.Invoked
 
 
@@ -50,8 +51,8 @@ class InlineCompletion:
         self._server = server
         self._rhythm = TypingRhythm()
         self._shown = TypedThrough()
-        self._asking: dict[str, asyncio.Task[list[str]]] = {}
-        self._ahead: asyncio.Task[Any] | None = None
+        self._asking: dict[str, asyncio.Task[list[Remainder]]] = {}
+        self._ahead: tuple[Query, asyncio.Task[Any]] | None = None
 
     def typed(self, document: Document, _: Sequence[Change]) -> None:
         """A document was changed: what is computed for it is of no use any more."""
@@ -72,17 +73,16 @@ class InlineCompletion:
         if (reason := self._reason_against(query, is_invoked=is_invoked)) is not None:
             self._server.log.debug(f"no suggestion: {reason}")
             return None
-        texts = self._stay(query)
-        if len(texts) < query.num_items:
-            texts = await self._newest(query, 0.0 if is_invoked else self._pause())
-        if not texts:
+        found = self._stay(query)
+        if len(found) < query.num_items:
+            found = await self._newest(query, 0.0 if is_invoked else self._pause())
+        if not found:
             return None
         if self._server.settings.prefetch:
-            self._look_ahead(query, texts[0])
+            self._look_ahead(query, found[0].text)
         start = params.position if selected is None else selected.range.start
-        return self._items(
-            query, texts, types.Range(start, params.position), selected.text if selected else ""
-        )
+        place = types.Range(start, params.position)
+        return self._items(query, found, place, selected.text if selected else "")
 
     def _query(self, document: Document, params: types.InlineCompletionParams) -> Query:
         documents = self._server.documents
@@ -132,12 +132,11 @@ class InlineCompletion:
         debounce = self._server.settings.debounce
         return self._rhythm.wait() if debounce is None else debounce / 1000
 
-    async def _newest(self, query: Query, pause: float) -> list[str]:
+    async def _newest(self, query: Query, pause: float) -> list[Remainder]:
         """Ask the model after a pause, unless a newer request replaces this one; then there is nothing."""
         if (older := self._asking.get(query.uri)) is not None:
             older.cancel()
-        if self._ahead is not None:
-            self._ahead.cancel()
+        self._stop_looking_ahead()
         asking = asyncio.create_task(self._ask(query, pause))
         self._asking[query.uri] = asking
         try:
@@ -151,7 +150,7 @@ class InlineCompletion:
             if self._asking.get(query.uri) is asking:
                 del self._asking[query.uri]
 
-    async def _ask(self, query: Query, pause: float = 0.0) -> list[str]:
+    async def _ask(self, query: Query, pause: float = 0.0) -> list[Remainder]:
         """Return what is to be shown of the model's suggestions, and remember it."""
         if pause > 0:
             await asyncio.sleep(pause)
@@ -166,21 +165,21 @@ class InlineCompletion:
         )
         self._shown.remember(query.uri, query.prefix, query.suffix, texts)
         took = time.monotonic() - start
+        self._rhythm.answered(took)
         self._server.log.debug(
             f"{len(texts)} of {len(answer['candidates'])} suggestions in {1000 * took:.0f} ms"
         )
-        return texts
+        return [Remainder(text, text, 0) for text in texts]
 
-    def _stay(self, query: Query) -> list[str]:
+    def _stay(self, query: Query) -> list[Remainder]:
         """Return what is left of the suggestions that are being typed."""
-        left = self._shown.remaining(query.uri, query.prefix, query.suffix)
-        return [one.text for one in left]
+        return self._shown.remaining(query.uri, query.prefix, query.suffix)
 
     async def _body(self, query: Query) -> dict[str, Any]:
         settings = self._server.settings
         document = self._server.documents.get(query.uri)
         body: dict[str, Any] = {
-            "parts": [query.prefix, query.suffix],
+            "parts": [_end_of(query.prefix), query.suffix[:_MAX_AFTER]],
             "lines": settings.lines,
             "max_new_tokens": settings.max_new_tokens,
             "temperature": settings.temperature if query.num_items > 1 else 0.0,
@@ -192,9 +191,9 @@ class InlineCompletion:
             body["other_files"] = files
         if query.path is not None:
             body["path"] = str(query.path)
-        if settings.model is not None:
-            body["model"] = settings.model
-        return body
+        if document is not None and (project := self._server.project_of(document)) is not None:
+            body["project"] = str(project)
+        return {**body, **self._server.model_field}
 
     def _filtered(self, query: Query, candidate: Any) -> str | None:
         return shown_suggestion(
@@ -216,26 +215,41 @@ class InlineCompletion:
             path=query.path,
             line=query.line,
         )
+        if self._ahead is not None and self._ahead[0] == following and not self._ahead[1].done():
+            return  # this suggestion is being typed
+        self._stop_looking_ahead()
         if not self._stay(following):
-            self._ahead = self._server.start(self._ask(following))
+            self._ahead = (following, self._server.start(self._ask(following)))
+
+    def _stop_looking_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead[1].cancel()
+            self._ahead = None
 
     def _items(
-        self, query: Query, texts: Sequence[str], place: types.Range, selected: str
+        self, query: Query, found: Sequence[Remainder], place: types.Range, selected: str
     ) -> types.InlineCompletionList:
-        return types.InlineCompletionList(
-            [
-                types.InlineCompletionItem(
-                    insert_text=(selected + text).replace("\r\n", "\n"),  # editors write their own line ends
-                    range=place,
-                    command=types.Command(
-                        title="accepted",
-                        command=ACCEPTED,
-                        arguments=[self._server.acceptance.show(query.language, text)],
-                    ),
-                )
-                for text in texts[: query.num_items]
-            ]
-        )
+        items = []
+        for one in found[: query.num_items]:
+            # While a suggestion is typed, it is the same one, and is counted once.
+            same = (query.uri, len(query.prefix) - one.num_typed, one.suggestion)
+            shown_id = self._server.acceptance.show(query.language, one.text, same)
+            text = (selected + one.text).replace("\r\n", "\n")  # editors write their own line ends
+            command = types.Command(title="accepted", command=ACCEPTED, arguments=[shown_id])
+            items.append(types.InlineCompletionItem(insert_text=text, range=place, command=command))
+        return types.InlineCompletionList(items)
+
+
+def _end_of(prefix: str) -> str:
+    """Return the end of a long prefix, from a line's start that stays the same while the user types.
+
+    >>> len(_end_of("x = 1\\n" * 100_000)) < 400_000
+    True
+    """
+    if len(prefix) <= _MAX_BEFORE:
+        return prefix
+    cut = (len(prefix) - _MAX_BEFORE) // _STEP * _STEP + _STEP
+    return prefix[prefix.find("\n", cut) + 1 :] if "\n" in prefix[cut:] else prefix[cut:]
 
 
 def register(server: Server) -> None:
@@ -246,7 +260,11 @@ def register(server: Server) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION)
     async def inline_completion(params: types.InlineCompletionParams) -> types.InlineCompletionList | None:
-        return await feature.answer(params)
+        try:
+            return await feature.answer(params)
+        except Exception as error:  # noqa: BLE001 - pygls would send its message to the editor's log
+            server.log.failure("a suggestion", error)
+            return None
 
     @server.feature("textDocument/didPartiallyAcceptCompletion")
     def partially_accepted(params: Any) -> None:

@@ -5,6 +5,7 @@ language server (or another one) started and that hangs is killed; the next atte
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from incoder.language_server.local_server import Connection
 HANG_SECONDS = 5.0  # without any answer, until the server is asked whether it is alive
 ENGINE_SECONDS = 20.0  # without any answer of the model, until it is given a small request of its own
 _RETRY_SECONDS = (0.0, 2.0, 10.0, 30.0, 60.0)  # after failed starts
+_JSON = {"content-type": "application/json"}
 _SMALL = {"parts": ["x = ", "\n"], "max_new_tokens": 1, "time_limit": 5.0}
 
 Note = Callable[[str], None]
@@ -41,12 +43,16 @@ class Connector(Protocol):
 class RemoteServer:
     """The server at a URL, which others started (`--server`)."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, api_key: str | None = None) -> None:
         self._url = url
+        self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
 
     async def connect(self) -> Connection:
         client = httpx2.AsyncClient(
-            base_url=self._url, timeout=httpx2.Timeout(None, connect=5.0), trust_env=False
+            base_url=self._url,
+            headers=self._headers,
+            timeout=httpx2.Timeout(None, connect=5.0),
+            trust_env=False,
         )
         return Connection(client, self._url)
 
@@ -54,7 +60,8 @@ class RemoteServer:
 class ModelClient:
     """Sends requests to the server of a connector. Used in the event loop's thread only.
 
-    `note` gets lines for the editor's log, `on_failure` an error once for each series of failed attempts.
+    `note` gets lines for the editor's log, `on_failure` an error once for each series of failed attempts;
+    `on_connect` is called after each connection to a server.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class ModelClient:
         connector: Connector,
         note: Note = lambda _: None,
         on_failure: Note = lambda _: None,
+        on_connect: Callable[[], None] = lambda: None,
         *,
         hang_seconds: float | None = None,
         engine_seconds: float = ENGINE_SECONDS,
@@ -69,6 +77,7 @@ class ModelClient:
         self._connector = connector
         self._note = note
         self._on_failure = on_failure
+        self._on_connect = on_connect
         self._hang_seconds = HANG_SECONDS if hang_seconds is None else hang_seconds
         self._engine_seconds = engine_seconds
         self._connection: Connection | None = None
@@ -144,6 +153,7 @@ class ModelClient:
         self._num_failures, self._next_attempt = 0, 0.0
         self._connection = found
         self._note(f"connected to {found.name}")
+        self._on_connect()
         return found
 
     def _connected(self, task: "asyncio.Task[Connection]") -> None:
@@ -163,7 +173,8 @@ class ModelClient:
             self._owes_since = time.monotonic()
         if connection.may_be_killed and (self._watching is None or self._watching.done()):
             self._watching = asyncio.create_task(self._watch(connection))
-        sending = asyncio.ensure_future(connection.client.post(path, json=dict(body)))
+        content = json.dumps(body).encode()  # escaped: an editor may send half of a surrogate pair
+        sending = asyncio.ensure_future(connection.client.post(path, content=content, headers=_JSON))
         sending.add_done_callback(_retrieve)
         losing = asyncio.ensure_future(connection.lost.wait())
         try:

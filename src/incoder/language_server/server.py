@@ -41,11 +41,12 @@ _NOTEBOOKS = types.NotebookDocumentSyncOptions(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line says: a server's URL, or how a local one is started."""
+    """What the command line says: a server's URL and key, or how a local one is started."""
 
     version: str
     launch: Launch
     url: str | None = None
+    api_key: str | None = None
     acceptance_file: Path | None = None
 
 
@@ -84,6 +85,11 @@ class Server(LanguageServer):
         return self._model
 
     @property
+    def model_field(self) -> dict[str, str]:
+        """The field of requests to the model server that names the model of the settings, if there is one."""
+        return {} if self.settings.model is None else {"model": self.settings.model}
+
+    @property
     def folders(self) -> list[Path]:
         """The folders of the workspace; none if only a file is open."""
         workspace = self.workspace
@@ -102,9 +108,19 @@ class Server(LanguageServer):
         if self._shown_workspace is not None:
             self._shown_workspace.close()
         self._shown_workspace = Workspace(
-            self.folders, self.documents, self.settings.context_bytes, self.log.info
+            self.folders,
+            self.documents,
+            self.settings.context_bytes,
+            self._remember if self.settings.project_memory else None,
+            self.log.info,
         )
         self._shown_workspace.refresh()
+
+    def project_of(self, document: Document) -> Path | None:
+        """Return the folder whose project memory is used for a document."""
+        if self._shown_workspace is None or not self.settings.project_memory:
+            return None
+        return self._shown_workspace.project_of(self.documents.path(document))
 
     def folder_of(self, path: Path | None) -> Path | None:
         """Return the innermost folder of the workspace that contains a path; None if none does."""
@@ -133,12 +149,21 @@ class Server(LanguageServer):
             self._model = None
         if self._shown_workspace is not None:
             self._shown_workspace.set_max_bytes(self.settings.context_bytes)
+            if self.settings.project_memory != before.project_memory:
+                self.show_workspace()
         for function in self.on_settings:
             function(self.settings)
 
     def report_server_error(self, error: Exception, source: object) -> None:  # noqa: ARG002 - pygls calls it
         """Log an exception that no feature expected, without its message."""
         self.log.failure("a message of the editor", error.__cause__ or error)
+
+    async def _remember(self, folder: Path) -> None:
+        await self.model.post("/v1/project", {"project": str(folder), **self.model_field})
+
+    def _connected(self) -> None:
+        if self._shown_workspace is not None:
+            self._shown_workspace.ask_for_memory()
 
     def _saved(self, document: Document) -> None:
         if self._shown_workspace is not None:
@@ -156,9 +181,9 @@ class Server(LanguageServer):
         connector = (
             LocalServer(self.options.launch, self.settings.model, self.log.info)
             if self.options.url is None
-            else RemoteServer(self.options.url)
+            else RemoteServer(self.options.url, self.options.api_key)
         )
-        return ModelClient(connector, self.log.info, failed)
+        return ModelClient(connector, self.log.info, failed, self._connected)
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)

@@ -15,6 +15,7 @@ from incoder.server.dialects import (
     ollama,
     ollama_models,
     openai,
+    project,
     tabby,
     tokens,
 )
@@ -42,6 +43,7 @@ ROUTES: tuple[Route, ...] = (
     *infill.ROUTES,
     *lease.ROUTES,
     *edit.ROUTES,
+    *project.ROUTES,
     *next_edit.ROUTES,
     *llama_cpp.ROUTES,
     *mistral.ROUTES,
