@@ -293,10 +293,10 @@ def test_a_wrong_argument_is_explained(client: Client) -> None:
     client.notified("window/showMessage", "is not open")
 
 
-def rename(client: Client, uri: str, line: int, character: int, new: str) -> Any:
+def rename(client: Client, uri: str, line: int, character: int, new: str, **more: Any) -> Any:
     where = {"line": line, "character": character}
     return client.request(
-        "textDocument/rename", {"textDocument": {"uri": uri}, "position": where, "newName": new}
+        "textDocument/rename", {"textDocument": {"uri": uri}, "position": where, "newName": new, **more}
     )
 
 
@@ -311,6 +311,14 @@ def test_a_name_is_renamed_everywhere_in_its_file(client: Client, model: FakeMod
         "to": "radius",
         "lines": "4",
     }
+
+
+def test_a_renaming_shows_its_progress_where_the_editor_asks_for_it(
+    client: Client, model: FakeModelServer
+) -> None:
+    model.edited = lambda *_: (200, {"changes": [change((0, 0, "x"))]})
+    rename(client, opened(client), 3, 9, "radius", workDoneToken="renaming-1")
+    client.notified("$/progress", "renaming-1")
 
 
 def test_a_renaming_that_is_refused_says_why(client: Client, model: FakeModelServer) -> None:

@@ -18,6 +18,7 @@ from incoder.errors import IncoderError
 from incoder.file_listing import walk_files
 from incoder.language_server.context.workspace_files import WorkspaceFiles
 from incoder.language_server.documents import Document
+from incoder.language_server.progress import with_progress
 from incoder.language_server.secret_files import is_secret
 from incoder.language_server.server import Server
 
@@ -77,7 +78,10 @@ class Renamer:
         try:
             body = await self.body(document, params.position, found.name)
             body |= {"text": document.text, "to": params.new_name, "path": self._name(document)}
-            answer = await self._server.model.post("/v1/edit/rename", body)
+            work, token = self._server.model.post("/v1/edit/rename", body), params.work_done_token
+            if token is not None:  # a renaming is short, so it is only shown where the editor asks for it
+                work = with_progress(self._server, "InCoder: renaming", work, token=token)
+            answer = await work
         except IncoderError as error:
             raise RefusedError(str(error)) from error
         if document.version != version:
@@ -163,7 +167,9 @@ def register(server: Server) -> Renamer:
     """Add the requests, and return what the code actions share with them."""
     renamer = Renamer(server)
 
-    @server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
+    @server.feature(
+        types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True, work_done_progress=True)
+    )
     async def rename(params: types.RenameParams) -> types.WorkspaceEdit:
         return await renamer.renamed(params)
 
