@@ -47,9 +47,7 @@ def test_sessions_add_up_in_the_file(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", '{"python": {"shown": "x"}}', '{"python": {"other": 1}}', "\0"]
-)
+@pytest.mark.parametrize("content", ["", "[]", '{"go": {"shown": "x"}}', '{"go": {"other": 1}}', "\0"])
 def test_a_file_with_something_else_in_it_is_replaced(tmp_path: Path, content: str) -> None:
     file = tmp_path / "acceptance.json"
     file.write_text(content)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 from tests.language_server.client import ROOT, Client, wait_until
 
+from incoder.language_server import local_server
 from incoder.language_server.local_server import Launch, LocalServer
 from incoder.language_server.model_client import ModelClient, ModelError
 
@@ -174,11 +175,32 @@ def test_only_the_user_can_reach_the_socket(world: World) -> None:
 
 
 def test_a_folder_that_others_can_enter_is_refused(world: World) -> None:
-    world.folder.mkdir()
-    world.folder.chmod(0o755)
-    with pytest.raises(ModelError, match="nobody else can enter"):
-        asyncio.run(world.run(suggestion_of))
-    assert world.started == []
+    world.folder.mkdir(mode=0o700)
+    others = subprocess.Popen([*world.command, "--socket", str(world.folder / "serve.sock"), "--own"])
+    try:
+        wait_until(lambda: len(world.started) == 1)
+        world.folder.chmod(0o755)
+        with pytest.raises(ModelError, match="nobody else can enter"):
+            asyncio.run(world.run(suggestion_of))
+        assert world.num_requests == 0
+    finally:
+        others.kill()
+        others.wait()
+
+
+def test_a_server_that_hangs_before_it_grants_a_lease_is_killed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(world.run(suggestion_of))
+
+    async def stop(client: ModelClient) -> None:
+        await suggestion_of(client)
+        os.kill(world.started[1], signal.SIGSTOP)
+
+    asyncio.run(world.run(stop))
+    monkeypatch.setattr(local_server, "START_SECONDS", 2.0)
+    assert asyncio.run(world.run(suggestion_of)) == "total(path)"
+    assert not is_running(world.started[1])
 
 
 def test_a_server_that_is_killed_is_started_again(world: World) -> None:

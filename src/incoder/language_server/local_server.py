@@ -89,18 +89,26 @@ class LocalServer:
         """Return a connection to a server that listens; its model may still be loading.
 
         Raises:
-            IncoderError: none is there, and none can be started.
+            IncoderError: none is there, and none can be started; or others can enter the folder, whose socket
+                may then be theirs.
         """
         folder = self._launch.folder
-        users = folder / local_socket.USERS_SERVER
-        if (found := await self._connect_to(users, LEASE_SECONDS)) is not None:
-            if await self._has_model(found):
+        local_socket.make_private(folder)
+        with contextlib.suppress(TimeoutError):  # it hangs, but the user started it
+            found = await self._connect_to(folder / local_socket.USERS_SERVER, LEASE_SECONDS)
+            if found is not None and await self._has_model(found):
                 return found
-            await found.close()
+            if found is not None:
+                await found.close()
         path = folder / f"lsp-{self._key()}.sock"
-        if (found := await self._connect_to(path, START_SECONDS)) is None:
-            found = await self._start(path)
-        return found
+        try:
+            found = await self._connect_to(path, START_SECONDS)
+        except TimeoutError:
+            found = None
+            if (hanging := local_socket.listener(path)) is not None:
+                self._note("a model server grants no lease; it is killed")
+                os.kill(hanging, signal.SIGKILL)
+        return found or await self._start(path)
 
     def _key(self) -> str:
         """Servers with other models, or of another version, have other sockets."""
@@ -117,10 +125,6 @@ class LocalServer:
             return False
 
     async def _start(self, path: Path) -> Connection:
-        local_socket.make_private(path.parent)
-        if (hanging := local_socket.listener(path)) is not None:
-            self._note("a model server grants no lease; it is killed")
-            os.kill(hanging, signal.SIGKILL)
         log = path.with_suffix(".log")
         command = [*self._launch.command, "--socket", str(path)]
         if self._model is not None:
@@ -138,19 +142,24 @@ class LocalServer:
         # Waited for in a thread, so that it leaves no zombie when it ends.
         threading.Thread(target=process.wait, daemon=True, name="incoder-model-server").start()
         end = asyncio.get_running_loop().time() + START_SECONDS
-        while (left := end - asyncio.get_running_loop().time()) > 0:
-            has_ended = process.returncode is not None
-            # If another language server was faster, the process has ended, and the socket is the other one's.
-            if (found := await self._connect_to(path, left)) is not None:
-                return found
-            if has_ended:
-                raise IncoderError(f"the model server ended at its start: {_last_line(log)}")
-            await asyncio.sleep(_POLL_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            while (left := end - asyncio.get_running_loop().time()) > 0:
+                has_ended = process.returncode is not None
+                # If another language server was faster, the process has ended, and the socket is the other one's.
+                if (found := await self._connect_to(path, left)) is not None:
+                    return found
+                if has_ended:
+                    raise IncoderError(f"the model server ended at its start: {_last_line(log)}")
+                await asyncio.sleep(_POLL_SECONDS)
         process.kill()
         raise IncoderError(f"the model server is not ready after {START_SECONDS:g} seconds; see {log}")
 
     async def _connect_to(self, path: Path, seconds: float) -> Connection | None:
-        """Return a connection if a server listens on this socket and grants a lease in time."""
+        """Return a connection to the server that listens on this socket, or None if there is none.
+
+        Raises:
+            TimeoutError: one is there, but grants no lease in this time.
+        """
         if not path.is_socket():
             return None
         transport = httpx2.AsyncHTTPTransport(uds=str(path))
@@ -160,10 +169,10 @@ class LocalServer:
         connection._holding = asyncio.create_task(_hold(connection, granted))
         try:
             await asyncio.wait_for(granted, seconds)
-        except (TimeoutError, httpx2.HTTPError, ValueError, KeyError, TypeError):
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError):
             await connection.close()
             return None
-        except asyncio.CancelledError:
+        except (TimeoutError, asyncio.CancelledError):
             await connection.close()
             raise
         return connection

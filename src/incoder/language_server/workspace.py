@@ -95,9 +95,11 @@ class Workspace:
         await asyncio.sleep(seconds)
         for problem in await asyncio.to_thread(self._files.refresh):
             self._note(problem)
-        for folder in self._folders if self._remember is not None else ():
+        if (remember := self._remember) is None:
+            return
+        for folder in self._folders:
             try:
-                await self._remember(folder)
+                await remember(folder)
             except IncoderError as error:
                 self._note(f"no project memory of {folder}: {error}")
             else:
