@@ -42,6 +42,11 @@ def change(*edits: tuple[int, int, str], problem: str | None = None, where: str 
     return {"place": where, "line": 1, "used": None if problem else 0, "candidates": [candidate]}
 
 
+def edits_in(edit: dict[str, Any]) -> Any:
+    (edits,) = edit["changes"].values()
+    return edits
+
+
 class Applied:
     """What an editor was asked to apply; it answers that it did."""
 
@@ -57,8 +62,7 @@ class Applied:
     @property
     def changes(self) -> list[tuple[dict[str, Any], str]]:
         (edit,) = self.edits
-        (document,) = edit["documentChanges"]
-        return [(one["range"], one["newText"]) for one in document["edits"]]
+        return [(one["range"], one["newText"]) for one in edits_in(edit)]
 
 
 @pytest.fixture
@@ -130,8 +134,19 @@ def test_a_docstring_is_written_by_its_command(
     assert applied.changes == [(place(4, 0, 4, 0), '    """The area."""\n')]
     assert model.paths == ["/v1/edit/docstring"]
     assert (model.bodies[0]["lines"], model.bodies[0]["text"]) == ("6:6", TEXT)
+
+
+def test_an_editor_that_knows_versions_is_sent_the_version_that_was_read(
+    start: Callable[..., Client], model: FakeModelServer
+) -> None:
+    editor = start("--server", model.url)
+    editor.initialize(capabilities={"workspace": {"workspaceEdit": {"documentChanges": True}}})
+    applied, uri = Applied(editor), opened(editor)
+    editor.type(uri, 0, 0, "# ")
+    model.edited = lambda *_: (200, {"changes": [change((0, 0, "x"))]})
+    editor.execute(actions(editor, uri, place(3, 0, 5, 0))["fix these lines"])
     (edit,) = applied.edits
-    assert edit["documentChanges"][0]["textDocument"] == {"uri": uri, "version": 1}
+    assert edit["documentChanges"][0]["textDocument"] == {"uri": uri, "version": 2}
 
 
 def test_types_are_checked_by_the_server(client: Client, model: FakeModelServer, applied: Applied) -> None:
@@ -278,10 +293,10 @@ def test_a_wrong_argument_is_explained(client: Client) -> None:
     client.notified("window/showMessage", "is not open")
 
 
-def rename(client: Client, uri: str, line: int, character: int, new: str) -> Any:
+def rename(client: Client, uri: str, line: int, character: int, new: str, **more: Any) -> Any:
     where = {"line": line, "character": character}
     return client.request(
-        "textDocument/rename", {"textDocument": {"uri": uri}, "position": where, "newName": new}
+        "textDocument/rename", {"textDocument": {"uri": uri}, "position": where, "newName": new, **more}
     )
 
 
@@ -290,13 +305,20 @@ def test_a_name_is_renamed_everywhere_in_its_file(client: Client, model: FakeMod
     model.edited = lambda *_: (200, {"changes": [change((start_of, start_of + 1, "radius"))]})
     uri = opened(client)
     edit = rename(client, uri, 3, 10, "radius")
-    (document,) = edit["documentChanges"]
-    assert document["edits"] == [{"range": place(3, 9, 3, 10), "newText": "radius"}]
+    assert edits_in(edit) == [{"range": place(3, 9, 3, 10), "newText": "radius"}]
     assert {name: model.bodies[0][name] for name in ("name", "to", "lines")} == {
         "name": "r",
         "to": "radius",
         "lines": "4",
     }
+
+
+def test_a_renaming_shows_its_progress_where_the_editor_asks_for_it(
+    client: Client, model: FakeModelServer
+) -> None:
+    model.edited = lambda *_: (200, {"changes": [change((0, 0, "x"))]})
+    rename(client, opened(client), 3, 9, "radius", workDoneToken="renaming-1")
+    client.notified("$/progress", "renaming-1")
 
 
 def test_a_renaming_that_is_refused_says_why(client: Client, model: FakeModelServer) -> None:

@@ -55,7 +55,7 @@ def _actions(target: Target, *, has_problem: bool) -> Iterator[Action]:
     for comment in comments_in(target.selected)[:_MAX_COMMENTS]:
         shown = comment if len(comment) <= _MAX_COMMENT else f"{comment[: _MAX_COMMENT - 1]}…"
         yield Action("incoder.edit", f"edit as asked: {shown}", arguments=[comment])
-    if any(DEFAULT_HOLE in line for line in document.lines):
+    if DEFAULT_HOLE in target.text:
         yield Action("incoder.fillHoles", f"fill the holes {DEFAULT_HOLE}")
 
 

@@ -14,11 +14,12 @@ from typing import Any
 from lsprotocol import types
 
 from incoder.document import DEFAULT_HOLE, Parts
+from incoder.editing.lines import Lines
 from incoder.errors import IncoderError
 from incoder.language_server.documents import Document
 from incoder.language_server.progress import with_progress
 from incoder.language_server.project_types import checked_in_project
-from incoder.language_server.renaming import Renamer, name_at, text_edits
+from incoder.language_server.renaming import Renamer, name_at, workspace_edit
 from incoder.language_server.secret_files import is_secret
 from incoder.language_server.server import Server
 
@@ -27,9 +28,11 @@ _COMMENT = re.compile(r"^\s*(?:#+|//+|--+|;+|%+|/\*+|<!--)\s*(?P<text>\S.*?)\s*(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A document and the lines of it that a command is about, from 1; `line` is where the range begins."""
+    """What a command is about: a document as it was, with its `text`, and lines of it (`"3:7"`, from 1)."""
 
     document: Document
+    version: int | None
+    text: str
     lines: str
     range: types.Range
 
@@ -37,7 +40,7 @@ class Target:
     def selected(self) -> str:
         """The text of the selected lines."""
         first, last = map(int, self.lines.split(":"))
-        return "".join(self.document.lines[first - 1 : last])
+        return "".join(Lines(self.text)[number] for number in range(first, last + 1))
 
 
 class EditingCommands:
@@ -78,7 +81,7 @@ class EditingCommands:
         first, last = document.place(place.start)[0] + 1, document.place(place.end)[0] + 1
         if last > first and document.place(place.end)[1] == 0:
             last -= 1  # the selection ends where the next line begins
-        return Target(document, f"{first}:{last}", place)
+        return Target(document, document.version, document.text, f"{first}:{last}", place)
 
     def _required_target(self, uri: str, place: types.Range) -> Target:
         target = self.target(uri, place)
@@ -106,28 +109,25 @@ class EditingCommands:
             await self._use("edit", target, {"lines": target.lines, "comment": comment})
 
     async def _fill_holes(self, target: Target, *_: Any) -> None:
-        document = target.document
-        parts = Parts.split(document.text)
+        parts = Parts.split(target.text)
         if not parts.num_holes:
             raise IncoderError(f"the file has no hole; write {DEFAULT_HOLE} where code is missing")
-        version = document.version
         settings = self._server.settings
         body = {"parts": list(parts.texts), "max_new_tokens": settings.max_new_tokens, "num_candidates": 3}
-        answer = await self._ask("filling holes", "/v1/infill", document, body)
+        answer = await self._ask("filling holes", "/v1/infill", target, body)
         start, edits = 0, []
         for part, infill in zip(parts.texts, answer["candidates"][0]["infills"], strict=False):
             start += len(part)
             edits.append({"start": start, "end": start + len(DEFAULT_HOLE), "text": infill})
             start += len(DEFAULT_HOLE)
-        await self._apply("fill holes", document, version, edits)
+        await self._apply("fill holes", target, edits)
 
     async def _propose_name(self, target: Target, *_: Any) -> None:
         found = name_at(target.document, target.range.start)
         if found is None:
             raise IncoderError("there is no name at the cursor")
-        document, version = target.document, target.document.version
-        body = await self._renamer.body(document, target.range.start, found.name)
-        answer = await self._ask("asking for names", "/v1/edit/rename", document, body)
+        body = await self._renamer.body(target.document, target.range.start, found.name)
+        answer = await self._ask("asking for names", "/v1/edit/rename", target, body)
         proposed = [
             (one["edits"][0]["text"], one["edits"])
             for change in answer["changes"]
@@ -139,50 +139,47 @@ class EditingCommands:
             return
         chosen = await self._choose(f"A name for {found.name}:", [name for name, _ in proposed])
         if chosen is not None:
-            await self._apply(f"rename to {chosen}", document, version, dict(proposed)[chosen])
+            await self._apply(f"rename to {chosen}", target, dict(proposed)[chosen])
 
     async def _use(self, tool: str, target: Target, more: Mapping[str, Any]) -> None:
         """Ask a tool of the model server for changes, and make them."""
-        document, version = target.document, target.document.version
-        answer = await self._ask(f"working on {tool}", f"/v1/edit/{tool}", document, more)
+        answer = await self._ask(f"working on {tool}", f"/v1/edit/{tool}", target, more)
         changes = answer["changes"]
         if tool == "types":
-            changes = await self._checked(document, changes)
+            changes = await self._checked(target, changes)
         edits = [edit for change in changes if change["used"] is not None for edit in _edits_of(change)]
         if edits:
-            await self._apply(tool, document, version, edits)
+            await self._apply(tool, target, edits)
             return
         problems = [one["problem"] for change in changes for one in change["candidates"] if one["problem"]]
         self._say(f"{tool}: nothing to change" + (f"; {problems[0]}" if problems else ""))
 
-    async def _checked(self, document: Document, changes: Sequence[Any]) -> Sequence[Any]:
+    async def _checked(self, target: Target, changes: Sequence[Any]) -> Sequence[Any]:
         """Leave out what the project's own mypy rejects, if the user trusts the folder."""
-        path = document.path
+        path = target.document.path
         if path is None or not self._server.settings.trusts(path) or not path.is_file():
             return changes
         folder = self._server.folder_of(path) or path.parent
-        work = checked_in_project(path, folder, document.text, changes)
+        work = checked_in_project(path, folder, target.text, changes)
         return await with_progress(self._server, "InCoder: checking types", work)
 
     async def _ask(
-        self, title: str, route: str, document: Document, more: Mapping[str, Any]
+        self, title: str, route: str, target: Target, more: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         body = dict(more)
         if route.startswith("/v1/edit/"):
-            body["text"] = document.text
-        if "path" not in body and (path := self._server.documents.path(document)) is not None:
+            body["text"] = target.text
+        if "path" not in body and (path := self._server.documents.path(target.document)) is not None:
             body["path"] = path.name
         if self._server.settings.model is not None:
             body["model"] = self._server.settings.model
         return await with_progress(self._server, f"InCoder: {title}", self._server.model.post(route, body))
 
-    async def _apply(
-        self, label: str, document: Document, version: int | None, edits: Iterable[Mapping[str, Any]]
-    ) -> None:
-        """Make edits of the text that had this version."""
-        if document.version != version:
+    async def _apply(self, label: str, target: Target, edits: Iterable[Mapping[str, Any]]) -> None:
+        """Make edits of the target's text, unless the document has changed since."""
+        if target.document.version != target.version:
             raise IncoderError("the text has changed meanwhile, so nothing was edited; try again")
-        edit = types.WorkspaceEdit(document_changes=[text_edits(document, edits)])
+        edit = workspace_edit(self._server, target.document, edits)
         answer = await self._server.workspace_apply_edit_async(
             types.ApplyWorkspaceEditParams(edit, f"InCoder: {label}")
         )

@@ -18,6 +18,7 @@ from incoder.errors import IncoderError
 from incoder.file_listing import walk_files
 from incoder.language_server.context.workspace_files import WorkspaceFiles
 from incoder.language_server.documents import Document
+from incoder.language_server.progress import with_progress
 from incoder.language_server.secret_files import is_secret
 from incoder.language_server.server import Server
 
@@ -77,13 +78,16 @@ class Renamer:
         try:
             body = await self.body(document, params.position, found.name)
             body |= {"text": document.text, "to": params.new_name, "path": self._name(document)}
-            answer = await self._server.model.post("/v1/edit/rename", body)
+            work, token = self._server.model.post("/v1/edit/rename", body), params.work_done_token
+            if token is not None:  # a renaming is short, so it is only shown where the editor asks for it
+                work = with_progress(self._server, "InCoder: renaming", work, token=token)
+            answer = await work
         except IncoderError as error:
             raise RefusedError(str(error)) from error
         if document.version != version:
             raise RefusedError("the text has changed meanwhile; try again")
         edits = [edit for change in answer["changes"] for edit in change["candidates"][0]["edits"]]
-        return types.WorkspaceEdit(document_changes=[text_edits(document, edits)])
+        return workspace_edit(self._server, document, edits)
 
     def found(self, uri: str, position: types.Position) -> Found | None:
         """Return the name at a position of a Python file."""
@@ -138,23 +142,34 @@ def name_at(document: Document, position: types.Position) -> Found | None:
     return None
 
 
-def text_edits(document: Document, edits: Iterable[Mapping[str, Any]]) -> types.TextDocumentEdit:
-    """Return edits, whose ranges count characters, for the present version of a document."""
+def workspace_edit(
+    server: Server, document: Document, edits: Iterable[Mapping[str, Any]]
+) -> types.WorkspaceEdit:
+    """Return edits of a document's present version, whose ranges count characters, as the editor reads them.
+
+    An editor that knows versions refuses them if its text is a newer one.
+    """
     changes = [
         types.TextEdit(
             types.Range(document.position_at(edit["start"]), document.position_at(edit["end"])), edit["text"]
         )
         for edit in edits
     ]
+    workspace = server.client_capabilities.workspace
+    announced = None if workspace is None else workspace.workspace_edit
+    if announced is None or not announced.document_changes:
+        return types.WorkspaceEdit(changes={document.uri: changes})
     identifier = types.OptionalVersionedTextDocumentIdentifier(uri=document.uri, version=document.version)
-    return types.TextDocumentEdit(text_document=identifier, edits=[*changes])
+    return types.WorkspaceEdit(document_changes=[types.TextDocumentEdit(identifier, [*changes])])
 
 
 def register(server: Server) -> Renamer:
     """Add the requests, and return what the code actions share with them."""
     renamer = Renamer(server)
 
-    @server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
+    @server.feature(
+        types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True, work_done_progress=True)
+    )
     async def rename(params: types.RenameParams) -> types.WorkspaceEdit:
         return await renamer.renamed(params)
 

@@ -55,6 +55,13 @@ def test_no_line_is_made_what_an_edited_line_was(model: "EchoingModel") -> None:
     assert next_edits(model, before, after, path=PYTHON, min_gain=-99, min_shift=-99) == []
 
 
+def test_a_line_may_be_indented_as_the_edited_one_is_now(model: "EchoingModel") -> None:
+    before = "if x:\n        check(first)\n        check(first)\n"
+    after = before.replace("        check", "    check", 1)
+    found = next_edits(model, before, after, path=PurePath("a.txt"), min_gain=-99, min_shift=-99)
+    assert [(one.line, one.old, one.edit.text) for one in found] == [(3, "        ", "    ")]
+
+
 def test_an_edit_that_adds_a_syntax_error_is_not_proposed(model: "EchoingModel") -> None:
     before = "x = 1\nprint(x = 1)\n"
     after = before.replace("x = 1\n", "x += 1\n")

@@ -185,8 +185,8 @@ def _is_reversal(old: str, new: str, events: Sequence[EditEvent]) -> bool:
 def _restores_line(text: str, lines: Lines, edit: Edit, events: Sequence[EditEvent]) -> bool:
     """Whether an edit makes its lines what one of the user's lines was before."""
     start, end = lines.start(lines.number(edit.start)), lines.start(lines.number(edit.end) + 1)
-    made = (text[start : edit.start] + edit.text + text[edit.end : end]).strip()
-    return any(made == old.strip() for event in events for old in event.old)
+    made = (text[start : edit.start] + edit.text + text[edit.end : end]).rstrip()
+    return any(made == old.rstrip() for event in events for old in event.old)
 
 
 def _error_check(text: str, path: PurePath | None) -> Callable[[str], str | None] | None:
