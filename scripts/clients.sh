@@ -1,8 +1,8 @@
 #!/bin/sh
-# Fetches the clients of the tests in tests/server/clients into a folder:
+# Fetches the clients of the tests in tests/server/clients and tests/language_server/clients into a folder:
 #
 #     scripts/clients.sh DIR
-#     INCODER_TEST_CLIENTS=DIR INCODER_TEST_PLUGINS=PLUGINS python -m pytest -m clients tests/server/clients
+#     INCODER_TEST_CLIENTS=DIR INCODER_TEST_PLUGINS=PLUGINS python -m pytest -m clients
 #
 # DIR/sid    Debian sid with Vim, Neovim and Emacs: needs root and debootstrap, and about 1 GB
 # DIR/venv   clients from PyPI: marimo, JupyterLab with CellSense, lm-evaluation-harness, libraries

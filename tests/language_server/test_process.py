@@ -224,6 +224,25 @@ def test_it_serves_on_a_port(start: Start, model: FakeModelServer) -> None:
     wait_until(answered)
 
 
+def test_a_server_that_cannot_be_used_is_said_once(start: Start, model: FakeModelServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    gone, refusing = start("--server", url), start("--server", model.url)
+    model.status = 401
+    for client, problem in (
+        (gone, f"the model server {url} cannot be reached"),
+        (refusing, "refuses requests: no"),
+    ):
+        client.initialize(settings=SETTINGS)
+        client.open("file:///a.py", "x = \n")
+        for number in range(3):
+            client.type("file:///a.py", 0, 0, " ")
+            assert client.suggest("file:///a.py", 0, 5 + number) == []
+        shown = [params["message"] for name, params in client.notifications if name == "window/showMessage"]
+        assert len(shown) == 1
+        assert problem in shown[0]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_an_idle_editor_costs_no_cpu(client: Client, model: FakeModelServer) -> None:
     client.open("file:///idle.py", "x = \n")

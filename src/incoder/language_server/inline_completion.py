@@ -51,6 +51,7 @@ class InlineCompletion:
         self._server = server
         self._rhythm = TypingRhythm()
         self._shown = TypedThrough()
+        self._problem = ""  # of the last request to the model
         self._asking: dict[str, asyncio.Task[list[Remainder]]] = {}
         self._ahead: tuple[Query, asyncio.Task[Any]] | None = None
 
@@ -158,8 +159,11 @@ class InlineCompletion:
         try:
             answer = await self._server.model.post("/v1/infill", await self._body(query))
         except IncoderError as error:
-            self._server.log.info(f"no suggestion: {error}")
+            if str(error) != self._problem:  # else it is logged for every key
+                self._server.log.info(f"no suggestion: {error}")
+            self._problem = str(error)
             return []
+        self._problem = ""
         texts = list(
             dict.fromkeys(filter(None, (self._filtered(query, one) for one in answer["candidates"])))
         )

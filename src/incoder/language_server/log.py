@@ -1,5 +1,6 @@
 """The log of the language server: lines in the editor's log and in a file, none of which holds code."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -74,7 +75,7 @@ class Log:
         if _LEVELS.index(level) > _LEVELS.index(self.level):
             return
         if self._file is not None:
-            with self._lock:
+            with self._lock, contextlib.suppress(OSError):  # a full disk must not end suggestions
                 now = time.strftime("%Y-%m-%d %H:%M:%S")
                 self._file.write(f"{now} {level}: {text}\n")
                 self._file.flush()

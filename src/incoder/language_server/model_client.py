@@ -19,6 +19,8 @@ HANG_SECONDS = 5.0  # without any answer, until the server is asked whether it i
 ENGINE_SECONDS = 20.0  # without any answer of the model, until it is given a small request of its own
 _RETRY_SECONDS = (0.0, 2.0, 10.0, 30.0, 60.0)  # after failed starts
 _JSON = {"content-type": "application/json"}
+_INFILL = "/v1/infill"
+_TO_BE_MENDED = (401, 403, 404)  # no key, another host name, no such model or route
 _SMALL = {"parts": ["x = ", "\n"], "max_new_tokens": 1, "time_limit": 5.0}
 
 Note = Callable[[str], None]
@@ -60,8 +62,8 @@ class RemoteServer:
 class ModelClient:
     """Sends requests to the server of a connector. Used in the event loop's thread only.
 
-    `note` gets lines for the editor's log, `on_failure` an error once for each series of failed attempts;
-    `on_connect` is called after each connection to a server.
+    `note` gets lines for the editor's log. `on_failure` gets what the user can mend, once until a request
+    succeeds. `on_connect` is called after each connection to a server.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class ModelClient:
         self._connecting: asyncio.Task[Connection] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._num_failures = 0
+        self._complaint = ""
         self._next_attempt = 0.0
         self._num_open = 0
         self._owes_since: float | None = None  # the first request after the last answer, even if cancelled
@@ -103,11 +106,16 @@ class ModelClient:
             except httpx2.HTTPError as error:
                 await self._drop(connection)
                 if attempt == 2:
-                    raise ModelError(f"{connection.name} cannot be reached: {error}") from error
+                    problem = f"the model server {connection.name} cannot be reached: {error}"
+                    self._complain(problem)
+                    raise ModelError(problem) from error
                 continue
             if response.status_code == 200:
+                self._complaint = ""
                 answer: dict[str, Any] = response.json()
                 return answer
+            if response.status_code in _TO_BE_MENDED and path == _INFILL:
+                self._complain(f"the model server {connection.name} refuses requests: {_said(response)}")
             raise ModelError(_said(response))
         raise AssertionError
 
@@ -145,8 +153,7 @@ class ModelClient:
             found = await self._connector.connect()
         except IncoderError as error:
             wait = _RETRY_SECONDS[min(self._num_failures, len(_RETRY_SECONDS) - 1)]
-            if self._num_failures == 0:
-                self._on_failure(str(error))
+            self._complain(str(error))
             self._num_failures += 1
             self._next_attempt = time.monotonic() + wait
             raise ModelError(str(error)) from error
@@ -155,6 +162,12 @@ class ModelClient:
         self._note(f"connected to {found.name}")
         self._on_connect()
         return found
+
+    def _complain(self, problem: str) -> None:
+        """Report what the user can mend, once until a request succeeds."""
+        if problem != self._complaint:
+            self._complaint = problem
+            self._on_failure(problem)
 
     def _connected(self, task: "asyncio.Task[Connection]") -> None:
         self._connecting = None

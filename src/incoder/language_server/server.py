@@ -5,7 +5,6 @@ A feature is a module with `register(server)`, which adds its requests, its comm
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +28,7 @@ ACCEPTED = "incoder.accepted"  # the command of a suggestion, with its id as the
 STATISTICS = "incoder.statistics"  # returns the counts of this session, by language
 
 _NOTEBOOKS = types.NotebookDocumentSyncOptions(
-    notebook_selector=[
-        types.NotebookDocumentFilterWithNotebook(
-            notebook="*", cells=[types.NotebookCellLanguage(language="python")]
-        ),
-        types.NotebookDocumentFilterWithNotebook(notebook="*"),
-    ],
-    save=True,
+    notebook_selector=[types.NotebookDocumentFilterWithNotebook(notebook="*")]
 )
 
 
@@ -51,7 +44,7 @@ class Options:
 
 
 class Server(LanguageServer):
-    """The language server of one editor. `id` is unique among all that use one model server."""
+    """The language server of one editor."""
 
     protocol: Protocol
 
@@ -61,7 +54,6 @@ class Server(LanguageServer):
         self.options = options
         self.log = log
         self.acceptance = Acceptance(options.acceptance_file)
-        self.id = secrets.token_hex(8)
         self.on_settings: list[Callable[[Settings], None]] = []
         self._model: ModelClient | None = None
         self._shown_workspace: Workspace | None = None
