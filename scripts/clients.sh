@@ -1,8 +1,8 @@
 #!/bin/sh
-# Fetches the clients of the tests in tests/server/clients into a folder:
+# Fetches the clients of the tests in tests/server/clients and tests/language_server/clients into a folder:
 #
 #     scripts/clients.sh DIR
-#     INCODER_TEST_CLIENTS=DIR INCODER_TEST_PLUGINS=PLUGINS python -m pytest -m clients tests/server/clients
+#     INCODER_TEST_CLIENTS=DIR INCODER_TEST_PLUGINS=PLUGINS python -m pytest -m clients
 #
 # DIR/sid    Debian sid with Vim, Neovim and Emacs: needs root and debootstrap, and about 1 GB
 # DIR/venv   clients from PyPI: marimo, JupyterLab with CellSense, lm-evaluation-harness, libraries
@@ -13,6 +13,7 @@
 #
 #     llama.vim        https://github.com/ggml-org/llama.vim        a1c8e6e40cb45df59b78add5b65d575386832465
 #     minuet-ai.nvim   https://github.com/milanglacier/minuet-ai.nvim   479487c34041f53aad3184597428e42d9f3333b5
+#     sidekick.nvim    https://github.com/folke/sidekick.nvim       8ad0ede3ff9065878a853e4b037ba6ac88231fb0
 set -eu
 
 [ $# -eq 1 ] || { echo "usage: scripts/clients.sh DIR" >&2; exit 2; }

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("recipes/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("recipes/*.md"))]
 NOT_OURS = {"runs", "build", "dist"}  # made by running things, ignored by git
 CAPTIONED = ("src/incoder/**/*.py", "benchmarks/*.py", "docs/*", "examples/*", "recipes/*", "tests/*/", "*")
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from incoder.errors import IncoderError
 from incoder.model_protocol import Model
@@ -37,6 +38,7 @@ class FakeModel:
     tokenizer: None = None
     futures: list[Future[InfillResult]] = field(default_factory=list)
     requests: list[InfillRequest] = field(default_factory=list)
+    refreshed: list[Path] = field(default_factory=list)
     submitted: threading.Event = field(default_factory=threading.Event)
 
     def submit(self, request: InfillRequest, on_text: OnText | None = None) -> Future[InfillResult]:
@@ -51,6 +53,9 @@ class FakeModel:
 
     def for_editing(self, wait: Wait) -> Model:
         raise IncoderError(f"a fake edits nothing, and waits for nothing by {wait}")
+
+    def refresh_project(self, project: Path) -> None:
+        self.refreshed.append(project)
 
     def close(self) -> None:
         self.is_closed = True

@@ -1,6 +1,7 @@
 """POST /v1/infill and /v1/edit: our own routes."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,30 @@ PYTHON = "import math\n\n\ndef area(r):\n    return math.pi * r * r\n"
 def test_a_rename_changes_all_occurrences(client: TestClient) -> None:
     answer = post(client, "/v1/edit/rename", text=PYTHON, name="r", to="radius")
     assert answer["text"] == PYTHON.replace("(r)", "(radius)").replace("r * r", "radius * radius")
+
+
+def test_a_renaming_is_refused_if_another_file_uses_the_name(client: TestClient) -> None:
+    others = {"main.py": "from shapes import area\n"}
+    body = {"text": PYTHON, "path": "shapes.py", "name": "area", "to": "size", "other_files": others}
+    answer = client.post("/v1/edit/rename", json=body)
+    assert answer.status_code == 400
+    assert "main.py" in answer.json()["error"]["message"]
+
+
+def test_types_are_checked_without_the_files_and_settings_of_a_project(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trap = "from pathlib import Path\nPath('run').touch()\n"
+    (tmp_path / "plugin.py").write_text(trap)
+    (tmp_path / "json.py").write_text(trap)
+    (tmp_path / "mypy.ini").write_text("[mypy]\nplugins = plugin.py\n")
+    monkeypatch.chdir(tmp_path)
+    answer = post(
+        client, "/v1/edit/types", text="def size(xs):\n    return len(xs) + 'x'\n", check=True, seed=1
+    )
+    problems = [one["problem"] or "" for change in answer["changes"] for one in change["candidates"]]
+    assert any(problem.startswith("rejected by mypy") for problem in problems)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import typer
 
 from incoder.cli import options
 from incoder.cli.console import print_note, progress
+from incoder.cli.listening import Listening, listening_on
 from incoder.cli.project_memory import cache_folder
 from incoder.errors import IncoderError
 from incoder.extras import missing_extra
@@ -148,6 +149,29 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    socket_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--socket",
+            help="Listen on this Unix socket instead of an address. Its folder must be yours alone.",
+            metavar="PATH",
+            show_default="none",
+        ),
+    ] = None,
+    any_project: Annotated[
+        bool,
+        typer.Option(
+            "--any-project",
+            help="With --socket, let requests name any folder of yours for project memory.",
+        ),
+    ] = False,
+    end_with_clients: Annotated[
+        bool,
+        typer.Option(
+            "--end-with-clients",
+            help="End when the last language server (incoder lsp) has disconnected, or none connects.",
+        ),
+    ] = False,
     allow_tests: Annotated[
         bool,
         typer.Option(
@@ -161,10 +185,12 @@ def serve(
 
     One port serves OpenAI's completions (with suffix), llama.cpp, Ollama, Mistral, Tabby and our own
     /v1/infill; docs/clients.md lists them. GET /docs is a page with all routes. By default only programs on
-    this machine can connect.
+    this machine can connect. Language servers (incoder lsp) of yours find this server by a Unix socket.
 
     Example: incoder serve --model mini --project .
     """
+    if any_project and socket_path is None:
+        raise typer.BadParameter("--any-project needs --socket: others must not read your folders")
     settings = _settings(
         host=host,
         keys=() if api_key_file is None else read_keys(api_key_file),
@@ -176,25 +202,31 @@ def serve(
         idle_unload=idle_unload,
         projects=tuple(_folder(one) for one in project or ()),
         allows_tests=allow_tests,
+        allows_any_project=any_project,
     )
-    sources = _upstream_sources(
-        upstream or [], upstream_model, upstream_api_key_file, upstream_tokenizer, has_project=bool(project)
-    )
-    names = model or ([] if sources else [options.DEFAULT_MODEL])
-    if names:
-        sources += _sources(
-            names,
-            settings,
-            adapters=adapter or (),
-            dtype=dtype,
-            device=device,
-            context=context,
-            cache_bytes=None if cache_memory is None else cache_memory * _MEGABYTE,
+    with listening_on(host, port, socket_path) as listening:  # before anything takes long
+        sources = _upstream_sources(
+            upstream or [],
+            upstream_model,
+            upstream_api_key_file,
+            upstream_tokenizer,
+            has_project=bool(project),
         )
-    elif adapter:
-        raise typer.BadParameter("--adapter is for a model on this machine; name it with --model")
-    max_model_bytes = None if model_memory is None else model_memory * _MEGABYTE
-    _run(settings, sources, max_model_bytes, host, port)
+        names = model or ([] if sources else [options.DEFAULT_MODEL])
+        if names:
+            sources += _sources(
+                names,
+                settings,
+                adapters=adapter or (),
+                dtype=dtype,
+                device=device,
+                context=context,
+                cache_bytes=None if cache_memory is None else cache_memory * _MEGABYTE,
+            )
+        elif adapter:
+            raise typer.BadParameter("--adapter is for a model on this machine; name it with --model")
+        max_model_bytes = None if model_memory is None else model_memory * _MEGABYTE
+        _run(settings, sources, max_model_bytes, listening, end_with_clients=end_with_clients)
 
 
 def read_keys(path: Path) -> tuple[str, ...]:
@@ -262,7 +294,7 @@ def _sources(
     from incoder.inference.models.catalogue import describe_model
     from incoder.inference.models.loading import load
     from incoder.model.adapters import refuse_without_adapter
-    from incoder.server.models.local_model import LocalSource, facts_from_files
+    from incoder.server.models.local_model import LocalSource, Projects, facts_from_files
 
     for name in names:
         options.fetch(name, None)
@@ -284,8 +316,7 @@ def _sources(
                 cache_bytes=cache_bytes,
                 max_context=context,
             ),
-            projects=settings.projects,
-            cache_folder=cache_folder(os.environ),
+            projects=Projects(list(settings.projects), cache_folder(os.environ)),
         )
 
     with_adapters = [source(names[0], adapter) for adapter in dict.fromkeys(adapters)]
@@ -318,33 +349,43 @@ def _run(
     settings: "ServerSettings",
     sources: "Sequence[ModelSource]",
     max_model_bytes: int | None,
-    host: str,
-    port: int,
+    listening: Listening,
+    *,
+    end_with_clients: bool,
 ) -> None:
-    """Serve until a signal ends the process.
+    """Serve until a signal ends the process, or the last client leaves it.
 
     Raises:
-        IncoderError: the address cannot be used, or the first model cannot be loaded.
+        IncoderError: the first model cannot be loaded.
     """
     import uvicorn
 
     from incoder.server.app import create_app
+    from incoder.server.leases import Leases
     from incoder.server.protocol import PatientProtocol
 
-    listening = _listen(host, port)
-    shown_host = f"[{host}]" if ":" in host else host
-    url = f"http://{shown_host}:{listening.getsockname()[1]}"
     failures: list[Exception] = []
 
+    class UvicornServer(uvicorn.Server):
+        def end(self) -> None:
+            self.should_exit = True
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Not after `run`: then uvicorn raises the signal again that has ended it.
+            listening.close()
+            leases.close()  # else their connections stay open for as long as uvicorn waits
+            await super().shutdown(sockets)
+
     def on_ready() -> None:
-        print_note(f"ready: {url}")
-        for line in client_settings(url):
+        print_note(f"ready: {listening.name}")
+        for line in client_settings(listening.name) if listening.has_url else ():
             print_note(f"  {line}")
 
     def on_failure(error: Exception) -> None:
         failures.append(error)
-        server.should_exit = True
+        server.end()
 
+    leases = Leases((lambda: server.end()) if end_with_clients else None)
     app = create_app(
         settings,
         sources,
@@ -352,8 +393,9 @@ def _run(
         note=print_note,
         on_ready=on_ready,
         on_failure=on_failure,
+        leases=leases,
     )
-    server = uvicorn.Server(
+    server = UvicornServer(
         uvicorn.Config(
             app,
             http=PatientProtocol,
@@ -366,20 +408,15 @@ def _run(
             timeout_graceful_shutdown=3,
         )
     )
-    print_note(f"listening on {url}; it answers when its model is loaded")
-    server.run(sockets=[listening])
+    print_note(f"listening on {listening.name}; it answers when its model is loaded")
+    if listening.has_url and settings.is_loopback and not settings.keys:  # language servers have no key
+        try:
+            listening.let_language_servers_find_it()
+        except IncoderError as error:
+            print_note(f"language servers will not find this server: {error}")
+    server.run(sockets=listening.sockets)
     if failures:
         raise failures[0]
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=512)
-    except OSError as error:
-        raise IncoderError(
-            f"cannot listen on {host} port {port}: {error.strerror}; give another --port or --host"
-        ) from error
 
 
 def client_settings(url: str) -> list[str]:

@@ -28,7 +28,7 @@ def checked(requests: Sequence[InfillRequest], settings: ServerSettings) -> list
         _check("a request", request.num_candidates, settings.max_candidates, "candidates")
         _check("a request", request.sampling.num_beams, settings.max_candidates, "beams")
         _check("a request", len(request.parts), settings.max_parts, "parts")
-        if request.project is not None and request.project not in settings.projects:
+        if request.project is not None and not settings.allows_project(request.project):
             allowed = ", ".join(map(str, settings.projects)) or "none; start the server with --project DIR"
             raise RequestError(400, f"the project must be one of those that the server may read: {allowed}")
     total = sum(request.num_candidates for request in requests)

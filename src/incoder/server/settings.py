@@ -1,7 +1,7 @@
 """The settings of a server, with their ranges. The command line fills them; nothing here reads files."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from incoder.errors import IncoderError
 
@@ -14,7 +14,8 @@ class ServerSettings:
     that a request's Host header may have besides localhost; `origins` the web pages that may call
     it. At most `max_concurrent` calls run at once, and `max_queue` wait. `time_limit` is in seconds for a
     call, `idle_unload` in seconds without calls until a model's memory is freed. Requests may name only the
-    folders in `projects`. `allows_tests` lets /v1/edit/fix run commands.
+    folders in `projects`, or any folder if the server `allows_any_project`. `allows_tests` lets /v1/edit/fix
+    run commands.
 
     Raises:
         IncoderError: a value outside of its range.
@@ -33,12 +34,21 @@ class ServerSettings:
     idle_unload: float | None = None
     projects: tuple[Path, ...] = ()
     allows_tests: bool = False
+    allows_any_project: bool = False
     max_body_bytes: int = 4_000_000
     body_seconds: float = 10.0
     max_candidates: int = 16
     max_parts: int = 64
     max_requests: int = 64  # of one call: the prompts of a list
     salt_secret: bytes = field(default=b"", repr=False)  # makes cache salts from keys; drawn at start-up
+
+    def allows_project(self, project: PurePath) -> bool:
+        """Whether requests may name this folder as their project.
+
+        >>> ServerSettings(projects=(Path("/home/me/app"),)).allows_project(Path("/etc"))
+        False
+        """
+        return self.allows_any_project or project in self.projects
 
     def __post_init__(self) -> None:
         for name in ("max_concurrent", "max_body_bytes", "max_candidates", "max_parts", "max_requests"):

@@ -1,6 +1,7 @@
 """Type errors by mypy that a change to a file's text would add.
 
-The file itself is not touched. The project's settings and imports apply as if the text were in the file.
+The file itself is not touched. The project's settings and imports apply as if the text were in the file, or,
+for a text without a file, none of them do: then nothing of a project is read, and no plugin of it is run.
 """
 
 import importlib.util
@@ -26,6 +27,7 @@ _FLAGS = (
     "--follow-imports=silent",
     *(f"--disable-error-code={code}" for code in _INCOMPLETE),
 )
+_ISOLATED = ("--config-file=", "--ignore-missing-imports")
 
 
 class TypeChecker(Protocol):
@@ -38,18 +40,29 @@ class TypeChecker(Protocol):
 class Mypy:
     """Checks texts with mypy as if they were in the file at `path`; on exit it removes its own files.
 
-    With one `cache` folder for several files, mypy reads its data on libraries only once.
+    The settings are those that mypy finds in the folder `project`, by default the current one. Without a
+    path, mypy knows only the text and the installed libraries. With one `cache` folder for several files, it
+    reads its data on libraries only once.
 
     Raises:
         IncoderError: mypy is not installed, takes too long (`timeout`, seconds), or cannot check the file.
     """
 
-    def __init__(self, path: Path, text: str, timeout: float = 120.0, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        text: str,
+        timeout: float = 120.0,
+        cache: Path | None = None,
+        *,
+        project: Path | None = None,
+    ) -> None:
         require_mypy()
         self._path = path
         self._text = text
         self._timeout = timeout
         self._cache = cache
+        self._project = project
         self._folder = tempfile.TemporaryDirectory(prefix="incoder-types-")
 
     def __enter__(self) -> "Mypy":
@@ -73,10 +86,17 @@ class Mypy:
         shadow = folder / "shadow.py"
         write_bytes(shadow, text.encode("utf-8", "surrogateescape"))
         cache = self._cache or folder / "cache"
-        command = [sys.executable, "-m", "mypy", *_FLAGS, f"--cache-dir={cache}"]
-        command += ["--shadow-file", str(self._path), str(shadow), str(self._path)]
+        # Without -P, Python would run modules of the current folder, such as its json.py.
+        command = [sys.executable, "-P", "-m", "mypy", *_FLAGS, f"--cache-dir={cache}"]
+        if self._path is None:
+            command += [*_ISOLATED, str(shadow)]
+        else:
+            command += ["--shadow-file", str(self._path), str(shadow), str(self._path)]
+        where = folder if self._path is None else self._project
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=self._timeout, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=self._timeout, check=False, cwd=where
+            )
         except subprocess.TimeoutExpired as error:
             raise IncoderError(
                 f"mypy did not finish within {self._timeout:g} s; allow more with --check-timeout"
@@ -85,7 +105,9 @@ class Mypy:
         reports = [json.loads(line) for line in lines if line.startswith("{")]
         if done.returncode not in (0, 1) and not reports:
             printed = (done.stderr or done.stdout).strip().splitlines()
-            raise IncoderError(f"mypy cannot check {self._path}: {printed[-1] if printed else 'it failed'}")
+            raise IncoderError(
+                f"mypy cannot check {self._path or 'this text'}: {printed[-1] if printed else 'it failed'}"
+            )
         return Counter(report["message"] for report in reports if report["severity"] == "error")
 
 

@@ -12,8 +12,6 @@ from incoder.inference.cache.sequence import BlockSequence
 from incoder.inference.engine.runner import BLOCK_SIZE, Runner
 from incoder.inference.engine.scheduler import schedule
 
-STEP_TOKENS = 512  # a larger step is no faster per token, and the other sequences wait longer for theirs
-
 
 class ScheduledSequence:
     """New `token_ids` of a sequence to compute, and the logits of the last one or of all."""
@@ -109,16 +107,18 @@ class StepResult(NamedTuple):
 def step(
     runner: Runner,
     requests: Sequence[Sequence[ScheduledSequence]],
-    num_tokens: int = STEP_TOKENS,
+    num_tokens: int | None = None,
     *,
     may_grow: bool = True,
 ) -> StepResult:
     """Compute one step of these requests' sequences, the oldest request first.
 
-    If too few blocks are free for a sequence, the cache grows if it `may_grow`; else the sequence waits.
+    `num_tokens` is the token budget, by default the runner's. If too few blocks are free for a sequence, the
+    cache grows if it `may_grow`; else the sequence waits.
     """
     scheduled = [sequence for request in requests for sequence in request]
-    shares = schedule([sequence.num_left for sequence in scheduled], num_tokens)
+    budget = runner.step_tokens if num_tokens is None else num_tokens
+    shares = schedule([sequence.num_left for sequence in scheduled], budget)
     chunks: dict[int, Chunk] = {}
     num_waiting = 0
     with runner.lock:

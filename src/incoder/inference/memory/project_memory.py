@@ -97,8 +97,9 @@ class ProjectMemory:
     ) -> MemoryPrior:
         """The prior for filling the holes between `texts`, or for completing the only one.
 
-        The saved version of the file at `path`, relative to the current folder, is not seen: `texts` replace
-        it. Neither are the files `left_out`, named by their paths in the project, with slashes.
+        The saved version of the file at `path`, relative to the current folder or else to the project, is
+        not seen: `texts` replace it. Neither are the files `left_out`, named by their paths in the project,
+        with slashes.
 
         Raises:
             IncoderError: the project cannot be listed.
@@ -146,7 +147,9 @@ class ProjectMemory:
         with suppress(OSError):
             inode = Path(path).stat().st_ino
             names |= {name for name, file in index.files.items() if file.inode == inode}
-        for whole in (Path(path).absolute(), Path(path).resolve()):
+        # A client that is not here names a file by its path in the project.
+        elsewhere = () if Path(path).exists() else (self.root / path,)
+        for whole in (Path(path).absolute(), Path(path).resolve(), *elsewhere):
             if whole.is_relative_to(self.root):
                 names.add(whole.relative_to(self.root).as_posix())
         return frozenset(names)

@@ -48,7 +48,13 @@ def _route(
 
 ROUTES = (
     _route("docstring", tools.docstring, "Write missing docstrings of a Python file.", ["text"]),
-    _route("types", tools.types, "Write missing annotations of a Python file.", ["text"]),
+    _route(
+        "types",
+        tools.types,
+        "Write missing annotations of a Python file.",
+        ["text"],
+        {"check": {"type": ["boolean", "null"]}},
+    ),
     _route(
         "rename",
         tools.rename,
@@ -58,6 +64,7 @@ ROUTES = (
             "name": {"type": "string"},
             "to": {"type": ["string", "null"]},
             "force": {"type": ["boolean", "null"]},
+            "other_files": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
         },
     ),
     _route(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _NUM_SUSPECTS = 3
 _TEST_SECONDS = 60.0
+_MYPY_SECONDS = 30.0
+_MAX_OTHER_FILES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,13 @@ def docstring(task: Task) -> Iterable[Change]:
 
 
 def types(task: Task) -> Iterable[Change]:
-    """Write the missing annotations of parameters and returns."""
+    """Write the missing annotations of parameters and returns; with `check`, only what mypy accepts.
+
+    mypy sees the text alone: no file of its project, no settings and no plugins.
+    """
     from incoder.editing.type_hints import write_annotations
     from incoder.editing.types.missing_annotations import missing_annotations
+    from incoder.editing.types.type_checker import Mypy
 
     source, path = task.python("types")
     selection = task.selection() or Selection(is_all=True)
@@ -98,13 +104,20 @@ def types(task: Task) -> Iterable[Change]:
         for missing in missing_annotations(source)
         if missing.kind in ("return", "parameter") and selection.has(source, missing.line, missing.owner)
     ]
-    return write_annotations(task.model, source, chosen, task.template(TYPES), path=path)
+    is_checked = task.body.switch("check", False) and bool(chosen)
+    with Mypy(None, source.text, _MYPY_SECONDS) if is_checked else nullcontext() as checker:
+        template = task.template(TYPES)
+        return [*write_annotations(task.model, source, chosen, template, checker=checker, path=path)]
 
 
 def rename(task: Task) -> Iterable[Change]:
-    """Rename a variable to `to`, or to the name that the model finds most probable."""
+    """Rename a variable to `to`, or to the name that the model finds most probable.
+
+    `other_files` are texts of the project by path; a use in one of them is a reason against the renaming.
+    """
     try:
         from incoder.editing.rename import find_variable, propose_names, rename_to
+        from incoder.editing.renaming.project_references import project_references
         from incoder.editing.renaming.renaming import Renaming
         from incoder.editing.renaming.variables import Variables
     except ImportError as error:
@@ -114,7 +127,9 @@ def rename(task: Task) -> Iterable[Change]:
     variables = Variables(source)
     selection = task.selection() or Selection(is_all=True)
     variable = find_variable(source, variables, task.body.required_text("name"), selection)
-    renaming = Renaming(source, variables, variable, force=task.body.switch("force", False))
+    used = project_references(variable, path, _other_files(task.body))
+    force = task.body.switch("force", False)
+    renaming = Renaming(source, variables, variable, force=force, others=[*used])
     new = task.body.text("to", None)
     if new is not None:
         return [rename_to(renaming, new)]
@@ -171,6 +186,13 @@ def edit(task: Task) -> Iterable[Change]:
     )
     first, last = (Lines(text).number(place) for place in (span[0], max(span[0], span[1] - 1)))
     return [Change(f"lines {first}:{last}", first, candidates)]
+
+
+def _other_files(body: Fields) -> dict[str, str]:
+    inner = body.nested("other_files")
+    if len(inner.names) > _MAX_OTHER_FILES:
+        raise body.error("other_files", f"must have at most {_MAX_OTHER_FILES} files, got {len(inner.names)}")
+    return {name: inner.required_text(name) for name in inner.names}
 
 
 def _runner(task: Task) -> "AbstractContextManager[CommandRunner | None]":

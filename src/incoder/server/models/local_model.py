@@ -1,8 +1,9 @@
 """A model on this machine: its weights, and one `EngineWorker` that runs all its requests."""
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +17,20 @@ from incoder.tokenizer.formats import max_num_holes
 
 if TYPE_CHECKING:
     from incoder.inference.infill_model import InfillModel
+    from incoder.inference.memory.project_memory import ProjectMemory
     from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 
 class LocalModel:
     """A loaded model and the engine that runs its requests, at most `max_active` at once."""
 
-    def __init__(self, model: "InfillModel", max_active: int | None = None) -> None:
+    def __init__(
+        self, model: "InfillModel", max_active: int | None = None, projects: "Projects | None" = None
+    ) -> None:
         from incoder.inference.engine.worker import EngineWorker
 
         self.model = model
+        self._projects = projects or Projects()
         self._worker = EngineWorker(model.language_model, max_active)
 
     @property
@@ -42,8 +47,43 @@ class LocalModel:
     def for_editing(self, wait: Wait) -> Model:
         return self.model.with_run(lambda generation: wait(self._worker.submit(generation)))
 
+    def refresh_project(self, project: Path) -> None:
+        self._projects.refresh(self.model, project)
+
     def close(self) -> None:
         self._worker.close()
+
+
+@dataclass(slots=True)
+class Projects:
+    """The folders whose project memory a model keeps open, also when it is unloaded and loaded again."""
+
+    folders: list[Path] = field(default_factory=list)
+    cache_folder: Path | None = None
+    _memories: dict[Path, "ProjectMemory"] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open(self, model: "InfillModel", note: Note = lambda _: None) -> None:
+        """Open the memories of all folders for a model that was just loaded."""
+        self._memories.clear()
+        for project in self.folders:
+            note(f"looking at the files of {project}")
+            self.refresh(model, project, note)
+
+    def refresh(self, model: "InfillModel", project: Path, note: Note = lambda _: None) -> None:
+        """Bring the memory of a folder up to date, which is opened if it was not.
+
+        Raises:
+            IncoderError: the folder cannot be listed.
+        """
+        with self._lock:
+            if project not in self._memories:
+                self._memories[project] = model.open_project(
+                    project, cache_folder=self.cache_folder, on_note=note
+                )
+            if project not in self.folders:
+                self.folders.append(project)
+        self._memories[project].refresh()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +93,15 @@ class LocalSource:
     facts: ModelFacts
     load_model: Callable[[], "InfillModel"]
     max_active: int | None = None
-    projects: Sequence[Path] = ()
-    cache_folder: Path | None = None
+    projects: Projects = field(default_factory=Projects)
     warms_up: bool = True
 
     def load(self, note: Note) -> LocalModel:
         """Load the model and compile what it needs, with a note for every step."""
         note(f"loading {self.facts.name}")
         model = self.load_model()
-        for project in self.projects:
-            note(f"{self.facts.name}: looking at the files of {project}")
-            model.open_project(project, cache_folder=self.cache_folder, on_note=note).refresh()
-        loaded = LocalModel(model, self.max_active)
+        self.projects.open(model, lambda line: note(f"{self.facts.name}: {line}"))
+        loaded = LocalModel(model, self.max_active, self.projects)
         if self.warms_up:
             warm_up(loaded, self.facts, note)
         return loaded

@@ -6,6 +6,7 @@ Two Protocols, so that a model on this machine and one on another server look th
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from incoder.model_protocol import Model
@@ -66,6 +67,13 @@ class LoadedModel(Protocol):
 
     def for_editing(self, wait: Wait) -> Model:
         """Return a model for the editing package; every call of it waits by `wait`."""
+
+    def refresh_project(self, project: Path) -> None:
+        """Bring the project memory of a folder up to date, for requests that name it. This may take a while.
+
+        Raises:
+            IncoderError: the folder cannot be listed.
+        """
 
     def close(self) -> None:
         """Finish the running requests and free all memory."""

@@ -42,6 +42,9 @@ class ServedUpstream:
         """Return the model, whose calls wait by `wait`."""
         return self.model.with_wait(wait)
 
+    def refresh_project(self, project: Path) -> None:
+        """Do nothing: project memory is for models on this machine only."""
+
     def close(self) -> None:
         """Close all connections."""
         self.model.close()
