@@ -337,3 +337,26 @@ def test_project_memory_of_the_workspace_is_updated_on_save_and_used(
     wait_until(lambda: model.projects == [str(tmp_path)])
     client.notify("workspace/didChangeConfiguration", {"settings": {"project_memory": False, "debounce": 0}})
     assert project() is None
+
+
+def test_a_workspace_may_have_several_folders_and_change_them(
+    start: Callable[..., Client], model: FakeModelServer, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("first", "second", "third")]
+    for folder in folders:
+        (folder / "src").mkdir(parents=True)
+    client = start("--server", model.url)
+    client.initialize(settings={"debounce": 0, "prefetch": False}, folders=folders[:2])
+
+    def shown_path(folder: Path) -> Any:
+        uri = (folder / "src" / "a.py").as_uri()
+        client.open(uri, "x = \n")
+        client.suggest(uri, 0, 4)
+        return model.bodies[-1]["path"]
+
+    assert [shown_path(folder) for folder in folders] == ["src/a.py", "src/a.py", "a.py"]
+    added = {"uri": folders[2].as_uri(), "name": "third"}
+    removed = {"uri": folders[0].as_uri(), "name": "first"}
+    client.notify("workspace/didChangeWorkspaceFolders", {"event": {"added": [added], "removed": [removed]}})
+    assert [shown_path(folder) for folder in folders] == ["a.py", "src/a.py", "src/a.py"]
+    wait_until(lambda: str(folders[2]) in model.projects)

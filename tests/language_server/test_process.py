@@ -15,6 +15,8 @@ from tests.language_server.client import Client, RequestError, wait_until
 from tests.language_server.conftest import configure
 from tests.language_server.fake_model_server import FakeModelServer, by_last_line
 
+from incoder.cli.main import main
+
 SETTINGS = {"debounce": 0, "prefetch": False, "log_level": "debug"}
 Start = Callable[..., Client]
 
@@ -52,20 +54,16 @@ def test_it_announces_suggestions_even_to_clients_that_announce_nothing(
     assert "incoder.accepted" in found["executeCommandProvider"]["commands"]
 
 
-@pytest.mark.parametrize(
-    ("encoding", "start_character", "end_character"), [("utf-8", 10, 12), ("utf-16", 8, 10), ("utf-32", 7, 9)]
-)
-def test_astral_characters_and_crlf_in_every_encoding(
-    start: Start, model: FakeModelServer, encoding: str, start_character: int, end_character: int
-) -> None:
-    client = start("--server", model.url)
-    assert client.initialize(settings=SETTINGS, encodings=[encoding])["positionEncoding"] == encoding
+def test_astral_characters_and_crlf_in_every_encoding(start: Start, model: FakeModelServer) -> None:
     model.infills = by_last_line({"": ["'é' + "]})
-    client.open("file:///a.py", "# é\r\nx = '😀'ab\r\n")
-    client.change("file:///a.py", (1, start_character, 1, end_character, " + "))
-    (item,) = client.suggest("file:///a.py", 1, start_character + 3)
-    assert model.bodies[0]["parts"] == ["# é\r\nx = '😀' + ", "\r\n"]
-    assert item["range"]["end"] == {"line": 1, "character": start_character + 3}
+    clients = {encoding: start("--server", model.url) for encoding in ("utf-8", "utf-16", "utf-32")}
+    for (encoding, client), column in zip(clients.items(), (10, 8, 7), strict=True):
+        assert client.initialize(settings=SETTINGS, encodings=[encoding])["positionEncoding"] == encoding
+        client.open("file:///a.py", "# é\r\nx = '😀'ab\r\n")
+        client.change("file:///a.py", (1, column, 1, column + 2, " + "))
+        (item,) = client.suggest("file:///a.py", 1, column + 3)
+        assert model.bodies[-1]["parts"] == ["# é\r\nx = '😀' + ", "\r\n"]
+        assert item["range"]["end"] == {"line": 1, "character": column + 3}
 
 
 def test_a_file_of_20_000_lines_is_followed_through_200_changes_a_second(
@@ -183,13 +181,21 @@ def test_the_log_holds_no_code(start: Start, model: FakeModelServer, tmp_path: P
         (["--prot", "5"], 2, "No such option: --prot"),
     ],
 )
-def test_wrong_options_are_errors_with_a_remedy(options: list[str], status: int, message: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "incoder", "lsp", *options], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == status
-    assert message in done.stderr
-    assert done.stdout == ""
+def test_wrong_options_are_errors_with_a_remedy(
+    options: list[str],
+    status: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # as `main` sets it
+    monkeypatch.setattr(sys, "argv", ["incoder", "lsp", *options])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == status
+    said = capsys.readouterr()
+    assert message in said.err
+    assert said.out == ""
 
 
 def test_it_serves_on_a_port(start: Start, model: FakeModelServer) -> None:

@@ -145,7 +145,7 @@ class LocalServer:
         with contextlib.suppress(TimeoutError):
             while (left := end - asyncio.get_running_loop().time()) > 0:
                 has_ended = process.returncode is not None
-                # If another language server was faster, the process has ended, and the socket is the other one's.
+                # The process ends if another language server was faster; the socket is then the other one's.
                 if (found := await self._connect_to(path, left)) is not None:
                     return found
                 if has_ended:
