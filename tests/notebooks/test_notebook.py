@@ -18,7 +18,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('\n\n\
 SOURCES = st.lists(TEXT | st.just(HOLE), max_size=5).map("".join)
 MARKER = r'(?:"\s*,\s*")?'.join(HOLE)  # as it is, or begun in one string of a list and ended in the next
 PARTS = re.compile(r"[^\n]*\n|[^\n]+")
-WAYS = st.fixed_dictionaries(
+WAYS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "indent": st.sampled_from([None, 1, 2, "\t"]),
         "ensure_ascii": st.booleans(),

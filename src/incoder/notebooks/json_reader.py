@@ -42,7 +42,7 @@ class JsonReader:
         for _ in self._separated("{", "}"):
             name = self.value() if self.next_character() == '"' else None
             if not isinstance(name, str):
-                self.refuse("a name in double quotes is missing")
+                raise self.error("a name in double quotes is missing")
             self._take(":")
             yield name
 
@@ -57,21 +57,21 @@ class JsonReader:
             value, self.offset = _decode(self.text, self.offset)
         except JSONDecodeError as error:
             self.offset = error.pos
-            self.refuse(error.msg[:1].lower() + error.msg[1:])
+            raise self.error(error.msg[:1].lower() + error.msg[1:]) from None
         except RecursionError:
-            self.refuse("the value nests too deep")
+            raise self.error("the value nests too deep") from None
         return value
 
     def end(self) -> None:
         """Check that only white space is left."""
         if self.next_character():
-            self.refuse("there is more text after the value")
+            raise self.error("there is more text after the value")
 
-    def refuse(self, problem: str) -> None:
-        """Raise the error about a problem at this place."""
+    def error(self, problem: str) -> IncoderError:
+        """Return the error about a problem at this place."""
         line = self.text.count("\n", 0, self.offset) + 1
         column = self.offset - self.text.rfind("\n", 0, self.offset)
-        raise IncoderError(f"line {line}, column {column}: {problem}")
+        return IncoderError(f"line {line}, column {column}: {problem}")
 
     def _separated(self, opening: str, closing: str) -> Iterator[int]:
         self._take(opening)
@@ -86,7 +86,7 @@ class JsonReader:
 
     def _take(self, character: str) -> None:
         if self.next_character() != character:
-            self.refuse(f"{character} is missing")
+            raise self.error(f"{character} is missing")
         self.offset += 1
 
 

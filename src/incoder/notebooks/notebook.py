@@ -136,7 +136,7 @@ def _cell(reader: JsonReader, number: int) -> Cell:
         IncoderError: it is not an object with a type and a source.
     """
     if reader.next_character() != "{":
-        reader.refuse(f"cell {number} must be an object")
+        raise reader.error(f"cell {number} must be an object")
     kind, cell = None, None
     for name in _named_once(reader):
         if name == "source":
@@ -158,13 +158,13 @@ def _source(reader: JsonReader, number: int) -> Cell:
         start = reader.offset
         return Cell("", reader.value(), (Literal(start, reader.offset, 0),))
     if reader.next_character() != "[":
-        reader.refuse(f"the source of cell {number} must be a string or a list of strings")
+        raise reader.error(f"the source of cell {number} must be a string or a list of strings")
     opening, place = reader.offset + 1, 0
     texts: list[str] = []
     literals: list[Literal] = []
     for _ in reader.items():
         if reader.next_character() != '"':
-            reader.refuse(f"the source of cell {number} must be a list of strings")
+            raise reader.error(f"the source of cell {number} must be a list of strings")
         start = reader.offset
         texts.append(reader.value())
         literals.append(Literal(start, reader.offset, place))
@@ -182,7 +182,7 @@ def _named_once(reader: JsonReader) -> Any:
     found = set()
     for name in reader.members():
         if name in found:
-            reader.refuse(f"there is a second {name!r} in the same object; remove one of them")
+            raise reader.error(f"there is a second {name!r} in the same object; remove one of them")
         if name in _NEEDED:
             found.add(name)
         yield name
