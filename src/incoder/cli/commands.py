@@ -21,6 +21,7 @@ from incoder.cli.edit import edit
 from incoder.cli.eval import app as evaluation
 from incoder.cli.fill import fill
 from incoder.cli.fix import fix
+from incoder.cli.lsp import lsp
 from incoder.cli.models import app as models
 from incoder.cli.next_edit import next_edit
 from incoder.cli.objective import app as objective
@@ -88,6 +89,7 @@ app.command()(attributes)
 app.add_typer(models, name="models")
 app.add_typer(project, name="project")
 app.command()(serve)
+app.command()(lsp)
 app.command()(config)
 app.command()(doctor)
 app.command()(train)

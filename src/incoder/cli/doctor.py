@@ -2,6 +2,8 @@
 
 import json as json_module
 import os
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,9 +11,11 @@ import typer
 
 from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.serve import DEFAULT_PORT, read_keys
+from incoder.extras import missing_extra
 from incoder.server.doctor.clients import PREFIX
 
 if TYPE_CHECKING:
+    from incoder.language_server.editors import Editor
     from incoder.server.doctor.checks import Report
 
 
@@ -33,17 +37,22 @@ def doctor(
 
     Says in plain words what is wrong: nothing listens, another program does, a key is missing, a route or a
     model is not served, or the URL in the client's settings has the wrong path. The
-    exit status is 1 if something is wrong.
+    exit status is 1 if something is wrong. For neovim and emacs, the test is one of incoder lsp.
 
     Example: incoder doctor zed --url http://127.0.0.1:8012/v1
     """
     from incoder.server.doctor.checks import Doctor, base_of, proxy_note
     from incoder.server.doctor.clients import CLIENTS, client_names, find_client
 
+    from incoder.language_server.editors import EDITORS, find_editor
+
+    editor = None if client is None else find_editor(client)
+    if editor is not None:
+        _examine_editor(editor, as_json=json)
+        return
     if client is not None and client.lower() not in client_names():
-        raise typer.BadParameter(
-            f"there is no client {client!r}; the clients are {', '.join(client_names())}"
-        )
+        names = [*client_names(), *(one.name for one in EDITORS)]
+        raise typer.BadParameter(f"there is no client {client!r}; the clients are {', '.join(names)}")
     chosen = CLIENTS if client is None else (find_client(client),)
     base = base_of(url)
     key = None if api_key_file is None else read_keys(api_key_file)[0]
@@ -60,6 +69,30 @@ def doctor(
         if note is not None:
             print_note(note)
     if not report.is_well:
+        raise typer.Exit(1)
+
+
+def _examine_editor(editor: "Editor", *, as_json: bool) -> None:
+    """Show the settings of an editor for the language server, and whether that suggests anything."""
+    try:
+        from incoder.language_server.examination import TEXT, examine
+    except ImportError as error:
+        raise missing_extra("testing the language server needs pygls", "lsp") from error
+
+    with progress("asking incoder lsp for a suggestion …"):
+        found = examine([sys.executable, "-m", "incoder", "lsp"])
+    if as_json:
+        write_result(json_module.dumps({**asdict(editor), **asdict(found)}) + "\n")
+    else:
+        lines = [f"{editor.title}, in {editor.where}:"]
+        lines += [f"    {line}" for line in editor.settings.splitlines()]
+        lines.append(editor.note)
+        if found.problem is not None:
+            lines.append(f"PROBLEM: {found.problem}")
+        else:
+            lines.append(f"works: after {TEXT.splitlines()[-1].strip()!r} it writes {found.answer!r}")
+        write_result("\n".join(lines) + "\n")
+    if found.problem is not None:
         raise typer.Exit(1)
 
 

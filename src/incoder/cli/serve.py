@@ -3,12 +3,15 @@
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from incoder import local_socket
 from incoder.cli import options
 from incoder.cli.console import print_note, progress
 from incoder.cli.project_memory import cache_folder
@@ -148,6 +151,22 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    socket_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--socket",
+            help="Listen on this Unix socket instead of an address. Its folder must be yours alone.",
+            metavar="PATH",
+            show_default="none",
+        ),
+    ] = None,
+    end_with_clients: Annotated[
+        bool,
+        typer.Option(
+            "--end-with-clients",
+            help="End when the last language server (incoder lsp) has disconnected, or none connects.",
+        ),
+    ] = False,
     allow_tests: Annotated[
         bool,
         typer.Option(
@@ -161,7 +180,7 @@ def serve(
 
     One port serves OpenAI's completions (with suffix), llama.cpp, Ollama, Mistral, Tabby and our own
     /v1/infill; docs/clients.md lists them. GET /docs is a page with all routes. By default only programs on
-    this machine can connect.
+    this machine can connect. Language servers (incoder lsp) of yours find this server by a Unix socket.
 
     Example: incoder serve --model mini --project .
     """
@@ -177,24 +196,29 @@ def serve(
         projects=tuple(_folder(one) for one in project or ()),
         allows_tests=allow_tests,
     )
-    sources = _upstream_sources(
-        upstream or [], upstream_model, upstream_api_key_file, upstream_tokenizer, has_project=bool(project)
-    )
-    names = model or ([] if sources else [options.DEFAULT_MODEL])
-    if names:
-        sources += _sources(
-            names,
-            settings,
-            adapters=adapter or (),
-            dtype=dtype,
-            device=device,
-            context=context,
-            cache_bytes=None if cache_memory is None else cache_memory * _MEGABYTE,
+    with _listening(host, port, socket_path) as listening:  # before anything takes long
+        sources = _upstream_sources(
+            upstream or [],
+            upstream_model,
+            upstream_api_key_file,
+            upstream_tokenizer,
+            has_project=bool(project),
         )
-    elif adapter:
-        raise typer.BadParameter("--adapter is for a model on this machine; name it with --model")
-    max_model_bytes = None if model_memory is None else model_memory * _MEGABYTE
-    _run(settings, sources, max_model_bytes, host, port)
+        names = model or ([] if sources else [options.DEFAULT_MODEL])
+        if names:
+            sources += _sources(
+                names,
+                settings,
+                adapters=adapter or (),
+                dtype=dtype,
+                device=device,
+                context=context,
+                cache_bytes=None if cache_memory is None else cache_memory * _MEGABYTE,
+            )
+        elif adapter:
+            raise typer.BadParameter("--adapter is for a model on this machine; name it with --model")
+        max_model_bytes = None if model_memory is None else model_memory * _MEGABYTE
+        _run(settings, sources, max_model_bytes, listening, end_with_clients=end_with_clients)
 
 
 def read_keys(path: Path) -> tuple[str, ...]:
@@ -318,33 +342,41 @@ def _run(
     settings: "ServerSettings",
     sources: "Sequence[ModelSource]",
     max_model_bytes: int | None,
-    host: str,
-    port: int,
+    listening: "_Listening",
+    *,
+    end_with_clients: bool,
 ) -> None:
-    """Serve until a signal ends the process.
+    """Serve until a signal ends the process, or the last client leaves it.
 
     Raises:
-        IncoderError: the address cannot be used, or the first model cannot be loaded.
+        IncoderError: the first model cannot be loaded.
     """
     import uvicorn
 
     from incoder.server.app import create_app
+    from incoder.server.leases import Leases
     from incoder.server.protocol import PatientProtocol
 
-    listening = _listen(host, port)
-    shown_host = f"[{host}]" if ":" in host else host
-    url = f"http://{shown_host}:{listening.getsockname()[1]}"
     failures: list[Exception] = []
 
+    class UvicornServer(uvicorn.Server):
+        def end(self) -> None:
+            self.should_exit = True
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            leases.close()  # else their connections stay open for as long as uvicorn waits
+            await super().shutdown(sockets)
+
     def on_ready() -> None:
-        print_note(f"ready: {url}")
-        for line in client_settings(url):
+        print_note(f"ready: {listening.name}")
+        for line in client_settings(listening.name) if listening.path is None else ():
             print_note(f"  {line}")
 
     def on_failure(error: Exception) -> None:
         failures.append(error)
-        server.should_exit = True
+        server.end()
 
+    leases = Leases((lambda: server.end()) if end_with_clients else None)
     app = create_app(
         settings,
         sources,
@@ -352,8 +384,9 @@ def _run(
         note=print_note,
         on_ready=on_ready,
         on_failure=on_failure,
+        leases=leases,
     )
-    server = uvicorn.Server(
+    server = UvicornServer(
         uvicorn.Config(
             app,
             http=PatientProtocol,
@@ -366,20 +399,73 @@ def _run(
             timeout_graceful_shutdown=3,
         )
     )
-    print_note(f"listening on {url}; it answers when its model is loaded")
-    server.run(sockets=[listening])
+    print_note(f"listening on {listening.name}; it answers when its model is loaded")
+    with listening.with_users_socket(settings) as sockets:
+        server.run(sockets=sockets)
     if failures:
         raise failures[0]
 
 
-def _listen(host: str, port: int) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class _Listening:
+    """A socket that listens, under the name that users know; `path` is that of a Unix socket."""
+
+    listener: socket.socket
+    name: str
+    path: Path | None = None
+
+    @contextmanager
+    def with_users_socket(self, settings: "ServerSettings") -> Iterator[list[socket.socket]]:
+        """Yield all sockets, with one on which language servers of this user find the server.
+
+        A server that needs keys has none, because language servers have no key.
+        """
+        second = None
+        path = local_socket.runtime_folder(os.environ) / local_socket.USERS_SERVER
+        if self.path is None and settings.is_loopback and not settings.keys:
+            try:
+                second = local_socket.listen(path)
+            except IncoderError as error:
+                print_note(f"language servers will not find this server: {error}")
+        if second is None:
+            yield [self.listener]
+            return
+        try:
+            yield [self.listener, second]
+        finally:
+            local_socket.remove(path)
+
+
+@contextmanager
+def _listening(host: str, port: int, path: Path | None) -> Iterator[_Listening]:
+    """Listen on a Unix socket, or else on a port; the socket's path is removed in the end.
+
+    Raises:
+        IncoderError: the address or the socket cannot be used.
+    """
+    if path is None:
+        yield _listen_on_port(host, port)
+        return
+    path = path.absolute()
+    listening = local_socket.listen(path)
+    if listening is None:
+        raise IncoderError(f"another server listens on {path}; give another --socket")
+    try:
+        yield _Listening(listening, str(path), path)
+    finally:
+        local_socket.remove(path)
+
+
+def _listen_on_port(host: str, port: int) -> _Listening:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=512)
+        listening = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
         raise IncoderError(
             f"cannot listen on {host} port {port}: {error.strerror}; give another --port or --host"
         ) from error
+    shown_host = f"[{host}]" if ":" in host else host
+    return _Listening(listening, f"http://{shown_host}:{listening.getsockname()[1]}")
 
 
 def client_settings(url: str) -> list[str]:

@@ -34,8 +34,11 @@ class Lines:
 
     def __iter__(self) -> Iterator[str]:
         """The lines with their ends; joined, they are the text without its byte order mark."""
-        for number in range(1, len(self) + 1):
-            yield self._text[self.start(number) : self.start(number + 1)]
+        return (self[number] for number in range(1, len(self) + 1))
+
+    def __getitem__(self, number: int) -> str:
+        """The line of this number, with its end."""
+        return self._text[self.start(number) : self.start(number + 1)]
 
     def start(self, number: int) -> int:
         """The position at which line `number` begins; for the number after the last line, the text's end."""

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from incoder import __version__
 from incoder.errors import IncoderError
 from incoder.server.exchange import Exchange, json_response
+from incoder.server.leases import Leases
 from incoder.server.models.served_model import ModelSource, Note
 from incoder.server.models.served_models import ServedModels
 from incoder.server.request_error import ErrorShape, RequestError, as_request_error, openai_error
@@ -36,12 +37,13 @@ def create_app(
     note: Note = lambda _: None,
     on_ready: Callable[[], None] = lambda: None,
     on_failure: Callable[[Exception], None] = lambda _: None,
+    leases: Leases | None = None,
 ) -> ASGIApp:
     """Return the application that serves these models, the first one being the default.
 
     The default model is loaded as soon as the application has started, and requests wait for it; then
     `on_ready` is called, or `on_failure` if it cannot be loaded. `routes` are by default the routes
-    of all dialects.
+    of all dialects. `leases` count the clients that need this server.
     """
     if routes is None:
         from incoder.server.dialects.catalogue import ROUTES
@@ -54,7 +56,8 @@ def create_app(
         models = ServedModels(
             sources, max_bytes=max_model_bytes, idle_seconds=settings.idle_unload, note=note
         )
-        server = state["server"] = Server(settings, models)
+        server = state["server"] = Server(settings, models, leases or Leases())
+        server.leases.start()
 
         async def start() -> None:
             try:

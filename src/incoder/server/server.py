@@ -1,8 +1,9 @@
-"""The server's state: its settings, its models, its jobs and its metrics. One for each application."""
+"""The server's state: settings, models, jobs, leases and metrics. One for each application."""
 
 from dataclasses import dataclass, field
 
 from incoder.server.jobs import Jobs
+from incoder.server.leases import Leases
 from incoder.server.metrics import Metrics
 from incoder.server.models.served_models import ServedModels
 from incoder.server.settings import ServerSettings
@@ -16,6 +17,7 @@ class Server:
 
     settings: ServerSettings
     models: ServedModels
+    leases: Leases = field(default_factory=Leases)
     metrics: Metrics = field(default_factory=Metrics)
     jobs: Jobs = field(init=False)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incoder.editing.edits import apply_edits
-from incoder.editing.next_edits.proposals import MAX_CHANGED_LINES, next_edits
+from incoder.editing.next_edits.events import edit_events
+from incoder.editing.next_edits.proposals import MAX_CHANGED_LINES, edits_after, next_edits
 
 if TYPE_CHECKING:
     from tests.editing.next_edits.conftest import EchoingModel
@@ -35,6 +36,23 @@ def test_an_edit_that_gains_too_little_is_not_proposed(model: "EchoingModel") ->
 
 def test_what_the_user_rejected_is_not_proposed_again(model: "EchoingModel") -> None:
     assert next_edits(model, BEFORE, AFTER, path=PYTHON, rejected=[("xs", "values")]) == []
+
+
+def test_nothing_is_proposed_on_a_line_where_the_user_rejected_it(model: "EchoingModel") -> None:
+    events = edit_events(BEFORE, AFTER)
+    found = edits_after(model, AFTER, events, path=PYTHON, quiet_lines={"total = sum(xs)"})
+    assert [one.line for one in found] == [3]
+
+
+def test_the_edits_nearest_to_the_cursor_come_first(model: "EchoingModel") -> None:
+    found = edits_after(model, AFTER, edit_events(BEFORE, AFTER), path=PYTHON, line=3)
+    assert [one.line for one in found] == [3, 2]
+
+
+def test_no_line_is_made_what_an_edited_line_was(model: "EchoingModel") -> None:
+    before = "a = first(x)\na = second(x)\n"
+    after = before.replace("first(x)", "second(x)")
+    assert next_edits(model, before, after, path=PYTHON, min_gain=-99, min_shift=-99) == []
 
 
 def test_an_edit_that_adds_a_syntax_error_is_not_proposed(model: "EchoingModel") -> None:

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from incoder.editing.defaults import NEXT_EDIT
 from incoder.editing.edits import Edit, apply_edits
 from incoder.editing.languages import language_of
+from incoder.editing.lines import Lines
 from incoder.editing.next_edits.events import EditEvent, edit_events
 from incoder.editing.next_edits.excerpt import Excerpt, excerpt
 from incoder.editing.next_edits.sites import Reason, candidate_sites
@@ -60,25 +61,65 @@ def next_edits(
     >>> next_edits(model, "x = 1\\n", "x = 2\\n")
     []
     """
-    events = edit_events(before, after)
+    return edits_after(
+        model,
+        after,
+        edit_events(before, after),
+        path=path,
+        min_gain=min_gain,
+        min_shift=min_shift,
+        rejected=rejected,
+        template=template,
+    )
+
+
+def edits_after(
+    model: Model,
+    after: str,
+    events: Sequence[EditEvent],
+    *,
+    path: PurePath | None = None,
+    min_gain: float = DEFAULT_MIN_GAIN,
+    min_shift: float = DEFAULT_MIN_SHIFT,
+    rejected: Collection[tuple[str, str]] = (),
+    quiet_lines: Collection[str] = (),
+    line: int | None = None,
+    template: InfillRequest = NEXT_EDIT,
+) -> list[NextEdit]:
+    """Return what `next_edits` does, for edits that are known already; `after` is the text after them.
+
+    Nothing is proposed on a line whose text, without indentation, is one of the `quiet_lines`. The edits
+    that are nearest to `line` (from 1) come first, or to the user's edits if there is none.
+
+    Raises:
+        IncoderError: the model cannot infill.
+    """
     num_lines = sum(len(event.old) + len(event.new) for event in events)
     if not 0 < num_lines <= MAX_CHANGED_LINES:
         return []
-    part = excerpt(after, events, candidate_sites(after, events))
+    lines = Lines(after)
+    sites = candidate_sites(after, events)
+    part = excerpt(after, events, [site for site in sites if lines[site.line].strip() not in quiet_lines])
     if not part.sites:
         return []
     olds = tuple(after[site.start : site.end] for site in part.sites)
-    (after_old,) = model.score_infills(part.after, [olds], path=path)
-    (before_old,) = model.score_infills(part.before, [olds], path=path)
+    suggested = tuple(
+        old if site.new is None else site.new for site, old in zip(part.sites, olds, strict=True)
+    )
+    rows = [olds] if suggested == olds else [olds, suggested]  # one pass over the text scores both
+    after_old, *after_suggested = model.score_infills(part.after, rows, path=path)
+    before_old, *before_suggested = model.score_infills(part.before, rows, path=path)
     drops = [
         (before.total_logprob - after.total_logprob) / before.num_tokens
         for before, after in zip(before_old.by_infill, after_old.by_infill, strict=True)
     ]
-    news = _new_texts(model, part, olds, drops, path, template)
+    news = _new_texts(model, part, suggested, drops, path, template)
     if news == olds:
         return []
-    (after_new,) = model.score_infills(part.after, [news], path=path)
-    (before_new,) = model.score_infills(part.before, [news], path=path)
+    if news != suggested:
+        after_suggested = [*model.score_infills(part.after, [news], path=path)]
+        before_suggested = [*model.score_infills(part.before, [news], path=path)]
+    (after_new,), (before_new,) = after_suggested, before_suggested
     syntax_error = _error_check(after, path)
     proposed = []
     for place, site in enumerate(part.sites):
@@ -96,28 +137,30 @@ def next_edits(
             and (old, new) not in rejected
             and (bool(new.strip()) or site.new is not None)
             and not _is_reversal(old, new, events)
+            and not _restores_line(after, lines, edit, events)
             and (syntax_error is None or syntax_error(apply_edits(after, [edit])) is None)
         ):
             proposed.append(
                 NextEdit(edit, site.line, old, drops[place], gain, gain - gain_before, site.reason)
             )
-    return sorted(proposed, key=lambda one: (_distance(one, events), one.line))
+    places = [event.line for event in events] if line is None else [line]
+    return sorted(proposed, key=lambda one: (min(abs(one.line - place) for place in places), one.line))
 
 
 def _new_texts(
     model: Model,
     part: Excerpt,
-    olds: Sequence[str],
+    suggested: Sequence[str],
     drops: Sequence[float],
     path: PurePath | None,
     template: InfillRequest,
 ) -> tuple[str, ...]:
-    """Return the new text of every site: what the edit suggests, what the model writes, or the old text.
+    """Return the new text of every site: the `suggested` one, or what the model writes.
 
     The model writes where the edit suggests nothing and has made the old text less probable, in document
     order, with all that is suggested elsewhere in view.
     """
-    news = [old if site.new is None else site.new for site, old in zip(part.sites, olds, strict=True)]
+    news = list(suggested)
     to_write = [
         place for place, site in enumerate(part.sites) if site.new is None and drops[place] >= _MIN_DROP
     ]
@@ -139,13 +182,16 @@ def _is_reversal(old: str, new: str, events: Sequence[EditEvent]) -> bool:
     return any((new, old) in event.replaced_texts for event in events)
 
 
+def _restores_line(text: str, lines: Lines, edit: Edit, events: Sequence[EditEvent]) -> bool:
+    """Whether an edit makes its lines what one of the user's lines was before."""
+    start, end = lines.start(lines.number(edit.start)), lines.start(lines.number(edit.end) + 1)
+    made = (text[start : edit.start] + edit.text + text[edit.end : end]).strip()
+    return any(made == old.strip() for event in events for old in event.old)
+
+
 def _error_check(text: str, path: PurePath | None) -> Callable[[str], str | None] | None:
     """Return the check of the language's syntax; None if there is none, or the text fails it already."""
     language = language_of(path)
     if language is None or language.syntax_error(text) is not None:
         return None
     return language.syntax_error
-
-
-def _distance(proposed: NextEdit, events: Sequence[EditEvent]) -> int:
-    return min(abs(proposed.line - event.line) for event in events)

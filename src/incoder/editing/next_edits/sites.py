@@ -1,8 +1,8 @@
 """Candidate sites: places that may need an edit after what the user changed, found in the text alone.
 
 Three kinds, most telling first: a name that the edit replaced and that is still used elsewhere, a line like
-one that was edited, and a call of a function whose parameters or arguments were edited. Finding them takes
-time proportional to the length of the text.
+one that was edited, and a call of a function whose parameters or arguments were edited. Names are searched
+for in all of the text, lines like an edited one within 1,000 lines of it.
 """
 
 import keyword
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import islice
 from typing import Literal
 
 from incoder.editing.lines import Lines
@@ -20,6 +21,8 @@ Reason = Literal["name", "line", "call"]
 
 MAX_SITES = 8
 _MIN_SIMILARITY = 0.5
+_MAX_DISTANCE = 1000  # lines from an edit to a line like it
+_MAX_SIMILAR_LINES = 64  # that are compared word by word, the nearest first
 _MAX_ARGUMENTS = 300  # characters between the brackets of a call
 _NAME = re.compile(r"(?<![\w.])[^\W\d]\w*|(?<=[\w)\]])\.[^\W\d]\w*")
 _CALL = re.compile(r"([^\W\d]\w*)\s*\(")
@@ -107,13 +110,11 @@ def _names(text: str, lines: Lines, events: Sequence[EditEvent]) -> Iterator[Sit
 
 
 def _similar_lines(lines: Lines, events: Sequence[EditEvent]) -> Iterator[Site]:
-    pairs = dict.fromkeys(pair for event in events for pair in event.changed_lines)
-    for old, new in pairs:
+    pairs = {pair: event.line for event in reversed(events) for pair in event.changed_lines}
+    for (old, new), place in pairs.items():
         before, after = tokens_of(old), tokens_of(new)
         changes = replacements(before, after)
-        for number, line in enumerate(lines, start=1):
-            if line == new or similarity(old, line) <= _MIN_SIMILARITY:
-                continue
+        for number, line in islice(_like(old, new, lines, place), _MAX_SIMILAR_LINES):
             there = tokens_of(line)
             offsets = [lines.start(number)]
             for token in there:
@@ -125,6 +126,15 @@ def _similar_lines(lines: Lines, events: Sequence[EditEvent]) -> Iterator[Site]:
                 is_same = there[slice(*span)] == before[change.old_start : change.old_end]
                 written = "".join(after[change.new_start : change.new_end])
                 yield Site(offsets[span[0]], offsets[span[1]], number, written if is_same else None, "line")
+
+
+def _like(old: str, new: str, lines: Lines, place: int) -> Iterator[tuple[int, str]]:
+    """Yield the lines like `old` that are not `new`, with their numbers, the nearest to `place` first."""
+    near = range(max(1, place - _MAX_DISTANCE), min(len(lines), place + _MAX_DISTANCE) + 1)
+    for number in sorted(near, key=lambda number: abs(number - place)):
+        line = lines[number]
+        if line != new and similarity(old, line) > _MIN_SIMILARITY:
+            yield number, line
 
 
 def _calls(text: str, lines: Lines, events: Sequence[EditEvent]) -> Iterator[Site]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,6 +33,17 @@ async def run_tool(exchange: "Exchange", tool: Tool, body: Fields) -> Mapping[st
         FieldError: a field of the wrong kind or outside of its range.
         IncoderError: the tool refuses this text.
     """
+    name, changes = await run_task(exchange, lambda task: list(tool(task)), body)
+    return {"id": f"edit-{exchange.id}", "model": name, **described(body.required_text("text"), changes)}
+
+
+async def run_task(exchange: "Exchange", work: Callable[[Task], T], body: Fields) -> tuple[str, T]:
+    """Return the name of the model that a body names, and what `work` returns for the task of the body.
+
+    Raises:
+        FieldError: a field of the wrong kind or outside of its range.
+        IncoderError: the text is too long, or `work` refuses it.
+    """
     server = exchange.server
     text = body.required_text("text")
     if len(text) > MAX_CHARACTERS:
@@ -44,22 +55,21 @@ async def run_tool(exchange: "Exchange", tool: Tool, body: Fields) -> Mapping[st
         limit = exchange.started + server.settings.time_limit
         return replace(template, cache_salt=exchange.user, deadline=limit)
 
-    async def work(model: LoadedModel) -> list[Change]:
+    async def in_thread(model: LoadedModel) -> T:
         waiting = _Waiting()
         task = Task(text, body, model.for_editing(waiting.wait), settle, server.settings)
-        running = _THREADS.submit(lambda: list(tool(task)))
+        running = _THREADS.submit(lambda: work(task))
         try:
             return await asyncio.wrap_future(running)
         finally:
             waiting.cancel()
 
-    job = server.jobs.start(name, work)
+    job = server.jobs.start(name, in_thread)
     watcher = asyncio.create_task(watch_client(exchange.request, job))
     try:
-        changes = await job.result()
+        return name, await job.result()
     finally:
         watcher.cancel()
-    return {"id": f"edit-{exchange.id}", "model": name, **described(text, changes)}
 
 
 def described(text: str, changes: list[Change]) -> dict[str, Any]:

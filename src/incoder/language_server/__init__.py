@@ -1,0 +1,1 @@
+"""The language server, `incoder lsp`: a thin client of a model server. Its process never imports torch."""
