@@ -91,8 +91,8 @@ def test_the_model_reads_the_cells_before_and_after_as_a_script(fill: Fill, file
     shown = fill(file, "--show-prompt", "--no-token-healing")
     assert shown.status == 0
     prompt = shown.stdout.decode()
-    assert prompt.startswith("<|endoftext|><| file ext=.py |>\n# %% [markdown]\n# # Sums\n# The <|mask:0|>")
-    assert "\n# %%\n# %matplotlib inline\nimport math\n# !ls 'x\n\n# %%\ndef größe(xs):" in prompt
+    assert prompt.startswith("<|endoftext|><| file ext=.py |>\n# # Sums\n# The <|mask:0|>")
+    assert "\n\n# %matplotlib inline\nimport math\n# !ls 'x\n\ndef größe(xs):" in prompt
 
 
 def test_another_notebook_can_be_context(fill: Fill, file: Path, tmp_path: Path) -> None:

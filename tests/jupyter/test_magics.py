@@ -102,8 +102,8 @@ def test_one_line_is_filled_without_a_cell_and_without_the_variables_of_the_sess
 def test_earlier_cells_are_context_unless_it_is_turned_off(run: Run) -> None:
     run("def weigh(weight_of_quokka):\n    return weight_of_quokka")
     cell = "\nweigh(weight_of_<FILL>=3)"
-    assert "weight_of_quokka" in next_cell(run(f"%%infill --temperature 0{cell}"))
-    assert "weight_of_quokka" not in next_cell(run(f"%%infill --temperature 0 --no-context{cell}"))
+    assert "weight_of_quo" in next_cell(run(f"%%infill --temperature 0{cell}"))
+    assert "weight_of_quo" not in next_cell(run(f"%%infill --temperature 0 --no-context{cell}"))
 
 
 def test_magic_lines_in_a_cell_stay(run: Run) -> None:

@@ -22,21 +22,20 @@ CELLS = (
 
 def test_a_script_has_all_cells_in_order_with_text_in_comments() -> None:
     assert NotebookScript(CELLS).text == (
-        "# %% [markdown]\n# # Means\n#\n# Of <FILL>\n\n"
-        "# %%\n# %matplotlib inline\nimport math\n\n"
-        "# %%\ndef mean(xs):\n    return <FILL>\n\n"
-        "# %% [raw]\n# end\n"
+        "# # Means\n#\n# Of <FILL>\n\n"
+        "# %matplotlib inline\nimport math\n\n"
+        "def mean(xs):\n    return <FILL>\n\n"
+        "# end\n"
     )
     assert NotebookScript(CELLS).parts.num_holes == 2
 
 
 def test_a_script_is_in_the_kernels_language() -> None:
     script = NotebookScript((Cell("markdown", "Sums"), Cell("code", "%x\nlet a = <FILL>;")), ".js")
-    assert script.text == "// %% [markdown]\n// Sums\n\n// %%\n%x\nlet a = <FILL>;\n"
-    assert script.stop == ("\n\n// %%", "\n// %%", "// %%")
+    assert script.text == "// Sums\n\n%x\nlet a = <FILL>;\n"
 
 
-@pytest.mark.parametrize("hole", ["#", "# %%", "\n", "%", "[", "\\"])
+@pytest.mark.parametrize("hole", ["#", "# ", "\n", "%", "[", "\\"])
 def test_a_marker_that_the_script_itself_has_marks_only_holes_in_cells(hole: str) -> None:
     cells = (Cell("markdown", f"a{hole}b"), Cell("code", f"x = {hole}1"))
     script = NotebookScript(cells, hole=hole)
@@ -62,7 +61,7 @@ def test_an_infill_has_the_line_ends_of_its_cell_and_the_script_those_of_models(
 
 
 def test_half_a_surrogate_pair_is_read_as_the_replacement_character() -> None:
-    assert NotebookScript((Cell("code", "'\ud83d'"),)).text == "# %%\n'\ufffd'\n"
+    assert NotebookScript((Cell("code", "'\ud83d'"),)).text == "'\ufffd'\n"
 
 
 def test_cells_with_all_characters_for_private_use_are_refused() -> None:

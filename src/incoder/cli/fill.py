@@ -217,7 +217,7 @@ class _Filler:
     def _request(self, file: str, holed: HoledFile) -> InfillRequest:
         self._check_has_hole(file, holed)
         template = self.template(holed.parts.num_holes)
-        request = template.for_parts(holed.parts.texts, path=holed.path, stop=holed.stop)
+        request = template.for_parts(holed.parts.texts, path=holed.path)
         return replace(request, prompt=replace(request.prompt, other_files=self.read_other_files()))
 
     def _edited(self, file: str, holed: HoledFile, request: InfillRequest, result: InfillResult) -> Edited:

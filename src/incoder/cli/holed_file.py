@@ -21,7 +21,7 @@ from incoder.results import InfillResult
 class HoledFile:
     """The `text` of a file, and the `parts` and the `path` that the model sees.
 
-    The strings in `stop` end an infill. `in_file` returns infills as they are written into the file, and
+    `in_file` returns infills as they are written into the file, and
     `join` the file's text with such infills; None leaves a hole with its marker.
     """
 
@@ -30,7 +30,6 @@ class HoledFile:
     path: PurePath | None
     in_file: Callable[[Sequence[str]], Sequence[str]]
     join: Callable[[Sequence[str | None]], str]
-    stop: tuple[str, ...] = ()
     is_notebook: bool = False
 
     def as_in_file(self, result: InfillResult) -> InfillResult:
@@ -84,7 +83,7 @@ def _holed_notebook(file: str, text: str, hole: str, extension: str | None) -> H
     def join(infills: Sequence[str | None]) -> str:
         return notebook.replaced(script.replacements(infills))
 
-    return HoledFile(text, script.parts, path, script.in_cells, join, script.stop, is_notebook=True)
+    return HoledFile(text, script.parts, path, script.in_cells, join, is_notebook=True)
 
 
 def _parse(file: str, text: str) -> Notebook:

@@ -27,8 +27,6 @@ from incoder.results import Candidate, InfillResult
 if TYPE_CHECKING:
     from incoder.inference.prompting_model import PromptingModel
 
-_REQUEST_SETTINGS = ("temperature", "top_p", "max_new_tokens")
-
 
 @magics_class
 class InfillMagics(Magics):
@@ -94,7 +92,7 @@ class InfillMagics(Magics):
             raise IncoderError(
                 f"the cell has no hole; mark where code is missing with {hole} (another marker: --hole)"
             )
-        given: Any = {name: settings[name] for name in _REQUEST_SETTINGS if name in settings}
+        given: Any = {name: settings[name] for name in RequestSettings.__annotations__ if name in settings}
         given |= options.request
         InfillRequest.from_settings(**given)  # refuses values before a model is loaded
         progress = Progress(self.shell)
@@ -144,7 +142,7 @@ def _run(model: "PromptingModel", request: InfillRequest, progress: Progress) ->
 def _request(settings: RequestSettings, script: NotebookScript, num_candidates: int) -> InfillRequest:
     chosen = with_infill_defaults(settings, num_candidates, script.parts.num_holes)
     request = InfillRequest.from_settings(**chosen)
-    return request.for_parts(script.parts.texts, stop=script.stop, path=f"cell{script.extension}")
+    return request.for_parts(script.parts.texts, path=f"cell{script.extension}")
 
 
 def _split_code(line: str) -> tuple[str, str | None]:

@@ -1,4 +1,4 @@
-"""The options of `%%infill`: those of `incoder fill`, made from the same fields, and some of a notebook.
+"""The options of `%%infill`: as `incoder fill` has them, made from the same fields, and some of a notebook.
 
 IPython's `magic_arguments` decorators in, the settings of a request and of a model out.
 """

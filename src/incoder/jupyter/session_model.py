@@ -1,7 +1,6 @@
 """The model of a notebook's session: loaded at first use, kept until another one is named."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ class SessionModel:
         self._options: dict[str, str] = {}
         self._model: PromptingModel | None = None
 
-    def load(self, options: Mapping[str, str], progress: Progress) -> "PromptingModel":
+    def load(self, options: dict[str, str], progress: Progress) -> "PromptingModel":
         """Return the loaded model, or load another one if these options of `incoder.load` name one.
 
         Raises:

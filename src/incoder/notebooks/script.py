@@ -1,9 +1,9 @@
 """A notebook as one script with holes, which is what a model reads, and the infills back in its cells.
 
-The script is in the percent format of Jupytext, VS Code and Spyder: `# %%` begins a cell, and Markdown is in
-comments. Code models read far more scripts than notebooks in training, the parser and the stopping rules
-understand a script, and the mark at the next cell is where an infill has to end. Syntax that only IPython
-knows (magics.py) is in comments, too.
+In training, code models read far more scripts than notebooks, and the stopping rules and the check of
+candidates understand a script. So the text of other cells, and syntax that only IPython knows (magics.py), is
+in comments, and blank lines separate the cells. Marks between them (`# %%`) are left out: beside them, `mini`
+ended many infills at once, as if the next cell began at the hole.
 """
 
 import re
@@ -32,10 +32,8 @@ class NotebookScript:
 
     >>> cells = (Cell("markdown", "# Sums"), Cell("code", "%pip list\\nx = <FILL>"))
     >>> print("…".join(NotebookScript(cells).parts.texts), end="")
-    # %% [markdown]
     # # Sums
     <BLANKLINE>
-    # %%
     # %pip list
     x = …
     """
@@ -54,12 +52,6 @@ class NotebookScript:
     def text(self) -> str:
         """The script with the markers of its holes."""
         return self.parts.join([self.hole] * self.parts.num_holes)
-
-    @property
-    def stop(self) -> tuple[str, ...]:
-        """The stop strings that end an infill where the next cell would begin."""
-        mark = self._comment("%%")
-        return (f"\n\n{mark}", f"\n{mark}", mark)
 
     def in_cells(self, infills: Sequence[str]) -> list[str]:
         """Return the infills as they are written into the cells: without comment marks, with their line ends.
@@ -83,21 +75,18 @@ class NotebookScript:
     def _cell(self, cell: Cell, hole: str) -> str:
         source = _SURROGATE.sub("\ufffd", cell.source.replace(self.hole, hole)).replace("\r\n", "\n")
         if cell.kind != "code":
-            kind, lines = f"%% [{cell.kind}]", self._comments(source)
-        else:
-            kind, lines = "%%", commented_magics(source) if self.extension == _PYTHON else source
-        return "\n".join([self._comment(kind), lines if lines.endswith("\n") else lines + "\n"])
+            source = self._commented(source)
+        elif self.extension == _PYTHON:
+            source = commented_magics(source)
+        return source if source.endswith("\n") else source + "\n"
 
     def _in_cell(self, cell: Cell, infill: str) -> str:
         if cell.kind != "code":
-            infill = infill.replace(f"\n{self._comment('')} ", "\n")
+            infill = infill.replace(f"\n{self._commented('')} ", "\n")
         return infill.replace("\n", "\r\n") if "\r\n" in cell.source else infill
 
-    def _comments(self, text: str) -> str:
+    def _commented(self, text: str) -> str:
         return "\n".join(commented(text.split("\n"), PurePath(f"script{self.extension}")))
-
-    def _comment(self, line: str) -> str:
-        return self._comments(line)
 
 
 def notebook_extension(metadata: Any) -> str:
