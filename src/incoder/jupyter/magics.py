@@ -51,10 +51,17 @@ class InfillMagics(Magics):
                 return <FILL>
 
         The filled code becomes the next cell (or this one, with --replace). Several candidates are shown side
-        by side: `%infill --take 2` puts the second one into a cell. For one line there is `%infill -- import
-        nu<FILL>`. `%infill --model NAME` loads a model, which later cells use: a checkpoint folder, a GGUF
-        file, owner/model on the hub, or the URL of a completions server, which then gets the code of this and
-        the earlier cells. The default is `mini`, which comes with the package.
+        by side; the second one is put into a cell by
+
+            %infill --take 2
+
+        One line is filled by
+
+            %infill -- import nu<FILL>
+
+        `%infill --model NAME` loads a model, which later cells use: a checkpoint folder, a GGUF file,
+        owner/model on the hub, or the URL of a completions server, which then gets the code of this and the
+        earlier cells. The default is `mini`, which comes with the package.
         """
         try:
             return self._run(line, cell)
@@ -97,7 +104,9 @@ class InfillMagics(Magics):
         InfillRequest.from_settings(**given)  # refuses values before a model is loaded
         progress = Progress(self.shell)
         model = self._model.load(options.model, progress)
-        context = self.earlier_cells.context(self._inputs(), hole) if options.use_context else ()
+        # The inputs have the running cell, too; it has a marker, and so it is left out.
+        inputs = self.shell.history_manager.input_hist_raw if options.use_context else ()
+        context = self.earlier_cells.context(inputs, hole)
         script = NotebookScript((*context, Cell("code", code)), hole=hole)
         result = _run(model, _request(given, script, model.num_candidates), progress)
         cells = [FilledCell(parts.texts, _infills(one, script), one.logprob) for one in result.candidates]
@@ -111,11 +120,6 @@ class InfillMagics(Magics):
         if not 1 <= number <= len(self._last.cells):
             raise IncoderError(f"--take must be in [1, {len(self._last.cells)}], got {number}")
         self.shell.set_next_input(self._last.cells[number - 1].text, replace=replace)
-
-    def _inputs(self) -> list[str]:
-        """Return the inputs of the cells before this one."""
-        inputs: list[str] = list(self.shell.history_manager.input_hist_raw)
-        return inputs[1:-1]  # the first is empty, and the last is the running cell
 
 
 def _infills(candidate: Candidate, script: NotebookScript) -> tuple[str, ...]:

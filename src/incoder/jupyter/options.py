@@ -27,6 +27,7 @@ _MODEL_OPTIONS: Final = {
     "adapter": "Add the LoRA adapter in this folder to the model.",
     "infilling_format": "The infilling format (docs/models.md).",
 }
+_METAVARS: Final = {"adapter": "FOLDER"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,12 @@ def with_options(magic: Callable[..., Any]) -> Callable[..., Any]:
         ),
         argument("--hole", metavar="TEXT", help=f"The text that marks a hole (default: {DEFAULT_HOLE})."),
         *(
-            argument(f"--{'format' if name == 'infilling_format' else name}", dest=name, help=text)
+            argument(
+                f"--{name.removeprefix('infilling_')}",
+                dest=name,
+                metavar=_METAVARS.get(name, "NAME"),
+                help=text,
+            )
             for name, text in _MODEL_OPTIONS.items()
         ),
         *map(_argument, described_options(_REQUEST_OPTIONS)),
@@ -101,5 +107,5 @@ def _argument(option: DescribedOption) -> Any:
     elif choices := get_args(inner):
         settings = {"choices": choices}
     elif isinstance(inner, type):
-        settings["type"] = inner
+        settings |= {"type": inner, "metavar": option.metavar or "NUMBER"}
     return argument(*option.flags, dest=option.name, help=described, **settings)
