@@ -21,7 +21,7 @@ const SHOW_LOG = "Show Log";
 
 let controller: Controller | undefined;
 
-export async function activate(context: vscode.ExtensionContext): Promise<void> {
+export function activate(context: vscode.ExtensionContext): void {
   const log = vscode.window.createOutputChannel("InCoder", { log: true });
   const bar = vscode.window.createStatusBarItem("incoder.status", vscode.StatusBarAlignment.Right);
   bar.name = "InCoder";
@@ -48,7 +48,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
       }
     }),
   );
-  await started.restart();
+  void started.restart();
 }
 
 export function deactivate(): Promise<void> | undefined {
@@ -78,7 +78,10 @@ class Editor implements Host {
   }
 
   async setEnabled(isEnabled: boolean): Promise<void> {
-    await vscode.workspace.getConfiguration(SECTION).update("enabled", isEnabled, vscode.ConfigurationTarget.Global);
+    const configuration = vscode.workspace.getConfiguration(SECTION);
+    const isSetHere = configuration.inspect("enabled")?.workspaceValue !== undefined;
+    const target = isSetHere ? vscode.ConfigurationTarget.Workspace : vscode.ConfigurationTarget.Global;
+    await configuration.update("enabled", isEnabled, target);
   }
 
   show(state: State): void {

@@ -21,8 +21,8 @@ from incoder.results import InfillResult
 class HoledFile:
     """The `text` of a file, and the `parts` and the `path` that the model sees.
 
-    `in_file` returns infills as they are written into the file, and
-    `join` the file's text with such infills; None leaves a hole with its marker.
+    `in_file` returns infills as they are written into the file, and `join` the file's text with such infills;
+    None leaves a hole with its marker.
     """
 
     text: str

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incoder.cli.settings import find_settings
-from incoder.jupyter.progress import Progress
 
 if TYPE_CHECKING:
     from incoder.inference.prompting_model import PromptingModel
+    from incoder.jupyter.progress import Progress
 
 _OF_MACHINE = ("device", "dtype")
 _OF_SERVER = ("model", "api_key_file", "tokenizer")
@@ -21,7 +21,7 @@ class SessionModel:
         self._options: dict[str, str] = {}
         self._model: PromptingModel | None = None
 
-    def load(self, options: dict[str, str], progress: Progress) -> "PromptingModel":
+    def load(self, options: dict[str, str], progress: "Progress") -> "PromptingModel":
         """Return the loaded model, or load another one if these options of `incoder.load` name one.
 
         Raises:
@@ -51,7 +51,7 @@ def user_settings() -> dict[str, Any]:
 
 
 def _load(
-    name: str, options: dict[str, str], settings: dict[str, Any], progress: Progress
+    name: str, options: dict[str, str], settings: dict[str, Any], progress: "Progress"
 ) -> "PromptingModel":
     import incoder
     from incoder.model.compilation import before_compiling

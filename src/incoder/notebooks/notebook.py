@@ -6,7 +6,7 @@ indentation, the order of keys and the way of writing characters stay to the byt
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from json import dumps
@@ -19,6 +19,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 _FORMAT = 4
 _KINDS = ("code", "markdown", "raw")
 _NEEDED = ("cells", "nbformat", "cell_type", "source")  # names that may occur only once in their object
+_MAX_SHOWN = 80  # characters of a wrong value
 _NOT_UTF_8 = re.compile("[\udc80-\udcff]")  # bytes that were decoded with surrogateescape
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAYBE_ESCAPED = re.compile(r"\\u(?!00[0-7])")  # unless the backslash is escaped itself
@@ -146,14 +147,15 @@ def _cell(reader: JsonReader, number: int) -> Cell:
         else:
             reader.value()
     if kind not in _KINDS:
-        raise IncoderError(f"cell {number}: its cell_type must be one of {', '.join(_KINDS)}, got {kind!r}")
+        shown = repr(kind)[:_MAX_SHOWN]
+        raise IncoderError(f"cell {number}: its cell_type must be one of {', '.join(_KINDS)}, got {shown}")
     if cell is None:
         raise IncoderError(f"cell {number} has no source")
     return replace(cell, kind=kind)
 
 
 def _source(reader: JsonReader, number: int) -> Cell:
-    """Read a source: a string, or a list of strings."""
+    """Read a source, a string or a list of strings, as a cell that has no kind yet."""
     if reader.next_character() == '"':
         start = reader.offset
         return Cell("", reader.value(), (Literal(start, reader.offset, 0),))
@@ -177,7 +179,7 @@ def _source(reader: JsonReader, number: int) -> Cell:
     return Cell("", "".join(texts), tuple(literals), is_list=True, separator=separator)
 
 
-def _named_once(reader: JsonReader) -> Any:
+def _named_once(reader: JsonReader) -> Iterator[str]:
     """Yield the names of an object's members; a name that decides what is edited may not occur twice."""
     found = set()
     for name in reader.members():
