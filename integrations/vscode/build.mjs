@@ -14,7 +14,7 @@ const { metafile } = await build({
   platform: "node",
   format: "cjs",
   target: "node20",
-  external: ["vscode"], // the editor has it
+  ...(isForTests ? { alias: { vscode: "./test/vscodeStub.ts" } } : { external: ["vscode"] }), // the editor has it
   minify: !isForTests,
   sourcemap: isForTests ? "inline" : false,
   metafile: true,

@@ -80,8 +80,9 @@ export class Controller {
 
   async #start(): Promise<void> {
     this.host.show({ kind: "starting" });
-    const client = this.host.newClient();
+    let client: Client;
     try {
+      client = this.host.newClient();
       await client.start();
     } catch (error) {
       this.#failed(error instanceof Error ? error.message : String(error));

@@ -103,11 +103,19 @@ class Editor implements Host {
   }
 }
 
+/** A language client that writes errors to the log only, since the controller reports them. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+}
+
 /** The language client with the process that it started last. */
 class ConnectedClient implements Client {
-  readonly #client: LanguageClient;
+  readonly #client: QuietClient;
   readonly #restarts = new Restarts();
   #process: ServerProcess | undefined;
+  #isFirst = true; // the first process is started before the client, which would show a failure with its stack
   #isReady = false;
 
   constructor(
@@ -125,15 +133,16 @@ class ConnectedClient implements Client {
         closed: () => this.#closed(),
       },
     };
-    this.#client = new LanguageClient(SECTION, "InCoder", () => this.#launch(), options);
+    this.#client = new QuietClient(SECTION, "InCoder", () => this.#launch(), options);
   }
 
   async start(): Promise<void> {
+    const started = (this.#process = await ServerProcess.start(launchSettings(read)));
     try {
       await this.#client.start();
     } catch (error) {
-      const problem = await this.#process?.problem();
-      this.#process?.kill();
+      const problem = await started.problem();
+      started.kill();
       throw problem === undefined ? error : new Error(problem);
     }
     this.#isReady = true;
@@ -152,8 +161,11 @@ class ConnectedClient implements Client {
   }
 
   async #launch(): Promise<ServerProcess["child"]> {
-    this.#process = undefined;
-    this.#process = await ServerProcess.start(launchSettings(read));
+    if (!this.#isFirst || !this.#process) {
+      this.#process = undefined;
+      this.#process = await ServerProcess.start(launchSettings(read));
+    }
+    this.#isFirst = false;
     return this.#process.child;
   }
 

@@ -88,6 +88,15 @@ test("a server that does not start is reported, and started again only if the us
   assert.equal(host.events.at(-1), "ready on");
 });
 
+test("a client that cannot be made is reported as one that does not start", async () => {
+  const host = new FakeHost();
+  host.newClient = () => {
+    throw new Error("too old");
+  };
+  await new Controller(host).restart();
+  assert.deepEqual(host.events.slice(-2), ["failed", "report: too old"]);
+});
+
 test("toggling changes the setting, which is sent to the server", async () => {
   const host = new FakeHost();
   const controller = new Controller(host);
