@@ -150,8 +150,11 @@ class ConnectedClient implements Client {
 
   async stop(): Promise<void> {
     this.#isReady = false;
-    await this.#client.dispose();
-    this.#process?.kill();
+    try {
+      await this.#client.dispose();
+    } finally {
+      this.#process?.kill(); // also if the client is just starting it again, when it cannot be stopped
+    }
   }
 
   async sendSettings(): Promise<void> {

@@ -36,6 +36,9 @@ async function start(command: string, tooltip: RegExp): Promise<void> {
 async function shown(tooltip: RegExp): Promise<void> {
   while (!tooltip.test(seen.bar.tooltip ?? "")) {
     await setTimeout(20);
+    if (seen.messages.length && tooltip.source.includes("Suggestions")) {
+      assert.fail(`${seen.messages.join()}: ${seen.log.slice(-3).join()}`);
+    }
   }
 }
 
@@ -58,6 +61,10 @@ test("a server that ends at once is reported once, with its own words", PATIENCE
 
 suite("with the real language server", { skip: COMMAND ? false : "needs INCODER_TEST_COMMAND" }, () => {
   const command = String(COMMAND);
+
+  afterEach(async () => {
+    await deactivate(); // else its server keeps this process alive
+  });
 
   test("it offers suggestions, and stops when the editor ends", PATIENCE, async () => {
     await start(command, /Suggestions are on/);

@@ -122,13 +122,20 @@ export const CompletionItemTag = named();
 export const CompletionTriggerKind = named();
 export const DiagnosticSeverity = named();
 export const DiagnosticTag = named();
+export const DocumentHighlightKind = named();
+export const FileType = named();
+export const FoldingRangeKind = named();
 export const InlineCompletionTriggerKind = named();
+export const LogLevel = named();
+export const NotebookCellKind = named();
+export const ProgressLocation = named();
+export const SignatureHelpTriggerKind = named();
 export const SymbolKind = named();
 export const SymbolTag = named();
 export const TextDocumentChangeReason = named();
 export const TextDocumentSaveReason = named();
 
-// Classes that the language client extends.
+// Classes that the language client extends, or compares with.
 export const CallHierarchyItem = class {};
 export const CancellationError = class extends Error {};
 export const CodeAction = class {};
@@ -139,3 +146,9 @@ export const DocumentLink = class {};
 export const InlayHint = class {};
 export const SymbolInformation = class {};
 export const TypeHierarchyItem = class {};
+export const RelativePattern = class {};
+export const TabInputCustom = class {};
+export const TabInputNotebook = class {};
+export const TabInputText = class {};
+export const TabInputTextDiff = class {};
+export const Uri = class {};
