@@ -63,7 +63,7 @@ def test_other_bytes_come_back_as_they_were(content: bytes, file: Path) -> None:
 def test_notebooks_are_refused_by_their_name_or_their_content(name: str, tmp_path: Path) -> None:
     file = tmp_path / name
     file.write_text(json.dumps({"cells": [{"source": ["x = <FILL>"]}], "nbformat": 4}))
-    with pytest.raises(IncoderError, match=r"is a notebook, whose JSON would break.*not supported yet"):
+    with pytest.raises(IncoderError, match=r"is a notebook, whose JSON would break.*Only `incoder fill`"):
         read_source(str(file))
 
 

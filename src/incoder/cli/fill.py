@@ -13,15 +13,16 @@ from incoder.cli.batch import Edited, Output, check_output, edit_files, once
 from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.editing import load_model
 from incoder.cli.file_list import FileList, find_files
+from incoder.cli.holed_file import HoledFile, read_as_script, read_holed
 from incoder.cli.project_memory import open_project
 from incoder.cli.request_options import FILLING, request_of, shown_defaults, with_settings
 from incoder.cli.results import candidate_notes, context_notes, described, unfinished_notes
-from incoder.cli.source import read_source
 from incoder.cli.streamed_text import StreamedText
-from incoder.corpus.text.languages import LANGUAGES, language_named
-from incoder.document import DEFAULT_HOLE, Parts
+from incoder.corpus.text.languages import LANGUAGES, NOTEBOOK, language_named
+from incoder.document import DEFAULT_HOLE
 from incoder.errors import IncoderError
 from incoder.infill_defaults import SEVERAL_TEMPERATURE, num_candidates_for, with_infill_defaults
+from incoder.notebooks.json_reader import pattern_in_strings
 from incoder.request import InfillRequest
 from incoder.request_settings import RequestSettings
 from incoder.results import InfillResult
@@ -92,7 +93,7 @@ def fill(
     earlier infills. The filled text goes to standard output unless an option says otherwise; several files
     need --in-place, --diff or --json. A small model draws several candidates for a single hole, of which the
     best is taken; with -n, stderr shows the others. If a file is long, the model reads a window around the
-    holes.
+    holes. In a notebook (.ipynb), holes are filled inside cells, with the cells before and after in view.
 
     Example: printf 'def mean(xs):\\n    return <FILL>\\n' | incoder fill -
     """
@@ -132,12 +133,13 @@ def fill(
     filler = _Filler(
         model,
         load_once,
-        once(lambda: {path: read_source(path) for path in context or []}),
+        once(lambda: {path: read_as_script(path) for path in context or []}),
         hole,
         template,
         extension,
         may_lack_holes=not found.is_one,
         shows_candidates=request.num_candidates > 1,
+        as_json=json,
     )
     if show_prompt:
         filler.show_prompt(found.paths[0])
@@ -159,6 +161,7 @@ class _Filler:
     extension: str | None
     may_lack_holes: bool
     shows_candidates: bool
+    as_json: bool
 
     def edit(self, file: str) -> Edited:
         """Fill the holes of a file.
@@ -166,32 +169,32 @@ class _Filler:
         Raises:
             IncoderError: the file cannot be read, or has no hole although it must have one.
         """
-        text = read_source(file)
-        parts = Parts.split(text, self.hole)
-        if not parts.num_holes and self.may_lack_holes:
-            reason = f"there is no {self.hole} in it"
-            unchanged = {"file": file, "model": self.model, "text": text, "nothing_to_do": reason}
-            return Edited(file, text, text, unchanged, nothing_to_do=reason)
-        request, model = self._request(file, parts), self.load()
-        total = request.num_sequences * parts.num_holes
+        holed = self._read(file)
+        if not holed.parts.num_holes and self.may_lack_holes:
+            reason = f"there is no {self.hole} in {'its cells' if holed.is_notebook else 'it'}"
+            unchanged = {"file": file, "model": self.model, "text": holed.text, "nothing_to_do": reason}
+            return Edited(file, holed.text, holed.text, unchanged, nothing_to_do=reason)
+        request, model = self._request(file, holed), self.load()
+        total = request.num_sequences * holed.parts.num_holes
         with progress(f"0 of {total} infills written …") as update:
             result = model.run(
                 request, on_infill=lambda done, total: update(f"{done} of {total} infills written …")
             )
-        return self._edited(file, text, parts, request, result)
+        return self._edited(file, holed, request, result)
 
     def stream(self, file: str) -> None:
         """Write the filled text to standard output as it comes, then the notes.
 
         Raises:
-            IncoderError: the file cannot be read, or has no hole.
+            IncoderError: the file cannot be read, has no hole, or is a notebook.
         """
-        text = read_source(file)
-        parts = Parts.split(text, self.hole)
-        request, model = self._request(file, parts), self.load()
-        shown = StreamedText(parts.texts)
+        holed = self._read(file)
+        if holed.is_notebook:
+            raise IncoderError(f"{file} is a notebook, whose JSON is written whole; leave out --stream")
+        request, model = self._request(file, holed), self.load()
+        shown = StreamedText(holed.parts.texts)
         result = model.run(request, on_text=shown.add)
-        edited = self._edited(file, text, parts, request, result)
+        edited = self._edited(file, holed, request, result)
         shown.finish(edited.new)
         for note in edited.notes:
             print_note(note)
@@ -202,23 +205,23 @@ class _Filler:
         Raises:
             IncoderError: the file cannot be read, or has no hole.
         """
-        parts = Parts.split(read_source(file), self.hole)
-        prompt = self.load().shown_prompt(self._request(file, parts))
+        prompt = self.load().shown_prompt(self._request(file, self._read(file)))
         write_result(prompt.text if prompt.text.endswith("\n") else prompt.text + "\n")
         print_note(f"the model reads these {prompt.num_tokens} tokens, then writes the first infill")
         if prompt.required_prefix:
             print_note(f"token healing has the infill begin with {prompt.required_prefix!r}")
 
-    def _request(self, file: str, parts: Parts) -> InfillRequest:
-        self._check_has_hole(file, parts)
-        other_files, path = self.read_other_files(), options.path_to_tell(file, self.extension)
-        request = self.template(parts.num_holes).for_parts(parts.texts, path=path)
-        return replace(request, prompt=replace(request.prompt, other_files=other_files))
+    def _read(self, file: str) -> HoledFile:
+        return read_holed(file, self.hole, self.extension)
 
-    def _edited(
-        self, file: str, text: str, parts: Parts, request: InfillRequest, result: InfillResult
-    ) -> Edited:
-        new, left = _joined(parts, result, self.hole)
+    def _request(self, file: str, holed: HoledFile) -> InfillRequest:
+        self._check_has_hole(file, holed)
+        template = self.template(holed.parts.num_holes)
+        request = template.for_parts(holed.parts.texts, path=holed.path)
+        return replace(request, prompt=replace(request.prompt, other_files=self.read_other_files()))
+
+    def _edited(self, file: str, holed: HoledFile, request: InfillRequest, result: InfillResult) -> Edited:
+        new, left = _joined(holed, result)
         other_files, path = request.prompt.other_files, request.prompt.path
         max_new_tokens = request.sampling.max_new_tokens
         shown = {}
@@ -227,10 +230,10 @@ class _Filler:
         remedy = "allow more with --max-new-tokens, or end it with --stop"
         return Edited(
             file,
-            text,
+            holed.text,
             new,
-            described(file, self.model, result, new),
-            num_written=parts.num_holes - len(left),
+            described(file, self.model, holed.as_in_file(result), new) if self.as_json else {},
+            num_written=holed.parts.num_holes - len(left),
             left=left,
             notes=[
                 *context_notes(other_files, shown),
@@ -239,9 +242,10 @@ class _Filler:
             ],
         )
 
-    def _check_has_hole(self, file: str, parts: Parts) -> None:
-        if not parts.num_holes:
-            problem = "has no hole" if parts.texts[0] else "is empty"
+    def _check_has_hole(self, file: str, holed: HoledFile) -> None:
+        if not holed.parts.num_holes:
+            problem = "has no hole" if holed.text else "is empty"
+            problem = "has no hole in its cells" if holed.is_notebook else problem
             raise IncoderError(
                 f"{file} {problem}; mark where code is missing with {self.hole} (another marker: --hole)"
             )
@@ -268,17 +272,20 @@ def _has(file: str, hole: str) -> bool:
             if not Path(file).stat().st_size:  # an empty file cannot be mapped
                 return False
             with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                if Path(file).suffix == NOTEBOOK:
+                    return pattern_in_strings(hole).search(content) is not None
                 return content.find(hole.encode("utf-8", "surrogateescape")) >= 0
     except OSError:
         return True
 
 
-def _joined(parts: Parts, result: InfillResult, hole: str) -> tuple[str, list[str]]:
+def _joined(holed: HoledFile, result: InfillResult) -> tuple[str, list[str]]:
     """Return the text with the best infills, and a reason for each hole that was left with its marker."""
     best = result.candidates[0]
-    is_left = [
-        reason == "time" and not infill
-        for reason, infill in zip(best.finish_reasons, best.infills, strict=True)
+    infills = [
+        None if reason == "time" and not infill else in_file
+        for reason, infill, in_file in zip(
+            best.finish_reasons, best.infills, holed.in_file(best.infills), strict=True
+        )
     ]
-    infills = [hole if left else infill for left, infill in zip(is_left, best.infills, strict=True)]
-    return parts.join(infills), ["the time was up"] * sum(is_left)
+    return holed.join(infills), ["the time was up"] * infills.count(None)

@@ -2,13 +2,13 @@
 
 A command takes a `request` (a template without a text) or its `settings` and is decorated with the names of
 the fields that it offers; each becomes an option after the command's `revision`. Options of the previous
-release are read for one more, with a note.
+release are read for one more, with a note. Notebook magics make options of `described_options`.
 """
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, cast, get_args, get_type_hints
 
@@ -49,6 +49,35 @@ _NONE_SHOWN: Mapping[str, str | bool] = {  # how help shows a default of None
     "project": "none",
 }
 _METAVARS: Mapping[str, str] = {"stop": "TEXT", "rank_by": "|".join(get_args(RankBy)), "project": "DIR"}
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedOption:
+    """The option of a field: its `flags`, the `kind` of its value, its explanation and its metavar."""
+
+    name: str
+    flags: tuple[str, ...]
+    kind: Any
+    help: str
+    metavar: str | None
+
+
+def described_options(
+    names: Sequence[str], flags: Mapping[str, tuple[str, ...]] | None = None
+) -> list[DescribedOption]:
+    """Return the options of these fields, in the dataclasses' order; `flags` replace the usual ones.
+
+    >>> described_options(["seed"])[0].flags
+    ('--seed',)
+    """
+    all_flags = {**_FLAGS, **(flags or {})}
+    return [
+        DescribedOption(
+            name, all_flags.get(name, (f"--{name.replace('_', '-')}",)), kind, described, _METAVARS.get(name)
+        )
+        for name, (kind, described) in _FIELDS.items()
+        if name in names
+    ]
 
 
 def with_request(names: Sequence[str], template: InfillRequest | None = None) -> Callable[[Command], Command]:
@@ -122,7 +151,7 @@ def _decorator(
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def call(**values: Any) -> None:
-            given = _current({one.name: values.pop(one.name) for one in options})
+            given = converted({one.name: values.pop(one.name) for one in options})
             command(**values, **{name: convert(given)})
 
         own = [one for one in inspect.signature(command).parameters.values() if one.name != name]
@@ -144,16 +173,14 @@ def _options(
 ) -> list[inspect.Parameter]:
     """Return an option for each field, in the dataclasses' order, and a hidden one for each earlier flag."""
     options = []
-    for name, (kind, described) in _FIELDS.items():
-        if name not in names:
-            continue
-        default = defaults[name]
+    for one in described_options(names, flags):
+        name, kind, default = one.name, one.kind, defaults[one.name]
         shown = True if default is not None else _NONE_SHOWN.get(name, True)
         option = typer.Option(
             default,
-            *{**_FLAGS, **(flags or {})}.get(name, ("--" + name.replace("_", "-"),)),
-            help=described,
-            metavar=_METAVARS.get(name),
+            *one.flags,
+            help=one.help,
+            metavar=one.metavar,
             show_default=shown_defaults.get(name, shown),
             parser=functools.partial(_choice, name) if name in _OLD_VALUES else None,
         )
@@ -169,8 +196,12 @@ def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
     return inspect.Parameter(name, place, default=option, annotation=kind | None)
 
 
-def _current(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options by the names of their fields, converted; print a note for each earlier name."""
+def converted(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of options as the fields have them; print a note for each option's earlier name.
+
+    >>> converted({"stop": ["\\\\n"], "stopping_rules": False})
+    {'stop': ('\\n',), 'stopping_rules': ()}
+    """
     for name, flag in _OLD_FLAGS.items():
         value = given.pop(f"old_{name}", None)
         if value is not None:

@@ -1,6 +1,7 @@
 """The text that a command works on, from a file or standard input, preserved byte by byte.
 
-Input has a maximum size. UTF-16, UTF-32, binary files and notebooks are refused.
+Input has a maximum size. UTF-16, UTF-32 and binary files are refused, notebooks by all but the commands that
+can write into their cells (holed_file.py).
 """
 
 import codecs
@@ -37,11 +38,35 @@ def read_source(file: str) -> str:
     Raises:
         IncoderError: the file cannot be read, is too large, or is not text that can be edited.
     """
+    text = read_source_or_notebook(file)
+    if is_notebook(file, text):
+        raise IncoderError(
+            f"{name_of(file)} is a notebook, whose JSON would break if text were written into its cells. "
+            "Only `incoder fill` can do so; work on a script made from it (jupyter nbconvert --to script)"
+        )
+    return text
+
+
+def read_source_or_notebook(file: str) -> str:
+    """Read a text as `read_source` does, but do not refuse a notebook.
+
+    Raises:
+        IncoderError: see `read_source`.
+    """
     content = read_input(file)
     _refuse_other_encodings(file, content)
-    text = content.decode("utf-8", "surrogateescape")
-    _refuse_notebook(file, text)
-    return text
+    return content.decode("utf-8", "surrogateescape")
+
+
+def is_notebook(file: str, text: str) -> bool:
+    """Whether a file is a Jupyter notebook, by its name or by its text.
+
+    >>> is_notebook("a.ipynb", ""), is_notebook("-", '{"nbformat": 4, "cells": []}'), is_notebook("a.py", "")
+    (True, True, False)
+    """
+    if Path(file).suffix == ".ipynb":
+        return True
+    return text.lstrip("\ufeff \t\r\n").startswith("{") and '"nbformat"' in text and _has_cells(text)
 
 
 def read_input(file: str) -> bytes:
@@ -54,7 +79,7 @@ def read_input(file: str) -> bytes:
     content = _read(file, max_megabytes * 10**6)
     if content is None:
         raise IncoderError(
-            f"{_name(file)} has more than {max_megabytes} MB, the most that is read; "
+            f"{name_of(file)} has more than {max_megabytes} MB, the most that is read; "
             f"{MAX_INPUT}={2 * max_megabytes} in the environment allows more"
         )
     return content
@@ -144,10 +169,10 @@ def _refuse_other_encodings(file: str, content: bytes) -> None:
     if encoding is None and b"\0" in content:
         encoding = _wide_encoding(content[:_NUM_SAMPLED])
         if encoding is None:
-            raise IncoderError(f"{_name(file)} is binary, not text: it has NUL bytes")
+            raise IncoderError(f"{name_of(file)} is binary, not text: it has NUL bytes")
     if encoding is not None:
         raise IncoderError(
-            f"{_name(file)} is {encoding}, and only UTF-8 can be edited; convert it first "
+            f"{name_of(file)} is {encoding}, and only UTF-8 can be edited; convert it first "
             f"(iconv -f {encoding} -t UTF-8), and convert it back afterwards"
         )
 
@@ -165,25 +190,16 @@ def _wide_encoding(sample: bytes) -> str | None:
     return None
 
 
-def _refuse_notebook(file: str, text: str) -> None:
-    """Refuse a notebook: its code is in JSON strings, which an infill with a newline or quote would break."""
-    is_named = Path(file).suffix == ".ipynb"
-    if is_named or (text.lstrip().startswith("{") and '"nbformat"' in text and _has_cells(text)):
-        raise IncoderError(
-            f"{_name(file)} is a notebook, whose JSON would break if text were written into its cells. "
-            "Notebooks are not supported yet; work on a script made from it (jupyter nbconvert --to script)"
-        )
-
-
 def _has_cells(text: str) -> bool:
     try:
-        content = json.loads(text)
+        content = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return False
     return isinstance(content, dict) and "cells" in content
 
 
-def _name(file: str) -> str:
+def name_of(file: str) -> str:
+    """Return the name of a file in messages."""
     return "standard input" if file == STANDARD_INPUT else file
 
 
