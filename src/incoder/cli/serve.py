@@ -118,8 +118,8 @@ def serve(
     api_key_file: Annotated[
         Path | None,
         typer.Option(
-            help="A file with an API key in each line. Then every route but /health needs one of them, and "
-            "requests with different keys share no cache.",
+            help="A file with an API key in each line. Then every route but /health and the playground's "
+            "files needs one of them, and requests with different keys share no cache.",
             show_default=False,
         ),
     ] = None,
@@ -160,8 +160,8 @@ def serve(
     """Answer editors and other programs over HTTP, in the dialects that they speak.
 
     One port serves OpenAI's completions (with suffix), llama.cpp, Ollama, Mistral, Tabby and our own
-    /v1/infill; docs/clients.md lists them. GET /docs is a page with all routes. By default only programs on
-    this machine can connect.
+    /v1/infill; docs/clients.md lists them. In a browser, the server's URL is a playground, and /docs a page
+    with all routes. By default only programs on this machine can connect.
 
     Example: incoder serve --model mini --project .
     """
