@@ -53,6 +53,8 @@ export interface EditorEvents {
   onSelect(): void;
   onHole(hole: number): void;
   onFill(): void;
+  /** Returns whether Esc had something to cancel. */
+  onEscape(): boolean;
 }
 
 export class Editor {
@@ -67,6 +69,7 @@ export class Editor {
     const ours = [
       { key: "Mod-Enter", run: run(() => events.onFill()) },
       { key: "Alt-Enter", run: run(() => this.makeHole()) },
+      { key: "Escape", run: () => events.onEscape() },
     ];
     this.view = new EditorView({
       parent,

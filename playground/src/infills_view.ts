@@ -118,7 +118,13 @@ export class InfillsView {
       element("b", {}, percent(one.probability)),
       isCut ? " per token, cut off" : " per token",
     );
-    return element("label", { class: "card" }, radio, element("pre", {}, ...spans), score);
+    const indentation = one.infill.includes("\n") ? this.indentation(hole) : ""; // so that its lines are aligned
+    return element("label", { class: "card" }, radio, element("pre", {}, indentation, ...spans), score);
+  }
+
+  /** The blanks before a hole, if nothing else is before it in its line. */
+  private indentation(hole: number): string {
+    return /(?:^|\n)([ \t]*)$/.exec(this.session?.parts[hole] ?? "")?.[1] ?? "";
   }
 
   /** Shows the tokens of the chosen candidate as a table. */

@@ -11,7 +11,7 @@ export function askForKey(wasWrong: boolean): Promise<string | null> {
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "use" ? input.value.trim() || null : null), {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "use" ? input.value || null : null), {
       once: true,
     });
   });

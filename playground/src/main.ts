@@ -40,6 +40,7 @@ const editor = new Editor(byId("editor", HTMLElement), nonce, {
   },
   onHole: (hole) => look(hole),
   onFill: () => void fill(),
+  onEscape: () => run.cancel(),
 });
 const filling = new Filling({
   editor,

@@ -37,8 +37,10 @@ export class Run {
     }
   }
 
-  cancel(): void {
+  /** Cancels what runs; returns whether there was anything. */
+  cancel(): boolean {
     this.controller?.abort();
+    return this.controller !== null;
   }
 
   /** Shows a line of progress, which screen readers say. */

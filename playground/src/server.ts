@@ -2,8 +2,9 @@
 
 import type { InfillAnswer, InfillEvent, ModelEntry } from "./api.js";
 import { EventReader } from "./events.js";
+import { keep, kept } from "./storage.js";
 
-const KEY = "incoder.key"; // of sessionStorage: the tab's own, and gone with it
+const KEY = "incoder.key"; // of the tab's storage
 
 /** An answer that is no success, or none at all. The message is for the visitor. */
 export class ServerError extends Error {
@@ -25,7 +26,7 @@ export class Server {
 
   /** Whether calls are made with a key. */
   get hasKey(): boolean {
-    return sessionStorage.getItem(KEY) !== null;
+    return kept(KEY) !== null;
   }
 
   /** Returns the models that this server has. */
@@ -47,11 +48,10 @@ export class Server {
     onText: (candidate: number, hole: number, text: string) => void,
   ): Promise<InfillAnswer> {
     const response = await this.call("POST", "/v1/infill", { ...body, stream: true }, signal);
-    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
     const events = new EventReader();
-    for (let read = await reader?.read(); read !== undefined && !read.done; read = await reader?.read()) {
-      for (const event of events.push(read.value) as InfillEvent[]) {
-        if (event.type === "error") throw new ServerError(event.error.message, event.error.code);
+    for await (const piece of texts(response)) {
+      for (const event of events.push(piece) as InfillEvent[]) {
+        if (event.type === "error") throw new ServerError(sentence(event.error.message), event.error.code);
         if (event.type === "result") return event;
         onText(event.candidate, event.hole, event.text);
       }
@@ -61,7 +61,7 @@ export class Server {
 
   private async call(method: string, path: string, body: object | null, signal: AbortSignal | null): Promise<Response> {
     for (let wasWrong = false; ; wasWrong = true) {
-      const key = sessionStorage.getItem(KEY);
+      const key = kept(KEY);
       const response = await send(method, path, body, signal, key);
       if (response.ok) return response;
       const error = await errorOf(response);
@@ -72,13 +72,13 @@ export class Server {
 
   /** Asks for the key, once for all calls that wait for one; returns whether there is a new one. */
   private async hasNewKey(used: string | null, wasWrong: boolean): Promise<boolean> {
-    if (sessionStorage.getItem(KEY) !== used) return true;
+    if (kept(KEY) !== used) return true;
     this.asking ??= this.askKey(wasWrong).finally(() => {
       this.asking = null;
     });
     const key = await this.asking;
     if (key === null) return false;
-    sessionStorage.setItem(KEY, key);
+    keep(KEY, key);
     return true;
   }
 }
@@ -97,6 +97,19 @@ async function send(
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new ServerError("The server does not answer. Is `incoder serve` still running?", 0);
+  }
+}
+
+/** Yields the pieces of a stream as they arrive. */
+async function* texts(response: Response): AsyncGenerator<string> {
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    for (let read = await reader?.read(); read !== undefined && !read.done; read = await reader?.read()) {
+      yield read.value;
+    }
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new ServerError("The connection to the server was lost.", 0);
   }
 }
 

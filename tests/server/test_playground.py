@@ -1,8 +1,11 @@
 """The playground's page and files, the route that shows prompts, and the tokens that the page colours."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -17,6 +20,7 @@ from incoder.server.settings import ServerSettings
 
 TEXT = "import nu<FILL>\n\n\ndef f(x):\n    return <FILL>  # é🙂\n"
 MOST_BYTES = 900_000
+SOURCE = Path(__file__).parents[2] / "playground"
 FILES = [route.path for route in playground.ROUTES]
 
 
@@ -78,6 +82,18 @@ def test_the_files_of_the_playground_are_small_and_have_their_licences() -> None
     licences = folder.joinpath("LICENCES.txt").read_text(encoding="utf-8")
     for package in ("@codemirror/view", "@codemirror/merge", "@lezer/common", "style-mod", "w3c-keyname"):
         assert re.search(rf"^{package} \d+\.\d+\.\d+ \(MIT\)$", licences, re.MULTILINE), package
+
+
+def test_the_files_of_the_playground_are_what_its_source_builds(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None or not (SOURCE / "node_modules" / "esbuild").is_dir():
+        pytest.skip("needs Node.js and the npm packages of playground/: make playground")
+    subprocess.run([node, "build.mjs", tmp_path], cwd=SOURCE, check=True, timeout=60)
+    built = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    folder = files(playground)
+    assert built.keys() == {one.name for one in folder.iterdir() if not one.name.startswith("__")}
+    for name, content in built.items():
+        assert folder.joinpath(name).read_bytes() == content, f"{name} is not up to date: make playground"
 
 
 def test_the_prompt_is_what_the_model_reads(client: TestClient, mini: InfillModel) -> None:

@@ -8,7 +8,9 @@ import { checkAccess, done, KEY, open, set, shownCode, type, URL_OF_SERVER, URL_
 const SEED = { seed: "1", numCandidates: "8", temperature: "1" };
 const FIRST_HOLE = '#infills-list fieldset:nth-of-type(1) input[type="radio"]';
 const cardsOf = (page: Page, hole: number) =>
-  page.$$eval(`#infills-list fieldset:nth-of-type(${hole}) .card pre`, (cards) => cards.map((one) => one.textContent));
+  page.$$eval(`#infills-list fieldset:nth-of-type(${hole}) .card pre`, (cards) =>
+    cards.map((one) => one.textContent?.trimStart()),
+  );
 const filledHole = (page: Page, hole: number) =>
   page.$eval(`#editor .hole[data-hole="${hole - 1}"]`, (one) => one.textContent?.replace(/^\d+/, ""));
 
