@@ -34,6 +34,7 @@ export async function openLink(page: Page, isFirst: boolean): Promise<boolean> {
     page.run.say("The code of this link is in the editor. Nothing runs before you press a button.");
     return true;
   } catch (error) {
+    page.run.say("");
     page.run.complain((error as Error).message);
     return false;
   } finally {
