@@ -86,7 +86,7 @@ function choices(change: EditChange, index: number, onChoose: (candidate: number
       disabled: !isUsable,
       change: () => onChoose(candidate),
     });
-    const text = one.edits.map((edit) => edit.text).join("\n") || "(removed)";
+    const text = [...new Set(one.edits.map((edit) => edit.text))].join("\n") || "(removed)";
     const score = [
       element("b", {}, percent(Math.exp(one.logprob))),
       ` per token${isUsable ? "" : `, refused: ${one.problem}`}`,

@@ -24,19 +24,24 @@ export const EXAMPLES: readonly [Example, ...Example[]] = [
   },
   {
     title: "A name that later code uses",
-    path: "lines.py",
-    text: `def read_lines(path):
-    with open(path) as file:
+    path: "node.py",
+    text: `class Node:
+    def __init__(self, value):
+        self.value = value
         <FILL>
-    return [line.strip() for line in lines]
+
+    def add(self, child):
+        self.children.append(child)
 `,
   },
   {
-    title: "Parameters, from the body",
-    path: "scale.py",
-    text: `def scale(<FILL>):
-    """Multiply each value by a factor."""
-    return [value * factor for value in values]
+    title: "Names that the body uses",
+    path: "invert.py",
+    text: `def invert(mapping):
+    inverted = {}
+    for <FILL> in mapping.items():
+        inverted[value] = key
+    return inverted
 `,
   },
   {

@@ -4,6 +4,7 @@ import { element, percent } from "./dom.js";
 import type { FilledHole, FillSession, HoleCandidate } from "./fill_session.js";
 import { lineAt } from "./holes.js";
 import { legend, pieceSpans, pieceTable } from "./pieces_view.js";
+import { dedented } from "./token_pieces.js";
 
 const ENDS = {
   end: "The model ended this infill.",
@@ -110,7 +111,10 @@ export class InfillsView {
         this.details(hole);
       },
     });
-    const spans = one.infill === "" ? [element("span", { class: "hint" }, "(nothing)")] : pieceSpans(one.pieces);
+    const spans =
+      one.infill === ""
+        ? [element("span", { class: "hint" }, "(nothing)")]
+        : pieceSpans(dedented(one.pieces, this.indentation(hole)));
     const isCut = one.finishReason === "length" || one.finishReason === "time";
     const score = element(
       "small",
@@ -118,8 +122,7 @@ export class InfillsView {
       element("b", {}, percent(one.probability)),
       isCut ? " per token, cut off" : " per token",
     );
-    const indentation = one.infill.includes("\n") ? this.indentation(hole) : ""; // so that its lines are aligned
-    return element("label", { class: "card" }, radio, element("pre", {}, indentation, ...spans), score);
+    return element("label", { class: "card" }, radio, element("pre", {}, ...spans), score);
   }
 
   /** The blanks before a hole, if nothing else is before it in its line. */

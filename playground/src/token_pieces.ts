@@ -60,6 +60,23 @@ export function piecesOf(infill: string, tokens: readonly Token[], before: strin
   return isWhole ? pieces : infill === "" ? [] : [{ text: infill, probability: null, alternatives: [] }];
 }
 
+/** Returns the pieces without this indentation at the beginning of each line but the first. */
+export function dedented(pieces: readonly Piece[], indentation: string): Piece[] {
+  let matched = indentation.length; // how much of it has been read in this line
+  const shorter = pieces.map((piece) => {
+    let text = "";
+    for (const character of piece.text) {
+      if (matched < indentation.length && character === indentation[matched]) matched++;
+      else {
+        text += character;
+        matched = character === "\n" ? 0 : indentation.length;
+      }
+    }
+    return { ...piece, text };
+  });
+  return shorter.filter((piece) => piece.text !== "");
+}
+
 /** Returns where the infill begins in the spelled bytes: after an end of the text before the hole, or -1. */
 function startOf(target: Uint8Array, spelled: Uint8Array, before: Uint8Array): number {
   for (let start = spelled.length - target.length; start >= 0; start--) {

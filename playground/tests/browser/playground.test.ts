@@ -8,11 +8,11 @@ import { checkAccess, done, KEY, open, set, shownCode, type, URL_OF_SERVER, URL_
 const SEED = { seed: "1", numCandidates: "8", temperature: "1" };
 const FIRST_HOLE = '#infills-list fieldset:nth-of-type(1) input[type="radio"]';
 const cardsOf = (page: Page, hole: number) =>
-  page.$$eval(`#infills-list fieldset:nth-of-type(${hole}) .card pre`, (cards) =>
-    cards.map((one) => one.textContent?.trimStart()),
-  );
+  page.$$eval(`#infills-list fieldset:nth-of-type(${hole}) .card pre`, (cards) => cards.map((one) => one.textContent));
 const filledHole = (page: Page, hole: number) =>
   page.$eval(`#editor .hole[data-hole="${hole - 1}"]`, (one) => one.textContent?.replace(/^\d+/, ""));
+/** An infill of the first example's first hole as its card shows it: without the hole's indentation. */
+const onCard = (infill: string | undefined) => infill?.replaceAll("\n        ", "\n");
 
 test("two holes are filled, the second candidate is chosen, and the later hole follows", async (t) => {
   const page = await open(t);
@@ -22,22 +22,23 @@ test("two holes are filled, the second candidate is chosen, and the later hole f
   const first = await cardsOf(page, 1);
   assert.ok(first.length > 1, "there are several candidates");
   const before = await filledHole(page, 2);
-  assert.equal(await filledHole(page, 1), first[0]);
+  assert.equal(onCard(await filledHole(page, 1)), first[0]);
 
   const bodies: string[] = [];
   page.on("request", (request) => bodies.push(request.postData() ?? ""));
   await page.click(`${FIRST_HOLE} >> nth=1`);
-  assert.equal(await filledHole(page, 1), first[1]);
+  assert.equal(onCard(await filledHole(page, 1)), first[1]);
   await done(page);
   assert.equal(bodies.length, 1);
   const { parts } = JSON.parse(bodies[0] ?? "") as { parts: string[] };
   assert.equal(parts.length, 2, "the request has the second hole only");
-  assert.ok(parts[0]?.includes(`self.x = x\n        ${first[1]}\n`), "and the chosen infill in its text");
+  const chosenFirst = await filledHole(page, 1);
+  assert.ok(parts[0]?.includes(`self.x = x\n        ${chosenFirst}\n`), "and the chosen infill in its text");
   assert.deepEqual(await cardsOf(page, 1), first);
   assert.equal(await filledHole(page, 2), (await cardsOf(page, 2))[0]);
   assert.ok(before);
 
-  const chosen = [await filledHole(page, 1), await filledHole(page, 2)];
+  const chosen = [chosenFirst, await filledHole(page, 2)];
   await page.click("#apply");
   const code = await shownCode(page);
   assert.ok(chosen.every((infill) => code.includes(infill?.split("\n")[0] ?? "?")));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Token } from "../../src/api.js";
-import { levelOf, piecesOf } from "../../src/token_pieces.js";
+import { dedented, levelOf, piecesOf } from "../../src/token_pieces.js";
 
 const token = (text: string, probability: number, bytes?: number[]): Token => ({
   id: 0,
@@ -70,6 +70,16 @@ test("pieces join to the infill wherever a token is cut", () => {
       assert.equal(texts(infill, tokens, `x\n${spelled.slice(0, from)}`).join(""), infill);
     }
   }
+});
+
+test("lines after the first lose the indentation of their hole, wherever the tokens are cut", () => {
+  const dedent = (parts: string[]) =>
+    dedented(
+      parts.map((text) => ({ text, probability: 1, alternatives: [] })),
+      "    ",
+    ).map((one) => one.text);
+  assert.deepEqual(dedent(["    x\n", "  ", "  y\n        ", "z\n\n  w"]), ["    x\n", "y\n    ", "z\n\nw"]);
+  assert.deepEqual(dedent(["x", "\n    ", "    "]), ["x", "\n", "    "]);
 });
 
 test("every probability has a level", () => {
