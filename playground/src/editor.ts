@@ -33,7 +33,7 @@ export function codeLook(path: string): Extension {
   return [highlightSpecialChars(), syntaxHighlighting(highlighting), languageOf(path), EditorState.tabSize.of(4)];
 }
 
-/** Chromium gives text that is typed over a selection a style attribute, which the page's policy refuses. */
+/** Chromium adds a style attribute to text that is typed over a selection, and the page's policy refuses it. */
 const typedOverSelection = EditorView.domEventHandlers({
   beforeinput(event, view) {
     const { data, inputType, isComposing } = event;

@@ -337,7 +337,7 @@ def _run(
     failures: list[Exception] = []
 
     def on_ready() -> None:
-        print_note(f"ready: {url}")
+        print_note(f"ready: {url} (in a browser, the playground)")
         for line in client_settings(url):
             print_note(f"  {line}")
 
