@@ -12,7 +12,7 @@ AS_DATA := $(PIP) install --no-deps --no-compile --only-binary=:all: --implement
   --ignore-requires-python --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format docs bench tiny mini-corpus mini mini-cpu
+.PHONY: help setup demo test lint format docs playground bench tiny mini-corpus mini mini-cpu
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -68,6 +68,13 @@ format: .venv/.dev  ## mend style and formatting
 docs: .venv/.docs  ## build the documentation site into build/docs; a dead link fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file website/mkdocs.yml
 	@echo "open build/docs/index.html"
+
+# The built page is committed; a test compares it with its source where these packages are installed.
+playground/node_modules/.package-lock.json: playground/package.json playground/package-lock.json
+	@npm ci --prefix playground --silent
+
+playground: playground/node_modules/.package-lock.json  ## check, test and build the page that the server shows (needs Node.js)
+	@cd playground && npm run --silent check && npm run --silent test && npm run --silent build
 
 bench: .venv/.dev  ## run the measurements in benchmarks/
 	@for file in benchmarks/*.py; do echo "--- $$file"; $(BIN)/python $$file || exit 1; done

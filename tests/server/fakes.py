@@ -9,7 +9,7 @@ from pathlib import Path
 from incoder.errors import IncoderError
 from incoder.model_protocol import Model
 from incoder.request import InfillRequest
-from incoder.results import Candidate, InfillResult, OnText
+from incoder.results import Candidate, InfillResult, OnText, ShownPrompt
 from incoder.server.models.served_model import ModelFacts, Note, Wait
 
 
@@ -50,6 +50,9 @@ class FakeModel:
             future.set_result(result(self.answer(request)))
         self.submitted.set()
         return future
+
+    def shown_prompt(self, request: InfillRequest) -> ShownPrompt:
+        raise IncoderError(f"a fake has no tokenizer to write a prompt of {request} with")
 
     def for_editing(self, wait: Wait) -> Model:
         raise IncoderError(f"a fake edits nothing, and waits for nothing by {wait}")

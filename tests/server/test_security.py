@@ -136,7 +136,7 @@ def test_a_named_origin_may_call_and_ask_before() -> None:
 @pytest.mark.parametrize(
     "route", [route for route in ROUTES if not route.is_public], ids=lambda one: one.path
 )
-def test_every_route_but_health_needs_a_key(route: Any) -> None:
+def test_every_route_that_is_not_public_needs_a_key(route: Any) -> None:
     with serving(keys=("first", "second")) as (client, source):
         for headers in (
             {},
@@ -165,11 +165,13 @@ def test_a_monitor_may_ask_by_head() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/docs", "/openapi.json", "//health", "/health/", "/health%2f..%2fv1", "/nothing"]
+    "path",
+    ["/docs", "/openapi.json", "//health", "/health/", "/health%2f..%2fv1", "/nothing", "//", "/playground/"],
 )
 def test_paths_that_only_look_public_need_a_key_too(path: str) -> None:
     with serving(keys=("k",)) as (client, _):
-        assert client.get(path).status_code == 401
+        # The whole URL: a client takes the first name of //health for a host.
+        assert client.get(f"http://127.0.0.1:8012{path}").status_code == 401
         assert client.get("/health").status_code == 200
 
 

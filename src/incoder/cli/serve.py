@@ -119,8 +119,8 @@ def serve(
     api_key_file: Annotated[
         Path | None,
         typer.Option(
-            help="A file with an API key in each line. Then every route but /health needs one of them, and "
-            "requests with different keys share no cache.",
+            help="A file with an API key in each line. Then every route but /health and the playground's "
+            "files needs one of them, and requests with different keys share no cache.",
             show_default=False,
         ),
     ] = None,
@@ -184,8 +184,9 @@ def serve(
     """Answer editors and other programs over HTTP, in the dialects that they speak.
 
     One port serves OpenAI's completions (with suffix), llama.cpp, Ollama, Mistral, Tabby and our own
-    /v1/infill; docs/clients.md lists them. GET /docs is a page with all routes. By default only programs on
-    this machine can connect. Language servers (incoder lsp) of yours find this server by a Unix socket.
+    /v1/infill; docs/clients.md lists them. In a browser, the server's URL is a playground, and /docs a page
+    with all routes. By default only programs on this machine can connect. Language servers (incoder lsp) of
+    yours find this server by a Unix socket.
 
     Example: incoder serve --model mini --project .
     """
@@ -377,7 +378,8 @@ def _run(
             await super().shutdown(sockets)
 
     def on_ready() -> None:
-        print_note(f"ready: {listening.name}")
+        playground = " (in a browser, the playground)" if listening.has_url else ""
+        print_note(f"ready: {listening.name}{playground}")
         for line in client_settings(listening.name) if listening.has_url else ():
             print_note(f"  {line}")
 

@@ -35,7 +35,7 @@ class Route:
     body: Mapping[str, Any] | None = None
     answer: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
     streams: Literal["text/event-stream", "application/x-ndjson"] | None = None
-    is_public: bool = False  # needs no key: /health only
+    is_public: bool = False  # needs no key: /health, and the playground's files
     is_listed: bool = True  # in /openapi.json
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -96,8 +96,15 @@ class RunningServer:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """`incoder serve` with the embedded model, ready to answer."""
+    with serving(tmp_path_factory) as running:
+        yield running
+
+
+@contextmanager
+def serving(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Iterator[RunningServer]:
+    """Run `incoder serve` with these options, and wait until it is ready."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "incoder", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "incoder", "serve", "--port", "0", *options]
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)

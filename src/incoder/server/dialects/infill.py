@@ -94,10 +94,13 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
 
 
 def _token(token: Token) -> dict[str, Any]:
+    """Return a token; one that is no whole characters has its `bytes`, too, since its text lacks them."""
     alternatives = [
         {"id": one.token_id, "text": one.text, "logprob": one.logprob} for one in token.alternatives
     ]
-    found = {"id": token.token_id, "text": token.text, "logprob": token.logprob}
+    found: dict[str, Any] = {"id": token.token_id, "text": token.text, "logprob": token.logprob}
+    if token.text.encode() != token.data:
+        found["bytes"] = list(token.data)
     return {**found, "alternatives": alternatives} if alternatives else found
 
 

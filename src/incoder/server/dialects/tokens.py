@@ -7,6 +7,7 @@ answers with both names.
 from starlette.responses import Response
 
 from incoder.server.exchange import Exchange
+from incoder.server.models.served_model import LoadedModel
 from incoder.server.request_error import RequestError
 from incoder.server.route import Route
 from incoder.tokenizer.text_tokenizer import TextTokenizer
@@ -20,7 +21,7 @@ async def tokenize(exchange: Exchange) -> Response:
     text = body.required_text("content" if "content" in body else "prompt")
     name = exchange.server.models.find(body.text("model", "")).facts
     async with exchange.server.models.use(name.name) as model:
-        tokenizer = _tokenizer(model.tokenizer)
+        tokenizer = tokenizer_of(model)
         special = tokenizer.special_ids.get(text)
         ids = await exchange.in_thread(lambda: tokenizer.encode(text)) if special is None else [special]
     if body.switch("add_special", False):
@@ -40,7 +41,7 @@ async def detokenize(exchange: Exchange) -> Response:
         raise body.error("tokens", f"must be a list of at most {_MAX_TOKENS} token ids")
     facts = exchange.server.models.find(body.text("model", "")).facts
     async with exchange.server.models.use(facts.name) as model:
-        tokenizer = _tokenizer(model.tokenizer)
+        tokenizer = tokenizer_of(model)
         for one in ids:
             if one >= tokenizer.vocab_size:
                 raise body.error("tokens", f"must be less than {tokenizer.vocab_size}, got {one}")
@@ -52,7 +53,7 @@ async def tokenizer_info(exchange: Exchange) -> Response:
     """Answer GET /tokenizer_info: the names of the tokens that begin and end a document."""
     facts = exchange.server.models.default.facts
     async with exchange.server.models.use(facts.name) as model:
-        tokenizer = _tokenizer(model.tokenizer)
+        tokenizer = tokenizer_of(model)
         names = {token_id: name for name, token_id in tokenizer.special_ids.items()}
         first = next(iter(tokenizer.start_ids or ()), None)
         start = names.get(first) if first is not None else None
@@ -70,10 +71,15 @@ async def tokenizer_info(exchange: Exchange) -> Response:
         )
 
 
-def _tokenizer(tokenizer: TextTokenizer | None) -> TextTokenizer:
-    if tokenizer is None:
+def tokenizer_of(model: LoadedModel) -> TextTokenizer:
+    """Return the tokenizer of a model.
+
+    Raises:
+        RequestError: only the model's upstream has it.
+    """
+    if model.tokenizer is None:
         raise RequestError(501, "this server knows no tokenizer of its upstream", "not_supported_error")
-    return tokenizer
+    return model.tokenizer
 
 
 def _piece(tokenizer: TextTokenizer, token_id: int) -> str | list[int]:

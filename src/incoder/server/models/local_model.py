@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from incoder.inference.models.catalogue import ModelInfo
 from incoder.model_protocol import Model
 from incoder.request import InfillRequest
-from incoder.results import InfillResult, OnText
+from incoder.results import InfillResult, OnText, ShownPrompt
 from incoder.server.models.served_model import ModelFacts, Note, Wait
 from incoder.server.models.warm_up import warm_up
 from incoder.tokenizer.formats import max_num_holes
@@ -43,6 +43,9 @@ class LocalModel:
 
     def submit(self, request: InfillRequest, on_text: OnText | None = None) -> Future[InfillResult]:
         return self._worker.submit(self.model.generation(request, on_text=on_text))
+
+    def shown_prompt(self, request: InfillRequest) -> ShownPrompt:
+        return self.model.shown_prompt(request)
 
     def for_editing(self, wait: Wait) -> Model:
         return self.model.with_run(lambda generation: wait(self._worker.submit(generation)))

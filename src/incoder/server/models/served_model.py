@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from incoder.model_protocol import Model
 from incoder.request import InfillRequest
-from incoder.results import InfillResult, OnText
+from incoder.results import InfillResult, OnText, ShownPrompt
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
 T = TypeVar("T")
@@ -60,6 +60,13 @@ class LoadedModel(Protocol):
 
         This may take a while (it encodes texts and looks at a project's files), so the server calls it in
         a thread.
+
+        Raises:
+            IncoderError: the model cannot answer this request.
+        """
+
+    def shown_prompt(self, request: InfillRequest) -> ShownPrompt:
+        """Return the prompt that the model would read before the first infill. Nothing is computed.
 
         Raises:
             IncoderError: the model cannot answer this request.

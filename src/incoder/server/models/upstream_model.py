@@ -13,7 +13,7 @@ from incoder.inference.upstream.loading import load_upstream
 from incoder.inference.upstream.model import UpstreamModel
 from incoder.model_protocol import Model
 from incoder.request import InfillRequest
-from incoder.results import InfillResult, OnText
+from incoder.results import InfillResult, OnText, ShownPrompt
 from incoder.server.models.served_model import LoadedModel, ModelFacts, Note, Wait
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
@@ -37,6 +37,10 @@ class ServedUpstream:
         The project that the server adds to requests is for models on this machine only.
         """
         return self.model.submit(replace(request, project=None), on_text)
+
+    def shown_prompt(self, request: InfillRequest) -> ShownPrompt:
+        """Return the prompt; the upstream is not asked."""
+        return self.model.shown_prompt(request)
 
     def for_editing(self, wait: Wait) -> Model:
         """Return the model, whose calls wait by `wait`."""
