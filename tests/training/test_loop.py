@@ -14,9 +14,9 @@ import torch
 from incoder.cli.train import train as train_command
 from incoder.config import load_recipe
 from incoder.corpus.storage.token_shards import TokenShard, write_meta
+from incoder.embedded_models import EMBEDDED
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
-from incoder.inference.models.catalogue import EMBEDDED
 from incoder.model.checkpoint import load_checkpoint
 from incoder.model.generation_config import load_num_tail_lines
 from incoder.objective.masking import MaskingConfig

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from incoder.cli import options
 from incoder.cli.console import notes, print_note, progress_bar, result_console, write_result
 from incoder.cli.corpus_fetch import app as fetch
 from incoder.cli.log_lines import LoggedProgress
@@ -110,7 +111,10 @@ def build(
 def encode(
     corpus: Folder,
     tokenizer: Annotated[
-        Path, typer.Option(help="A tokenizer.json or a folder with one.", show_default=False)
+        Path,
+        typer.Option(
+            help="A tokenizer.json, a folder with one, or the name of an embedded model.", show_default=False
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -130,10 +134,9 @@ def encode(
     from incoder.corpus.splits import SPLITS
     from incoder.corpus.storage.token_shards import TokenShard
     from incoder.tokenizer.corpus_encoder import CorpusEncoder
-    from incoder.tokenizer.tokenizer import Tokenizer
 
     folder = output or corpus / "tokens"
-    encoder = CorpusEncoder(Tokenizer.from_file(tokenizer))
+    encoder = CorpusEncoder(options.load_tokenizer(tokenizer))
     with _stages_bar() as on_progress:
         encode_corpus(corpus, encoder, folder, EngineSettings(workers=workers), on_progress)
     for split in SPLITS:

@@ -25,7 +25,8 @@ def models(context: typer.Context, json: _AsJson = False) -> None:
         return
     import json as json_module
 
-    from incoder.inference.models.catalogue import EMBEDDED, cached_models, describe_model, embedded_models
+    from incoder.embedded_models import EMBEDDED, embedded_models
+    from incoder.inference.models.catalogue import cached_models, describe_model
 
     infos = [describe_model(name) for name in embedded_models()]
     for name, revision, folder in cached_models():

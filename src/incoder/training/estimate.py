@@ -123,8 +123,8 @@ def network_config(recipe: TrainingRecipe, vocab_size: int) -> TransformerConfig
     Raises:
         IncoderError: the folder to start from holds no model, or sizes do not match each other.
     """
-    if recipe.model.start_from is not None:
-        return load_config(recipe.model.start_from)
+    if recipe.model.start_folder is not None:
+        return load_config(recipe.model.start_folder)
     return fresh_config(recipe, vocab_size)
 
 

@@ -1,4 +1,4 @@
-"""The model of a run as a Hugging Face folder, which `incoder` and `transformers` load."""
+"""The model of a run as a Hugging Face folder, or its adapter in peft's layout."""
 
 import re
 from collections.abc import Iterable
@@ -8,15 +8,21 @@ import torch
 from torch import Tensor
 
 from incoder.files import remove_temporaries
+from incoder.model.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter
 from incoder.model.checkpoint import write_checkpoint
 from incoder.model.generation_config import GENERATION_CONFIG
 from incoder.model.transformer import Transformer
 from incoder.objective.masking import MaskingConfig
 from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.training.lora import adapter_of
 from incoder.training.ranks import Ranks
+from incoder.training.recipe import TrainingRecipe
 from incoder.training.start_masking import MASKING, save_masking
 
-AVERAGED_MODEL = "model-average"  # in the folder of a run whose recipe has optimizer.average_decay
+EXPORTED = (  # the folders in that of a run: the last weights, their average, the best ones
+    *("model", "model-average", "model-best"),
+    *("adapter", "adapter-best"),
+)
 _WRITTEN = (
     "model.safetensors*",
     "model-*.safetensors",
@@ -25,6 +31,8 @@ _WRITTEN = (
     "tokenizer*.json",
     "special*.json",
     MASKING,
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
 )
 _OF_SAFETENSORS = re.compile(r"\.tmp[A-Za-z0-9]{6}")  # its own temporary file, as large as the weights
 
@@ -53,6 +61,19 @@ def export_model(
         num_tail_lines=masking.num_tail_lines,
     )
     save_masking(masking, folder)
+
+
+def export_adapter(model: Transformer, folder: Path, recipe: TrainingRecipe, base_fingerprint: str) -> None:
+    """Write the adapter of a model with `AdaptedLinear` layers in peft's layout.
+
+    Raises:
+        IncoderError: the folder cannot be written, or the disk is full.
+    """
+    section = recipe.adapter
+    assert section is not None
+    base_name = section.base_name or str(recipe.model.start_from)
+    adapter = adapter_of(model, alpha=section.alpha, base_name=base_name, base_fingerprint=base_fingerprint)
+    save_adapter(adapter, folder)
 
 
 def _whole_weights(model: Transformer, ranks: Ranks) -> Iterable[tuple[str, Tensor]]:

@@ -91,7 +91,7 @@ def _fresh_weights(config: TransformerConfig, seed: int) -> Iterator[tuple[str, 
 
 
 def _checked_start(recipe: TrainingRecipe, tokenizer: Tokenizer) -> Path:
-    folder = recipe.model.start_from
+    folder = recipe.model.start_folder
     assert folder is not None
     if Tokenizer.from_file(folder).fingerprint != tokenizer.fingerprint:
         raise IncoderError(

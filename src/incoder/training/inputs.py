@@ -27,7 +27,7 @@ class RunInputs:
             IncoderError: something is missing or damaged, or the shards belong to another tokenizer or to
                 another build of the corpus that they are in.
         """
-        tokenizer = Tokenizer.from_file(recipe.tokenizer)
+        tokenizer = Tokenizer.from_file(recipe.tokenizer_path)
         training, validation = (TokenShard.open(recipe.tokens, split) for split in ("train", "validation"))
         if training.tokenizer_fingerprint != tokenizer.fingerprint:
             raise IncoderError(
