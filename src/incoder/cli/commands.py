@@ -20,6 +20,7 @@ from incoder.cli.doctor import doctor
 from incoder.cli.edit import edit
 from incoder.cli.eval import app as evaluation
 from incoder.cli.fill import fill
+from incoder.cli.finetune import finetune
 from incoder.cli.fix import fix
 from incoder.cli.models import app as models
 from incoder.cli.next_edit import next_edit
@@ -91,6 +92,7 @@ app.command()(serve)
 app.command()(config)
 app.command()(doctor)
 app.command()(train)
+app.command()(finetune)
 app.add_typer(corpus, name="corpus")
 app.add_typer(tokenizer, name="tokenizer")
 app.add_typer(objective, name="objective")

@@ -92,7 +92,7 @@ def build(
 
     resolved = load_recipe(CorpusRecipe, recipe, [*(overrides or []), *_engine_overrides(workers, executor)])
     started = time.monotonic()
-    with _stages_bar() as on_progress:
+    with stages_bar() as on_progress:
         report = build_corpus(resolved, output, on_progress, keeps_drops=drops)
     num_bytes = sum(count.num_bytes for count in report.projects.values())
     num_dropped = sum(count.num_files for count in report.dropped.values())
@@ -137,7 +137,7 @@ def encode(
 
     folder = output or corpus / "tokens"
     encoder = CorpusEncoder(options.load_tokenizer(tokenizer))
-    with _stages_bar() as on_progress:
+    with stages_bar() as on_progress:
         encode_corpus(corpus, encoder, folder, EngineSettings(workers=workers), on_progress)
     for split in SPLITS:
         shard = TokenShard.open(folder, split)
@@ -235,7 +235,7 @@ def _engine_overrides(workers: int | None, executor: str | None) -> list[str]:
 
 
 @contextmanager
-def _stages_bar() -> Iterator["OnProgress"]:
+def stages_bar() -> Iterator["OnProgress"]:
     """Show a bar for each stage, filled by all workers together; yield the function that updates them."""
     with _bytes_bar() as progress:
         tasks: dict[str, TaskID] = {}

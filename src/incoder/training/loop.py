@@ -101,7 +101,7 @@ def train(
         heartbeat = stack.enter_context(Heartbeat(output, ranks.place))
         stack.enter_context(last_words(output, ranks.place, heartbeat))
         inputs = ranks.each(lambda: checked_inputs(inputs, recipe, ranks.place))
-        precision = _precision(recipe.training.precision, chosen_device)
+        precision = precision_of(recipe.training.precision, chosen_device)
         ranks.check_same(common_facts(recipe, inputs, precision))
         run = _Run(recipe, output, chosen_device, precision, inputs, ranks, heartbeat, on_note)
         if started.saved is not None:
@@ -151,14 +151,7 @@ class _Run:
             compile_blocks=recipe.training.compile,
             checkpoint_activations=recipe.training.activation_checkpointing,
         )
-        chunks = DocumentChunks(
-            self.training_shard,
-            self.tokenizer,
-            recipe.masking,
-            seed=recipe.training.seed,
-            documents_per_chunk=recipe.training.documents_per_chunk,
-            weights={str(kind): weight for kind, weight in recipe.training.weights.items()},
-        )
+        chunks = chunks_of(recipe, inputs)
         # On a CPU the other process would take from training the time that it saves.
         self.chunks = PrefetchingLoader(chunks) if device.type == "cuda" else chunks
         self.stream = BatchStream(self.chunks)
@@ -395,10 +388,23 @@ class _Run:
         export_model(self.model, folder, self.tokenizer, self.recipe.masking, self.ranks)
 
 
-def _precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:
+def precision_of(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:
+    """Return the precision of a run's matrix products on a device, by the recipe's name for it."""
     if name == "auto":
         return torch.bfloat16 if is_fast_in(torch.bfloat16, device) else torch.float32
     return torch.bfloat16 if name == "bf16" else torch.float32
+
+
+def chunks_of(recipe: TrainingRecipe, inputs: RunInputs) -> DocumentChunks:
+    """Return the chunks of the training shard that a recipe's run reads."""
+    return DocumentChunks(
+        inputs.training,
+        inputs.tokenizer,
+        recipe.masking,
+        seed=recipe.training.seed,
+        documents_per_chunk=recipe.training.documents_per_chunk,
+        weights={str(kind): weight for kind, weight in recipe.training.weights.items()},
+    )
 
 
 def _shape_in(state: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:

@@ -169,6 +169,7 @@ class _Walk:
         except _NoCheckoutError:
             self._drop(checkout, "unreadable checkout")
             return
+        self._drop_ignored(checkout)
         dropped = set[Path]()
         for path in sorted(tracked | others):
             parts = PurePosixPath(path).parts
@@ -184,6 +185,16 @@ class _Walk:
                 yield from self._below(location)
             elif os.path.lexists(location):
                 yield self._relative(location)
+
+    def _drop_ignored(self, checkout: Path) -> None:
+        """Count what git ignores: files of the languages, and whole folders as one."""
+        for path in _listed(checkout, "--others", "--ignored", "--exclude-standard", "--directory"):
+            location = checkout / path
+            is_code = extension_of(path) in LANGUAGES
+            if len(_visible(parts := PurePosixPath(path).parts)) == len(set(parts)) and (
+                is_code or location.is_dir()
+            ):
+                self._drop(location, "ignored by git")
 
     def _generated(self, checkout: Path, parts: tuple[str, ...]) -> tuple[Path, str] | None:
         """The folder above an untracked file for which the file is left out, with the reason."""
