@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from incoder.cli import options
 from incoder.cli.console import notes, print_note, progress_bar, result_console, write_result
 from incoder.cli.corpus_fetch import app as fetch
 from incoder.cli.log_lines import LoggedProgress
@@ -133,10 +132,12 @@ def encode(
     from incoder.corpus.engine.engine_settings import EngineSettings
     from incoder.corpus.splits import SPLITS
     from incoder.corpus.storage.token_shards import TokenShard
-    from incoder.tokenizer.corpus_encoder import CorpusEncoder
+    from incoder.embedded_models import embedded_or_path
+    from incoder.tokenizer.corpus_encoder import encoder_of
+    from incoder.tokenizer.formats import read_training_tokenizer
 
     folder = output or corpus / "tokens"
-    encoder = CorpusEncoder(options.load_tokenizer(tokenizer))
+    encoder = encoder_of(read_training_tokenizer(embedded_or_path(tokenizer)))
     with stages_bar() as on_progress:
         encode_corpus(corpus, encoder, folder, EngineSettings(workers=workers), on_progress)
     for split in SPLITS:

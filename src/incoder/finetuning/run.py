@@ -47,14 +47,15 @@ from incoder.inference.models.loading import load
 from incoder.model.adapters import ADAPTER_WEIGHTS
 from incoder.model.device import choose_device
 from incoder.output_folder import json_of
-from incoder.tokenizer.corpus_encoder import CorpusEncoder
+from incoder.tokenizer.corpus_encoder import encoder_of
+from incoder.tokenizer.formats import read_training_tokenizer, training_formats
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.inputs import RunInputs
 from incoder.training.lock import locked
 from incoder.training.loop import StepReport, TrainingResult, train
 from incoder.training.metrics import read_metrics
 from incoder.training.recipe import TrainingRecipe
-from incoder.training.start_masking import with_start_masking
+from incoder.training.start_masking import masking_of, with_start_masking
 
 PAGE, PICTURE = "report.md", "report.png"
 _TIMES = "times.json"
@@ -102,13 +103,15 @@ def finetune(
         StoppedError: `watch.should_stop()` became true between two holes.
     """
     base = _base_folder(settings)
-    tokenizer = Tokenizer.from_file(base)
+    tokenizer = read_training_tokenizer(base)
+    is_causal = isinstance(tokenizer, Tokenizer)
+    training_formats(tokenizer)  # raises now if the model cannot infill
     with locked(output):
         begin(settings, output, resume=resume)
         chosen = choose_device(device)
         corpus = output / "corpus"
-        build_own_corpus(settings, corpus, writes_attributes=True, on_progress=watch.on_stage)
-        tokens = encode_own_corpus(corpus, CorpusEncoder(tokenizer), watch.on_stage)
+        build_own_corpus(settings, corpus, writes_attributes=is_causal, on_progress=watch.on_stage)
+        tokens = encode_own_corpus(corpus, encoder_of(tokenizer), watch.on_stage)
         holes = output / "holes" / BENCHMARK.file_name
         tasks = _tasks(settings, corpus, holes, watch)
         run = _Run(settings, output, base, chosen, watch)
@@ -184,7 +187,9 @@ class _Run:
         path = self._output / TRAINING_RECIPE
         if path.is_file():
             return load_recipe(TrainingRecipe, path)
-        recipe = with_start_masking(training_recipe(self._settings, tokens, self._base), self._watch.on_note)
+        recipe = training_recipe(self._settings, tokens, self._base)
+        if masking_of(self._base) is not None:
+            recipe = with_start_masking(recipe, self._watch.on_note)
         recipe = with_length(recipe, self._settings, RunInputs.open(recipe), self._device)
         save_recipe(recipe, path)
         return recipe

@@ -23,6 +23,7 @@ from incoder.training.loop import chunks_of, precision_of
 from incoder.training.lora import add_adapters
 from incoder.training.module import TrainingModule
 from incoder.training.recipe import TrainingRecipe
+from incoder.training.start_masking import masking_of
 
 FILE = "train.toml"  # in the folder of a fine-tuning run
 _WINDOW = 1024
@@ -31,6 +32,14 @@ _ROWS_AT_ONCE = 2
 _EVALUATED_TOKENS = 8192
 _NUM_EVALUATIONS = 8
 _PATIENCE = 3
+# For models that do not say how they were trained: most holes as an editor has them, and some text as it is.
+_MASKING = (
+    "masking.plain_rate=0.1",
+    "masking.line_span_rate=0.9",
+    "masking.mean_span_lines=1.5",
+    'masking.span_boundaries="character"',
+    "masking.span_kinds={lines=5.0, characters=3.0, words=3.0, names=2.0, arguments=3.0, strings=1.0}",
+)
 # Of a run's time: evaluations, checkpoints and the optimizer take the rest.
 _SHARE_OF_STEPS = 0.8
 
@@ -60,6 +69,8 @@ def training_recipe(settings: FineTuning, tokens: Path, base: Path) -> TrainingR
         f"evaluation.patience={_PATIENCE}",
         f"evaluation.max_tokens={_EVALUATED_TOKENS}",
     ]
+    if masking_of(base) is None:
+        overrides += _MASKING
     if not settings.full:
         overrides += [
             f"adapter.rank={settings.rank}",

@@ -21,14 +21,15 @@ import torch
 from incoder.errors import IncoderError
 from incoder.model.device import choose_device, is_fast_in
 from incoder.objective.packing import PackedRows
-from incoder.tokenizer.infilling_format import CausalMaskingFormat
+from incoder.tokenizer.formats import training_formats
+from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.best import BestScore
 from incoder.training.checkpoint import load_newest_state, state_writer, tensor_text, text_tensor
 from incoder.training.chunks import DocumentChunks, PrefetchingLoader
 from incoder.training.data import BatchStream, to_device
 from incoder.training.estimate import memory_for_process, network_config, refuse_what_cannot_fit
 from incoder.training.evaluate import held_out_infill_losses, held_out_loss
-from incoder.training.export import export_adapter, export_model
+from incoder.training.export import TokenizerFiles, export_adapter, export_model
 from incoder.training.first_model import first_model_on
 from incoder.training.heartbeat import Heartbeat
 from incoder.training.inputs import RunInputs
@@ -142,7 +143,7 @@ class _Run:
         self.states = state_writer(output / "checkpoints", ranks, keep=recipe.training.keep_checkpoints)
         # Sentinels are never a target, so the softmax pushes all of them in one direction. With tied
         # embeddings the model could then no longer tell them apart as inputs (docs/mini.md, appendix A).
-        never_targets = sorted(CausalMaskingFormat(self.tokenizer).never_generated_ids)
+        never_targets = sorted(training_formats(self.tokenizer)[0].never_generated_ids)
         is_tied = self.model.config.tie_embeddings
         self.module = TrainingModule(
             self.model,
@@ -384,8 +385,9 @@ class _Run:
         if self.base_fingerprint is not None:
             export_adapter(self.model, self.output / f"adapter{suffix}", self.recipe, self.base_fingerprint)
             return
-        folder = self.output / f"model{suffix}"
-        export_model(self.model, folder, self.tokenizer, self.recipe.masking, self.ranks)
+        folder, start = self.output / f"model{suffix}", self.recipe.model.start_folder
+        tokenizer = self.tokenizer if isinstance(self.tokenizer, Tokenizer) else TokenizerFiles(start)
+        export_model(self.model, folder, tokenizer, self.recipe.masking, self.ranks)
 
 
 def precision_of(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:

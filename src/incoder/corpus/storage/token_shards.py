@@ -3,9 +3,9 @@
 A folder holds for each split `{split}.tokens` (raw little-endian uint16, or uint32 for more than 65,536 ids),
 `{split}.documents.npy` (where each document begins, and the end: int64 [num_documents + 1]),
 `{split}.bytes.npy` (UTF-8 bytes of each document: int64 [num_documents]), `{split}.kinds.npy` (the place of
-its kind in `KINDS`: uint8 [num_documents]), and `meta.json`. Every document begins with the document start.
-Documents are encoded as they are trained on, attributes included, and are in the corpus's order: training
-draws them in an order of its own.
+its kind in `KINDS`: uint8 [num_documents]), and `meta.json`. InCoder's documents begin with the document
+start. Documents are encoded as they are trained on, attributes included, and are in the corpus's order:
+training draws them in an order of its own.
 """
 
 import hashlib
@@ -166,7 +166,7 @@ class TokenShard:
         return len(self._document_bytes)
 
     def document(self, index: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """The token ids of one document, its document start first."""
+        """The token ids of one document, its document start first if the vocabulary has one."""
         start, end = self._starts[index], self._starts[index + 1]
         return np.asarray(self._tokens[start:end], dtype=np.int64)
 
