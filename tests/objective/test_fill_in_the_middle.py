@@ -16,7 +16,8 @@ from incoder.tokenizer.fill_in_the_middle import FillInTheMiddleFormat
 from incoder.tokenizer.formats import SPECIAL_TOKENS, training_formats
 
 TEXT = (
-    "import os\n\n\ndef größe(path):\n    # 漢字 and 🙂 are text as well\n    return os.stat(path).st_size\n\n\n"
+    "import os\n\n\ndef größe(path):\n    # 漢字 and 🙂 are text as well\n"
+    "    return os.stat(path).st_size\n\n\n"
     "class Counter:\n    def __init__(self, start=0):\n        self.count = start\n\n"
     "    def add(self, number):\n        self.count += number\n        return self.count\n"
 )
