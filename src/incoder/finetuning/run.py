@@ -38,7 +38,7 @@ from incoder.finetuning.holes import BENCHMARK, MIN_HOLES, few_holes, held_out_r
 from incoder.finetuning.judging import JudgedModel, Judgement, OnProgress, judge
 from incoder.finetuning.own_corpus import build_own_corpus, encode_own_corpus
 from incoder.finetuning.report import Facts, page
-from incoder.finetuning.settings import FineTuning, begin
+from incoder.finetuning.settings import CORPUS, FineTuning, begin
 from incoder.finetuning.training_recipe import FILE as TRAINING_RECIPE
 from incoder.finetuning.training_recipe import training_recipe, with_length
 from incoder.inference.engine.cached_sequences import TransformerModel
@@ -109,7 +109,7 @@ def finetune(
     with locked(output):
         begin(settings, output, resume=resume)
         chosen = choose_device(device)
-        corpus = output / "corpus"
+        corpus = output / CORPUS
         build_own_corpus(settings, corpus, writes_attributes=is_causal, on_progress=watch.on_stage)
         tokens = encode_own_corpus(corpus, encoder_of(tokenizer), watch.on_stage)
         holes = output / "holes" / BENCHMARK.file_name

@@ -7,11 +7,13 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from incoder.config import Recipe, UserPath, load_recipe, save_recipe
 from incoder.corpus.licences.expressions import licence_id
+from incoder.corpus.storage.documents import MANIFEST
 from incoder.corpus.text.languages import language_named
 from incoder.errors import IncoderError
 from incoder.model.adapters import MAX_RANK
 
 FILE = "finetune.toml"  # in the folder of a run
+CORPUS = "corpus"  # the corpus's folder there
 _SMALL = 200_000_000  # weights: smaller models bear higher rates, and learn little at lower ones
 
 
@@ -62,18 +64,19 @@ class FineTuning(Recipe):
 def begin(settings: FineTuning, output: Path, *, resume: bool) -> None:
     """Save the settings into a new run's folder, or compare them with those that it was started with.
 
+    A run that has no corpus yet, because it was refused or stopped early, may begin again with others.
+
     Raises:
         IncoderError: the folder has a run and `resume` is False, or a run with other settings, or files of
             somebody else.
     """
     path = output / FILE
-    if not path.is_file():
-        entries = (
-            sorted(one.name for one in output.iterdir() if one.name != ".lock") if output.is_dir() else []
-        )
-        if entries:
+    if not (path.is_file() and (output / CORPUS / MANIFEST).is_file()):
+        ours = {".lock", FILE, CORPUS} if path.is_file() else {".lock"}
+        foreign = sorted({one.name for one in output.iterdir()} - ours) if output.is_dir() else []
+        if foreign:
             raise IncoderError(
-                f"{output} holds {entries[0]}, which no fine-tuning run wrote; name another --output"
+                f"{output} holds {foreign[0]}, which no fine-tuning run wrote; name another --output"
             )
         save_recipe(settings, path)
         return
@@ -81,7 +84,7 @@ def begin(settings: FineTuning, output: Path, *, resume: bool) -> None:
         raise IncoderError(f"{output} already holds a run; go on with --resume, or name another --output")
     saved = load_recipe(FineTuning, path)
     different = [
-        f"{name} was {getattr(saved, name)!r}, now {value!r}"
+        f"{name} was {_shown(getattr(saved, name))}, now {_shown(value)}"
         for name, value in settings
         if getattr(saved, name) != value
     ]
@@ -90,3 +93,8 @@ def begin(settings: FineTuning, output: Path, *, resume: bool) -> None:
             f"the run in {output} was started with other settings ({'; '.join(different)}); resume it with "
             "the same ones, or name another --output"
         )
+
+
+def _shown(value: object) -> str:
+    values = value if isinstance(value, tuple) else (value,)
+    return ", ".join("not given" if one is None else str(one) for one in values) or "not given"

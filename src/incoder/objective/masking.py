@@ -55,6 +55,8 @@ class MaskingConfig(Recipe):
     # Draw the number of tail lines evenly from 1 to num_tail_lines for each block, so that the model knows
     # short tails as well as long ones.
     vary_tail_lines: bool = False
+    # Learn from the infills alone, and nothing left to right (recipes/ablation/).
+    infills_alone: bool = False
     # Of models of other families, whose blocks lose one span each (fill_in_the_middle.py): the share of
     # blocks with the suffix first, if the family knows that order.
     spm_rate: float = Field(0.5, ge=0.0, le=1.0)

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from incoder.corpus.storage.token_shards import TokenShard
+from incoder.errors import IncoderError
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import PackedRows
 from incoder.objective.rows import fill_in_the_middle_rows, training_rows
+from incoder.objective.targets import with_infills_alone
 from incoder.tokenizer.family_tokenizer import FamilyTokenizer
 from incoder.tokenizer.fill_in_the_middle import FillInTheMiddleFormat
 from incoder.tokenizer.formats import training_formats
@@ -70,6 +72,8 @@ class DocumentChunks:
         self._shard = shard
         self._tokenizer = tokenizer
         self._formats = training_formats(tokenizer)
+        if masking.infills_alone and not isinstance(tokenizer, Tokenizer):
+            raise IncoderError("masking.infills_alone is for causal masking; leave it out")
         self._masking = masking
         self._seed = seed
         self._weights = shard.weights(weights) if weights else None
@@ -96,7 +100,7 @@ class DocumentChunks:
         place: _Place = {"epoch": chunk.epoch, "seed": self._seed, "window": chunk.window}
         documents = self._documents(chunk)
         if isinstance(self._tokenizer, Tokenizer):
-            return training_rows(
+            rows = training_rows(
                 self._shard,
                 documents,
                 masking=self._masking,
@@ -104,6 +108,7 @@ class DocumentChunks:
                 tokenizer=self._tokenizer,
                 **place,
             )
+            return with_infills_alone(rows, self._tokenizer) if self._masking.infills_alone else rows
         return fill_in_the_middle_rows(
             self._shard,
             documents,

@@ -16,10 +16,10 @@ from incoder.objective.loss import chunked_cross_entropy
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import IGNORED, PackedRows, pack
 from incoder.objective.rows import document_rng
+from incoder.objective.targets import kinds_of_targets
 from incoder.tokenizer.family_tokenizer import FamilyTokenizer
 from incoder.tokenizer.fill_in_the_middle import FillInTheMiddleFormat
 from incoder.tokenizer.formats import training_formats
-from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.chunks import DocumentChunks
 from incoder.training.data import BatchStream, to_device
@@ -170,21 +170,3 @@ def _held_out_blocks(
         if num_tokens >= max_tokens:
             break
     return blocks, num_bytes
-
-
-def kinds_of_targets(rows: PackedRows, tokenizer: Tokenizer) -> dict[str, NDArray[np.bool_]]:
-    """Return a mask over the positions of the rows for each kind of target in `held_out_infill_losses`."""
-    is_sentinel = CausalMaskingFormat(tokenizer).ignored_in_loss(rows.token_ids)
-    is_end = rows.token_ids == tokenizer.end_of_mask_id
-    # Inside an infill the next mark is an end-of-mask; elsewhere it is a sentinel, or there is none.
-    width = rows.token_ids.shape[1]
-    marks = np.where(is_sentinel | is_end, np.arange(width), width)
-    next_marks = np.minimum.accumulate(marks[:, ::-1], axis=1)[:, ::-1]
-    next_after = np.pad(next_marks[:, 1:], ((0, 0), (0, 1)), constant_values=width)
-    in_infills = np.take_along_axis(np.pad(is_end, ((0, 0), (0, 1))), next_after, axis=1)
-    return {
-        "kept": ~in_infills,
-        "infill": in_infills,
-        "first_token": in_infills & is_sentinel,
-        "end_of_mask": in_infills & (rows.targets == tokenizer.end_of_mask_id),
-    }
