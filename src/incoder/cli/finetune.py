@@ -13,6 +13,7 @@ from incoder.errors import IncoderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from incoder.finetuning.run import FineTuned, Watch
     from incoder.finetuning.settings import FineTuning
@@ -143,10 +144,10 @@ def finetune(
         "overrides": overrides or (),
     }
     settings = _checked(FineTuning, given)
-    options.fetch(model, revision)
     if dry_run:
         _dry_run(settings)
         return
+    options.fetch(model, revision)
     assert output is not None
     from incoder.finetuning.judging import StoppedError
     from incoder.finetuning.run import finetune as run
@@ -177,31 +178,40 @@ def _checked(schema: type["FineTuning"], given: dict[str, Any]) -> "FineTuning":
 
 
 def _watch(stack: ExitStack) -> "Watch":
-    """Show all stages of a run, one display at a time, until `stack` is closed."""
+    """Show the stages of a run, one display at a time, until `stack` is closed."""
+    from incoder.cli.corpus import stages_bar
     from incoder.cli.eval_progress import ProgressBars
     from incoder.cli.train_run import StopAfterStep, observer
     from incoder.finetuning.run import Watch
 
     shown = stack.enter_context(ExitStack())
-    bars: list[ProgressBars] = []
+    displays: dict[str, Any] = {}
 
-    def on_progress(stage: str, done: int, total: int) -> None:
-        if not bars:
-            bars.append(shown.enter_context(ProgressBars()))
-        bars[0].show(stage, done, total)
+    def display(kind: str, make: "Callable[[], AbstractContextManager[Any]]") -> Any:
+        if kind not in displays:
+            shown.close()
+            displays.clear()
+            displays[kind] = shown.enter_context(make())
+        return displays[kind]
+
+    def on_stage(stage: str, done: int, total: int) -> None:
+        display("corpus", stages_bar)(stage, done, total)
+
+    def on_holes(stage: str, done: int, total: int) -> None:
+        display("holes", ProgressBars).show(stage, done, total)
 
     @contextmanager
     def training(recipe: "TrainingRecipe", run: Path) -> Iterator["Callable[[StepReport], None]"]:
         shown.close()
-        bars.clear()
+        displays.clear()
         with ExitStack() as inner:
             yield observer(inner, recipe, run, None)
 
     stop = StopAfterStep()
     return Watch(
         on_note=print_note,
-        on_stage=on_progress,
-        on_holes=on_progress,
+        on_stage=on_stage,
+        on_holes=on_holes,
         training=training,
         should_stop=stop.is_set,
     )
@@ -234,7 +244,7 @@ def _print_end(result: "FineTuned", settings: "FineTuning", output: Path, *, as_
         }
         write_result(json.dumps(content) + "\n")
         return
-    write_result((output / PAGE).read_text(encoding="utf-8").partition("## The data")[0])
+    write_result((output / PAGE).read_text(encoding="utf-8").partition("![")[0])
     adapter = f"--model {settings.model} --adapter {result.folder}"
     use = f"--model {result.folder}" if settings.full else adapter
     print_note(f"the report is {output / PAGE}; use the result with: incoder fill FILE {use}")

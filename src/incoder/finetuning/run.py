@@ -265,12 +265,19 @@ def _named(settings: FineTuning) -> str:
 
 
 def _take(trained: TrainingResult, folder: Path) -> None:
-    """Make the best weights of the training run the result."""
+    """Make the best weights of the training run the result.
+
+    Raises:
+        IncoderError: the folder cannot be written.
+    """
     assert trained.best_folder is not None
     make_folder(folder)
-    for path in sorted(trained.best_folder.iterdir()):
-        (folder / path.name).unlink(missing_ok=True)
-        link_or_copy(path, folder / path.name)
+    try:
+        for path in sorted(trained.best_folder.iterdir()):
+            (folder / path.name).unlink(missing_ok=True)
+            link_or_copy(path, folder / path.name)
+    except OSError as error:
+        raise IncoderError(f"cannot write into {folder}: {error.strerror}; go on with --resume") from error
 
 
 def _examples(tasks: list[Task], before: Judgement, after: Judgement) -> list[tuple[str, str, str, str]]:
