@@ -16,7 +16,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -34,7 +34,14 @@ from incoder.files import make_folder, sha256_of, write_bytes, write_text
 from incoder.finetuning.card import model_card
 from incoder.finetuning.comparison import Measure, compare, rate
 from incoder.finetuning.figure import draw
-from incoder.finetuning.holes import BENCHMARK, MIN_HOLES, few_holes, held_out_rows, held_out_tasks
+from incoder.finetuning.holes import (
+    BENCHMARK,
+    MIN_HOLES,
+    choosing_documents,
+    few_holes,
+    held_out_rows,
+    held_out_tasks,
+)
 from incoder.finetuning.judging import JudgedModel, Judgement, OnProgress, judge
 from incoder.finetuning.own_corpus import build_own_corpus, encode_own_corpus
 from incoder.finetuning.report import Facts, page
@@ -195,13 +202,17 @@ class _Run:
         return recipe
 
     def train(self, recipe: TrainingRecipe) -> TrainingResult:
-        """Do the steps that are left."""
+        """Do the steps that are left; documents without holes choose the weights that are kept."""
+        inputs = RunInputs.open(recipe)
+        choosing = choosing_documents(self._output / CORPUS, self._settings.seed)
+        inputs = replace(inputs, validation=inputs.validation.only(choosing))
         with _timed(self._output, "training"), self._watch.training(recipe, self._output / "run") as on_step:
             return train(
                 recipe,
                 self._output / "run",
                 resume=True,
                 device=self._device,
+                inputs=inputs,
                 on_step=on_step,
                 on_note=self._watch.on_note,
                 should_stop=self._watch.should_stop,

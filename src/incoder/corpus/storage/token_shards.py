@@ -11,7 +11,7 @@ training draws them in an order of its own.
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -161,6 +161,21 @@ class TokenShard:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TokenShard.open, self._source  # another process maps the files itself
+
+    def only(self, indices: Sequence[int]) -> "TokenShard":
+        """Return a shard of these documents alone, in memory; it does not travel to another process."""
+        documents = [self.document(index).astype(self._tokens.dtype) for index in indices]
+        return TokenShard(
+            np.concatenate([*documents, self._tokens[:0]]),
+            np.cumsum([0, *map(len, documents)]),
+            self._document_bytes[indices],
+            None if self._kinds is None else self._kinds[indices],
+            source=self._source,
+            fingerprint=self.fingerprint,
+            vocab_size=self.vocab_size,
+            tokenizer_fingerprint=self.tokenizer_fingerprint,
+            report_sha256=self.report_sha256,
+        )
 
     def __len__(self) -> int:
         return len(self._document_bytes)
