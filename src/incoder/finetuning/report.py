@@ -13,6 +13,24 @@ _MAX_EXAMPLE = 100  # characters
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A hole by its key, with the right infill and the two models' infills."""
+
+    key: str
+    gold: str
+    before: str
+    after: str
+
+    @property
+    def was_right(self) -> bool:
+        return self.before.strip() == self.gold.strip()
+
+    @property
+    def is_right(self) -> bool:
+        return self.after.strip() == self.gold.strip()
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that the page and the model card say."""
 
@@ -27,7 +45,7 @@ class Facts:
     device: str
     measures: tuple[Measure, ...]
     forgotten: Measure | None
-    examples: Sequence[tuple[str, str, str, str]]
+    examples: Sequence[Example]
 
     @property
     def names(self) -> str:
@@ -158,15 +176,13 @@ def dropped_table(report: Mapping[str, Any]) -> str:
     return "\n".join([*rows, ""])
 
 
-def _example_sections(examples: Sequence[tuple[str, str, str, str]]) -> list[str]:
-    won = [one for one in examples if one[3].strip() == one[1].strip()]
-    lost = [one for one in examples if one[3].strip() != one[1].strip()]
+def _example_sections(examples: Sequence[Example]) -> list[str]:
+    won = [one for one in examples if one.is_right]
+    lost = [one for one in examples if not one.is_right]
     sections = [f"## Lines that changed: {len(won)} became right, {len(lost)} became wrong\n"]
-    for key, gold, before, after in (*won[:_NUM_EXAMPLES], *lost[:_NUM_EXAMPLES]):
-        sections.append(f"`{key}`\n")
-        texts = (("right", gold), ("before", before), ("after", after))
-        sections += [f"    {label:7}{_one_line(text)}" for label, text in texts]
-        sections.append("")
+    for one in (*won[:_NUM_EXAMPLES], *lost[:_NUM_EXAMPLES]):
+        texts = (("right", one.gold), ("before", one.before), ("after", one.after))
+        sections += [f"`{one.key}`\n", *(f"    {label:7}{_one_line(text)}" for label, text in texts), ""]
     return sections
 
 

@@ -29,6 +29,7 @@ from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import Benchmark, Task
 from incoder.evaluation.benchmark_files import find, load_tasks
 from incoder.evaluation.catalogue import BENCHMARKS
+from incoder.evaluation.execution import check_sandbox
 from incoder.evaluation.run import Environment, checkpoint_fingerprint
 from incoder.files import make_folder, sha256_of, write_bytes, write_text
 from incoder.finetuning.card import model_card
@@ -44,7 +45,7 @@ from incoder.finetuning.holes import (
 )
 from incoder.finetuning.judging import JudgedModel, Judgement, OnProgress, judge
 from incoder.finetuning.own_corpus import build_own_corpus, encode_own_corpus
-from incoder.finetuning.report import Facts, page
+from incoder.finetuning.report import Example, Facts, page
 from incoder.finetuning.settings import CORPUS, FineTuning, begin
 from incoder.finetuning.training_recipe import FILE as TRAINING_RECIPE
 from incoder.finetuning.training_recipe import training_recipe, with_length
@@ -111,17 +112,19 @@ def finetune(
     """
     base = _base_folder(settings)
     tokenizer = read_training_tokenizer(base)
-    is_causal = isinstance(tokenizer, Tokenizer)
     training_formats(tokenizer)  # raises now if the model cannot infill
+    if settings.humaneval is not None:
+        find(_FORGOTTEN, settings.humaneval)
+        check_sandbox(allow_none=False)
     with locked(output):
         begin(settings, output, resume=resume)
-        chosen = choose_device(device)
         corpus = output / CORPUS
+        is_causal = isinstance(tokenizer, Tokenizer)
         build_own_corpus(settings, corpus, writes_attributes=is_causal, on_progress=watch.on_stage)
         tokens = encode_own_corpus(corpus, encoder_of(tokenizer), watch.on_stage)
         holes = output / "holes" / BENCHMARK.file_name
         tasks = _tasks(settings, corpus, holes, watch)
-        run = _Run(settings, output, base, chosen, watch)
+        run = _Run(settings, output, base, choose_device(device), watch)
         before = run.judge(BENCHMARK, tasks, holes, "before")
         forgotten_before = run.judge_humaneval("forgotten-before")
         recipe = run.training_recipe(tokens)
@@ -132,28 +135,14 @@ def finetune(
         _take(trained, folder)
         after = run.judge(BENCHMARK, tasks, holes, "after", tuned=folder)
         forgotten_after = run.judge_humaneval("forgotten-after", tuned=folder)
-        measures = compare(before, after)
-        forgotten = None
+        measures, forgotten = tuple(compare(before, after)), None
         if forgotten_before is not None and forgotten_after is not None:
             forgotten = rate("HumanEval, pass rate", forgotten_before, forgotten_after, _FORGOTTEN.headline)
-        facts = Facts(
-            settings=settings,
-            recipe=recipe,
-            report=read_report(corpus),
-            num_tokens=RunInputs.open(recipe).training.num_tokens,
-            num_files=len({task.problem for task in tasks}),
-            num_holes=len(tasks),
-            steps=read_metrics(output / "run" / "metrics.jsonl"),
-            times=_times(output),
-            device=chosen.type,
-            measures=tuple(measures),
-            forgotten=forgotten,
-            examples=_examples(tasks, before, after),
-        )
+        facts = run.facts(recipe, tasks, measures, forgotten, _examples(tasks, before, after))
         write_bytes(output / PICTURE, draw(measures, facts.steps, f"{settings.model} on {facts.names}"))
         write_text(output / PAGE, page(facts))
         write_text(folder / "README.md", model_card(facts, base))
-        return FineTuned(folder, tuple(measures), len(tasks), trained)
+        return FineTuned(folder, measures, len(tasks), trained)
 
 
 class _Run:
@@ -217,6 +206,30 @@ class _Run:
                 on_note=self._watch.on_note,
                 should_stop=self._watch.should_stop,
             )
+
+    def facts(
+        self,
+        recipe: TrainingRecipe,
+        tasks: list[Task],
+        measures: tuple[Measure, ...],
+        forgotten: Measure | None,
+        examples: list[Example],
+    ) -> Facts:
+        """Return what the page and the model card say of this run."""
+        return Facts(
+            settings=self._settings,
+            recipe=recipe,
+            report=read_report(self._output / CORPUS),
+            num_tokens=RunInputs.open(recipe).training.num_tokens,
+            num_files=len({task.problem for task in tasks}),
+            num_holes=len(tasks),
+            steps=read_metrics(self._output / "run" / "metrics.jsonl"),
+            times=_times(self._output),
+            device=self._device.type,
+            measures=measures,
+            forgotten=forgotten,
+            examples=examples,
+        )
 
     def _loaded(self, tuned: Path | None) -> JudgedModel:
         settings = self._settings
@@ -291,14 +304,15 @@ def _take(trained: TrainingResult, folder: Path) -> None:
         raise IncoderError(f"cannot write into {folder}: {error.strerror}; go on with --resume") from error
 
 
-def _examples(tasks: list[Task], before: Judgement, after: Judgement) -> list[tuple[str, str, str, str]]:
-    """Holes of which one of the two models has the right infill: key, right infill, before, after."""
+def _examples(tasks: list[Task], before: Judgement, after: Judgement) -> list[Example]:
+    """Holes of which one of the two models has the right infill."""
     was = {row["task_id"]: row["samples"][0]["completion"] for row in before.results["tasks"]}
     now = {row["task_id"]: row["samples"][0]["completion"] for row in after.results["tasks"]}
     return [
-        (task.key, task.gold, was[task.key], now[task.key])
+        example
         for task in tasks
-        if (was[task.key].strip() == task.gold.strip()) != (now[task.key].strip() == task.gold.strip())
+        for example in [Example(task.key, task.gold, was[task.key], now[task.key])]
+        if example.was_right != example.is_right
     ]
 
 
