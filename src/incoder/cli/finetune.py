@@ -25,7 +25,7 @@ def finetune(
     folders: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders of your code, such as checkouts.", metavar="FOLDER…", show_default=False
+            help="Folders of your code, such as checkouts.", metavar="FOLDER", show_default=False
         ),
     ],
     output: Annotated[
@@ -111,7 +111,7 @@ def finetune(
     Files that git ignores, generated and vendored files, and files named after secrets stay out; addresses
     and keys are replaced; of near-duplicates one is kept. Training stops by itself when the held-out loss no
     longer falls, and the best weights are kept. The result is a LoRA adapter in peft's layout (--adapter in
-    all commands) or, with --full, a model; report.md has the figures. docs/own-code.md is a walk through.
+    all commands) or, with --full, a model; report.md has the figures. docs/own-code.md is a walkthrough.
 
     Example: incoder finetune ~/src/ours --minutes 20 --output runs/ours
     """

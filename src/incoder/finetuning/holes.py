@@ -12,7 +12,7 @@ from typing import Any
 
 from incoder.corpus.splits import VALIDATION, file_group
 from incoder.corpus.storage.documents import read_documents
-from incoder.corpus.text.languages import LANGUAGES, extension_of
+from incoder.corpus.text.languages import LANGUAGES, NOTEBOOK, extension_of
 from incoder.evaluation.benchmark import Task
 from incoder.evaluation.benchmark_files import load_tasks
 from incoder.evaluation.building.holes import single_line, with_context
@@ -36,10 +36,11 @@ def held_out_rows(corpus: Path, *, num_holes: int, context: int, seed: int) -> l
     if len({file_group(document.path) for document in read_documents(corpus, VALIDATION)}) == 1:
         choosing = set()
     for number, document in enumerate(read_documents(corpus, VALIDATION)):
-        if number in choosing:
+        extension = extension_of(document.path)
+        if number in choosing or extension == NOTEBOOK:  # whose text has tags that nobody writes
             continue
         path = f"{document.project}/{document.path}"
-        source = SourceText(path, LANGUAGES.get(extension_of(document.path), "text"), document.text)
+        source = SourceText(path, LANGUAGES.get(extension, "text"), document.text)
         for row in single_line(source, Random(f"{seed} {path}")):
             rows[row["task_id"]] = dict(with_context(row, context))
     order = sorted(rows, key=lambda key: _digest(f"{seed} {key}"))
