@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 def finetune(
     folders: Annotated[
         list[Path],
-        typer.Argument(
-            help="Folders of your code, such as checkouts.", metavar="FOLDER", show_default=False
-        ),
+        typer.Argument(help="Folders of your code, such as checkouts.", metavar="FOLDER", show_default=False),
     ],
     output: Annotated[
         Path | None,

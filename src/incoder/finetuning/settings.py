@@ -10,10 +10,10 @@ from incoder.corpus.licences.expressions import licence_id
 from incoder.corpus.storage.documents import MANIFEST
 from incoder.corpus.text.languages import language_named
 from incoder.errors import IncoderError
-from incoder.model.adapters import MAX_RANK
 
 FILE = "finetune.toml"  # in the folder of a run
 CORPUS = "corpus"  # the corpus's folder there
+_MAX_RANK = 1024  # as in model/adapters.py, which imports torch
 _SMALL = 200_000_000  # weights: smaller models bear higher rates, and learn little at lower ones
 
 
@@ -28,7 +28,7 @@ class FineTuning(Recipe):
     model: str = "mini"
     revision: str | None = None
     full: bool = False
-    rank: Annotated[int, Field(ge=1, le=MAX_RANK)] = 16
+    rank: Annotated[int, Field(ge=1, le=_MAX_RANK)] = 16
     alpha: PositiveFloat | None = None  # twice the rank
     lr: PositiveFloat | None = None
     epochs: PositiveFloat = 3.0

@@ -189,12 +189,10 @@ class _Walk:
     def _drop_ignored(self, checkout: Path) -> None:
         """Count what git ignores: files of the languages, and whole folders as one."""
         for path in _listed(checkout, "--others", "--ignored", "--exclude-standard", "--directory"):
-            location = checkout / path
-            is_code = extension_of(path) in LANGUAGES
-            if len(_visible(parts := PurePosixPath(path).parts)) == len(set(parts)) and (
-                is_code or location.is_dir()
-            ):
-                self._drop(location, "ignored by git")
+            parts = PurePosixPath(path).parts
+            is_hidden = len(_visible(parts)) < len(set(parts))
+            if not is_hidden and (extension_of(path) in LANGUAGES or (checkout / path).is_dir()):
+                self._drop(checkout / path, "ignored by git")
 
     def _generated(self, checkout: Path, parts: tuple[str, ...]) -> tuple[Path, str] | None:
         """The folder above an untracked file for which the file is left out, with the reason."""
