@@ -61,6 +61,7 @@ def test_a_base_model_goes_by_its_name_or_by_its_absolute_folder(tmp_path: Path)
 
 def test_a_run_without_a_corpus_may_begin_again_with_other_settings(tmp_path: Path) -> None:
     first, second = (FineTuning(folders=(tmp_path,), rank=rank) for rank in (2, 4))
+    (tmp_path / "run").mkdir()
     begin(first, tmp_path / "run", resume=False)
     begin(second, tmp_path / "run", resume=False)
     (tmp_path / "run" / CORPUS).mkdir()
