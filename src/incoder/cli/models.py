@@ -167,7 +167,7 @@ def push(
     """Upload a model or an adapter to the Hugging Face hub, with its model card.
 
     The repository is made if it is not there, and is private unless --public. Only the weights, the
-    configuration, the tokenizer and the card are pushed. `hf auth login` or HF_TOKEN gives access.
+    configuration, the tokenizer and the card are pushed. Log in with `hf auth login`, or set HF_TOKEN.
 
     Example: incoder models push runs/ours our-team/mini-ours
     """

@@ -75,7 +75,7 @@ def page(facts: Facts) -> str:
 
 
 def verdict(facts: Facts) -> str:
-    """Say in a sentence whether exact match rose, fell, or cannot be told."""
+    """Say in a sentence whether exact match rose or fell, or that the holes cannot show it."""
     exact = facts.measures[0]
     holes = f"{facts.num_holes:,} held-out lines of {facts.num_files:,} files"
     change = f"from {exact.before:.1%} to {exact.after:.1%}"
@@ -83,8 +83,8 @@ def verdict(facts: Facts) -> str:
         return f"On {holes}, exact match went {change}; the files are too few for an interval.\n"
     if not exact.is_clear:
         return (
-            f"On {holes}, exact match went {change}. That is within the interval of the difference, so "
-            "whether fine-tuning helped cannot be told from these holes.\n"
+            f"On {holes}, exact match went {change}. The interval of the difference contains 0: "
+            "these holes cannot show whether fine-tuning helped.\n"
         )
     return f"On {holes}, exact match {'rose' if exact.difference > 0 else 'FELL'} {change}.\n"
 
@@ -149,14 +149,14 @@ def training_lines(facts: Facts) -> list[str]:
             lines.append(f"- {label}: {_minutes(facts.times[name])}")
     forgotten = [facts.times[name] for name in facts.times if name.startswith("forgotten")]
     if forgotten:
-        total = {key: sum(one[key] for one in forgotten) for key in ("wall_s", "cpu_s")}
+        total = {key: sum(one[key] for one in forgotten) for key in ("elapsed_s", "cpu_s")}
         lines.append(f"- HumanEval, before and after: {_minutes(total)}")
     return [*lines, ""]
 
 
 def _minutes(spent: Mapping[str, float]) -> str:
-    wall, cpu = spent["wall_s"] / 60, spent["cpu_s"] / 60
-    return f"{wall:.1f} minutes, {cpu:.1f} core-minutes of processor time"
+    elapsed, cpu = spent["elapsed_s"] / 60, spent["cpu_s"] / 60
+    return f"{elapsed:.1f} minutes, {cpu:.1f} core-minutes of processor time"
 
 
 def _best_step(steps: Sequence[Mapping[str, float]]) -> int:

@@ -6,7 +6,7 @@ again, so a run that was stopped or killed goes on where it was:
 
     finetune.toml  train.toml      the settings, and the training recipe that follows from them
     corpus/  holes/                what was read, and the lines that are held out
-    before/  after/                the judgements; forgotten-before/ and -after/ those of HumanEval
+    before/  after/                the judgements; forgotten-before/ and -after/ are of HumanEval
     run/                           the training run: checkpoints, metrics
     adapter/ or model/             the result with its model card
     report.md  report.png          what it gained
@@ -318,14 +318,14 @@ def _examples(tasks: list[Task], before: Judgement, after: Judgement) -> list[Ex
 
 @contextmanager
 def _timed(output: Path, name: str) -> Iterator[None]:
-    """Add the wall and processor seconds of a step to `times.json`; a killed process leaves none."""
-    wall, cpu = time.monotonic(), time.process_time()
+    """Add the seconds and processor seconds of a step to `times.json`; a killed process leaves none."""
+    started, cpu = time.monotonic(), time.process_time()
     try:
         yield
     finally:
         times = _times(output)
-        spent = times.setdefault(name, {"wall_s": 0.0, "cpu_s": 0.0})
-        spent["wall_s"] += time.monotonic() - wall
+        spent = times.setdefault(name, {"elapsed_s": 0.0, "cpu_s": 0.0})
+        spent["elapsed_s"] += time.monotonic() - started
         spent["cpu_s"] += time.process_time() - cpu
         write_text(output / _TIMES, json.dumps(times, indent=1) + "\n")
 
