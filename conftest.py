@@ -32,7 +32,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 def embedded_model() -> "InfillModel":
     """The embedded model in float32 on the CPU, so that the examples' outputs are the same everywhere."""
     import incoder
-    from incoder.inference.models.catalogue import embedded_models
+    from incoder.embedded_models import embedded_models
 
     if "mini" not in embedded_models():
         pytest.skip("needs the embedded model mini")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from incoder.config import load_recipe
-from incoder.inference.models.catalogue import EMBEDDED
+from incoder.embedded_models import EMBEDDED
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.rows import training_rows
 from incoder.tokenizer.infilling_format import CausalMaskingFormat

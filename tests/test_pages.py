@@ -16,7 +16,7 @@ import typer
 from markdown_it import MarkdownIt
 
 from incoder.cli.commands import app
-from incoder.inference.models.catalogue import embedded_models
+from incoder.embedded_models import embedded_models
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "recipes" / "README.md"]

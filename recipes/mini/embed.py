@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from incoder.config import load_recipe
+from incoder.embedded_models import EMBEDDED
 from incoder.files import make_folder, write_text
-from incoder.inference.models.catalogue import EMBEDDED, describe_model
+from incoder.inference.models.catalogue import describe_model
 from incoder.model.checkpoint import GENERATION_CONFIG, load_config
 from incoder.training.metrics import plot_losses, read_metrics
 from incoder.training.recipe import TrainingRecipe

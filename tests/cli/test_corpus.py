@@ -7,6 +7,7 @@ from typer.testing import CliRunner, Result
 
 from incoder.cli.corpus import _highlighted_line, app
 from incoder.corpus.storage.token_shards import TokenShard
+from incoder.embedded_models import EMBEDDED
 from incoder.errors import IncoderError
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -71,6 +72,13 @@ def test_encode_writes_shards_of_the_tokenizers_ids(
     assert shard.tokenizer_fingerprint == tiny_tokenizer.fingerprint
     assert shard.document(0)[0] == tiny_tokenizer.document_start_id
     assert "\nvalue = 3\n\n" in tiny_tokenizer.decode(shard.document(0).tolist())
+
+
+def test_a_corpus_is_encoded_with_the_tokenizer_of_an_embedded_model(corpus: Path, tmp_path: Path) -> None:
+    outcome = run("encode", str(corpus), "--tokenizer", "mini", "--output", str(tmp_path / "tokens"))
+    assert outcome.exit_code == 0
+    mini = Tokenizer.from_file(EMBEDDED / "mini")
+    assert TokenShard.open(tmp_path / "tokens", "train").tokenizer_fingerprint == mini.fingerprint
 
 
 def test_report_shows_projects_and_reasons_with_examples(corpus: Path) -> None:

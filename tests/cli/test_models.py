@@ -6,15 +6,13 @@ from typing import Any
 
 import pytest
 
-from incoder.inference.models import catalogue
-
 RunCli = Callable[..., Any]
 
 
 @pytest.fixture
 def embedded(tiny_checkpoint: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hub_cache
-    monkeypatch.setattr(catalogue, "EMBEDDED", tiny_checkpoint.parent)
+    monkeypatch.setattr("incoder.embedded_models.EMBEDDED", tiny_checkpoint.parent)
 
 
 @pytest.mark.usefixtures("embedded")

@@ -7,7 +7,6 @@ from typer.testing import CliRunner
 
 from incoder.cli import objective as command
 from incoder.errors import IncoderError
-from incoder.inference.models import catalogue
 from incoder.objective.span_kinds.mixture import SpanKind
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
@@ -111,7 +110,7 @@ def test_any_bytes_are_shown_and_none_are_obeyed(data: bytes, saved: str) -> Non
 def test_mistakes_are_named(file: str, saved: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(IncoderError, match="missing"):
         show(str(tmp_path / "missing.py"), "--tokenizer", saved)
-    monkeypatch.setattr(catalogue, "EMBEDDED", tmp_path)
+    monkeypatch.setattr("incoder.embedded_models.EMBEDDED", tmp_path)
     with pytest.raises(IncoderError, match="--tokenizer PATH"):
         show(file)
     assert runner.invoke(command.app, ["show", file, "--plain-rate", "2"]).exit_code == 2

@@ -8,7 +8,6 @@ from typer.testing import CliRunner
 from incoder.cli import tokenizer as command
 from incoder.document import Document
 from incoder.errors import IncoderError
-from incoder.inference.models import catalogue
 from incoder.tokenizer.tokenizer import Tokenizer
 
 runner = CliRunner()
@@ -60,7 +59,7 @@ def test_show_reads_any_bytes_from_standard_input(saved: str, tiny_tokenizer: To
 def test_without_an_embedded_model_the_option_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(catalogue, "EMBEDDED", tmp_path)
+    monkeypatch.setattr("incoder.embedded_models.EMBEDDED", tmp_path)
     with pytest.raises(IncoderError, match="--tokenizer PATH"):
         runner.invoke(command.app, ["show", "x"], catch_exceptions=False)
 

@@ -457,9 +457,10 @@ def test_a_failure_before_anything_is_done_leaves_no_folder(recipe: MakeRecipe, 
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("near", [False, True])
 def test_nothing_to_read_names_the_languages_that_are_there(
-    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path
+    write_files: WriteFiles, recipe: MakeRecipe, tmp_path: Path, near: bool
 ) -> None:
     write_files({"ripgrep/a.rs": "x", "ripgrep/b.rs": "x"})
     with pytest.raises(IncoderError, match=r"ripgrep: \.rs 2"):
-        build_corpus(recipe(), tmp_path / "corpus")
+        build_corpus(recipe(deduplication={"near": near}), tmp_path / "corpus")

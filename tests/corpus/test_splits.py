@@ -63,3 +63,15 @@ def test_projects_that_hold_most_of_the_text_are_not_held_out_whole() -> None:
 def test_a_single_file_is_trained_on() -> None:
     division = division_of({"one": 10}, lambda: ["a.py"], recipe(validation_fraction=0.9))
     assert division.split_of("one", "a.py") == "train"
+
+
+def test_files_of_all_projects_are_held_out_if_the_recipe_holds_out_files() -> None:
+    names = [f"m{number}.py" for number in range(200)]
+    sizes = {"one": 50, "two": 50}
+    division = division_of(sizes, lambda: names, recipe(validation_fraction=0.1, hold_out="files"))
+    assert division.by_files
+    held_out = {name for name in names if division.split_of("one", name) == "validation"}
+    assert held_out == {name for name in names if division.split_of("two", name) == "validation"}
+    assert 8 < len(held_out) < 40
+    with pytest.raises(ValueError, match="validation_projects are whole projects"):
+        recipe(hold_out="files", validation_projects=["one"])

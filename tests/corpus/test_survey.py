@@ -24,7 +24,7 @@ FILES = {
 class TwoTokens:
     """Encodes every document as two tokens, and its start."""
 
-    vocab_size, fingerprint, document_start_id = 260, "two", 2
+    vocab_size, fingerprint, document_start_ids = 260, "two", (2,)
 
     def encode(self, text: str) -> list[int]:
         return [len(text) % 200, 7]

@@ -114,3 +114,16 @@ def test_cuda_equals_the_cpu() -> None:
     loss, _ = chunked_cross_entropy(hidden_ND, weight_VD, targets_N.cuda())
     for ours, other in zip((loss, *gradients(loss, hidden_ND, weight_VD)), expected, strict=True):
         torch.testing.assert_close(ours.cpu(), other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_frozen_output_weight_gets_no_gradient_and_the_hidden_states_the_same() -> None:
+    generator = torch.Generator().manual_seed(4)
+    weight_VD = torch.randn(30, 8, generator=generator)
+    hidden_ND = torch.randn(12, 8, generator=generator, requires_grad=True)
+    targets_N = torch.randint(0, 30, (12,), generator=generator)
+    loss, _ = chunked_cross_entropy(hidden_ND, weight_VD, targets_N, chunk_size=5)
+    (gradient,) = torch.autograd.grad(loss, hidden_ND)
+    expected = F.cross_entropy(hidden_ND @ weight_VD.T, targets_N, reduction="sum")
+    (expected_gradient,) = torch.autograd.grad(expected, hidden_ND)
+    torch.testing.assert_close(gradient, expected_gradient)
+    assert weight_VD.grad is None

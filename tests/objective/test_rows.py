@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from incoder.config import load_recipe
-from incoder.inference.models.catalogue import EMBEDDED
+from incoder.embedded_models import EMBEDDED
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import IGNORED, PADDING, PackedRows
 from incoder.objective.rows import training_rows

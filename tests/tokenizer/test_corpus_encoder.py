@@ -42,4 +42,4 @@ def test_its_ids_are_those_of_the_published_vocabulary(shared: Path) -> None:
 def test_it_goes_by_the_same_name(tiny_tokenizer: Tokenizer, encoder: CorpusEncoder) -> None:
     assert encoder.fingerprint == tiny_tokenizer.fingerprint
     assert encoder.vocab_size == tiny_tokenizer.vocab_size
-    assert encoder.document_start_id == tiny_tokenizer.document_start_id
+    assert encoder.document_start_ids == (tiny_tokenizer.document_start_id,)

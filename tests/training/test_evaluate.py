@@ -10,9 +10,10 @@ from incoder.model.sizes import config_for
 from incoder.model.transformer import Transformer
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import pack
+from incoder.objective.targets import kinds_of_targets, with_infills_alone
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
-from incoder.training.evaluate import held_out_infill_losses, kinds_of_targets
+from incoder.training.evaluate import held_out_infill_losses
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,12 @@ def test_the_same_documents_are_masked_in_the_same_way_each_time(
 ) -> None:
     first, second = (infill_losses(model, world, tiny_tokenizer, MaskingConfig()) for _ in range(2))
     assert first == second
+
+
+def test_a_model_that_learns_from_infills_alone_has_no_other_targets(tiny_tokenizer: Tokenizer) -> None:
+    layout = CausalMaskingFormat(tiny_tokenizer)
+    masked = layout.write([[100, 101], [102]], [[104, 105]], continues=False)
+    rows = pack([[107, 108], masked], 20, infilling_format=layout, tokenizer=tiny_tokenizer)
+    alone = with_infills_alone(rows, tiny_tokenizer)
+    assert alone.targets[alone.targets >= 0].tolist() == [104, 105, tiny_tokenizer.end_of_mask_id]
+    assert np.array_equal(alone.token_ids, rows.token_ids)

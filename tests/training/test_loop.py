@@ -14,13 +14,14 @@ import torch
 from incoder.cli.train import train as train_command
 from incoder.config import load_recipe
 from incoder.corpus.storage.token_shards import TokenShard, write_meta
+from incoder.embedded_models import EMBEDDED
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
-from incoder.inference.models.catalogue import EMBEDDED
 from incoder.model.checkpoint import load_checkpoint
 from incoder.model.generation_config import load_num_tail_lines
 from incoder.objective.masking import MaskingConfig
 from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.training.estimate import network_config
 from incoder.training.inputs import RunInputs
 from incoder.training.loop import train
 from incoder.training.metrics import read_metrics
@@ -90,6 +91,13 @@ def continued(tmp_path: Path, world: Path, start_from: Path, masking: str = "") 
         "[evaluation]\nmax_tokens = 1024\n"
     )
     return load_recipe(TrainingRecipe, path)
+
+
+def test_embedded_models_go_by_their_names_in_a_recipe(recipe_file: Path) -> None:
+    names = ["tokenizer=mini", 'model={start_from="mini"}', "optimizer.name=adamw"]
+    recipe = load_recipe(TrainingRecipe, recipe_file, names)
+    assert recipe.tokenizer_path == recipe.model.start_folder == EMBEDDED / "mini"
+    assert network_config(recipe, 0).hidden_size == 512
 
 
 def test_masking_that_a_recipe_does_not_name_is_the_start_models(

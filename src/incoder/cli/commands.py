@@ -20,6 +20,7 @@ from incoder.cli.doctor import doctor
 from incoder.cli.edit import edit
 from incoder.cli.eval import app as evaluation
 from incoder.cli.fill import fill
+from incoder.cli.finetune import finetune
 from incoder.cli.fix import fix
 from incoder.cli.lsp import lsp
 from incoder.cli.models import app as models
@@ -93,6 +94,7 @@ app.command()(lsp)
 app.command()(config)
 app.command()(doctor)
 app.command()(train)
+app.command()(finetune)
 app.add_typer(corpus, name="corpus")
 app.add_typer(tokenizer, name="tokenizer")
 app.add_typer(objective, name="objective")

@@ -91,7 +91,7 @@ def build(
 
     resolved = load_recipe(CorpusRecipe, recipe, [*(overrides or []), *_engine_overrides(workers, executor)])
     started = time.monotonic()
-    with _stages_bar() as on_progress:
+    with stages_bar() as on_progress:
         report = build_corpus(resolved, output, on_progress, keeps_drops=drops)
     num_bytes = sum(count.num_bytes for count in report.projects.values())
     num_dropped = sum(count.num_files for count in report.dropped.values())
@@ -110,7 +110,10 @@ def build(
 def encode(
     corpus: Folder,
     tokenizer: Annotated[
-        Path, typer.Option(help="A tokenizer.json or a folder with one.", show_default=False)
+        Path,
+        typer.Option(
+            help="A tokenizer.json, a folder with one, or the name of an embedded model.", show_default=False
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -129,12 +132,13 @@ def encode(
     from incoder.corpus.engine.engine_settings import EngineSettings
     from incoder.corpus.splits import SPLITS
     from incoder.corpus.storage.token_shards import TokenShard
-    from incoder.tokenizer.corpus_encoder import CorpusEncoder
-    from incoder.tokenizer.tokenizer import Tokenizer
+    from incoder.embedded_models import embedded_or_path
+    from incoder.tokenizer.corpus_encoder import encoder_of
+    from incoder.tokenizer.formats import read_training_tokenizer
 
     folder = output or corpus / "tokens"
-    encoder = CorpusEncoder(Tokenizer.from_file(tokenizer))
-    with _stages_bar() as on_progress:
+    encoder = encoder_of(read_training_tokenizer(embedded_or_path(tokenizer)))
+    with stages_bar() as on_progress:
         encode_corpus(corpus, encoder, folder, EngineSettings(workers=workers), on_progress)
     for split in SPLITS:
         shard = TokenShard.open(folder, split)
@@ -232,7 +236,7 @@ def _engine_overrides(workers: int | None, executor: str | None) -> list[str]:
 
 
 @contextmanager
-def _stages_bar() -> Iterator["OnProgress"]:
+def stages_bar() -> Iterator["OnProgress"]:
     """Show a bar for each stage, filled by all workers together; yield the function that updates them."""
     with _bytes_bar() as progress:
         tasks: dict[str, TaskID] = {}

@@ -4,16 +4,17 @@ import json as json_module
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from incoder.cli import options
-from incoder.cli.console import notes, print_note, write_result
+from incoder.cli.console import print_note, write_result
 from incoder.cli.eval_build import build
 from incoder.cli.eval_decoding import OPTIONS, RULES, as_fill, decoding_of, shown_defaults
 from incoder.cli.eval_loss import loss
 from incoder.cli.eval_next_edit import next_edit
+from incoder.cli.eval_progress import ProgressBars
 from incoder.cli.eval_report import report
 from incoder.cli.eval_results import (
     fit_for_left_to_right,
@@ -23,7 +24,6 @@ from incoder.cli.eval_results import (
     tell_not_executed,
     tell_other_files,
 )
-from incoder.cli.log_lines import LoggedProgress
 from incoder.cli.request_options import note_renamed, with_settings
 from incoder.cli.upstream import is_upstream, load_upstream_model
 from incoder.errors import IncoderError
@@ -146,7 +146,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
         if runs_programs(tasks):
             check_sandbox(allow_none=no_sandbox)
         settings_for = partial(settings_of, benchmark, path)
-        with _ProgressBars() as bars:
+        with ProgressBars() as bars:
             if samples is not None:
                 known = [task.key for task in benchmark_files.load_tasks(path, benchmark)]
                 completions = read_samples(samples, [task.key for task in tasks], known)
@@ -241,31 +241,3 @@ def _limits(timeout: float) -> "Limits":
         return Limits(seconds=timeout)
     except IncoderError as error:
         raise typer.BadParameter(f"--timeout: {error}") from error
-
-
-class _ProgressBars:
-    """One bar for completing the tasks and one for running the programs."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        self._progress = LoggedProgress(*columns, console=notes)
-        self._bars: dict[str, Any] = {}
-
-    def __enter__(self) -> "_ProgressBars":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, stage: str, done: int, total: int) -> None:
-        if stage not in self._bars:
-            self._bars[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._bars[stage], completed=done)

@@ -1,4 +1,4 @@
-"""`incoder models`: list models, describe one, compile one in advance, merge one with its adapter."""
+"""`incoder models`: list models, describe one, compile, merge with an adapter, push to the hub."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +25,8 @@ def models(context: typer.Context, json: _AsJson = False) -> None:
         return
     import json as json_module
 
-    from incoder.inference.models.catalogue import EMBEDDED, cached_models, describe_model, embedded_models
+    from incoder.embedded_models import EMBEDDED, embedded_models
+    from incoder.inference.models.catalogue import cached_models, describe_model
 
     infos = [describe_model(name) for name in embedded_models()]
     for name, revision, folder in cached_models():
@@ -143,6 +144,47 @@ def merge(
     with progress(f"merging {adapter} into {model} …"):
         merge_adapter(model, adapter, output, revision=revision)
     print_note(f"wrote {output}")
+
+
+@app.command()
+def push(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="An adapter, a checkpoint, or the folder of a fine-tuning run.", show_default=False
+        ),
+    ],
+    repository: Annotated[
+        str, typer.Argument(help="The repository on the hub.", metavar="OWNER/NAME", show_default=False)
+    ],
+    public: Annotated[
+        bool, typer.Option("--public", help="Let everybody see it; by default it is private.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be pushed, and push nothing.")
+    ] = False,
+) -> None:
+    """Upload a model or an adapter to the Hugging Face hub, with its model card.
+
+    The repository is made if it is not there, and is private unless --public. Only the weights, the
+    configuration, the tokenizer and the card are pushed. Log in with `hf auth login`, or set HF_TOKEN.
+
+    Example: incoder models push runs/ours our-team/mini-ours
+    """
+    from incoder.inference.models.pushing import push as push_upload
+    from incoder.inference.models.pushing import upload_of
+
+    upload = upload_of(folder)
+    for name in upload.names:
+        print_note(f"{(upload.folder / name).stat().st_size / 1e6:>9.2f} MB  {name}")
+    for note in upload.notes:
+        print_note(note)
+    if dry_run:
+        print_note(f"nothing was pushed to {repository}")
+        return
+    with progress(f"pushing {upload.num_bytes / 1e6:.1f} MB to {repository} …"):
+        address = push_upload(upload, repository, is_public=public)
+    write_result(f"{address}\n")
 
 
 def _parameters(info: "ModelInfo") -> str:

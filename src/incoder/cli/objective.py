@@ -51,7 +51,10 @@ def show(
     ] = 0,
     tokenizer: Annotated[
         Path | None,
-        typer.Option(help="A tokenizer.json, or a folder with one.", show_default="the embedded model's"),
+        typer.Option(
+            help="A tokenizer.json, a folder with one, or the name of an embedded model.",
+            show_default="mini",
+        ),
     ] = None,
     window: Annotated[
         int, typer.Option(min=16, help="Tokens in a block; a longer file is cut into several blocks.")

@@ -116,17 +116,17 @@ def as_override(key: str, path: Path) -> str:
 
 
 def load_tokenizer(path: Path | None) -> "Tokenizer":
-    """Return the tokenizer at `path`, by default that of the embedded model.
+    """Return the tokenizer at `path` or of an embedded model of this name, by default that of `mini`.
 
     Raises:
         IncoderError: there is no tokenizer at `path`, or no model is embedded.
     """
-    from incoder.inference.models.catalogue import embedded_models, find_model
+    from incoder.embedded_models import embedded_models, embedded_or_path
     from incoder.tokenizer.tokenizer import Tokenizer
 
     if path is None and DEFAULT_MODEL not in embedded_models():
         raise IncoderError("no model is embedded here; name a tokenizer with --tokenizer PATH")
-    return Tokenizer.from_file(path or find_model(DEFAULT_MODEL))
+    return Tokenizer.from_file(embedded_or_path(path or Path(DEFAULT_MODEL)))
 
 
 def path_to_tell(file: str, extension: str | None) -> PurePath | None:

@@ -305,7 +305,7 @@ def _sources(
     def source(name: str, adapter: Path | None = None) -> LocalSource:
         facts = facts_from_files(describe_model(name), context)
         if adapter is not None:
-            facts = replace(facts, name=f"{facts.name}+{adapter.resolve().name}")
+            facts = replace(facts, name=f"{facts.name}+{_name_of(adapter)}")
         return LocalSource(
             facts=facts,
             load_model=partial(
@@ -322,6 +322,16 @@ def _sources(
 
     with_adapters = [source(names[0], adapter) for adapter in dict.fromkeys(adapters)]
     return [*with_adapters, *(source(name) for name in dict.fromkeys(names))]
+
+
+def _name_of(adapter: Path) -> str:
+    """Return the name of an adapter: its folder's, or its run's if a fine-tuning run wrote it.
+
+    >>> _name_of(Path("runs/ours/adapter")), _name_of(Path("adapters/mine"))
+    ('ours', 'mine')
+    """
+    folder = adapter.resolve()
+    return folder.parent.name if folder.name == "adapter" else folder.name
 
 
 def _upstream_sources(

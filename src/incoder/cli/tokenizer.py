@@ -84,7 +84,8 @@ def show(
     tokenizer: Annotated[
         Path | None,
         typer.Option(
-            help="A tokenizer.json or a folder with one; by default the embedded model's.", show_default=False
+            help="A tokenizer.json, a folder with one, or the name of an embedded model.",
+            show_default="mini",
         ),
     ] = None,
     special_tokens: Annotated[

@@ -40,15 +40,18 @@ def print_estimate(
 
 
 def _vocab_size(recipe: "TrainingRecipe") -> int:
+    from incoder.model.checkpoint import load_config
     from incoder.tokenizer.tokenizer import Tokenizer
 
-    if recipe.model.start_from is None and not recipe.tokenizer.exists():
+    if (start := recipe.model.start_folder) is not None:
+        return load_config(start).vocab_size
+    if not recipe.tokenizer_path.exists():
         print_note(
             f"{recipe.tokenizer} is not there yet; the estimate is for the paper's vocabulary of "
             f"{_PAPERS_VOCABULARY:,} entries"
         )
         return _PAPERS_VOCABULARY
-    return Tokenizer.from_file(recipe.model.start_from or recipe.tokenizer).vocab_size
+    return Tokenizer.from_file(recipe.tokenizer_path).vocab_size
 
 
 def _as_json(estimated: "Estimate") -> dict[str, object]:

@@ -171,7 +171,7 @@ class _Build:
         for search, partitions in searches.items():
             report.clusters[REASONS[search]] = clusters_of(run, search, partitions)
         division = division_of(of_projects, lambda: _paths_of(run, len(task_bytes)), recipe)
-        if division.by_files:
+        if division.by_files and recipe.hold_out == "projects":
             report.notes.append(_BY_FILES)
         decisions = Decisions(division, searches, StarBins.of(stars, recipe.attributes, recipe.seed))
         save(decisions, decisions_file(run))

@@ -60,7 +60,8 @@ class CorpusRecipe(Recipe):
     `exclude` are patterns on a file's path within its project, with a slash in front; `*` crosses folders:
     `*/vendor/*` leaves out every folder of that name. `exclude_projects` and `validation_projects` are
     compared without the owner and without case. If `validation_projects` is empty, `validation_fraction` of
-    the projects are drawn, and at least one if there are two.
+    the projects are drawn, and at least one if there are two. With `hold_out = "files"` that share of the
+    groups of files is drawn from all projects: for a model of the very projects that it learns from.
     """
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
@@ -80,6 +81,7 @@ class CorpusRecipe(Recipe):
     deduplication: DeduplicationSettings = DeduplicationSettings()
     attributes: AttributeSettings = AttributeSettings()
     engine: EngineSettings = EngineSettings()
+    hold_out: Literal["projects", "files"] = "projects"
     validation_fraction: Share = 0.01
     validation_projects: tuple[str, ...] = ()
 
@@ -94,6 +96,12 @@ class CorpusRecipe(Recipe):
     def _near_needs_deduplicate(self) -> Self:
         if self.deduplication.near and not self.deduplicate:
             raise ValueError("deduplication.near must not be true where deduplicate is false; remove one")
+        return self
+
+    @model_validator(mode="after")
+    def _projects_or_files(self) -> Self:
+        if self.hold_out == "files" and self.validation_projects:
+            raise ValueError('validation_projects are whole projects, and hold_out is "files"; remove one')
         return self
 
     @property

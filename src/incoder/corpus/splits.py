@@ -44,7 +44,8 @@ def division_of(
 ) -> Division:
     """The division of documents, given the characters of each project and the paths of all documents.
 
-    The paths are read only if there is one project, or if the drawn projects have most of the text.
+    The paths are read only if the recipe holds out files, if there is one project, or if the drawn projects
+    have most of the text.
 
     Raises:
         IncoderError: the recipe names a project that no source has.
@@ -54,7 +55,8 @@ def division_of(
         return Division(names)
     held_out = sum(size for project, size in num_characters.items() if bare_name(project) in names)
     num_projects = len({bare_name(project) for project, size in num_characters.items() if size})
-    if num_projects > 1 and held_out <= _MAX_HELD_OUT * sum(num_characters.values()):
+    are_enough = num_projects > 1 and held_out <= _MAX_HELD_OUT * sum(num_characters.values())
+    if are_enough and recipe.hold_out == "projects":
         return Division(names)
     groups = {file_group(path) for path in paths()}
     chosen = {name for name in groups if _draw(name, recipe) < recipe.validation_fraction}

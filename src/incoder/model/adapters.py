@@ -259,7 +259,7 @@ def _pairs(
 ) -> dict[str, Pair]:
     """Sort the matrices into pairs, each checked against the shape of the weight that it changes."""
     left, pairs = dict(stored), {}
-    for name, shape in _matrix_shapes(config):
+    for name, shape in matrix_shapes(config):
         down, up = left.pop(f"{_PREFIX}{name}{_DOWN}", None), left.pop(f"{_PREFIX}{name}{_UP}", None)
         if down is None and up is None:
             continue
@@ -288,8 +288,13 @@ def _pairs(
     return pairs
 
 
-def _matrix_shapes(config: TransformerConfig) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield the adaptable matrices by their names on disk, with their shapes [out, in]."""
+def matrix_shapes(config: TransformerConfig) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the adaptable matrices by their names on disk, with their shapes [out, in].
+
+    >>> from incoder.model.sizes import config_for
+    >>> dict(matrix_shapes(config_for("mini", "llama", vocab_size=1000)))["model.layers.0.self_attn.o_proj"]
+    (256, 256)
+    """
     outlines = outline(config)
     for name in adapted_names(config):
         for part, matrix in split_weights({f"{name}.weight": outlines[f"{name}.weight"]}, config):

@@ -40,9 +40,7 @@ class EncodedText:
     @cached_property
     def character_borders(self) -> NDArray[np.int64]:
         """The positions between characters: all but those before a continuation byte of UTF-8."""
-        data = np.frombuffer(self.data, np.uint8)
-        inner = np.flatnonzero((data[1:] & 0xC0) != 0x80) + 1
-        return np.concatenate(([0], inner, [len(data)])) if len(data) else np.zeros(1, np.int64)
+        return character_borders(self.data)
 
     def cut(self, cuts: Sequence[int]) -> list[list[int]]:
         """Return the token ids between each two neighbouring cuts, which are byte offsets in rising order.
@@ -85,6 +83,17 @@ class EncodedText:
     def _line_end(self, token: int) -> int:
         """The first border at `token` or after it."""
         return int(self._line_borders[np.searchsorted(self._line_borders, token)])
+
+
+def character_borders(data: bytes) -> NDArray[np.int64]:
+    """Return the positions between the characters of a text in UTF-8, with its start and its end.
+
+    >>> character_borders("aö".encode()).tolist()
+    [0, 1, 3]
+    """
+    values = np.frombuffer(data, np.uint8)
+    inner = np.flatnonzero((values[1:] & 0xC0) != 0x80) + 1
+    return np.concatenate(([0], inner, [len(values)])) if len(values) else np.zeros(1, np.int64)
 
 
 @lru_cache(maxsize=4)

@@ -43,10 +43,19 @@ def chunked_cross_entropy(
         torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else hidden_ND.dtype
     )
     wants_gradient = torch.is_grad_enabled() and (hidden_ND.requires_grad or weight_VD.requires_grad)
+    wants_weight_gradient = wants_gradient and weight_VD.requires_grad  # not where the weight is frozen
     return cast(
         tuple[Tensor, Tensor],
         _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            hidden_ND, weight_VD, targets_N, ignore_index, frozen_rows, chunk_size, dtype, wants_gradient
+            hidden_ND,
+            weight_VD,
+            targets_N,
+            ignore_index,
+            frozen_rows,
+            chunk_size,
+            dtype,
+            wants_gradient,
+            wants_weight_gradient,
         ),
     )
 
@@ -63,6 +72,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         chunk_size: int,
         dtype: torch.dtype,
         wants_gradient: bool,
+        wants_weight_gradient: bool,
     ) -> tuple[Tensor, Tensor]:
         trained_M = (targets_N != ignore_index).nonzero().squeeze(1)
         hidden_MD = hidden_ND.detach()[trained_M].to(dtype)
@@ -70,7 +80,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         weight = weight_VD.detach().to(dtype)
         loss = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         hidden_gradient_MD = torch.empty_like(hidden_MD) if wants_gradient else None
-        weight_gradient_VD = torch.zeros_like(weight, dtype=torch.float32) if wants_gradient else None
+        weight_gradient_VD = torch.zeros_like(weight, dtype=torch.float32) if wants_weight_gradient else None
         # Buffers for one chunk, reused: fresh memory of this size costs page faults each time.
         all_logits_CV = weight.new_empty(min(chunk_size, len(trained_M)), len(weight))
         all_probs_CV = torch.empty_like(all_logits_CV, dtype=torch.float32)
@@ -86,12 +96,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 # softmax and two maxima cost less than logsumexp and exp.
                 lse_C = logits_CV.amax(1).float() - probs_CV.amax(1).log()
                 loss += (lse_C - logits_CV.gather(1, targets_C1).squeeze(1).float()).sum()
-                if hidden_gradient_MD is None or weight_gradient_VD is None:
+                if hidden_gradient_MD is None:
                     continue
                 probs_CV.scatter_add_(1, targets_C1, probs_CV.new_full(targets_C1.shape, -1.0))
                 gradient_CV = logits_CV.copy_(probs_CV)
                 torch.mm(gradient_CV, weight, out=hidden_gradient_MD[start : start + chunk_size])
-                weight_gradient_VD += torch.mm(gradient_CV.T, hidden_CD, out=chunk_gradient_VD)
+                if weight_gradient_VD is not None:
+                    weight_gradient_VD += torch.mm(gradient_CV.T, hidden_CD, out=chunk_gradient_VD)
         if weight_gradient_VD is not None and frozen_rows is not None:
             weight_gradient_VD.index_fill_(0, frozen_rows, 0.0)
         num_targets = torch.tensor(len(trained_M), device=hidden_ND.device)
@@ -107,5 +118,6 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         shape, dtype = ctx.hidden_like
         hidden_gradient_ND = torch.zeros(shape, dtype=dtype, device=trained_M.device)
         hidden_gradient_ND[trained_M] = (hidden_gradient_MD * loss_gradient).to(dtype)
-        weight_gradient_VD = (weight_gradient_VD * loss_gradient).to(ctx.weight_dtype)
-        return hidden_gradient_ND, weight_gradient_VD, *[None] * 6
+        if weight_gradient_VD is not None:
+            weight_gradient_VD = (weight_gradient_VD * loss_gradient).to(ctx.weight_dtype)
+        return hidden_gradient_ND, weight_gradient_VD, *[None] * 7

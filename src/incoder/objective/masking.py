@@ -55,6 +55,11 @@ class MaskingConfig(Recipe):
     # Draw the number of tail lines evenly from 1 to num_tail_lines for each block, so that the model knows
     # short tails as well as long ones.
     vary_tail_lines: bool = False
+    # Learn from the infills alone, and nothing left to right (recipes/ablation/).
+    infills_alone: bool = False
+    # Of models of other families, whose blocks lose one span each (fill_in_the_middle.py): the share of
+    # blocks with the suffix first, if the family knows that order.
+    spm_rate: float = Field(0.5, ge=0.0, le=1.0)
 
 
 class Masker:
@@ -122,7 +127,7 @@ class Masker:
                 draw = partial(mixed_spans, weights=self._config.span_kinds)
             mean_lines = self._config.mean_span_lines
             spans = draw(num_spans, text.data, rng, mean_lines=mean_lines, num_tail_lines=num_tail_lines)
-            return _at_borders(spans, borders)
+            return at_borders(spans, borders)
         uniform = self._draw_spans[self._config.rule](min(num_spans, length), length, rng)
         at_bytes = [(int(borders[start]), int(borders[end])) for start, end in uniform]
         return [LineSpan(start, start, end) for start, end in at_bytes]
@@ -154,7 +159,7 @@ def unmask(token_ids: Sequence[int], infilling_format: CausalMaskingFormat) -> l
     return restored
 
 
-def _at_borders(spans: Sequence[LineSpan], borders: NDArray[np.int64]) -> list[LineSpan]:
+def at_borders(spans: Sequence[LineSpan], borders: NDArray[np.int64]) -> list[LineSpan]:
     """Extend spans to these borders. A span that then overlaps the one before, both in one token, goes."""
     if not spans:
         return []

@@ -7,12 +7,12 @@ Each segment has positions of its own; the model keeps attention within the segm
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from incoder.tokenizer.infilling_format import CausalMaskingFormat
-from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.tokenizer.text_tokenizer import TrainingTokenizer
 
 IGNORED = -100  # the target of a position that the loss leaves out
 PADDING = -1  # the segment of a position without a token
@@ -40,17 +40,23 @@ class PackedRows:
         )
 
 
+class MarkedFormat(Protocol):
+    """An infilling format whose marks the loss leaves out."""
+
+    def ignored_in_loss(self, token_ids: NDArray[np.integer], /) -> NDArray[np.bool_]: ...
+
+
 def pack(
     segments: Sequence[Sequence[int]],
     window: int,
     *,
-    infilling_format: CausalMaskingFormat,
-    tokenizer: Tokenizer,
+    infilling_format: MarkedFormat,
+    tokenizer: TrainingTokenizer,
 ) -> PackedRows:
     """Pack segments of at most `window` tokens into rows; the same segments in order give the same rows.
 
-    Every token is a target but the first of a segment, which nothing predicts, and the sentinels (paper,
-    section 2.1).
+    Every token is a target but the first of a segment, which nothing predicts, and the marks of the format:
+    the sentinels (paper, section 2.1).
     """
     rows = _best_fit([len(segment) for segment in segments], window)
     token_ids = np.full((len(rows), window), tokenizer.pad_id, np.int64)

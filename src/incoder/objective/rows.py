@@ -7,16 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from incoder.objective.blocks import masked_blocks
+from incoder.objective.fill_in_the_middle import FillInTheMiddle
 from incoder.objective.masking import Masker, MaskingConfig
 from incoder.objective.packing import PackedRows, pack
+from incoder.tokenizer.fill_in_the_middle import FillInTheMiddleFormat
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
+from incoder.tokenizer.text_tokenizer import TrainingTokenizer
 from incoder.tokenizer.tokenizer import Tokenizer
 
 _STREAM = 0x6D61736B  # "mask": keeps these numbers apart from others that are drawn with the same seed
 
 
 class Documents(Protocol):
-    """Encoded documents by number, each with the document start as its first token."""
+    """Encoded documents by number; InCoder's have the document start as their first token."""
 
     def document(self, index: int, /) -> NDArray[np.int64]: ...
 
@@ -59,3 +62,25 @@ def training_rows(
         if len(block) > 1
     ]
     return pack(segments, window, infilling_format=infilling_format, tokenizer=tokenizer)
+
+
+def fill_in_the_middle_rows(
+    documents: Documents,
+    indices: Sequence[int],
+    *,
+    epoch: int,
+    seed: int,
+    window: int,
+    masking: MaskingConfig,
+    formats: Sequence[FillInTheMiddleFormat],
+    tokenizer: TrainingTokenizer,
+) -> PackedRows:
+    """Do as `training_rows`, for a model of another family in its formats."""
+    writer = FillInTheMiddle(masking, formats, tokenizer)
+    segments = [
+        block.token_ids
+        for index in indices
+        for block in writer.blocks(documents.document(index), window, document_rng(seed, epoch, index))
+        if len(block.token_ids) > 1
+    ]
+    return pack(segments, window, infilling_format=formats[0], tokenizer=tokenizer)

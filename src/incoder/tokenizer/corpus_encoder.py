@@ -4,6 +4,7 @@ Text in, token ids out. Needs the `corpus` extra. Knows no files and no special 
 """
 
 from incoder.extras import missing_extra
+from incoder.tokenizer.family_tokenizer import FamilyTokenizer
 from incoder.tokenizer.tokenizer import Tokenizer
 
 
@@ -22,7 +23,7 @@ class CorpusEncoder:
         self._tokenizer = tokenizer
         self.vocab_size = tokenizer.vocab_size
         self.fingerprint = tokenizer.fingerprint
-        self.document_start_id = tokenizer.document_start_id
+        self.document_start_ids: tuple[int, ...] = (tokenizer.document_start_id,)
         # tiktoken merges any two neighbours that form a token, lowest id first. BPE merges only the pairs
         # that it has learned, in the order of learning, which is the order of the ids. The two agree on
         # tokens whose bytes encode to the token itself. BPE never produces any other token, so tiktoken must
@@ -47,3 +48,34 @@ class CorpusEncoder:
         except UnicodeEncodeError:  # tiktoken would replace a lone surrogate by U+FFFD
             return self._tokenizer.encode(text)
         return self._encoding.encode_ordinary(text)
+
+
+class FamilyEncoder:
+    """An encoder with another family's tokenizer; documents have no mark at their start.
+
+    Training adds the family's marks where its format has them (objective/fill_in_the_middle.py).
+    """
+
+    document_start_ids: tuple[int, ...] = ()
+
+    def __init__(self, tokenizer: FamilyTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.vocab_size = tokenizer.vocab_size
+        self.fingerprint = tokenizer.fingerprint
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text; special tokens in it are ordinary text.
+
+        Raises:
+            IncoderError: a lone surrogate that represents no byte.
+        """
+        return self._tokenizer.encode(text)
+
+
+def encoder_of(tokenizer: Tokenizer | FamilyTokenizer) -> CorpusEncoder | FamilyEncoder:
+    """Return the fastest encoder with a tokenizer's ids.
+
+    Raises:
+        IncoderError: tiktoken is not installed.
+    """
+    return CorpusEncoder(tokenizer) if isinstance(tokenizer, Tokenizer) else FamilyEncoder(tokenizer)

@@ -6,9 +6,11 @@ tokenizer composes characters), and added tokens are never recognised in a text 
 finds bytes in ö and a dozen other letters). Knows no model, and not what the special tokens are for.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -32,6 +34,8 @@ class FamilyTokenizer:
     Raises:
         IncoderError: the tokenizer is of an unknown kind, or cannot spell every text.
     """
+
+    pad_id = 0  # any id will do
 
     def __init__(self, content: Any, special_tokens: Collection[str] = ()) -> None:
         try:
@@ -80,6 +84,12 @@ class FamilyTokenizer:
         also = "" if self._is_byte_level else _SPACE
         self._unspelled = re.compile(f"([\udc80-\udcff{also}]+)")
         self._backend = _text_backend(content, special, self._is_byte_level)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the vocabulary with its merges and special tokens."""
+        special = json.dumps(sorted(self.special_ids.items()))
+        return hashlib.sha256(f"{self._backend.to_str()}\n{special}".encode()).hexdigest()
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a piece of a text; special tokens in it are ordinary text.

@@ -14,6 +14,9 @@ model, and no text but file names.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from incoder.errors import IncoderError
 from incoder.tokenizer.text_tokenizer import TextTokenizer
 
@@ -187,6 +190,10 @@ class FillInTheMiddleFormat:
         if self._suffix_first:
             return [*self._begin, self._prefix, self._suffix, *suffix, *self._middle, *prefix]
         return [*self._begin, self._prefix, *prefix, self._suffix, *suffix, *self._middle]
+
+    def ignored_in_loss(self, token_ids: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """True at the tokens that mark the parts: training does not teach a model to write them."""
+        return np.isin(token_ids, [*self._begin, self._prefix, self._suffix, *self._middle])
 
     def hole_start(self, hole: int) -> list[int]:
         """Return nothing: the prompt ends where its only infill begins."""

@@ -121,6 +121,30 @@ class NoInfillingFormat:
         raise AssertionError(f"no context for {path} in {repository} of {files}, by {encode}")
 
 
+def training_formats(tokenizer: TextTokenizer) -> tuple[CausalMaskingFormat | FillInTheMiddleFormat, ...]:
+    """Return the formats that a model with this tokenizer is trained in: one, or a family's two orders.
+
+    Raises:
+        IncoderError: the vocabulary has no tokens for holes.
+
+    >>> [one.name for one in training_formats(model.tokenizer)]
+    ['causal-masking']
+    """
+    found = choose_format(tokenizer)
+    if isinstance(found, CausalMaskingFormat):
+        return (found,)
+    if not isinstance(found, FillInTheMiddleFormat):
+        raise IncoderError(
+            "this model cannot infill: its vocabulary has no tokens for holes, so it has no format to be "
+            "trained in; name a model that infills (docs/models.md)"
+        )
+    suffix_first = f"{found.name}-spm"
+    if suffix_first in _families_by_name():
+        family, _ = _families_by_name()[suffix_first]
+        return (found, FillInTheMiddleFormat(tokenizer, family, suffix_first=True))
+    return (found,)
+
+
 def max_num_holes(name: str) -> int:
     """Return the number of holes that a prompt of the format with this name may have; 0 if it has none.
 
@@ -169,7 +193,16 @@ def choose_format(tokenizer: TextTokenizer, name: str | None = None) -> Infillin
     return FillInTheMiddleFormat(tokenizer, family, suffix_first=suffix_first)
 
 
-def read_tokenizer(folder: Path) -> TextTokenizer:
+def read_training_tokenizer(path: Path) -> Tokenizer | FamilyTokenizer:
+    """Read the tokenizer in a model's folder, or InCoder's in another form that `Tokenizer.from_file` reads.
+
+    Raises:
+        IncoderError: there is no tokenizer, or its kind is unknown.
+    """
+    return read_tokenizer(path) if (path / "tokenizer.json").is_file() else Tokenizer.from_file(path)
+
+
+def read_tokenizer(folder: Path) -> Tokenizer | FamilyTokenizer:
     """Read the tokenizer in a model's folder: InCoder's, or another family's.
 
     Raises:

@@ -43,3 +43,15 @@ class TextTokenizer(Protocol):
 
     def decode(self, token_ids: Iterable[int], errors: str = "replace") -> str:
         """Return the text of these ids; `errors` as in `bytes.decode`."""
+
+
+class TrainingTokenizer(TextTokenizer, Protocol):
+    """A tokenizer that corpora are encoded with and models are trained with."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest that is equal for tokenizers with equal ids."""
+
+    @property
+    def pad_id(self) -> int:
+        """The id at positions without a token; none attends to it, and it is never a target."""

@@ -9,15 +9,20 @@ import signal
 from collections.abc import Mapping
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from incoder.corpus.storage.token_shards import TokenShard
+from incoder.errors import IncoderError
 from incoder.objective.masking import MaskingConfig
 from incoder.objective.packing import PackedRows
-from incoder.objective.rows import training_rows
+from incoder.objective.rows import fill_in_the_middle_rows, training_rows
+from incoder.objective.targets import with_infills_alone
+from incoder.tokenizer.family_tokenizer import FamilyTokenizer
+from incoder.tokenizer.fill_in_the_middle import FillInTheMiddleFormat
+from incoder.tokenizer.formats import training_formats
 from incoder.tokenizer.infilling_format import CausalMaskingFormat
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -41,6 +46,12 @@ class Chunks(Protocol):
         """The number of chunks in each epoch."""
 
 
+class _Place(TypedDict):
+    epoch: int
+    seed: int
+    window: int
+
+
 class DocumentChunks:
     """The chunks of a shard. Each epoch permutes all documents and masks them anew.
 
@@ -51,7 +62,7 @@ class DocumentChunks:
     def __init__(
         self,
         shard: TokenShard,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | FamilyTokenizer,
         masking: MaskingConfig,
         *,
         seed: int,
@@ -60,7 +71,9 @@ class DocumentChunks:
     ) -> None:
         self._shard = shard
         self._tokenizer = tokenizer
-        self._format = CausalMaskingFormat(tokenizer)
+        self._formats = training_formats(tokenizer)
+        if masking.infills_alone and not isinstance(tokenizer, Tokenizer):
+            raise IncoderError("masking.infills_alone is for causal masking; leave it out")
         self._masking = masking
         self._seed = seed
         self._weights = shard.weights(weights) if weights else None
@@ -79,18 +92,31 @@ class DocumentChunks:
 
     def rows(self, chunk: Chunk) -> PackedRows:
         """All rows of one chunk."""
-        rows = training_rows(
-            self._shard,
-            self._documents(chunk),
-            epoch=chunk.epoch,
-            seed=self._seed,
-            window=chunk.window,
-            masking=self._masking,
-            infilling_format=self._format,
-            tokenizer=self._tokenizer,
-        )
+        rows = self._rows(chunk)
         rng = np.random.default_rng((self._seed, chunk.epoch, chunk.number))
         return rows[rng.permutation(len(rows))]
+
+    def _rows(self, chunk: Chunk) -> PackedRows:
+        place: _Place = {"epoch": chunk.epoch, "seed": self._seed, "window": chunk.window}
+        documents = self._documents(chunk)
+        if isinstance(self._tokenizer, Tokenizer):
+            rows = training_rows(
+                self._shard,
+                documents,
+                masking=self._masking,
+                infilling_format=CausalMaskingFormat(self._tokenizer),
+                tokenizer=self._tokenizer,
+                **place,
+            )
+            return with_infills_alone(rows, self._tokenizer) if self._masking.infills_alone else rows
+        return fill_in_the_middle_rows(
+            self._shard,
+            documents,
+            masking=self._masking,
+            formats=[one for one in self._formats if isinstance(one, FillInTheMiddleFormat)],
+            tokenizer=self._tokenizer,
+            **place,
+        )
 
     def _documents(self, chunk: Chunk) -> list[int]:
         """The numbers of a chunk's documents; an epoch is permuted once, not for each of its chunks."""

@@ -16,7 +16,15 @@ from incoder.model.checkpoint import load_config
 from incoder.model.transformer import TransformerConfig
 from incoder.training.first_model import fresh_config
 from incoder.training.gpus import Gpu
-from incoder.training.memory import RESERVE_BYTES, Load, Memory, Network, memory_needed, state_bytes
+from incoder.training.memory import (
+    RESERVE_BYTES,
+    Load,
+    Memory,
+    Network,
+    gradient_bytes,
+    memory_needed,
+    state_bytes,
+)
 from incoder.training.recipe import Phase, TrainingRecipe
 
 # The share of the GPU's peak that a step reaches, by (compiled, activations recomputed). torchtitan reports
@@ -123,8 +131,8 @@ def network_config(recipe: TrainingRecipe, vocab_size: int) -> TransformerConfig
     Raises:
         IncoderError: the folder to start from holds no model, or sizes do not match each other.
     """
-    if recipe.model.start_from is not None:
-        return load_config(recipe.model.start_from)
+    if recipe.model.start_folder is not None:
+        return load_config(recipe.model.start_folder)
     return fresh_config(recipe, vocab_size)
 
 
@@ -177,7 +185,7 @@ def refuse_what_cannot_fit(
     """
     network = Network(config)
     load = next(_loads(recipe, num_gpus=num_shards, shard_size=num_shards))
-    state = sum(state_bytes(network, load).values()) + -(-4 * network.num_parameters // num_shards)
+    state = sum(state_bytes(network, load).values()) + gradient_bytes(network, load)
     if state > memory_bytes:
         needed = -(-state * num_shards // max(1, memory_bytes - RESERVE_BYTES))
         more = f"train on at least {needed} GPUs of this size, or " if memory_bytes > RESERVE_BYTES else ""
@@ -235,6 +243,7 @@ def _load(recipe: TrainingRecipe, phase: Phase, *, num_gpus: int, shard_size: in
         checkpoint_activations=training.activation_checkpointing,
         reshard=recipe.parallel.reshard,
         has_average=recipe.optimizer.average_decay is not None,
+        adapter_rank=None if recipe.adapter is None else recipe.adapter.rank,
     )
 
 
@@ -255,7 +264,7 @@ def _share_of_peak(recipe: TrainingRecipe) -> float:
 def _traffic(recipe: TrainingRecipe, network: Network, cluster: Cluster, phase: Phase) -> Traffic:
     load = _on(_load(recipe, phase, num_gpus=cluster.num_gpus, shard_size=cluster.shard_size), cluster.gpu)
     speed = cluster.gpu.peak_flops(bf16=load.precision == "bf16") * _share_of_peak(recipe)
-    compute = load.num_tokens * network.flops_per_token(load.window) / speed
+    compute = load.num_tokens * network.flops_per_token(load.window, load.adapter_rank) / speed
     # Gathers before forward and backward pass, and a reduction of gradients in float32.
     gathers = 2 if load.reshard else 1
     moved = (gathers * load.item_bytes + 4) * network.num_parameters * _others(cluster.shard_size)

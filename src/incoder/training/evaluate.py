@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 
 from incoder.corpus.storage.token_shards import TokenShard
 from incoder.model.transformer import Transformer
+from incoder.objective.fill_in_the_middle import Block, FillInTheMiddle
 from incoder.objective.loss import chunked_cross_entropy
 from incoder.objective.masking import MaskingConfig
-from incoder.objective.packing import IGNORED, PackedRows
-from incoder.tokenizer.infilling_format import CausalMaskingFormat
+from incoder.objective.packing import IGNORED, PackedRows, pack
+from incoder.objective.rows import document_rng
+from incoder.objective.targets import kinds_of_targets
+from incoder.tokenizer.family_tokenizer import FamilyTokenizer
+from incoder.tokenizer.fill_in_the_middle import FillInTheMiddleFormat
+from incoder.tokenizer.formats import training_formats
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.chunks import DocumentChunks
 from incoder.training.data import BatchStream, to_device
@@ -66,7 +71,7 @@ def held_out_loss(
 def held_out_infill_losses(
     model: Transformer,
     shard: TokenShard,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | FamilyTokenizer,
     masking: MaskingConfig,
     *,
     window: int,
@@ -82,19 +87,17 @@ def held_out_infill_losses(
     scored, shared out among the ranks.
     """
     ranks = ranks or Ranks()
-    chunks = DocumentChunks(shard, tokenizer, masking, seed=0, documents_per_chunk=_DOCUMENTS_PER_CHUNK)
-    stream = BatchStream(chunks)
+    batches = list(_masked_batches(shard, tokenizer, masking, window, max_tokens))
     nats = dict.fromkeys(_KINDS, 0.0)
     counts = dict.fromkeys(_KINDS, 0)
-    batches = [stream.next_batch(1, window) for _ in range(max(1, max_tokens // window))]
     with _evaluating(model, precision):
         for turn in own_turns(batches, ranks.place):
-            rows = batches[0] if turn is None else turn
+            rows, kinds = batches[0] if turn is None else turn
             batch = to_device(rows, model.device)
             hidden_TD = model(batch.token_ids_BT, positions_BT=batch.positions_BT, attention_mask=batch.mask)[
                 0
             ]
-            for kind, is_kind in kinds_of_targets(rows, tokenizer).items() if turn is not None else ():
+            for kind, is_kind in kinds.items() if turn is not None else ():
                 targets_T = torch.from_numpy(np.where(is_kind, rows.targets, IGNORED)[0]).to(model.device)
                 loss, count = chunked_cross_entropy(hidden_TD, model.output_weight, targets_T)
                 nats[kind] += float(loss)
@@ -102,6 +105,45 @@ def held_out_infill_losses(
     summed = ranks.sum(*nats.values(), *counts.values())
     pairs = zip(_KINDS, summed[: len(_KINDS)], summed[len(_KINDS) :], strict=True)
     return {kind: kind_nats / count for kind, kind_nats, count in pairs if count}
+
+
+def _masked_batches(
+    shard: TokenShard,
+    tokenizer: Tokenizer | FamilyTokenizer,
+    masking: MaskingConfig,
+    window: int,
+    max_tokens: int,
+) -> Iterator[tuple[PackedRows, dict[str, NDArray[np.bool_]]]]:
+    """Yield rows of masked documents, each with a mask for each kind of its targets."""
+    if isinstance(tokenizer, Tokenizer):
+        chunks = DocumentChunks(shard, tokenizer, masking, seed=0, documents_per_chunk=_DOCUMENTS_PER_CHUNK)
+        stream = BatchStream(chunks)
+        for _ in range(max(1, max_tokens // window)):
+            rows = stream.next_batch(1, window)
+            yield rows, kinds_of_targets(rows, tokenizer)
+        return
+    formats = [one for one in training_formats(tokenizer) if isinstance(one, FillInTheMiddleFormat)]
+    writer = FillInTheMiddle(masking, formats, tokenizer)
+    num_tokens = 0
+    for index in np.random.default_rng(0).permutation(len(shard)).tolist():
+        for block in writer.blocks(shard.document(index), window, document_rng(0, 0, index)):
+            if num_tokens >= max_tokens:
+                return
+            rows = pack([block.token_ids], window, infilling_format=formats[0], tokenizer=tokenizer)
+            num_tokens += len(block.token_ids)
+            yield rows, _kinds_in_block(rows, block)
+
+
+def _kinds_in_block(rows: PackedRows, block: Block) -> dict[str, NDArray[np.bool_]]:
+    """The same masks for a row with a single block of fill-in-the-middle."""
+    targets = np.arange(rows.token_ids.shape[1])[None] + 1  # the place of each position's target
+    in_infill = targets >= block.infill_start
+    return {
+        "kept": ~in_infill,
+        "infill": in_infill,
+        "first_token": targets == block.infill_start,
+        "end_of_mask": in_infill & (targets == len(block.token_ids) - 1),
+    }
 
 
 @contextmanager
@@ -128,21 +170,3 @@ def _held_out_blocks(
         if num_tokens >= max_tokens:
             break
     return blocks, num_bytes
-
-
-def kinds_of_targets(rows: PackedRows, tokenizer: Tokenizer) -> dict[str, NDArray[np.bool_]]:
-    """Return a mask over the positions of the rows for each kind of target in `held_out_infill_losses`."""
-    is_sentinel = CausalMaskingFormat(tokenizer).ignored_in_loss(rows.token_ids)
-    is_end = rows.token_ids == tokenizer.end_of_mask_id
-    # Inside an infill the next mark is an end-of-mask; elsewhere it is a sentinel, or there is none.
-    width = rows.token_ids.shape[1]
-    marks = np.where(is_sentinel | is_end, np.arange(width), width)
-    next_marks = np.minimum.accumulate(marks[:, ::-1], axis=1)[:, ::-1]
-    next_after = np.pad(next_marks[:, 1:], ((0, 0), (0, 1)), constant_values=width)
-    in_infills = np.take_along_axis(np.pad(is_end, ((0, 0), (0, 1))), next_after, axis=1)
-    return {
-        "kept": ~in_infills,
-        "infill": in_infills,
-        "first_token": in_infills & is_sentinel,
-        "end_of_mask": in_infills & (rows.targets == tokenizer.end_of_mask_id),
-    }

@@ -10,12 +10,13 @@ from incoder.errors import IncoderError
 from incoder.model.checkpoint import load_checkpoint, stored_weights
 from incoder.model.sizes import config_for
 from incoder.model.transformer import Transformer, TransformerConfig, init_weight
-from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.tokenizer.formats import read_training_tokenizer
+from incoder.tokenizer.text_tokenizer import TrainingTokenizer
 from incoder.training.ranks import Ranks
 from incoder.training.recipe import TrainingRecipe
 
 
-def first_model(recipe: TrainingRecipe, tokenizer: Tokenizer) -> Transformer:
+def first_model(recipe: TrainingRecipe, tokenizer: TrainingTokenizer) -> Transformer:
     """Make the model in float32 on the CPU; fresh weights depend on the recipe's seed alone.
 
     Raises:
@@ -35,7 +36,7 @@ def first_model(recipe: TrainingRecipe, tokenizer: Tokenizer) -> Transformer:
 def first_model_on(
     device: torch.device,
     recipe: TrainingRecipe,
-    tokenizer: Tokenizer,
+    tokenizer: TrainingTokenizer,
     precision: torch.dtype,
     ranks: Ranks,
 ) -> Transformer:
@@ -57,7 +58,7 @@ def first_model_on(
 
 
 def first_weights(
-    recipe: TrainingRecipe, tokenizer: Tokenizer
+    recipe: TrainingRecipe, tokenizer: TrainingTokenizer
 ) -> tuple[TransformerConfig, Iterator[tuple[str, Tensor]]]:
     """Return the configuration of `first_model` and its weights by name, each made when it is taken.
 
@@ -90,10 +91,10 @@ def _fresh_weights(config: TransformerConfig, seed: int) -> Iterator[tuple[str, 
         yield name, weight
 
 
-def _checked_start(recipe: TrainingRecipe, tokenizer: Tokenizer) -> Path:
-    folder = recipe.model.start_from
+def _checked_start(recipe: TrainingRecipe, tokenizer: TrainingTokenizer) -> Path:
+    folder = recipe.model.start_folder
     assert folder is not None
-    if Tokenizer.from_file(folder).fingerprint != tokenizer.fingerprint:
+    if read_training_tokenizer(folder).fingerprint != tokenizer.fingerprint:
         raise IncoderError(
             f"{folder} was trained with another tokenizer than {recipe.tokenizer}; "
             "name the model's own as the recipe's tokenizer, and encode the corpus with it"

@@ -6,6 +6,8 @@ from incoder.corpus.storage.documents import MANIFEST
 from incoder.corpus.storage.token_shards import TokenShard, check_shards
 from incoder.errors import IncoderError
 from incoder.files import sha256_of
+from incoder.tokenizer.family_tokenizer import FamilyTokenizer
+from incoder.tokenizer.formats import read_training_tokenizer
 from incoder.tokenizer.tokenizer import Tokenizer
 from incoder.training.recipe import TrainingRecipe
 
@@ -15,7 +17,7 @@ class RunInputs:
     """The tokenizer of a run and its token shards, which were encoded with it."""
 
     recipe: TrainingRecipe
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | FamilyTokenizer
     training: TokenShard
     validation: TokenShard
 
@@ -27,7 +29,7 @@ class RunInputs:
             IncoderError: something is missing or damaged, or the shards belong to another tokenizer or to
                 another build of the corpus that they are in.
         """
-        tokenizer = Tokenizer.from_file(recipe.tokenizer)
+        tokenizer = read_training_tokenizer(recipe.tokenizer_path)
         training, validation = (TokenShard.open(recipe.tokens, split) for split in ("train", "validation"))
         if training.tokenizer_fingerprint != tokenizer.fingerprint:
             raise IncoderError(

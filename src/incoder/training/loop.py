@@ -21,26 +21,31 @@ import torch
 from incoder.errors import IncoderError
 from incoder.model.device import choose_device, is_fast_in
 from incoder.objective.packing import PackedRows
-from incoder.tokenizer.infilling_format import CausalMaskingFormat
+from incoder.tokenizer.formats import training_formats
+from incoder.tokenizer.tokenizer import Tokenizer
+from incoder.training.best import BestScore
 from incoder.training.checkpoint import load_newest_state, state_writer, tensor_text, text_tensor
 from incoder.training.chunks import DocumentChunks, PrefetchingLoader
 from incoder.training.data import BatchStream, to_device
 from incoder.training.estimate import memory_for_process, network_config, refuse_what_cannot_fit
 from incoder.training.evaluate import held_out_infill_losses, held_out_loss
-from incoder.training.export import AVERAGED_MODEL, export_model
+from incoder.training.export import TokenizerFiles, export_adapter, export_model
 from incoder.training.first_model import first_model_on
 from incoder.training.heartbeat import HeartbeatWriter
 from incoder.training.inputs import RunInputs
 from incoder.training.last_words import last_words
+from incoder.training.lora import add_adapters
 from incoder.training.metrics import BEFORE_START, MetricsLog, plot_losses, read_metrics
 from incoder.training.module import TrainingModule
 from incoder.training.optimizer import Optimizers
 from incoder.training.ranks import Ranks
-from incoder.training.recipe import TrainingRecipe
+from incoder.training.recipe import AdapterSection, TrainingRecipe
 from incoder.training.recipe_comparison import take_over
 from incoder.training.shares import micro_batches
 from incoder.training.spikes import SpikeGuard
 from incoder.training.start import checked_inputs, common_facts, start_run
+
+_BASE = "run.base_fingerprint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +58,15 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """How a call of `train` ended; `finished` is False if it was stopped before the last step."""
+    """How a call of `train` ended; `finished` is False if it was stopped before its end.
+
+    The end is the last step, or an earlier one if the held-out loss no longer fell (evaluation.patience).
+    """
 
     finished: bool
     steps_done: int
     model_folder: Path
+    best_folder: Path | None = None  # with evaluation.keep_best
 
 
 def train(
@@ -74,11 +83,11 @@ def train(
 ) -> TrainingResult:
     """Train a model by a recipe, or go on with the run in `output` if `resume` is True.
 
-    Writes `recipe.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `model/` (a Hugging Face folder)
-    and `loss.png` into `output`, and `ranks/` while it runs. `inputs` are the recipe's tokenizer and shards,
-    if they are open already. `ranks` are the processes of the run, which all call this function; the first
-    one writes. `on_note` is called with sentences for the user, for example that a damaged checkpoint was
-    skipped. The run stops if `should_stop()` is true in any process.
+    Writes `recipe.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `loss.png` and `model/` (a Hugging
+    Face folder), or `adapter/` if the recipe has one, into `output`, and `ranks/` while it runs. `inputs` are
+    the recipe's tokenizer and shards, if they are open already. `ranks` are the processes of the run, which
+    all call this function; the first one writes. `on_note` is called with sentences for the user, for example
+    that a damaged checkpoint was skipped. The run stops if `should_stop()` is true in any process.
 
     Raises:
         IncoderError: the output is in use, cannot be written, or holds another run or files of somebody else;
@@ -93,7 +102,7 @@ def train(
         heartbeat = stack.enter_context(HeartbeatWriter(output, ranks.place))
         stack.enter_context(last_words(output, ranks.place, heartbeat))
         inputs = ranks.each(lambda: checked_inputs(inputs, recipe, ranks.place))
-        precision = _precision(recipe.training.precision, chosen_device)
+        precision = precision_of(recipe.training.precision, chosen_device)
         ranks.check_same(common_facts(recipe, inputs, precision))
         run = _Run(recipe, output, chosen_device, precision, inputs, ranks, heartbeat, on_note)
         if started.saved is not None:
@@ -129,11 +138,12 @@ class _Run:
         self.precision = precision
         self._refuse_what_cannot_fit()
         self.model = first_model_on(device, recipe, self.tokenizer, self.precision, ranks)
+        self.base_fingerprint = None if recipe.adapter is None else self._adapt(recipe.adapter)
         self.optimizers = Optimizers(self.model, recipe.optimizer, self.precision, ranks)
         self.states = state_writer(output / "checkpoints", ranks, keep=recipe.training.keep_checkpoints)
         # Sentinels are never a target, so the softmax pushes all of them in one direction. With tied
         # embeddings the model could then no longer tell them apart as inputs (docs/mini.md, appendix A).
-        never_targets = sorted(CausalMaskingFormat(self.tokenizer).never_generated_ids)
+        never_targets = sorted(training_formats(self.tokenizer)[0].never_generated_ids)
         is_tied = self.model.config.tie_embeddings
         self.module = TrainingModule(
             self.model,
@@ -142,20 +152,20 @@ class _Run:
             compile_blocks=recipe.training.compile,
             checkpoint_activations=recipe.training.activation_checkpointing,
         )
-        chunks = DocumentChunks(
-            self.training_shard,
-            self.tokenizer,
-            recipe.masking,
-            seed=recipe.training.seed,
-            documents_per_chunk=recipe.training.documents_per_chunk,
-            weights={str(kind): weight for kind, weight in recipe.training.weights.items()},
-        )
+        chunks = chunks_of(recipe, inputs)
         # On a CPU the other process would take from training the time that it saves.
         self.chunks = PrefetchingLoader(chunks) if device.type == "cuda" else chunks
         self.stream = BatchStream(self.chunks)
         self.guard = SpikeGuard(recipe.training.spike_threshold, on_note)
+        self.best = BestScore(recipe.evaluation.patience)
         self.step = 0
         self.tokens = 0
+
+    def _adapt(self, section: AdapterSection) -> str:
+        if self.ranks.is_sharded:
+            raise IncoderError("an adapter is trained by one process; leave out --processes")
+        seed = self.recipe.training.seed
+        return add_adapters(self.model, rank=section.rank, alpha=section.alpha, seed=seed)
 
     def _refuse_what_cannot_fit(self) -> None:
         """Say what is too large before anything is allocated; on a GPU also what probably is."""
@@ -173,12 +183,23 @@ class _Run:
         """All that the next step depends on besides recipe and data, as one flat dictionary of tensors."""
         numbers = {"step": self.step, "tokens": self.tokens, **self.stream.state()}
         return {
-            **self.module.state_dict(),  # whose names begin with `model.`
+            **self._trained_weights(),
             **self.optimizers.state(),
             **self.guard.state(),
+            **self.best.state(),
             **{f"run.{name}": torch.tensor(number) for name, number in numbers.items()},
             "run.data_fingerprint": text_tensor(self.training_shard.fingerprint),
+            **self._base_state(),
         }
+
+    def _base_state(self) -> dict[str, torch.Tensor]:
+        """The fingerprint of the weights that an adapter is trained for."""
+        return {} if self.base_fingerprint is None else {_BASE: text_tensor(self.base_fingerprint)}
+
+    def _trained_weights(self) -> dict[str, torch.Tensor]:
+        """The weights by names that begin with `model.`; frozen ones are read from the base again."""
+        frozen = {f"model.{name}" for name, one in self.model.named_parameters() if not one.requires_grad}
+        return {name: weight for name, weight in self.module.state_dict().items() if name not in frozen}
 
     def load_newest_state(self) -> None:
         """Go on from the newest whole state.
@@ -203,7 +224,12 @@ class _Run:
                 f"the token shards in {self.recipe.tokens} are not those that this run was started with; "
                 "restore them, or start afresh with another --output"
             )
-        expected = self.module.state_dict()
+        if self.base_fingerprint is not None and tensor_text(state[_BASE]) != self.base_fingerprint:
+            raise IncoderError(
+                f"{self.recipe.model.start_from} has other weights than when this run was started; "
+                "restore them, or start afresh with another --output"
+            )
+        expected = self._trained_weights()
         strange = [name for name, weight in expected.items() if _shape_in(state, name) != weight.shape]
         if strange:
             raise IncoderError(
@@ -217,9 +243,11 @@ class _Run:
         }
         self.step, self.tokens = numbers.pop("step"), numbers.pop("tokens")
         self.stream = BatchStream(self.chunks, BatchStream.position_of(numbers))
-        self.module.load_state_dict({name: state[name] for name in expected})
+        weights = {name: state[name] for name in expected}
+        self.module.load_state_dict(weights, strict=self.base_fingerprint is None)
         self.optimizers.load_state(state)
         self.guard.load_state(state)
+        self.best.load_state(state)
 
     def train(self, on_step: Callable[[StepReport], None], should_stop: Callable[[], bool]) -> TrainingResult:
         """Do the steps that are left, until the last one or until `should_stop()`."""
@@ -227,7 +255,7 @@ class _Run:
         finished = True
         before_start: dict[str, float] = {}
         with self._metrics_log() as log:
-            while self.step < settings.steps:
+            while self.step < settings.steps and not self.best.is_over:
                 if self.ranks.any(should_stop()):
                     finished = False
                     break
@@ -243,11 +271,18 @@ class _Run:
                 self.states.poll()
                 if self.step % settings.checkpoint_every == 0:
                     self._save(is_last=False)
+        if self.best.is_over:
+            self.on_note(
+                f"stopped after step {self.step} of {settings.steps}: the held-out loss has not fallen since "
+                f"step {self.best.step}, when it was {self.best.loss:.3f}"
+            )
         self._save(is_last=True)
         if self.ranks.is_first:
             plot_losses(read_metrics(self.output / "metrics.jsonl"), self.output / "loss.png")
         self.heartbeat.say(self.step, "finished" if finished else "stopped")
-        return TrainingResult(finished, self.step, self.output / "model")
+        kind = "model" if self.base_fingerprint is None else "adapter"
+        best = self.output / f"{kind}-best" if self.recipe.evaluation.keep_best else None
+        return TrainingResult(finished, self.step, self.output / kind, best)
 
     def _metrics_log(self) -> AbstractContextManager[MetricsLog | None]:
         if not self.ranks.is_first:
@@ -314,11 +349,14 @@ class _Run:
             infills = held_out_infill_losses(
                 self.model, self.validation_shard, self.tokenizer, self.recipe.masking, **settings
             )
-        return {
+        metrics = {
             "validation_loss": held_out.loss,
             "validation_bits_per_byte": held_out.bits_per_byte,
             **{f"validation_{kind}_loss": loss for kind, loss in infills.items()},
         }
+        if self.recipe.evaluation.keep_best and self.best.is_best(metrics, self.step):
+            self._export("-best")
+        return metrics
 
     def _evaluate_start(self) -> dict[str, float]:
         """Measure the model that the run starts from, to compare later evaluations with it."""
@@ -335,24 +373,40 @@ class _Run:
         self.heartbeat.say(self.step, "saving")
         every = self.recipe.training.export_every
         if is_last or every is None or self.step % every == 0:
-            export_model(self.model, self.output / "model", self.tokenizer, self.recipe.masking, self.ranks)
+            self._export()
             if self.recipe.optimizer.average_decay is not None:
                 with self.optimizers.averaged():
-                    export_model(
-                        self.model,
-                        self.output / AVERAGED_MODEL,
-                        self.tokenizer,
-                        self.recipe.masking,
-                        self.ranks,
-                    )
+                    self._export("-average")
         is_beside = self.recipe.parallel.asynchronous_checkpoints and not is_last
         self.states.save(self.step, self.state(), wait=not is_beside)
 
+    def _export(self, suffix: str = "") -> None:
+        """Write the model, or its adapter, into the folder of this name in the run's folder."""
+        if self.base_fingerprint is not None:
+            export_adapter(self.model, self.output / f"adapter{suffix}", self.recipe, self.base_fingerprint)
+            return
+        folder, start = self.output / f"model{suffix}", self.recipe.model.start_folder
+        tokenizer = self.tokenizer if isinstance(self.tokenizer, Tokenizer) else TokenizerFiles(start)
+        export_model(self.model, folder, tokenizer, self.recipe.masking, self.ranks)
 
-def _precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:
+
+def precision_of(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:
+    """Return the precision of a run's matrix products on a device, by the recipe's name for it."""
     if name == "auto":
         return torch.bfloat16 if is_fast_in(torch.bfloat16, device) else torch.float32
     return torch.bfloat16 if name == "bf16" else torch.float32
+
+
+def chunks_of(recipe: TrainingRecipe, inputs: RunInputs) -> DocumentChunks:
+    """Return the chunks of the training shard that a recipe's run reads."""
+    return DocumentChunks(
+        inputs.training,
+        inputs.tokenizer,
+        recipe.masking,
+        seed=recipe.training.seed,
+        documents_per_chunk=recipe.training.documents_per_chunk,
+        weights={str(kind): weight for kind, weight in recipe.training.weights.items()},
+    )
 
 
 def _shape_in(state: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:

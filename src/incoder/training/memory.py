@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from incoder.model.adapters import matrix_shapes
 from incoder.model.transformer import TransformerConfig, outline
 
 RESERVE_BYTES = 4 * 2**30  # of CUDA, NCCL and fragmentation (3 to 5 GiB)
@@ -60,10 +61,20 @@ class Network:
         """The numbers in the embedding: V · D."""
         return self.config.vocab_size * self.config.hidden_size
 
-    def flops_per_token(self, window: int) -> float:
-        """Forward and backward pass, with causal attention in full windows; recomputation does not count."""
+    def num_adapter_parameters(self, rank: int) -> int:
+        """The weights of a LoRA adapter of this rank, which has two matrices for each one on disk."""
+        return sum(rank * sum(shape) for _, shape in matrix_shapes(self.config))
+
+    def flops_per_token(self, window: int, adapter_rank: int | None = None) -> float:
+        """Forward and backward pass, with causal attention in full windows; recomputation does not count.
+
+        The gradients of frozen weights, a third of the products, are not computed for an adapter.
+        """
         width = self.config.num_heads * self.config.head_dim
-        return 6 * self.num_parameters + 6 * self.config.num_layers * width * window
+        attention = 6 * self.config.num_layers * width * window
+        if adapter_rank is not None:
+            return 4 * self.num_parameters + 6 * self.num_adapter_parameters(adapter_rank) + attention
+        return 6 * self.num_parameters + attention
 
     def block_activation_bytes(self, item_bytes: int) -> int:
         """What the backward pass keeps of one token in one block; products have `item_bytes` a number.
@@ -98,6 +109,7 @@ class Load:
     checkpoint_activations: bool = False
     reshard: bool = True
     has_average: bool = False
+    adapter_rank: int | None = None  # if an adapter is trained, and the weights are frozen
 
     @property
     def item_bytes(self) -> int:
@@ -122,6 +134,9 @@ class Memory:
 
 def state_bytes(network: Network, load: Load) -> dict[str, int]:
     """What a run keeps on each GPU from step to step, besides gradients: weights and optimizer."""
+    if load.adapter_rank is not None:  # its weights, and twice as much for the optimizer
+        adapter = 12 * network.num_adapter_parameters(load.adapter_rank)
+        return {"frozen weights": 4 * network.num_parameters, "adapter and optimizer": adapter}
     by_muon = network.num_matrix_parameters if load.optimizer == "muon" else 0
     parts = {
         "weights": 4 * network.num_parameters,
@@ -150,7 +165,7 @@ def memory_needed(network: Network, load: Load) -> Memory:
 def moments_of(network: Network, load: Load) -> dict[str, dict[str, int]]:
     """Return the bytes of each part of memory at each of the four moments."""
     state = state_bytes(network, load)
-    gradients = _ceil(4 * network.num_parameters, load.num_shards)
+    gradients = gradient_bytes(network, load)
     # A later micro-batch adds to gradients that are there; the first one makes them on the way back.
     early_gradients = gradients if load.num_micro_batches > 1 else 0
     activations = _activations(network, load)
@@ -170,11 +185,18 @@ def moments_of(network: Network, load: Load) -> dict[str, dict[str, int]]:
             "gradients": early_gradients,
             "gathered weights": in_backward,
             "activations": activations + int(share_of_backward * one_block),
-            "loss": 4 * network.vocabulary_size,  # the gradient of the output matrix
+            "loss": 4 * network.vocabulary_size if load.adapter_rank is None else 0,  # of the output matrix
         },
         "end of the backward pass": state | {"gradients": gradients, "gathered weights": at_end},
         "update": state | {"gradients": gradients, "products of the update": _update_bytes(network, load)},
     }
+
+
+def gradient_bytes(network: Network, load: Load) -> int:
+    """Return what the gradients of a step take on each GPU."""
+    if load.adapter_rank is not None:
+        return 4 * network.num_adapter_parameters(load.adapter_rank)
+    return _ceil(4 * network.num_parameters, load.num_shards)
 
 
 def _activations(network: Network, load: Load) -> int:
@@ -191,6 +213,8 @@ def _gathered(network: Network, load: Load) -> tuple[int, int, int]:
     if load.num_shards == 1:  # no sharding: autocast's copies in half precision
         copies = item * network.num_matrix_parameters if item < 4 else 0
         late_copies = item * block if load.checkpoint_activations and copies else copies
+        if load.adapter_rank is not None:  # no gradients of whole matrices
+            return copies, late_copies, 0
         return copies, late_copies + (4 + item) * block, (4 + item) * block
     kept = 0 if load.reshard else item * network.config.num_layers * block
     # Two whole blocks, the buffer of a gather, a gradient, and the buffer of its reduction in float32.
@@ -202,7 +226,8 @@ def _loss_bytes(network: Network, load: Load) -> int:
     """The output matrix and its gradients, the logits of a chunk, the hidden states with their gradient."""
     logits = min(_LOSS_CHUNK, load.num_tokens) * network.config.vocab_size * (load.item_bytes + 4)
     hidden = 2 * load.item_bytes * load.num_tokens * network.config.hidden_size
-    return (2 * load.item_bytes + 4) * network.vocabulary_size + logits + hidden
+    output = load.item_bytes if load.adapter_rank is not None else 2 * load.item_bytes + 4
+    return output * network.vocabulary_size + logits + hidden
 
 
 def _update_bytes(network: Network, load: Load) -> int:

@@ -1,7 +1,7 @@
 """The optimizers of a run as one object: step, learning rate, state.
 
-AdamW moves all weights. With `name = "muon"`, Muon moves the matrices of the blocks, and AdamW only the
-embeddings, norms and biases.
+AdamW moves all weights that are not frozen. With `name = "muon"`, Muon moves the matrices of the blocks, and
+AdamW only the embeddings, norms and biases.
 """
 
 from collections import defaultdict
@@ -39,7 +39,7 @@ class Optimizers:
         self._config = config
         self._ranks = ranks or Ranks()
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
-        self._parameters = list(model.parameters())
+        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
         matrices, others = (
             _block_matrices_and_others(model) if config.name == "muon" else ([], self._parameters)

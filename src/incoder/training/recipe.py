@@ -1,11 +1,13 @@
 """The training recipe: every setting of a run, with defaults that suit a small run."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from incoder.config import Recipe, UserPath
+from incoder.embedded_models import embedded_or_path
 from incoder.model.sizes import SIZES
 from incoder.objective.masking import MaskingConfig
 
@@ -20,7 +22,10 @@ def _known_size(size: str) -> str:
 
 
 class ModelSection(Recipe):
-    """The network: a size from the table with single numbers replaced, or a model folder to start from."""
+    """The network: a size from the table with single numbers replaced, or a model folder to start from.
+
+    `start_from` may be the name of an embedded model, such as `mini`.
+    """
 
     start_from: UserPath | None = None
     size: Annotated[str, AfterValidator(_known_size)] = "mini"
@@ -41,6 +46,11 @@ class ModelSection(Recipe):
                 f"start_from brings its own network; leave out {', '.join(sorted(others))}, or start_from"
             )
         return self
+
+    @property
+    def start_folder(self) -> Path | None:
+        """The folder that `start_from` names."""
+        return None if self.start_from is None else embedded_or_path(self.start_from)
 
     def overrides(self) -> dict[str, int]:
         """The numbers that replace those in the table of sizes."""
@@ -138,24 +148,66 @@ class ParallelSection(Recipe):
     timeout_seconds: PositiveInt = 600  # how long a process waits for the others in a step
 
 
+class AdapterSection(Recipe):
+    """LoRA: the weights of `model.start_from` are frozen, and an adapter for them is trained.
+
+    Two thin matrices of this rank beside each linear layer of the blocks are trained; their product counts
+    `alpha` / `rank` times.
+    """
+
+    rank: int = Field(16, ge=1, le=1024)
+    alpha: PositiveFloat = 32.0
+    base_name: str | None = None  # the base model's name in the adapter's files; by default its folder
+
+
 class EvaluationSection(Recipe):
     """How often held-out losses are measured, and on how much."""
 
     every: PositiveInt = 250
     max_tokens: PositiveInt = 65_536
+    # Keep the weights of the evaluation with the lowest loss in infills (left to right, if it has none) in a
+    # folder of their own; the model that a run starts from counts as well.
+    keep_best: bool = False
+    # Stop after this many evaluations in a row without a lower loss.
+    patience: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _patience_needs_keep_best(self) -> Self:
+        if self.patience is not None and not self.keep_best:
+            raise ValueError("patience needs keep_best = true: the last weights are not the best ones then")
+        return self
 
 
 class TrainingRecipe(Recipe):
-    """All settings of a run: `incoder train RECIPE --output DIR`."""
+    """All settings of a run: `incoder train RECIPE --output DIR`.
+
+    `tokenizer` is a path, or the name of an embedded model.
+    """
 
     tokens: UserPath
     tokenizer: UserPath
     model: ModelSection = ModelSection()
+    adapter: AdapterSection | None = None
     masking: MaskingConfig = MaskingConfig()
     optimizer: OptimizerSection = OptimizerSection()
     training: TrainingSection = TrainingSection()
     parallel: ParallelSection = ParallelSection()
     evaluation: EvaluationSection = EvaluationSection()
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """The file or folder that `tokenizer` names."""
+        return embedded_or_path(self.tokenizer)
+
+    @model_validator(mode="after")
+    def _adapters_have_a_base(self) -> Self:
+        if self.adapter is not None and self.model.start_from is None:
+            raise ValueError("an adapter is trained for a model: name it as model.start_from")
+        if self.adapter is not None and self.optimizer.name != "adamw":
+            raise ValueError('an adapter needs optimizer.name = "adamw": Muon is for whole matrices')
+        if self.adapter is not None and self.optimizer.average_decay is not None:
+            raise ValueError("optimizer.average_decay is not for adapters; leave one of them out")
+        return self
 
     @model_validator(mode="after")
     def _windows_fit_the_model(self) -> Self:

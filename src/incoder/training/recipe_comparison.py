@@ -25,6 +25,7 @@ _MAY_CHANGE = frozenset(
         "parallel.timeout_seconds",
         "evaluation.every",
         "evaluation.max_tokens",
+        "evaluation.patience",
     }
 )
 
@@ -105,10 +106,12 @@ def _tell_schedule(
 def _changes(saved: TrainingRecipe, recipe: TrainingRecipe) -> dict[str, tuple[Any, Any]]:
     """The settings that differ, as `section.key`, with both values; paths may have moved and are left out."""
     before, now = saved.model_dump(mode="json"), recipe.model_dump(mode="json")
-    return {
-        f"{section}.{key}": (before[section][key], value)
-        for section, values in now.items()
-        if isinstance(values, dict)
-        for key, value in values.items()
-        if before[section][key] != value
-    }
+    changes = {}
+    for section in now:
+        was, will = before[section], now[section]
+        if isinstance(was, dict) or isinstance(will, dict):
+            was, will = was or {}, will or {}  # [adapter] may be left out
+            for key in {**will, **was}:
+                if was.get(key) != will.get(key):
+                    changes[f"{section}.{key}"] = (was.get(key), will.get(key))
+    return changes

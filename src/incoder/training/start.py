@@ -15,7 +15,7 @@ from incoder.errors import IncoderError
 from incoder.files import remove_temporaries
 from incoder.objective.masking import MaskingConfig
 from incoder.training.checkpoint import PATTERN, newest_state, remove_partial_states
-from incoder.training.export import AVERAGED_MODEL, remove_unfinished_export
+from incoder.training.export import EXPORTED, remove_unfinished_export
 from incoder.training.heartbeat import FOLDER, remove_heartbeats
 from incoder.training.inputs import RunInputs
 from incoder.training.lock import locked
@@ -26,7 +26,7 @@ from incoder.training.start_masking import with_start_masking
 
 _WRITTEN = (
     *("recipe.toml", "metrics.jsonl", "tensorboard", "checkpoints", "loss.png"),
-    *("model", AVERAGED_MODEL, FOLDER),
+    *(*EXPORTED, FOLDER),
 )
 
 
@@ -84,7 +84,7 @@ def _remove_unfinished_files(output: Path) -> None:
     """Remove temporary files of a process that was killed in this folder, which is ours and locked."""
     remove_temporaries(output, ("recipe*.toml", "metrics.jsonl", "loss.png"))
     remove_temporaries(output / "checkpoints", (PATTERN,))
-    remove_unfinished_export(output / "model")
-    remove_unfinished_export(output / AVERAGED_MODEL)
+    for name in EXPORTED:
+        remove_unfinished_export(output / name)
     remove_partial_states(output / "checkpoints")
     remove_heartbeats(output)

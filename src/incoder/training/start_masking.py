@@ -52,7 +52,7 @@ def with_start_masking(
     Raises:
         IncoderError: the file that says it is damaged, or there is no such model folder.
     """
-    folder, named = recipe.model.start_from, recipe.masking.model_fields_set
+    folder, named = recipe.model.start_folder, recipe.masking.model_fields_set
     unnamed = [key for key in MaskingConfig.model_fields if key not in named]
     if folder is None or not unnamed:
         return recipe

@@ -62,7 +62,7 @@ class ByteEncoder:
 
     vocab_size: int = 260
     fingerprint: str = "bytes"
-    document_start_id: int = 2
+    document_start_ids: tuple[int, ...] = (2,)
 
     def encode(self, text: str) -> list[int]:
         return [byte + 4 for byte in text.encode()]

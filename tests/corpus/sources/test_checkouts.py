@@ -71,6 +71,11 @@ def test_what_git_ignores_stays_out_of_a_folder(checkouts: Path) -> None:
         "plain/pkg.egg-info",
     }
     assert report.dropped["environment"].examples == [("plain", "plain/conda"), ("plain", "plain/my-env")]
+    assert set(report.dropped["ignored by git"].examples) == {
+        ("app", "app/dist"),
+        ("app", "app/secret.py"),
+        ("app", "app/venv"),
+    }
 
 
 def test_skipped_folders_can_be_named(checkouts: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import incoder
+from incoder.embedded_models import embedded_models
 from incoder.errors import IncoderError
 from incoder.inference.engine.cached_sequences import TransformerModel
 from incoder.inference.infill_model import InfillModel
@@ -44,8 +45,8 @@ def test_a_folder_is_loaded_and_fills(folder: Path) -> None:
 
 
 def test_an_embedded_model_goes_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "EMBEDDED", folder.parent)
-    assert catalogue.embedded_models() == ["nonsense"]
+    monkeypatch.setattr("incoder.embedded_models.EMBEDDED", folder.parent)
+    assert embedded_models() == ["nonsense"]
     assert incoder.load("nonsense").infill(["", ""], max_new_tokens=1).infills
 
 
@@ -115,7 +116,7 @@ def test_a_model_that_is_not_there_is_named(name: str, message: str) -> None:
 def test_only_models_on_the_hub_have_revisions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(IncoderError, match="nonsense is a folder, and only models on the hub have revisions"):
         incoder.load(folder, revision="float16")
-    monkeypatch.setattr(catalogue, "EMBEDDED", folder.parent)
+    monkeypatch.setattr("incoder.embedded_models.EMBEDDED", folder.parent)
     with pytest.raises(IncoderError, match="nonsense is embedded, and only models on the hub"):
         incoder.load("nonsense", revision="float16")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import incoder
-from incoder.inference.models.catalogue import EMBEDDED
+from incoder.embedded_models import EMBEDDED
 from incoder.inference.upstream.model import UpstreamModel
 from incoder.tokenizer.formats import read_tokenizer
 from incoder.tokenizer.text_tokenizer import TextTokenizer

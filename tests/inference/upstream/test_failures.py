@@ -9,7 +9,7 @@ import pytest
 
 import incoder
 from incoder import IncoderError
-from incoder.inference.models.catalogue import EMBEDDED
+from incoder.embedded_models import EMBEDDED
 from incoder.inference.upstream.loading import load_upstream, read_api_key
 from incoder.tokenizer.formats import read_tokenizer
 

@@ -12,7 +12,7 @@ import pytest
 
 import incoder
 from incoder import IncoderError, InfillRequest
-from incoder.inference.models.catalogue import EMBEDDED
+from incoder.embedded_models import EMBEDDED
 from incoder.inference.upstream.model import UpstreamModel
 from incoder.results import TextPiece
 from incoder.tokenizer.formats import read_tokenizer

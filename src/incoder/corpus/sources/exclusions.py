@@ -21,6 +21,12 @@ _VENDORED = re.compile(
     r"site-packages|dist-packages|\.venv|virtualenv)/",
     re.IGNORECASE,
 )
+# Names that people give to files with nothing but secrets; `tokens.py` and `keys.py` are code as a rule.
+_SECRET_NAME = re.compile(
+    r"(?:^|/)(?:secrets?|credentials?|passwords?|passwd|private[_-]?keys?|local[_-]settings|settings[_-]local)"
+    r"\.[^/]*$",
+    re.IGNORECASE,
+)
 _MINIFIED = re.compile(r"[.-]min\.(?:js|mjs|cjs|css|html?)$", re.IGNORECASE)
 
 Exclusion = Callable[[SourceFile], str | None]
@@ -76,11 +82,22 @@ def path_reason(path: str, settings: FilterSettings) -> str | None:
         return "vendored"
     if settings.minified and minified(path):
         return "minified"
+    if settings.secret_names and has_secret_name(path):
+        return "named after secrets"
     return None
 
 
 def vendored(path: str) -> bool:
     return _VENDORED.search(path) is not None
+
+
+def has_secret_name(path: str) -> bool:
+    """Whether a file's name says that it holds secrets.
+
+    >>> has_secret_name("deploy/credentials.py"), has_secret_name("tests/test_credentials.py")
+    (True, False)
+    """
+    return _SECRET_NAME.search(path) is not None
 
 
 def minified(path: str) -> bool:

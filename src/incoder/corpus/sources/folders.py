@@ -169,6 +169,7 @@ class _Walk:
         except _NoCheckoutError:
             self._drop(checkout, "unreadable checkout")
             return
+        self._drop_ignored(checkout)
         dropped = set[Path]()
         for path in sorted(tracked | others):
             parts = PurePosixPath(path).parts
@@ -184,6 +185,14 @@ class _Walk:
                 yield from self._below(location)
             elif os.path.lexists(location):
                 yield self._relative(location)
+
+    def _drop_ignored(self, checkout: Path) -> None:
+        """Count what git ignores: files of the languages, and whole folders as one."""
+        for path in _listed(checkout, "--others", "--ignored", "--exclude-standard", "--directory"):
+            parts = PurePosixPath(path).parts
+            is_hidden = len(_visible(parts)) < len(set(parts))
+            if not is_hidden and (extension_of(path) in LANGUAGES or (checkout / path).is_dir()):
+                self._drop(checkout / path, "ignored by git")
 
     def _generated(self, checkout: Path, parts: tuple[str, ...]) -> tuple[Path, str] | None:
         """The folder above an untracked file for which the file is left out, with the reason."""

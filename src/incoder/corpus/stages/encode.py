@@ -26,7 +26,7 @@ class Encoder(Protocol):
     @property
     def fingerprint(self) -> str: ...
     @property
-    def document_start_id(self) -> int: ...
+    def document_start_ids(self) -> tuple[int, ...]: ...
     def encode(self, text: str) -> list[int]: ...
 
 
@@ -58,7 +58,7 @@ class Encode:
                 for document in read_file(given.path, given.numbers):
                     text = render(document, self.seed)
                     num_bytes = len(text.encode())
-                    token_ids = [encoder.document_start_id, *encoder.encode(text)]
+                    token_ids = [*encoder.document_start_ids, *encoder.encode(text)]
                     writer.write(token_ids, num_bytes, _kind_of(document))
                     on_bytes(num_bytes)
             digests = {path.name: sha256_of(path) for path in Path(temporary).iterdir()}

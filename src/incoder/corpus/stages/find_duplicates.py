@@ -21,7 +21,7 @@ from incoder.corpus.deduplication.exact import (
     duplicates_among,
     partition_of,
 )
-from incoder.corpus.deduplication.near import near_duplicates_among
+from incoder.corpus.deduplication.near import NUM_PERMUTATIONS, near_duplicates_among
 from incoder.corpus.deduplication.one_pass import SeenKeys
 from incoder.corpus.engine.stage import OnBytes
 from incoder.corpus.engine.work_folder import DamagedWorkError, load, save
@@ -98,9 +98,10 @@ class FindNearDuplicates:
             signatures.append(stays)
             rows = stays["position"] & np.uint64((1 << ROW_BITS) - 1)
             sketches.append(np.load(sketches_file(self.run, shard), mmap_mode="r")[rows.astype(np.int64)])
-        them = np.concatenate(signatures)
+        # Without any shard, because the sources hold no code, both are empty.
+        them = np.concatenate([*signatures, np.empty(0, SIGNATURE)])
         near = near_duplicates_among(
-            np.concatenate(sketches),
+            np.concatenate([*sketches, np.empty((0, NUM_PERMUTATIONS), np.uint32)]),
             them["stars"],
             them["tie"],
             them["position"],

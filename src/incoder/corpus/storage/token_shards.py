@@ -3,15 +3,15 @@
 A folder holds for each split `{split}.tokens` (raw little-endian uint16, or uint32 for more than 65,536 ids),
 `{split}.documents.npy` (where each document begins, and the end: int64 [num_documents + 1]),
 `{split}.bytes.npy` (UTF-8 bytes of each document: int64 [num_documents]), `{split}.kinds.npy` (the place of
-its kind in `KINDS`: uint8 [num_documents]), and `meta.json`. Every document begins with the document start.
-Documents are encoded as they are trained on, attributes included, and are in the corpus's order: training
-draws them in an order of its own.
+its kind in `KINDS`: uint8 [num_documents]), and `meta.json`. InCoder's documents begin with the document
+start. Documents are encoded as they are trained on, attributes included, and are in the corpus's order:
+training draws them in an order of its own.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -162,11 +162,26 @@ class TokenShard:
     def __reduce__(self) -> tuple[Any, ...]:
         return TokenShard.open, self._source  # another process maps the files itself
 
+    def only(self, indices: Sequence[int]) -> "TokenShard":
+        """Return a shard of these documents alone, in memory; it does not travel to another process."""
+        documents = [self.document(index).astype(self._tokens.dtype) for index in indices]
+        return TokenShard(
+            np.concatenate([*documents, self._tokens[:0]]),
+            np.cumsum([0, *map(len, documents)]),
+            self._document_bytes[indices],
+            None if self._kinds is None else self._kinds[indices],
+            source=self._source,
+            fingerprint=self.fingerprint,
+            vocab_size=self.vocab_size,
+            tokenizer_fingerprint=self.tokenizer_fingerprint,
+            report_sha256=self.report_sha256,
+        )
+
     def __len__(self) -> int:
         return len(self._document_bytes)
 
     def document(self, index: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """The token ids of one document, its document start first."""
+        """The token ids of one document, its document start first if the vocabulary has one."""
         start, end = self._starts[index], self._starts[index + 1]
         return np.asarray(self._tokens[start:end], dtype=np.int64)
 

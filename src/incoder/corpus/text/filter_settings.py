@@ -27,7 +27,8 @@ class FilterSettings(Recipe):
 
     Lines are measured in characters, as in the authors' code; the paper's text says tokens. Files that merely
     mention the GPL are dropped as well, as in the authors' code, which `gpl_phrase` turns off. Notebooks
-    pass the rules on lines and characters, as in the authors' code, unless `notebooks_too`.
+    pass the rules on lines and characters, as in the authors' code, unless `notebooks_too`. With
+    `secret_names`, files that are named after secrets, such as `credentials.py`, are left out, too.
     """
 
     preset: Literal["paper", "starcoder"] = "paper"
@@ -45,6 +46,7 @@ class FilterSettings(Recipe):
     encoded_data: bool = False
     vendored: bool = True
     minified: bool = True
+    secret_names: bool = False
     notebooks_too: bool = False
 
     @model_validator(mode="before")

@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from incoder.embedded_models import embedded_models, embedded_or_path
 from incoder.errors import IncoderError, shown
 from incoder.files import kind_of, read_json_object
 from incoder.inference.models import hub
@@ -20,8 +21,6 @@ from incoder.inference.models.gguf_model import facts, gguf_file_at, tokenizer_a
 from incoder.model import weight_files
 from incoder.model.gguf_file import GGUFFile, is_gguf
 from incoder.tokenizer.formats import choose_format, read_tokenizer
-
-EMBEDDED = Path(__file__).resolve().parents[2] / "embedded"
 
 _CONFIG = "config.json"
 _CHECKPOINT_OF_RUN = "model"  # the checkpoint's folder in the folder of a training run
@@ -56,15 +55,6 @@ class ModelInfo:
     licence: str | None
 
 
-def embedded_models() -> list[str]:
-    """Return the names of the models that come with the package.
-
-    >>> "mini" in embedded_models() or not embedded_models()
-    True
-    """
-    return sorted(config.parent.name for config in EMBEDDED.glob(f"*/{_CONFIG}"))
-
-
 def cached_models() -> list[tuple[str, str, Path]]:
     """Name, revision and folder of the models from the hub that are here, of architectures that load."""
     return [
@@ -92,7 +82,7 @@ def find_model(name: str | os.PathLike[str], revision: str | None = None, *, fet
     if name in embedded:
         if revision is not None:
             raise IncoderError(f"{name} is embedded, and only models on the hub have revisions")
-        return EMBEDDED / name
+        return embedded_or_path(Path(name))
     here = gguf_file_at(Path(name)) if is_gguf(Path(name)) else _checkpoint_at(Path(name))
     if here is not None:
         if revision is not None:

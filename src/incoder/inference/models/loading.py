@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from incoder import arguments
+from incoder.embedded_models import embedded_models
 from incoder.errors import IncoderError
 from incoder.inference.cache.kv_cache import bytes_per_token
 from incoder.inference.engine.cached_sequences import TransformerModel
@@ -13,7 +14,7 @@ from incoder.inference.engine.forking import check_process
 from incoder.inference.engine.runner import BLOCK_SIZE
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.memory.mixing import read_weights
-from incoder.inference.models.catalogue import embedded_models, find_model
+from incoder.inference.models.catalogue import find_model
 from incoder.inference.models.gguf_model import tokenizer_and_format
 from incoder.infill_defaults import num_candidates_for
 from incoder.model.adapters import load_adapter, merge

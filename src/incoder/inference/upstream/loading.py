@@ -7,10 +7,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from incoder.embedded_models import embedded_models
 from incoder.errors import IncoderError
 from incoder.files import read_text
 from incoder.inference.models import hub
-from incoder.inference.models.catalogue import context_length_at, embedded_models, find_model
+from incoder.inference.models.catalogue import context_length_at, find_model
 from incoder.inference.models.gguf_model import tokenizer_and_format
 from incoder.inference.text_vocabulary import TextVocabulary
 from incoder.inference.upstream.capabilities import choose_model

@@ -1,0 +1,1 @@
+"""Fine-tuning a model on one's own code, with proof that it helped."""
