@@ -1,5 +1,7 @@
 """What a user changed, from two versions of a file."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,3 +51,12 @@ def test_a_changed_line_is_paired_with_the_line_that_it_became() -> None:
     event = EditEvent(1, ("x = load(path)\n",), ("# reads it\n", "x = read(path)\n"))
     assert event.changed_lines == [("x = load(path)\n", "x = read(path)\n")]
     assert event.replaced_texts == [("load", "read")]
+
+
+def test_two_versions_with_nothing_in_common_are_one_change() -> None:
+    before, after = "x\ny\n" * 5_000, "y\nx\n" * 5_000
+    start = time.perf_counter()
+    (event,) = edit_events(before, after)
+    assert time.perf_counter() - start < 1
+    assert "".join(event.old) == before
+    assert "".join(event.new) == after

@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 from incoder.editing.lines import Lines
 from incoder.editing.next_edits.tokens import replacements, similarity, tokens_of
 
+_MAX_COMPARISONS = 4_000_000  # of lines: comparing takes time by the square of their number
 _MIN_SIMILARITY = 0.4  # of a line and what it became
 
 
@@ -46,6 +47,8 @@ class EditEvent:
 def edit_events(before: str, after: str) -> tuple[EditEvent, ...]:
     """Return what was changed between two versions of a file, from its start on.
 
+    If thousands of lines are between the first and the last change, all of them count as one.
+
     >>> edit_events("a = 1\\nb = 2\\n", "a = 1\\nb = 3\\n")
     (EditEvent(line=2, old=('b = 2\\n',), new=('b = 3\\n',)),)
     """
@@ -57,6 +60,8 @@ def edit_events(before: str, after: str) -> tuple[EditEvent, ...]:
     while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
         end += 1
     inner_old, inner_new = old[start : len(old) - end], new[start : len(new) - end]
+    if len(inner_old) * len(inner_new) > _MAX_COMPARISONS:
+        return (EditEvent(start + 1, tuple(inner_old), tuple(inner_new)),)
     matcher = SequenceMatcher(None, inner_old, inner_new, autojunk=False)
     return tuple(
         EditEvent(

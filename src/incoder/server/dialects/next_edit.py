@@ -12,10 +12,11 @@ from incoder.editing.defaults import NEXT_EDIT
 from incoder.editing.lines import Lines
 from incoder.editing.next_edits.events import EditEvent, edit_events
 from incoder.editing.next_edits.proposals import DEFAULT_MIN_GAIN, DEFAULT_MIN_SHIFT, NextEdit, edits_after
-from incoder.server.editing.running import run_task
+from incoder.server.editing.running import MAX_CHARACTERS, run_task
 from incoder.server.editing.tools import Task
 from incoder.server.exchange import Exchange
 from incoder.server.fields import Fields
+from incoder.server.request_error import RequestError
 from incoder.server.route import Route
 
 _MAX_EVENTS = 16
@@ -26,8 +27,9 @@ _MOST_LINES = 10_000_000
 async def next_edit(exchange: Exchange) -> Response:
     """Answer POST /v1/edit/next."""
     body = await exchange.fields()
-    events = read_events(body)
-    name, found = await run_task(exchange, lambda task: _edits(task, events), body)
+    if len(body.text("before", "")) > MAX_CHARACTERS:
+        raise RequestError(413, f"before must have at most {MAX_CHARACTERS} characters")
+    name, found = await run_task(exchange, _edits, body)
     return exchange.answer(
         {"id": f"edit-{exchange.id}", "model": name, "edits": list(map(_described, found))}
     )
@@ -59,13 +61,13 @@ def read_events(body: Fields) -> tuple[EditEvent, ...]:
     return tuple(events)
 
 
-def _edits(task: Task, events: tuple[EditEvent, ...]) -> list[NextEdit]:
+def _edits(task: Task) -> list[NextEdit]:
     body = task.body
     rejected = [(one.required_text("old"), one.required_text("new")) for one in body.nested_list("rejected")]
     return edits_after(
         task.model,
         task.text,
-        events,
+        read_events(body),
         path=task.path,
         min_gain=body.number("min_gain", DEFAULT_MIN_GAIN, -_MAX_NATS, _MAX_NATS),
         min_shift=body.number("min_shift", DEFAULT_MIN_SHIFT, -_MAX_NATS, _MAX_NATS),
