@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -37,8 +38,8 @@ run(Options(version="1", launch=launch), Log())
 class World:
     """A folder for sockets, and the program that language servers in it start as their model server."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "sockets"
+    def __init__(self, folder: Path, sockets: Path) -> None:
+        self.folder = sockets
         self._record = folder / "record"
         self._script = folder / "script.json"
         self.clients: list[Client] = []
@@ -92,7 +93,12 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
+    with tempfile.TemporaryDirectory(prefix="incoder-") as short:  # a socket's path has at most 100 bytes
+        world = World(tmp_path, Path(short) / "sockets")
+        yield from _running(world)
+
+
+def _running(world: World) -> Iterator[World]:
     yield world
     for client in world.clients:
         client.end()
