@@ -10,7 +10,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from incoder.inference.models.catalogue import embedded_models, find_model
+from incoder.embedded_models import embedded_models
+from incoder.inference.models.catalogue import find_model
 
 pytestmark = [
     pytest.mark.skipif(
