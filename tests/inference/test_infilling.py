@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
@@ -215,6 +217,36 @@ def test_later_candidates_do_not_change_earlier_ones(dice: InfillModel) -> None:
     few, many = fill(2), fill(5)
     assert len(many.candidates) == 5
     assert set(few.candidates) < set(many.candidates)
+
+
+def test_the_first_of_several_is_greedy(dice: InfillModel) -> None:
+    """It is the infill of temperature 0, and the others are those that are drawn without it."""
+    parts = ["a", "b", "c"]
+    settings: RequestSettings = {"temperature": 3.0, "top_p": 1.0, "max_new_tokens": 6, "rank_by": "none"}
+    found = dice.infill(parts, num_candidates=3, greedy_first=True, **settings).candidates
+    assert found[0] == dice.infill(parts, temperature=0, max_new_tokens=6).candidates[0]
+    drawn = dice.infill(parts, num_candidates=3, greedy_first=False, **settings).candidates
+    assert found[1:] == drawn[1:]
+    assert found[0] != drawn[0]
+
+
+def test_other_prompts_draw_other_numbers(
+    reading_again: Callable[[Callable[[list[int]], Tensor], int], InfillModel], tiny_tokenizer: Tokenizer
+) -> None:
+    """A model that finds all letters equally probable writes what the random numbers say."""
+    letters = [tiny_tokenizer.encode(letter)[0] for letter in "abcdefgh"]
+    logits_V = torch.full((tiny_tokenizer.vocab_size,), -1000.0)
+    logits_V[letters] = 0.0
+    model = reading_again(lambda _: logits_V, 256)
+
+    def fill(name: str) -> str:
+        parts = [f"{name} = ", "\n"]
+        return model.infill(parts, num_candidates=1, temperature=1.0, max_new_tokens=8).infills[0]
+
+    names = ["one", "other", "third"]
+    infills = [fill(name) for name in names]
+    assert len(set(infills)) == 3
+    assert [fill(name) for name in reversed(names)] == infills[::-1]
 
 
 def test_candidates_come_best_first(dice: InfillModel) -> None:

@@ -7,6 +7,7 @@ import codecs
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from incoder.document import Parts
 from incoder.inference.decoding.sequence_state import Decoded
@@ -41,6 +42,19 @@ class CandidateState:
         tokens = tuple(tuple(_tokens(one, tokenizer)) for one in self.decoded)
         reasons = tuple(one.finish_reason for one in self.decoded)
         return Candidate(text, infills, mean, total, reasons, tokens)
+
+
+def candidate_seed(seed: int, index: int, prompt_ids: Sequence[int]) -> int:
+    """Return the seed of one candidate, of 32 bits, which differs with the prompt.
+
+    So the answers to different prompts do not share their luck, while equal requests get equal answers: alone
+    or together with others, in any order.
+
+    >>> candidate_seed(0, 1, [5, 6]) == candidate_seed(0, 1, [5, 7])
+    False
+    """
+    data = ",".join(map(str, (seed, index, *prompt_ids))).encode()
+    return int.from_bytes(blake2b(data, digest_size=4).digest())
 
 
 def ranked(candidates: Sequence[Candidate], keys: Sequence[tuple[bool, float]]) -> tuple[Candidate, ...]:

@@ -14,13 +14,14 @@ from torch import Tensor
 from incoder.inference.candidates import (
     CandidateState,
     alternatives,
+    candidate_seed,
     first_of_each,
     ranked,
     with_equal_infills,
 )
 from incoder.inference.decoding.beam_search import beam_search
 from incoder.inference.decoding.decode_loop import decoding
-from incoder.inference.decoding.sampling import candidate_rng, most_probable
+from incoder.inference.decoding.sampling import most_probable
 from incoder.inference.decoding.sequence_state import Decoded
 from incoder.inference.language_model import Forward, Generation, LanguageModel, Sequences
 from incoder.inference.memory.prior import NextTokenPrior
@@ -53,7 +54,7 @@ class Infilling(RequestState):
         self._model = model
         self._vocabulary = vocabulary
         self._prior = prior
-        self._rngs: list[torch.Generator] = []  # one for each candidate
+        self._rngs: list[torch.Generator | None] = []  # one for each candidate; none for a greedy one
 
     def run(self) -> Generation[InfillResult]:
         """Fill the holes in every candidate. The time limit counts from the first step."""
@@ -64,7 +65,6 @@ class Infilling(RequestState):
             states = yield from self._search()
             return self._result(states, tuple(one.result(self._parts, tokenizer) for one in states))
         states = [CandidateState(index) for index in range(request.num_sequences)]
-        self._rngs = [candidate_rng(sampling.seed, state.index) for state in states]
         yield from self._fill(states)
         candidates = [state.result(self._parts, tokenizer) for state in states]
         if request.rank_by == "none":
@@ -113,6 +113,8 @@ class Infilling(RequestState):
             self._pass_on(states[row], data)
 
         prompt = self._prompt(states[0])
+        if not self._rngs:
+            self._rngs = [self._rng(state, prompt) for state in states]
         sequences = self._open(prompt)
         try:
             logits_BV = yield from self._read_prompt(sequences, prompt)
@@ -154,6 +156,14 @@ class Infilling(RequestState):
                     self._add(state, one)
         finally:
             sequences.close()
+
+    def _rng(self, state: CandidateState, prompt: Prompt) -> torch.Generator | None:
+        """Return the random numbers of a candidate after the first prompt, the same ones on every device."""
+        if self._is_greedy(state):
+            return None
+        return torch.Generator().manual_seed(
+            candidate_seed(self._sampling.seed, state.index, prompt.token_ids)
+        )
 
     def _search(self) -> Generation[list[CandidateState]]:
         """Beam-search the holes in order, continuing with the best infill.

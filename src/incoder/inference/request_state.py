@@ -116,6 +116,10 @@ class RequestState:
         state.place = stopping.place
         return stopping
 
+    def _is_greedy(self, state: CandidateState) -> bool:
+        """Whether a candidate takes the most probable tokens."""
+        return self._sampling.temperature == 0 or (self._request.greedy_first and state.index == 0)
+
     def _value(self, candidate: Candidate) -> float:
         """Return the log-probability by which a candidate is ranked, without that of the full text."""
         return candidate.logprob if self._request.rank_by == "mean" else candidate.total_logprob

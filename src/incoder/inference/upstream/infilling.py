@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
-from hashlib import blake2b
 from typing import Any
 
-from incoder.inference.candidates import CandidateState, ranked
+from incoder.inference.candidates import CandidateState, candidate_seed, ranked
 from incoder.inference.decoding.infill_text import InfillText
 from incoder.inference.decoding.sequence_state import Decoded
 from incoder.inference.prompts.prompter import Prompt, Prompter
@@ -86,6 +85,7 @@ class UpstreamInfilling(RequestState):
         self._check_space(prompt, max_positions)
         await self._show(prompt)
         context = list(prompt.token_ids)
+        sampling = replace(self._sampling, temperature=0.0) if self._is_greedy(state) else self._sampling
         for hole, required in enumerate(prompt.required_prefixes):
             if hole:
                 if self._is_time_up():
@@ -96,10 +96,11 @@ class UpstreamInfilling(RequestState):
             writer = InfillWriter(
                 servers=self._servers,
                 vocabulary=self._vocabulary,
-                request=replace(self._request, sampling=self._sampling),
+                request=replace(self._request, sampling=sampling),
                 context=context,
-                text=InfillText(required, self._sampling, self._stopping(state)),
-                seed=_seed(self._sampling.seed, state),
+                text=InfillText(required, sampling, self._stopping(state)),
+                seed=candidate_seed(sampling.seed, state.index, context)
+                >> 1,  # of 31 bits: some know no more
                 num_free=None if self._counts_bytes else max_positions - len(context),
                 deadline=self._deadline,
                 is_ranked=is_ranked,
@@ -149,9 +150,3 @@ async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _seed(seed: int, state: CandidateState) -> int:
-    """Return the seed of a candidate's next hole: it does not depend on the number of candidates."""
-    data = b"%d %d %d" % (seed, state.index, len(state.infills))
-    return int.from_bytes(blake2b(data, digest_size=4).digest()) >> 1
