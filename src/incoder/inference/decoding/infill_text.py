@@ -69,10 +69,9 @@ class InfillText:
         start = min(len(self._so_far), len(infill))
         return not self._stopping.permits(infill[:start], infill[start:])
 
-    @property
-    def asks_for_another(self) -> bool:
-        """Whether the rules ask for another infill in place of this one, which has ended."""
-        return self._stopping is not None and self._stopping.asks_for_another(self.infill)
+    def asks_for_another(self, *, is_whole: bool) -> bool:
+        """Whether the rules ask for another infill in place of this one, whole or ended by a limit."""
+        return self._stopping is not None and self._stopping.asks_for_another(self.infill, is_whole=is_whole)
 
     @property
     def forbidden(self) -> bytes | None:

@@ -122,7 +122,9 @@ class SequenceState:
     @property
     def is_to_be_repeated(self) -> bool:
         """Whether the infill has ended in a way for which the rules ask for another one."""
-        return self.finish_reason in ("end", "stop") and self._text.asks_for_another
+        if self.finish_reason in (None, "time"):
+            return False
+        return self._text.asks_for_another(is_whole=self.finish_reason != "length")
 
     @property
     def num_read(self) -> int:

@@ -134,9 +134,14 @@ class StoppingRules:
         """Return the bytes that the next tokens must spell."""
         return b"" if self._openers is None else self._openers.required_next(text)
 
-    def asks_for_another(self, infill: bytes) -> bool:
-        """Whether a finished infill lacks an opener, so that one should be written by `stricter` rules."""
-        return self._openers is not None and not self._is_strict and not self._openers.may_be(infill)
+    def asks_for_another(self, infill: bytes, *, is_whole: bool = True) -> bool:
+        """Whether an infill lacks an opener, so that one should be written by `stricter` rules.
+
+        One that is not whole was ended by a limit.
+        """
+        if self._openers is None or self._is_strict:
+            return False
+        return self._openers.is_lacking(infill, is_whole=is_whole)
 
     def stricter(self) -> "StoppingRules":
         """Return these rules, which now only permit an infill that is an opener."""
@@ -171,7 +176,7 @@ class StoppingRules:
 
     def num_committed(self, text: bytes) -> int:
         """Return how many bytes stay however the infill continues; called only if `cut` returned None."""
-        if self._openers is not None and not self._is_strict:
+        if self._openers is not None and not self._is_strict and not self._openers.is_free(text):
             return 0  # another infill may be written
         infill = self._infill(text)
         committed = min((rule.num_committed(infill) for rule in self._rules), default=len(text))
