@@ -89,7 +89,8 @@ class InfillRequest:
 
     `rank_by` ranks candidates by their mean or total log-probability, or by the total plus that of the full
     text read left to right (if the time limit allows). With "syntax", candidates that add syntax errors to
-    the text around their holes come last, by their totals, and the others first, by the full text. "none"
+    the text around their holes come last, before them those that leave more names unbound than others (in
+    Python), each by their totals, and the others first, by the full text. "none"
     keeps all of them, equal ones too, in the order in which they were drawn. With `greedy_first`, the first
     candidate takes the most probable tokens, and only the others are drawn.
 

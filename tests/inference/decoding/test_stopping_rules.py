@@ -389,3 +389,22 @@ def test_a_dedented_infill_is_shown_when_it_is_sure_to_stay() -> None:
     rules = StoppingRules(b"if x:\n    y()\n", b"    z()\n", ONLY_OPENERS, syntax_of("a.py"))
     assert rules.num_committed(b"x = 1") == 0
     assert rules.num_committed(b"    x = 1") == len(b"    x = 1")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "suffix", "written", "texts"),
+    [
+        (b"x = ", b")\n", b"ab + c\nd", [b"ab", b"ab ", b"ab +", b"ab + ", b"ab + c"]),
+        (b"x = a", b"c)\n", b"bd", [b"b", b"bd"]),
+        (b"x = ", b" + 1\n", "é".encode() + b"\xc3", ["é".encode()]),
+        (b"x = ", b"\n", b"ab + c", []),
+        (b'x = "', b'"\n', b'ab" + c', [b"ab"]),
+    ],
+)
+def test_an_infill_inside_a_line_may_end_between_words_or_inside_one_that_goes_on(
+    prefix: bytes, suffix: bytes, written: bytes, texts: list[bytes]
+) -> None:
+    rules = StoppingRules(prefix, suffix, ALL_STOPPING_RULES, syntax_of("a.py"))
+    assert [written[:place] for place in rules.places_to_end(written)] == texts
+    without = [rule for rule in ALL_STOPPING_RULES if rule != "ends"]
+    assert not StoppingRules(prefix, suffix, without, syntax_of("a.py")).places_to_end(written)

@@ -61,15 +61,15 @@ class UpstreamInfilling(RequestState):
         if self._request.rank_by == "none":
             return InfillResult(tuple(candidates), self._usage, self._shown, self._timing())
         values = [self._value(one) for one in candidates]
-        is_first = self._is_first(states)
+        standings = self._standings(states)
         if self._ranks_by_full_text(states):
-            chosen = [index for index, first in enumerate(is_first) if first]
+            best = max(standings)
+            chosen = [index for index, one in enumerate(standings) if one == best]
             infills = [states[index].infills for index in chosen]
             full_texts = await self._scorer.answer(full_text_rows(self._prompter, self._texts, infills))
             for index, full_text in zip(chosen, full_texts, strict=True):
                 values[index] += full_text
-        keys = list(zip(is_first, values, strict=True))
-        return InfillResult(ranked(candidates, keys), self._usage, self._shown, self._timing())
+        return InfillResult(ranked(candidates, standings, values), self._usage, self._shown, self._timing())
 
     async def _fill(self, state: CandidateState, *, is_ranked: bool) -> None:
         """Fill all holes of one candidate."""
