@@ -362,6 +362,8 @@ def test_an_infill_may_be_blank_only_where_nothing_is_missing(
         ("a.yaml", b"a: 1\n", b"    b: 2\n", b"c: 3\n", True),
         ("a.py", b"if x:\n    y()\n", b"    z()\n", b"    x = 1\n", True),
         ("a.py", b"if x:\n    y()\n", b"    z()\n", b"x = 1\n", False),
+        ("a.py", b"if x:\n    y()\n", b"    z()\n", b"", True),
+        ("a.py", b"x = 1\n", b"    y = 2\n", b"", False),
         ("a.py", b"if x:\n    y()\n", b"    z()\n", b"else:\n", True),
         ("a.py", b"if x:\n    y()\n", b"    z()\n", b"x = 1\nif x:\n", True),
         ("a.py", b"if x:\n    y()\n", b"    z()\n", b"# why\n", True),

@@ -17,7 +17,7 @@ from incoder.inference.syntax_errors.filled_text import FilledText
 from incoder.inference.syntax_errors.python_windows import extent
 
 _NUM_LINES = 60  # on either side of a hole
-_GIVEN = frozenset({*dir(builtins), "__file__", "__path__", "__class__"})
+_DOUBLE_UNDERSCORES = re.compile(r"__\w+__")  # Python gives these to modules, classes and functions
 _IMPORTS_ALL = re.compile(r"import\s*\*")
 
 
@@ -75,7 +75,8 @@ def _unbound(module: symtable.SymbolTable) -> set[str]:
                 used.add(one.get_name())
             if one.is_declared_global() and _binds(one):
                 bound.add(one.get_name())
-    return used - bound - _GIVEN
+    unbound = used - bound - set(dir(builtins))
+    return {name for name in unbound if not _DOUBLE_UNDERSCORES.fullmatch(name)}
 
 
 def _binds(symbol: symtable.Symbol) -> bool:

@@ -72,9 +72,10 @@ class Openers:
 
     def is_lacking(self, infill: bytes, *, is_whole: bool) -> bool:
         """Whether an infill lacks an opener; if it was ended by a limit, no more text could add one."""
-        if self.may_be(infill) or self.is_free(infill) or not (self.start or infill.strip()):
+        assert self._opener is not None
+        if self._opener.may_lack and (self.is_free(infill) or not infill.strip()):
             return False
-        return is_whole or not self.may_begin(infill)
+        return not self.may_be(infill) and (is_whole or not self.may_begin(infill))
 
     def is_free(self, infill: bytes) -> bool:
         """Whether an infill that begins like this need not be an opener, however it continues."""
