@@ -210,8 +210,8 @@ def test_sentinels_in_the_text_are_text(author: MakeAuthor, transcript: Transcri
 def test_later_candidates_do_not_change_earlier_ones(dice: InfillModel) -> None:
     def fill(num_candidates: int) -> Sequence[Candidate]:
         settings: RequestSettings = {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 6, "seed": 3}
-        parts = ["a", "b", "c"]
-        return dice.infill(parts, num_candidates=num_candidates, rank_by="none", **settings).candidates
+        settings |= {"num_candidates": num_candidates, "rank_by": "none"}
+        return dice.infill(["a", "b", "c"], **settings).candidates
 
     few, many = fill(2), fill(5)
     assert len(many) == 5
@@ -222,9 +222,11 @@ def test_the_first_of_several_is_greedy(dice: InfillModel) -> None:
     """It is the infill of temperature 0, and the others are those that are drawn without it."""
     parts = ["a", "b", "c"]
     settings: RequestSettings = {"temperature": 3.0, "top_p": 1.0, "max_new_tokens": 6, "rank_by": "none"}
-    found = dice.infill(parts, num_candidates=3, greedy_first=True, **settings).candidates
+    settings |= {"num_candidates": 3, "greedy_first": True}
+    found = dice.infill(parts, **settings).candidates
     assert found[0] == dice.infill(parts, temperature=0, max_new_tokens=6).candidates[0]
-    drawn = dice.infill(parts, num_candidates=3, greedy_first=False, **settings).candidates
+    settings["greedy_first"] = False
+    drawn = dice.infill(parts, **settings).candidates
     assert found[1:] == drawn[1:]
     assert found[0] != drawn[0]
 
@@ -277,7 +279,8 @@ def test_the_seed_decides(dice: InfillModel) -> None:
 def test_logprobs_are_the_models_own(dice: InfillModel, tiny_tokenizer: Tokenizer) -> None:
     """Temperature and forbidden tokens change what is chosen, not how probable the model finds it."""
     settings: RequestSettings = {"temperature": 0.7, "max_new_tokens": 5, "token_healing": False}
-    candidate = dice.infill(["a", "b"], stopping_rules=(), **settings).candidates[0]
+    settings["stopping_rules"] = ()
+    candidate = dice.infill(["a", "b"], **settings).candidates[0]
     fake = dice.language_model
     row = fake.opened[0].rows[0]  # type: ignore[attr-defined]
     num_tokens = len(row) - len(tiny_tokenizer.encode("a")) - len(tiny_tokenizer.encode("b")) - 4
@@ -423,9 +426,10 @@ def test_a_later_window_sees_the_earlier_fills_as_text(dice: InfillModel, transc
 def test_candidates_part_ways_in_later_windows(dice: InfillModel) -> None:
     middle = "x = 1\n" * 120
     parts = ["a = ", middle, middle, ""]
-    one = dice.infill(parts, temperature=1.0, top_p=1.0, max_new_tokens=3)
-    drawn: RequestSettings = {"num_candidates": 3, "greedy_first": False}
-    three = dice.infill(parts, temperature=1.0, top_p=1.0, max_new_tokens=3, **drawn)
+    settings: RequestSettings = {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 3}
+    one = dice.infill(parts, **settings)
+    settings |= {"num_candidates": 3, "greedy_first": False}
+    three = dice.infill(parts, **settings)
     assert one.candidates[0] in three.candidates
     assert len(three.candidates) == 3
 

@@ -161,11 +161,11 @@ class Infilling(RequestState):
                     is_time_up=self._is_time_up,
                     on_bytes=on_bytes if self._stream is not None else None,
                 )
-                num_read = [len(one.read) for one in decoded]
-                decoded = yield from self._ended_best(states, stopping, decoded, len(required_prefix))
-                for row, (state, one) in enumerate(zip(states, decoded, strict=True)):
-                    if len(one.read) < num_read[row]:
-                        sequences.rollback(row, num_read[row] - len(one.read))
+                written = decoded
+                decoded = yield from self._ended_best(states, stopping, written, len(required_prefix))
+                for row, (state, before, one) in enumerate(zip(states, written, decoded, strict=True)):
+                    if len(one.read) < len(before.read):
+                        sequences.rollback(row, len(before.read) - len(one.read))
                     self._add(state, one)
         finally:
             sequences.close()
