@@ -21,7 +21,6 @@ from peers import transformers_models
 from torch import Tensor
 
 from incoder.inference.decoding.decode_loop import decoding
-from incoder.inference.decoding.sampling import candidate_rng
 from incoder.inference.language_model import Forward, Generation, LanguageModel, run_alone
 from incoder.inference.models.catalogue import find_model
 from incoder.inference.vocabulary import Vocabulary
@@ -88,7 +87,7 @@ def _our_writer(language_model: LanguageModel, tokenizer: Tokenizer, num_tokens:
             logits_BV,
             required_prefix=b"",
             params=params,
-            rngs=[candidate_rng(0, 0)],
+            rngs=[None],
             vocabulary=vocabulary,
             max_positions=language_model.max_positions,
         )

@@ -1,13 +1,16 @@
-"""The latency of one hole by its number of candidates, and of the check for syntax errors in a long file.
+"""The latency of one hole by its number of candidates and by its rules, and of the checks in a long file.
 
     python benchmarks/ranking.py --model mini
     python benchmarks/ranking.py --size 350m
+    python benchmarks/ranking.py --rules
     python benchmarks/ranking.py --check
 
 A hole has 40 lines before it and 20 after it, of which nothing is in the cache, and each candidate at most
 16 tokens. `mini` ranks by syntax. Random weights (--size) rank by the full text, since nothing that they
-write parses: the most that ranking by syntax costs. The check is timed for five candidates of holes all over
-a file of 2,000 lines, in CPU time.
+write parses: the most that ranking by syntax costs. The rules are timed with one greedy infill, of a line and
+of the second half of one but its last character, with all of them, without one, and without any. The checks
+for syntax errors and unbound names are timed for five candidates of holes all over a file of 2,000 lines, in
+CPU time.
 """
 
 import argparse
@@ -24,11 +27,13 @@ from measuring.random_models import save_random_model
 import incoder
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.syntax_errors.added_errors import adds_errors
-from incoder.request_settings import RankBy
+from incoder.inference.syntax_errors.unbound_names import leave_unbound
+from incoder.request_settings import ALL_STOPPING_RULES, RankBy, StoppingRule
 
 NUMBERS = (1, 2, 3, 5, 8)
 BEFORE, AFTER = 40, 20  # lines around the hole
 NUM_LINES = 2000
+LONG_LINE = 24  # characters
 
 
 def main() -> None:
@@ -37,11 +42,14 @@ def main() -> None:
     )
     parser.add_argument("--model", default="mini")
     parser.add_argument("--size", help="random weights of this size instead of a model")
-    parser.add_argument("--check", action="store_true", help="time the check for syntax errors")
+    parser.add_argument("--rules", action="store_true", help="time the stopping rules")
+    parser.add_argument("--check", action="store_true", help="time the checks of candidates")
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     if arguments.check:
         time_check(arguments.rounds)
+    elif arguments.rules:
+        time_rules(incoder.load(arguments.model), arguments.rounds)
     elif arguments.size is None:
         time_candidates(incoder.load(arguments.model), "syntax", arguments.rounds)
     else:
@@ -77,22 +85,54 @@ def time_candidates(model: InfillModel, rank_by: RankBy, num_rounds: int) -> Non
         print(f"{number} candidates: {median:.2f} s, {median / one:.2f} times one")
 
 
+def time_rules(model: InfillModel, num_rounds: int) -> None:
+    """Print the median seconds of an infill by its rules, measured in turns on texts read once."""
+    variants: dict[str, list[StoppingRule]] = {"all rules": [*ALL_STOPPING_RULES], "no rules": []}
+    for without in ("openers", "blanks", "rest", "ends"):
+        variants[f"without {without}"] = [rule for rule in ALL_STOPPING_RULES if rule != without]
+    lines = inspect.getsource(argparse).splitlines(keepends=True)
+    places = iter([place for place in range(BEFORE, len(lines), 7) if len(lines[place].strip()) > LONG_LINE])
+    seconds: dict[tuple[str, str], list[float]] = {}
+    for is_warm in [False, *[True] * num_rounds]:
+        for name, rules in variants.items():
+            for kind in ("a line", "inside a line"):
+                place = next(places)
+                before, line = "".join(lines[place - BEFORE : place]), lines[place]
+                after = "".join(lines[place + 1 : place + 1 + AFTER])
+                half = len(line) - len(line.lstrip()) + len(line.strip()) // 2
+                inside = [before + line[:half], line.rstrip()[-1] + "\n" + after]
+                start = time.perf_counter()
+                model.infill(
+                    inside if kind == "inside a line" else [before, after],
+                    temperature=0,
+                    max_new_tokens=32,
+                    path="a.py",
+                    stopping_rules=rules,
+                    cache_salt=f"{name}{place}",
+                )
+                if is_warm:
+                    seconds.setdefault((kind, name), []).append(time.perf_counter() - start)
+    for (kind, name), found in sorted(seconds.items()):
+        print(f"{kind}, {name}: {statistics.median(found):.2f} s")
+
+
 def time_check(num_holes: int) -> None:
-    """Print the median and the greatest milliseconds of CPU time that a candidate's check takes."""
+    """Print the median and the greatest milliseconds of CPU time that a candidate's checks take."""
     lines = (inspect.getsource(argparse) + inspect.getsource(inspect)).splitlines(keepends=True)[:NUM_LINES]
-    rng, found = random.Random(0), []
+    rng = random.Random(0)
+    found: dict[str, list[float]] = {}
     for _ in range(num_holes):
         hole = rng.choice([index for index, line in enumerate(lines) if line.strip()])
         gold = lines[hole]
         mistaken = [gold.replace(")", "", 1), gold.replace(":", "", 1), "    x = 1\n", gold + "  )\n"]
-        start = time.process_time()
-        adds_errors(
-            ["".join(lines[:hole]), "".join(lines[hole + 1 :])],
-            [[infill] for infill in dict.fromkeys([gold, *mistaken])],
-            PurePath("a.py"),
-        )
-        found.append((time.process_time() - start) * 1000 / 5)
-    print(f"{statistics.median(found):.2f} ms a candidate, at most {max(found):.2f} ms, {num_holes} holes")
+        around = ["".join(lines[:hole]), "".join(lines[hole + 1 :])]
+        infills = [[infill] for infill in dict.fromkeys([gold, *mistaken])]
+        for name, check in {"errors": adds_errors, "unbound names": leave_unbound}.items():
+            start = time.process_time()
+            check(around, infills, PurePath("a.py"))
+            found.setdefault(name, []).append((time.process_time() - start) * 1000 / 5)
+    for name, values in found.items():
+        print(f"{name}: {statistics.median(values):.2f} ms a candidate, at most {max(values):.2f} ms")
 
 
 if __name__ == "__main__":

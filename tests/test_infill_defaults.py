@@ -31,7 +31,14 @@ def test_what_is_left_open_depends_on_what_is_said(
 def test_of_several_holes_one_candidate_is_drawn_at_the_usual_temperature() -> None:
     assert with_infill_defaults({}, 5, num_holes=2) == {"num_candidates": 1}
     several = with_infill_defaults({"num_candidates": 3}, 5, num_holes=2)
-    assert several == {"num_candidates": 3, "rank_by": "syntax"}
+    assert several == {"num_candidates": 3, "rank_by": "syntax", "greedy_first": True}
+
+
+def test_the_first_of_several_is_greedy_unless_all_are_kept_as_drawn() -> None:
+    assert with_infill_defaults({}, 5)["greedy_first"]
+    assert not with_infill_defaults({"rank_by": "none"}, 5)["greedy_first"]
+    assert not with_infill_defaults({"greedy_first": False}, 5)["greedy_first"]
+    assert "greedy_first" not in with_infill_defaults({}, 1)
 
 
 def test_settings_of_the_caller_are_not_changed() -> None:

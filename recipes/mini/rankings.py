@@ -3,14 +3,13 @@
     python recipes/mini/rankings.py draw humaneval-single-line --data DATA --output drawn.jsonl
     python recipes/mini/rankings.py report humaneval-single-line --data DATA --output drawn.jsonl
 
-`draw` writes for each task the candidates in the order in which they were drawn, and ranks them by the
-full text; it continues where it stopped. Candidate i does not depend on the number of candidates, so the
-first n of them are what `num_candidates=n` draws, and one file answers for every number.
+`draw` writes for each task the candidates in the order in which they were drawn, the greedy one first, and
+ranks them by the full text; it continues where it stopped. Candidate i does not depend on the number of
+candidates, so the first n of them are what `num_candidates=n` draws, and one file answers for every number.
 """
 
 import argparse
 import json
-from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.evaluation.execution import Limits, run_programs
 from incoder.evaluation.statistics import cluster_bootstrap_interval, paired_difference
 from incoder.inference.syntax_errors.added_errors import adds_errors
+from incoder.inference.syntax_errors.unbound_names import leave_unbound
 from incoder.request import InfillRequest
 from incoder.results import TextPiece
 
@@ -32,7 +32,6 @@ def draw(tasks: list[Task], model_name: str, template: InfillRequest, output: Pa
     """Add the candidates of every task that `output` lacks."""
     done = {row["task_id"] for row in read_rows(output)} if output.exists() else set()
     model = incoder.load(model_name)
-    greedy = replace(template.sampling, temperature=0.0)
     with output.open("a", encoding="utf-8") as file:
         for number, task in enumerate(tasks, start=1):
             if task.key in done:
@@ -48,7 +47,7 @@ def draw(tasks: list[Task], model_name: str, template: InfillRequest, output: Pa
             row = {
                 "task_id": task.key,
                 "temperature": request.sampling.temperature,
-                "greedy": model.run(replace(request, sampling=greedy)).infills[0],
+                "greedy": texts[0],
                 "drawn": texts,
                 "candidates": [
                     {"infill": one.infills[0], "mean": one.logprob, "total": one.total_logprob}
@@ -115,13 +114,16 @@ def best_of(
     candidates = [one for one in row["candidates"] if one["infill"] in drawn]
     prompt = task.prompt_for(INFILL)
     adds = adds_errors(prompt.parts, [[one["infill"]] for one in candidates], prompt.path)
+    unbound = leave_unbound(prompt.parts, [[one["infill"]] for one in candidates], prompt.path)
     unerring = [one for one, is_bad in zip(candidates, adds, strict=True) if not is_bad]
+    standings = list(zip(adds, unbound, strict=True))
     chosen = {
         "mean": max(candidates, key=itemgetter("mean")),
         "total": max(candidates, key=itemgetter("total")),
         "full text": candidates[0],
         "syntax, then mean": max(unerring, key=itemgetter("mean")),
         "syntax, then full text": unerring[0],
+        "syntax, names, then full text": candidates[standings.index(min(standings))],
     }
     found = {name: rates[task.key, one["infill"]] for name, one in chosen.items()}
     return found | {"oracle": max(rates[task.key, one["infill"]] for one in candidates)}
@@ -158,6 +160,7 @@ def main() -> None:
         temperature=arguments.temperature,
         max_new_tokens=benchmark.max_new_tokens,
         rank_by="full-text",
+        greedy_first=True,
     )
     if arguments.stage == "draw":
         draw(tasks, arguments.model, template, arguments.output)

@@ -30,11 +30,12 @@ def with_infill_defaults(
     """Return the settings of an infill of one hole with `num_candidates` drawn unless they say otherwise.
 
     A temperature of 0 and a beam search keep to one candidate unless a number is given. Several candidates
-    are drawn at a higher temperature than one, and ranked by syntax first. For several holes one is drawn at
-    the usual temperature, since a candidate fills them all and is right only if every infill is.
+    are ranked by syntax first; the first of them is greedy, and the others are drawn at a higher temperature
+    than one, unless all are to be kept as they were drawn (`rank_by="none"`). For several holes one is drawn
+    at the usual temperature, since a candidate fills them all and is right only if every infill is.
 
     >>> with_infill_defaults({}, 5)
-    {'num_candidates': 5, 'rank_by': 'syntax', 'temperature': 0.8}
+    {'num_candidates': 5, 'rank_by': 'syntax', 'greedy_first': True, 'temperature': 0.8}
     >>> with_infill_defaults({"temperature": 0}, 5)
     {'temperature': 0, 'num_candidates': 1}
     """
@@ -44,6 +45,7 @@ def with_infill_defaults(
     chosen.setdefault("num_candidates", num_candidates if is_drawn else 1)
     if chosen["num_candidates"] != 1 and not is_search:
         chosen.setdefault("rank_by", "syntax")
+        chosen.setdefault("greedy_first", chosen["rank_by"] != "none")
         if num_holes == 1:
             chosen.setdefault("temperature", SEVERAL_TEMPERATURE)
     return chosen

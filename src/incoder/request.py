@@ -89,8 +89,10 @@ class InfillRequest:
 
     `rank_by` ranks candidates by their mean or total log-probability, or by the total plus that of the full
     text read left to right (if the time limit allows). With "syntax", candidates that add syntax errors to
-    the text around their holes come last, by their totals, and the others first, by the full text. "none"
-    keeps all of them, equal ones too, in the order in which they were drawn.
+    the text around their holes come last, before them those that leave more names unbound than others (in
+    Python), each by their totals, and the others first, by the full text. "none"
+    keeps all of them, equal ones too, in the order in which they were drawn. With `greedy_first`, the first
+    candidate takes the most probable tokens, and only the others are drawn.
 
     The `stopping_rules` end an infill where the text around the hole shows that it should have ended, and not
     before (decoding/stopping_rules/). `lines` ends it earlier: "one" at the end of its line, "block" at the
@@ -131,6 +133,7 @@ class InfillRequest:
             "keeps all in the order in which they were drawn."
         ),
     )
+    greedy_first: bool = False
     stopping_rules: tuple[StoppingRule, ...] = field(
         default=ALL_STOPPING_RULES,
         metadata=help_text(
@@ -196,7 +199,7 @@ class InfillRequest:
         arguments.normalise(self, arguments.texts, "parts")
         arguments.normalise(self, arguments.optional(arguments.token_ids), "prompt_ids")
         arguments.normalise(self, arguments.whole_number, "num_candidates", "num_alternatives")
-        arguments.normalise(self, arguments.switch, "echo", "allows_tags")
+        arguments.normalise(self, arguments.switch, "echo", "allows_tags", "greedy_first")
         arguments.normalise(self, arguments.text, "cache_salt")
         arguments.normalise(self, arguments.path, "project")
         arguments.normalise(self, arguments.optional(arguments.number), "deadline")

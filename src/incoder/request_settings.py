@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 # order in which they were drawn.
 RankBy = Literal["mean", "total", "full-text", "syntax", "none"]
 StoppingRule = Literal[
-    "strings", "lines", "rest", "repetition", "loops", "indentation", "brackets", "openers", "blanks"
+    "strings", "lines", "rest", "repetition", "loops", "indentation", "brackets", "openers", "blanks", "ends"
 ]
 ALL_STOPPING_RULES: Final[tuple[StoppingRule, ...]] = get_args(StoppingRule)
 LinesWanted = Literal["one", "block", "auto"]
@@ -68,6 +68,7 @@ class RequestSettings(PromptSettings, total=False):
 
     num_candidates: int
     rank_by: RankBy
+    greedy_first: bool
     stopping_rules: Sequence[StoppingRule]
     lines: LinesWanted | None
     num_alternatives: int

@@ -33,17 +33,17 @@ class SamplingParams:
     """The settings that choose the tokens of an infill or a completion, and end it.
 
     `temperature` 0 is greedy decoding. `top_k` None and `top_p` 1 keep every token. Candidate i draws its
-    random numbers from (`seed`, i) alone, so it does not depend on the number of candidates. A `stop` string
-    ends an infill where it first appears and is not part of it. `min_p` removes tokens that are less probable
-    than this share of the most probable one. `repetition_penalty` divides positive logits of tokens that were
-    read or written before, and multiplies negative ones. `presence_penalty` is subtracted from the logits of
-    tokens that the infill has already, `frequency_penalty` once for each of their occurrences. `logit_bias`
-    is added to the logits of its token ids. The first token of every infill is one of `allowed_first_ids`, if
-    given. `time_limit` is in seconds, for all holes; `decode_time_limit` too, but without the prefill of the
-    first prompt. `speculate` allows prompt-lookup drafts, which save time and never change the output. With
-    more than one beam (`num_beams`), beam search replaces sampling; beam_search.py explains `length_penalty`
-    and `early_stopping`. An infill ends after `max_lines` finished lines; newlines at its beginning do not
-    count.
+    random numbers from `seed`, i and the prompt: it does not depend on the number of candidates, and other
+    prompts draw other numbers. A `stop` string ends an infill where it first appears and is not part of it.
+    `min_p` removes tokens that are less probable than this share of the most probable one.
+    `repetition_penalty` divides positive logits of tokens that were read or written before, and multiplies
+    negative ones. `presence_penalty` is subtracted from the logits of tokens that the infill has already,
+    `frequency_penalty` once for each of their occurrences. `logit_bias` is added to the logits of its token
+    ids. The first token of every infill is one of `allowed_first_ids`, if given. `time_limit` is in seconds,
+    for all holes; `decode_time_limit` too, but without the prefill of the first prompt. `speculate` allows
+    prompt-lookup drafts, which save time and never change the output. With more than one beam (`num_beams`),
+    beam search replaces sampling; beam_search.py explains `length_penalty` and `early_stopping`. An infill
+    ends after `max_lines` finished lines; newlines at its beginning do not count.
 
     Raises:
         IncoderError: a value of the wrong kind or outside of its range.

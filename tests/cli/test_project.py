@@ -75,6 +75,15 @@ def test_without_a_project_nothing_is_stored(
     assert projects(run_cli) == []
 
 
+def test_a_completion_with_a_project_remembers_it(
+    run_cli: RunCli, tiny_checkpoint: Path, repository: Path
+) -> None:
+    short = ("--model", tiny_checkpoint, "--max-new-tokens", "2")
+    assert run_cli("complete", repository / "b.py", "--project", repository, *short).status == 0
+    assert run_cli("complete", "-", "--project", repository, *short, stdin=b"x = ").status == 0
+    assert projects(run_cli) == [str(repository)]
+
+
 def test_a_prompt_is_shown_without_an_index(fill: Fill, repository: Path, project_cache: Path) -> None:
     outcome = fill(repository / "a.py", "--project", repository, "--show-prompt")
     assert outcome.status == 0
@@ -92,8 +101,14 @@ def test_standard_input_may_have_a_project(
 
 
 @pytest.mark.parametrize("options", [[], ["--ext", ".js"]])
-def test_the_saved_version_of_a_filled_file_is_not_looked_at(
-    fill: Fill, repository: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+@pytest.mark.parametrize("command", ["fill", "complete"])
+def test_the_saved_version_of_an_open_file_is_not_looked_at(
+    run_cli: RunCli,
+    tiny_checkpoint: Path,
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    options: list[str],
 ) -> None:
     hidden = list[Collection[str]]()
     weighted = ProjectIndex.weighted
@@ -103,7 +118,8 @@ def test_the_saved_version_of_a_filled_file_is_not_looked_at(
         return weighted(index, vocab_size, left_out)
 
     monkeypatch.setattr(ProjectIndex, "weighted", noting)
-    assert fill(repository / "a.py", "--project", repository, *options).status == 0
+    short = ("--model", tiny_checkpoint, "--max-new-tokens", "2")
+    assert run_cli(command, repository / "a.py", "--project", repository, *short, *options).status == 0
     assert [set(one) & {"a.py", "b.py"} for one in hidden] == [{"a.py"}]
 
 
@@ -120,8 +136,9 @@ def test_a_repository_that_git_cannot_list_is_refused(fill: Fill, repository: Pa
     assert "git cannot list" in outcome.stderr
 
 
-def test_a_project_that_is_no_folder_is_refused(fill: Fill, repository: Path) -> None:
-    outcome = fill(repository / "a.py", "--project", "missing")
+@pytest.mark.parametrize("command", ["fill", "complete"])
+def test_a_project_that_is_no_folder_is_refused(run_cli: RunCli, repository: Path, command: str) -> None:
+    outcome = run_cli(command, repository / "a.py", "--project", "missing")
     assert outcome.status == 2
     assert "missing is not a folder" in " ".join(outcome.stderr.split())
 

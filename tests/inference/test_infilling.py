@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
@@ -17,7 +19,7 @@ from incoder.inference.infill_model import InfillModel
 from incoder.inference.language_model import Generation, run_alone
 from incoder.request import InfillRequest
 from incoder.request_settings import RequestSettings
-from incoder.results import InfillResult
+from incoder.results import Candidate, InfillResult
 from incoder.sampling_params import SamplingParams
 from incoder.tokenizer.tokenizer import Tokenizer
 
@@ -206,15 +208,46 @@ def test_sentinels_in_the_text_are_text(author: MakeAuthor, transcript: Transcri
 
 
 def test_later_candidates_do_not_change_earlier_ones(dice: InfillModel) -> None:
-    def fill(num_candidates: int) -> InfillResult:
-        parts = ["a", "b", "c"]
-        return dice.infill(
-            parts, num_candidates=num_candidates, temperature=1.0, top_p=1.0, max_new_tokens=6, seed=3
-        )
+    def fill(num_candidates: int) -> Sequence[Candidate]:
+        settings: RequestSettings = {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 6, "seed": 3}
+        settings |= {"num_candidates": num_candidates, "rank_by": "none"}
+        return dice.infill(["a", "b", "c"], **settings).candidates
 
     few, many = fill(2), fill(5)
-    assert len(many.candidates) == 5
-    assert set(few.candidates) < set(many.candidates)
+    assert len(many) == 5
+    assert few == many[:2]
+
+
+def test_the_first_of_several_is_greedy(dice: InfillModel) -> None:
+    """It is the infill of temperature 0, and the others are those that are drawn without it."""
+    parts = ["a", "b", "c"]
+    settings: RequestSettings = {"temperature": 3.0, "top_p": 1.0, "max_new_tokens": 6, "rank_by": "none"}
+    settings |= {"num_candidates": 3, "greedy_first": True}
+    found = dice.infill(parts, **settings).candidates
+    assert found[0] == dice.infill(parts, temperature=0, max_new_tokens=6).candidates[0]
+    settings["greedy_first"] = False
+    drawn = dice.infill(parts, **settings).candidates
+    assert found[1:] == drawn[1:]
+    assert found[0] != drawn[0]
+
+
+def test_other_prompts_draw_other_numbers(
+    reading_again: Callable[[Callable[[list[int]], Tensor], int], InfillModel], tiny_tokenizer: Tokenizer
+) -> None:
+    """A model that finds all letters equally probable writes what the random numbers say."""
+    letters = [tiny_tokenizer.encode(letter)[0] for letter in "abcdefgh"]
+    logits_V = torch.full((tiny_tokenizer.vocab_size,), -1000.0)
+    logits_V[letters] = 0.0
+    model = reading_again(lambda _: logits_V, 256)
+
+    def fill(name: str) -> str:
+        parts = [f"{name} = ", "\n"]
+        return model.infill(parts, num_candidates=1, temperature=1.0, max_new_tokens=8).infills[0]
+
+    names = ["one", "other", "third"]
+    infills = [fill(name) for name in names]
+    assert len(set(infills)) == 3
+    assert [fill(name) for name in reversed(names)] == infills[::-1]
 
 
 def test_candidates_come_best_first(dice: InfillModel) -> None:
@@ -245,7 +278,9 @@ def test_the_seed_decides(dice: InfillModel) -> None:
 
 def test_logprobs_are_the_models_own(dice: InfillModel, tiny_tokenizer: Tokenizer) -> None:
     """Temperature and forbidden tokens change what is chosen, not how probable the model finds it."""
-    candidate = dice.infill(["a", "b"], temperature=0.7, max_new_tokens=5, token_healing=False).candidates[0]
+    settings: RequestSettings = {"temperature": 0.7, "max_new_tokens": 5, "token_healing": False}
+    settings["stopping_rules"] = ()
+    candidate = dice.infill(["a", "b"], **settings).candidates[0]
     fake = dice.language_model
     row = fake.opened[0].rows[0]  # type: ignore[attr-defined]
     num_tokens = len(row) - len(tiny_tokenizer.encode("a")) - len(tiny_tokenizer.encode("b")) - 4
@@ -391,8 +426,10 @@ def test_a_later_window_sees_the_earlier_fills_as_text(dice: InfillModel, transc
 def test_candidates_part_ways_in_later_windows(dice: InfillModel) -> None:
     middle = "x = 1\n" * 120
     parts = ["a = ", middle, middle, ""]
-    one = dice.infill(parts, temperature=1.0, top_p=1.0, max_new_tokens=3)
-    three = dice.infill(parts, num_candidates=3, temperature=1.0, top_p=1.0, max_new_tokens=3)
+    settings: RequestSettings = {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 3}
+    one = dice.infill(parts, **settings)
+    settings |= {"num_candidates": 3, "greedy_first": False}
+    three = dice.infill(parts, **settings)
     assert one.candidates[0] in three.candidates
     assert len(three.candidates) == 3
 

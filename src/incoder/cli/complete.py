@@ -9,6 +9,7 @@ import typer
 from incoder.cli import options
 from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.editing import load_model
+from incoder.cli.project_memory import open_project, project_of
 from incoder.cli.request_options import COMPLETING, with_request
 from incoder.cli.results import candidate_notes, described
 from incoder.cli.source import read_source
@@ -62,7 +63,11 @@ def complete(
     request = request.for_parts([text], path=options.path_to_tell(file, extension))
     request = replace(request, prompt=replace(request.prompt, attributes=attributes))
 
+    project = project_of(request)
     infill_model = load_model(model, revision, device, dtype, adapter=adapter)
+    if project is not None:
+        # With --ext, the request does not have the path of the file.
+        open_project(infill_model, project, [file] if extension is not None and file != "-" else ())
     shown = StreamedText(request.parts)
     if stream:
         result = infill_model.run(request, on_text=shown.add)

@@ -14,7 +14,7 @@ from incoder.cli.console import print_note, progress, write_result
 from incoder.cli.editing import load_model
 from incoder.cli.file_list import FileList, find_files
 from incoder.cli.holed_file import HoledFile, read_as_script, read_holed
-from incoder.cli.project_memory import open_project
+from incoder.cli.project_memory import open_project, project_of
 from incoder.cli.request_options import FILLING, request_of, shown_defaults, with_settings
 from incoder.cli.results import candidate_notes, context_notes, described, unfinished_notes
 from incoder.cli.streamed_text import StreamedText
@@ -112,9 +112,7 @@ def fill(
             "and --show-prompt"
         )
 
-    project = None if request.project is None else Path(request.project)
-    if project is not None and not project.is_dir():
-        raise typer.BadParameter(f"--project: {project} is not a folder")
+    project = project_of(request)
 
     def load() -> "PromptingModel":
         loaded = load_model(model, revision, device, dtype, infilling_format, adapter)

@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from incoder.cli.console import print_note, progress
 from incoder.errors import IncoderError
+from incoder.request import InfillRequest
 
 if TYPE_CHECKING:
     from incoder.inference.prompting_model import PromptingModel
@@ -21,6 +24,21 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     home = Path(environment.get("HOME") or Path.home())
     cache = Path(environment.get("XDG_CACHE_HOME") or "")
     return (cache if cache.is_absolute() else home / ".cache") / "incoder" / "projects"
+
+
+def project_of(request: InfillRequest) -> Path | None:
+    """Return the folder of a request's project, None if it has none.
+
+    Raises:
+        typer.BadParameter: it is not a folder.
+
+    >>> project_of(InfillRequest()) is None
+    True
+    """
+    project = None if request.project is None else Path(request.project)
+    if project is not None and not project.is_dir():
+        raise typer.BadParameter(f"--project: {project} is not a folder")
+    return project
 
 
 def open_project(model: "PromptingModel", project: Path, hidden_files: Sequence[str]) -> None:

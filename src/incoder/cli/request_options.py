@@ -24,8 +24,11 @@ Command = Callable[..., None]
 
 # The options of every command that generates, and more for commands whose result is the text itself.
 DRAWING: Final = ("num_candidates", "temperature", "top_p", "max_new_tokens", "seed")
-COMPLETING: Final = (*DRAWING, "top_k", "stop", "num_beams", "time_limit", "lines", "token_healing")
-FILLING: Final = (*COMPLETING, "rank_by", "num_tail_lines", "stopping_rules", "project")
+COMPLETING: Final = (
+    *DRAWING,
+    *("top_k", "stop", "num_beams", "time_limit", "lines", "token_healing", "project"),
+)
+FILLING: Final = (*COMPLETING, "rank_by", "num_tail_lines", "stopping_rules")
 
 _FLAGS: Mapping[str, tuple[str, ...]] = {
     "num_candidates": ("--num-candidates", "-n"),

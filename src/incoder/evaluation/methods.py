@@ -37,6 +37,7 @@ def described(template: InfillRequest) -> dict[str, Any]:
         "num_tail_lines": prompt.num_tail_lines,
         "num_candidates": template.num_candidates,
         "rank_by": template.rank_by,
+        "greedy_first": template.greedy_first,
     }
 
 

@@ -7,6 +7,8 @@ import codecs
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import NamedTuple
 
 from incoder.document import Parts
 from incoder.inference.decoding.sequence_state import Decoded
@@ -43,13 +45,36 @@ class CandidateState:
         return Candidate(text, infills, mean, total, reasons, tokens)
 
 
-def ranked(candidates: Sequence[Candidate], keys: Sequence[tuple[bool, float]]) -> tuple[Candidate, ...]:
-    """Return the candidates in falling order of their keys; of equal infills only the first.
+def candidate_seed(seed: int, index: int, prompt_ids: Sequence[int]) -> int:
+    """Return the seed of one candidate, of 32 bits, which differs with the prompt.
+
+    So the answers to different prompts do not share their luck, while equal requests get equal answers: alone
+    or together with others, in any order.
+
+    >>> candidate_seed(0, 1, [5, 6]) == candidate_seed(0, 1, [5, 7])
+    False
+    """
+    data = ",".join(map(str, (seed, index, *prompt_ids))).encode()
+    return int.from_bytes(blake2b(data, digest_size=4).digest())
+
+
+class Standing(NamedTuple):
+    """What counts before a candidate's log-probability; greater is better."""
+
+    adds_no_error: bool = True
+    minus_num_unbound: int = 0  # names that are used and bound nowhere
+
+
+def ranked(
+    candidates: Sequence[Candidate], standings: Sequence[Standing], values: Sequence[float]
+) -> tuple[Candidate, ...]:
+    """Return the candidates in falling order of standing, then value; of equal infills only the first.
 
     >>> one, other = (Candidate(text, (text,), -1.0, -1.0, ("end",)) for text in "ab")
-    >>> [candidate.text for candidate in ranked([one, other], [(False, 2.0), (True, 1.0)])]
+    >>> [candidate.text for candidate in ranked([one, other], [Standing(False), Standing()], [2.0, 1.0])]
     ['b', 'a']
     """
+    keys = list(zip(standings, values, strict=True))
     order = sorted(range(len(candidates)), key=keys.__getitem__, reverse=True)
     distinct: dict[tuple[str, ...], Candidate] = {}
     for index in order:

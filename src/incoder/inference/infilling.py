@@ -5,6 +5,7 @@ earlier ones: in the key/value cache if the holes share a window, else as text. 
 model reads (line_endings.py). Knows no files.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,20 +14,24 @@ from torch import Tensor
 
 from incoder.inference.candidates import (
     CandidateState,
+    Standing,
     alternatives,
+    candidate_seed,
     first_of_each,
     ranked,
     with_equal_infills,
 )
 from incoder.inference.decoding.beam_search import beam_search
 from incoder.inference.decoding.decode_loop import decoding
-from incoder.inference.decoding.sampling import candidate_rng, most_probable
+from incoder.inference.decoding.sampling import most_probable
 from incoder.inference.decoding.sequence_state import Decoded
+from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
+from incoder.inference.end_choice import EndChoice, best_places
 from incoder.inference.language_model import Forward, Generation, LanguageModel, Sequences
 from incoder.inference.memory.prior import NextTokenPrior
 from incoder.inference.prompts.prompter import SPARE, Prompt, Prompter
 from incoder.inference.request_state import RequestState
-from incoder.inference.scoring import score_full_texts
+from incoder.inference.scoring import score_full_texts, scored
 from incoder.inference.vocabulary import Vocabulary
 from incoder.request import InfillRequest
 from incoder.results import Candidate, InfillResult, OnInfill, OnText, Token, Usage
@@ -53,7 +58,7 @@ class Infilling(RequestState):
         self._model = model
         self._vocabulary = vocabulary
         self._prior = prior
-        self._rngs: list[torch.Generator] = []  # one for each candidate
+        self._rngs: list[torch.Generator | None] = []  # one for each candidate; none for a greedy one
 
     def run(self) -> Generation[InfillResult]:
         """Fill the holes in every candidate. The time limit counts from the first step."""
@@ -64,25 +69,28 @@ class Infilling(RequestState):
             states = yield from self._search()
             return self._result(states, tuple(one.result(self._parts, tokenizer) for one in states))
         states = [CandidateState(index) for index in range(request.num_sequences)]
-        self._rngs = [candidate_rng(sampling.seed, state.index) for state in states]
         yield from self._fill(states)
         candidates = [state.result(self._parts, tokenizer) for state in states]
         if request.rank_by == "none":
             return self._result(states, candidates)
-        keys = yield from self._ranking_keys(states, candidates)
-        return self._result(states, ranked(candidates, keys))
+        standings = self._standings(states)
+        values = yield from self._values(states, candidates, standings)
+        return self._result(states, ranked(candidates, standings, values))
 
-    def _ranking_keys(
-        self, states: Sequence[CandidateState], candidates: Sequence[Candidate]
-    ) -> Generation[list[tuple[bool, float]]]:
-        """Return for each candidate whether it is one of the first, and its value among its like.
+    def _values(
+        self,
+        states: Sequence[CandidateState],
+        candidates: Sequence[Candidate],
+        standings: Sequence[Standing],
+    ) -> Generation[list[float]]:
+        """Return the value of each candidate among those of its standing.
 
-        A full text is read only for candidates that are among the first.
+        A full text is read only for those of the best standing.
         """
         values = [self._value(one) for one in candidates]
-        is_first = self._is_first(states)
         if self._ranks_by_full_text(states):
-            chosen = [index for index, first in enumerate(is_first) if first]
+            best = max(standings)
+            chosen = [index for index, one in enumerate(standings) if one == best]
             full_texts = yield from score_full_texts(
                 self._model,
                 self._prompter,
@@ -92,7 +100,7 @@ class Infilling(RequestState):
             )
             for index, full_text in zip(chosen, full_texts, strict=True):
                 values[index] += full_text
-        return list(zip(is_first, values, strict=True))
+        return values
 
     def _fill(self, states: Sequence[CandidateState]) -> Generation[None]:
         """Fill all holes in every candidate; candidates that are equal so far share their prompts."""
@@ -113,6 +121,8 @@ class Infilling(RequestState):
             self._pass_on(states[row], data)
 
         prompt = self._prompt(states[0])
+        if not self._rngs:
+            self._rngs = [self._rng(state, prompt) for state in states]
         sequences = self._open(prompt)
         try:
             logits_BV = yield from self._read_prompt(sequences, prompt)
@@ -134,6 +144,7 @@ class Infilling(RequestState):
                     if longest + self._prompter.infill_budget > self._model.max_positions:
                         return
                     logits_BV = yield Forward(sequences, unread)
+                stopping = [self._stopping(state) for state in states]
                 decoded = yield from decoding(
                     sequences,
                     logits_BV,
@@ -143,17 +154,57 @@ class Infilling(RequestState):
                     vocabulary=self._vocabulary,
                     max_positions=self._model.max_positions,
                     contexts=contexts,
-                    stopping=[self._stopping(state) for state in states],
+                    stopping=stopping,
                     prior=self._prior,
                     left_context=prompt.left_contexts[hole],
                     num_alternatives=self._request.num_alternatives,
                     is_time_up=self._is_time_up,
                     on_bytes=on_bytes if self._stream is not None else None,
                 )
-                for state, one in zip(states, decoded, strict=True):
+                written = decoded
+                decoded = yield from self._ended_best(states, stopping, written, len(required_prefix))
+                for row, (state, before, one) in enumerate(zip(states, written, decoded, strict=True)):
+                    if len(one.read) < len(before.read):
+                        sequences.rollback(row, len(before.read) - len(one.read))
                     self._add(state, one)
         finally:
             sequences.close()
+
+    def _ended_best(
+        self,
+        states: Sequence[CandidateState],
+        stopping: Sequence[StoppingRules],
+        decoded: Sequence[Decoded],
+        num_required: int,
+    ) -> Generation[list[Decoded]]:
+        """Return the infills of a hole, each ended at the best of the places where the rules let it end.
+
+        The candidates share the text before the hole, or each has a text of its own there.
+        """
+        found = list(decoded)
+        if self._stream is not None or self._is_time_up():
+            return found
+        by_text: dict[str, list[tuple[int, EndChoice]]] = defaultdict(list)
+        for row, (state, rules, one) in enumerate(zip(states, stopping, decoded, strict=True)):
+            choice = self._end_choice(rules, one, num_required)
+            if len(choice.places) > 1:
+                by_text[self._around(state)[0]].append((row, choice))
+        for before, rows in by_text.items():
+            after = self._around(states[rows[0][0]])[1]
+            choosing = best_places(self._prompter, before, after, [choice for _, choice in rows])
+            places = yield from scored(self._model, choosing, cache_salt=self._request.cache_salt)
+            for (row, _), place in zip(rows, places, strict=True):
+                if place != len(decoded[row].spelling):
+                    found[row] = decoded[row].ending_at(place, num_required, self._vocabulary)
+        return found
+
+    def _rng(self, state: CandidateState, prompt: Prompt) -> torch.Generator | None:
+        """Return the random numbers of a candidate after the first prompt, the same ones on every device."""
+        if self._is_greedy(state):
+            return None
+        return torch.Generator().manual_seed(
+            candidate_seed(self._sampling.seed, state.index, prompt.token_ids)
+        )
 
     def _search(self) -> Generation[list[CandidateState]]:
         """Beam-search the holes in order, continuing with the best infill.

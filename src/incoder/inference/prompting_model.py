@@ -74,7 +74,7 @@ class PromptingModel(Model):
         For a single hole, `num_candidates` of the model are drawn unless a number is given, at a temperature
         of 0.8 unless one is given: as many as measured best for models of its size. At temperature 0, in a
         beam search, for several holes and with `on_text` it is one candidate. Several candidates are ranked
-        by "syntax"; with `on_text` by "mean".
+        by "syntax", and the first of them is greedy; with `on_text` all are drawn, and ranked by "mean".
 
         Keys and values stay in the cache: if the next call's prompt has the same prefix, only its other
         tokens are computed.

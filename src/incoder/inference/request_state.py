@@ -11,14 +11,16 @@ from dataclasses import replace
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
-from incoder.inference.candidates import CandidateState
+from incoder.inference.candidates import CandidateState, Standing
 from incoder.inference.decoding.sequence_state import Decoded
 from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.decoding.text_stream import TextStream
+from incoder.inference.end_choice import EndChoice
 from incoder.inference.prompts.line_endings import as_model_sees, to_unix
 from incoder.inference.prompts.prompter import LEFT_CONTEXT, Prompt, Prompter
 from incoder.inference.syntax.languages import syntax_of
 from incoder.inference.syntax_errors.added_errors import adds_errors
+from incoder.inference.syntax_errors.unbound_names import leave_unbound
 from incoder.request import InfillRequest
 from incoder.results import Candidate, InfillResult, OnInfill, OnText, ShownPrompt, Timing, Usage
 
@@ -100,14 +102,11 @@ class RequestState:
 
     def _stopping(self, state: CandidateState) -> StoppingRules:
         """Return the stopping rules of a candidate's next hole, after its infills so far."""
-        hole, texts = len(state.infills), self._texts
-        before = Parts(tuple(texts[: hole + 1])).join(state.infills)
-        after = texts[hole + 1] if len(texts) > 1 else ""
-        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in (before, after))
+        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in self._around(state))
         stopping = StoppingRules(
             prefix,
             suffix,
-            self._request.stopping_rules if len(texts) > 1 else (),
+            self._request.stopping_rules if len(self._texts) > 1 else (),
             self._syntax,
             state.place,
             lines=self._request.lines,
@@ -116,16 +115,37 @@ class RequestState:
         state.place = stopping.place
         return stopping
 
+    def _around(self, state: CandidateState) -> tuple[str, str]:
+        """Return the text before a candidate's next hole, with its infills, and the text after that hole."""
+        hole, texts = len(state.infills), self._texts
+        before = Parts(tuple(texts[: hole + 1])).join(state.infills)
+        return before, texts[hole + 1] if len(texts) > 1 else ""
+
+    def _end_choice(self, rules: StoppingRules, decoded: Decoded, num_required: int) -> EndChoice:
+        """Return where an infill may end instead of where it did, before the first stop string."""
+        written = decoded.written(self._prompter.vocabulary)[num_required:]
+        stops = (stop.encode("utf-8", "surrogateescape") for stop in self._sampling.stop)
+        found = [place for stop in stops if (place := written.find(stop)) >= 0]
+        end = len(decoded.spelling)
+        places = {end, *rules.places_to_end(written[: min(found, default=len(written))])}
+        return EndChoice(written, sorted(places), end)
+
+    def _is_greedy(self, state: CandidateState) -> bool:
+        """Whether a candidate takes the most probable tokens."""
+        return self._sampling.temperature == 0 or (self._request.greedy_first and state.index == 0)
+
     def _value(self, candidate: Candidate) -> float:
         """Return the log-probability by which a candidate is ranked, without that of the full text."""
         return candidate.logprob if self._request.rank_by == "mean" else candidate.total_logprob
 
-    def _is_first(self, states: Sequence[CandidateState]) -> list[bool]:
-        """Return for each candidate whether it is among the first: by "syntax", if it adds no error."""
+    def _standings(self, states: Sequence[CandidateState]) -> list[Standing]:
+        """Return for each candidate what counts before its log-probability: by "syntax", what is wrong."""
         if self._request.rank_by != "syntax" or not self._ranks_by_full_text(states):
-            return [True] * len(states)
-        infills = [state.infills for state in states]
-        return [not adds for adds in adds_errors(self._texts, infills, self._request.prompt.path)]
+            return [Standing()] * len(states)
+        infills, path = [state.infills for state in states], self._request.prompt.path
+        adds = adds_errors(self._texts, infills, path)
+        num_unbound = leave_unbound(self._texts, infills, path)
+        return [Standing(not bad, -number) for bad, number in zip(adds, num_unbound, strict=True)]
 
     def _ranks_by_full_text(self, states: Sequence[CandidateState]) -> bool:
         """Whether the full text counts, too, and there is time to read it."""

@@ -96,7 +96,7 @@ def score_infills(
     Raises:
         IncoderError: an infill that the model cannot read together with the text around its hole.
     """
-    return (yield from _scored(model, infill_rows(prompter, texts, infills)))
+    return (yield from scored(model, infill_rows(prompter, texts, infills)))
 
 
 def score_full_texts(
@@ -113,10 +113,10 @@ def score_full_texts(
     long, the window around its first hole counts, with the infills of later holes in it.
     """
     rows = full_text_rows(prompter, texts, infills)
-    return (yield from _scored(model, rows, cache_salt=cache_salt))
+    return (yield from scored(model, rows, cache_salt=cache_salt))
 
 
-def _scored(
+def scored(
     model: LanguageModel, rows: Generator[Rows, Logprobs, T], *, cache_salt: str = ""
 ) -> Generation[T]:
     """Answer the generator's rows with their log-probabilities; return what it returns."""

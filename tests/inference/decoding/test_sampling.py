@@ -3,10 +3,14 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from incoder.inference.decoding.sampling import adjusted, candidate_rng, choose, next_token_probabilities
+from incoder.inference.decoding.sampling import adjusted, choose, next_token_probabilities
 from incoder.sampling_params import SamplingParams
 
 LOGITS_1V = torch.log(torch.tensor([[0.1, 0.4, 0.2, 0.3]], dtype=torch.float64))
+
+
+def rng(seed: int, row: int) -> torch.Generator:
+    return torch.Generator().manual_seed(100 * seed + row)
 
 
 def probabilities(temperature: float = 1.0, top_p: float = 1.0, top_k: int | None = None) -> list[float]:
@@ -73,14 +77,14 @@ def test_a_row_is_kept_as_if_it_were_alone(dtype: torch.dtype) -> None:
     together_BV = next_token_probabilities(logits_BV, params)
     assert torch.equal(together_BV[1:], next_token_probabilities(logits_BV[1:], params))
     for seed in range(200):
-        streams = [candidate_rng(seed, row) for row in range(2)]
-        alone = choose(logits_BV[1:], params, [candidate_rng(seed, 1)])
+        streams = [rng(seed, row) for row in range(2)]
+        alone = choose(logits_BV[1:], params, [rng(seed, 1)])
         assert int(choose(logits_BV, params, streams)[1]) == int(alone[0])
 
 
 def test_choices_follow_the_probabilities() -> None:
     params = SamplingParams(temperature=1.0, top_p=1.0)
-    stream = candidate_rng(0, 0)
+    stream = rng(0, 0)
     counts = torch.bincount(torch.cat([choose(LOGITS_1V, params, [stream]) for _ in range(4000)]))
     assert counts / 4000 == pytest.approx([0.1, 0.4, 0.2, 0.3], abs=0.03)
 
@@ -88,7 +92,7 @@ def test_choices_follow_the_probabilities() -> None:
 def test_a_forbidden_token_is_never_chosen() -> None:
     logits_1V = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]])
     params = SamplingParams(temperature=5.0, top_p=1.0)
-    stream = candidate_rng(0, 0)
+    stream = rng(0, 0)
     assert {int(choose(logits_1V, params, [stream])) for _ in range(200)} == {1, 3}
 
 
@@ -96,17 +100,19 @@ def test_a_forbidden_token_is_never_chosen() -> None:
 def test_a_row_draws_from_its_own_stream(device: torch.device, top_p: float) -> None:
     params = SamplingParams(temperature=1.0, top_p=top_p)
     for seed in range(20):
-        alone = choose(LOGITS_1V, params, [candidate_rng(seed, 2)])
-        streams = [candidate_rng(seed, row) for row in range(3)]
+        alone = choose(LOGITS_1V, params, [rng(seed, 2)])
+        streams = [rng(seed, row) for row in range(3)]
         together = choose(LOGITS_1V.expand(3, -1).to(device), params, streams)
         assert int(together[2]) == int(alone[0])
 
 
-def test_candidates_have_different_streams() -> None:
-    draws = {
-        torch.rand(1, generator=candidate_rng(seed, row)).item() for seed in range(5) for row in range(5)
-    }
-    assert len(draws) == 25
+def test_a_row_without_numbers_takes_the_greatest_logit() -> None:
+    params = SamplingParams(temperature=5.0, top_p=0.9)
+    rows = LOGITS_1V.expand(2, -1)
+    drawn = [choose(rows, params, [None, rng(seed, 0)]).tolist() for seed in range(40)]
+    assert {greedy for greedy, _ in drawn} == {int(LOGITS_1V.argmax())}
+    alone = [choose(LOGITS_1V, params, [rng(seed, 0)]).tolist() for seed in range(40)]
+    assert [[other] for _, other in drawn] == alone
 
 
 @pytest.mark.parametrize(

@@ -360,6 +360,15 @@ def test_an_infill_may_be_blank_only_where_nothing_is_missing(
         ("a.js", b"a();\n", b"    d();\n}\n", b"b();\n", False),
         ("a.js", b"f {\n", b"    d();\n}\n", b"b();\n", True),
         ("a.yaml", b"a: 1\n", b"    b: 2\n", b"c: 3\n", True),
+        ("a.py", b"if x:\n    y()\n", b"    z()\n", b"    x = 1\n", True),
+        ("a.py", b"if x:\n    y()\n", b"    z()\n", b"x = 1\n", False),
+        ("a.py", b"if x:\n    y()\n", b"    z()\n", b"", True),
+        ("a.py", b"x = 1\n", b"    y = 2\n", b"", False),
+        ("a.py", b"if x:\n    y()\n", b"    z()\n", b"else:\n", True),
+        ("a.py", b"if x:\n    y()\n", b"    z()\n", b"x = 1\nif x:\n", True),
+        ("a.py", b"if x:\n    y()\n", b"    z()\n", b"# why\n", True),
+        ("a.py", b"if x:\n    y()\n", b"    # why\n", b"x = 1\n", True),
+        ("a.py", b"f(\n    y,\n", b"    z,\n)\n", b"x,\n", True),
     ],
 )
 def test_an_infill_before_a_deeper_line_opens_a_block(
@@ -369,3 +378,35 @@ def test_an_infill_before_a_deeper_line_opens_a_block(
         StoppingRules(prefix, suffix, ONLY_OPENERS, syntax_of(path)).asks_for_another(infill) is not is_enough
     )
     assert not StoppingRules(prefix, suffix, (), syntax_of(path)).asks_for_another(infill)
+
+
+def test_an_infill_that_a_limit_ended_is_written_again_if_it_cannot_become_an_opener() -> None:
+    rules = StoppingRules(b"x = 1\n", b"    y = 2\n", ONLY_OPENERS, syntax_of("a.py"))
+    assert not rules.asks_for_another(b"if x and x", is_whole=False)
+    assert rules.asks_for_another(b"if x and x")
+    assert rules.asks_for_another(b"x = x * x * x", is_whole=False)
+
+
+def test_a_dedented_infill_is_shown_when_it_is_sure_to_stay() -> None:
+    rules = StoppingRules(b"if x:\n    y()\n", b"    z()\n", ONLY_OPENERS, syntax_of("a.py"))
+    assert rules.num_committed(b"x = 1") == 0
+    assert rules.num_committed(b"    x = 1") == len(b"    x = 1")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "suffix", "written", "texts"),
+    [
+        (b"x = ", b")\n", b"ab + c\nd", [b"ab", b"ab ", b"ab +", b"ab + ", b"ab + c"]),
+        (b"x = a", b"c)\n", b"bd", [b"b", b"bd"]),
+        (b"x = ", b" + 1\n", "é".encode() + b"\xc3", ["é".encode()]),
+        (b"x = ", b"\n", b"ab + c", []),
+        (b'x = "', b'"\n', b'ab" + c', [b"ab"]),
+    ],
+)
+def test_an_infill_inside_a_line_may_end_between_words_or_inside_one_that_goes_on(
+    prefix: bytes, suffix: bytes, written: bytes, texts: list[bytes]
+) -> None:
+    rules = StoppingRules(prefix, suffix, ALL_STOPPING_RULES, syntax_of("a.py"))
+    assert [written[:place] for place in rules.places_to_end(written)] == texts
+    without = [rule for rule in ALL_STOPPING_RULES if rule != "ends"]
+    assert not StoppingRules(prefix, suffix, without, syntax_of("a.py")).places_to_end(written)

@@ -148,7 +148,16 @@ def test_candidates_are_ranked_by_their_logprobs(serve: Serve, load: Load) -> No
     found = model.infill("y = <FILL>\n", num_candidates=3, temperature=1.0, token_healing=False)
     assert [one.infills[0] for one in found.candidates] == ["likely", "rare"]
     assert found.candidates[0].logprob == pytest.approx(-0.1)
-    assert len({body["seed"] for body in server.asked}) == 3
+
+
+def test_each_candidate_of_each_prompt_has_a_seed_but_the_greedy_first(serve: Serve, load: Load) -> None:
+    server = serve()
+    model = load(server)
+    for text in ("y = <FILL>\n", "z = <FILL>\n"):
+        model.infill(text, num_candidates=3, temperature=1.0, token_healing=False)
+    assert sorted(body["temperature"] for body in server.asked) == [0, 0, 1, 1, 1, 1]
+    assert len({body["seed"] for body in server.asked if body["temperature"]}) == 4
+    assert all("seed" not in body for body in server.asked if not body["temperature"])
 
 
 def test_texts_and_infills_are_scored_by_echo(serve: Serve, load: Load) -> None:

@@ -33,7 +33,7 @@ def decoding(
     *,
     required_prefix: bytes,
     params: SamplingParams,
-    rngs: Sequence[torch.Generator],
+    rngs: Sequence[torch.Generator | None],
     vocabulary: Vocabulary,
     max_positions: int,
     contexts: Sequence[Sequence[int]] | None = None,
@@ -47,11 +47,12 @@ def decoding(
     """Generate in every row up to an end token, a stop string, a stopping rule, or a limit.
 
     `logits_BV` are the logits after the tokens that the rows have read. Each row samples with a generator of
-    its own. The first tokens must spell the bytes `required_prefix`, which are not part of the infill and do
-    not count as new. `contexts` are the tokens that each row has read, for penalties and drafts. A row's
-    stopping rules may end its infill early. If there is a `prior`, its distribution is mixed into the
-    model's; it sees the last tokens of the text before the hole (`left_context`) and the tokens chosen so
-    far. `on_bytes(row, data)` is called with bytes of the infill once they can no longer be retracted.
+    its own; one without a generator is greedy. The first tokens must spell the bytes `required_prefix`, which
+    are not part of the infill and do not count as new. `contexts` are the tokens that each row has read, for
+    penalties and drafts. A row's stopping rules may end its infill early. If there is a `prior`, its
+    distribution is mixed into the model's; it sees the last tokens of the text before the hole
+    (`left_context`) and the tokens chosen so far. `on_bytes(row, data)` is called with bytes of the infill
+    once they can no longer be retracted.
 
     A single sequence verifies prompt-lookup drafts in the forward pass of its last token. Accepted or not,
     each token is chosen from the same logits with the same random number, so drafts never change the result.
@@ -116,7 +117,7 @@ class _Chooser:
 
     states: Sequence[SequenceState]
     params: SamplingParams
-    rngs: Sequence[torch.Generator]
+    rngs: Sequence[torch.Generator | None]
     vocabulary: Vocabulary
     num_alternatives: int
     prior: NextTokenPrior | None

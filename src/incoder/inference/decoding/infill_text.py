@@ -77,10 +77,9 @@ class InfillText:
             return True
         return self._stopping.may_begin(spelling[self._num_healed :])
 
-    @property
-    def asks_for_another(self) -> bool:
-        """Whether the rules ask for another infill in place of this one, which has ended."""
-        return self._stopping is not None and self._stopping.asks_for_another(self.infill)
+    def asks_for_another(self, *, is_whole: bool) -> bool:
+        """Whether the rules ask for another infill in place of this one, whole or ended by a limit."""
+        return self._stopping is not None and self._stopping.asks_for_another(self.infill, is_whole=is_whole)
 
     def stricter(self) -> "InfillText":
         """Return the beginning of another infill of the same hole, by stricter rules.

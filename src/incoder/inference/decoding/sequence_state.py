@@ -7,7 +7,8 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Literal
 
 from incoder.inference.decoding.infill_text import InfillText
@@ -39,6 +40,27 @@ class Decoded:
     rankings: tuple[Ranking, ...] = ()
     num_draft_tokens: int = 0
     num_accepted_tokens: int = 0
+
+    def written(self, vocabulary: TextVocabulary) -> bytes:
+        """Return all bytes that were written: the required prefix, the infill, and what was cut off."""
+        tokenizer = vocabulary.tokenizer
+        return b"".join(tokenizer.token_bytes(one) for one in self.token_ids if one not in vocabulary.end_ids)
+
+    def ending_at(self, num_bytes: int, num_required: int, vocabulary: TextVocabulary) -> "Decoded":
+        """Return the same infill if it ends after so many bytes; `num_required` bytes come before it.
+
+        What the model has read of it may be longer.
+        """
+        written, end = self.written(vocabulary), num_required + num_bytes
+        sizes = [len(vocabulary.tokenizer.token_bytes(one)) for one in self.read]
+        num_read = bisect_right([*accumulate(sizes)], end)
+        return replace(
+            self,
+            spelling=written[num_required:end],
+            finish_reason="stop" if end < len(written) else self.finish_reason,
+            read=self.read[:num_read],
+            unread=tuple(vocabulary.tokenizer.encode_bytes(written[sum(sizes[:num_read]) : end])),
+        )
 
 
 class SequenceState:
@@ -122,7 +144,9 @@ class SequenceState:
     @property
     def is_to_be_repeated(self) -> bool:
         """Whether the infill has ended in a way for which the rules ask for another one."""
-        return self.finish_reason in ("end", "stop") and self._text.asks_for_another
+        if self.finish_reason in (None, "time"):
+            return False
+        return self._text.asks_for_another(is_whole=self.finish_reason != "length")
 
     @property
     def num_read(self) -> int:

@@ -36,6 +36,14 @@ class _Line(NamedTuple):
     code: int
 
 
+class Extent(NamedTuple):
+    """The part of a text that is a window, and the empty blocks that replace those around it."""
+
+    start: int
+    end: int
+    blocks: str
+
+
 class _Beginning(NamedTuple):
     """Where a window begins, the blocks that replace those around it, and its least indentation."""
 
@@ -85,6 +93,16 @@ def window(text: FilledText, hole: int, num_lines: int) -> str | None:
     >>> window(FilledText((lines, lines), ("y = 1\\n",)), 0, num_lines=1)
     'x4 = 4\\ny = 1\\nx0 = 0\\n'
     """
+    found = extent(text, hole, num_lines)
+    return None if found is None else found.blocks + text.text[found.start : found.end]
+
+
+def extent(text: FilledText, hole: int, num_lines: int) -> Extent | None:
+    """Return which part of the text `window` has; None if it cannot end there.
+
+    >>> extent(FilledText(("x = 1\\n", ""), ("y = 1\\n",)), 0, num_lines=1)
+    Extent(start=0, end=12, blocks='')
+    """
     start, end = text.spans[hole]
     before, after = text.text[:start], text.text[end:]
     beginning = _beginning(before, num_lines)
@@ -93,7 +111,7 @@ def window(text: FilledText, hole: int, num_lines: int) -> str | None:
     length = _length(after, num_lines, beginning.width)
     if length is None or end + length - beginning.offset > _MAX_LENGTH:
         return None
-    return beginning.blocks + text.text[beginning.offset : end + length]
+    return Extent(beginning.offset, end + length, beginning.blocks)
 
 
 def _parsing_at(texts: Sequence[FilledText], hole: int) -> list[bool]:
@@ -141,9 +159,15 @@ def _enclosing_blocks(before: str, width: int) -> str:
             break
         before, indentation = before[: header.start()], header[1]
         width = _width(indentation)
-        opening = "if 1:" if _MAY_HAVE_ELSE.match(header[2]) else "class _:"
-        blocks = f"{indentation}{opening}\n{blocks}"
+        blocks = f"{indentation}{_empty_block(header[2])}\n{blocks}"
     return blocks
+
+
+def _empty_block(header: str) -> str:
+    """Return a header that allows the same in its block and after it, and has the same scope."""
+    if _MAY_HAVE_ELSE.match(header):
+        return "if 1:"
+    return "class _:" if header.startswith("class") else "def _():"
 
 
 def _length(after: str, num_lines: int, width: int) -> int | None:

@@ -88,11 +88,12 @@ class InfillWriter:
         fields = self._fields(server, can)
         while True:
             reason = await self._write_more(server, can, fields)
-            if reason in ("stop", "end") and can.constraint is not None and self.text.asks_for_another:
-                self.text = self.text.stricter()
-                self._begin()
-            elif reason is not None:
+            if reason is None:
+                continue
+            if can.constraint is None or not self.text.asks_for_another(is_whole=reason != "length"):
                 return reason
+            self.text = self.text.stricter()
+            self._begin()
 
     async def _write_more(
         self, server: UpstreamServer, can: Capabilities, fields: dict[str, Any]

@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
-from hashlib import blake2b
 from typing import Any
 
-from incoder.inference.candidates import CandidateState, ranked
+from incoder.inference.candidates import CandidateState, candidate_seed, ranked
 from incoder.inference.decoding.infill_text import InfillText
 from incoder.inference.decoding.sequence_state import Decoded
 from incoder.inference.prompts.prompter import Prompt, Prompter
@@ -62,15 +61,15 @@ class UpstreamInfilling(RequestState):
         if self._request.rank_by == "none":
             return InfillResult(tuple(candidates), self._usage, self._shown, self._timing())
         values = [self._value(one) for one in candidates]
-        is_first = self._is_first(states)
+        standings = self._standings(states)
         if self._ranks_by_full_text(states):
-            chosen = [index for index, first in enumerate(is_first) if first]
+            best = max(standings)
+            chosen = [index for index, one in enumerate(standings) if one == best]
             infills = [states[index].infills for index in chosen]
             full_texts = await self._scorer.answer(full_text_rows(self._prompter, self._texts, infills))
             for index, full_text in zip(chosen, full_texts, strict=True):
                 values[index] += full_text
-        keys = list(zip(is_first, values, strict=True))
-        return InfillResult(ranked(candidates, keys), self._usage, self._shown, self._timing())
+        return InfillResult(ranked(candidates, standings, values), self._usage, self._shown, self._timing())
 
     async def _fill(self, state: CandidateState, *, is_ranked: bool) -> None:
         """Fill all holes of one candidate."""
@@ -86,6 +85,7 @@ class UpstreamInfilling(RequestState):
         self._check_space(prompt, max_positions)
         await self._show(prompt)
         context = list(prompt.token_ids)
+        sampling = replace(self._sampling, temperature=0.0) if self._is_greedy(state) else self._sampling
         for hole, required in enumerate(prompt.required_prefixes):
             if hole:
                 if self._is_time_up():
@@ -96,10 +96,11 @@ class UpstreamInfilling(RequestState):
             writer = InfillWriter(
                 servers=self._servers,
                 vocabulary=self._vocabulary,
-                request=replace(self._request, sampling=self._sampling),
+                request=replace(self._request, sampling=sampling),
                 context=context,
-                text=InfillText(required, self._sampling, self._stopping(state)),
-                seed=_seed(self._sampling.seed, state),
+                text=InfillText(required, sampling, self._stopping(state)),
+                seed=candidate_seed(sampling.seed, state.index, context)
+                >> 1,  # of 31 bits: some know no more
                 num_free=None if self._counts_bytes else max_positions - len(context),
                 deadline=self._deadline,
                 is_ranked=is_ranked,
@@ -149,9 +150,3 @@ async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _seed(seed: int, state: CandidateState) -> int:
-    """Return the seed of a candidate's next hole: it does not depend on the number of candidates."""
-    data = b"%d %d %d" % (seed, state.index, len(state.infills))
-    return int.from_bytes(blake2b(data, digest_size=4).digest()) >> 1

@@ -33,11 +33,13 @@ _COMES_AFTER = {
 class Opener:
     """The line that is missing: it ends with `mark` (a colon, or a bracket's closing one, after the hole).
 
-    It is indented by at most `max_width` columns.
+    It is indented by at most `max_width` columns. If it `may_lack`, the hole may also be a statement of the
+    block around it; then only an infill that is indented less than the line after it lacks an opener.
     """
 
     mark: bytes
     max_width: int
+    may_lack: bool = False
 
 
 class Openers:
@@ -51,7 +53,7 @@ class Openers:
 
     def __init__(self, hole: Hole) -> None:
         self._hole = hole
-        self._opener = missing_opener(hole)
+        self._opener = missing_opener(hole) or _possible_opener(hole)
         self._words = hole.syntax.block_words - _RARE
         self._ends_a_line = hole.ends_a_line
         self.start = _start_of_opener(hole, self._opener) if self._opener is not None else b""
@@ -67,6 +69,21 @@ class Openers:
 
     def num_committed(self, infill: Infill) -> int:
         return len(infill.text)
+
+    def is_lacking(self, infill: bytes, *, is_whole: bool) -> bool:
+        """Whether an infill lacks an opener; if it was ended by a limit, no more text could add one."""
+        assert self._opener is not None
+        if self._opener.may_lack and (self.is_free(infill) or not infill.strip()):
+            return False
+        return not self.may_be(infill) and (is_whole or not self.may_begin(infill))
+
+    def is_free(self, infill: bytes) -> bool:
+        """Whether an infill that begins like this need not be an opener, however it continues."""
+        assert self._opener is not None
+        if not self._opener.may_lack:
+            return False
+        line = next((line for line in infill.split(b"\n") if line.strip()), b"")
+        return bool(line) and (width(line) > self._opener.max_width or line.lstrip().startswith(b"#"))
 
     def may_be(self, infill: bytes) -> bool:
         """Whether the line that the infill ends with is an opener."""
@@ -86,6 +103,8 @@ class Openers:
         lines = (self._hole.own_line + infill).split(b"\n")
         number = next((number for number, line in enumerate(lines) if line.strip()), len(lines) - 1)
         line, is_growing = lines[number], number == len(lines) - 1
+        if number and not self._hole.own_line:
+            return False  # blank lines before it only put it off
         if width(line + b"x" * (not line.strip())) > self._opener.max_width:
             return False
         if not line.strip():
@@ -165,6 +184,25 @@ def missing_opener(hole: Hole) -> Opener | None:
     if hole.syntax.is_indented or hole.syntax.is_markup or not hole.syntax.has_brackets:
         return None
     return _missing_bracket(hole)
+
+
+def _possible_opener(hole: Hole) -> Opener | None:
+    """Return the opener that an infill needs if it ends the block before the hole: the next line is deeper.
+
+    >>> from incoder.inference.syntax.languages import PYTHON
+    >>> _possible_opener(Hole(b"if x:\\n    y()\\n", b"    z()\\n", PYTHON))
+    Opener(mark=b':', max_width=2, may_lack=True)
+    """
+    if not hole.syntax.block_words or hole.stack or hole.own_line or hole.is_middle or not hole.lines_after:
+        return None
+    following = width(hole.lines_after[0])
+    before = last_statement(hole.lines_before)
+    is_comment = hole.lines_after[0].lstrip().startswith(b"#")
+    if not before or before[-1].endswith(b"\\") or is_comment or following < _LEAST_INDENTATION:
+        return None
+    if _closes_bracket(hole, following):
+        return None
+    return Opener(_COLON, following - _LEAST_INDENTATION, may_lack=True)
 
 
 def _start_of_opener(hole: Hole, opener: Opener) -> bytes:

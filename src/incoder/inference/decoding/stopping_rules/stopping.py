@@ -15,6 +15,7 @@ from typing import Protocol
 from incoder.inference.decoding.stopping_rules.blanks import Blanks
 from incoder.inference.decoding.stopping_rules.brackets import Brackets
 from incoder.inference.decoding.stopping_rules.enclosure import Enclosure
+from incoder.inference.decoding.stopping_rules.ends import Ends
 from incoder.inference.decoding.stopping_rules.hole import Hole, Infill
 from incoder.inference.decoding.stopping_rules.indentation import Indentation
 from incoder.inference.decoding.stopping_rules.line_limits import line_limit
@@ -103,11 +104,14 @@ class StoppingRules:
             "brackets": ([Brackets(hole)], []),
             "openers": ([], []),
             "blanks": ([], []),
+            "ends": ([], []),
         }
         self._rules = [rule for name in rules for rule in by_name[name][0]]
         self._trims = [trim for name in rules for trim in by_name[name][1]]
         self.start = indentation.start if "indentation" in rules else b""
         self._rest = rest if "rest" in rules else None
+        ends = Ends(hole)
+        self._ends = ends if "ends" in rules and ends.is_on else None
         self._tags = None if allows_tags else TrainingTags(self._hole)
         self._rules += [] if self._tags is None else [self._tags]
         limit = line_limit(hole, lines)
@@ -119,6 +123,20 @@ class StoppingRules:
     def place(self) -> Place:
         """The place of the last mark before the hole."""
         return self._hole.place
+
+    def places_to_end(self, text: bytes) -> list[int]:
+        """Return where an infill of which this was written may end: after how many bytes.
+
+        The rule *rest* does not count, since it guesses the place. Empty without the rule *ends*, and if the
+        hole is not inside a line.
+        """
+        if self._ends is None:
+            return []
+        others = copy(self)
+        others._rules = [rule for rule in self._rules if rule is not self._rest]
+        others._trims, others._last, others._fine = [], Infill(self._hole, b""), b""
+        places = self._ends.places(text[: others.cut(text)])
+        return [place for place in places if not self._needs or self._may_be(text[:place])]
 
     @property
     def has_needs(self) -> bool:
@@ -134,9 +152,14 @@ class StoppingRules:
         """Return the bytes that the next tokens must spell."""
         return b"" if self._openers is None else self._openers.required_next(text)
 
-    def asks_for_another(self, infill: bytes) -> bool:
-        """Whether a finished infill lacks an opener, so that one should be written by `stricter` rules."""
-        return self._openers is not None and not self._is_strict and not self._openers.may_be(infill)
+    def asks_for_another(self, infill: bytes, *, is_whole: bool = True) -> bool:
+        """Whether an infill lacks an opener, so that one should be written by `stricter` rules.
+
+        One that is not whole was ended by a limit.
+        """
+        if self._openers is None or self._is_strict:
+            return False
+        return self._openers.is_lacking(infill, is_whole=is_whole)
 
     def stricter(self) -> "StoppingRules":
         """Return these rules, which now only permit an infill that is an opener."""
@@ -171,7 +194,7 @@ class StoppingRules:
 
     def num_committed(self, text: bytes) -> int:
         """Return how many bytes stay however the infill continues; called only if `cut` returned None."""
-        if self._openers is not None and not self._is_strict:
+        if self._openers is not None and not self._is_strict and not self._openers.is_free(text):
             return 0  # another infill may be written
         infill = self._infill(text)
         committed = min((rule.num_committed(infill) for rule in self._rules), default=len(text))
