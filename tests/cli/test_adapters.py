@@ -60,9 +60,9 @@ def test_the_server_has_a_model_with_each_adapter_and_the_model_alone(
     run_cli: RunCli, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[Any] = []
-    monkeypatch.setattr(serve, "_run", lambda _, sources, *__: served.extend(sources))
+    monkeypatch.setattr(serve, "_run", lambda _, sources, *__, **___: served.extend(sources))
     adapter = adapter_for(tiny_checkpoint, tmp_path / "mine")
-    assert run_cli("serve", "--model", tiny_checkpoint, "--adapter", adapter).status == 0
+    assert run_cli("serve", "--port", "0", "--model", tiny_checkpoint, "--adapter", adapter).status == 0
     adapted, alone = served
     assert adapted.facts.name == f"{alone.facts.name}+mine"
     first, second = (source.load_model() for source in (adapted, alone))
@@ -72,5 +72,5 @@ def test_the_server_has_a_model_with_each_adapter_and_the_model_alone(
 def test_the_server_refuses_a_folder_that_is_no_adapter(
     run_cli: RunCli, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    outcome = run_cli("serve", "--model", tiny_checkpoint, "--adapter", tmp_path / "none")
+    outcome = run_cli("serve", "--port", "0", "--model", tiny_checkpoint, "--adapter", tmp_path / "none")
     assert (outcome.status, "there is no such folder" in outcome.stderr) == (1, True)

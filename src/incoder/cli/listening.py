@@ -34,10 +34,16 @@ class Listening:
             self.sockets.append(found)
             self.paths.append(path)
 
-    def close(self) -> None:
+    def hide(self) -> None:
         """Remove the Unix sockets, so that nobody connects to a server that ends."""
         while self.paths:
             local_socket.remove(self.paths.pop())
+
+    def close(self) -> None:
+        """Remove the Unix sockets, and close all sockets."""
+        self.hide()
+        for listener in self.sockets:
+            listener.close()
 
 
 @contextmanager

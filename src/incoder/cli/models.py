@@ -155,7 +155,10 @@ def push(
         ),
     ],
     repository: Annotated[
-        str, typer.Argument(help="The repository on the hub.", metavar="OWNER/NAME", show_default=False)
+        str,
+        typer.Argument(
+            help="The repository on the hub, as OWNER/NAME.", metavar="REPOSITORY", show_default=False
+        ),
     ],
     public: Annotated[
         bool, typer.Option("--public", help="Let everybody see it; by default it is private.")

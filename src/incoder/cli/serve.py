@@ -383,7 +383,7 @@ def _run(
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             # Not after `run`: then uvicorn raises the signal again that has ended it.
-            listening.close()
+            listening.hide()
             leases.close()  # else their connections stay open for as long as uvicorn waits
             await super().shutdown(sockets)
 
