@@ -2,7 +2,7 @@
 
 A model that saw few infills end inside a line ends them badly, but it is a good judge of its own text. Read
 left to right, the text around the hole is most probable with the infill that ends in the right place. Nothing
-is written anew. The function yields rows of tokens to score, as those of scored_rows.py do. Imports no torch.
+is written anew. The function yields rows of tokens to score, as in scored_rows.py. Imports no torch.
 """
 
 from collections.abc import Generator, Sequence

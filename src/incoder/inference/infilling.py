@@ -83,9 +83,9 @@ class Infilling(RequestState):
         candidates: Sequence[Candidate],
         standings: Sequence[Standing],
     ) -> Generation[list[float]]:
-        """Return the value of each candidate among those of its standing.
+        """Return the value of each candidate, to be compared with candidates of the same standing.
 
-        A full text is read only for those of the best standing.
+        A full text is read only for candidates of the best standing.
         """
         values = [self._value(one) for one in candidates]
         if self._ranks_by_full_text(states):

@@ -47,7 +47,7 @@ class Decoded:
         return b"".join(tokenizer.token_bytes(one) for one in self.token_ids if one not in vocabulary.end_ids)
 
     def ending_at(self, num_bytes: int, num_required: int, vocabulary: TextVocabulary) -> "Decoded":
-        """Return the same infill if it ends after so many bytes; `num_required` bytes come before it.
+        """Return the same infill, ended after `num_bytes`; the required prefix before it has `num_required`.
 
         What the model has read of it may be longer.
         """

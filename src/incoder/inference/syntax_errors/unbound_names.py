@@ -17,7 +17,7 @@ from incoder.inference.syntax_errors.filled_text import FilledText
 from incoder.inference.syntax_errors.python_windows import extent
 
 _NUM_LINES = 60  # on either side of a hole
-_DOUBLE_UNDERSCORES = re.compile(r"__\w+__")  # Python gives these to modules, classes and functions
+_DOUBLE_UNDERSCORES = re.compile(r"__\w+__")  # names that Python itself binds
 _IMPORTS_ALL = re.compile(r"import\s*\*")
 
 

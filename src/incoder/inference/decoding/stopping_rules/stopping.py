@@ -127,8 +127,8 @@ class StoppingRules:
     def places_to_end(self, text: bytes) -> list[int]:
         """Return where an infill of which this was written may end: after how many bytes.
 
-        The rule *rest* does not count, since it guesses the place. Empty without the rule *ends*, and if the
-        hole is not inside a line.
+        The rule *rest* does not count, since it cannot know the place. Empty without the rule *ends*, and if
+        the hole is not inside a line.
         """
         if self._ends is None:
             return []
