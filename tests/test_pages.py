@@ -95,7 +95,9 @@ def test_every_file_that_a_command_reads_is_in_the_repository_or_made_by_another
 
 @pytest.mark.skipif("mini" not in embedded_models(), reason="no model is embedded")
 @pytest.mark.parametrize(
-    "line", [line for line in ALL if line.command in WRITING and "--model" not in line.words], ids=str
+    "line",
+    [line for line in ALL if line.command in WRITING and not {"--model", "--adapter"} & {*line.words}],
+    ids=str,
 )
 def test_commands_for_which_mini_is_enough_run_as_written(
     line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ an example on a page imports, so that a new name appears without a change here. 
 
 import importlib
 import inspect
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def with_site_links(markdown: str, page: str) -> str:
     A link to a file that the site does not have becomes its text. `page` is its path in the repository.
     """
     folder = (ROOT / page).parent
+    own_folder = folder.relative_to(ROOT / "docs") if folder.is_relative_to(ROOT / "docs") else "."
 
     def on_site(link: re.Match[str]) -> str:
         text, target, anchor = link[1], link[2], link[3] or ""
@@ -70,7 +72,7 @@ def with_site_links(markdown: str, page: str) -> str:
             return link[0]  # MkDocs says which links are dead
         name = path.relative_to(ROOT).as_posix()
         site_name = PAGES.get(name) or (name.removeprefix("docs/") if name.startswith("docs/") else None)
-        return f"[{text}]({site_name}{anchor})" if site_name else text
+        return f"[{text}]({os.path.relpath(site_name, own_folder)}{anchor})" if site_name else text
 
     return _LINK.sub(on_site, markdown)
 

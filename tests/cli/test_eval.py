@@ -95,6 +95,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
         "num_tail_lines": None,
         "num_candidates": 1,
         "rank_by": "mean",
+        "greedy_first": False,
         "stop": (),
     }
     results = json.loads(result.stdout)

@@ -113,8 +113,8 @@ def scripted(
 
 def request_of(case: Case, **settings: Any) -> InfillRequest:
     parts = [case.prefix, case.suffix]
-    settings = {"temperature": 0, "max_new_tokens": 48, "stopping_rules": RULES} | settings
-    return InfillRequest.from_settings(parts, path=case.path, **settings)
+    chosen: dict[str, Any] = {"temperature": 0, "max_new_tokens": 48, "stopping_rules": RULES, **settings}
+    return InfillRequest.from_settings(parts, path=case.path, **chosen)
 
 
 @each_format

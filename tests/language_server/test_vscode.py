@@ -16,7 +16,7 @@ from incoder.language_server.settings import schema
 ROOT = Path(__file__).resolve().parents[2]
 EXTENSION = ROOT / "integrations" / "vscode"
 OF_EXTENSION = {"command", "arguments", "server"}
-OF_MACHINE = {"model", "secret_files"}  # a workspace may not set them
+OF_MACHINE = {"model", "secret_files", "test_command", "trusted_folders"}  # a workspace may not set them
 
 
 def as_vscode_has_it(setting: dict[str, Any], scope: str) -> dict[str, Any]:

@@ -135,11 +135,15 @@ def two_ranks(started: tuple[Path, Path]) -> Path:
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_one_sharded_rank_is_one_process_to_the_last_bit(one_rank: Path, one_process: Path, run: str) -> None:
+def test_one_sharded_rank_has_the_losses_and_norms_of_one_process(
+    one_rank: Path, one_process: Path, run: str
+) -> None:
     rows = [read_metrics(folder / run / "metrics.jsonl") for folder in (one_rank, one_process)]
     for row in (*rows[0], *rows[1]):
         del row["tokens_per_second"]
-    assert rows[0] == rows[1]
+    assert len(rows[0]) == len(rows[1])
+    for own, other in zip(*rows, strict=True):
+        assert own == pytest.approx(other, rel=1e-6)  # the norm's sum may have another order
 
 
 @pytest.mark.parametrize("run", RUNS)

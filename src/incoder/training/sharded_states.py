@@ -45,7 +45,7 @@ _CLASSES_OF_METADATA = {  # by module: all that a state of tensors names
     ),
     "torch.distributed.checkpoint.filesystem": ("_StorageInfo",),
     "torch.serialization": ("_get_layout",),
-    "torch": ("Size", "float32", "bfloat16", "int64", "uint8"),
+    "torch": ("Size", "float32", "float64", "bfloat16", "int64", "uint8"),
     "pathlib": ("PosixPath",),
 }
 

@@ -174,7 +174,7 @@ def missing_opener(hole: Hole) -> Opener | None:
 
     >>> from incoder.inference.syntax.languages import PYTHON
     >>> missing_opener(Hole(b"x = 1\\n", b"    y = 2\\n", PYTHON))
-    Opener(mark=b':', max_width=0)
+    Opener(mark=b':', max_width=0, may_lack=False)
     """
     is_in_text = bool(hole.stack) and hole.stack[-1].literal is not None
     if is_in_text or hole.is_middle or not hole.lines_after:
