@@ -171,8 +171,7 @@ class EditingCommands:
             body["text"] = target.text
         if "path" not in body and (path := self._server.documents.path(target.document)) is not None:
             body["path"] = path.name
-        if self._server.settings.model is not None:
-            body["model"] = self._server.settings.model
+        body |= self._server.model_field
         return await with_progress(self._server, f"InCoder: {title}", self._server.model.post(route, body))
 
     async def _apply(self, label: str, target: Target, edits: Iterable[Mapping[str, Any]]) -> None:

@@ -163,8 +163,7 @@ class NextEdits:
         }
         if path is not None:
             body["path"] = path.name
-        if self._server.settings.model is not None:
-            body["model"] = self._server.settings.model
+        body |= self._server.model_field
         start = self._clock()
         try:
             answer = await self._server.model.post("/v1/edit/next", body)

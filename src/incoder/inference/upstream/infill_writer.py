@@ -218,9 +218,9 @@ class InfillWriter:
         return self.text.cut is None and bool(piece.text) and self.text.refuses(_bytes(piece))
 
     async def _choose(
-        self, server: UpstreamServer, can: Capabilities, fields: dict[str, Any], refused: Piece
+        self, server: UpstreamServer, can: Capabilities, fields: dict[str, Any], piece: Piece
     ) -> FinishReason | None:
-        """Take another token in place of what the rules refuse; the refused one if there is none.
+        """Take another token in place of a piece that the rules refuse; the piece itself if there is none.
 
         Returns the reason if the infill ends with it.
         """
@@ -231,21 +231,20 @@ class InfillWriter:
         if token_id is not None:
             self._append(token_id)
             return None if self.text.cut is None else "stop"
-        piece = refused
-        biases = dict.fromkeys(self._refused_ids(piece), -BIAS)
+        refused_ids = self._refused_ids(piece)
         asked = fields | ({"logprobs": _NUM_SEEN} if "logprobs" in fields else {})
         for _ in range(_MAX_CHOICES):
-            only = {"logit_bias": {str(token_id): bias for token_id, bias in biases.items()}}
+            only = {"logit_bias": {str(token_id): -BIAS for token_id in refused_ids}}
             try:
                 piece = await server.next_token(self._ids, self.vocabulary, asked, only)
             except UpstreamError as error:
                 if error.status not in _REFUSALS:
                     raise
                 break
-            again = self._refused_ids(piece) - biases.keys()
+            again = self._refused_ids(piece) - refused_ids
             if not again:
                 break
-            biases |= dict.fromkeys(again, -BIAS)
+            refused_ids |= again
         self._take(piece)
         if self.text.cut is None and piece.finish_reason == "stop":
             return "end" if self.text.finish() is None else "stop"
