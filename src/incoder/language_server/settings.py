@@ -101,7 +101,7 @@ class Settings(BaseModel):
         "settings only.",
     )
     log_level: Literal["error", "warning", "info", "debug"] = Field(
-        default="info", description="What is logged to the editor's log. No level logs code."
+        default="info", description="How much is written to the editor's log. No level writes code."
     )
 
     def trusts(self, path: Path) -> bool:
