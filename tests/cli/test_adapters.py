@@ -56,6 +56,20 @@ def test_a_folder_without_an_adapter_is_one_line(
     assert f"{tmp_path} is not an adapter: it has no adapter_config.json" in outcome.stderr
 
 
+def test_next_edits_are_made_with_an_adapter_too(
+    run_cli: RunCli, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    source, diff = tmp_path / "a.py", tmp_path / "edit.diff"
+    source.write_text("total = 1\nprint(total)\n")
+    diff.write_text("--- a.py\n+++ a.py\n@@ -1,2 +1,2 @@\n-total = 1\n+count = 1\n print(total)\n")
+    asked = ("next-edit", source, "--from-diff", diff, "--model", tiny_checkpoint, "--adapter")
+    adapter = adapter_for(tiny_checkpoint, tmp_path / "adapter")
+    assert run_cli(*asked, adapter, "--min-gain", "1000").stderr.endswith(
+        "no edit follows with enough confidence\n"
+    )
+    assert "is not an adapter" in run_cli(*asked, tmp_path).stderr
+
+
 def test_the_server_has_a_model_with_each_adapter_and_the_model_alone(
     run_cli: RunCli, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

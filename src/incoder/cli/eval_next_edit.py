@@ -30,6 +30,7 @@ def next_edit(
     min_shift: Annotated[float, typer.Option(help="As of incoder next-edit.")] = DEFAULT_MIN_SHIFT,
     model: options.Model = options.DEFAULT_MODEL,
     revision: options.Revision = None,
+    adapter: options.Adapter = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
     json: options.ResultAsJson = False,
@@ -57,7 +58,7 @@ def next_edit(
         from incoder.editing.next_edits.proposals import next_edits
 
         options.fetch(model, revision)
-        loaded = incoder.load(model, revision=revision, device=device, dtype=dtype)
+        loaded = incoder.load(model, revision=revision, device=device, dtype=dtype, adapter=adapter)
         propose = partial(next_edits, loaded, min_gain=min_gain, min_shift=min_shift)
     outcomes = []
     with progress_bar("asking for next edits", len(tasks)) as count:
@@ -66,7 +67,12 @@ def next_edit(
             proposed = tuple(propose(task.before, task.after, path=task.path))
             outcomes.append(Outcome(task, proposed, time.perf_counter() - started))
             count()
-    found = {"method": method, "model": model if method == "infill" else None, **summary(outcomes)}
+    asked = (
+        {"model": model, "adapter": str(adapter) if adapter else None}
+        if method == "infill"
+        else {"model": None}
+    )
+    found = {"method": method, **asked, **summary(outcomes)}
     write_result(json_module.dumps(found) + "\n" if json else _as_text(found))
 
 

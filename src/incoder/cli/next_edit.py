@@ -34,6 +34,7 @@ def next_edit(
     ] = DEFAULT_MIN_SHIFT,
     model: options.Model = options.DEFAULT_MODEL,
     revision: options.Revision = None,
+    adapter: options.Adapter = None,
     in_place: options.InPlace = False,
     diff: options.Diff = False,
     json: options.Json = False,
@@ -58,7 +59,7 @@ def next_edit(
 
     text, path = read_source(file), options.path_to_tell(file, extension)
     before, after = versions(text, read_text(from_diff, _MAX_DIFF_BYTES), path or Path(file))
-    loaded = editing.load_model(model, revision, device, dtype)
+    loaded = editing.load_model(model, revision, device, dtype, adapter=adapter)
     with progress("looking for next edits …"):
         found = next_edits(loaded, before, after, path=path, min_gain=min_gain, min_shift=min_shift)
     changes = [
