@@ -37,6 +37,7 @@ def test_quixbugs_programs_pass_when_they_are_right(shared: Path) -> None:
     assert pass_rate(shared, "quixbugs", "gold") == 1
 
 
+@pytest.mark.slow
 def test_quixbugs_programs_fail_as_they_are(shared: Path) -> None:
     assert pass_rate(shared, "quixbugs", "buggy") == 0
 

@@ -21,6 +21,7 @@ multiply(floats(1, 8), floats(8, 8), floats(0), floats(0), floats(1, 8))
 """
 
 
+@pytest.mark.slow
 def test_the_first_kernel_is_announced_before_it_is_compiled_and_not_where_it_is_kept(tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     outputs = [

@@ -78,6 +78,7 @@ def test_with_gradients_pytorch_multiplies(monkeypatch: pytest.MonkeyPatch) -> N
     assert (weight_OI.grad == 9).all()
 
 
+@pytest.mark.slow
 @needs_onednn
 @pytest.mark.usefixtures("no_gradients")
 def test_products_of_any_number_of_rows_ask_onednn_for_few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:

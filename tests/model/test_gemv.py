@@ -94,6 +94,7 @@ def test_threads_take_turns_to_run_kernels() -> None:
     assert not other.is_alive()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads as Linux lists them")
 @pytest.mark.parametrize("how", ["OMP_NUM_THREADS", "torch.set_num_threads"])
 def test_products_run_on_as_many_threads_as_pytorch_has_and_leave_that_number(how: str) -> None:

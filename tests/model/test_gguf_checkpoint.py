@@ -290,6 +290,7 @@ print(peak(None), peak(8))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads the peak from /proc")
 def test_loading_takes_the_result_and_one_layer(tmp_path: Path, write_gguf: WriteGGUF) -> None:
     """As the operating system counts it: pages of the file are released, too."""

@@ -26,6 +26,7 @@ def test_functions_without_a_call_are_those_of_pytorch(name: str) -> None:
     torch.testing.assert_close(found.double(), getattr(torch, name)(inputs.double()), rtol=2e-6, atol=5e-7)
 
 
+@pytest.mark.slow
 def test_what_one_process_compiled_the_next_one_finds(tmp_path: Path) -> None:
     program = (
         "import numpy as np; from incoder.model.kernels import multiply; "
@@ -43,6 +44,7 @@ def test_what_one_process_compiled_the_next_one_finds(tmp_path: Path) -> None:
     assert told == [["0", "1", "64.0"], ["1", "0", "64.0"]]
 
 
+@pytest.mark.slow
 def test_narrow_vectors_give_the_same_products(tmp_path: Path) -> None:
     """As a processor without AVX-512 multiplies, whichever this one is."""
     program = (

@@ -238,6 +238,7 @@ def kill_between_writes(folder: Path, urls: Sequence[str], first: int, step: int
     assert int(done.stdout) > 50  # so many writes are there to be killed between
 
 
+@pytest.mark.slow
 def test_a_kill_between_any_two_writes_is_gone_on_from(three: list[Repository], tmp_path: Path) -> None:
     kill_between_writes(tmp_path, [repository.url for repository in three], 3, 13)
 

@@ -90,7 +90,9 @@ def test_an_unknown_form_is_an_error(host: Any) -> None:
         gitlab.take(gitlab.first_steps()[0])
 
 
-@pytest.mark.parametrize("num_answered", [0, 1, 2, 50, 203])
+@pytest.mark.parametrize(
+    "num_answered", [1, 203, *(pytest.param(one, marks=pytest.mark.slow) for one in (0, 2, 50))]
+)
 def test_a_listing_that_was_killed_goes_on_to_the_same_end(
     host: Any, tmp_path: Path, num_answered: int
 ) -> None:
