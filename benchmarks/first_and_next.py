@@ -2,9 +2,11 @@
 
 Each precision runs in a process of its own. The request is one line in the middle of 1,000 lines of Python,
 of which the model reads as much as fits into its context; a keystroke adds a character and repeats the
-request. The first request includes loading the model, with kernels that were compiled before. Linux only.
+request. The first request includes loading the model, with kernels that were compiled before, and with
+`--project` opening the project memory of that folder, whose index exists already. Linux only.
 
     python benchmarks/first_and_next.py                              # mini
+    python benchmarks/first_and_next.py --dtype float32 --project .
     python benchmarks/first_and_next.py --model runs/tiny/run/model --dtype float32 int8
 """
 
@@ -29,24 +31,28 @@ def main() -> None:
     )
     parser.add_argument("--model", default="mini")
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
+    parser.add_argument("--project", type=Path, help="mix in the project memory of this folder")
     arguments = parser.parse_args()
+    if arguments.project is not None:
+        incoder.load(arguments.model).infill("x = <FILL>\n", project=arguments.project, max_new_tokens=1)
     print(f"{arguments.model}, {torch.get_num_threads()} threads")
     print(f"{'':10} {'memory':>8} {'first':>8}  next keystroke: median (range)")
     for dtype in arguments.dtype:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            megabytes, first, following = pool.apply(measure, (arguments.model, dtype))
+            megabytes, first, following = pool.apply(measure, (arguments.model, dtype, arguments.project))
         times = f"{statistics.median(following):.0f} ({min(following):.0f}-{max(following):.0f}) ms"
         print(f"{dtype:10} {megabytes:5.0f} MB {first:6.2f} s  {times}", flush=True)
 
 
-def measure(model: str, dtype: str) -> tuple[float, float, list[float]]:
+def measure(model: str, dtype: str, project: Path | None) -> tuple[float, float, list[float]]:
     """The largest resident size in MB, seconds for the first request, and milliseconds for each keystroke."""
     started = time.perf_counter()
     loaded = incoder.load(model, dtype=dtype)
 
     def request(typed: str) -> None:
         before = "\n".join([*LINES[:500], f"    {typed}"])
-        loaded.infill([before, "\n" + "\n".join(LINES[500:])], temperature=0, max_new_tokens=16, path="a.py")
+        parts = [before, "\n" + "\n".join(LINES[500:])]
+        loaded.infill(parts, temperature=0, max_new_tokens=16, path="a.py", project=project)
 
     request(TYPED[0])
     first, following = time.perf_counter() - started, []
