@@ -88,7 +88,7 @@ def time_candidates(model: InfillModel, rank_by: RankBy, num_rounds: int) -> Non
 def time_rules(model: InfillModel, num_rounds: int) -> None:
     """Print the median seconds of an infill by its rules, measured in turns on texts read once."""
     variants: dict[str, list[StoppingRule]] = {"all rules": [*ALL_STOPPING_RULES], "no rules": []}
-    for without in ("openers", "blanks", "rest", "ends"):
+    for without in ("openers", "blanks", "rest", "ends", "tails"):
         variants[f"without {without}"] = [rule for rule in ALL_STOPPING_RULES if rule != without]
     lines = inspect.getsource(argparse).splitlines(keepends=True)
     places = iter([place for place in range(BEFORE, len(lines), 7) if len(lines[place].strip()) > LONG_LINE])

@@ -6,11 +6,11 @@
 # Left to right is given the length of the missing text. A hole has about 1,500 characters before it and half of that
 # after it. To compare two models: incoder eval report OUTPUT/*-infill OTHER/*-infill
 set -eu
-held_out=$1 output=$2 model=${3:-mini} limit=${4:-150}
+held_out=$1 output=$2 model=${3:-mini} limit=${4:-300}
 
 for kind in mid-line single-line block-opener argument name multi-line docstrings; do
   [ -e "$output/data/$kind.jsonl" ] ||
-    incoder eval build "$kind" --from "$held_out" --limit 150 --seed 19 --context 1500 --output "$output/data"
+    incoder eval build "$kind" --from "$held_out" --limit 300 --seed 19 --context 1500 --output "$output/data"
   for method in infill left-to-right; do
     defaults=
     [ "$method" = left-to-right ] || defaults=--defaults

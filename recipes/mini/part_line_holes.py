@@ -30,7 +30,7 @@ from incoder.request_settings import ALL_STOPPING_RULES, RequestSettings
 
 BEFORE, AFTER = 3000, 1500  # characters in view of memory_infills.py
 SHORTEST, LONGEST = 5, 25
-RULES_INSIDE_LINES = ("lines", "rest", "blanks", "ends")
+RULES_INSIDE_LINES = ("lines", "rest", "blanks", "ends", "tails")
 LEFT_TO_RIGHT = "left to right, told the length"
 GREEDY: RequestSettings = {"temperature": 0.0, "max_new_tokens": 48}
 

@@ -95,8 +95,9 @@ class InfillRequest:
     candidate takes the most probable tokens, and only the others are drawn.
 
     The `stopping_rules` end an infill where the text around the hole shows that it should have ended, and not
-    before (decoding/stopping_rules/). `lines` ends it earlier: "one" at the end of its line, "block" at the
-    end of the block that begins at the hole, "auto" at the end of the line unless a block begins at the hole.
+    before (decoding/stopping_rules/); "tails" also changes the prompt. `lines` ends it earlier: "one" at the
+    end of its line, "block" at the end of the block that begins at the hole, "auto" at the end of the line
+    unless a block begins at the hole.
 
     Each token of the result has the `num_alternatives` most probable tokens in its place; with `echo`, the
     result also has the prompt's tokens with their log-probabilities. Requests with different `cache_salt`s

@@ -16,7 +16,17 @@ from typing import Any, Final, Literal, TypedDict, get_args
 # order in which they were drawn.
 RankBy = Literal["mean", "total", "full-text", "syntax", "none"]
 StoppingRule = Literal[
-    "strings", "lines", "rest", "repetition", "loops", "indentation", "brackets", "openers", "blanks", "ends"
+    "strings",
+    "lines",
+    "rest",
+    "repetition",
+    "loops",
+    "indentation",
+    "brackets",
+    "openers",
+    "blanks",
+    "ends",
+    "tails",
 ]
 ALL_STOPPING_RULES: Final[tuple[StoppingRule, ...]] = get_args(StoppingRule)
 LinesWanted = Literal["one", "block", "auto"]

@@ -133,3 +133,11 @@ def test_another_place_must_be_much_better_than_the_one_where_an_infill_ended(
     with pytest.raises(StopIteration) as end:
         choosing.send([[-1.0], [-1.0 - margin]])
     assert end.value.value == [expected]
+
+
+def test_an_end_that_the_model_was_not_expected_to_find_counts_like_other_places() -> None:
+    choosing = best_places(BYTES, "", "", [EndChoice(b"abcd", [2, 4], ended=4, trust=0.0)])
+    next(choosing)
+    with pytest.raises(StopIteration) as end:
+        choosing.send([[-1.0], [-1.5]])
+    assert end.value.value == [2]

@@ -15,16 +15,20 @@ _BEFORE, _AFTER = 400, 48  # characters around the hole that are read
 # Nats by which another place must be better than the one where the model or a rule ended an infill: of 30
 # infills of projects that mini is not measured on, 12 of 16 wrong ends were mended, and none of 14 right ones
 # was lost. With 0 it is 15 and one.
-_TRUST = 12.0
+TRUST = 12.0
 
 
 @dataclass(frozen=True, slots=True)
 class EndChoice:
-    """What was written into a hole, after how many bytes it may end, and after how many it `ended`."""
+    """What was written into a hole, after how many bytes it may end, and after how many it `ended`.
+
+    If the model was not expected to end it there, the `trust` in that end is 0 nats.
+    """
 
     written: bytes
     places: Sequence[int]
     ended: int
+    trust: float = TRUST
 
     def texts(self) -> dict[int, str]:
         """Return the infill that ends at each place."""
@@ -45,7 +49,7 @@ def best_places(
     best = []
     for one in choices:
         by_place = {
-            place: values[text] + _TRUST * (place == one.ended) for place, text in one.texts().items()
+            place: values[text] + one.trust * (place == one.ended) for place, text in one.texts().items()
         }
         best.append(max(by_place, key=by_place.__getitem__))
     return best

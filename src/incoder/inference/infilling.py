@@ -135,7 +135,7 @@ class Infilling(RequestState):
                 if hole:
                     if self._is_time_up():
                         return
-                    marks = [self._prompter.end_id, *self._prompter.marks_before(prompt, hole)]
+                    marks = [self._prompter.end_id, *prompt.hole_starts[hole]]
                     unread = [[*one.unread, *marks] for one in decoded]
                     for context, one, tokens in zip(contexts, decoded, unread, strict=True):
                         context += [*one.read, *tokens]
@@ -182,7 +182,7 @@ class Infilling(RequestState):
         The candidates share the text before the hole, or each has a text of its own there.
         """
         found = list(decoded)
-        if self._stream is not None or self._is_time_up():
+        if not self._chooses_ends or self._is_time_up():
             return found
         by_text: dict[str, list[tuple[int, EndChoice]]] = defaultdict(list)
         for row, (state, rules, one) in enumerate(zip(states, stopping, decoded, strict=True)):

@@ -6,7 +6,7 @@ Text and requests in; subclasses answer a request. Reads no files and imports no
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from incoder import arguments
 from incoder.document import Parts
@@ -31,6 +31,8 @@ class PromptingModel(Model):
 
     `infill` draws `num_candidates` unless it is given a number.
     """
+
+    chooses_ends: ClassVar[bool] = True  # compares the places where an infill may end (end_choice.py)
 
     def __init__(
         self,
@@ -140,7 +142,7 @@ class PromptingModel(Model):
         """
         self._check(request)
         prompter = self._prompter(request.prompt, request.sampling.max_new_tokens)
-        return RequestState(prompter, request).shown_prompt()
+        return RequestState(prompter, request, chooses_ends=self.chooses_ends).shown_prompt()
 
     def shown_files(
         self,

@@ -8,28 +8,34 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from incoder.document import Parts
 from incoder.errors import IncoderError
 from incoder.inference.candidates import CandidateState, Standing
 from incoder.inference.decoding.sequence_state import Decoded
+from incoder.inference.decoding.stopping_rules.hole import Hole
 from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.decoding.text_stream import TextStream
-from incoder.inference.end_choice import EndChoice
+from incoder.inference.end_choice import TRUST, EndChoice
 from incoder.inference.prompts.line_endings import as_model_sees, to_unix
 from incoder.inference.prompts.prompter import LEFT_CONTEXT, Prompt, Prompter
 from incoder.inference.syntax.languages import syntax_of
 from incoder.inference.syntax_errors.added_errors import adds_errors
 from incoder.inference.syntax_errors.unbound_names import leave_unbound
 from incoder.request import InfillRequest
+from incoder.request_settings import StoppingRule
 from incoder.results import Candidate, InfillResult, OnInfill, OnText, ShownPrompt, Timing, Usage
+
+_ENDING_RULES = frozenset[StoppingRule](("tails", "lines", "rest", "ends"))
 
 
 class RequestState:
     """The state of one request; the `prompter` has the context before the text.
 
     `PromptingModel.infill` explains `on_infill` and `on_text`. Unless `allows_tags` is set, no answer
-    contains the tags of training documents.
+    contains the tags of training documents. With `chooses_ends`, the places where an infill may end are
+    compared when it is written, unless it is streamed or beam-searched.
     """
 
     def __init__(
@@ -38,6 +44,7 @@ class RequestState:
         request: InfillRequest,
         *,
         allows_tags: bool = True,
+        chooses_ends: bool = True,
         on_infill: OnInfill | None = None,
         on_text: OnText | None = None,
     ) -> None:
@@ -46,6 +53,7 @@ class RequestState:
         self._allows_tags = allows_tags
         self._on_infill = on_infill
         self._stream = None if on_text is None else TextStream(request, on_text)
+        self._chooses_ends = chooses_ends and on_text is None and request.sampling.num_beams == 1
         self._sampling = replace(request.sampling, stop=tuple(map(to_unix, request.sampling.stop)))
         self._parts = request.parts
         self._texts: Sequence[str] = as_model_sees(request.parts) if request.parts else ()
@@ -84,7 +92,20 @@ class RequestState:
         if self._request.prompt_ids is not None:
             token_ids = list(self._request.prompt_ids)
             return Prompt(token_ids, ([],), (b"",), (token_ids[-LEFT_CONTEXT:],))
-        return self._prompter.prompt(self._texts, state.infills)
+        return self._prompter.prompt(self._texts, state.infills, omits_sentinel=self._omits_sentinel)
+
+    @cached_property
+    def _omits_sentinel(self) -> bool:
+        """Whether no sentinel ends the prefix tail: by the rule *tails*, in the middle of a line.
+
+        The model then hardly ends the infill, so other rules have to, and the best end is chosen when all is
+        written. With several holes the sentinels stay, since only one hole has been measured.
+        """
+        is_possible = len(self._texts) == 2 and self._prompter.marks_tails and self._chooses_ends
+        if not is_possible or not _ENDING_RULES.issubset(self._request.stopping_rules):
+            return False
+        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in self._texts)
+        return Hole(prefix, suffix, self._syntax).is_middle
 
     def _check_space(self, prompt: Prompt, max_positions: int) -> None:
         """Raise if a prompt leaves no position for an infill."""
@@ -111,6 +132,7 @@ class RequestState:
             state.place,
             lines=self._request.lines,
             allows_tags=self._allows_tags,
+            hardly_ends=self._omits_sentinel,
         )
         state.place = stopping.place
         return stopping
@@ -128,7 +150,7 @@ class RequestState:
         found = [place for stop in stops if (place := written.find(stop)) >= 0]
         end = len(decoded.spelling)
         places = {end, *rules.places_to_end(written[: min(found, default=len(written))])}
-        return EndChoice(written, sorted(places), end)
+        return EndChoice(written, sorted(places), end, 0.0 if self._omits_sentinel else TRUST)
 
     def _is_greedy(self, state: CandidateState) -> bool:
         """Whether a candidate takes the most probable tokens."""

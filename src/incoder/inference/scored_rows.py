@@ -135,7 +135,7 @@ def _spelled(prompter: Prompter, prompt: Prompt, infills: Sequence[str]) -> _Pie
     row: _Pieces = []
     for hole, (required, infill) in enumerate(zip(prompt.required_prefixes, infills, strict=False)):
         if hole:
-            row.append((prompter.marks_before(prompt, hole), False))
+            row.append((prompt.hole_starts[hole], False))
         data = required + infill.encode("utf-8", "surrogateescape")
         token_ids = prompter.vocabulary.tokenizer.encode_bytes(data)
         row.append(([*token_ids, prompter.end_id], True))

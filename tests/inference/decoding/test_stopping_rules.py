@@ -14,6 +14,7 @@ BLOCK = b"def f(xs):\n    total = 0\n"
 ONLY_LINES: tuple[StoppingRule, ...] = ("lines",)
 ONLY_BLANKS: tuple[StoppingRule, ...] = ("blanks",)
 ONLY_OPENERS: tuple[StoppingRule, ...] = ("openers",)
+ONLY_ENDS: tuple[StoppingRule, ...] = ("ends",)
 
 
 def kept(prefix: bytes, infill: bytes, suffix: bytes, *rules: StoppingRule) -> bytes:
@@ -396,7 +397,7 @@ def test_a_dedented_infill_is_shown_when_it_is_sure_to_stay() -> None:
 @pytest.mark.parametrize(
     ("prefix", "suffix", "written", "texts"),
     [
-        (b"x = ", b")\n", b"ab + c\nd", [b"ab", b"ab ", b"ab +", b"ab + ", b"ab + c"]),
+        (b"x = ", b")\n", b"ab + c\nd", [b"ab", b"ab ", b"ab + c"]),
         (b"x = a", b"c)\n", b"bd", [b"b", b"bd"]),
         (b"x = ", b" + 1\n", "é".encode() + b"\xc3", ["é".encode()]),
         (b"x = ", b"\n", b"ab + c", []),
@@ -410,3 +411,73 @@ def test_an_infill_inside_a_line_may_end_between_words_or_inside_one_that_goes_o
     assert [written[:place] for place in rules.places_to_end(written)] == texts
     without = [rule for rule in ALL_STOPPING_RULES if rule != "ends"]
     assert not StoppingRules(prefix, suffix, without, syntax_of("a.py")).places_to_end(written)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "suffix", "start", "is_permitted"),
+    [
+        (b"f(", b")\n", b"\n    a", False),
+        (b"f(", b")\n", b"  \n    a", False),
+        (b"f(", b")\n", b"a,\n  b", True),
+        (b"x = ", b" + 1\n", b"\n", False),
+        (b"x = ", b"\n", b"\n", True),
+        (b"f(", b"\n    a)\n", b"\n    b,", True),
+        (b"if x: ", b"y\n", b"\n    ", True),
+        (b"f() { ", b" }\n", b"\n    x", True),
+        (b"print(x)", b"(y)\n", b"\nprint", True),
+        (b"print(x)", b"\n", b"\nprint", True),
+        (b'"""', b'"""\n', b"\n    One", True),
+    ],
+)
+def test_an_infill_inside_a_line_that_hardly_ends_there_does_not_begin_with_a_newline(
+    prefix: bytes, suffix: bytes, start: bytes, is_permitted: bool
+) -> None:
+    rules = StoppingRules(prefix, suffix, ONLY_LINES, syntax_of("a.py", ""))
+    assert rules.permits(b"", start) == is_permitted
+
+
+@pytest.mark.parametrize(
+    ("prefix", "suffix", "left"),
+    [
+        (b'"""Return ', b' xs."""\n', b"one"),
+        (b'"""', b'"""\n', b"one\n    two"),
+    ],
+)
+def test_where_a_text_of_several_lines_goes_on_after_the_hole_a_model_that_hardly_ends_writes_one_line(
+    prefix: bytes, suffix: bytes, left: bytes
+) -> None:
+    rules = StoppingRules(prefix, suffix, ONLY_LINES, syntax_of("a.py", ""), hardly_ends=True)
+    infill = b"one\n    two"
+    assert infill[: rules.cut(infill)] == left
+    others = StoppingRules(prefix, suffix, ONLY_LINES, syntax_of("a.py", ""))
+    assert others.cut(infill) is None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "infill", "suffix", "left"),
+    [
+        (b"def f() -> by", b"tes: ...\n", b".\n", b"tes: .."),
+        (b"a = f(", b"g(x))\n", b")\n", b"g(x)"),
+        (b"x = ", b"y  + 1\n", b" + 1\n", b"y"),
+    ],
+)
+def test_an_infill_after_which_the_rest_of_the_line_was_written_keeps_its_own_end(
+    prefix: bytes, infill: bytes, suffix: bytes, left: bytes
+) -> None:
+    assert kept(prefix, infill, suffix) == left
+
+
+@pytest.mark.parametrize(
+    ("prefix", "suffix", "written", "places"),
+    [
+        (b"f(", b")\n", b'"via"', [5]),
+        (b'f("', b'")\n', b"via x", [3, 4, 5]),
+        (b"if ", b" {\n", b"b < 0", [1, 2, 5]),
+        (b'"', b'"\n', b"a = b", [1, 2, 3, 4, 5]),
+    ],
+)
+def test_an_infill_may_end_only_where_strings_and_brackets_fit_best(
+    prefix: bytes, suffix: bytes, written: bytes, places: list[int]
+) -> None:
+    rules = StoppingRules(prefix, suffix, ONLY_ENDS, syntax_of("a.py", ""))
+    assert rules.places_to_end(written) == places

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from incoder.inference.infill_model import InfillModel
 from incoder.inference.prompts.prefix_tail import split_tail
 from incoder.model.checkpoint import save_checkpoint
 from incoder.model.transformer import Transformer
+from incoder.request_settings import ALL_STOPPING_RULES, StoppingRule
 from incoder.tokenizer.tokenizer import Tokenizer
 
 DOCUMENT = """import os
@@ -116,10 +118,66 @@ def test_a_model_that_was_trained_with_prefix_tails_sees_where_they_end(
     model.num_tail_lines = 2
     first, _, rest = DOCUMENT.partition("listdir")
     second, _, last = rest.partition("print")
-    model.infill([first, second, last], max_new_tokens=1, temperature=0, token_healing=False)
+    model.infill(
+        [first, second, last], max_new_tokens=1, temperature=0, token_healing=False, stopping_rules=()
+    )
     read = transcript(model)
     assert "<0>def main(path):\n    files = os.<0>" in read
     assert "<1>    for file in files:\n        <1>" in read
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_marked"),
+    [
+        ("x = 1\nfiles = os.", "(path)\n", False),
+        ("x = 1\nfiles", "(path)\n", False),
+        ("x = 1\n    ", ".close()\n", False),
+        ("x = 1\n    ", "close()\n", True),
+        ("x = 1\n", "y = 2\n", True),
+        ("x = 1\nfiles = ", "\n", True),
+        ("x = 1\nf(", "\n    y)\n", True),
+    ],
+)
+def test_in_the_middle_of_a_line_where_the_rules_end_infills_no_sentinel_ends_the_tail(
+    before: str, after: str, is_marked: bool, dice: InfillModel, transcript: Transcript
+) -> None:
+    dice.num_tail_lines = 2
+    dice.infill([before, after], max_new_tokens=1, token_healing=False)
+    assert f"<0>{before}<0>" in transcript(dice) if is_marked else transcript(dice).endswith(f"<0>{before}")
+    assert is_marked == (transcript(dice).count("<0>") == 3)
+
+
+@pytest.mark.parametrize("rule", ["tails", "lines", "rest", "ends"])
+def test_without_a_rule_that_ends_infills_inside_lines_a_sentinel_ends_the_tail(
+    rule: StoppingRule, dice: InfillModel, transcript: Transcript
+) -> None:
+    dice.num_tail_lines = 2
+    others = [one for one in ALL_STOPPING_RULES if one != rule]
+    dice.infill(["files = os.", "(path)\n"], max_new_tokens=1, token_healing=False, stopping_rules=others)
+    assert "<0>files = os.<0>" in transcript(dice)
+
+
+@pytest.mark.parametrize("how", [{"num_beams": 2}, {"on_text": [].append}])
+def test_where_no_end_is_chosen_afterwards_a_sentinel_ends_the_tail(
+    how: dict[str, Any], dice: InfillModel, transcript: Transcript
+) -> None:
+    dice.num_tail_lines = 2
+    dice.infill(["files = os.", "(path)\n"], max_new_tokens=1, token_healing=False, **how)
+    assert "<0>files = os.<0>" in transcript(dice)
+
+
+def test_with_several_holes_a_sentinel_ends_each_tail(dice: InfillModel, transcript: Transcript) -> None:
+    dice.num_tail_lines = 2
+    dice.infill(["files = os.", "(path)\nx = ", "\n"], max_new_tokens=1, token_healing=False)
+    assert "<0>files = os.<0>" in transcript(dice)
+
+
+def test_without_a_prefix_tail_the_model_is_trusted_to_end_an_infill(dice: InfillModel) -> None:
+    dice.num_tail_lines = 2
+    parts = ["files = os.", "(path)\n"]
+    settings: dict[str, Any] = {"max_new_tokens": 6, "seed": 3, "num_tail_lines": 0}
+    others = [one for one in ALL_STOPPING_RULES if one != "tails"]
+    assert dice.infill(parts, **settings) == dice.infill(parts, stopping_rules=others, **settings)
 
 
 def test_what_is_typed_on_the_holes_line_leaves_the_rest_as_it_was_read(fast: InfillModel) -> None:

@@ -24,14 +24,15 @@ _MAX_SPARE_HOLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The tokens before the first infill; for each hole its prefix tail and the infill's required prefix.
+    """The tokens before the first infill; for each hole where its infill starts, and its required prefix.
 
-    The first hole's prefix tail is at the end of `token_ids`. `left_contexts` are the last tokens of the text
-    before each hole, without those of the required prefix.
+    `hole_starts` are the tokens right before each infill: its sentinel and prefix tail. The first hole's are
+    at the end of `token_ids`. `left_contexts` are the last tokens of the text before each hole, without those
+    of the required prefix.
     """
 
     token_ids: list[int]
-    tails: tuple[list[int], ...]
+    hole_starts: tuple[list[int], ...]
     required_prefixes: tuple[bytes, ...]
     left_contexts: tuple[list[int], ...]
 
@@ -64,13 +65,18 @@ class Prompter:
         self._header = header
         self._context = list(context)
         self._num_tail_lines = num_tail_lines
-        self._marks_tails = marks_tails
+        self.marks_tails = marks_tails and num_tail_lines > 0
         self._token_healing = token_healing
         self._other_files = tuple(other_files)
         self.infill_budget = infill_budget(max_new_tokens, max_positions)
 
-    def prompt(self, texts: Sequence[str], infills: Sequence[str]) -> Prompt:
-        """Return the prompt for the first hole without an infill, and the next ones in the same window."""
+    def prompt(self, texts: Sequence[str], infills: Sequence[str], *, omits_sentinel: bool = False) -> Prompt:
+        """Return the prompt for the first hole without an infill, and the next ones in the same window.
+
+        With `omits_sentinel`, none ends a prefix tail. A model that was trained with them then continues a
+        line better, but hardly ends the infill.
+        """
+        marks_tails = self.marks_tails and not omits_sentinel
         num_filled = len(infills)
         prefix = Parts(tuple(texts[: num_filled + 1])).join(infills)
         parts = [prefix, *texts[num_filled + 1 :]]
@@ -80,7 +86,7 @@ class Prompter:
         budget = self.max_positions - self.infill_budget - spare - self._num_before
         while True:
             window = cut_window(parts, budget, self._layout.max_num_holes, self._num_tokens)
-            prompt = self._written(window, has_holes=len(parts) > 1)
+            prompt = self._written(window, has_holes=len(parts) > 1, marks_tails=marks_tails)
             excess = len(prompt.token_ids) + self.infill_budget - self.max_positions
             if excess <= 0 or budget <= 0:
                 return prompt
@@ -119,11 +125,7 @@ class Prompter:
         assert self._layout.end_of_infill_id is not None, "the model only completes"
         return self._layout.end_of_infill_id
 
-    def marks_before(self, prompt: Prompt, hole: int) -> list[int]:
-        """Return the tokens between the previous infill's end and this infill: sentinel, prefix tail."""
-        return self._hole_start(hole, prompt.tails[hole])
-
-    def _written(self, window: Window, *, has_holes: bool) -> Prompt:
+    def _written(self, window: Window, *, has_holes: bool, marks_tails: bool) -> Prompt:
         tokenizer, table = self.vocabulary.tokenizer, self.vocabulary.table
         texts = window.parts if has_holes else window.parts[:1]
         num_lines = self._num_tail_lines if has_holes else 0
@@ -133,23 +135,27 @@ class Prompter:
         ]
         texts = (*(kept for kept, _ in cuts), *texts[len(cuts) :])
         parts = [tokenizer.encode_start(self._header + texts[0]), *map(tokenizer.encode, texts[1:])]
-        tails, required_prefixes, left_contexts = [], [], []
+        hole_starts, required_prefixes, left_contexts = [], [], []
         for index, (kept, tail) in enumerate(cuts):
             tail_ids, required = tokenizer.encode(tail), b""
             if self._token_healing and tail:
                 tail_ids, required = table.split_required_prefix(tail_ids, _most_bytes_to_heal(tail))
             elif self._token_healing:
                 parts[index], required = table.split_required_prefix(parts[index], _most_bytes_to_heal(kept))
-            tails.append(tail_ids)
+            hole_starts.append(self._hole_start(index, tail_ids, marks_tail=marks_tails) if has_holes else [])
             required_prefixes.append(required)
             left_contexts.append([*parts[index], *tail_ids][-LEFT_CONTEXT:])
         token_ids = self._layout.prompt(parts, is_start=window.is_start or bool(self._header))
-        token_ids += self._hole_start(0, tails[0]) if has_holes else []
-        return Prompt(self._context + token_ids, tuple(tails), tuple(required_prefixes), tuple(left_contexts))
+        return Prompt(
+            [*self._context, *token_ids, *hole_starts[0]],
+            tuple(hole_starts),
+            tuple(required_prefixes),
+            tuple(left_contexts),
+        )
 
-    def _hole_start(self, hole: int, tail: Sequence[int]) -> list[int]:
+    def _hole_start(self, hole: int, tail: Sequence[int], *, marks_tail: bool) -> list[int]:
         start = self._layout.hole_start(hole)
-        return [*start, *tail, *(start if tail and self._marks_tails else [])]
+        return [*start, *tail, *(start if tail and marks_tail else [])]
 
     @property
     def _num_before(self) -> int:

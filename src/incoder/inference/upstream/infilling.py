@@ -45,7 +45,14 @@ class UpstreamInfilling(RequestState):
         on_infill: OnInfill | None = None,
         on_text: OnText | None = None,
     ) -> None:
-        super().__init__(prompter, request, allows_tags=allows_tags, on_infill=on_infill, on_text=on_text)
+        super().__init__(
+            prompter,
+            request,
+            allows_tags=allows_tags,
+            chooses_ends=False,
+            on_infill=on_infill,
+            on_text=on_text,
+        )
         self._servers = servers
         self._scorer = scorer
         self._vocabulary = prompter.vocabulary
@@ -90,7 +97,7 @@ class UpstreamInfilling(RequestState):
             if hole:
                 if self._is_time_up():
                     return
-                context += [self._prompter.end_id, *self._prompter.marks_before(prompt, hole)]
+                context += [self._prompter.end_id, *prompt.hole_starts[hole]]
                 if len(context) + self._prompter.infill_budget > max_positions:
                     return
             writer = InfillWriter(

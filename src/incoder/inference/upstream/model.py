@@ -45,6 +45,8 @@ class UpstreamModel(PromptingModel):
     garbage collected. A model is pickled as the arguments of `incoder.load`.
     """
 
+    chooses_ends = False
+
     def __init__(
         self,
         servers: UpstreamServers,

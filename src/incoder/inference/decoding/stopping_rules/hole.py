@@ -13,6 +13,7 @@ LOOK_BEHIND, LOOK_AHEAD = 1 << 15, 1 << 14
 
 # The rest of the hole's line, if only nothing or indentation precedes the hole: no line begins like this.
 _CONTINUES, _CONTINUES_INDENTED = re.compile(rb" ?[=:,] "), re.compile(rb" \S|[=:;,]")
+_ATTRIBUTE = re.compile(rb"\.\w")  # the same in languages whose blocks are indented, outside of brackets
 
 
 class Hole:
@@ -58,6 +59,8 @@ class Hole:
         """
         if self.ends_a_line or not self.is_line_start:
             return not self.ends_a_line
+        if self.syntax.is_indented and not self.stack and _ATTRIBUTE.match(self.rest):
+            return True
         return (_CONTINUES_INDENTED if self.own_line else _CONTINUES).match(self.rest) is not None
 
     @cached_property

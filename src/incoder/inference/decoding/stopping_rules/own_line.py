@@ -8,6 +8,8 @@ from incoder.inference.syntax.scanner import Stack
 
 _OPENERS_AND_SEPARATORS = b"([{,;"
 _SEPARATORS = b";,:"
+_LACKS_MORE = b"([=.+-*/%&|^~<@"
+_ENDS_OF_LINES = (b":", b"{", b";", b"++", b"--", b"*/", b"->", b"...")
 _BEGINNING = re.compile(rb"\s*(?:,\s*\S|\S(?s:.))")
 _CLOSERS_AND_QUOTES = b"}])\"'`"
 _LONG_PART = 8  # bytes of the rest of a line that hardly occur by chance
@@ -19,12 +21,14 @@ class OneLine:
 
     If one is, the infill continues over a newline where a statement cannot end: in the string, after a
     backslash, and inside brackets after an opening bracket or a separator, unless the rest of the line begins
-    with the same character. Newlines before the infill's first word do not count.
+    with the same character. Newlines before the infill's first word do not count. A model that
+    `hardly_ends` infills itself writes one line into a text of several lines, too, unless the rest closes it.
     """
 
-    def __init__(self, hole: Hole) -> None:
+    def __init__(self, hole: Hole, *, hardly_ends: bool = False) -> None:
         self._is_on = hole.is_middle
-        self._is_open = bool(hole.stack)
+        self._is_line_of_text = hardly_ends and not hole.rest.lstrip().startswith(hole.closing)
+        self._num_open = len(hole.stack)
         self._own_line = hole.own_line
         self._next = hole.rest.strip()[:1]
 
@@ -34,12 +38,15 @@ class OneLine:
         for newline in re.finditer(rb"\n", infill.text):
             if not infill.text[: newline.start()].strip():
                 continue
-            if not self._is_open:
+            if not self._num_open:
                 return newline.start()
             line = (self._own_line + infill.text[: newline.start()]).rpartition(b"\n")[2].rstrip()
-            if not infill.is_text(newline.start()) and not self._goes_on(
-                line, infill.stack_at(newline.start())
-            ):
+            stack = infill.stack_at(newline.start())
+            if infill.is_text(newline.start()):
+                goes_on = not (self._is_line_of_text and len(stack) == self._num_open)
+            else:
+                goes_on = self._goes_on(line, stack)
+            if not goes_on:
                 return newline.start()
         return None
 
@@ -53,6 +60,25 @@ class OneLine:
         if stack and stack[-1].is_bracket:
             return line[-1:] in _OPENERS_AND_SEPARATORS
         return line.endswith(b"\\")
+
+
+class NoLeadingNewline:
+    """An infill in the middle of a line does not begin with a newline where a line hardly ends.
+
+    That is after a blank, an opening bracket or an operator.
+    """
+
+    def __init__(self, hole: Hole) -> None:
+        is_text = bool(hole.stack) and hole.stack[-1].literal is not None
+        before = hole.own_line.rstrip()
+        ends = before.endswith(_ENDS_OF_LINES) or (before == hole.own_line and before[-1:] not in _LACKS_MORE)
+        self.is_on = hole.is_middle and not hole.is_line_start and not is_text and not ends
+
+    def may_be(self, infill: bytes) -> bool:
+        return self.may_begin(infill)
+
+    def may_begin(self, infill: bytes) -> bool:
+        return not infill.lstrip(b" \t").startswith(b"\n")
 
 
 class LineEnd:
@@ -147,8 +173,8 @@ class RestOfLine:
             if self._needs_text and not kept.strip():
                 continue
             if written.endswith(self._rest[:size]) and self._is_double(written, size):
-                return self._without_blanks(kept)
-        return self._without_blanks(text)
+                return self.without_blanks(kept)
+        return self.without_blanks(text)
 
     def num_kept(self, text: bytes) -> int:
         if not self._is_on:
@@ -159,7 +185,8 @@ class RestOfLine:
         begun = next((start for start in starts if self._rest.startswith(text[start:end])), end)
         return len(text[:begun].rstrip())
 
-    def _without_blanks(self, text: bytes) -> int:
+    def without_blanks(self, text: bytes) -> int:
+        """Return the size of an infill without the blanks with which the rest of the line begins."""
         return len(text.rstrip()) if self._begins_blank else len(text)
 
     def _is_double(self, written: bytes, size: int) -> bool:

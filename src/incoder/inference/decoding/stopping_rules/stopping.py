@@ -2,10 +2,10 @@
 
 A model that runs past its hole closes the string that contains the hole, repeats the code after it, repeats
 the same lines over and over, leaves the block, or closes a bracket twice. Each rule takes the bytes of an
-infill and returns the place from which they are cut off. Two rules say which infills must not be: a token
-that would end a blank one is refused, and an infill without the opener that is missing is written again. The
-rules know which strings, comments and brackets are open at the hole (syntax/) but need no grammar, so they
-work in broken files and in most languages.
+infill and returns the place from which they are cut off. Three rules say which infills must not be: a token
+that would end a blank one, or begin one with a newline inside a line, is refused, and an infill without the
+opener that is missing is written again. The rules know which strings, comments and brackets are open at the
+hole (syntax/) but need no grammar, so they work in broken files and in most languages.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ from incoder.inference.decoding.stopping_rules.hole import Hole, Infill
 from incoder.inference.decoding.stopping_rules.indentation import Indentation
 from incoder.inference.decoding.stopping_rules.line_limits import line_limit
 from incoder.inference.decoding.stopping_rules.openers import Openers
-from incoder.inference.decoding.stopping_rules.own_line import LineEnd, OneLine, RestOfLine
+from incoder.inference.decoding.stopping_rules.own_line import LineEnd, NoLeadingNewline, OneLine, RestOfLine
 from incoder.inference.decoding.stopping_rules.repetition import Loops, Repetition
 from incoder.inference.decoding.stopping_rules.training_tags import TrainingTags
 from incoder.inference.syntax.languages import UNKNOWN
@@ -67,7 +67,7 @@ class StoppingRules:
     `place` may be a place in the prefix that the previous hole has been scanned up to. Unless `allows_tags`
     is set, no infill contains the tags of training documents, whatever the rules; `lines` limits it in the
     same way (line_limits.py). An infill must begin with `start`, the missing indentation if a block begins at
-    the hole, or a line is missing that opens one.
+    the hole, or a line is missing that opens one. Set `hardly_ends` if the model hardly ends infills itself.
 
     >>> from incoder.inference.syntax.languages import PYTHON
     >>> rules = StoppingRules(b'name = "', b'"\\n', ("strings",), PYTHON)
@@ -85,18 +85,19 @@ class StoppingRules:
         *,
         lines: LinesWanted | None = None,
         allows_tags: bool = True,
+        hardly_ends: bool = False,
     ) -> None:
         self._hole = hole = Hole(prefix, suffix, syntax, place)
         line_end, indentation = LineEnd(hole), Indentation(hole)
         openers = Openers(hole)
         self._openers = openers if "openers" in rules and openers.is_on else None
         self._is_strict = False
-        needs: dict[StoppingRule, Need] = {"blanks": Blanks(hole)}
+        needs: dict[StoppingRule, Need] = {"lines": NoLeadingNewline(hole), "blanks": Blanks(hole)}
         self._needs = [needs[name] for name in rules if name in needs and needs[name].is_on]
         rest = RestOfLine(hole, needs_text=needs["blanks"] in self._needs)
         by_name: dict[StoppingRule, tuple[Sequence[Rule], Sequence[Trim]]] = {
             "strings": ([Enclosure(hole)], []),
-            "lines": ([OneLine(hole)], [line_end]),
+            "lines": ([OneLine(hole, hardly_ends=hardly_ends)], [line_end]),
             "rest": ([rest], [rest]),
             "repetition": ([Repetition(hole)], []),
             "loops": ([Loops(hole)], []),
@@ -105,6 +106,7 @@ class StoppingRules:
             "openers": ([], []),
             "blanks": ([], []),
             "ends": ([], []),
+            "tails": ([], []),
         }
         self._rules = [rule for name in rules for rule in by_name[name][0]]
         self._trims = [trim for name in rules for trim in by_name[name][1]]
@@ -180,15 +182,16 @@ class StoppingRules:
             self._fine = text
             return None
         ends = range(len(self._fine) + 1 if text.startswith(self._fine) else 0, len(text) + 1)
-        place = next(place for end in ends if (place := self._place_in(text[:end])) is not None)
-        return self._trimmed(text[:place])
+        end, place = next((end, place) for end in ends if (place := self._place_in(text[:end])) is not None)
+        rest_follows = self._rest is not None and self._rest.cut(self._infill(text[:end])) == place
+        return self._trimmed(text[:place], rest_follows=rest_follows)
 
     def cut_at_end(self, text: bytes) -> int | None:
         """Return the place where a finished infill must be cut. At a line end, the last line counts, too."""
         place = self.cut(text + b"\n" if self._hole.ends_a_line else text)
         if place is None:
             end = self._rest.cut_at_end(self._infill(text)) if self._rest is not None else None
-            place = self._trimmed(text[:end])
+            place = self._trimmed(text[:end], rest_follows=end is not None)
         place = min(place, len(text))
         return place if place < len(text) else None
 
@@ -238,5 +241,9 @@ class StoppingRules:
             self._last = Infill(self._hole, text)
         return self._last
 
-    def _trimmed(self, text: bytes) -> int:
-        return min((trim.trimmed(text) for trim in self._trims), default=len(text))
+    def _trimmed(self, text: bytes, *, rest_follows: bool) -> int:
+        """Return how much of an infill stays. If the rest was written next, the infill does not repeat it."""
+        others = [trim.trimmed(text) for trim in self._trims if trim is not self._rest]
+        if self._rest is not None:
+            others.append(self._rest.without_blanks(text) if rest_follows else self._rest.trimmed(text))
+        return min(others, default=len(text))
