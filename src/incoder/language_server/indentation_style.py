@@ -47,7 +47,7 @@ def in_style_of(hole: Hole, text: str) -> str:
     >>> in_style_of(Hole(b"func f() {\\n\\t", b"\\n}\\n", syntax_of("a.go")), "for {\\n        g()\\n    }")
     'for {\\n\\t\\tg()\\n\\t}'
     """
-    if "\n" not in text or (hole.stack and hole.stack[-1].literal is not None):
+    if "\n" not in text or hole.is_in_text:
         return text
     around = [_decoded(line) for lines in (hole.lines_before, hole.lines_after) for line in lines]
     own = _decoded(hole.own_line)

@@ -65,8 +65,7 @@ def shown_suggestion(
         return None
     data, following = before.encode(*_ENCODING), after.encode(*_ENCODING)
     hole = Hole(data, following, syntax)
-    is_text = bool(hole.stack) and hole.stack[-1].literal is not None
-    if syntax is not TEXT and not is_text:
+    if syntax is not TEXT and not hole.is_in_text:
         text = _before(_FENCE, text)
     text = without_double_indentation(hole, _without_leading_blanks(hole, text))
     rules = StoppingRules(data, following, _RULES, syntax, hole.place, lines=lines, allows_tags=False)

@@ -20,7 +20,7 @@ class Ends:
 
     def __init__(self, hole: Hole) -> None:
         self._hole = hole
-        self._is_code = not (hole.stack and hole.stack[-1].literal is not None)
+        self._is_code = not hole.is_in_text
         # The rest is read once for each place.
         self._is_simple = len(hole.rest) <= _LONGEST_REST and len(hole.stack) <= _MOST_OPEN
         self.is_on = hole.is_middle

@@ -39,6 +39,7 @@ class Hole:
         self.has_line_end = bool(newline)
         self.is_line_start = not self.own_line.strip()
         self.ends_a_line = not self.rest.strip()
+        self.is_in_text = bool(self.stack) and self.stack[-1].literal is not None  # in a string or comment
 
     @cached_property
     def lines_before(self) -> list[bytes]:
@@ -106,8 +107,7 @@ class Hole:
     @cached_property
     def code_stack(self) -> Stack:
         """The stack at the hole, without a string or comment that the infill has to close itself."""
-        is_text = bool(self.stack) and self.stack[-1].literal is not None
-        return self.stack[:-1] if is_text and self.literal is None else self.stack
+        return self.stack[:-1] if self.is_in_text and self.literal is None else self.stack
 
     @cached_property
     def open_brackets(self) -> Stack:

@@ -93,7 +93,7 @@ def begins_block(hole: Hole) -> bool:
     >>> begins_block(Hole(b"if x:\\n    ", b"", PYTHON)), begins_block(Hole(b"x = ", b"", PYTHON))
     (True, False)
     """
-    if hole.is_middle or (hole.stack and hole.stack[-1].literal is not None):
+    if hole.is_middle or hole.is_in_text:
         return False
     opens = _OPENS_INDENTED_BLOCK if hole.syntax.is_indented else _OPENS_BLOCK
     if not hole.is_line_start:

@@ -176,8 +176,7 @@ def missing_opener(hole: Hole) -> Opener | None:
     >>> missing_opener(Hole(b"x = 1\\n", b"    y = 2\\n", PYTHON))
     Opener(mark=b':', max_width=0, may_lack=False)
     """
-    is_in_text = bool(hole.stack) and hole.stack[-1].literal is not None
-    if is_in_text or hole.is_middle or not hole.lines_after:
+    if hole.is_in_text or hole.is_middle or not hole.lines_after:
         return None
     if hole.syntax.block_words:
         return None if hole.stack else _missing_colon(hole)

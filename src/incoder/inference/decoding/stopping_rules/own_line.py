@@ -69,10 +69,9 @@ class NoLeadingNewline:
     """
 
     def __init__(self, hole: Hole) -> None:
-        is_text = bool(hole.stack) and hole.stack[-1].literal is not None
         before = hole.own_line.rstrip()
         ends = before.endswith(_ENDS_OF_LINES) or (before == hole.own_line and before[-1:] not in _LACKS_MORE)
-        self.is_on = hole.is_middle and not hole.is_line_start and not is_text and not ends
+        self.is_on = hole.is_middle and not hole.is_line_start and not hole.is_in_text and not ends
 
     def may_be(self, infill: bytes) -> bool:
         return self.may_begin(infill)
