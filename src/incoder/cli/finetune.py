@@ -77,7 +77,7 @@ def finetune(
         Path | None,
         typer.Option(
             metavar="DATA",
-            help="HumanEval-SingleLineInfilling or its folder: measure also what was forgotten.",
+            help="HumanEval-SingleLineInfilling or its folder: also measure how much the model forgets.",
             show_default=False,
         ),
     ] = None,
@@ -216,7 +216,7 @@ def _watch(stack: ExitStack) -> "Watch":
 
 
 def _dry_run(settings: "FineTuning") -> None:
-    """Build the corpus in a temporary folder, and print what is in it."""
+    """Build the corpus in a temporary folder and print its contents."""
     from incoder.cli.corpus import stages_bar
     from incoder.finetuning.preview import preview
 

@@ -106,12 +106,12 @@ def measures_table(facts: Facts) -> str:
         "paired hole by hole, and intervals resample files."
     )
     if facts.forgotten:
-        notes += " HumanEval shows what was forgotten: its lines are no code of yours."
+        notes += " HumanEval, which is not your code, shows how much the model forgot."
     return "\n".join([*rows, "", notes, ""])
 
 
 def data_lines(facts: Facts) -> list[str]:
-    """Say what was read."""
+    """Describe the training and held-out data."""
     splits = facts.report["splits"]
     train, held_out = splits["train"], splits["validation"]
     licences = ", ".join(facts.settings.licences) or "not asked for: the code is taken to be your own"

@@ -5,7 +5,7 @@ the fine-tuned model judged on the same holes. Each step leaves its files in the
 again, so a run that was stopped or killed goes on where it was:
 
     finetune.toml  train.toml      the settings, and the training recipe that follows from them
-    corpus/  holes/                what was read, and the lines that are held out
+    corpus/  holes/                the code that was read, and the held-out lines
     before/  after/                the judgements; forgotten-before/ and -after/ are of HumanEval
     run/                           the training run: checkpoints, metrics
     adapter/ or model/             the result with its model card
@@ -107,7 +107,7 @@ def finetune(
 
     Raises:
         IncoderError: the model cannot infill, the folders hold no code, the output has other files or a run
-            of other settings, or it cannot be written. What is finished stays, and `resume` goes on with it.
+            of other settings, or it cannot be written. Finished steps stay for `resume`.
         StoppedError: `watch.should_stop()` became true between two holes.
     """
     base = _base_folder(settings)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 BRACKETS = {b"(": b")", b"[": b"]", b"{": b"}"}
+OPERATORS = b"=.+-*/%&|^~<@"
+ENDS_WITH_OPERATOR = (b"++", b"--", b"*/", b"->", b"...")  # a line or statement may end with these
 NEWLINE = b"\n"
 
 

@@ -4,12 +4,10 @@ from incoder.inference.decoding.stopping_rules.blocks import last_statement, ope
 from incoder.inference.decoding.stopping_rules.brackets import CLOSERS
 from incoder.inference.decoding.stopping_rules.hole import Hole, width
 from incoder.inference.decoding.stopping_rules.openers import missing_opener
-from incoder.inference.syntax.syntax import BRACKETS, Literal
+from incoder.inference.syntax.syntax import BRACKETS, ENDS_WITH_OPERATOR, OPERATORS, Literal
 
 _SEPARATORS = b",;:"
-_OPERATORS = b"=.+-*/%&|^~<@"
 _LEFT_OPERAND_MISSING = b"=.%/<|^"  # an expression does not begin with these
-_ENDS_WITH_OPERATOR = (b"++", b"--", b"*/", b"->", b"...")  # a line or statement may end with these
 
 
 class Blanks:
@@ -55,7 +53,7 @@ def is_complete(hole: Hole) -> bool:
         return False
     if left in BRACKETS:
         return right in CLOSERS or not right or not (is_blank_after or _lacks_left_operand(left, right))
-    if left in _OPERATORS and not own.endswith(_ENDS_WITH_OPERATOR):
+    if left in OPERATORS and not own.endswith(ENDS_WITH_OPERATOR):
         needs_operand = not right or right in CLOSERS or _lacks_left_operand(left, right)
         return not needs_operand and not (left == b"." and (is_blank_after or right in BRACKETS))
     if left == b"," and right:

@@ -3,10 +3,11 @@
 import re
 
 from incoder.inference.decoding.stopping_rules.hole import Hole
+from incoder.inference.syntax.syntax import OPERATORS
 
 _MOST_PLACES = 48
 _LONGEST_REST, _MOST_OPEN = 400, 32  # bytes, brackets and strings
-_OPERATORS = b"=+-*/%&|^~<"
+_OPERATORS = OPERATORS.translate(None, b".@")  # a name may follow these two
 _WORD = re.compile(r"\w")
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 from incoder.inference.decoding.stopping_rules.hole import Hole, Infill
 from incoder.inference.syntax.scanner import Stack
+from incoder.inference.syntax.syntax import ENDS_WITH_OPERATOR, OPERATORS
 
 _OPENERS_AND_SEPARATORS = b"([{,;"
 _SEPARATORS = b";,:"
-_LACKS_MORE = b"([=.+-*/%&|^~<@"
-_ENDS_OF_LINES = (b":", b"{", b";", b"++", b"--", b"*/", b"->", b"...")
+_LACKS_MORE = b"([" + OPERATORS
+_ENDS_OF_LINES = (b":", b"{", b";", *ENDS_WITH_OPERATOR)
 _BEGINNING = re.compile(rb"\s*(?:,\s*\S|\S(?s:.))")
 _CLOSERS_AND_QUOTES = b"}])\"'`"
 _LONG_PART = 8  # bytes of the rest of a line that hardly occur by chance
