@@ -104,8 +104,13 @@ class RequestState:
         is_possible = len(self._texts) == 2 and self._prompter.marks_tails and self._chooses_ends
         if not is_possible or not _ENDING_RULES.issubset(self._request.stopping_rules):
             return False
-        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in self._texts)
-        return Hole(prefix, suffix, self._syntax).is_middle
+        return self._first_hole.is_middle
+
+    @cached_property
+    def _first_hole(self) -> Hole:
+        """The first hole. The text before it is scanned once, for all candidates."""
+        prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in self._texts[:2])
+        return Hole(prefix, suffix, self._syntax)
 
     def _check_space(self, prompt: Prompt, max_positions: int) -> None:
         """Raise if a prompt leaves no position for an infill."""
@@ -124,12 +129,13 @@ class RequestState:
     def _stopping(self, state: CandidateState) -> StoppingRules:
         """Return the stopping rules of a candidate's next hole, after its infills so far."""
         prefix, suffix = (text.encode("utf-8", "surrogateescape") for text in self._around(state))
+        has_holes = len(self._texts) > 1
         stopping = StoppingRules(
             prefix,
             suffix,
-            self._request.stopping_rules if len(self._texts) > 1 else (),
+            self._request.stopping_rules if has_holes else (),
             self._syntax,
-            state.place,
+            self._first_hole.place if has_holes and not state.infills else state.place,
             lines=self._request.lines,
             allows_tags=self._allows_tags,
             hardly_ends=self._omits_sentinel,
