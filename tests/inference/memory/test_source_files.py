@@ -2,10 +2,12 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from incoder.errors import IncoderError
+from incoder.file_listing import GitFolder
 from incoder.inference.memory import source_files
 from incoder.inference.memory.source_files import list_source_files, may_be_remembered, read_text
 
@@ -46,6 +48,34 @@ def test_an_ignore_file_is_read_as_git_reads_it(project: Path) -> None:
     make(project, ".incoderignore", content="/private/\n*_generated.py\n!kept_generated.py\n")
     make(project, "other/.incoderignore", content="d.*\n")
     assert found(project) == ["a.py", "in/kept_generated.py"]
+
+
+@pytest.mark.parametrize("most", [0, 500], ids=["many new files", "few new files"])
+def test_new_files_are_found_alike_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(source_files, "_MAX_NAMED_FILES", most)
+    git(tmp_path, "init")
+    make(tmp_path, "a.py", "private/deep/b.py", "odd[*].py", ":(top).py", "-x.py", "in/c.py", "hidden.py")
+    make(tmp_path, ".incoderignore", content="private/\nc.*\n")
+    make(tmp_path, ".gitignore", content="hidden.py\n")
+    assert found(tmp_path) == ["-x.py", ":(top).py", "a.py", "odd[*].py"]
+
+
+def test_nothing_is_found_if_git_cannot_say_what_an_ignore_file_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init")
+    make(tmp_path, "private.py")
+    make(tmp_path, ".incoderignore", content="private.py\n")
+    listed = GitFolder.listed
+
+    def fails_for_ignored(folder: GitFolder, *arguments: str, **options: Any) -> Any:
+        return None if "--ignored" in arguments else listed(folder, *arguments, **options)
+
+    monkeypatch.setattr(GitFolder, "listed", fails_for_ignored)
+    with pytest.raises(IncoderError, match="git cannot list the files"):
+        found(tmp_path)
 
 
 def test_an_ignore_file_holds_for_tracked_files_too(tmp_path: Path) -> None:

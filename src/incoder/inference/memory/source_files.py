@@ -9,7 +9,7 @@ syntax).
 import re
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -42,6 +42,7 @@ _SECRETS = re.compile(
     re.IGNORECASE,
 )
 _MAX_SECONDS = 20  # of one call of git
+_MAX_NAMED_FILES = 500  # on a command line
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +130,38 @@ def _listed(root: Path) -> Iterator[str]:
         return
     found = git.files()
     if found is None:
-        raise IncoderError(f"git cannot list the files of {root} within {_MAX_SECONDS} s")
+        raise _cannot_list(root)
+    tracked = [path for path in found.tracked if may_be_remembered(path.as_posix(), is_tracked=True)]
+    new = [path for path in found.new if may_be_remembered(path.as_posix())]
+    ignored = _named_by_ignore_files(git, new)
+    yield from (path.as_posix() for path in (*tracked, *new) if path not in ignored)
+
+
+def _named_by_ignore_files(git: GitFolder, new: Sequence[PurePath]) -> set[PurePath]:
+    """The tracked files that an `.incoderignore` names, and the `new` ones; maybe others, too.
+
+    Git walks only to the new files, unless they are many: with all that `.gitignore` hides, such as virtual
+    environments, it would take several times as long as all else.
+    """
+    arguments = ("--ignored", f"--exclude-per-directory={IGNORE_FILE}")
+    found = [git.listed("--cached", *arguments)]
+    if new:
+        places = [str(path) for path in new] if len(new) <= _MAX_NAMED_FILES else []
+        options = ("--literal-pathspecs",)
+        found.append(git.listed("--others", *arguments, "--", *places, options=options))
     ignored = set[PurePath]()
-    for kind in ("--cached", "--others"):
-        ignored |= set(git.listed(kind, "--ignored", f"--exclude-per-directory={IGNORE_FILE}") or ())
-    for paths, is_tracked in ((found.tracked, True), (found.new, False)):
-        names = (path.as_posix() for path in paths if path not in ignored)
-        yield from (name for name in names if may_be_remembered(name, is_tracked=is_tracked))
+    for paths in found:
+        if paths is None:
+            raise _cannot_list(git.folder)
+        ignored.update(paths)
+    return ignored
+
+
+def _cannot_list(root: Path) -> IncoderError:
+    return IncoderError(
+        f"git cannot list the files of {root} within {_MAX_SECONDS} s; see what `git -C {root} status` says, "
+        "or leave this project out of project memory"
+    )
 
 
 def _walked(root: Path) -> Iterator[str]:
