@@ -26,6 +26,7 @@ from memory_weights import interval, near_copies
 from part_line_holes import AFTER, BEFORE, LONGEST, SHORTEST
 
 import incoder
+from incoder.inference.candidates import CandidateState
 from incoder.inference.infill_model import InfillModel
 from incoder.inference.language_model import run_alone
 from incoder.inference.memory.prior import NextTokenPrior
@@ -103,8 +104,7 @@ def exact_tokens(
     model: InfillModel, request: InfillRequest, gold: str, prior: NextTokenPrior
 ) -> dict[str, bool]:
     """Whether each token of the text that was taken out is the most probable one."""
-    prompter = model._prompter(request.prompt, request.sampling.max_new_tokens)
-    prompt = prompter.prompt(as_model_sees(request.parts), ())
+    prompt = model._infilling(request)._prompt(CandidateState(0))
     required = prompt.required_prefixes[0]
     token_ids = model.tokenizer.encode_bytes(required + gold.encode("utf-8", "surrogateescape"))
     sequences = model.language_model.open(len(prompt.token_ids) + len(token_ids) + 64)
