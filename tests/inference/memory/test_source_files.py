@@ -50,16 +50,24 @@ def test_an_ignore_file_is_read_as_git_reads_it(project: Path) -> None:
     assert found(project) == ["a.py", "in/kept_generated.py"]
 
 
-@pytest.mark.parametrize("most", [0, 500], ids=["many new files", "few new files"])
+@pytest.mark.parametrize("most", [0, 20_000], ids=["many new files", "few new files"])
 def test_new_files_are_found_alike_however_many_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(source_files, "_MAX_NAMED_FILES", most)
+    monkeypatch.setattr(source_files, "_MAX_NAMED", most)
     git(tmp_path, "init")
     make(tmp_path, "a.py", "private/deep/b.py", "odd[*].py", ":(top).py", "-x.py", "in/c.py", "hidden.py")
     make(tmp_path, ".incoderignore", content="private/\nc.*\n")
     make(tmp_path, ".gitignore", content="hidden.py\n")
     assert found(tmp_path) == ["-x.py", ":(top).py", "a.py", "odd[*].py"]
+
+
+def test_a_folder_of_a_checkout_obeys_the_ignore_files_above_it(tmp_path: Path) -> None:
+    git(tmp_path, "init")
+    make(tmp_path, "in/a.py", "in/private.py", "in/new_private.py", "out.py")
+    make(tmp_path, ".incoderignore", content="*private.py\n")
+    git(tmp_path, "add", "in/a.py", "in/private.py")
+    assert found(tmp_path / "in") == ["a.py"]
 
 
 def test_nothing_is_found_if_git_cannot_say_what_an_ignore_file_names(

@@ -42,7 +42,7 @@ _SECRETS = re.compile(
     re.IGNORECASE,
 )
 _MAX_SECONDS = 20  # of one call of git
-_MAX_NAMED_FILES = 500  # on a command line
+_MAX_NAMED = 20_000  # characters of paths on a command line
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,9 @@ def _named_by_ignore_files(git: GitFolder, new: Sequence[PurePath]) -> set[PureP
     arguments = ("--ignored", f"--exclude-per-directory={IGNORE_FILE}")
     found = [git.listed("--cached", *arguments)]
     if new:
-        places = [str(path) for path in new] if len(new) <= _MAX_NAMED_FILES else []
+        places = [path.as_posix() for path in new]
+        if sum(map(len, places)) > _MAX_NAMED:
+            places = []
         options = ("--literal-pathspecs",)
         found.append(git.listed("--others", *arguments, "--", *places, options=options))
     ignored = set[PurePath]()
@@ -159,8 +161,8 @@ def _named_by_ignore_files(git: GitFolder, new: Sequence[PurePath]) -> set[PureP
 
 def _cannot_list(root: Path) -> IncoderError:
     return IncoderError(
-        f"git cannot list the files of {root} within {_MAX_SECONDS} s; see what `git -C {root} status` says, "
-        "or leave this project out of project memory"
+        f"git cannot list the files of {root}, or takes more than {_MAX_SECONDS} s; see what "
+        f"`git -C {root} status` says, or leave this project out of project memory"
     )
 
 
