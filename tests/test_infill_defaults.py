@@ -9,12 +9,16 @@ from incoder.request_settings import RequestSettings
 @pytest.mark.parametrize(
     ("given", "num_candidates", "temperature", "rank_by"),
     [
-        ({}, 5, SEVERAL_TEMPERATURE, "syntax"),
+        ({}, 5, None, "syntax"),
         ({"temperature": 0.0}, 1, 0.0, None),
         ({"temperature": 0.3}, 5, 0.3, "syntax"),
+        ({"seed": 1}, 5, SEVERAL_TEMPERATURE, "syntax"),
+        ({"branches": False}, 5, SEVERAL_TEMPERATURE, "syntax"),
         ({"num_candidates": 1}, 1, None, None),
-        ({"num_candidates": 3}, 3, SEVERAL_TEMPERATURE, "syntax"),
-        ({"num_candidates": 3, "rank_by": "mean"}, 3, SEVERAL_TEMPERATURE, "mean"),
+        ({"num_candidates": 3}, 3, None, "syntax"),
+        ({"num_candidates": 3, "temperature": 0.0}, 3, 0.0, "syntax"),
+        ({"num_candidates": 3, "rank_by": "mean"}, 3, None, "mean"),
+        ({"num_candidates": 3, "rank_by": "none"}, 3, SEVERAL_TEMPERATURE, "none"),
         ({"num_beams": 4}, 1, None, None),
         ({"num_beams": 4, "num_candidates": 2}, 2, None, None),
     ],
@@ -34,11 +38,42 @@ def test_of_several_holes_one_candidate_is_drawn_at_the_usual_temperature() -> N
     assert several == {"num_candidates": 3, "rank_by": "syntax", "greedy_first": True}
 
 
-def test_the_first_of_several_is_greedy_unless_all_are_kept_as_drawn() -> None:
-    assert with_infill_defaults({}, 5)["greedy_first"]
-    assert not with_infill_defaults({"rank_by": "none"}, 5)["greedy_first"]
-    assert not with_infill_defaults({"greedy_first": False}, 5)["greedy_first"]
-    assert "greedy_first" not in with_infill_defaults({}, 1)
+def test_the_others_branch_off_the_greedy_first() -> None:
+    assert with_infill_defaults({}, 5)["branches"]
+    assert with_infill_defaults({"num_candidates": 3}, 1)["branches"]
+    assert with_infill_defaults({"num_candidates": 3, "temperature": 0}, 5)["branches"]
+    assert with_infill_defaults({"top_k": None}, 5)["branches"]
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p", "top_k", "min_p", "seed"])
+def test_the_others_are_drawn_if_a_setting_is_for_draws(name: str) -> None:
+    given: RequestSettings = {name: 1}  # type: ignore[misc]
+    drawn = with_infill_defaults(given, 5)
+    assert "branches" not in drawn
+    assert drawn["greedy_first"]
+
+
+def test_the_others_are_drawn_if_the_model_makes_no_branches() -> None:
+    drawn = with_infill_defaults({}, 5, makes_branches=False)
+    assert drawn == {
+        "num_candidates": 5,
+        "rank_by": "syntax",
+        "greedy_first": True,
+        "temperature": SEVERAL_TEMPERATURE,
+    }
+    greedy = with_infill_defaults({"temperature": 0, "num_candidates": 3}, 5, makes_branches=False)
+    assert "branches" not in greedy
+
+
+def test_all_are_drawn_if_that_is_said() -> None:
+    for given in ({"rank_by": "none"}, {"greedy_first": False}):
+        drawn = with_infill_defaults(given, 5)  # type: ignore[arg-type]
+        assert not drawn["greedy_first"]
+        assert "branches" not in drawn
+
+
+def test_one_candidate_needs_neither() -> None:
+    assert with_infill_defaults({}, 1) == {"num_candidates": 1}
 
 
 def test_settings_of_the_caller_are_not_changed() -> None:

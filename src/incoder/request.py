@@ -91,8 +91,10 @@ class InfillRequest:
     text read left to right (if the time limit allows). With "syntax", candidates that add syntax errors to
     the text around their holes come last, before them those that leave more names unbound than others (in
     Python), each by their totals, and the others first, by the full text. "none"
-    keeps all of them, equal ones too, in the order in which they were drawn. With `greedy_first`, the first
-    candidate takes the most probable tokens, and only the others are drawn.
+    keeps all of them, equal ones too, in the order in which they were written. With `greedy_first`, the first
+    candidate takes the most probable tokens, and only the others are drawn. With `branches`, it does too, and
+    for one hole or a completion the others branch off it at other probable tokens, at most `num_candidates`
+    in all (decoding/branches.py). Only models that run here make branches.
 
     The `stopping_rules` end an infill where the text around the hole shows that it should have ended, and not
     before (decoding/stopping_rules/); "tails" also changes the prompt. `lines` ends it earlier: "one" at the
@@ -131,10 +133,11 @@ class InfillRequest:
             "How candidates are ranked: mean is the log-probability per token, and total that of all tokens; "
             "full-text adds that of the filled text, read left to right, and so prefers infills that fit the "
             "text after the hole; syntax does the same, but puts infills last that add syntax errors; none "
-            "keeps all in the order in which they were drawn."
+            "keeps all in the order in which they were written."
         ),
     )
     greedy_first: bool = False
+    branches: bool = False
     stopping_rules: tuple[StoppingRule, ...] = field(
         default=ALL_STOPPING_RULES,
         metadata=help_text(
@@ -180,6 +183,11 @@ class InfillRequest:
                 f"num_beams must be at least num_candidates, got {self.sampling.num_beams} for "
                 f"{self.num_candidates}"
             )
+        if self.branches and self.sampling.num_beams > 1:
+            raise IncoderError(
+                f"branches are for one beam, got num_beams={self.sampling.num_beams}, and a beam search has "
+                "candidates of its own; leave one of them out"
+            )
         if not 0 <= self.num_alternatives <= MAX_ALTERNATIVES:
             raise IncoderError(
                 f"num_alternatives must be in [0, {MAX_ALTERNATIVES}], got {self.num_alternatives}"
@@ -200,7 +208,7 @@ class InfillRequest:
         arguments.normalise(self, arguments.texts, "parts")
         arguments.normalise(self, arguments.optional(arguments.token_ids), "prompt_ids")
         arguments.normalise(self, arguments.whole_number, "num_candidates", "num_alternatives")
-        arguments.normalise(self, arguments.switch, "echo", "allows_tags", "greedy_first")
+        arguments.normalise(self, arguments.switch, "echo", "allows_tags", "greedy_first", "branches")
         arguments.normalise(self, arguments.text, "cache_salt")
         arguments.normalise(self, arguments.path, "project")
         arguments.normalise(self, arguments.optional(arguments.number), "deadline")
@@ -249,8 +257,13 @@ class InfillRequest:
     @property
     def num_sequences(self) -> int:
         """The number of candidates generated together: 1 for greedy decoding and for a beam search."""
-        is_drawn = self.sampling.temperature > 0 and self.sampling.num_beams == 1
-        return self.num_candidates if is_drawn else 1
+        differ = self.makes_branches or self.sampling.temperature > 0
+        return self.num_candidates if differ and self.sampling.num_beams == 1 else 1
+
+    @property
+    def makes_branches(self) -> bool:
+        """Whether there are several candidates that branch off the first."""
+        return self.branches and self.num_infills == 1 and self.num_candidates > 1
 
     @property
     def num_infills(self) -> int:

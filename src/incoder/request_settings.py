@@ -79,6 +79,7 @@ class RequestSettings(PromptSettings, total=False):
     num_candidates: int
     rank_by: RankBy
     greedy_first: bool
+    branches: bool
     stopping_rules: Sequence[StoppingRule]
     lines: LinesWanted | None
     num_alternatives: int

@@ -16,13 +16,19 @@ from incoder.evaluation import execution
 from incoder.evaluation.catalogue import BENCHMARKS
 from incoder.evaluation.methods import described
 from incoder.evaluation.run import Environment
+from incoder.infill_defaults import with_infill_defaults
 from incoder.request import InfillRequest, PromptOptions
-from incoder.request_settings import ALL_STOPPING_RULES
+from incoder.request_settings import ALL_STOPPING_RULES, RequestSettings
 
 BENCHMARK = "humaneval-single-line"
 TASK_ID = "SingleLineInfilling/HumanEval/0/L0"
 GOLD = "    return x + x\n"
 ENVIRONMENT = Environment("causal-masking", "float32", "cpu")
+
+
+def as_of_five(settings: RequestSettings, num_holes: int = 1) -> RequestSettings:
+    """The defaults of a model with five candidates."""
+    return with_infill_defaults(settings, 5, num_holes)
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -79,7 +85,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
     checkpoint.mkdir()
     (checkpoint / "config.json").write_text("{}")
     monkeypatch.setattr(
-        eval_command, "_load", lambda *_: (SimpleNamespace(run=run, num_candidates=5), ENVIRONMENT)
+        eval_command, "_load", lambda *_: (SimpleNamespace(run=run, infill_settings=as_of_five), ENVIRONMENT)
     )
     options = ["--temperature", "0.5", "--seed", "3", "--model", str(checkpoint), "--json"]
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run", *options)
@@ -96,6 +102,7 @@ def test_the_model_is_asked_with_the_decoding_of_the_options(
         "num_candidates": 1,
         "rank_by": "mean",
         "greedy_first": False,
+        "branches": False,
         "stop": (),
     }
     results = json.loads(result.stdout)
@@ -116,7 +123,7 @@ def test_reranking_draws_ten_candidates_at_the_papers_temperature(
         return SimpleNamespace(candidates=[SimpleNamespace(infills=[GOLD])])
 
     monkeypatch.setattr(
-        eval_command, "_load", lambda *_: (SimpleNamespace(run=run, num_candidates=5), ENVIRONMENT)
+        eval_command, "_load", lambda *_: (SimpleNamespace(run=run, infill_settings=as_of_five), ENVIRONMENT)
     )
     monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
     monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
@@ -173,7 +180,7 @@ def test_a_value_outside_of_its_range_is_bad_usage_before_a_model_is_loaded(
 
 
 def test_equal_samples_are_noted(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = SimpleNamespace(run=lambda _: SimpleNamespace(infills=[GOLD]), num_candidates=5)
+    model = SimpleNamespace(run=lambda _: SimpleNamespace(infills=[GOLD]), infill_settings=as_of_five)
     monkeypatch.setattr(eval_command, "_load", lambda *_: (model, ENVIRONMENT))
     monkeypatch.setattr(eval_command, "_identity", lambda *_: {"name": "x"})
     monkeypatch.setattr("incoder.cli.options.fetch", lambda *_: None)
@@ -207,7 +214,7 @@ def test_no_output_and_an_unknown_method_are_bad_usage(tmp_path: Path, data: Pat
 class Recorder:
     """A model that remembers how it was asked."""
 
-    num_candidates = 5
+    infill_settings = staticmethod(as_of_five)
 
     def __init__(self) -> None:
         self.request = InfillRequest()
@@ -240,7 +247,7 @@ def test_defaults_are_what_fill_does_without_options(
         filled.append(request)
         raise IncoderError("asked enough")
 
-    monkeypatch.setattr("incoder.load", lambda *_, **__: SimpleNamespace(run=run, num_candidates=5))
+    monkeypatch.setattr("incoder.load", lambda *_, **__: SimpleNamespace(run=run, infill_settings=as_of_five))
     holes = tmp_path / "holes.py"
     holes.write_text("x = <FILL>\n")
     CliRunner().invoke(commands.app, ["fill", str(holes)])
@@ -259,8 +266,8 @@ def test_the_settings_of_eval_and_fill_are_noted_with_a_result(
 ) -> None:
     result = invoke(BENCHMARK, "--data", data, "--output", tmp_path / "run")
     assert "decoding: greedy, at most 64 tokens, token healing on, stopping rules none" in result.stderr
-    assert "incoder fill without options (--defaults): temperature 0.8" in result.stderr
-    assert "the best of 5 by syntax" in result.stderr
+    assert "incoder fill without options (--defaults): greedy, at most 128 tokens" in result.stderr
+    assert "the best of 5 (a greedy one and its branches) by syntax" in result.stderr
     assert recorder.asked["temperature"] == 0
 
 

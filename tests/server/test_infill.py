@@ -21,6 +21,22 @@ def post(client: TestClient, route: str, **body: Any) -> Any:
     return answer.json()
 
 
+def test_candidates_branch_off_the_greedy_one_if_the_request_says_so(
+    client: TestClient, mini: InfillModel
+) -> None:
+    body: dict[str, Any] = {
+        "num_candidates": 3,
+        "max_new_tokens": 8,
+        "text": "def mean(xs):\n    return <FILL>\n",
+    }
+    answers = [post(client, "/v1/infill", branches=True, rank_by="none", **body) for _ in range(2)]
+    expected = mini.infill(body["text"], num_candidates=3, max_new_tokens=8, branches=True, rank_by="none")
+    for answer in answers:  # without a seed, draws would differ
+        assert [one["infills"] for one in answer["candidates"]] == [
+            list(one.infills) for one in expected.candidates
+        ]
+
+
 def test_all_holes_are_filled_as_the_model_does(client: TestClient, mini: InfillModel) -> None:
     answer = post(client, "/v1/infill", **BODY)
     settings: RequestSettings = {"temperature": 0.7, "num_candidates": 2, "seed": 4, "max_new_tokens": 8}

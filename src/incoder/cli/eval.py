@@ -155,11 +155,12 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 run_settings = settings_for(method=method)
                 completions = collect(tasks, output, run_settings, lambda task, _: task.baselines[method])
             else:
-                if num_samples > 1 and decoding.sampling.temperature == 0:
-                    print_note("at temperature 0 all samples of a task are alike; give --temperature")
                 loaded, environment = _load(model, revision, infilling_format, adapter)
                 identity = _identity(model, revision, adapter, loaded)
-                chosen = as_fill(decoding.sampling.seed, loaded.num_candidates) if defaults else decoding
+                chosen = as_fill(settings.get("seed"), loaded) if defaults else decoding
+                if num_samples > 1 and (chosen.branches or chosen.sampling.temperature == 0):
+                    remedy = "a --seed" if defaults else "a --temperature"
+                    print_note(f"nothing is drawn, so all samples of a task are alike; give {remedy}")
                 run_settings = settings_for(
                     method=method, model=identity, environment=environment, decoding=chosen
                 )
@@ -173,7 +174,7 @@ def _command(benchmark: Benchmark) -> Callable[..., None]:
                 )
             results = write_results(benchmark, tasks, completions, output, run_settings, execution, bars.show)
         if decoding is not None:
-            tell_decoding(chosen, loaded.num_candidates)
+            tell_decoding(chosen, loaded)
         if json:
             summary = {name: value for name, value in results.items() if name != "tasks"}
             write_result(json_module.dumps(summary) + "\n")

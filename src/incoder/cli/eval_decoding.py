@@ -1,7 +1,7 @@
 """The decoding settings of `incoder eval`: from its options, or the defaults of `incoder fill`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 import typer
 
@@ -11,6 +11,9 @@ from incoder.evaluation.methods import benchmark_request
 from incoder.infill_defaults import with_infill_defaults
 from incoder.request import InfillRequest
 from incoder.request_settings import ALL_STOPPING_RULES, RankBy, RequestSettings, StoppingRule
+
+if TYPE_CHECKING:
+    from incoder.inference.prompting_model import PromptingModel
 
 OPTIONS: Final = (
     *("num_candidates", "rank_by", "max_new_tokens", "temperature", "top_p", "seed"),
@@ -39,7 +42,7 @@ def decoding_of(
 ) -> InfillRequest:
     """Return the request template of a run: the given options, or the `defaults` of `incoder fill`.
 
-    With `defaults` it is what fill draws of one candidate; `as_fill` has the number that suits the model.
+    With `defaults` it is what fill does with one candidate; `as_fill` has what it does with the model.
 
     Raises:
         typer.BadParameter: a value is out of range, or does not go with the method.
@@ -75,9 +78,14 @@ def decoding_of(
         raise typer.BadParameter(str(error)) from error
 
 
-def as_fill(seed: int, num_candidates: int) -> InfillRequest:
-    """Return what `incoder fill` does without options, with a model that draws this many candidates."""
-    return InfillRequest.from_settings(**with_infill_defaults({"seed": seed}, num_candidates))
+def as_fill(seed: int | None, model: "PromptingModel | None" = None) -> InfillRequest:
+    """Return what `incoder fill` does with this model without options, but for a seed.
+
+    Without a model it is one candidate.
+    """
+    given: RequestSettings = {} if seed is None else {"seed": seed}
+    settings = with_infill_defaults(given, 1) if model is None else model.infill_settings(given)
+    return InfillRequest.from_settings(**settings)
 
 
 def _checked_defaults(settings: RequestSettings, rules: Sequence[str], method: str) -> InfillRequest:
@@ -89,14 +97,14 @@ def _checked_defaults(settings: RequestSettings, rules: Sequence[str], method: s
     if given:
         flag = given[0].replace("_", "-")
         raise typer.BadParameter(f"--defaults uses the settings of incoder fill; leave out --{flag}")
-    return as_fill(settings.get("seed", 0), num_candidates=1)
+    return as_fill(settings.get("seed"))
 
 
 def in_words(template: InfillRequest) -> str:
     """Return the settings in one line for people."""
     sampling, prompt = template.sampling, template.prompt
     tail = "as trained" if prompt.num_tail_lines is None else str(prompt.num_tail_lines)
-    is_greedy = sampling.temperature == 0
+    is_greedy = template.branches or sampling.temperature == 0
     settings = [
         "greedy" if is_greedy else f"temperature {sampling.temperature:g}",
         *([] if is_greedy else [f"top_p {sampling.top_p:g}"]),
@@ -104,11 +112,12 @@ def in_words(template: InfillRequest) -> str:
         f"token healing {'on' if prompt.token_healing else 'off'}",
         f"stopping rules {', '.join(template.stopping_rules) or 'none'}",
         f"tail lines {tail}",
-        *(
-            []
-            if template.num_candidates == 1
-            else [f"the best of {template.num_candidates} by {template.rank_by}"]
-        ),
+        *([] if template.num_candidates == 1 else [_candidates_in_words(template)]),
         f"seed {sampling.seed}",
     ]
     return ", ".join(settings)
+
+
+def _candidates_in_words(template: InfillRequest) -> str:
+    which = " (a greedy one and its branches)" if template.branches else ""
+    return f"the best of {template.num_candidates}{which} by {template.rank_by}"

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from incoder.cli.console import print_note
 from incoder.cli.eval_decoding import as_fill, in_words
 from incoder.errors import IncoderError
 from incoder.evaluation.benchmark import GOLD, Benchmark, Task
 from incoder.request import InfillRequest
+
+if TYPE_CHECKING:
+    from incoder.inference.prompting_model import PromptingModel
 
 
 def results_as_text(results: dict[str, Any], output: Path) -> str:
@@ -38,12 +41,9 @@ def results_as_text(results: dict[str, Any], output: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def tell_decoding(decoding: InfillRequest, num_candidates: int) -> None:
-    """Print the decoding settings of this run, and the defaults of `incoder fill` if they differ.
-
-    `num_candidates` is the number that fill draws with the model.
-    """
-    usual = as_fill(decoding.sampling.seed, num_candidates)
+def tell_decoding(decoding: InfillRequest, model: "PromptingModel") -> None:
+    """Print the decoding settings of this run, and the defaults of `incoder fill` if they differ."""
+    usual = as_fill(None, model)
     print_note(f"decoding: {in_words(decoding)}")
     if decoding != usual:
         print_note(f"incoder fill without options (--defaults): {in_words(usual)}")

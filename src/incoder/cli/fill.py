@@ -21,7 +21,7 @@ from incoder.cli.streamed_text import StreamedText
 from incoder.corpus.text.languages import LANGUAGES, NOTEBOOK, language_named
 from incoder.document import DEFAULT_HOLE
 from incoder.errors import IncoderError
-from incoder.infill_defaults import SEVERAL_TEMPERATURE, num_candidates_for, with_infill_defaults
+from incoder.infill_defaults import SEVERAL_TEMPERATURE, num_candidates_for
 from incoder.notebooks.json_reader import pattern_in_strings
 from incoder.request import InfillRequest
 from incoder.request_settings import RequestSettings
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Of options whose default depends on the model or on another option.
 _SHOWN_DEFAULTS = {
     "num_candidates": f"1; {num_candidates_for(0)} for a single hole and a small model",
-    "temperature": f"{DEFAULT_TEMPERATURE}; {SEVERAL_TEMPERATURE} for several candidates of a single hole",
+    "temperature": f"{DEFAULT_TEMPERATURE}; {SEVERAL_TEMPERATURE} for several drawn candidates of a hole",
     "rank_by": "syntax",
 }
 
@@ -91,8 +91,9 @@ def fill(
 
     Mark the places where code is missing with <FILL>. The holes are filled in order, and later ones see the
     earlier infills. The filled text goes to standard output unless an option says otherwise; several files
-    need --in-place, --diff or --json. A small model draws several candidates for a single hole, of which the
-    best is taken; with -n, stderr shows the others. If a file is long, the model reads a window around the
+    need --in-place, --diff or --json. A small model writes several candidates for a single hole, a greedy one
+    and others that branch off it, and the best is taken. With -n, stderr shows the others. A --temperature
+    above 0 or a --seed draws them at random instead. If a file is long, the model reads a window around the
     holes. In a notebook (.ipynb), holes are filled inside cells, with the cells before and after in view.
 
     Example: printf 'def mean(xs):\\n    return <FILL>\\n' | incoder fill -
@@ -126,7 +127,7 @@ def fill(
     def template(num_holes: int) -> InfillRequest:
         if stream or show_prompt:
             return request
-        return request_of(with_infill_defaults(settings, load_once().num_candidates, num_holes))
+        return request_of(load_once().infill_settings(settings, num_holes))
 
     filler = _Filler(
         model,

@@ -38,6 +38,7 @@ def described(template: InfillRequest) -> dict[str, Any]:
         "num_candidates": template.num_candidates,
         "rank_by": template.rank_by,
         "greedy_first": template.greedy_first,
+        "branches": template.branches,
     }
 
 

@@ -58,7 +58,7 @@ class InfillModel(PromptingModel):
 
     Calls from several threads are safe: they queue, and run one after the other. `run` may be another way to
     run generation coroutines, such as `EngineWorker.run`, which runs many at once in a thread of its own.
-    `infill` draws `num_candidates` unless it is given a number. A model is pickled as the arguments of
+    `infill` writes `num_candidates` unless it is given a number. A model is pickled as the arguments of
     `incoder.load` (`source`), and unpickling loads it again.
     """
 

@@ -22,9 +22,10 @@ from incoder.inference.candidates import (
     with_equal_infills,
 )
 from incoder.inference.decoding.beam_search import beam_search
+from incoder.inference.decoding.branches import best_beginnings
 from incoder.inference.decoding.decode_loop import decoding
 from incoder.inference.decoding.sampling import most_probable
-from incoder.inference.decoding.sequence_state import Decoded
+from incoder.inference.decoding.sequence_state import Beginning, Decoded
 from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.end_choice import EndChoice, best_places
 from incoder.inference.language_model import Forward, Generation, LanguageModel, Sequences
@@ -36,6 +37,7 @@ from incoder.inference.vocabulary import Vocabulary
 from incoder.request import InfillRequest
 from incoder.results import Candidate, InfillResult, OnInfill, OnText, Token, Usage
 
+_SPARE_BRANCHES = 8  # more tokens are looked at in each place, since not all of them begin a branch
 _ECHO_CHUNK = 512  # tokens whose logits are held at once: 100 MB in float32 with a vocabulary of 50,000
 
 
@@ -59,6 +61,9 @@ class Infilling(RequestState):
         self._vocabulary = vocabulary
         self._prior = prior
         self._rngs: list[torch.Generator | None] = []  # one for each candidate; none for a greedy one
+        if request.makes_branches:
+            self._sampling = replace(self._sampling, temperature=0.0)
+            self._rngs = [None] * request.num_candidates
 
     def run(self) -> Generation[InfillResult]:
         """Fill the holes in every candidate. The time limit counts from the first step."""
@@ -68,8 +73,11 @@ class Infilling(RequestState):
         if sampling.num_beams > 1:
             states = yield from self._search()
             return self._result(states, tuple(one.result(self._parts, tokenizer) for one in states))
-        states = [CandidateState(index) for index in range(request.num_sequences)]
-        yield from self._fill(states)
+        if request.makes_branches:
+            states = yield from self._fill_with_branches()
+        else:
+            states = [CandidateState(index) for index in range(request.num_sequences)]
+            yield from self._fill(states)
         candidates = [state.result(self._parts, tokenizer) for state in states]
         if request.rank_by == "none":
             return self._result(states, candidates)
@@ -116,10 +124,6 @@ class Infilling(RequestState):
 
     def _fill_window(self, states: Sequence[CandidateState]) -> Generation[None]:
         """Fill the holes that fit into one window; the candidates are equal so far."""
-
-        def on_bytes(row: int, data: bytes) -> None:
-            self._pass_on(states[row], data)
-
         prompt = self._prompt(states[0])
         if not self._rngs:
             self._rngs = [self._rng(state, prompt) for state in states]
@@ -145,23 +149,9 @@ class Infilling(RequestState):
                         return
                     logits_BV = yield Forward(sequences, unread)
                 stopping = [self._stopping(state) for state in states]
-                decoded = yield from decoding(
-                    sequences,
-                    logits_BV,
-                    required_prefix=required_prefix,
-                    params=self._sampling,
-                    rngs=[self._rngs[state.index] for state in states],
-                    vocabulary=self._vocabulary,
-                    max_positions=self._model.max_positions,
-                    contexts=contexts,
-                    stopping=stopping,
-                    prior=self._prior,
-                    left_context=prompt.left_contexts[hole],
-                    num_alternatives=self._request.num_alternatives,
-                    is_time_up=self._is_time_up,
-                    on_bytes=on_bytes if self._stream is not None else None,
+                decoded = written = yield from self._decode(
+                    sequences, logits_BV, prompt, states, stopping, hole=hole, contexts=contexts
                 )
-                written = decoded
                 decoded = yield from self._ended_best(states, stopping, written, len(required_prefix))
                 for row, (state, before, one) in enumerate(zip(states, written, decoded, strict=True)):
                     if len(one.read) < len(before.read):
@@ -169,6 +159,82 @@ class Infilling(RequestState):
                     self._add(state, one)
         finally:
             sequences.close()
+
+    def _fill_with_branches(self) -> Generation[list[CandidateState]]:
+        """Fill the only hole greedily, then with infills that branch off the greedy one (branches.py)."""
+        first = CandidateState(0)
+        prompt = self._prompt(first)
+        num_required = len(prompt.required_prefixes[0])
+        num_branches = self._request.num_candidates - 1
+        sequences = self._open(prompt)
+        try:
+            logits_1V = yield from self._read_prompt(sequences, prompt)
+            rules = [self._stopping(first)]
+            written = yield from self._decode(
+                sequences, logits_1V, prompt, [first], rules, num_permitted=num_branches + _SPARE_BRANCHES
+            )
+            num_read = len(written[0].read)
+            (greedy,) = yield from self._ended_best([first], rules, written, num_required)
+            beginnings = best_beginnings(greedy, num_branches, self._vocabulary)
+            if self._is_time_up():
+                beginnings = []
+            self._num_expected = 1 + len(beginnings)
+            self._add(first, greedy)
+            if not beginnings:
+                return [first]
+            branches = [CandidateState(index) for index in range(1, len(beginnings) + 1)]
+            sequences.select([0] * len(branches))
+            for row, beginning in enumerate(beginnings):
+                sequences.rollback(row, num_read - beginning.num_read)
+            rules = [self._stopping(branch) for branch in branches]
+            if greedy.is_repeated:  # its other tokens are those that the stricter rules permit
+                rules = [one.stricter() for one in rules]
+            written = yield from self._decode(
+                sequences, logits_1V, prompt, branches, rules, beginnings=beginnings
+            )
+        finally:
+            sequences.close()
+        ended = yield from self._ended_best(branches, rules, written, num_required)
+        for branch, one in zip(branches, ended, strict=True):
+            self._add(branch, one)
+        return [first, *branches]
+
+    def _decode(
+        self,
+        sequences: Sequences,
+        logits_BV: Tensor,
+        prompt: Prompt,
+        states: Sequence[CandidateState],
+        stopping: Sequence[StoppingRules],
+        *,
+        hole: int = 0,
+        contexts: Sequence[Sequence[int]] | None = None,
+        num_permitted: int = 0,
+        beginnings: Sequence[Beginning] = (),
+    ) -> Generation[list[Decoded]]:
+        """Write one hole of a prompt in every candidate."""
+
+        def on_bytes(row: int, data: bytes) -> None:
+            self._pass_on(states[row], data)
+
+        return decoding(
+            sequences,
+            logits_BV,
+            required_prefix=prompt.required_prefixes[hole],
+            params=self._sampling,
+            rngs=[self._rngs[state.index] for state in states],
+            vocabulary=self._vocabulary,
+            max_positions=self._model.max_positions,
+            contexts=[prompt.token_ids] * len(states) if contexts is None else contexts,
+            stopping=stopping,
+            prior=self._prior,
+            left_context=prompt.left_contexts[hole],
+            num_alternatives=self._request.num_alternatives,
+            num_permitted=num_permitted,
+            beginnings=beginnings,
+            is_time_up=self._is_time_up,
+            on_bytes=on_bytes if self._stream is not None else None,
+        )
 
     def _ended_best(
         self,

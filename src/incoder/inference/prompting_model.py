@@ -29,10 +29,11 @@ from incoder.tokenizer.text_tokenizer import TextTokenizer
 class PromptingModel(Model):
     """A model that reads prompts of at most `max_positions` tokens, in the vocabulary's infilling format.
 
-    `infill` draws `num_candidates` unless it is given a number.
+    `infill` writes `num_candidates` unless it is given a number.
     """
 
     chooses_ends: ClassVar[bool] = True  # compares the places where an infill may end (end_choice.py)
+    makes_branches: ClassVar[bool] = True  # candidates may branch off the greedy one (branches.py)
 
     def __init__(
         self,
@@ -73,10 +74,11 @@ class PromptingModel(Model):
         `on_infill(done, total)` is called after every infill of every candidate, and `on_text(piece)` with
         the text as it is written.
 
-        For a single hole, `num_candidates` of the model are drawn unless a number is given, at a temperature
-        of 0.8 unless one is given: as many as measured best for models of its size. At temperature 0, in a
-        beam search, for several holes and with `on_text` it is one candidate. Several candidates are ranked
-        by "syntax", and the first of them is greedy; with `on_text` all are drawn, and ranked by "mean".
+        For a single hole, `num_candidates` of the model are written unless a number is given: as many as
+        measured best for models of its size. At temperature 0, in a beam search, for several holes and with
+        `on_text` it is one candidate. Several candidates are ranked by "syntax". The first of them is greedy,
+        and the others branch off it, or are drawn if a temperature or a seed is given. With `on_text` all are
+        drawn, and ranked by "mean".
 
         Keys and values stay in the cache: if the next call's prompt has the same prefix, only its other
         tokens are computed.
@@ -94,13 +96,23 @@ class PromptingModel(Model):
             on_infill = on_fill
         texts = parts_of(parts)
         if on_text is None:
-            settings = with_infill_defaults(settings, self.num_candidates, len(texts) - 1)
+            settings = self.infill_settings(settings, len(texts) - 1)
         request = InfillRequest.from_settings(texts, **settings)
         if len(texts) < 2:
             raise IncoderError(
                 "nothing to fill: the text has no hole; mark one with <FILL>, or give two parts or more"
             )
         return self.run(request, on_infill=on_infill, on_text=on_text)
+
+    def infill_settings(self, settings: RequestSettings, num_holes: int = 1) -> RequestSettings:
+        """Return the settings with the defaults of `infill` for what they leave open (infill_defaults.py).
+
+        >>> model.infill_settings({"temperature": 0})
+        {'temperature': 0, 'num_candidates': 1}
+        """
+        return with_infill_defaults(
+            settings, self.num_candidates, num_holes, makes_branches=self.makes_branches
+        )
 
     def complete(
         self, prompt: str, *, on_text: OnText | None = None, **settings: Unpack[RequestSettings]
@@ -220,6 +232,11 @@ class PromptingModel(Model):
         self._check_token_ids("prompt_ids", request.prompt_ids or ())
         if request.prompt.attributes:
             self.check_attributes()
+        if request.branches and not self.makes_branches:
+            raise IncoderError(
+                "branches are made by models that run here, and this one runs on another server; leave "
+                "branches out, and give a temperature above 0"
+            )
 
     def _check_token_ids(self, name: str, token_ids: Iterable[int]) -> None:
         for token_id in token_ids:

@@ -65,6 +65,7 @@ class RequestState:
         self._started = 0.0
         self._prefilled: float | None = None
         self._num_written = 0
+        self._num_expected = request.num_sequences * request.num_infills
         self._usage = Usage()
         self._shown: ShownPrompt | None = None
 
@@ -160,7 +161,8 @@ class RequestState:
 
     def _is_greedy(self, state: CandidateState) -> bool:
         """Whether a candidate takes the most probable tokens."""
-        return self._sampling.temperature == 0 or (self._request.greedy_first and state.index == 0)
+        is_first_greedy = self._request.greedy_first or self._request.branches
+        return self._sampling.temperature == 0 or (is_first_greedy and state.index == 0)
 
     def _value(self, candidate: Candidate) -> float:
         """Return the log-probability by which a candidate is ranked, without that of the full text."""
@@ -192,7 +194,7 @@ class RequestState:
     def _report(self) -> None:
         self._num_written += 1
         if self._on_infill is not None:
-            self._on_infill(self._num_written, self._request.num_sequences * self._request.num_infills)
+            self._on_infill(self._num_written, self._num_expected)
 
     def _pass_on(self, state: CandidateState, data: bytes) -> None:
         """Stream bytes that can no longer be retracted, if there is a callback."""

@@ -12,7 +12,6 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from incoder.cli.results import unfinished_notes
 from incoder.document import DEFAULT_HOLE, Parts
 from incoder.errors import IncoderError
-from incoder.infill_defaults import with_infill_defaults
 from incoder.jupyter.candidates import Candidates, FilledCell
 from incoder.jupyter.earlier_cells import EarlierCells
 from incoder.jupyter.options import MagicOptions, parse_options, with_options
@@ -108,7 +107,7 @@ class InfillMagics(Magics):
         inputs = self.shell.history_manager.input_hist_raw if options.use_context else ()
         context = self.earlier_cells.context(inputs, hole)
         script = NotebookScript((*context, Cell("code", code)), hole=hole)
-        result = _run(model, _request(given, script, model.num_candidates), progress)
+        result = _run(model, _request(model, given, script), progress)
         cells = [FilledCell(parts.texts, _infills(one, script), one.logprob) for one in result.candidates]
         self._last = Candidates(cells, taken=1)
         self.shell.set_next_input(cells[0].text, replace=options.replace)
@@ -143,9 +142,8 @@ def _run(model: "PromptingModel", request: InfillRequest, progress: Progress) ->
     return result
 
 
-def _request(settings: RequestSettings, script: NotebookScript, num_candidates: int) -> InfillRequest:
-    chosen = with_infill_defaults(settings, num_candidates, script.parts.num_holes)
-    request = InfillRequest.from_settings(**chosen)
+def _request(model: "PromptingModel", settings: RequestSettings, script: NotebookScript) -> InfillRequest:
+    request = InfillRequest.from_settings(**model.infill_settings(settings, script.parts.num_holes))
     return request.for_parts(script.parts.texts, path=f"cell{script.extension}")
 
 

@@ -160,6 +160,19 @@ def test_each_candidate_of_each_prompt_has_a_seed_but_the_greedy_first(serve: Se
     assert all("seed" not in body for body in server.asked if not body["temperature"])
 
 
+def test_other_servers_draw_where_a_model_here_would_branch(serve: Serve, load: Load) -> None:
+    server = serve()
+    model = load(server)
+    assert model.infill_settings({"num_candidates": 3})["greedy_first"]
+    model.infill("y = <FILL>\n", num_candidates=3, token_healing=False)
+    assert {body["temperature"] for body in server.asked} == {0, 0.8}
+    num_asked = len(server.asked)
+    model.infill("y = <FILL>\n", num_candidates=3, temperature=0, token_healing=False)
+    assert [body["temperature"] for body in server.asked[num_asked:]] == [0]
+    with pytest.raises(IncoderError, match="branches are made by models that run here"):
+        model.infill("y = <FILL>\n", num_candidates=3, branches=True)
+
+
 def test_texts_and_infills_are_scored_by_echo(serve: Serve, load: Load) -> None:
     model = load(serve())
     text = "def f(x):\n    return x\n"

@@ -171,7 +171,10 @@ class BlockSequence:
         return [blocks[i // size] * size + i % size for i in range(start, len(self.token_ids))]
 
     def extents(self) -> list[Extent]:
-        """Return the slots of all tokens, in order. Forks have identical extents for what they share."""
+        """Return the slots of all tokens, in order.
+
+        Forks have identical extents for what they share, unless they were rolled back to before the fork.
+        """
         if self._block_extents is None:
             self._block_extents = self._find_extents()
         extents, num_left, size = [], len(self.token_ids), self._block_size

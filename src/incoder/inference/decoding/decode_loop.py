@@ -13,7 +13,7 @@ from torch import Tensor
 from incoder.inference.decoding.greedy import choose_greedy, with_logprobs
 from incoder.inference.decoding.prompt_lookup import PromptLookup
 from incoder.inference.decoding.sampling import adjusted, check_log_sums, choose, most_probable
-from incoder.inference.decoding.sequence_state import Decoded, SequenceState
+from incoder.inference.decoding.sequence_state import Beginning, Decoded, Ranking, SequenceState
 from incoder.inference.decoding.stopping_rules.stopping import StoppingRules
 from incoder.inference.language_model import Forward, Generation, Sequences
 from incoder.inference.memory.prior import NextTokenPrior
@@ -41,6 +41,8 @@ def decoding(
     prior: NextTokenPrior | None = None,
     left_context: Sequence[int] = (),
     num_alternatives: int = 0,
+    num_permitted: int = 0,
+    beginnings: Sequence[Beginning] = (),
     is_time_up: Callable[[], bool] = lambda: False,
     on_bytes: OnBytes | None = None,
 ) -> Generation[list[Decoded]]:
@@ -51,8 +53,12 @@ def decoding(
     are not part of the infill and do not count as new. `contexts` are the tokens that each row has read, for
     penalties and drafts. A row's stopping rules may end its infill early. If there is a `prior`, its
     distribution is mixed into the model's; it sees the last tokens of the text before the hole
-    (`left_context`) and the tokens chosen so far. `on_bytes(row, data)` is called with bytes of the infill
-    once they can no longer be retracted.
+    (`left_context`) and the tokens chosen so far. The result names, for each place, those of the
+    `num_permitted` most probable tokens that were permitted there. `on_bytes(row, data)` is called with bytes
+    of the infill once they can no longer be retracted.
+
+    If there are `beginnings`, one for each row, these are the first tokens of the infills, and `logits_BV` is
+    not looked at.
 
     A single sequence verifies prompt-lookup drafts in the forward pass of its last token. Accepted or not,
     each token is chosen from the same logits with the same random number, so drafts never change the result.
@@ -60,19 +66,29 @@ def decoding(
     lengths = sequences.lengths
     contexts = contexts or [()] * len(lengths)
     rules: Sequence[StoppingRules | None] = stopping or [None] * len(lengths)
+    starts = beginnings or [Beginning()] * len(lengths)
     states = [
         SequenceState(
-            required_prefix, params, max_positions - length, vocabulary, context, rule, left_context
+            required_prefix,
+            params,
+            max_positions - (length - start.num_read),
+            vocabulary,
+            context,
+            rule,
+            left_context,
+            start,
         )
-        for length, context, rule in zip(lengths, contexts, rules, strict=True)
+        for length, context, rule, start in zip(lengths, contexts, rules, starts, strict=True)
     ]
-    first_BV = logits_BV
-    chooser = _Chooser(states, params, rngs, vocabulary, num_alternatives, prior)
+    chooser = _Chooser(states, params, rngs, vocabulary, num_alternatives, num_permitted, prior)
     lookup = None
-    if params.speculate and len(states) == 1 and contexts[0]:
+    if params.speculate and len(states) == 1 and contexts[0] and not beginnings:
         never = vocabulary.layout.never_generated_ids | vocabulary.end_ids
         lookup = PromptLookup(contexts[0], never, chooser.draft_of_prior)
     draft: list[int] = []
+    first_BV = logits_BV
+    if any(unread := [state.next_to_read for state in states]):
+        logits_BV = yield Forward(sequences, unread)
     while live := [index for index, state in enumerate(states) if state.finish_reason is None]:
         if is_time_up():
             for index in live:
@@ -89,9 +105,10 @@ def decoding(
                 sequences.rollback(0, len(draft) - num_accepted)
         for index in live:
             if states[index].is_to_be_repeated:
-                sequences.rollback(index, states[index].num_read)
+                sequences.rollback(index, states[index].num_read - states[index].beginning.num_read)
                 states[index] = states[index].repeated()
-                chooser.choose([index], first_BV[index : index + 1])
+                if not beginnings:
+                    chooser.choose([index], first_BV[index : index + 1])
         if on_bytes is not None:
             for index in live:
                 on_bytes(index, states[index].newly_committed())
@@ -120,6 +137,7 @@ class _Chooser:
     rngs: Sequence[torch.Generator | None]
     vocabulary: Vocabulary
     num_alternatives: int
+    num_permitted: int
     prior: NextTokenPrior | None
 
     def choose(self, live: Sequence[int], logits_BV: Tensor) -> None:
@@ -135,6 +153,7 @@ class _Chooser:
         """Choose tokens, and take those that are not refused; returns the rows of the others."""
         states = [self.states[index] for index in live]
         own_BV, logits_BV = logits_BV, self._mixed(logits_BV, states)
+        permitted_BV = None
         if self._is_plain(states):
             results_3B = choose_greedy(logits_BV, self.vocabulary.bias_for(logits_BV))
         else:
@@ -148,17 +167,38 @@ class _Chooser:
             token_ids_B = choose(permitted_BV, self.params, [self.rngs[index] for index in live])
             results_3B = with_logprobs(logits_BV, token_ids_B)
         rankings = most_probable(logits_BV, self.num_alternatives)
-        # One transfer for all rows: the CPU waits for a GPU only here.
+        permitted = self._most_probable_permitted(logits_BV, permitted_BV)
+        # One transfer for all rows: the CPU waits for a GPU only here, and for lists of probable tokens.
         results = zip(*results_3B.tolist(), strict=True)
         again = []
-        for row, (state, result, ranking) in enumerate(zip(states, results, rankings, strict=True)):
+        found = zip(states, results, rankings, permitted, strict=True)
+        for row, (state, result, ranking, others) in enumerate(found):
             check_log_sums(result[2:])
             is_refused = not takes_refused and state.is_refused(int(result[0]))
             if is_refused and self._refuse(state, int(result[0]), logits_BV[row : row + 1]):
                 again.append(row)
             else:
-                state.take(int(result[0]), result[1], ranking)
+                state.take(int(result[0]), result[1], ranking, state.not_refused(others))
         return again
+
+    def _most_probable_permitted(
+        self, logits_BV: Tensor, permitted_BV: Tensor | None = None
+    ) -> list[Ranking]:
+        """The most probable tokens by `permitted_BV`, with their log-probabilities by `logits_BV`.
+
+        Without `permitted_BV`, all tokens are permitted that are ever generated. A rule may yet refuse some.
+        """
+        if not self.num_permitted:
+            return [()] * len(logits_BV)
+        if permitted_BV is None:
+            permitted_BV = logits_BV + self.vocabulary.bias_for(logits_BV)
+        values_BK, token_ids_BK = permitted_BV.topk(min(self.num_permitted, logits_BV.shape[1]))
+        logprobs_BK = logits_BV.gather(1, token_ids_BK) - logits_BV.logsumexp(dim=-1, keepdim=True)
+        logprobs_BK = logprobs_BK.masked_fill(values_BK == -torch.inf, -torch.inf)
+        return [
+            list(zip(ids, logprobs, strict=True))
+            for ids, logprobs in zip(token_ids_BK.tolist(), logprobs_BK.tolist(), strict=True)
+        ]
 
     def _refuse(self, state: SequenceState, token_id: int, logits_1V: Tensor) -> bool:
         """Refuse a token, and others that are probable; returns whether a permitted one may be left."""
@@ -185,11 +225,13 @@ class _Chooser:
             results_3T = choose_greedy(logits_TV, self.vocabulary.bias_for(logits_TV))
             results = list(zip(*results_3T.tolist(), strict=True))
             rankings = most_probable(logits_TV, self.num_alternatives)
+            permitted = self._most_probable_permitted(logits_TV)
         for place in range(len(draft) + 1):
             if results is not None and not state.is_refused(int(results[place][0])):
                 token_id, logprob, log_sum = results[place]
                 check_log_sums([log_sum])
-                state.take(int(token_id), logprob, rankings[place])
+                others = state.not_refused(permitted[place])
+                state.take(int(token_id), logprob, rankings[place], others)
             else:
                 self.choose([0], logits_TV[place : place + 1])
             lookup.add(state.last_token_id)

@@ -77,6 +77,11 @@ class InfillText:
             return True
         return self._stopping.may_begin(spelling[self._num_healed :])
 
+    def may_begin_so(self, data: bytes) -> bool:
+        """Whether the text may begin with these bytes, by what is required and by the rules."""
+        fits = self.required.startswith(data) or data.startswith(self.required)
+        return fits and self.may_begin_with(data)
+
     def asks_for_another(self, *, is_whole: bool) -> bool:
         """Whether the rules ask for another infill in place of this one, whole or ended by a limit."""
         return self._stopping is not None and self._stopping.asks_for_another(self.infill, is_whole=is_whole)

@@ -3,6 +3,7 @@
 Works on token ids and bytes. Knows no model, and nothing of the rest of the prompt.
 """
 
+import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +22,23 @@ Ranking = Sequence[tuple[int, float]]  # token ids with their log-probabilities,
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """The first tokens of an infill if they are chosen in advance; the model has read all but the last."""
+
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
+
+    @property
+    def num_read(self) -> int:
+        return max(0, len(self.token_ids) - 1)
+
+    @property
+    def total_logprob(self) -> float:
+        return sum(self.logprobs)
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """The generated infill of one sequence.
 
@@ -28,7 +46,8 @@ class Decoded:
     `rankings` have every chosen token, including the required prefix, the end token and a stop string, under
     the model's own distribution: temperature 1, over all tokens. `read` are the tokens of the required prefix
     and the infill that the model has read, `unread` the tokens of the infill that it has not read yet. Of the
-    draft tokens, some were accepted.
+    draft tokens, some were accepted. `permitted` has, if it was asked for, the most probable tokens that were
+    permitted in the place of each chosen one. An infill that `is_repeated` was written by stricter rules.
     """
 
     spelling: bytes
@@ -40,6 +59,8 @@ class Decoded:
     rankings: tuple[Ranking, ...] = ()
     num_draft_tokens: int = 0
     num_accepted_tokens: int = 0
+    permitted: tuple[Ranking, ...] = ()
+    is_repeated: bool = False
 
     def written(self, vocabulary: TextVocabulary) -> bytes:
         """Return all bytes that were written: the required prefix, the infill, and what was cut off."""
@@ -75,8 +96,10 @@ class SequenceState:
         context: Sequence[int] = (),
         stopping: StoppingRules | None = None,
         left_context: Sequence[int] = (),
+        beginning: Beginning = Beginning(),
     ) -> None:
         self._arguments = (required_prefix, params, max_tokens, vocabulary, context, stopping, left_context)
+        self.beginning = beginning
         self.finish_reason: FinishReason | None = None
         self.num_to_roll_back = 0  # tokens that the model has read after the end of the infill
         self.num_draft_tokens = self.num_accepted_tokens = 0
@@ -90,12 +113,16 @@ class SequenceState:
         self._ends: list[int] = []  # where in the spelling each token ends
         self._logprobs: list[float] = []
         self._rankings: list[Ranking] = []
+        self._permitted: list[Ranking] = []
+        self._is_repeated = False
         self._refused: list[int] = []  # tokens that must not come next
         self._num_new_tokens = 0
         self._end_id: int | None = None
         # Without end tokens of other infills: the penalty must not make this infill less likely to end.
         self._seen = set(context) - vocabulary.end_ids if params.repetition_penalty != 1 else set()
         self._counts: Counter[int] = Counter()
+        for taken in zip(beginning.token_ids, beginning.logprobs, beginning.rankings, strict=True):
+            self.take(*taken)
 
     def copy(self) -> "SequenceState":
         """Return a copy of the infill so far, to be continued with other tokens."""
@@ -103,6 +130,7 @@ class SequenceState:
         fork._text = copy(self._text)
         fork._token_ids, fork._ends = [*self._token_ids], [*self._ends]
         fork._logprobs, fork._rankings = [*self._logprobs], [*self._rankings]
+        fork._permitted = [*self._permitted]
         fork._seen, fork._counts = set(self._seen), self._counts.copy()
         return fork
 
@@ -146,7 +174,14 @@ class SequenceState:
         """Whether the infill has ended in a way for which the rules ask for another one."""
         if self.finish_reason in (None, "time"):
             return False
-        return self._text.asks_for_another(is_whole=self.finish_reason != "length")
+        if not self._text.asks_for_another(is_whole=self.finish_reason != "length"):
+            return False
+        given = b"".join(map(self._vocabulary.tokenizer.token_bytes, self.beginning.token_ids))
+        return not given or self._text.stricter().may_begin_so(given)
+
+    def not_refused(self, ranking: Ranking) -> Ranking:
+        """Return the tokens that may come next, without those that have no probability."""
+        return [one for one in ranking if one[1] > -math.inf and not self.is_refused(one[0])]
 
     @property
     def num_read(self) -> int:
@@ -154,11 +189,17 @@ class SequenceState:
         return len(self._token_ids) - (self._end_id is None)
 
     def repeated(self) -> "SequenceState":
-        """Return the state at the start of another infill of the same hole, with stricter rules."""
+        """Return the state at the start of another infill of the same hole, with stricter rules.
+
+        Its first tokens are the same if they were chosen in advance.
+        """
         required_prefix, params, max_tokens, vocabulary, context, stopping, left_context = self._arguments
         assert stopping is not None
         strict = stopping.stricter()
-        state = SequenceState(required_prefix, params, max_tokens, vocabulary, context, strict, left_context)
+        state = SequenceState(
+            required_prefix, params, max_tokens, vocabulary, context, strict, left_context, self.beginning
+        )
+        state._is_repeated = True
         state.num_draft_tokens, state.num_accepted_tokens = self.num_draft_tokens, self.num_accepted_tokens
         return state
 
@@ -195,11 +236,15 @@ class SequenceState:
     def next_to_read(self) -> list[int]:
         return self._token_ids[-1:] if self.finish_reason is None else []
 
-    def take(self, token_id: int, logprob: float, ranking: Ranking = ()) -> None:
-        """Append a chosen token; `ranking` are the most probable tokens in its place."""
+    def take(self, token_id: int, logprob: float, ranking: Ranking = (), permitted: Ranking = ()) -> None:
+        """Append a chosen token.
+
+        The `ranking` has the most probable tokens in its place, `permitted` the most probable permitted ones.
+        """
         self._refused = []
         self._logprobs.append(logprob)
         self._rankings.append(ranking)
+        self._permitted.append(permitted)
         if token_id in self._vocabulary.end_ids:
             self._end_id = token_id
             self.finish_reason = "end" if self._text.finish() is None else "stop"
@@ -246,6 +291,8 @@ class SequenceState:
             tuple(self._rankings),
             self.num_draft_tokens,
             self.num_accepted_tokens,
+            tuple(self._permitted),
+            self._is_repeated,
         )
 
     def newly_committed(self) -> bytes:

@@ -46,6 +46,7 @@ class UpstreamModel(PromptingModel):
     """
 
     chooses_ends = False
+    makes_branches = False
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """POST /v1/infill, our own: every field of `InfillRequest`, any number of holes, ranked candidates.
 
 The text is `parts`, with a hole between each two, or `text`, with a hole at each <FILL>. A stream has an
-event for each piece of text, with its candidate (in the order in which they are drawn) and its hole, then one
-with the result, in which the candidates are ranked.
+event for each piece of text, with its candidate (in the order in which they are written) and its hole, then
+one with the result, in which the candidates are ranked.
 """
 
 from collections.abc import Iterable

@@ -35,7 +35,10 @@ WHOLES: Final = {
     "num_alternatives": (0, MAX_ALTERNATIVES),
     "num_tail_lines": (0, 1000),
 }
-SWITCHES: Final = ("speculate", "early_stopping", "token_healing", "echo", "allows_tags", "greedy_first")
+SWITCHES: Final = (
+    *("speculate", "early_stopping", "token_healing", "echo", "allows_tags"),
+    *("greedy_first", "branches"),
+)
 TEXTS: Final = ("path", "repository", "cache_salt", "project")
 CHOICES: Final = {"rank_by": get_args(RankBy), "lines": get_args(LinesWanted)}
 
