@@ -6,11 +6,11 @@
     python benchmarks/ranking.py --check
 
 A hole has 40 lines before it and 20 after it, of which nothing is in the cache, and each candidate at most
-16 tokens. `mini` ranks by syntax. Random weights (--size) rank by the full text, since nothing that they
-write parses: the most that ranking by syntax costs. The rules are timed with one greedy infill, of a line and
-of the second half of one but its last character, with all of them, without one, and without any. The checks
-for syntax errors and unbound names are timed for five candidates of holes all over a file of 2,000 lines, in
-CPU time.
+16 tokens. The first is greedy, and the others branch off it or are drawn. `mini` ranks by syntax. Random
+weights (--size) rank by the full text, since nothing that they write parses: the most that ranking by syntax
+costs. The rules are timed with one greedy infill, of a line and of the second half of one but its last
+character, with all of them, without one, and without any. The checks for syntax errors and unbound names are
+timed for five candidates of holes all over a file of 2,000 lines, in CPU time.
 """
 
 import argparse
@@ -59,30 +59,34 @@ def main() -> None:
 
 
 def time_candidates(model: InfillModel, rank_by: RankBy, num_rounds: int) -> None:
-    """Print the median seconds for each number of candidates, measured in turns on texts read once."""
+    """Print the median seconds for each number of candidates, in turns on the same texts, read anew."""
     lines = inspect.getsource(argparse).splitlines(keepends=True)
-    seconds: dict[int, list[float]] = {number: [] for number in NUMBERS}
+    variants = [(1, False), *((number, branches) for number in NUMBERS[1:] for branches in (True, False))]
+    seconds: dict[tuple[int, bool], list[float]] = {variant: [] for variant in variants}
     place = 100
     for is_warm in [False, *[True] * num_rounds]:
-        for number in NUMBERS:
-            place += 27
-            parts = ["".join(lines[place - BEFORE : place]), "".join(lines[place + 1 : place + 1 + AFTER])]
+        place = BEFORE + (place + 227) % (len(lines) - BEFORE - AFTER)
+        parts = ["".join(lines[place - BEFORE : place]), "".join(lines[place + 1 : place + 1 + AFTER])]
+        for number, branches in variants:
             start = time.perf_counter()
             model.infill(
                 parts,
                 num_candidates=number,
                 temperature=0.8,
+                greedy_first=True,
+                branches=branches,
                 rank_by=rank_by,
                 max_new_tokens=16,
                 path="a.py",
-                cache_salt=str(place),
+                cache_salt=f"{number}{branches}{place}",
             )
             if is_warm:
-                seconds[number].append(time.perf_counter() - start)
-    one = statistics.median(seconds[1])
-    for number in NUMBERS:
-        median = statistics.median(seconds[number])
-        print(f"{number} candidates: {median:.2f} s, {median / one:.2f} times one")
+                seconds[number, branches].append(time.perf_counter() - start)
+    one = statistics.median(seconds[1, False])
+    for (number, branches), found in seconds.items():
+        median = statistics.median(found)
+        name = "branches" if branches else "drawn"
+        print(f"{number} candidates, {name}: {median:.2f} s, {median / one:.2f} times one")
 
 
 def time_rules(model: InfillModel, num_rounds: int) -> None:

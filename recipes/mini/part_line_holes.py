@@ -6,8 +6,9 @@
 PROJECTS is a folder of projects that `mini` was not trained on; each has the same share of the holes. A hole
 is 5 to 25 characters of a line, with 1,200 characters before it and 600 after it in view. Each one is filled
 by every variant: greedily with all rules, without each of the rules for such holes, and without any; and by
-the best of five candidates. Left to right, the model writes on after the text before the hole, and is given
-the length of the missing text. `fill` continues where it stopped.
+the best of five candidates, which branch off the greedy one or are drawn. Left to right, the model writes on
+after the text before the hole, and is given the length of the missing text. `fill` continues where it
+stopped.
 
 The report has the rates, and each variant's difference to the first with a 95 % interval: a bootstrap over
 files, seed 0.
@@ -64,7 +65,8 @@ def variants() -> dict[str, RequestSettings]:
         found[f"without {rule}"] = {"stopping_rules": [one for one in ALL_STOPPING_RULES if one != rule]}
     found["no token healing"] = {"token_healing": False}
     found["no rules"] = {"stopping_rules": ()}
-    found["best of five"] = {"temperature": SEVERAL_TEMPERATURE, "num_candidates": 5}
+    found["best of five"] = {"num_candidates": 5, "branches": True}
+    found["best of five, drawn"] = {"num_candidates": 5, "temperature": SEVERAL_TEMPERATURE}
     return found
 
 

@@ -149,6 +149,9 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--num-candidates", type=int, default=8)
     parser.add_argument("--temperature", type=float, default=0.8)
+    parser.add_argument(
+        "--branches", action="store_true", help="others branch off the greedy one, none is drawn"
+    )
     parser.add_argument("--limit", type=int)
     parser.add_argument("--num-workers", type=int, default=2, help="programs that run at the same time")
     arguments = parser.parse_args()
@@ -161,6 +164,7 @@ def main() -> None:
         max_new_tokens=benchmark.max_new_tokens,
         rank_by="full-text",
         greedy_first=True,
+        branches=arguments.branches,
     )
     if arguments.stage == "draw":
         draw(tasks, arguments.model, template, arguments.output)
