@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 
 # A candidate's mean or total log-probability; the total plus that of the full text read left to right; this
 # sum, after the candidates that add no syntax errors were put first; or not at all: every candidate in the
-# order in which they were drawn.
+# order in which they were written.
 RankBy = Literal["mean", "total", "full-text", "syntax", "none"]
 StoppingRule = Literal[
     "strings",

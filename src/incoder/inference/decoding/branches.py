@@ -15,8 +15,8 @@ from incoder.inference.text_vocabulary import TextVocabulary
 def best_beginnings(greedy: Decoded, num_beginnings: int, vocabulary: TextVocabulary) -> list[Beginning]:
     """Return the most probable beginnings of branches of the greedy infill, the best first.
 
-    Its `permitted` tokens are those that might have come. What was cut off has no branches. A beginning that
-    spells the same as the greedy infill up to there is left out.
+    They take one of its `permitted` tokens in place of the chosen one. None leaves it after its end. A
+    beginning with the same text as the greedy infill is left out.
 
     >>> greedy = Decoded(
     ...     b"x", (-0.5,), "stop", token_ids=(500,), rankings=((),), permitted=(((500, -0.5), (501, -1.0)),)

@@ -53,9 +53,9 @@ def decoding(
     are not part of the infill and do not count as new. `contexts` are the tokens that each row has read, for
     penalties and drafts. A row's stopping rules may end its infill early. If there is a `prior`, its
     distribution is mixed into the model's; it sees the last tokens of the text before the hole
-    (`left_context`) and the tokens chosen so far. The result names, for each place, those of the
-    `num_permitted` most probable tokens that were permitted there. `on_bytes(row, data)` is called with bytes
-    of the infill once they can no longer be retracted.
+    (`left_context`) and the tokens chosen so far. For each place, the result has the permitted tokens among
+    the `num_permitted` most probable ones. `on_bytes(row, data)` is called with bytes of the infill once they
+    can no longer be retracted.
 
     If there are `beginnings`, one for each row, these are the first tokens of the infills, and `logits_BV` is
     not looked at.

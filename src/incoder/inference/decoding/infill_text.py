@@ -78,7 +78,7 @@ class InfillText:
         return self._stopping.may_begin(spelling[self._num_healed :])
 
     def may_begin_so(self, data: bytes) -> bool:
-        """Whether the text may begin with these bytes, by what is required and by the rules."""
+        """Whether neither the required bytes nor the rules exclude a text that begins with these bytes."""
         fits = self.required.startswith(data) or data.startswith(self.required)
         return fits and self.may_begin_with(data)
 
